@@ -1,0 +1,47 @@
+/*
+ * channel: names of channels, patterns over them, and what a pattern covers.
+ *
+ * Pure. A name is 1 to CHANNEL_MAX bytes of UTF-8 without control characters and without '*'.
+ * A pattern is a name, or a name's beginning that ends in '/' followed by '*' ("orders/" + "*"
+ * follows everything below orders/, not orders itself), or '*' alone, which covers all.
+ */
+#ifndef ROWTAIL_CHANNEL_H
+#define ROWTAIL_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { CHANNEL_MAX = 255 };
+
+/* Is this a name that a row may have? */
+bool channel_is_name(const char *text, size_t length);
+
+/* Is this a name or a pattern, so that a client may ask for it and a grant may hold it? */
+bool channel_is_pattern(const char *text, size_t length);
+
+/* Does the text (valid by channel_is_pattern) stand for more than one channel? */
+bool channel_is_wild(const char *text, size_t length);
+
+/*
+ * Does `cover` cover everything that `pattern` can match? Both are valid patterns; a name covers
+ * only itself.
+ */
+bool channel_covers(
+	const char *cover, size_t cover_length, const char *pattern, size_t pattern_length);
+
+/*
+ * The patterns that cover `pattern`, one after another, for looking each up in an index:
+ * channel_cover_first() gives the text itself, channel_cover_next() each wider one, from the
+ * narrowest to '*'. The text of a cover is the first *length bytes of `pattern`, and a '*' behind
+ * them where *wild. next returns false when there is none left.
+ */
+struct channel_cover {
+	const char *pattern;
+	size_t pattern_length;
+	size_t length; /* of the literal part */
+	bool wild;
+};
+void channel_cover_first(struct channel_cover *c, const char *pattern, size_t pattern_length);
+bool channel_cover_next(struct channel_cover *c);
+
+#endif
