@@ -1,0 +1,84 @@
+/*
+ * record: FastCGI records that go out, and the scanner for those that come back while a stream
+ * runs.
+ *
+ * Pure. Source: FastCGI Specification 1.0, section 3.3 (records), 4.1, 4.2, 5.4 (FCGI_ABORT_REQUEST),
+ * 5.5 (FCGI_END_REQUEST); the constants come from libfcgi's <fastcgi.h>.
+ */
+#ifndef ROWTAIL_RECORD_H
+#define ROWTAIL_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	RECORD_HEADER = 8,
+	RECORD_CONTENT_MAX = 65528, /* the largest content that needs no padding */
+	RECORD_END_SIZE = 16, /* of an FCGI_END_REQUEST record, and of FCGI_UNKNOWN_TYPE */
+	RECORD_VALUES_MAX = 256, /* of an FCGI_GET_VALUES_RESULT record */
+};
+
+/* How many bytes `content` bytes of FCGI_STDOUT take with their record headers. 0 takes 0. */
+size_t record_framed_size(size_t content);
+
+/*
+ * Frames `content` bytes that stand at buf + RECORD_HEADER as FCGI_STDOUT records in place; buf
+ * holds record_framed_size(content) bytes. The n-th record holds RECORD_CONTENT_MAX bytes, the last
+ * what is left; no padding: the same content always gives the same bytes. Returns the framed size.
+ */
+size_t record_frame(uint8_t *buf, size_t content, uint16_t request_id);
+
+/*
+ * Of a framed content, `sent` framed bytes have gone out. How many more belong to the record that
+ * has been begun? 0 between two records (also at the start and the end).
+ */
+size_t record_begun_left(size_t content, size_t sent);
+
+/*
+ * The length of the part of the framed bytes [from, to) that is content, not header.
+ */
+size_t record_content_between(size_t content, size_t from, size_t to);
+
+/* Writes an FCGI_END_REQUEST record of RECORD_END_SIZE bytes; status: FCGI_REQUEST_COMPLETE, … */
+size_t record_end(uint8_t *out, uint16_t request_id, uint8_t protocol_status);
+
+/* Writes an FCGI_UNKNOWN_TYPE record of RECORD_END_SIZE bytes (section 4.2). */
+size_t record_unknown_type(uint8_t *out, uint8_t type);
+
+/*
+ * Answers an FCGI_GET_VALUES record, header included (length bytes), with an FCGI_GET_VALUES_RESULT
+ * in out[RECORD_VALUES_MAX]: each known variable once however often it is asked for
+ * (FCGI_MAX_CONNS and FCGI_MAX_REQS: max_streams; FCGI_MPXS_CONNS: 0), unknown ones left out.
+ * Returns the result's length.
+ */
+size_t record_values_result(uint8_t *out, const uint8_t *record, size_t length, long max_streams);
+
+/* What may come back while a stream runs. */
+enum record_event {
+	RECORD_MORE, /* nothing yet: all bytes are used */
+	RECORD_ABORT, /* FCGI_ABORT_REQUEST for our request */
+	RECORD_BEGIN, /* FCGI_BEGIN_REQUEST, of request `id`: answer FCGI_CANT_MPX_CONN */
+	RECORD_MANAGEMENT, /* a management record of `type`; its body was skipped */
+	RECORD_INVALID, /* not FastCGI */
+};
+
+struct record_scanner {
+	uint8_t header[RECORD_HEADER];
+	uint8_t have; /* bytes of the header that have come */
+	uint32_t skip; /* bytes of content and padding still to be passed over */
+	uint16_t request_id; /* ours */
+	uint16_t id; /* of the record an event is about */
+	uint8_t type;
+};
+
+void record_scanner_init(struct record_scanner *s, uint16_t request_id);
+
+/*
+ * Passes over bytes until something happens or they are used up; *used says how far it went. Other
+ * records of our request (a late, empty STDIN) and of requests unknown to us are passed over.
+ * An event is told once its header has come; its body is passed over by the following calls.
+ */
+enum record_event record_scan(
+	struct record_scanner *s, const uint8_t *bytes, size_t length, size_t *used);
+
+#endif
