@@ -16,9 +16,10 @@
 enum {
 	REQUEST_CHANNELS_MAX = 100,
 	REQUEST_EVENTS_MAX = 100,
-	REQUEST_EVENT_MAX = 255, /* bytes of an event type asked for */
+	REQUEST_EVENT_MAX = 255,  /* bytes of an event type asked for */
 	REQUEST_SIZE_MAX = 65536, /* parameters and body */
-	REQUEST_ID_TEXT_MAX = 64, /* bytes of a position that cannot be honoured, for the gap record */
+	REQUEST_ID_TEXT_MAX =
+		64, /* bytes of a position that cannot be honoured, for the gap record */
 	REQUEST_SENTENCE_MAX = 400,
 };
 
@@ -28,10 +29,10 @@ enum request_method { REQUEST_GET, REQUEST_HEAD, REQUEST_POST, REQUEST_OPTIONS }
 enum request_page { REQUEST_STREAM, REQUEST_METRICS, REQUEST_STATUS, REQUEST_HEALTH };
 
 enum request_position {
-	REQUEST_POSITION_NONE, /* none given (an empty one counts as none) */
-	REQUEST_POSITION_AT, /* `position`: the largest of the valid ones */
+	REQUEST_POSITION_NONE,      /* none given (an empty one counts as none) */
+	REQUEST_POSITION_AT,        /* `position`: the largest of the valid ones */
 	REQUEST_POSITION_MALFORMED, /* given, and none is a number; `position_text` */
-	REQUEST_POSITION_BEYOND, /* a number above INT64_MAX; `position_text` */
+	REQUEST_POSITION_BEYOND,    /* a number above INT64_MAX; `position_text` */
 };
 
 /* Texts in ascending order of their bytes, each once. */
@@ -45,21 +46,22 @@ struct request {
 	enum request_method method;
 	enum request_page page;
 
-	struct request_list channels; /* valid patterns (channel.h); "default" when none was asked for */
+	struct request_list
+		channels; /* valid patterns (channel.h); "default" when none was asked for */
 	struct request_list events; /* empty: all types */
 	enum request_position position_kind;
-	int64_t position; /* >= 0 */
+	int64_t position;                            /* >= 0 */
 	char position_text[REQUEST_ID_TEXT_MAX + 1]; /* valid UTF-8, cut between characters */
-	int64_t tail; /* -1: not asked for */
+	int64_t tail;                                /* -1: not asked for */
 	bool envelope;
-	bool positions; /* position records; default: not for POST */
+	bool positions;      /* position records; default: not for POST */
 	bool accepts_stream; /* Accept names text/event-stream */
 
 	/* As they came, or NULL; all live as long as the request. */
 	const char *origin;
 	const char *requested_headers; /* of a CORS preflight */
-	const char *remote_user; /* NULL when empty */
-	const char *remote_addr; /* "" when unknown */
+	const char *remote_user;       /* NULL when empty */
+	const char *remote_addr;       /* "" when unknown */
 	const char *authorization;
 	const char *cookie;
 	const char *access_token; /* of the query string or the body */
@@ -69,8 +71,9 @@ struct request {
 
 /* Why a request gets no stream. */
 struct request_problem {
-	int status; /* 400, 405, 413, 415, 500 */
-	char sentence[REQUEST_SENTENCE_MAX]; /* plain UTF-8, names the parameter, says what is right */
+	int status;                          /* 400, 405, 413, 415, 500 */
+	char sentence[REQUEST_SENTENCE_MAX]; /* plain UTF-8, names the parameter, says what is right
+					      */
 };
 
 /*

@@ -1,0 +1,218 @@
+#include "sse.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "utf8.h"
+
+static const char *const reserved[] = {"open", "error", "position", "gap", "denied"};
+
+bool sse_type_is_reserved(const char *type, size_t length)
+{
+	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+		if (length == strlen(reserved[i]) && !memcmp(type, reserved[i], length))
+			return true;
+	return false;
+}
+
+/* A number in decimal without printf's cost: it stands in every record. */
+static void decimal(struct buffer *out, int64_t number)
+{
+	char digits[24];
+	size_t at = sizeof(digits);
+	uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
+
+	do
+		digits[--at] = (char)('0' + left % 10);
+	while (left /= 10);
+	if (number < 0)
+		digits[--at] = '-';
+	buffer_append(out, digits + at, sizeof(digits) - at);
+}
+
+static void field_number(struct buffer *out, const char *field, int64_t number)
+{
+	buffer_text(out, field);
+	decimal(out, number);
+	buffer_append(out, "\n", 1);
+}
+
+/* Well-formed text, as it is; U+FFFD for each ill-formed part. */
+static void text(struct buffer *out, const uint8_t *p, size_t length)
+{
+	while (length > 0) {
+		size_t good = utf8_valid_prefix(p, length);
+
+		buffer_append(out, p, good);
+		p += good;
+		length -= good;
+		if (length > 0) {
+			size_t bad = (size_t)-utf8_step(p, length);
+
+			buffer_text(out, UTF8_REPLACEMENT);
+			p += bad;
+			length -= bad;
+		}
+	}
+}
+
+static bool is_break(uint8_t byte)
+{
+	return byte == '\n' || byte == '\r';
+}
+
+/* One pass whatever the breaks are: two searches by memchr would be quadratic for a run of CRs. */
+static size_t line_length(const uint8_t *p, size_t length)
+{
+	size_t i = 0;
+
+	while (i < length && !is_break(p[i]))
+		i++;
+	return i;
+}
+
+static void data_lines(struct buffer *out, const uint8_t *p, size_t length)
+{
+	for (;;) {
+		size_t line = line_length(p, length);
+		size_t skip;
+
+		buffer_append(out, "data: ", 6);
+		text(out, p, line);
+		buffer_append(out, "\n", 1);
+		if (line == length)
+			return;
+		skip = line + (length - line > 1 && p[line] == '\r' && p[line + 1] == '\n' ? 2 : 1);
+		p += skip;
+		length -= skip;
+	}
+}
+
+static void event_line(struct buffer *out, const char *type, size_t length)
+{
+	const uint8_t *p = (const uint8_t *)type;
+
+	buffer_text(out, "event: ");
+	while (length > 0) {
+		size_t good = 0;
+
+		while (good < length && !is_break(p[good]) && p[good] != 0)
+			good++;
+		text(out, p, good);
+		if (good == length)
+			break;
+		buffer_text(out, UTF8_REPLACEMENT);
+		p += good + 1;
+		length -= good + 1;
+	}
+	buffer_append(out, "\n", 1);
+}
+
+static void json_escape(struct buffer *out, uint8_t byte)
+{
+	static const char shorts[] = "\b\t\n\f\r\"\\";
+	static const char letters[] = "btnfr\"\\";
+	const char *at = byte ? strchr(shorts, byte) : NULL;
+
+	if (at)
+		buffer_printf(out, "\\%c", letters[at - shorts]);
+	else
+		buffer_printf(out, "\\u%04x", byte);
+}
+
+void sse_json_string(struct buffer *out, const char *string, size_t length)
+{
+	const uint8_t *p = (const uint8_t *)string;
+
+	buffer_append(out, "\"", 1);
+	while (length > 0) {
+		size_t plain = 0;
+
+		while (plain < length && p[plain] >= 0x20 && p[plain] != '"' && p[plain] != '\\')
+			plain++;
+		text(out, p, plain);
+		if (plain < length)
+			json_escape(out, p[plain++]);
+		p += plain;
+		length -= plain;
+	}
+	buffer_append(out, "\"", 1);
+}
+
+static void json_text(struct buffer *out, const char *name, const char *string, size_t length)
+{
+	buffer_text(out, name);
+	if (string)
+		sse_json_string(out, string, length);
+	else
+		buffer_text(out, "null");
+}
+
+static void envelope_line(struct buffer *out, const struct sse_row *row)
+{
+	buffer_text(out, "data: {\"id\":");
+	decimal(out, row->id);
+	json_text(out, ",\"channel\":", row->channel, row->channel_length);
+	json_text(out, ",\"event\":", row->event, row->event_length);
+	json_text(out, ",\"created_at\":", row->created_at, row->created_at_length);
+	json_text(out, ",\"data\":", row->data, row->data_length);
+	buffer_text(out, "}\n");
+}
+
+void sse_row(struct buffer *out, const struct sse_row *row, bool envelope)
+{
+	field_number(out, "id: ", row->id);
+	if (row->event)
+		event_line(out, row->event, row->event_length);
+	if (row->retry_ms >= 0)
+		field_number(out, "retry: ", row->retry_ms);
+	if (envelope)
+		envelope_line(out, row);
+	else
+		data_lines(out, (const uint8_t *)row->data, row->data_length);
+	buffer_append(out, "\n", 1);
+}
+
+void sse_retry(struct buffer *out, int64_t retry_ms)
+{
+	field_number(out, "retry: ", retry_ms);
+}
+
+void sse_position(struct buffer *out, int64_t id, bool bare)
+{
+	field_number(out, "id: ", id);
+	if (!bare)
+		buffer_printf(out, "event: position\ndata: %" PRId64 "\n\n", id);
+}
+
+void sse_heartbeat(struct buffer *out)
+{
+	buffer_text(out, ":\n");
+}
+
+void sse_comment(struct buffer *out, const char *comment)
+{
+	buffer_printf(out, ": %s\n", comment);
+}
+
+const char *sse_gap_name(enum sse_gap reason)
+{
+	static const char *const names[] = {"pruned", "future", "malformed", "limit", "replaced"};
+
+	return names[reason];
+}
+
+void sse_gap(struct buffer *out, int64_t id, const char *requested, int64_t oldest, int64_t newest,
+	enum sse_gap reason)
+{
+	field_number(out, "id: ", id);
+	buffer_text(out, "event: gap\ndata: {\"requested\":");
+	sse_json_string(out, requested, strlen(requested));
+	buffer_printf(out, ",\"oldest\":%" PRId64 ",\"newest\":%" PRId64 ",\"reason\":\"%s\"}\n\n",
+		oldest, newest, sse_gap_name(reason));
+}
+
+void sse_denied(struct buffer *out, const char *reason)
+{
+	buffer_printf(out, "event: denied\ndata: {\"reason\":\"%s\"}\n\n", reason);
+}
