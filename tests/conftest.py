@@ -1,0 +1,54 @@
+"""What all tests in Python share: the path to tests/lib, and fixtures that clean up after a test."""
+
+import pathlib
+import shutil
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
+
+import pytest  # noqa: E402
+
+import database  # noqa: E402
+import rowtail  # noqa: E402
+
+
+@pytest.fixture
+def workdir():
+    """A directory of the test's own, with a path short enough for unix sockets."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="rt-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def log(workdir):
+    """An empty event log, made as the README says, which everyone may read."""
+    made = database.Database.create(workdir / "events.db")
+    made.grant("*", "*")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def launch(workdir, log):
+    """launch("--heartbeat", 1, …) starts rowtail on the log; all it started ends with the test."""
+    started = []
+
+    def start(*arguments, db=log, **how):
+        options = ["--db", db.path] if db is not None else []
+        process = rowtail.Rowtail(workdir, [*options, *arguments], **how)
+        started.append(process)
+        return process.start()
+
+    yield start
+    streams_left = [process.cleanup() for process in started]
+    for process, ended_by_us in zip(started, streams_left):
+        process.assert_clean(ended_by_us)
+
+
+@pytest.fixture
+def server(launch):
+    """rowtail with its defaults on a fresh unix socket."""
+    return launch()

@@ -1,0 +1,262 @@
+"""Starting rowtail, talking to it, and seeing that it ended well."""
+
+import ctypes
+import os
+import pathlib
+import re
+import resource
+import signal
+import socket
+import subprocess
+import time
+
+import fcgi
+import stream
+
+ROOT = pathlib.Path(__file__).parents[2]
+BINARY = pathlib.Path(os.environ.get("ROWTAIL_BIN", ROOT / "build" / "rowtail")).resolve()
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: \w+Sanitizer")
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def environment(**more):
+    """An environment without what would make rowtail behave otherwise; None removes a name."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ROWTAIL_", "LISTEN_")) and name != "GATEWAY_INTERFACE"
+    }
+    kept.update(more)
+    return {name: value for name, value in kept.items() if value is not None}
+
+
+def run(*arguments, env=None, stdin=subprocess.DEVNULL, timeout=stream.DEADLINE, cwd=None):
+    """Runs rowtail to its end; returns subprocess.CompletedProcess with texts."""
+    done = subprocess.run(
+        [str(BINARY), *map(str, arguments)],
+        env=environment(**(env or {})),
+        stdin=stdin,
+        capture_output=True,
+        timeout=timeout,
+        cwd=cwd,
+        text=True,
+        errors="replace",
+    )
+    assert not SANITIZER.search(done.stderr), done.stderr
+    return done
+
+
+def listening_socket(path):
+    """A listening unix socket, as a web server gives one to the program that it starts."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(1024)
+    return listener
+
+
+class Rowtail:
+    """One process in FastCGI mode.
+
+    how it gets its socket: "listen" (--listen on a fresh unix socket), "fd0" (a listening socket as
+    descriptor 0), "systemd" (LISTEN_FDS), or None (the arguments say it).
+    address: where it is reached; a test with how=None sets it.
+    """
+
+    def __init__(
+        self, workdir, arguments=(), *, how="listen", env=None, program=None, address=None, name=None
+    ):
+        self.workdir = pathlib.Path(workdir)
+        self.arguments = [str(argument) for argument in arguments]
+        self.how = how
+        self.env = env or {}
+        self.program = str(program or BINARY)
+        name = name or f"rt{len(list(self.workdir.glob('rt*.err')))}"
+        self.address = address or self.workdir / f"{name}.sock"
+        self.stderr_path = self.workdir / f"{name}.err"
+        self.process = None
+        self._open = []
+
+    # Life and death.
+
+    def start(self, wait=True):
+        """Starts the process, and waits until it accepts connections."""
+        command = [self.program, *self.arguments]
+        env = environment(**self.env)
+        listener = None
+        if self.how == "listen":
+            command += ["--listen", str(self.address)]
+        elif self.how in ("fd0", "systemd"):
+            listener = listening_socket(self.address)
+        if self.how == "systemd":
+            env["LISTEN_FDS"] = "1"
+            command = ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$0" "$@"', *command]
+        with self.stderr_path.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                command,
+                env=env,
+                stdin=listener if self.how == "fd0" else subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                pass_fds=(3,) if self.how == "systemd" else (),
+                preexec_fn=lambda: self._in_child(listener),
+            )
+        if listener:
+            listener.close()
+        return self.wait_up() if wait else self
+
+    def _in_child(self, listener):
+        """Between fork and exec: dies with the tests, and holds descriptor 3 for systemd's way."""
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if self.how == "systemd":
+            os.dup2(listener.fileno(), 3)
+
+    def wait_up(self, timeout=stream.DEADLINE):
+        """Waits until the socket accepts."""
+        deadline = time.monotonic() + timeout
+        while True:
+            assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.stderr}"
+            try:
+                stream.connect(self.address).close()
+                return self
+            except (FileNotFoundError, ConnectionRefusedError):
+                assert time.monotonic() < deadline, f"not up in {timeout} s: {self.stderr}"
+                time.sleep(0.005)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def stderr(self):
+        return self.stderr_path.read_text(errors="replace")
+
+    def wait_log(self, pattern, timeout=stream.DEADLINE):
+        """Waits until a line on standard error matches, and returns the match."""
+        deadline = time.monotonic() + timeout
+        while not (match := re.search(pattern, self.stderr)):
+            assert time.monotonic() < deadline, f"no {pattern!r} in {self.stderr}"
+            time.sleep(0.01)
+        return match
+
+    def signal(self, number):
+        self.process.send_signal(number)
+        return self
+
+    def wait_exit(self, timeout=stream.DEADLINE):
+        """Waits for the end and returns the exit status, negative for a signal."""
+        return self.process.wait(timeout)
+
+    def stop(self):
+        """SIGTERM; asserts what the contract says: exit status 0 within 5 s."""
+        self.signal(signal.SIGTERM)
+        assert self.wait_exit(5.0) == 0, self.stderr
+        return self
+
+    def kill(self):
+        """SIGKILL, as a crash."""
+        self.signal(signal.SIGKILL)
+        self.wait_exit()
+        return self
+
+    def restart(self):
+        """Starts it again, in the same way and on the same socket."""
+        assert self.process.poll() is not None
+        if self.how != "listen":
+            pathlib.Path(self.address).unlink()
+        return self.start()
+
+    def cleanup(self):
+        """Closes the streams and ends the process if it lives; was that necessary?"""
+        for peer in self._open:
+            peer.close()
+        if self.process is None or self.process.poll() is not None:
+            return False
+        self.signal(signal.SIGTERM)
+        try:
+            self.wait_exit(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        return True
+
+    def assert_clean(self, ended_by_us):
+        """No sanitizer has complained, and SIGTERM, if we sent it at last, ended it with 0."""
+        assert not SANITIZER.search(self.stderr), self.stderr
+        if ended_by_us:
+            assert self.process.returncode == 0, f"{self.process.returncode}: {self.stderr}"
+
+    # Talking to it.
+
+    def connect(self, last_event_id=""):
+        """A FastCGI connection on which nothing was sent yet."""
+        peer = fcgi.Connection(self.address, last_event_id)
+        self._open.append(peer)
+        return peer
+
+    def ask(self, query="", **how):
+        """Sends a request and returns at once; see fcgi.Connection.ask() and gateway.params()."""
+        return self.connect().ask(query, **how)
+
+    def open(self, query="", *, last_event_id=None, **how):
+        """Opens a stream, as a client with this last event ID would; its first event is taken."""
+        headers = dict(how.pop("headers", None) or {})
+        if last_event_id is not None:
+            headers["Last-Event-ID"] = str(last_event_id)
+        peer = self.connect(str(last_event_id or "")).ask(query, headers=headers, **how)
+        peer.wait_head()
+        assert peer.head.status == 200, f"{peer.head.raw!r} {bytes(peer.body)!r}"
+        if "positions=0" not in str(query) and how.get("method", "GET") == "GET":
+            peer.first = peer.next()
+        return peer
+
+    def answer(self, query="", **how):
+        """Sends a request that gets no stream; returns the connection when all has come."""
+        return self.ask(query, **how).wait_complete()
+
+    def page(self, name):
+        """One of the pages that only the web server can ask for."""
+        return self.answer(extra={"ROWTAIL_PAGE": name})
+
+    def metric(self, name, **labels):
+        """The value of a metric, None when it is not there."""
+        inside = ",".join(f'{label}="{value}"' for label, value in labels.items())
+        wanted = f"{name}{{{inside}}}" if labels else name
+        for line in self.page("metrics").body.decode().splitlines():
+            key, _, value = line.rpartition(" ")
+            if key == wanted:
+                return float(value)
+        return None
+
+    def wait_metric(self, value, name, timeout=stream.DEADLINE, **labels):
+        """Waits until a metric has this value."""
+        deadline = time.monotonic() + timeout
+        while (last := self.metric(name, **labels)) != value:
+            assert time.monotonic() < deadline, f"{name} is {last}, not {value}"
+            time.sleep(0.02)
+
+    # Looking at it from outside.
+
+    def cpu_seconds(self):
+        """Processor time used so far."""
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def context_switches(self):
+        """How often the process has slept or been put to sleep so far."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return sum(int(number) for number in re.findall(r"ctxt_switches:\s+(\d+)", status))
+
+    def resident_kib(self):
+        """Resident memory, in KiB."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+    def open_files(self):
+        """How many descriptors it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+
+def raise_file_limit():
+    """As many descriptors as this machine lets us have."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

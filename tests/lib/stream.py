@@ -1,0 +1,224 @@
+"""An answer that is being read, whatever carries it: FastCGI, CGI or HTTP.
+
+A Stream never reads unless it is asked to, so that a test can play the slow reader. Every wait has
+a deadline, generous since it only catches hangs, and fails with what did arrive.
+"""
+
+import os
+import select
+import selectors
+import socket
+import struct
+import time
+
+import sse
+
+DEADLINE = 20.0  # seconds
+CONTROL_TYPES = ("position", "gap", "denied")
+
+
+def connect(address, timeout=DEADLINE):
+    """A connected socket: to a unix socket's path, or to a (host, port)."""
+    if isinstance(address, tuple):
+        return socket.create_connection(address, timeout)
+    peer = socket.socket(socket.AF_UNIX)
+    peer.settimeout(timeout)
+    try:
+        peer.connect(str(address))
+    except OSError:
+        peer.close()
+        raise
+    return peer
+
+
+class Head:
+    """The head of an answer: its status and its fields, as they came."""
+
+    def __init__(self, raw, status_line):
+        lines = raw.decode("latin-1").split("\r\n")
+        self.raw = raw
+        self.status = 200
+        if status_line:
+            self.status = int(lines.pop(0).split(" ")[1])
+        self.fields = [tuple(line.split(": ", 1)) for line in lines]
+        for name, value in self.fields:
+            if name == "Status":
+                self.status = int(value.split(" ")[0])
+
+    def get(self, name):
+        """A field's value, or None; a field that stands there twice is a failure."""
+        values = [value for field, value in self.fields if field.lower() == name.lower()]
+        assert len(values) <= 1, f"{name} stands {len(values)} times in {self.raw!r}"
+        return values[0] if values else None
+
+
+class Stream:
+    """The common part; a subclass turns the bytes of its carrier into a head and a body.
+
+    head    a Head, None until it is complete
+    body    the bytes behind the head
+    parser  the oracle, which has read the body
+    eof     has the peer closed?
+    """
+
+    status_line = False  # does the head begin with "HTTP/1.1 200 OK"?
+
+    def __init__(self, source, last_event_id=""):
+        self.source = source
+        self.head = None
+        self.body = bytearray()
+        self.parser = sse.Parser(last_event_id)
+        self.eof = False
+        self._head_bytes = bytearray()
+        self._taken = 0
+        os.set_blocking(source.fileno(), False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def fileno(self):
+        return self.source.fileno()
+
+    # What a subclass gives to, and gets from, this class.
+
+    def decode(self, chunk):
+        """Bytes of the carrier have come; a subclass calls content() with what they carry."""
+        self.content(chunk)
+
+    def content(self, chunk):
+        """Takes bytes of head or body."""
+        if self.head is None:
+            self._head_bytes += chunk
+            head, end, chunk = bytes(self._head_bytes).partition(b"\r\n\r\n")
+            if not end:
+                return
+            self.head = Head(head, self.status_line)
+            self.on_head()
+        if chunk:
+            self.on_body(chunk)
+
+    def on_head(self):
+        """The head is complete."""
+
+    def on_body(self, chunk):
+        """Bytes of the body, or of its coding."""
+        self.body += chunk
+        self.parser.feed(chunk)
+
+    # Reading.
+
+    def pump(self):
+        """Reads once what is there. Returns whether anything was, the end included."""
+        try:
+            chunk = os.read(self.fileno(), 1 << 18)
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            chunk = b""
+        if chunk:
+            self.decode(chunk)
+        else:
+            self.eof = True
+        return True
+
+    def wait(self, condition, what="what the test waits for", timeout=DEADLINE):
+        """Reads until condition() holds; fails at the deadline, or when the stream ends first."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            left = deadline - time.monotonic()
+            assert not self.eof, f"the stream ended before {what}; {self.describe()}"
+            assert left > 0, f"no {what} within {timeout} s; {self.describe()}"
+            if select.select([self], [], [], left)[0]:
+                self.pump()
+        return self
+
+    def drain(self):
+        """Reads what is there now, without waiting."""
+        while not self.eof and select.select([self], [], [], 0)[0]:
+            self.pump()
+        return self
+
+    def wait_head(self):
+        return self.wait(lambda: self.head is not None, "head")
+
+    def wait_end(self, timeout=DEADLINE):
+        """Reads until the peer has closed."""
+        return self.wait(lambda: self.eof, "end of the stream", timeout)
+
+    def describe(self):
+        head = self.head.raw if self.head else bytes(self._head_bytes)
+        tail = bytes(self.body[-400:])
+        return f"head {head!r}, {len(self.parser.events)} events, body ends with {tail!r}"
+
+    # Events.
+
+    @property
+    def events(self):
+        return self.parser.events
+
+    @property
+    def rows(self):
+        """The events that rows of the log are, without rowtail's own."""
+        return [event for event in self.events if event.type not in CONTROL_TYPES]
+
+    @property
+    def ids(self):
+        """The ids of the rows."""
+        return [int(event.last_event_id) for event in self.rows]
+
+    def next(self, timeout=DEADLINE):
+        """The next event that the test has not taken yet."""
+        self.wait(lambda: len(self.events) > self._taken, "next event", timeout)
+        self._taken += 1
+        return self.events[self._taken - 1]
+
+    def next_row(self, timeout=DEADLINE):
+        """The next row, past rowtail's own events."""
+        while True:
+            event = self.next(timeout)
+            if event.type not in CONTROL_TYPES:
+                return event
+
+    def wait_rows(self, count, timeout=DEADLINE):
+        """Reads until so many rows have come, and returns them all."""
+        self.wait(lambda: len(self.rows) >= count, f"{count} rows", timeout)
+        return self.rows
+
+    def wait_id(self, newest, timeout=DEADLINE):
+        """Reads until the client's position is at least this one."""
+        self.wait(lambda: int(self.parser.last_event_id or 0) >= newest, f"id {newest}", timeout)
+        return self
+
+    # Leaving.
+
+    def close(self):
+        self.source.close()
+
+    def reset(self):
+        """Leaves as a crashed client does: with a reset, where the transport knows one."""
+        self.source.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.source.close()
+
+
+def pump_all(streams, condition, what="what the test waits for", timeout=DEADLINE):
+    """Reads many streams until condition(stream) holds for each of them."""
+    deadline = time.monotonic() + timeout
+    with selectors.DefaultSelector() as selector:
+        waiting = {stream for stream in streams if not condition(stream)}
+        for stream in waiting:
+            selector.register(stream, selectors.EVENT_READ)
+        while waiting:
+            left = deadline - time.monotonic()
+            worst = next(iter(waiting))
+            assert left > 0, f"{len(waiting)} streams without {what}: {worst.describe()}"
+            for key, _ in selector.select(left):
+                stream = key.fileobj
+                stream.pump()
+                if condition(stream):
+                    waiting.discard(stream)
+                    selector.unregister(stream)
+                else:
+                    assert not stream.eof, f"ended before {what}: {stream.describe()}"
