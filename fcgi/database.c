@@ -1,0 +1,167 @@
+#include "database.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Both structs are SQLite's own under names that tie nobody to it. */
+static sqlite3 *raw(const struct database *db)
+{
+	return (sqlite3 *)(uintptr_t)db;
+}
+
+static sqlite3_stmt *raw_statement(struct statement *st)
+{
+	return (sqlite3_stmt *)st;
+}
+
+static enum database_status status(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_OK:
+		return DATABASE_OK;
+	case SQLITE_ROW:
+		return DATABASE_ROW;
+	case SQLITE_DONE:
+		return DATABASE_DONE;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL:
+		return DATABASE_BUSY;
+	case SQLITE_CANTOPEN:
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+	case SQLITE_READONLY:
+		return DATABASE_MISSING;
+	case SQLITE_NOMEM:
+		return DATABASE_NO_MEMORY;
+	case SQLITE_ERROR:
+	case SQLITE_SCHEMA:
+	case SQLITE_MISUSE:
+	case SQLITE_RANGE:
+		return DATABASE_SCHEMA;
+	default:
+		return DATABASE_DAMAGED;
+	}
+}
+
+enum database_status database_open(
+	struct database **db, const char *path, char *message, size_t message_size)
+{
+	sqlite3 *handle = NULL;
+	int code = sqlite3_open_v2(path, &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+
+	/* The file is not touched by open: reading the schema shows whether it is a database. */
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(
+			handle, "SELECT 1 FROM sqlite_master LIMIT 1", NULL, NULL, NULL);
+	*db = (struct database *)handle;
+	if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY)
+		return status(code);
+	snprintf(message, message_size, "%s",
+		handle ? sqlite3_errmsg(handle) : sqlite3_errstr(code));
+	sqlite3_close(handle);
+	*db = NULL;
+	return status(code);
+}
+
+void database_close(struct database *db)
+{
+	sqlite3_close(raw(db));
+}
+
+const char *database_message(const struct database *db)
+{
+	return sqlite3_errmsg(raw(db));
+}
+
+enum database_status database_prepare(struct database *db, struct statement **st, const char *sql)
+{
+	sqlite3_stmt *statement = NULL;
+	int code =
+		sqlite3_prepare_v3(raw(db), sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
+
+	*st = (struct statement *)statement;
+	return status(code);
+}
+
+void database_finalize(struct statement *st)
+{
+	sqlite3_finalize(raw_statement(st));
+}
+
+void database_bind_int(struct statement *st, int index, int64_t value)
+{
+	sqlite3_bind_int64(raw_statement(st), index, value);
+}
+
+void database_bind_text(struct statement *st, int index, const char *text, size_t length)
+{
+	sqlite3_bind_text64(raw_statement(st), index, text, length, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+enum database_status database_step(struct statement *st)
+{
+	return status(sqlite3_step(raw_statement(st)));
+}
+
+void database_reset(struct statement *st)
+{
+	sqlite3_reset(raw_statement(st));
+	sqlite3_clear_bindings(raw_statement(st));
+}
+
+bool database_is_null(struct statement *st, int column)
+{
+	return sqlite3_column_type(raw_statement(st), column) == SQLITE_NULL;
+}
+
+bool database_is_int(struct statement *st, int column)
+{
+	return sqlite3_column_type(raw_statement(st), column) == SQLITE_INTEGER;
+}
+
+int64_t database_int(struct statement *st, int column)
+{
+	return sqlite3_column_int64(raw_statement(st), column);
+}
+
+const char *database_text(struct statement *st, int column, size_t *length)
+{
+	sqlite3_stmt *s = raw_statement(st);
+	bool blob = sqlite3_column_type(s, column) == SQLITE_BLOB;
+	const char *text = blob ? sqlite3_column_blob(s, column)
+				: (const char *)sqlite3_column_text(s, column);
+
+	*length = text ? (size_t)sqlite3_column_bytes(s, column) : 0;
+	/* An empty BLOB is a NULL pointer, and yet not NULL. */
+	return blob && !text ? "" : text;
+}
+
+enum database_status database_run(struct statement *st)
+{
+	enum database_status s;
+
+	do
+		s = database_step(st);
+	while (s == DATABASE_ROW);
+	database_reset(st);
+	return s == DATABASE_DONE ? DATABASE_OK : s;
+}
+
+bool database_in_transaction(const struct database *db)
+{
+	return !sqlite3_get_autocommit(raw(db));
+}
+
+bool database_quote(char *out, size_t size, const char *name)
+{
+	int length = sqlite3_snprintf((int)size, out, "\"%w\"", name) ? (int)strlen(out) : -1;
+
+	return length >= 0 && (size_t)length + 1 < size;
+}
+
+const char *database_version(void)
+{
+	return sqlite3_libversion();
+}

@@ -1,0 +1,72 @@
+/*
+ * database: the little of SQLite that is used, with its many codes made into few.
+ *
+ * The only includer of <sqlite3.h>. Opens read-only, never writes, never waits for a lock. Knows
+ * nothing of events or grants. Never opens the files by other means: closing any descriptor of a
+ * database file in this process would drop SQLite's POSIX locks on it.
+ */
+#ifndef ROWTAIL_DATABASE_H
+#define ROWTAIL_DATABASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct database;
+struct statement;
+
+enum database_status {
+	DATABASE_OK,
+	DATABASE_ROW,     /* of database_step() */
+	DATABASE_DONE,    /* of database_step() */
+	DATABASE_BUSY,    /* a lock: again in a moment */
+	DATABASE_MISSING, /* no such file, or not to be opened: permissions, directory */
+	DATABASE_DAMAGED, /* corrupt, not a database, I/O error */
+	DATABASE_SCHEMA,  /* no such table or column, or another error of the SQL */
+	DATABASE_NO_MEMORY,
+};
+
+/* Opens a file read-only. On anything but DATABASE_OK *db is NULL and message says why. */
+enum database_status database_open(
+	struct database **db, const char *path, char *message, size_t message_size);
+void database_close(struct database *db);
+
+/* What SQLite said of the last failure, for the log. Borrowed until the next call. */
+const char *database_message(const struct database *db);
+
+/*
+ * Prepares a statement that will be used many times. On failure *st is NULL. Statements are
+ * finalized before the database is closed; NULL is allowed.
+ */
+enum database_status database_prepare(struct database *db, struct statement **st, const char *sql);
+void database_finalize(struct statement *st);
+
+void database_bind_int(struct statement *st, int index, int64_t value);
+/* The text is borrowed until the statement is reset. */
+void database_bind_text(struct statement *st, int index, const char *text, size_t length);
+
+enum database_status database_step(struct statement *st);
+/* Ends the read transaction that stepping began, unless an outer one is open; keeps nothing bound.
+ */
+void database_reset(struct statement *st);
+
+bool database_is_null(struct statement *st, int column);
+bool database_is_int(struct statement *st, int column);
+int64_t database_int(struct statement *st, int column);
+/* Borrowed until the next step or reset. NULL for NULL and without memory; a BLOB's bytes as they
+ * are. */
+const char *database_text(struct statement *st, int column, size_t *length);
+
+/* Runs a statement to its end and forgets its rows: BEGIN, COMMIT. */
+enum database_status database_run(struct statement *st);
+
+/* Is a transaction open? After a failure inside one, it must still be ended. */
+bool database_in_transaction(const struct database *db);
+
+/* "main"."a""b": a name as SQL, in out. False when it does not fit. */
+bool database_quote(char *out, size_t size, const char *name);
+
+/* SQLite's version, as text. */
+const char *database_version(void);
+
+#endif

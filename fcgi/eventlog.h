@@ -1,0 +1,113 @@
+/*
+ * eventlog: the table or view that is tailed: which columns it has, where it begins and ends, and
+ * reading it after an id.
+ *
+ * Owns the reading connection to the database and its statements. Every function is a transaction
+ * of its own: nothing is held open between two calls, so that the write-ahead log can be
+ * checkpointed at any moment. Never writes, never waits. Another engine could stand behind this
+ * header: nothing of SQLite shows in it.
+ *
+ * "Newest" is the newest id that was ever given out, so far as the database knows it: deleted rows
+ * count where the table is AUTOINCREMENT.
+ */
+#ifndef ROWTAIL_EVENTLOG_H
+#define ROWTAIL_EVENTLOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "database.h"
+#include "filter.h"
+#include "sse.h"
+
+struct eventlog;
+
+enum eventlog_status {
+	EVENTLOG_OK,
+	EVENTLOG_BUSY,  /* locked: again in a moment */
+	EVENTLOG_FAULT, /* eventlog_error() says what; the log has been closed */
+};
+
+enum eventlog_file { EVENTLOG_SAME, EVENTLOG_GONE, EVENTLOG_REPLACED };
+
+/* path and table are borrowed for good. Opens nothing yet. NULL without memory. */
+struct eventlog *eventlog_new(const char *path, const char *table);
+void eventlog_free(struct eventlog *log);
+
+/* Opens the database if it is closed, and looks at the table's columns. */
+enum eventlog_status eventlog_open(struct eventlog *log);
+void eventlog_close(struct eventlog *log);
+bool eventlog_is_open(const struct eventlog *log);
+
+/* One sentence about the last fault, which says what would be right. */
+const char *eventlog_error(const struct eventlog *log);
+
+/* Does the path still lead to the file that is open? EVENTLOG_SAME when none is open. */
+enum eventlog_file eventlog_file(const struct eventlog *log);
+
+/* The connection, for other tables of the same database; NULL when closed. Borrowed until closed.
+ */
+struct database *eventlog_database(struct eventlog *log);
+/* Changes whenever the log was opened anew: statements prepared before are then gone. */
+unsigned eventlog_generation(const struct eventlog *log);
+
+/* A number that changes with every commit of another connection. */
+enum eventlog_status eventlog_version(struct eventlog *log, int64_t *version);
+
+struct eventlog_bounds {
+	int64_t oldest; /* id of the oldest row; newest + 1 when there is none */
+	int64_t newest;
+};
+enum eventlog_status eventlog_bounds(struct eventlog *log, struct eventlog_bounds *bounds);
+
+/* Where a stream goes on that asks for what follows `position`. */
+struct eventlog_place {
+	int64_t id;          /* goes on after this: the position itself where it holds */
+	bool gap;            /* it does not hold, for `reason` */
+	enum sse_gap reason; /* SSE_GAP_PRUNED or SSE_GAP_FUTURE */
+	int64_t pruned;      /* with SSE_GAP_PRUNED: rows are missing up to this id */
+	struct eventlog_bounds bounds;
+};
+enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f, int64_t position,
+	struct eventlog_place *place);
+
+/*
+ * Looks for the place before the newest `want` rows of what is followed. A call looks at a
+ * bounded number of rows: again until `done`.
+ */
+struct eventlog_seek {
+	int64_t want;   /* rows */
+	int64_t floor;  /* go back no further than this id */
+	int64_t before; /* look below this id; INT64_MAX at first */
+	int64_t found;  /* rows so far; 0 at first */
+	bool done;
+	int64_t id; /* when done: the stream goes on after this id */
+};
+enum eventlog_status eventlog_seek(
+	struct eventlog *log, const struct filter *f, struct eventlog_seek *seek);
+
+/*
+ * Takes one row; its texts are borrowed for the call. False: no room, stop before this row.
+ */
+typedef bool (*eventlog_take)(void *context, const struct sse_row *row);
+
+struct eventlog_batch {
+	bool sparse;     /* in and out, false at first: follow the index instead of scanning */
+	int64_t scanned; /* everything up to this id has been looked at and, where wanted, taken */
+	bool at_end;     /* there was nothing behind it; scanned is the newest id */
+	int64_t pruned;  /* rows that were wanted are missing up to this id; 0: none are */
+	int64_t next;    /* with pruned: the oldest row behind `after`; 0: none */
+	struct eventlog_bounds bounds; /* with pruned */
+};
+
+/*
+ * Reads rows after an id in order, of a filter (NULL: all), at most max_rows of them, and tells of
+ * a bounded number only. Rows are not read when some are missing that are not yet `told` (ids up to
+ * which a gap has been announced): the caller announces it and calls again.
+ */
+enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f, int64_t after,
+	int64_t told, size_t max_rows, eventlog_take take, void *context,
+	struct eventlog_batch *batch);
+
+#endif
