@@ -1,0 +1,546 @@
+#include "eventlog_impl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "channel.h"
+
+enum { SQL_MAX = 2048, NAME_MAX_QUOTED = 512 };
+
+/* The columns that are used where the table has them. */
+struct columns {
+	bool id, channel, event, data, retry, created_at;
+	bool channel_index;
+	bool pruned_table;
+	char sequence[256]; /* the table's name in sqlite_sequence; empty: not there */
+};
+
+struct eventlog *eventlog_new(const char *path, const char *table)
+{
+	struct eventlog *log = calloc(1, sizeof(*log));
+
+	if (log) {
+		log->path = path;
+		log->table = table;
+	}
+	return log;
+}
+
+void eventlog_free(struct eventlog *log)
+{
+	if (log)
+		eventlog_close(log);
+	free(log);
+}
+
+void eventlog_close(struct eventlog *log)
+{
+	for (int i = 0; i < ST_COUNT; i++) {
+		database_finalize(log->st[i]);
+		log->st[i] = NULL;
+	}
+	if (log->db)
+		database_close(log->db);
+	log->db = NULL;
+}
+
+bool eventlog_is_open(const struct eventlog *log)
+{
+	return log->db != NULL;
+}
+
+const char *eventlog_error(const struct eventlog *log)
+{
+	return log->error;
+}
+
+struct database *eventlog_database(struct eventlog *log)
+{
+	return log->db;
+}
+
+unsigned eventlog_generation(const struct eventlog *log)
+{
+	return log->generation;
+}
+
+/* Looks for one row; *found says whether there is one. text may be NULL. */
+static enum database_status look_up(
+	struct database *db, const char *sql, const char *text, bool *found)
+{
+	struct statement *st;
+	enum database_status s = database_prepare(db, &st, sql);
+
+	if (s == DATABASE_OK) {
+		if (text)
+			database_bind_text(st, 1, text, strlen(text));
+		s = database_step(st);
+	}
+	*found = s == DATABASE_ROW;
+	database_finalize(st);
+	return s;
+}
+
+static void note_column(struct columns *c, const char *name)
+{
+	const struct {
+		const char *name;
+		bool *has;
+	} known[] = {{"id", &c->id}, {"channel", &c->channel}, {"event", &c->event},
+		{"data", &c->data}, {"retry", &c->retry}, {"created_at", &c->created_at}};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcasecmp(known[i].name, name))
+			*known[i].has = true;
+}
+
+static enum database_status read_columns(struct eventlog *log, struct columns *c)
+{
+	struct statement *st;
+	size_t length;
+	enum database_status s =
+		database_prepare(log->db, &st, "SELECT name FROM pragma_table_xinfo(?1)");
+
+	if (s == DATABASE_OK)
+		database_bind_text(st, 1, log->table, strlen(log->table));
+	while (s == DATABASE_OK || s == DATABASE_ROW)
+		if ((s = database_step(st)) == DATABASE_ROW)
+			note_column(c, database_text(st, 0, &length));
+	database_finalize(st);
+	return s;
+}
+
+/* A name that would have to be quoted in SQL again is done without. */
+static void note_sequence(struct columns *c, const char *name)
+{
+	if (name && strlen(name) < sizeof(c->sequence) && !strchr(name, '\''))
+		snprintf(c->sequence, sizeof(c->sequence), "%s", name);
+}
+
+/* The name under which SQLite keeps the table's highest id, if it does. */
+static void read_sequence(struct eventlog *log, struct columns *c)
+{
+	struct statement *st;
+	size_t length;
+
+	if (database_prepare(log->db, &st,
+		    "SELECT m.name FROM sqlite_master m WHERE m.type = 'table' AND "
+		    "lower(m.name) = lower(?1) AND m.sql LIKE '%autoincrement%' AND EXISTS "
+		    "(SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence')") ==
+		DATABASE_OK) {
+		database_bind_text(st, 1, log->table, strlen(log->table));
+		if (database_step(st) == DATABASE_ROW)
+			snprintf(c->sequence, sizeof(c->sequence), "%s",
+				database_text(st, 0, &length));
+	}
+	database_finalize(st);
+}
+
+static enum database_status discover(struct eventlog *log, struct columns *c)
+{
+	bool found;
+	enum database_status s = read_columns(log, c);
+
+	if (s != DATABASE_DONE)
+		return s;
+	read_sequence(log, c);
+	s = look_up(log->db,
+		"SELECT 1 FROM pragma_index_list(?1) l, pragma_index_info(l.name) i "
+		"WHERE l.partial = 0 AND i.seqno = 0 AND lower(i.name) = 'channel'",
+		log->table, &c->channel_index);
+	if (s != DATABASE_DONE && s != DATABASE_ROW)
+		return s;
+	s = look_up(
+		log->db, "SELECT 1 FROM sqlite_master WHERE name = 'events_pruned'", NULL, &found);
+	c->pruned_table = found && !strcasecmp(log->table, "events");
+	return s == DATABASE_DONE || s == DATABASE_ROW ? DATABASE_OK : s;
+}
+
+/* Says what the table lacks; false when it lacks nothing. */
+static bool lacks(struct eventlog *log, const struct columns *c)
+{
+	bool any = c->id || c->channel || c->event || c->data || c->retry || c->created_at;
+
+	if (c->id && c->data)
+		return false;
+	if (!any && !strcasecmp(log->table, "events"))
+		snprintf(log->error, sizeof(log->error),
+			"%s has no table \"events\": make it with: sqlite3 %s < schema/rowtail.sql",
+			log->path, log->path);
+	else if (!any)
+		snprintf(log->error, sizeof(log->error),
+			"%s has no table or view \"%s\": name one that has at least the columns id "
+			"and data, or make the table events with: sqlite3 %s < schema/rowtail.sql",
+			log->path, log->table, log->path);
+	else
+		snprintf(log->error, sizeof(log->error),
+			"%s: \"%s\" has no column \"%s\": a table or view to tail needs at least "
+			"id "
+			"(unique integers that grow) and data",
+			log->path, log->table, c->id ? "data" : "id");
+	return true;
+}
+
+static enum database_status prepare(struct eventlog *log, enum eventlog_statement which,
+	const char *format, const char *a, const char *b) __attribute__((format(printf, 3, 0)));
+
+/* Prepares a statement; %s in the format are a, then b. */
+static enum database_status prepare(struct eventlog *log, enum eventlog_statement which,
+	const char *format, const char *a, const char *b)
+{
+	char sql[SQL_MAX];
+
+	snprintf(sql, sizeof(sql), format, a, b);
+	return database_prepare(log->db, &log->st[which], sql);
+}
+
+/* What every table has. */
+static enum database_status prepare_base(
+	struct eventlog *log, const struct columns *c, const char *table)
+{
+	char columns[256];
+	const struct {
+		enum eventlog_statement which;
+		const char *format, *a, *b;
+	} all[] = {
+		{ST_BEGIN, "BEGIN", NULL, NULL},
+		{ST_COMMIT, "COMMIT", NULL, NULL},
+		{ST_VERSION, "PRAGMA data_version", NULL, NULL},
+		{ST_OLDEST, "SELECT id FROM %s ORDER BY id LIMIT 1", table, NULL},
+		{ST_NEWEST, "SELECT id FROM %s ORDER BY id DESC LIMIT 1", table, NULL},
+		{ST_NEXT, "SELECT id FROM %s WHERE id > ?1 ORDER BY id LIMIT 1", table, NULL},
+		{ST_SCAN, "SELECT %s FROM %s WHERE id > ?1 ORDER BY id LIMIT ?2", columns, table},
+		{ST_ROW, "SELECT %s FROM %s WHERE id = ?1", columns, table},
+		{ST_BACK, "SELECT %s FROM %s WHERE id > ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
+			columns, table},
+	};
+	enum database_status s = DATABASE_OK;
+
+	snprintf(columns, sizeof(columns), "id, %s, %s, data, %s, %s",
+		c->channel ? "channel" : "NULL", c->event ? "event" : "NULL",
+		c->retry ? "retry" : "NULL", c->created_at ? "created_at" : "NULL");
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && s == DATABASE_OK; i++)
+		s = prepare(log, all[i].which, all[i].format, all[i].a, all[i].b);
+	return s;
+}
+
+/* What only some tables have. */
+static enum database_status prepare_extras(
+	struct eventlog *log, const struct columns *c, const char *table)
+{
+	enum database_status s = DATABASE_OK;
+
+	if (*c->sequence)
+		s = prepare(log, ST_SEQUENCE, "SELECT seq FROM sqlite_sequence WHERE name = '%s'",
+			c->sequence, NULL);
+	if (s == DATABASE_OK && c->channel_index)
+		s = prepare(log, ST_IDS,
+			"SELECT id FROM %s WHERE channel = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+			table, NULL);
+	if (s == DATABASE_OK && c->channel_index)
+		s = prepare(log, ST_IDS_BACK,
+			"SELECT id FROM %s WHERE channel = ?1 AND id > ?2 ORDER BY id DESC LIMIT "
+			"?3",
+			table, NULL);
+	if (s != DATABASE_OK || !c->pruned_table)
+		return s;
+	if ((s = prepare(log, ST_PRUNED_ANY, "SELECT max(id) FROM events_pruned", NULL, NULL)) !=
+		DATABASE_OK)
+		return s;
+	s = prepare(log, ST_PRUNED_CHANNEL, "SELECT id FROM events_pruned WHERE channel = ?1", NULL,
+		NULL);
+	if (s != DATABASE_OK)
+		return s;
+	return prepare(log, ST_PRUNED_BELOW,
+		"SELECT max(id) FROM events_pruned WHERE channel >= ?1 AND channel < ?2", NULL,
+		NULL);
+}
+
+static enum eventlog_status fail(struct eventlog *log, enum database_status s, const char *what)
+{
+	if (s == DATABASE_BUSY) {
+		snprintf(log->error, sizeof(log->error), "%s is locked by another program",
+			log->path);
+		return EVENTLOG_BUSY;
+	}
+	snprintf(log->error, sizeof(log->error), "%s: %s", log->path, what);
+	eventlog_close(log);
+	return EVENTLOG_FAULT;
+}
+
+/*
+ * Says in words why a database could not be opened: SQLite's own message names neither the file nor
+ * the directory that is in the way.
+ */
+static void explain_open(struct eventlog *log, const char *message)
+{
+	struct stat st;
+
+	if (stat(log->path, &st) < 0)
+		snprintf(log->error, sizeof(log->error),
+			"%s cannot be opened: %s (make it with: sqlite3 %s < schema/rowtail.sql)",
+			log->path, strerror(errno), log->path);
+	else
+		snprintf(log->error, sizeof(log->error),
+			"%s cannot be read: %s (rowtail's user must be able to read the file, and "
+			"in "
+			"WAL mode its -wal and -shm, or to make them in its directory; rowtail "
+			"--check says which is in the way)",
+			log->path, message);
+}
+
+static enum eventlog_status look_at_table(struct eventlog *log)
+{
+	struct columns c = {0};
+	char table[NAME_MAX_QUOTED];
+	enum database_status s = discover(log, &c);
+
+	if (s != DATABASE_OK) {
+		enum eventlog_status e = fail(log, s, database_message(log->db));
+
+		eventlog_close(log);
+		return e;
+	}
+	if (lacks(log, &c)) {
+		eventlog_close(log);
+		return EVENTLOG_FAULT;
+	}
+	if (!database_quote(table, sizeof(table), log->table))
+		return fail(log, DATABASE_SCHEMA, "the table's name is too long");
+	if ((s = prepare_base(log, &c, table)) == DATABASE_OK)
+		s = prepare_extras(log, &c, table);
+	if (s != DATABASE_OK) {
+		enum eventlog_status e = fail(log, s, database_message(log->db));
+
+		eventlog_close(log);
+		return e;
+	}
+	return EVENTLOG_OK;
+}
+
+enum eventlog_status eventlog_open(struct eventlog *log)
+{
+	struct stat before = {0}, after = {0};
+	char message[256];
+	enum database_status s;
+
+	if (log->db)
+		return EVENTLOG_OK;
+	stat(log->path, &before);
+	s = database_open(&log->db, log->path, message, sizeof(message));
+	if (!log->db) {
+		explain_open(log, message);
+		return EVENTLOG_FAULT;
+	}
+	if (s == DATABASE_BUSY) {
+		fail(log, s, "");
+		eventlog_close(log);
+		return EVENTLOG_BUSY;
+	}
+	/* Which of two files was opened is not known if one took the other's place meanwhile. */
+	if (stat(log->path, &after) < 0 || before.st_dev != after.st_dev ||
+		before.st_ino != after.st_ino)
+		return fail(log, DATABASE_MISSING, "was replaced while it was opened");
+	log->device = after.st_dev;
+	log->inode = after.st_ino;
+	log->generation++;
+	return look_at_table(log);
+}
+
+enum eventlog_file eventlog_file(const struct eventlog *log)
+{
+	struct stat st;
+
+	if (!log->db)
+		return EVENTLOG_SAME;
+	if (stat(log->path, &st) < 0)
+		return EVENTLOG_GONE;
+	return st.st_dev == log->device && st.st_ino == log->inode ? EVENTLOG_SAME
+								   : EVENTLOG_REPLACED;
+}
+
+enum eventlog_status eventlog_begin(struct eventlog *log)
+{
+	enum database_status s;
+
+	if (!log->db)
+		return EVENTLOG_FAULT;
+	s = database_run(log->st[ST_BEGIN]);
+	return s == DATABASE_OK ? EVENTLOG_OK : fail(log, s, database_message(log->db));
+}
+
+enum eventlog_status eventlog_end(struct eventlog *log, enum database_status s)
+{
+	enum eventlog_status result = EVENTLOG_OK;
+	char message[256];
+
+	if (s != DATABASE_OK && s != DATABASE_ROW && s != DATABASE_DONE) {
+		snprintf(message, sizeof(message), "%s", database_message(log->db));
+		result = fail(log, s, message);
+	}
+	if (log->db && database_in_transaction(log->db))
+		database_run(log->st[ST_COMMIT]);
+	return result;
+}
+
+enum database_status eventlog_one(struct statement *st, int64_t none, int64_t *id)
+{
+	enum database_status s;
+
+	*id = none;
+	if (!st)
+		return DATABASE_DONE;
+	s = database_step(st);
+	if (s == DATABASE_ROW && !database_is_null(st, 0))
+		*id = database_int(st, 0);
+	database_reset(st);
+	return s == DATABASE_ROW ? DATABASE_DONE : s;
+}
+
+enum eventlog_status eventlog_version(struct eventlog *log, int64_t *version)
+{
+	enum database_status s;
+
+	if (!log->db)
+		return EVENTLOG_FAULT;
+	s = eventlog_one(log->st[ST_VERSION], 0, version);
+	return s == DATABASE_DONE ? EVENTLOG_OK : fail(log, s, database_message(log->db));
+}
+
+enum database_status eventlog_newest(struct eventlog *log, int64_t *newest)
+{
+	int64_t sequence;
+	enum database_status s = eventlog_one(log->st[ST_NEWEST], 0, newest);
+
+	if (s == DATABASE_DONE)
+		s = eventlog_one(log->st[ST_SEQUENCE], 0, &sequence);
+	if (s == DATABASE_DONE && sequence > *newest)
+		*newest = sequence;
+	if (*newest < 0)
+		*newest = 0;
+	return s;
+}
+
+enum database_status eventlog_get_bounds(struct eventlog *log, struct eventlog_bounds *bounds)
+{
+	enum database_status s = eventlog_newest(log, &bounds->newest);
+
+	if (s != DATABASE_DONE)
+		return s;
+	return eventlog_one(log->st[ST_OLDEST], bounds->newest + 1, &bounds->oldest);
+}
+
+enum eventlog_status eventlog_bounds(struct eventlog *log, struct eventlog_bounds *bounds)
+{
+	enum eventlog_status e = eventlog_begin(log);
+
+	return e == EVENTLOG_OK ? eventlog_end(log, eventlog_get_bounds(log, bounds)) : e;
+}
+
+/* The highest pruned id among the channels of one pattern. */
+static enum database_status pruned_of(
+	struct eventlog *log, const struct filter_text *pattern, int64_t *pruned)
+{
+	struct statement *st = log->st[ST_PRUNED_CHANNEL];
+	char above[CHANNEL_MAX + 1];
+
+	if (!channel_is_wild(pattern->text, pattern->length)) {
+		database_bind_text(st, 1, pattern->text, pattern->length);
+		return eventlog_one(st, 0, pruned);
+	}
+	if (pattern->length == 1)
+		return eventlog_one(log->st[ST_PRUNED_ANY], 0, pruned);
+	/* "orders/" + "*": from "orders/" to below "orders0", '0' being the byte behind '/'. */
+	st = log->st[ST_PRUNED_BELOW];
+	memcpy(above, pattern->text, pattern->length - 1);
+	above[pattern->length - 2] = '/' + 1;
+	database_bind_text(st, 1, pattern->text, pattern->length - 1);
+	database_bind_text(st, 2, above, pattern->length - 1);
+	return eventlog_one(st, 0, pruned);
+}
+
+static enum database_status pruned_known(
+	struct eventlog *log, const struct filter *f, int64_t after, int64_t *pruned)
+{
+	static const struct filter_text any = {"*", 1};
+	int64_t highest, id;
+	enum database_status s = eventlog_one(log->st[ST_PRUNED_ANY], 0, &highest);
+
+	*pruned = 0;
+	if (s != DATABASE_DONE || highest <= after)
+		return s;
+	if (!f) {
+		*pruned = highest;
+		return s;
+	}
+	/* The row of channel '*' stands for all: it was merged from many. */
+	database_bind_text(log->st[ST_PRUNED_CHANNEL], 1, any.text, any.length);
+	s = eventlog_one(log->st[ST_PRUNED_CHANNEL], 0, &highest);
+	for (size_t i = 0; i < f->channel_count && s == DATABASE_DONE; i++) {
+		s = pruned_of(log, &f->channels[i], &id);
+		if (id > highest)
+			highest = id;
+	}
+	*pruned = highest > after ? highest : 0;
+	return s;
+}
+
+enum database_status eventlog_pruned(
+	struct eventlog *log, const struct filter *f, int64_t after, int64_t *pruned)
+{
+	struct eventlog_bounds bounds;
+	enum database_status s;
+
+	if (log->st[ST_PRUNED_ANY])
+		return pruned_known(log, f, after, pruned);
+	*pruned = 0;
+	/* Of a table that is not ours, 0 is the beginning, wherever its ids begin. */
+	if (after <= 0)
+		return DATABASE_DONE;
+	s = eventlog_get_bounds(log, &bounds);
+	if (s == DATABASE_DONE && bounds.oldest > after + 1)
+		*pruned = bounds.oldest - 1;
+	return s;
+}
+
+static enum database_status find_place(struct eventlog *log, const struct filter *f,
+	int64_t position, struct eventlog_place *place)
+{
+	enum database_status s = eventlog_get_bounds(log, &place->bounds);
+	int64_t next;
+
+	place->id = position;
+	if (s != DATABASE_DONE)
+		return s;
+	if (position > place->bounds.newest) {
+		place->gap = true;
+		place->reason = SSE_GAP_FUTURE;
+		place->id = place->bounds.newest;
+		return s;
+	}
+	s = eventlog_pruned(log, f, position, &place->pruned);
+	if (s != DATABASE_DONE || place->pruned <= position)
+		return s;
+	place->gap = true;
+	place->reason = SSE_GAP_PRUNED;
+	/* As far on as nothing that is still there is passed over. */
+	database_bind_int(log->st[ST_NEXT], 1, position);
+	s = eventlog_one(log->st[ST_NEXT], 0, &next);
+	place->id = next > 0 && next - 1 < place->pruned ? next - 1 : place->pruned;
+	return s;
+}
+
+enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f, int64_t position,
+	struct eventlog_place *place)
+{
+	enum eventlog_status e = eventlog_begin(log);
+
+	memset(place, 0, sizeof(*place));
+	if (e != EVENTLOG_OK)
+		return e;
+	return eventlog_end(log, find_place(log, f, position, place));
+}

@@ -1,0 +1,68 @@
+/*
+ * What eventlog.c (opening, bounds, places) and eventlog_read.c (batches, seeking) share. For
+ * nobody else.
+ */
+#ifndef ROWTAIL_EVENTLOG_IMPL_H
+#define ROWTAIL_EVENTLOG_IMPL_H
+
+#include <sys/types.h>
+
+#include "eventlog.h"
+
+enum eventlog_statement {
+	ST_BEGIN,
+	ST_COMMIT,
+	ST_VERSION,
+	ST_OLDEST,
+	ST_NEWEST,
+	ST_SEQUENCE, /* NULL when the table is not AUTOINCREMENT */
+	ST_NEXT,
+	ST_PRUNED_ANY, /* this and the two behind it: NULL without a table events_pruned */
+	ST_PRUNED_CHANNEL,
+	ST_PRUNED_BELOW,
+	ST_SCAN,
+	ST_BACK,
+	ST_ROW,
+	ST_IDS, /* this and the one behind it: NULL without an index on channel */
+	ST_IDS_BACK,
+	ST_COUNT,
+};
+
+struct eventlog {
+	const char *path;
+	const char *table;
+	struct database *db;
+	unsigned generation;
+	dev_t device;
+	ino_t inode;
+	struct statement *st[ST_COUNT];
+	char error[512];
+};
+
+/* Begins a transaction. Anything but EVENTLOG_OK: none is open. */
+enum eventlog_status eventlog_begin(struct eventlog *log);
+
+/*
+ * Ends a transaction after `s`, the last thing that happened in it: DATABASE_OK, _ROW or _DONE are
+ * success; BUSY is told as such; anything else becomes the error sentence and closes the log.
+ */
+enum eventlog_status eventlog_end(struct eventlog *log, enum database_status s);
+
+/*
+ * Steps a statement whose first column is an id, once, and resets it. *id becomes `none` when there
+ * is no row, the column is NULL, or the statement is NULL.
+ */
+enum database_status eventlog_one(struct statement *st, int64_t none, int64_t *id);
+
+/* Inside a transaction. */
+enum database_status eventlog_newest(struct eventlog *log, int64_t *newest);
+enum database_status eventlog_get_bounds(struct eventlog *log, struct eventlog_bounds *bounds);
+
+/*
+ * Up to which id rows that f wants are missing behind `after`; 0 when none are. Where nothing but
+ * the oldest id is known of the table, all that may have stood before it counts as missing.
+ */
+enum database_status eventlog_pruned(
+	struct eventlog *log, const struct filter *f, int64_t after, int64_t *pruned);
+
+#endif
