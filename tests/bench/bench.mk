@@ -1,0 +1,29 @@
+# bench: make bench prints a table; make bench BENCH=quick takes less than a minute.
+# A word that is no mode picks the figures whose names contain it: make bench BENCH="quick replay".
+
+BENCH ?=
+BENCH_CFLAGS := -std=c11 $(CPPFLAGS) $(WARN) $(CFLAGS)
+BENCH_SRC := tests/bench
+BENCH_HEADERS := $(wildcard $(BENCH_SRC)/*.h) fcgi/record.h
+BENCH_LOAD := $(addprefix $(BENCH_SRC)/,load.c target.c answer.c follow.c payload.c histogram.c)
+BENCH_FLOOR := $(addprefix $(BENCH_SRC)/,floor.c payload.c) fcgi/record.c
+BENCH_PUBLISH := $(addprefix $(BENCH_SRC)/,publish.c payload.c histogram.c)
+
+.PHONY: bench bench-tools
+
+$(BUILD)/bench/load: $(BENCH_LOAD) $(BENCH_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -o $@ $(BENCH_LOAD)
+
+$(BUILD)/bench/floor: $(BENCH_FLOOR) $(BENCH_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -o $@ $(BENCH_FLOOR)
+
+$(BUILD)/bench/publish: $(BENCH_PUBLISH) $(BENCH_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -o $@ $(BENCH_PUBLISH) -lsqlite3
+
+bench-tools: $(BUILD)/bench/load $(BUILD)/bench/floor $(BUILD)/bench/publish
+
+bench: $(BUILD)/rowtail bench-tools
+	$(PYTHON) tests/bench/run.py --build $(BUILD) $(BENCH)

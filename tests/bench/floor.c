@@ -1,0 +1,339 @@
+/*
+ * floor: the least that a FastCGI responder for event streams can do, to measure rowtail against.
+ *
+ * No SQLite, no filters, no grants, no limits: events come as packets on a unix socket, are framed
+ * once into one log in memory, and each client is written to from there, one write for all that
+ * waits. Simplifies what rowtail must not: trusts its peers, keeps every event for ever, reads a
+ * request until its empty STDIN record and looks only for the position in it.
+ *
+ * A FAULT breaks one event in 50, so that the benchmark can show that its checks see it.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fastcgi.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "payload.h"
+#include "record.h"
+
+enum {
+	FD_MAX = 65536,
+	REQUEST_MAX = 4096,
+	PACKET_MAX = 128 * 1024,
+	BACKLOG = 4096,
+	FAULT_EVERY = 50,
+};
+static const size_t log_max = (size_t)8 << 30, ids_max = (size_t)64 << 20;
+
+enum fault { NO_FAULT, LOSE, REPEAT, SWAP, CORRUPT, CUT };
+
+struct client {
+	int fd;
+	size_t at;     /* in the log; SIZE_MAX before the request was whole */
+	bool blocked;  /* the socket was full: wait for EPOLLOUT */
+	size_t have;   /* bytes of the request */
+	char *request; /* until it is whole */
+};
+
+static struct client *clients[FD_MAX]; /* by descriptor */
+static int live[FD_MAX];               /* the descriptors of all clients, for the fan-out */
+static int live_count;
+static char *events_log; /* framed events, one behind the other */
+static size_t log_length;
+static size_t *starts; /* where the event after id N begins in the log */
+static int64_t newest_id;
+static enum fault fault;
+static int poller, stream_listener, event_listener, event_source = -1;
+
+static void *reserve(size_t length)
+{
+	void *p = mmap(NULL, length, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		err(1, "mmap");
+	return p;
+}
+
+static void watch(int fd, uint32_t events, int operation)
+{
+	struct epoll_event e = {.events = events, .data.fd = fd};
+
+	if (epoll_ctl(poller, operation, fd, &e) < 0)
+		err(1, "epoll_ctl");
+}
+
+/* Appends "id: ID", the payload filled up to the length that it tells, and the empty line. */
+static void append(int64_t id, const char *data, size_t length)
+{
+	struct payload p;
+	uint8_t *record = (uint8_t *)events_log + log_length;
+	char *at = (char *)record + RECORD_HEADER;
+
+	if (payload_read(&p, data, length) < 0 || p.length > PAYLOAD_LENGTH_MAX ||
+		(size_t)p.length < length || log_length + 2 * (size_t)p.length + 4096 > log_max)
+		errx(1, "a bad packet, or more than the log can hold");
+	int head = snprintf(at, 64, "id: %lld\ndata: ", (long long)id);
+	memcpy(at + head, data, length);
+	memset(at + head + length, 'x', (size_t)p.length - length);
+	memcpy(at + head + p.length, "\n\n", 2);
+	log_length += record_frame(record, (size_t)head + (size_t)p.length + 2, 1);
+}
+
+static void let_go(struct client *c)
+{
+	for (int i = 0; i < live_count; i++) {
+		if (live[i] == c->fd) {
+			live[i] = live[--live_count];
+			break;
+		}
+	}
+	clients[c->fd] = NULL;
+	close(c->fd);
+	free(c->request);
+	free(c);
+}
+
+static void cut_all(void)
+{
+	while (live_count > 0)
+		let_go(clients[live[0]]);
+}
+
+/* Appends the event, wrongly: what the load generator must notice. */
+static void append_faulty(int64_t id, char *data, size_t length)
+{
+	static char held[PACKET_MAX];
+	static size_t held_length;
+	static int64_t held_id;
+
+	if (id % FAULT_EVERY == 0 && fault == SWAP) {
+		memcpy(held, data, length);
+		held_length = length;
+		held_id = id;
+		return;
+	}
+	if (id % FAULT_EVERY == 0 && fault == CORRUPT)
+		data[0] = data[0] == '1' ? '2' : '1';
+	if (id % FAULT_EVERY != 0 || fault != LOSE)
+		append(id, data, length);
+	if (id % FAULT_EVERY == 0 && fault == REPEAT)
+		append(id, data, length);
+	if (id % FAULT_EVERY == 0 && fault == CUT)
+		cut_all();
+	if (held_length > 0)
+		append(held_id, held, held_length);
+	held_length = 0;
+}
+
+static void take_event(char *data, size_t length)
+{
+	if ((size_t)++newest_id >= ids_max / sizeof *starts)
+		errx(1, "too many events");
+	if (fault == NO_FAULT)
+		append(newest_id, data, length);
+	else
+		append_faulty(newest_id, data, length);
+	starts[newest_id] = log_length;
+}
+
+/* Sends all that waits, in one write; the level of EPOLLOUT follows what the socket took. */
+static void send_to(struct client *c)
+{
+	if (c->at >= log_length)
+		return;
+	ssize_t n = write(c->fd, events_log + c->at, log_length - c->at);
+	if (n < 0 && errno != EAGAIN) {
+		let_go(c);
+		return;
+	}
+	c->at += n > 0 ? (size_t)n : 0;
+	bool blocked = c->at < log_length;
+	if (blocked != c->blocked)
+		watch(c->fd, blocked ? EPOLLIN | EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);
+	c->blocked = blocked;
+}
+
+static void fan_out(void)
+{
+	for (int i = live_count - 1; i >= 0; i--) {
+		struct client *c = clients[live[i]];
+		if (c->at != SIZE_MAX && !c->blocked)
+			send_to(c);
+	}
+}
+
+static void drain_events(void)
+{
+	static char packet[PACKET_MAX];
+	ssize_t n;
+
+	while ((n = recv(event_source, packet, sizeof packet, MSG_DONTWAIT)) > 0)
+		take_event(packet, (size_t)n);
+	if (n == 0) {
+		close(event_source);
+		event_source = -1;
+	}
+	fan_out();
+}
+
+static bool is_whole(const char *request, size_t length)
+{
+	for (size_t at = 0; at + FCGI_HEADER_LEN <= length;) {
+		const uint8_t *r = (const uint8_t *)request + at;
+		size_t content = (size_t)r[4] << 8 | r[5];
+		if (r[1] == FCGI_STDIN && content == 0)
+			return true;
+		at += FCGI_HEADER_LEN + content + r[6];
+	}
+	return false;
+}
+
+static void begin_stream(struct client *c)
+{
+	static const char wanted[] = "last_event_id=";
+	const char *found = memmem(c->request, c->have, wanted, strlen(wanted));
+	int64_t from = newest_id;
+	char out[512];
+
+	if (found)
+		from = strtoll(found + strlen(wanted), NULL, 10);
+	if (from > newest_id)
+		from = newest_id;
+	c->at = starts[from];
+	free(c->request);
+	c->request = NULL;
+	int length = snprintf(out + RECORD_HEADER, sizeof out - RECORD_HEADER,
+		"Status: 200 OK\r\nContent-Type: text/event-stream\r\n"
+		"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n\r\n"
+		"retry: 2000\nid: %lld\nevent: position\ndata: %lld\n\n",
+		(long long)from, (long long)from);
+	if (write(c->fd, out, record_frame((uint8_t *)out, (size_t)length, 1)) < 0)
+		let_go(c);
+	else
+		send_to(c);
+}
+
+static void take_request(struct client *c)
+{
+	char more[REQUEST_MAX];
+	char *into = c->request ? c->request + c->have : more;
+	ssize_t n = read(c->fd, into, c->request ? REQUEST_MAX - 1 - c->have : sizeof more);
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0) {
+		let_go(c);
+		return;
+	}
+	if (!c->request)
+		return;
+	c->have += (size_t)n;
+	c->request[c->have] = '\0';
+	if (is_whole(c->request, c->have))
+		begin_stream(c);
+}
+
+static void accept_clients(void)
+{
+	int fd;
+
+	while ((fd = accept4(stream_listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		struct client *c = calloc(1, sizeof *c);
+		if (!c || fd >= FD_MAX)
+			errx(1, "too many clients");
+		*c = (struct client){.fd = fd, .at = SIZE_MAX, .request = malloc(REQUEST_MAX)};
+		if (!c->request)
+			err(1, "malloc");
+		clients[fd] = c;
+		live[live_count++] = fd;
+		watch(fd, EPOLLIN, EPOLL_CTL_ADD);
+	}
+}
+
+static void ready(int fd, uint32_t events)
+{
+	if (fd == stream_listener) {
+		accept_clients();
+	} else if (fd == event_listener) {
+		event_source = accept4(event_listener, NULL, NULL, SOCK_CLOEXEC);
+		watch(event_source, EPOLLIN, EPOLL_CTL_ADD);
+	} else if (fd == event_source) {
+		drain_events();
+	} else if (clients[fd]) {
+		if (events & EPOLLOUT)
+			send_to(clients[fd]);
+		if (clients[fd] && (events & ~(uint32_t)EPOLLOUT))
+			take_request(clients[fd]);
+	}
+}
+
+static int listen_at(const char *path, int type)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (strlen(path) >= sizeof un.sun_path)
+		errx(64, "%s: too long", path);
+	memcpy(un.sun_path, path, strlen(path));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&un, sizeof un) < 0 || listen(fd, BACKLOG) < 0)
+		err(1, "%s", path);
+	watch(fd, EPOLLIN, EPOLL_CTL_ADD);
+	return fd;
+}
+
+static void preload(long count, long length)
+{
+	struct payload p = {.length = length};
+	static char data[PACKET_MAX];
+
+	for (long i = 1; i <= count; i++) {
+		p.id = i;
+		p.stamp_ns = payload_now_ns();
+		payload_write(data, &p);
+		take_event(data, (size_t)length);
+	}
+}
+
+static enum fault fault_named(const char *name)
+{
+	static const char *const names[] = {"none", "lose", "repeat", "swap", "corrupt", "cut"};
+
+	for (int i = 0; i <= CUT; i++)
+		if (strcmp(name, names[i]) == 0)
+			return (enum fault)i;
+	errx(64, "--fault none, lose, repeat, swap, corrupt or cut");
+}
+
+/* floor STREAM-SOCKET EVENT-SOCKET [FAULT [PRELOAD LENGTH]] */
+int main(int argc, char **argv)
+{
+	struct epoll_event events[512];
+
+	if (argc < 3)
+		errx(64, "usage: floor STREAM-SOCKET EVENT-SOCKET [FAULT [PRELOAD LENGTH]]");
+	signal(SIGPIPE, SIG_IGN);
+	events_log = reserve(log_max);
+	starts = reserve(ids_max);
+	poller = epoll_create1(EPOLL_CLOEXEC);
+	if (argc > 3)
+		fault = fault_named(argv[3]);
+	if (argc > 5)
+		preload(strtol(argv[4], NULL, 10), strtol(argv[5], NULL, 10));
+	event_listener = listen_at(argv[2], SOCK_SEQPACKET);
+	stream_listener = listen_at(argv[1], SOCK_STREAM);
+	for (;;) {
+		int n = epoll_wait(poller, events, 512, -1);
+		for (int i = 0; i < n; i++)
+			ready(events[i].data.fd, events[i].events);
+	}
+}

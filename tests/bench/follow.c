@@ -1,0 +1,106 @@
+/* follow: see follow.h. */
+#include "follow.h"
+
+#include <string.h>
+
+static void next_record(struct follow *f)
+{
+	f->id = -1;
+	f->kind = FOLLOW_MESSAGE;
+	f->data_lines = 0;
+	f->whole = false;
+}
+
+void follow_init(struct follow *f)
+{
+	f->position = -1;
+	next_record(f);
+}
+
+/* A position record says where the stream begins, and later that it is where we know it to be. */
+static void take_position(struct follow *f, struct tally *t)
+{
+	if (f->id < 0 || (f->position >= 0 && f->id != f->position)) {
+		t->gaps++;
+		return;
+	}
+	f->position = f->id;
+}
+
+static void take_row(struct follow *f, int64_t now_ns, struct tally *t)
+{
+	if (f->id < 0 || f->position < 0) {
+		t->gaps++;
+		return;
+	}
+	if (!f->whole || f->data_lines != 1 || f->payload.id != f->id)
+		t->corrupt++;
+	if (f->id <= f->position) {
+		t->twice++;
+		return;
+	}
+	t->lost += f->id - f->position - 1;
+	f->position = f->id;
+	t->events++;
+	t->last_event_ns = now_ns;
+	if (t->first_stamp_ns == 0 || f->payload.stamp_ns < t->first_stamp_ns)
+		t->first_stamp_ns = f->payload.stamp_ns;
+	histogram_add(&t->delivery, now_ns - f->payload.stamp_ns);
+}
+
+static void dispatch(struct follow *f, int64_t now_ns, struct tally *t)
+{
+	if (f->kind == FOLLOW_GAP)
+		t->gaps++;
+	else if (f->kind == FOLLOW_POSITION)
+		take_position(f, t);
+	else if (f->data_lines > 0)
+		take_row(f, now_ns, t);
+	next_record(f);
+}
+
+static void take_data(struct follow *f, const char *value, size_t have, size_t total)
+{
+	f->data_lines += f->data_lines < UINT8_MAX;
+	f->whole =
+		payload_read(&f->payload, value, have) == 0 && (uint64_t)f->payload.length == total;
+}
+
+static void take_id(struct follow *f, const char *value, size_t have, struct tally *t)
+{
+	const char *end = value + have;
+
+	f->id = payload_number(&value, end);
+	if (f->id < 0 || value != end)
+		t->garbage++;
+}
+
+static void take_event(struct follow *f, const char *value, size_t have, struct tally *t)
+{
+	if (have == 8 && memcmp(value, "position", 8) == 0)
+		f->kind = FOLLOW_POSITION;
+	else if (have == 3 && memcmp(value, "gap", 3) == 0)
+		f->kind = FOLLOW_GAP;
+	else
+		t->garbage++;
+}
+
+static bool is_field(const char *text, size_t have, const char *name, size_t length)
+{
+	return have >= length && memcmp(text, name, length) == 0;
+}
+
+void follow_line(struct follow *f, const char *text, size_t have, size_t total, int64_t now_ns,
+	struct tally *t)
+{
+	if (total == 0)
+		dispatch(f, now_ns, t);
+	else if (is_field(text, have, "data: ", 6))
+		take_data(f, text + 6, have - 6, total - 6);
+	else if (is_field(text, have, "id: ", 4))
+		take_id(f, text + 4, have - 4, t);
+	else if (is_field(text, have, "event: ", 7))
+		take_event(f, text + 7, have - 7, t);
+	else if (text[0] != ':' && !is_field(text, have, "retry: ", 7))
+		t->garbage++;
+}

@@ -1,0 +1,200 @@
+/*
+ * publish: inserts rows into an event log, or sends the same as packets to the floor.
+ *
+ * Each row is a transaction of its own unless told otherwise, as an application's rows are; its
+ * payload tells when the INSERT began. Prints one line of JSON with what it did and how long a
+ * row took. The pauses between rows vary (half to one and a half of the mean), so that they do
+ * not fall into step with anybody's timer.
+ */
+#include <err.h>
+#include <getopt.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "histogram.h"
+#include "payload.h"
+
+static struct {
+	const char *db; /* either this */
+	const char *to; /* or the floor's event socket */
+	const char *sync;
+	int64_t first_id; /* for the floor: what its next event will be */
+	int64_t count;
+	int64_t length;   /* of the data, in bytes */
+	int64_t pause_us; /* 0: as fast as it goes */
+	int64_t batch;    /* rows in a transaction */
+} options = {.sync = "NORMAL", .first_id = 1, .count = 1, .length = 200, .batch = 1};
+
+static sqlite3 *db;
+static sqlite3_stmt *insert, *begin_stmt, *commit_stmt;
+static int packets;
+
+static void check(int rc, int expected, const char *what)
+{
+	if (rc != expected)
+		errx(1, "%s: %s", what, sqlite3_errmsg(db));
+}
+
+static sqlite3_stmt *prepare(const char *sql)
+{
+	sqlite3_stmt *s;
+
+	check(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK, sql);
+	return s;
+}
+
+static void step(sqlite3_stmt *s)
+{
+	check(sqlite3_step(s), SQLITE_DONE, sqlite3_sql(s));
+	sqlite3_reset(s);
+}
+
+static int64_t newest_id(void)
+{
+	sqlite3_stmt *s = prepare("SELECT coalesce(max(seq), 0) FROM sqlite_sequence "
+				  "WHERE name = 'events'");
+
+	check(sqlite3_step(s), SQLITE_ROW, "newest id");
+	int64_t id = sqlite3_column_int64(s, 0);
+	sqlite3_finalize(s);
+	return id;
+}
+
+static void open_db(void)
+{
+	char pragma[64];
+
+	check(sqlite3_open_v2(options.db, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK, options.db);
+	sqlite3_busy_timeout(db, 10000);
+	snprintf(pragma, sizeof pragma, "PRAGMA synchronous=%s", options.sync);
+	check(sqlite3_exec(db, pragma, NULL, NULL, NULL), SQLITE_OK, pragma);
+	insert = prepare("INSERT INTO events(data) VALUES (?)");
+	begin_stmt = prepare("BEGIN IMMEDIATE");
+	commit_stmt = prepare("COMMIT");
+	options.first_id = newest_id() + 1;
+}
+
+static void open_packets(void)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+
+	if (strlen(options.to) >= sizeof un.sun_path)
+		errx(64, "%s: too long", options.to);
+	memcpy(un.sun_path, options.to, strlen(options.to));
+	packets = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (packets < 0 || connect(packets, (struct sockaddr *)&un, sizeof un) < 0)
+		err(1, "%s", options.to);
+}
+
+/* The floor fills a payload up itself, so that a large one need not fit into a packet. */
+static void send_packet(const char *data)
+{
+	size_t length = options.length < 65536 ? (size_t)options.length : PAYLOAD_HEAD_MAX;
+
+	if (send(packets, data, length, 0) != (ssize_t)length)
+		err(1, "send");
+}
+
+static void insert_row(const char *data, int64_t id, int64_t n)
+{
+	if (options.batch > 1 && n % options.batch == 0)
+		step(begin_stmt);
+	sqlite3_bind_text(insert, 1, data, (int)options.length, SQLITE_STATIC);
+	step(insert);
+	if (sqlite3_last_insert_rowid(db) != id)
+		errx(1, "row %lld became %lld: who else writes?", (long long)id,
+			(long long)sqlite3_last_insert_rowid(db));
+	if (options.batch > 1 && (n % options.batch == options.batch - 1 || n == options.count - 1))
+		step(commit_stmt);
+}
+
+/* Sleeps until the next row is due; lateness is made up for. */
+static void wait_for(int64_t *due_ns)
+{
+	static uint64_t random = 88172645463325252U;
+
+	random ^= random << 13;
+	random ^= random >> 7;
+	random ^= random << 17;
+	int64_t share = (int64_t)(random % 1000);
+	*due_ns += options.pause_us * (500 + share);
+	struct timespec until = {*due_ns / 1000000000, *due_ns % 1000000000};
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
+static void publish(struct histogram *commits)
+{
+	char *data = malloc((size_t)options.length + PAYLOAD_HEAD_MAX);
+	int64_t due_ns = payload_now_ns();
+
+	if (!data)
+		err(1, "malloc");
+	for (int64_t n = 0; n < options.count; n++) {
+		if (options.pause_us > 0)
+			wait_for(&due_ns);
+		struct payload p = {options.first_id + n, payload_now_ns(), options.length};
+		payload_write(data, &p);
+		if (db)
+			insert_row(data, p.id, n);
+		else
+			send_packet(data);
+		histogram_add(commits, payload_now_ns() - p.stamp_ns);
+	}
+	free(data);
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option known[] = {{"db", required_argument, NULL, 0},
+		{"to", required_argument, NULL, 0}, {"sync", required_argument, NULL, 0},
+		{"first", required_argument, NULL, 0}, {"count", required_argument, NULL, 0},
+		{"length", required_argument, NULL, 0}, {"pause-us", required_argument, NULL, 0},
+		{"batch", required_argument, NULL, 0}, {NULL, 0, NULL, 0}};
+	const char **texts[] = {&options.db, &options.to, &options.sync};
+	int64_t *numbers[] = {&options.first_id, &options.count, &options.length, &options.pause_us,
+		&options.batch};
+	int index = 0;
+
+	for (int c; (c = getopt_long(argc, argv, "", known, &index)) != -1;) {
+		if (c != 0)
+			exit(64);
+		if (index < 3)
+			*texts[index] = optarg;
+		else
+			*numbers[index - 3] = strtoll(optarg, NULL, 10);
+	}
+	if (!options.db == !options.to)
+		errx(64, "one of --db and --to");
+	if (options.length < PAYLOAD_HEAD_MAX || options.length > PAYLOAD_LENGTH_MAX)
+		errx(64, "--length is %d to %d", PAYLOAD_HEAD_MAX, PAYLOAD_LENGTH_MAX);
+}
+
+int main(int argc, char **argv)
+{
+	static struct histogram commits;
+
+	parse(argc, argv);
+	if (options.db)
+		open_db();
+	else
+		open_packets();
+	int64_t began_ns = payload_now_ns();
+	publish(&commits);
+	printf("{\"last\":%lld,\"elapsed_ms\":%.3f,",
+		(long long)(options.first_id + options.count - 1),
+		(double)(payload_now_ns() - began_ns) / 1e6);
+	histogram_print(&commits, "commit_us", stdout);
+	puts("}");
+	sqlite3_finalize(insert);
+	sqlite3_finalize(begin_stmt);
+	sqlite3_finalize(commit_stmt);
+	sqlite3_close(db);
+	return 0;
+}
