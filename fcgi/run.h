@@ -1,0 +1,48 @@
+/*
+ * run: records on their way out, as one vectored write sees them.
+ *
+ * Pure. Built once for all subscribers that wait at the same point; borrows the records' bytes from
+ * the window or a replay's scratch. Neighbours in memory become one piece of the write.
+ */
+#ifndef ROWTAIL_RUN_H
+#define ROWTAIL_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+enum {
+	RUN_RECORDS = 512,   /* under IOV_MAX, so that a run is one writev(2) */
+	RUN_BYTES = 1 << 20, /* a run is full from here on; one record may be larger */
+};
+
+struct run_record {
+	int64_t id;
+	const uint8_t *bytes; /* framed */
+	uint32_t length;      /* of bytes */
+	uint32_t content;     /* of what is framed */
+};
+
+struct run {
+	struct run_record records[RUN_RECORDS];
+	size_t count;
+	struct iovec pieces[RUN_RECORDS];
+	int piece_count;
+	size_t total; /* bytes */
+};
+
+void run_clear(struct run *r);
+
+bool run_is_full(const struct run *r);
+
+/* Adds a record to a run that is not full. */
+void run_add(struct run *r, int64_t id, const uint8_t *bytes, uint32_t length, uint32_t content);
+
+/*
+ * Of the run's bytes, `sent` have gone out in all: how many records are whole, and how many bytes
+ * of the next one went (*cut).
+ */
+size_t run_whole(const struct run *r, size_t sent, uint32_t *cut);
+
+#endif
