@@ -18,8 +18,7 @@ enum {
 	REQUEST_EVENTS_MAX = 100,
 	REQUEST_EVENT_MAX = 255,  /* bytes of an event type asked for */
 	REQUEST_SIZE_MAX = 65536, /* parameters and body */
-	REQUEST_ID_TEXT_MAX =
-		64, /* bytes of a position that cannot be honoured, for the gap record */
+	REQUEST_ID_TEXT_MAX = 64, /* bytes of a position that cannot be honoured, for `gap` */
 	REQUEST_SENTENCE_MAX = 400,
 };
 
@@ -32,7 +31,7 @@ enum request_position {
 	REQUEST_POSITION_NONE,      /* none given (an empty one counts as none) */
 	REQUEST_POSITION_AT,        /* `position`: the largest of the valid ones */
 	REQUEST_POSITION_MALFORMED, /* given, and none is a number; `position_text` */
-	REQUEST_POSITION_BEYOND,    /* a number above INT64_MAX; `position_text` */
+	REQUEST_POSITION_BEYOND,    /* no valid one, but one above INT64_MAX; `position_text` */
 };
 
 /* Texts in ascending order of their bytes, each once. */
@@ -46,9 +45,8 @@ struct request {
 	enum request_method method;
 	enum request_page page;
 
-	struct request_list
-		channels; /* valid patterns (channel.h); "default" when none was asked for */
-	struct request_list events; /* empty: all types */
+	struct request_list channels; /* valid patterns (channel.h); "default" if none was given */
+	struct request_list events;   /* empty: all types */
 	enum request_position position_kind;
 	int64_t position;                            /* >= 0 */
 	char position_text[REQUEST_ID_TEXT_MAX + 1]; /* valid UTF-8, cut between characters */
@@ -72,8 +70,7 @@ struct request {
 /* Why a request gets no stream. */
 struct request_problem {
 	int status;                          /* 400, 405, 413, 415, 500 */
-	char sentence[REQUEST_SENTENCE_MAX]; /* plain UTF-8, names the parameter, says what is right
-					      */
+	char sentence[REQUEST_SENTENCE_MAX]; /* UTF-8, one line: which parameter, what is right */
 };
 
 /*
@@ -82,7 +79,8 @@ struct request_problem {
  * Copies what it keeps. Returns 0 and fills *r, to be given to request_free(); or -1 and fills
  * *problem, and then in *r only method, origin, requested_headers, accepts_stream, remote_addr are
  * of use (for the CORS headers and the kind of the answer), and it must be freed as well.
- * For OPTIONS and for pages other than the stream, neither query nor body is looked at.
+ * For OPTIONS and for pages other than the stream, neither query nor body is looked at, and the
+ * lists stay empty. An empty ROWTAIL_PAGE counts as none.
  */
 int request_parse(struct request *r, char *const *params, const void *body, size_t body_length,
 	struct request_problem *problem);
