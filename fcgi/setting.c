@@ -1,0 +1,420 @@
+#include "setting.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+static bool advise(char *advice, const char *text)
+{
+	snprintf(advice, SETTING_ADVICE_MAX, "%s", text);
+	return false;
+}
+
+static void *member_of(const struct setting *s, struct config *c)
+{
+	return (char *)c + s->member;
+}
+
+static bool parse_text(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	const char **member = member_of(s, c);
+
+	if (!*text)
+		return advise(advice, "give a value, or leave it out");
+	*member = text;
+	return true;
+}
+
+/* Digits alone: no sign, no unit, no blank. false also when it is more than `most`. */
+static bool read_number(const char *text, int64_t most, int64_t *number)
+{
+	if (!*text || strspn(text, DIGITS) != strlen(text))
+		return false;
+	for (*number = 0; *text; text++) {
+		if (*number > (most - (*text - '0')) / 10)
+			return false;
+		*number = *number * 10 + (*text - '0');
+	}
+	return true;
+}
+
+static bool parse_number(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	int64_t *member = member_of(s, c);
+	const char *unit = "";
+	int64_t number;
+
+	if (read_number(text, s->most, &number) && number >= s->least) {
+		*member = number * s->scale;
+		return true;
+	}
+	if (!strcmp(s->operand, "SECONDS"))
+		unit = " of seconds";
+	if (!strcmp(s->operand, "MS"))
+		unit = " of milliseconds";
+	snprintf(advice, SETTING_ADVICE_MAX, "give a whole number%s from %lld to %lld", unit,
+		(long long)s->least, (long long)s->most);
+	return false;
+}
+
+static bool read_flag(const char *text, bool *flag, char *advice)
+{
+	static const char *const yes[] = {"yes", "on", "true", "1"};
+	static const char *const no[] = {"no", "off", "false", "0"};
+
+	for (size_t i = 0; i < sizeof(yes) / sizeof(*yes); i++) {
+		*flag = !strcmp(text, yes[i]);
+		if (*flag || !strcmp(text, no[i]))
+			return true;
+	}
+	return advise(advice, "give yes or no (or on, off, true, false, 1, 0)");
+}
+
+static bool parse_flag(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	return read_flag(text, member_of(s, c), advice);
+}
+
+static bool parse_check(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	bool check;
+
+	if (!read_flag(text, &check, advice))
+		return false;
+	c->action = check ? CONFIG_CHECK : CONFIG_SERVE;
+	return true;
+}
+
+/* config.c answers --help and --version before it looks at any value. */
+static bool parse_question(
+	const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	return advise(advice, "give it on the command line, without a value");
+}
+
+static bool parse_path(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	struct sockaddr_un address;
+
+	if (strlen(text) < sizeof(address.sun_path))
+		return parse_text(s, c, text, advice);
+	snprintf(advice, SETTING_ADVICE_MAX, "give the socket a path of at most %zu bytes",
+		sizeof(address.sun_path) - 1);
+	return false;
+}
+
+static bool is_host(const char *host, size_t length)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr address;
+
+	if (length == 0 || host[0] != '[')
+		return strspn(host, LOWER UPPER DIGITS ".-_") == length;
+	if (host[length - 1] != ']' || length - 2 >= sizeof(text))
+		return false;
+	snprintf(text, sizeof(text), "%.*s", (int)length - 2, host + 1);
+	return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+static bool parse_listen(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	const char *colon = strrchr(text, ':');
+	int64_t port;
+
+	if (strchr(text, '/'))
+		return parse_path(s, c, text, advice);
+	if (!colon)
+		return advise(advice, "give a socket's path with a '/' in it (./rowtail.sock), "
+				      "HOST:PORT or :PORT");
+	if (!is_host(text, (size_t)(colon - text)))
+		return advise(advice, "give HOST:PORT with a name, an IPv4 address or an IPv6 "
+				      "address in brackets, as in [::1]:9000");
+	if (!read_number(colon + 1, 65535, &port) || port < 1)
+		return advise(advice, "give a port from 1 to 65535, as in 127.0.0.1:9000 or :9000");
+	return parse_text(s, c, text, advice);
+}
+
+static bool parse_mode(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	size_t length = strlen(text);
+	unsigned mode = 0;
+
+	if (length == 0 || length > 4 || strspn(text, "01234567") != length)
+		return advise(advice, "give an octal mode from 0000 to 0777, as in 0660");
+	for (; *text; text++)
+		mode = mode * 8 + (unsigned)(*text - '0');
+	if (mode > 0777)
+		return advise(advice, "give an octal mode from 0000 to 0777, as in 0660");
+	c->listen_mode = mode;
+	return true;
+}
+
+/* As RFC 6454 section 6.2 serializes one, which is what a browser sends. */
+static bool is_origin(const char *text)
+{
+	const char *host = strstr(text, "://");
+	const char *port;
+	int64_t number;
+	size_t length;
+
+	if (!host || !islower((unsigned char)*text) ||
+		strspn(text, LOWER DIGITS "+.-") != (size_t)(host - text))
+		return false;
+	host += 3;
+	length = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+	if (length > strlen(host) || length == 0 || strpbrk(host, UPPER) || !is_host(host, length))
+		return false;
+	port = host + length;
+	return !*port || (*port == ':' && read_number(port + 1, 65535, &number) && number > 0);
+}
+
+/* A browser leaves the usual port out, so that an origin with one would never be met. */
+static bool has_usual_port(const char *origin)
+{
+	const char *port = strrchr(origin, ':');
+
+	return (!strncmp(origin, "http://", 7) && !strcmp(port, ":80")) ||
+	       (!strncmp(origin, "https://", 8) && !strcmp(port, ":443"));
+}
+
+static bool parse_origin(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	size_t count = 0;
+
+	if (strcmp(text, "*") && strcmp(text, "null") && !is_origin(text))
+		return advise(advice, "give scheme://host or scheme://host:port in lower case "
+				      "without a path or a final '/', or * or null");
+	if (is_origin(text) && has_usual_port(text))
+		return advise(
+			advice, "leave the port out, as browsers do where it is the usual one");
+	while (c->allow_origins[count])
+		count++;
+	if (count == SETTING_ORIGINS_MAX)
+		return advise(advice, "give at most 100 origins, or *");
+	c->allow_origins[count] = text;
+	c->allow_origins[count + 1] = NULL;
+	return true;
+}
+
+static bool parse_algorithm(
+	const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	static const char *const known[] = {"HS256", "HS384", "HS512", "RS256", "RS384", "RS512",
+		"ES256", "ES384", "ES512", "EdDSA"};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (!strcmp(text, known[i]))
+			return parse_text(s, c, text, advice);
+	if (!strcasecmp(text, "none"))
+		return advise(advice, "a token without a signature proves nothing; give the "
+				      "algorithm that the tokens are signed with, such as HS256");
+	return advise(advice, "give HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384, ES512 "
+			      "or EdDSA");
+}
+
+static bool parse_level(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	static const char *const names[] = {"error", "warn", "info", "debug"};
+	static const enum log_level levels[] = {
+		LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(text, names[i])) {
+			c->log_level = levels[i];
+			return true;
+		}
+	return advise(advice, "give error, warn, info or debug");
+}
+
+#define AT(field) offsetof(struct config, field)
+#define TEXT(field) .parse = parse_text, .member = AT(field)
+#define FLAG(field) .parse = parse_flag, .member = AT(field)
+#define NUMBER(field, low, high, times)                                                            \
+	.parse = parse_number, .member = AT(field), .least = (low), .most = (high), .scale = (times)
+
+enum { DAY_SECONDS = 86400, HOUR_MS = 3600000 };
+
+static const struct setting table[] = {
+	{"db", "PATH", NULL, "the SQLite database; opened read-only; required", TEXT(db)},
+	{"table", "NAME", "events", "the table or view to tail", TEXT(table)},
+	{"listen", "ADDR", NULL, "serve FastCGI here: PATH, HOST:PORT, or :PORT on loopback",
+		.parse = parse_listen, .member = AT(listen)},
+	{"listen-mode", "MODE", "0660", "permissions of a unix socket made by --listen",
+		.parse = parse_mode},
+	{"poll", "MS", "100", "longest time between two looks at the log when no file notice comes",
+		NUMBER(poll_ms, 1, 60000, 1)},
+	{"heartbeat", "SECONDS", "15", "longest silence on a stream",
+		NUMBER(heartbeat_ms, 1, 3600, 1000)},
+	{"retry", "MS", "2000", "reconnection time that every stream begins with",
+		NUMBER(retry_ms, 0, HOUR_MS, 1)},
+	{"retry-jitter", "MS", "1000", "random 0 to MS added to it, so that a crowd spreads out",
+		NUMBER(retry_jitter_ms, 0, HOUR_MS, 1)},
+	{"max-stream-age", "SECONDS", "0",
+		"end a stream after this long; the client resumes; 0: no limit",
+		NUMBER(max_stream_age_ms, 0, 365 * DAY_SECONDS, 1000)},
+	{"max-streams", "N", "10000", "more streams are asked to come back later",
+		NUMBER(max_streams, 1, 1000000, 1)},
+	{"max-streams-per-client", "N", "0",
+		"the same per REMOTE_USER, else per REMOTE_ADDR; 0: no limit",
+		NUMBER(max_streams_per_client, 0, 1000000, 1)},
+	{"stall-timeout", "SECONDS", "60",
+		"end a stream whose peer has taken nothing for this long",
+		NUMBER(stall_timeout_ms, 1, DAY_SECONDS, 1000)},
+	{"max-replay", "N", "0",
+		"a client further behind than N records gets a gap and continues N back; 0: no "
+		"limit",
+		NUMBER(max_replay, 0, 1000000000, 1)},
+	{"allow-origin", "ORIGIN", NULL,
+		"answer pages of this origin (CORS); repeatable; * for any, without credentials",
+		.parse = parse_origin},
+	{"public", NULL, NULL, "whoever the web server lets through may read every channel",
+		FLAG(public_)},
+	{"allow-query-token", NULL, NULL, "accept access_token in the URL",
+		FLAG(allow_query_token)},
+	{"jwt-key", "FILE", NULL,
+		"accept JWTs signed with this key: a secret, or a public key in PEM",
+		TEXT(jwt_key)},
+	{"jwt-algorithm", "NAME", NULL, "the one algorithm, such as HS256, RS256, ES256 or EdDSA",
+		.parse = parse_algorithm, .member = AT(jwt_algorithm)},
+	{"jwt-audience", "TEXT", NULL, "only JWTs whose aud is or holds this", TEXT(jwt_audience)},
+	{"jwt-issuer", "TEXT", NULL, "only JWTs whose iss is this", TEXT(jwt_issuer)},
+	{"jwt-leeway", "SECONDS", "0", "clock difference to forgive in exp and nbf",
+		NUMBER(jwt_leeway_ms, 0, 300, 1000)},
+	{"log-level", "LEVEL", "info", "error, warn, info or debug, on standard error",
+		.parse = parse_level},
+	{"check", NULL, NULL,
+		"look at configuration, database, permissions and schema; say what is wrong and "
+		"how to "
+		"mend it; serve nothing",
+		.parse = parse_check},
+	{"version", NULL, NULL, "say which version this is", .parse = parse_question},
+	{"help", NULL, NULL, "say all this", .parse = parse_question},
+};
+
+enum { COUNT = sizeof(table) / sizeof(*table) };
+_Static_assert((int)COUNT < (int)SETTING_COUNT_MAX, "config.c keeps an array of this size");
+
+size_t setting_count(void)
+{
+	return COUNT;
+}
+
+const struct setting *setting_at(size_t n)
+{
+	return &table[n];
+}
+
+size_t setting_index(const struct setting *s)
+{
+	return (size_t)(s - table);
+}
+
+const struct setting *setting_find(const char *name, size_t length)
+{
+	for (size_t i = 0; i < COUNT; i++)
+		if (strlen(table[i].name) == length && !memcmp(table[i].name, name, length))
+			return &table[i];
+	return NULL;
+}
+
+bool setting_is_list(const struct setting *s)
+{
+	return s->parse == parse_origin;
+}
+
+bool setting_is_question(const struct setting *s)
+{
+	return s->parse == parse_question;
+}
+
+void setting_variable(const struct setting *s, char *variable)
+{
+	char *p = variable + snprintf(variable, SETTING_NAME_MAX, "ROWTAIL_%s", s->name);
+
+	while (p-- > variable)
+		*p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+}
+
+bool setting_apply(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	return s->parse(s, c, text, advice);
+}
+
+static unsigned least_of(unsigned a, unsigned b, unsigned c)
+{
+	unsigned least = a < b ? a : b;
+
+	return least < c ? least : c;
+}
+
+/* How many letters to add, drop or change (Levenshtein); both are shorter than SETTING_NAME_MAX. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[SETTING_NAME_MAX];
+	unsigned corner, above;
+	size_t i, j;
+
+	for (j = 0; j <= strlen(b); j++)
+		row[j] = (unsigned)j;
+	for (i = 0; a[i]; i++) {
+		corner = row[0]++;
+		for (j = 0; b[j]; j++) {
+			above = row[j + 1];
+			row[j + 1] = least_of(row[j] + 1, above + 1, corner + (a[i] != b[j]));
+			corner = above;
+		}
+	}
+	return row[strlen(b)];
+}
+
+/* "--Max_Stream", "ROWTAIL_MAX_STREAM" -> "max-stream"; false when it is too long for a name. */
+static bool plain_name(char *plain, const char *name, size_t length)
+{
+	size_t dashes;
+
+	if (length >= SETTING_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		plain[i] = name[i] == '_' ? '-' : (char)tolower((unsigned char)name[i]);
+	plain[length] = '\0';
+	dashes = strspn(plain, "-");
+	if (!strncmp(plain + dashes, "rowtail-", 8))
+		dashes += 8;
+	memmove(plain, plain + dashes, length - dashes + 1);
+	return true;
+}
+
+/* The first setting whose name holds these letters, which must be some. */
+static const struct setting *part_of(const char *plain)
+{
+	for (size_t i = 0; i < COUNT && strlen(plain) >= 4; i++)
+		if (strstr(table[i].name, plain))
+			return &table[i];
+	return NULL;
+}
+
+const struct setting *setting_nearest(const char *name, size_t length)
+{
+	const struct setting *nearest = NULL;
+	char plain[SETTING_NAME_MAX];
+	unsigned far, best;
+
+	if (!plain_name(plain, name, length))
+		return NULL;
+	/* One slip in a short name, two in a longer one; else anything is near to "db". */
+	best = strlen(plain) < 5 ? 2 : 3;
+	for (size_t i = 0; i < COUNT; i++) {
+		far = distance(plain, table[i].name);
+		if (far < best && far < strlen(table[i].name)) {
+			best = far;
+			nearest = &table[i];
+		}
+	}
+	return nearest ? nearest : part_of(plain);
+}
