@@ -67,7 +67,8 @@ bool channel_cover_next(struct channel_cover *c)
 		at--;
 	while (at > 0 && c->pattern[at - 1] != '/')
 		at--;
-	/* "/" alone is no pattern: "/" + "*" would be as wide as it is odd, but is allowed in none. */
+	/* "/" alone is no pattern: "/" + "*" would be as wide as it is odd, but is allowed in none.
+	 */
 	if (at == 1)
 		at = 0;
 	c->length = at;

@@ -134,8 +134,7 @@ static void read_sequence(struct eventlog *log, struct columns *c)
 		DATABASE_OK) {
 		database_bind_text(st, 1, log->table, strlen(log->table));
 		if (database_step(st) == DATABASE_ROW)
-			snprintf(c->sequence, sizeof(c->sequence), "%s",
-				database_text(st, 0, &length));
+			note_sequence(c, database_text(st, 0, &length));
 	}
 	database_finalize(st);
 }

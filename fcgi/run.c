@@ -12,16 +12,17 @@ bool run_is_full(const struct run *r)
 	return r->count == RUN_RECORDS || r->total >= RUN_BYTES;
 }
 
-void run_add(struct run *r, int64_t id, const uint8_t *bytes, uint32_t length, uint32_t content)
+void run_add(struct run *r, const struct run_record *record)
 {
 	struct iovec *last = r->piece_count ? &r->pieces[r->piece_count - 1] : NULL;
 
-	r->records[r->count++] = (struct run_record){id, bytes, length, content};
-	r->total += length;
-	if (last && (const uint8_t *)last->iov_base + last->iov_len == bytes)
-		last->iov_len += length;
+	r->records[r->count++] = *record;
+	r->total += record->length;
+	if (last && (const uint8_t *)last->iov_base + last->iov_len == record->bytes)
+		last->iov_len += record->length;
 	else
-		r->pieces[r->piece_count++] = (struct iovec){(void *)(uintptr_t)bytes, length};
+		r->pieces[r->piece_count++] =
+			(struct iovec){(void *)(uintptr_t)record->bytes, record->length};
 }
 
 size_t run_whole(const struct run *r, size_t sent, uint32_t *cut)

@@ -37,7 +37,7 @@ void run_clear(struct run *r);
 bool run_is_full(const struct run *r);
 
 /* Adds a record to a run that is not full. */
-void run_add(struct run *r, int64_t id, const uint8_t *bytes, uint32_t length, uint32_t content);
+void run_add(struct run *r, const struct run_record *record);
 
 /*
  * Of the run's bytes, `sent` have gone out in all: how many records are whole, and how many bytes

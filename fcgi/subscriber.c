@@ -89,10 +89,12 @@ static uint8_t *frame(
 	if (!bytes)
 		return NULL;
 	if (s->request_id) {
-		memcpy(bytes + RECORD_HEADER, text, length);
+		if (length)
+			memcpy(bytes + RECORD_HEADER, text, length);
 		*framed = record_frame(bytes, length, s->request_id);
 	} else {
-		memcpy(bytes, text, length);
+		if (length)
+			memcpy(bytes, text, length);
 		*framed = length;
 	}
 	return bytes;
@@ -112,6 +114,11 @@ enum subscriber_result subscriber_say(
 	return send_pending(s, now_ms);
 }
 
+static uint64_t hash_of(const struct run_record *record)
+{
+	return record->hash ? record->hash : window_hash(record->bytes, record->length);
+}
+
 bool subscriber_continues(const struct subscriber *s, const struct run *run)
 {
 	const struct run_record *first = run->records;
@@ -119,7 +126,7 @@ bool subscriber_continues(const struct subscriber *s, const struct run *run)
 	if (s->cut == 0)
 		return true;
 	return run->count > 0 && first->id == s->cursor + 1 && first->content == s->cut_content &&
-	       window_hash(first->bytes, first->length) == s->cut_hash;
+	       hash_of(first) == s->cut_hash;
 }
 
 /* Writes a run without the first `skip` bytes, which went out before. */
@@ -149,7 +156,7 @@ static void advance(struct subscriber *s, const struct run *run, size_t sent)
 	if (s->cut == 0)
 		return;
 	s->cut_content = run->records[whole].content;
-	s->cut_hash = window_hash(run->records[whole].bytes, run->records[whole].length);
+	s->cut_hash = hash_of(&run->records[whole]);
 }
 
 enum subscriber_result subscriber_send(struct subscriber *s, const struct run *run, int64_t now_ms)
