@@ -17,16 +17,16 @@ struct arguments {
 	int argc, at; /* argv[at] is the next one to be looked at */
 	char *const *argv;
 	const char *client_query; /* a query string whose words may be among them, or NULL */
-	bool only_files;          /* "--" has been passed */
+	bool only_files; /* "--" has been passed */
 };
 
 enum argument {
 	ARGUMENT_END,
-	ARGUMENT_SETTING,    /* `setting` and its `value`; "yes" for a bare flag */
-	ARGUMENT_FILE,       /* `value` */
-	ARGUMENT_UNKNOWN,    /* `value`: begins with '-', but is no option */
+	ARGUMENT_SETTING, /* `setting` and its `value`; "yes" for a bare flag */
+	ARGUMENT_FILE, /* `value` */
+	ARGUMENT_UNKNOWN, /* `value`: begins with '-', but is no option */
 	ARGUMENT_INCOMPLETE, /* `setting`, but no value behind it */
-	ARGUMENT_CLIENT,     /* what could come from the client and must not be used */
+	ARGUMENT_CLIENT, /* what could come from the client and must not be used */
 };
 
 struct argument_found {

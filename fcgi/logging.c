@@ -14,7 +14,7 @@
 
 enum {
 	LINE_SIZE = LOG_LINE_MAX, /* no more than PIPE_BUF: a pipe takes all of it or nothing */
-	WAIT_MS = 20,             /* for a reader of standard error that has fallen behind */
+	WAIT_MS = 20, /* for a reader of standard error that has fallen behind */
 };
 
 static const char cut_mark[] = "...";

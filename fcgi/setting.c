@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "text.h"
+
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
@@ -31,17 +33,11 @@ static bool parse_text(const struct setting *s, struct config *c, const char *te
 	return true;
 }
 
-/* Digits alone: no sign, no unit, no blank. false also when it is more than `most`. */
-static bool read_number(const char *text, int64_t most, int64_t *number)
+/* Digits alone, no sign, no unit, no blank; false also when out of range. */
+static bool read_number(const char *text, int64_t least, int64_t most, int64_t *number)
 {
-	if (!*text || strspn(text, DIGITS) != strlen(text))
-		return false;
-	for (*number = 0; *text; text++) {
-		if (*number > (most - (*text - '0')) / 10)
-			return false;
-		*number = *number * 10 + (*text - '0');
-	}
-	return true;
+	return text_digits(text, strlen(text), number) == TEXT_NUMBER && *number >= least &&
+	       *number <= most;
 }
 
 static bool parse_number(const struct setting *s, struct config *c, const char *text, char *advice)
@@ -50,7 +46,7 @@ static bool parse_number(const struct setting *s, struct config *c, const char *
 	const char *unit = "";
 	int64_t number;
 
-	if (read_number(text, s->most, &number) && number >= s->least) {
+	if (read_number(text, s->least, s->most, &number)) {
 		*member = number * s->scale;
 		return true;
 	}
@@ -135,7 +131,7 @@ static bool parse_listen(const struct setting *s, struct config *c, const char *
 	if (!is_host(text, (size_t)(colon - text)))
 		return advise(advice, "give HOST:PORT with a name, an IPv4 address or an IPv6 "
 				      "address in brackets, as in [::1]:9000");
-	if (!read_number(colon + 1, 65535, &port) || port < 1)
+	if (!read_number(colon + 1, 1, 65535, &port))
 		return advise(advice, "give a port from 1 to 65535, as in 127.0.0.1:9000 or :9000");
 	return parse_text(s, c, text, advice);
 }
@@ -171,7 +167,7 @@ static bool is_origin(const char *text)
 	if (length > strlen(host) || length == 0 || strpbrk(host, UPPER) || !is_host(host, length))
 		return false;
 	port = host + length;
-	return !*port || (*port == ':' && read_number(port + 1, 65535, &number) && number > 0);
+	return !*port || (*port == ':' && read_number(port + 1, 1, 65535, &number));
 }
 
 /* A browser leaves the usual port out, so that an origin with one would never be met. */
@@ -267,8 +263,7 @@ static const struct setting table[] = {
 		"end a stream whose peer has taken nothing for this long",
 		NUMBER(stall_timeout_ms, 1, DAY_SECONDS, 1000)},
 	{"max-replay", "N", "0",
-		"a client further behind than N records gets a gap and continues N back; 0: no "
-		"limit",
+		"a client further behind than N records gets a gap and goes on N back; 0: no limit",
 		NUMBER(max_replay, 0, 1000000000, 1)},
 	{"allow-origin", "ORIGIN", NULL,
 		"answer pages of this origin (CORS); repeatable; * for any, without credentials",
@@ -289,9 +284,8 @@ static const struct setting table[] = {
 	{"log-level", "LEVEL", "info", "error, warn, info or debug, on standard error",
 		.parse = parse_level},
 	{"check", NULL, NULL,
-		"look at configuration, database, permissions and schema; say what is wrong and "
-		"how to "
-		"mend it; serve nothing",
+		"look at configuration, database, permissions and schema; say what is wrong and"
+		" how to mend it; serve nothing",
 		.parse = parse_check},
 	{"version", NULL, NULL, "say which version this is", .parse = parse_question},
 	{"help", NULL, NULL, "say all this", .parse = parse_question},

@@ -17,22 +17,22 @@
 
 enum {
 	SETTING_COUNT_MAX = 32, /* there are fewer settings than this */
-	SETTING_NAME_MAX = 32,  /* bytes of the longest name, with room for "ROWTAIL_" and a NUL */
+	SETTING_NAME_MAX = 32, /* bytes of the longest name, with room for "ROWTAIL_" and a NUL */
 	SETTING_ORIGINS_MAX = 100, /* c->allow_origins has room for so many and a NULL */
 	SETTING_ADVICE_MAX = 200,
 };
 
 struct setting {
-	const char *name;     /* "max-streams" */
-	const char *operand;  /* "N", as in --max-streams N; NULL for a flag, which is yes or no */
+	const char *name; /* "max-streams" */
+	const char *operand; /* "N", as in --max-streams N; NULL for a flag, which is yes or no */
 	const char *standard; /* the default, as a user would write it; NULL for none, and for no */
-	const char *help;     /* what it does: one sentence without a full stop */
+	const char *help; /* what it does: one sentence without a full stop */
 
 	/* For setting.c. Turns text into the member; false, with what would be right in advice. */
 	bool (*parse)(const struct setting *s, struct config *c, const char *text, char *advice);
-	size_t member;       /* offset in struct config */
+	size_t member; /* offset in struct config */
 	int64_t least, most; /* of a number, in the operand's unit */
-	int64_t scale;       /* the member is the number times this: SECONDS are kept in ms */
+	int64_t scale; /* the member is the number times this: SECONDS are kept in ms */
 };
 
 /* The settings in the order of --help; setting_at(n) for n < setting_count(). */
