@@ -1,0 +1,346 @@
+"""Debian's web servers, each as Debian configures it, with one configuration of deploy/ added.
+
+What a server reads is Debian's own main configuration with other paths and ports, text compression
+switched on, a TLS port beside the plain one, and the file from deploy/ in the place where its first
+lines tell the user to copy it. Only paths, ports and names are replaced in it.
+"""
+
+import ctypes
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import ports
+import stream
+
+DEPLOY = pathlib.Path(__file__).parents[2] / "deploy"
+AS_ROOT = os.geteuid() == 0
+USER = "www-data"
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def deployed(name, replacements):
+    """A file of deploy/ with each default replaced; a default that is not there is a failure."""
+    text = (DEPLOY / name).read_text()
+    for default, value in replacements.items():
+        assert default in text, f"{name} does not say {default!r}"
+        text = text.replace(default, str(value))
+    return text
+
+
+def certificate(directory):
+    """A self-signed certificate for localhost, made once for each directory; (key, certificate)."""
+    key, public = directory / "key.pem", directory / "cert.pem"
+    if not key.exists():
+        command = (
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+            f"-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout {key} -out {public}"
+        )
+        subprocess.run(command.split(), check=True, capture_output=True)
+        key.chmod(0o644)
+    return key, public
+
+
+def give(*paths):
+    """Makes files and directories the web server user's, where that is not who we are."""
+    if AS_ROOT:
+        for path in paths:
+            shutil.chown(path, USER, USER)
+
+
+def as_user(command, user=USER):
+    """A command that runs as this user; dies with us."""
+    if not AS_ROOT:
+        return command
+    who = [f"--reuid={user}", f"--regid={user}", "--init-groups", "--pdeathsig=TERM"]
+    return ["/usr/bin/setpriv", *who, *map(str, command)]
+
+
+def start(command, log, env=None):
+    """Starts a process that ends with us, its output appended to a file."""
+    with open(log, "ab") as out:
+        return subprocess.Popen(
+            [str(word) for word in command],
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            preexec_fn=lambda: _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
+        )
+
+
+def end(process, timeout=stream.DEADLINE):
+    """SIGTERM, and SIGKILL for what does not heed it."""
+    if process is None or process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+class WebServer:
+    """One server. A subclass says how it is configured and started.
+
+    directory     where it finds everything, made by the caller
+    address       ("127.0.0.1", port), plain HTTP
+    tls_address   the same site over TLS and, where the server can, HTTP/2
+    """
+
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, directory, configuration):
+        self.directory = directory
+        self.port, self.tls_port = ports.free_port(), ports.free_port()
+        self.address = ("127.0.0.1", self.port)
+        self.tls_address = ("127.0.0.1", self.tls_port)
+        self.www = directory / "www"
+        self.logs = directory / "logs"
+        for made in (self.www, self.logs, directory / "tmp"):
+            made.mkdir(exist_ok=True)
+            give(made)
+        (self.www / "index.html").write_text("a static page\n")
+        self.key, self.certificate = certificate(directory)
+        self.process = None
+        self.configure(configuration)
+
+    def configure(self, configuration):
+        raise NotImplementedError
+
+    def command(self):
+        raise NotImplementedError
+
+    def environment(self):
+        return {}
+
+    def start(self):
+        """Starts the server and waits until it accepts."""
+        self.process = start(self.command(), self.logs / "console.log", self.environment())
+        deadline = time.monotonic() + stream.DEADLINE
+        for address in (self.address, self.tls_address):
+            while True:
+                assert self.process.poll() is None, self.log()
+                try:
+                    stream.connect(address).close()
+                    break
+                except ConnectionRefusedError:
+                    assert time.monotonic() < deadline, self.log()
+                    time.sleep(0.01)
+        return self
+
+    def stop(self):
+        end(self.process)
+
+    def log(self):
+        """All that the server has written to its logs."""
+        files = sorted(path for path in self.logs.iterdir() if "access" not in path.name)
+        return "\n".join(f"{path.name}:\n{path.read_text(errors='replace')}" for path in files)
+
+
+class Apache(WebServer):
+    """apache2 with its event MPM; its /etc/apache2 is made anew with Debian's apache2.conf."""
+
+    etc = pathlib.Path("/etc/apache2")
+    # What Debian's package enables by itself, and TLS with HTTP/2.
+    modules = (
+        "access_compat alias auth_basic authn_core authn_file authz_core authz_host authz_user "
+        "autoindex deflate dir env filter mime mpm_event negotiation reqtimeout setenvif status "
+        "ssl http2"
+    ).split()
+    allow_override = "None"
+
+    def configure(self, configuration):
+        self.root = self.directory / "apache2"
+        enabled = self.root / "mods-enabled"
+        for made in (enabled, self.root / "conf-enabled", self.root / "sites-enabled"):
+            made.mkdir(parents=True)
+        asked_for = re.findall(r"^#\s+a2enmod (.*)$", configuration, re.M)
+        for module in [*self.modules, *" ".join(asked_for).split()]:
+            self.enable(module, enabled)
+        shutil.copy(self.etc / "apache2.conf", self.root)
+        (self.root / "ports.conf").write_text("# The site has its own.\n")
+        (self.root / "conf-enabled" / "rowtail.conf").write_text(configuration)
+        (self.root / "sites-enabled" / "site.conf").write_text(self.site())
+
+    def enable(self, module, enabled):
+        """What a2enmod does: the module, its configuration, and what it depends on."""
+        load = self.etc / "mods-available" / f"{module}.load"
+        if (enabled / load.name).exists():
+            return
+        needs = re.findall(r"^# Depends: (.*)$", load.read_text(), re.M)
+        for needed in " ".join(needs).split():
+            self.enable(needed, enabled)
+        for path in (load, load.with_suffix(".conf")):
+            if path.exists():
+                (enabled / path.name).symlink_to(path)
+
+    def site(self):
+        return f"""
+Listen 127.0.0.1:{self.port}
+Listen 127.0.0.1:{self.tls_port}
+ServerName localhost
+DocumentRoot "{self.www}"
+<Directory "{self.www}">
+	Require all granted
+	AllowOverride {self.allow_override}
+</Directory>
+AddOutputFilterByType DEFLATE text/event-stream
+<VirtualHost 127.0.0.1:{self.port}>
+</VirtualHost>
+<VirtualHost 127.0.0.1:{self.tls_port}>
+	SSLEngine on
+	SSLCertificateFile "{self.certificate}"
+	SSLCertificateKeyFile "{self.key}"
+</VirtualHost>
+"""
+
+    def command(self):
+        return ["/usr/sbin/apache2", "-DFOREGROUND", "-d", self.root, "-f", "apache2.conf"]
+
+    def environment(self):
+        run = self.directory / "tmp"
+        return {
+            "APACHE_RUN_USER": USER,
+            "APACHE_RUN_GROUP": USER,
+            "APACHE_PID_FILE": str(run / "apache2.pid"),
+            "APACHE_RUN_DIR": str(run),
+            "APACHE_LOCK_DIR": str(run),
+            "APACHE_LOG_DIR": str(self.logs),
+        }
+
+    def start(self):
+        (self.directory / "tmp" / "socks").mkdir(exist_ok=True)
+        give(self.directory / "tmp" / "socks")
+        return super().start()
+
+
+class SharedApache(Apache):
+    """Apache on a shared host: the user's files, a .htaccess among them, are all that is ours."""
+
+    modules = [*Apache.modules, "cgid", "asis", "headers"]
+    allow_override = "All"
+
+    def configure(self, configuration):
+        super().configure("")
+        place = self.www / "events"
+        place.mkdir()
+        (place / ".htaccess").write_text(configuration)
+
+
+class Lighttpd(WebServer):
+    """lighttpd; its /etc/lighttpd is made anew with Debian's lighttpd.conf."""
+
+    etc = pathlib.Path("/etc/lighttpd")
+
+    def configure(self, configuration):
+        self.root = self.directory / "lighttpd"
+        enabled = self.root / "conf-enabled"
+        enabled.mkdir(parents=True)
+        text = (self.etc / "lighttpd.conf").read_text()
+        for default, value in {
+            "/var/www/html": self.www,
+            "/var/cache/lighttpd/uploads": self.directory / "tmp",
+            "/var/log/lighttpd/error.log": self.logs / "error.log",
+            "/run/lighttpd.pid": self.directory / "tmp" / "lighttpd.pid",
+            "/etc/lighttpd/conf-enabled": enabled,
+        }.items():
+            assert default in text, default
+            text = text.replace(default, str(value))
+        text = re.sub(r"(?m)^server\.port .*$", f"server.port = {self.port}", text)
+        text = re.sub(r'(?m)^include_shell .*use-ipv6.*$', 'server.bind = "127.0.0.1"', text)
+        (self.root / "lighttpd.conf").write_text(text)
+        (enabled / "20-site.conf").write_text(self.site())
+        (enabled / "60-rowtail.conf").write_text(configuration)
+        give(self.logs)
+
+    def site(self):
+        return f"""
+server.modules += ( "mod_deflate", "mod_openssl" )
+deflate.mimetypes = ( "text/" )
+$SERVER["socket"] == "127.0.0.1:{self.tls_port}" {{
+	ssl.engine = "enable"
+	ssl.pemfile = "{self.certificate}"
+	ssl.privkey = "{self.key}"
+}}
+"""
+
+    def command(self):
+        return ["/usr/sbin/lighttpd", "-D", "-f", self.root / "lighttpd.conf"]
+
+
+class Nginx(WebServer):
+    """nginx; its /etc/nginx is made anew with Debian's nginx.conf."""
+
+    etc = pathlib.Path("/etc/nginx")
+    edits = {}
+
+    def configure(self, configuration):
+        self.root = self.directory / "nginx"
+        for made in ("sites-enabled", "snippets", "conf.d"):
+            (self.root / made).mkdir(parents=True)
+        text = (self.etc / "nginx.conf").read_text()
+        for default, value in {
+            "/etc/nginx/modules-enabled/": self.root / "none",
+            "/etc/nginx/conf.d": self.root / "conf.d",
+            "/etc/nginx/sites-enabled": self.root / "sites-enabled",
+            "/run/nginx.pid": self.directory / "tmp" / "nginx.pid",
+            "/var/log/nginx": self.logs,
+            **self.edits,
+        }.items():
+            assert default in text, default
+            text = text.replace(default, str(value))
+        (self.root / "nginx.conf").write_text(text)
+        for name in ("fastcgi_params", "mime.types"):
+            (self.root / name).symlink_to(self.etc / name)
+        (self.root / "snippets" / "rowtail.conf").write_text(configuration)
+        (self.root / "sites-enabled" / "site").write_text(self.site())
+
+    def site(self):
+        scratch = "".join(
+            f"\t{kind}_temp_path {self.directory}/tmp/{kind};\n"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        return f"""
+server {{
+	listen 127.0.0.1:{self.port};
+	listen 127.0.0.1:{self.tls_port} ssl http2;
+	ssl_certificate {self.certificate};
+	ssl_certificate_key {self.key};
+	root {self.www};
+	gzip_types text/event-stream text/plain;
+	include snippets/rowtail.conf;
+}}
+{scratch}"""
+
+    def command(self):
+        return ["/usr/sbin/nginx", "-g", "daemon off;", "-c", self.root / "nginx.conf"]
+
+
+class Caddy(WebServer):
+    """caddy; the file of deploy/ is all there is, but for the ports, the certificate and `encode`."""
+
+    def configure(self, configuration):
+        site = "app.example.org {\n"
+        assert configuration.count(site) == 1
+        body = f"(site) {{\n\tbind 127.0.0.1\n\tencode gzip\n\troot * {self.www}\n\tfile_server\n"
+        ports = (
+            f"http://:{self.port} {{\n\timport site\n}}\n"
+            f"https://:{self.tls_port} {{\n\timport site\n\ttls {self.certificate} {self.key}\n}}\n"
+        )
+        self.file = self.directory / "Caddyfile"
+        options = "{\n\tadmin off\n\tauto_https off\n}\n"
+        self.file.write_text(options + configuration.replace(site, body) + ports)
+
+    def command(self):
+        return as_user(["/usr/bin/caddy", "run", "--config", self.file, "--adapter", "caddyfile"])
+
+    def environment(self):
+        scratch = str(self.directory / "tmp")
+        return {"HOME": scratch, "XDG_DATA_HOME": scratch, "XDG_CONFIG_HOME": scratch}

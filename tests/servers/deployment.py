@@ -1,0 +1,249 @@
+"""Each way of putting rowtail behind a web server, as deploy/ describes it, made to run here.
+
+A Deployment names the file of deploy/ and what is special about it; a Site is one that runs.
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import time
+from typing import NamedTuple
+
+import httpc
+import rowtail
+import stream
+import webserver
+from webserver import USER, as_user, deployed, give
+
+
+class Deployment(NamedTuple):
+    """name: what the tests call it; server, file: whose configuration it is, and which.
+
+    runs      "service": rowtail runs by itself and listens; "spawned": the web server starts it and
+              it listens; "each": every stream is a process of its own
+    edits     further replacements in the file, beside the paths
+    mount     the URL of the stream
+    """
+
+    name: str
+    server: type
+    file: str
+    runs: str = "service"
+    edits: dict = {}
+    mount: str = "/events"
+
+
+UNIX = "proxy:unix:/run/rowtail/rowtail.sock|fcgi://rowtail"
+BIN_PATH = '"bin-path" => "/usr/local/bin/rowtail /etc/rowtail.conf"'
+
+DEPLOYMENTS = {
+    deployment.name: deployment
+    for deployment in [
+        Deployment("apache", webserver.Apache, "apache/proxy-fcgi.conf"),
+        Deployment(
+            "apache-tcp",
+            webserver.Apache,
+            "apache/proxy-fcgi.conf",
+            edits={
+                f'"{UNIX}"': '"proxy:fcgi://127.0.0.1:9000"',
+                '"fcgi://rowtail"': '"fcgi://127.0.0.1:9000"',
+            },
+        ),
+        Deployment("apache-fcgid", webserver.Apache, "apache/fcgid.conf", "each"),
+        Deployment(
+            "apache-cgid",
+            webserver.SharedApache,
+            "apache/shared-hosting/.htaccess",
+            "each",
+            mount="/events/events.cgi",
+        ),
+        Deployment("lighttpd", webserver.Lighttpd, "lighttpd/fastcgi.conf"),
+        Deployment(
+            "lighttpd-spawn",
+            webserver.Lighttpd,
+            "lighttpd/fastcgi.conf",
+            "spawned",
+            edits={f"#{BIN_PATH}": BIN_PATH},
+        ),
+        Deployment("lighttpd-cgi", webserver.Lighttpd, "lighttpd/cgi.conf", "each"),
+        Deployment("nginx", webserver.Nginx, "nginx/fastcgi.conf"),
+        Deployment("nginx-fcgiwrap", webserver.Nginx, "nginx/fcgiwrap.conf", "each"),
+        Deployment("caddy", webserver.Caddy, "caddy/Caddyfile"),
+    ]
+}
+
+
+class Site:
+    """A web server with rowtail behind it, in a directory of its own.
+
+    settings: changed or further lines of rowtail's CONFIG file, by name; None drops one
+    """
+
+    def __init__(self, deployment, directory, log, settings=None, edits=None):
+        self.deployment = deployment
+        self.directory = directory
+        self.log = log
+        self.rowtail = None
+        self.wrapper = None
+        for name in ("run", "share", "cgi", "home"):
+            (directory / name).mkdir(parents=True)
+            give(directory / name)
+        self.binary = pathlib.Path(shutil.copy(rowtail.BINARY, directory / "rowtail"))
+        self.socket = directory / "run" / "rowtail.sock"
+        self.config = self._write_config(settings or {})
+        for down in ("rowtail-down.asis", "rowtail-down.shtml"):
+            shutil.copy(webserver.DEPLOY / down, directory / "share")
+        self.server = deployment.server(directory, self._configuration(edits or {}))
+        self._place_programs()
+
+    def _write_config(self, settings):
+        """deploy/rowtail.conf with these settings; also the CGI and FastCGI program."""
+        name = "apache/shared-hosting/events.cgi" if self._shared() else "rowtail.conf"
+        defaults = {
+            "/home/USER/rowtail/rowtail": self.binary,
+            "/home/USER/rowtail/events.db": self.log.path,
+        }
+        if not self._shared():
+            defaults = {
+                "/usr/local/bin/rowtail": self.binary,
+                "/var/lib/rowtail/events.db": self.log.path,
+            }
+        lines = deployed(name, defaults).splitlines()
+        kept = [line for line in lines if line.partition(" = ")[0] not in settings]
+        added = [f"{key} = {value}" for key, value in settings.items() if value is not None]
+        path = self.directory / "rowtail.conf"
+        path.write_text("\n".join(kept + added) + "\n")
+        path.chmod(0o755)
+        return path
+
+    def _shared(self):
+        return self.deployment.server is webserver.SharedApache
+
+    def _configuration(self, edits):
+        """The file of deploy/, with the paths of this place."""
+        text = (webserver.DEPLOY / self.deployment.file).read_text()
+        for default, value in {**self.deployment.edits, **edits}.items():
+            assert default in text, f"{self.deployment.file} does not say {default!r}"
+            text = text.replace(default, value)
+        if self.deployment.name == "apache-tcp":
+            self.tcp = ("127.0.0.1", webserver.ports.free_port())
+            text = text.replace("127.0.0.1:9000", f"127.0.0.1:{self.tcp[1]}")
+        for default, value in {
+            "/run/rowtail/rowtail.sock": self.socket,
+            "/run/fcgiwrap.socket": self.directory / "run" / "fcgiwrap.sock",
+            "/usr/local/share/rowtail": self.directory / "share",
+            "/usr/local/bin/rowtail": self.binary,
+            "/etc/rowtail.conf": self.config,
+            "/usr/lib/cgi-bin": self.directory / "cgi",
+        }.items():
+            text = text.replace(default, str(value))
+        return text
+
+    def _place_programs(self):
+        places = [self.directory / "cgi" / "events.cgi", self.directory / "cgi" / "events.fcgi"]
+        if self._shared():
+            places = [self.server.www / "events" / "events.cgi"]
+            shutil.copy(webserver.DEPLOY / "rowtail-down.asis", places[0].parent)
+        for place in places:
+            shutil.copy(self.config, place)
+
+    # Life and death.
+
+    def start(self):
+        if self.deployment.runs == "service":
+            self.start_rowtail()
+        if self.deployment.name == "nginx-fcgiwrap":
+            self._start_wrapper()
+        self.server.start()
+        return self
+
+    def start_rowtail(self):
+        """rowtail as a service of the web server's user."""
+        address = self.tcp if self.deployment.name == "apache-tcp" else self.socket
+        listen = "%s:%d" % address if isinstance(address, tuple) else address
+        words = as_user([self.binary, "--listen", listen, self.config])
+        self.rowtail = rowtail.Rowtail(
+            self.directory, words[1:], how=None, program=words[0], address=address
+        )
+        self.rowtail.start()
+
+    def _start_wrapper(self):
+        """fcgiwrap with as many workers as the configuration says."""
+        path = self.directory / "run" / "fcgiwrap.sock"
+        command = ["/usr/sbin/fcgiwrap", "-c", "50", "-s", f"unix:{path}"]
+        self.wrapper = webserver.start(as_user(command), self.server.logs / "fcgiwrap.log")
+        stream_deadline = time.monotonic() + stream.DEADLINE
+        while not path.exists():
+            assert time.monotonic() < stream_deadline, self.server.log()
+            time.sleep(0.01)
+
+    def stop(self):
+        """Ends everything, and sees that rowtail ended well."""
+        self.server.stop()
+        webserver.end(self.wrapper)
+        for pid in self.programs():
+            os.kill(pid, signal.SIGTERM)
+        if self.rowtail:
+            self.rowtail.assert_clean(self.rowtail.cleanup())
+
+    # Looking at it.
+
+    def open(self, query="", *, path="", **how):
+        """Sends a request for a stream; see httpc.open_request()."""
+        target = self.deployment.mount + path + ("?" + query if query else "")
+        return httpc.open_request(self.server.address, target, **how)
+
+    def follow(self, query="", **how):
+        """A stream whose first event, its position, has come."""
+        opened = self.open(query, **how).wait_head()
+        assert opened.head.status == 200, f"{opened.head.raw!r} {self.server.log()}"
+        assert opened.next().type == "position"
+        return opened
+
+    def programs(self):
+        """The processes of rowtail here, whoever started them."""
+        return [pid for pid in _all_pids() if _executable(pid) == str(self.binary)]
+
+    def family(self):
+        """Every process of this site."""
+        known = {self.server.process.pid, *self.programs()}
+        if self.wrapper:
+            known.add(self.wrapper.pid)
+        grown = True
+        while grown:
+            children = {pid for pid in _all_pids() if _parent(pid) in known}
+            grown = not children <= known
+            known |= children
+        return known
+
+    def memory_kib(self):
+        """Memory of all of them, pages that they share counted once in all."""
+        return sum(_pss_kib(pid) for pid in self.family())
+
+
+def _all_pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _executable(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+
+
+def _parent(pid):
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+def _pss_kib(pid):
+    try:
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return int(text.partition("\nPss:")[2].split()[0])

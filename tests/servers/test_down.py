@@ -1,0 +1,96 @@
+"""While rowtail is down, the web server answers in its place, so that no EventSource gives up.
+
+An EventSource ends for ever on any status but 200, on any other content type, and, asking another
+origin, on an answer without CORS headers.
+"""
+
+import select
+import socket
+
+import pytest
+
+SERVICES = pytest.mark.deployments("apache", "apache-tcp", "lighttpd", "nginx", "caddy")
+UNIX_SERVICES = pytest.mark.deployments("apache", "lighttpd", "nginx", "caddy")
+PROGRAMS = pytest.mark.deployments(
+    "apache-fcgid", "apache-cgid", "lighttpd-spawn", "lighttpd-cgi", "nginx-fcgiwrap"
+)
+ORIGIN = "https://app.example.org"  # the one that lighttpd's files name
+
+
+def assert_asks_again(response):
+    """The answer is an event stream that ends at once and says when to come back."""
+    response.wait_head()
+    assert response.head.status == 200, response.head.raw
+    assert response.head.get("Content-Type").split(";")[0] == "text/event-stream"
+    assert "no-cache" in response.head.get("Cache-Control")
+    response.wait(lambda: response.complete or response.eof, "end of the answer")
+    if response.method != "HEAD":
+        assert response.parser.reconnection_time == 3000, bytes(response.body)
+        assert response.parser.comments and not response.events
+
+
+def assert_all_clients_ask_again(site):
+    assert_asks_again(site.open("channel=a"))
+    assert_asks_again(site.open(path="/orders/42"))
+    assert_asks_again(site.open(method="HEAD"))
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert_asks_again(site.open(method="POST", body=b"channel=a", headers=form))
+    for_page = site.open(headers={"Origin": ORIGIN})
+    assert_asks_again(for_page)
+    assert for_page.head.get("Access-Control-Allow-Origin") == ORIGIN
+    assert for_page.head.get("Access-Control-Allow-Credentials") == "true"
+    assert "Origin" in for_page.head.get("Vary")
+
+
+def assert_others_get_the_error(site):
+    """A monitor or curl, which takes no event stream, is not told that all is well."""
+    assert site.open(accept="*/*").wait_head().head.status in (500, 502, 503, 504)
+
+
+def start_without_rowtail(site):
+    site.server.start()
+    return site
+
+
+@SERVICES
+def test_no_socket(build, deployment):
+    site = start_without_rowtail(build(deployment))
+    assert_all_clients_ask_again(site)
+    assert_others_get_the_error(site)
+
+
+@UNIX_SERVICES
+def test_socket_left_by_a_killed_rowtail(build, deployment):
+    site = build(deployment)
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(site.socket))
+    left.close()
+    start_without_rowtail(site)
+    assert_all_clients_ask_again(site)
+    assert_others_get_the_error(site)
+
+
+@UNIX_SERVICES
+def test_backlog_full(build, deployment):
+    """rowtail hangs: the connection is kept waiting, or the client told to come again."""
+    site = build(deployment)
+    with socket.socket(socket.AF_UNIX) as hung, socket.socket(socket.AF_UNIX) as waiting:
+        hung.bind(str(site.socket))
+        site.socket.chmod(0o666)
+        hung.listen(0)
+        waiting.connect(str(site.socket))
+        start_without_rowtail(site)
+        response = site.open()
+        if select.select([response], [], [], 3)[0]:  # Apache waits for room, and so the client
+            assert_asks_again(response)
+
+
+@PROGRAMS
+def test_program_cannot_start(build, deployment):
+    site = build(deployment)
+    site.binary.write_text("#!/bin/false\n")
+    site.server.start()
+    if site.deployment.name == "nginx-fcgiwrap":
+        site._start_wrapper()
+    assert_all_clients_ask_again(site)
+    assert_others_get_the_error(site)
