@@ -126,14 +126,14 @@ static uint64_t get_length(const uint8_t *p)
 /* Takes one more byte of the two lengths of a pair; once they are whole, pair_left is their sum. */
 static void take_length_byte(struct arrival *a, uint8_t byte)
 {
-	const uint8_t *name = a->pair_lengths;
-	const uint8_t *value;
+	const uint8_t *lengths = a->pair_lengths;
+	size_t value_at;
 
 	a->pair_lengths[a->pair_have++] = byte;
-	value = name + length_size(*name);
-	if (a->pair_have <= value - name || a->pair_have < value - name + length_size(*value))
+	value_at = length_size(lengths[0]);
+	if (a->pair_have <= value_at || a->pair_have < value_at + length_size(lengths[value_at]))
 		return;
-	a->pair_left = get_length(name) + get_length(value);
+	a->pair_left = get_length(lengths) + get_length(lengths + value_at);
 	a->pair_have = 0;
 }
 
