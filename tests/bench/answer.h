@@ -30,7 +30,7 @@ struct answer {
 	int status; /* 0 until the head has told it */
 	enum { CHUNK_SIZE, CHUNK_CONTENT, CHUNK_END } chunk;
 	uint64_t content_left; /* of the record or chunk */
-	uint8_t header[8];     /* of the record */
+	uint8_t header[8]; /* of the record */
 	uint8_t header_have;
 	uint8_t padding_left;
 	struct answer_line outer; /* HTTP's head and chunk sizes */

@@ -38,14 +38,14 @@ enum fault { NO_FAULT, LOSE, REPEAT, SWAP, CORRUPT, CUT };
 
 struct client {
 	int fd;
-	size_t at;     /* in the log; SIZE_MAX before the request was whole */
-	bool blocked;  /* the socket was full: wait for EPOLLOUT */
-	size_t have;   /* bytes of the request */
-	char *request; /* until it is whole */
+	size_t at; /* in the log; SIZE_MAX before the request was whole */
+	bool blocked; /* the socket was full: wait for EPOLLOUT */
+	size_t have; /* bytes of a request that is not yet whole */
+	char *request;
 };
 
 static struct client *clients[FD_MAX]; /* by descriptor */
-static int live[FD_MAX];               /* the descriptors of all clients, for the fan-out */
+static int live[FD_MAX]; /* the descriptors of all clients, for the fan-out */
 static int live_count;
 static char *events_log; /* framed events, one behind the other */
 static size_t log_length;
@@ -198,10 +198,10 @@ static bool is_whole(const char *request, size_t length)
 	return false;
 }
 
-static void begin_stream(struct client *c)
+static void begin_stream(struct client *c, const char *request, size_t length)
 {
 	static const char wanted[] = "last_event_id=";
-	const char *found = memmem(c->request, c->have, wanted, strlen(wanted));
+	const char *found = memmem(request, length, wanted, strlen(wanted));
 	int64_t from = newest_id;
 	char out[512];
 
@@ -210,37 +210,53 @@ static void begin_stream(struct client *c)
 	if (from > newest_id)
 		from = newest_id;
 	c->at = starts[from];
-	free(c->request);
-	c->request = NULL;
-	int length = snprintf(out + RECORD_HEADER, sizeof out - RECORD_HEADER,
+	int head = snprintf(out + RECORD_HEADER, sizeof out - RECORD_HEADER,
 		"Status: 200 OK\r\nContent-Type: text/event-stream\r\n"
 		"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n\r\n"
 		"retry: 2000\nid: %lld\nevent: position\ndata: %lld\n\n",
 		(long long)from, (long long)from);
-	if (write(c->fd, out, record_frame((uint8_t *)out, (size_t)length, 1)) < 0)
+	if (write(c->fd, out, record_frame((uint8_t *)out, (size_t)head, 1)) < 0)
 		let_go(c);
 	else
 		send_to(c);
 }
 
+/* What has come of the request is kept only when it is not whole. */
+static void keep(struct client *c, const char *request, size_t length)
+{
+	if (!c->request)
+		c->request = malloc(REQUEST_MAX);
+	if (!c->request || length == REQUEST_MAX)
+		errx(1, "a request is too long");
+	memcpy(c->request, request, length);
+	c->have = length;
+}
+
 static void take_request(struct client *c)
 {
-	char more[REQUEST_MAX];
-	char *into = c->request ? c->request + c->have : more;
-	ssize_t n = read(c->fd, into, c->request ? REQUEST_MAX - 1 - c->have : sizeof more);
+	static char request[REQUEST_MAX + 1];
 
+	if (c->have > 0)
+		memcpy(request, c->request, c->have);
+	ssize_t n = read(c->fd, request + c->have, REQUEST_MAX - c->have);
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0) {
 		let_go(c);
 		return;
 	}
-	if (!c->request)
+	if (c->at != SIZE_MAX)
 		return;
-	c->have += (size_t)n;
-	c->request[c->have] = '\0';
-	if (is_whole(c->request, c->have))
-		begin_stream(c);
+	size_t length = c->have + (size_t)n;
+	request[length] = '\0';
+	if (!is_whole(request, length)) {
+		keep(c, request, length);
+		return;
+	}
+	free(c->request);
+	c->request = NULL;
+	c->have = 0;
+	begin_stream(c, request, length);
 }
 
 static void accept_clients(void)
@@ -251,9 +267,7 @@ static void accept_clients(void)
 		struct client *c = calloc(1, sizeof *c);
 		if (!c || fd >= FD_MAX)
 			errx(1, "too many clients");
-		*c = (struct client){.fd = fd, .at = SIZE_MAX, .request = malloc(REQUEST_MAX)};
-		if (!c->request)
-			err(1, "malloc");
+		*c = (struct client){.fd = fd, .at = SIZE_MAX};
 		clients[fd] = c;
 		live[live_count++] = fd;
 		watch(fd, EPOLLIN, EPOLL_CTL_ADD);

@@ -20,7 +20,7 @@
 
 struct follow {
 	int64_t position; /* the newest id this stream has reached; -1 before the first record */
-	int64_t id;       /* of the record that is being read; -1 when it has none yet */
+	int64_t id; /* of the record that is being read; -1 when it has none yet */
 	struct payload payload; /* of that record */
 	enum { FOLLOW_MESSAGE, FOLLOW_POSITION, FOLLOW_GAP } kind;
 	uint8_t data_lines;

@@ -44,7 +44,7 @@ static struct {
 	int64_t until_id; /* a stream has all at this id; -1: once it is open */
 	int64_t deadline_ms;
 	int64_t stall; /* stop reading once open, until told to resume */
-	int64_t hold;  /* stay connected until told to stop */
+	int64_t hold; /* stay connected until told to stop */
 } options = {.streams = 1, .rounds = 1, .from_id = -1, .until_id = -1, .deadline_ms = 60000};
 
 static struct target target;
@@ -142,7 +142,7 @@ static void take(struct stream *s)
 	}
 	if (s->state == ASKED && s->answer.follow.position >= 0)
 		opened(s, now_ns);
-	if (s->state == FOLLOWING && s->answer.follow.position >= options.until_id)
+	if (s->state == FOLLOWING && !options.hold && s->answer.follow.position >= options.until_id)
 		reached(s, now_ns);
 	else if (s->answer.status != 0 && s->answer.status != 200)
 		fail(s, &tally.refused);

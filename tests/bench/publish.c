@@ -27,9 +27,9 @@ static struct {
 	const char *sync;
 	int64_t first_id; /* for the floor: what its next event will be */
 	int64_t count;
-	int64_t length;   /* of the data, in bytes */
+	int64_t length; /* of the data, in bytes */
 	int64_t pause_us; /* 0: as fast as it goes */
-	int64_t batch;    /* rows in a transaction */
+	int64_t batch; /* rows in a transaction */
 } options = {.sync = "NORMAL", .first_id = 1, .count = 1, .length = 200, .batch = 1};
 
 static sqlite3 *db;

@@ -1,0 +1,310 @@
+"""What the benchmarks start, measure and end: the floor, rowtail, web servers, load, publishers."""
+
+import contextlib
+import json
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+
+import ports  # noqa: E402
+from database import Database  # noqa: E402
+
+START_DEADLINE = 10
+LOAD_DEADLINE = 60
+ROW_LENGTH = 200
+
+NGINX = """daemon off;
+master_process off;
+worker_rlimit_nofile {files};
+pid {directory}/nginx.pid;
+error_log {directory}/nginx.log;
+events {{ worker_connections {files}; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location /events {{
+            include /etc/nginx/fastcgi_params;
+            fastcgi_pass unix:{socket};
+            fastcgi_buffering off;
+        }}
+    }}
+}}
+"""
+
+LIGHTTPD = """server.modules = ( "mod_fastcgi" )
+server.bind = "127.0.0.1"
+server.port = {port}
+server.document-root = "{directory}"
+server.errorlog = "{directory}/lighttpd.log"
+server.max-fds = {files}
+server.listen-backlog = 4096
+server.stream-response-body = 2
+fastcgi.server = ( "/events" => (( "socket" => "{socket}", "check-local" => "disable" )) )
+"""
+
+
+class Failure(Exception):
+    """A delivery that was wrong, or a process that did not do its part."""
+
+
+def cpu_seconds(pid):
+    """What a process has used so far, of all its threads, to the nanosecond."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def anonymous_kib(pid):
+    """The memory that a process has for itself: no file, no shared page."""
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Anonymous:"):
+            return int(line.split()[1])
+    raise Failure("no Anonymous in smaps_rollup")
+
+
+class Server:
+    """A process that serves until it is ended; it dies with this one."""
+
+    def __init__(self, command, log):
+        self.log = log
+        with log.open("ab") as errors:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *map(str, command)],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+            )
+        self.pid = self.process.pid
+
+    def wait_up(self, family, address):
+        """Waits until the address takes connections."""
+        deadline = time.monotonic() + START_DEADLINE
+        while True:
+            with socket.socket(family) as probe, contextlib.suppress(OSError):
+                probe.connect(address)
+                return
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Failure(f"{self.process.args[3]} is not up: {self.log.read_text()[-2000:]}")
+            time.sleep(0.01)
+
+    def stop(self):
+        """Ends it, politely first."""
+        self.process.terminate()
+        try:
+            self.process.wait(START_DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Stack:
+    """A responder with an event log of its own, and perhaps a web server in front of it.
+
+    target is where a load generator connects to; responder the process of rowtail or the floor.
+    """
+
+    def __init__(self, rig, kind, front=None, stored=0, options=()):
+        self.rig = rig
+        self.newest = stored
+        self.directory = rig.new_directory()
+        self.socket = self.directory / "responder.sock"
+        self.servers = []
+        self._publishers = []
+        try:
+            self.responder = getattr(self, "_start_" + kind)(stored, options)
+            self.target = f"unix:{self.socket}"
+            if front:
+                self._start_front(front)
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """Ends everything and removes the files."""
+        for publisher in self._publishers:
+            publisher.kill()
+            publisher.wait()
+        for server in reversed(self.servers):
+            server.stop()
+        shutil.rmtree(self.directory)
+
+    def _start(self, command, family, address):
+        server = Server(command, self.directory / "log")
+        self.servers.append(server)
+        server.wait_up(family, address)
+        return server
+
+    def _start_floor(self, stored, options):
+        packets = self.directory / "events.sock"
+        self._publish_to = ["--to", packets]
+        command = [self.rig.tool("floor"), self.socket, packets, *(options or ["none"])]
+        return self._start([*command, stored, ROW_LENGTH], socket.AF_UNIX, str(self.socket))
+
+    def _start_rowtail(self, stored, options):
+        log = self.rig.copy_log(stored, self.directory)
+        self._publish_to = ["--db", log]
+        command = [self.rig.rowtail, "--db", log, "--listen", self.socket, "--public"]
+        command += ["--max-streams", 100000, *options]
+        return self._start(command, socket.AF_UNIX, str(self.socket))
+
+    def _start_front(self, front):
+        port = ports.free_port()
+        program, template = {
+            "nginx": (["/usr/sbin/nginx", "-e", self.directory / "nginx.log", "-c"], NGINX),
+            "lighttpd": (["/usr/sbin/lighttpd", "-D", "-f"], LIGHTTPD),
+        }[front]
+        configuration = self.directory / front
+        configuration.write_text(
+            template.format(
+                directory=self.directory, port=port, socket=self.socket, files=self.rig.files
+            )
+        )
+        self._start([*program, configuration], socket.AF_INET, ("127.0.0.1", port))
+        self.target = f"tcp:{port}"
+
+    def cpu_seconds(self):
+        """What the responder and the web server have used so far."""
+        return sum(cpu_seconds(server.pid) for server in self.servers)
+
+    def anonymous_kib(self):
+        """The responder's own memory."""
+        return anonymous_kib(self.responder.pid)
+
+    def publish(self, count, *, length=ROW_LENGTH, rate=0, batch=1, sync="NORMAL"):
+        """Begins to publish rows (rate a second; 0: as fast as it goes); returns the process."""
+        command = [self.rig.tool("publish"), *self._publish_to, "--first", self.newest + 1]
+        command += ["--count", count, "--length", length, "--batch", batch, "--sync", sync]
+        command += ["--pause-us", round(1e6 / rate) if rate else 0]
+        self.newest += count
+        publisher = subprocess.Popen(
+            list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        )
+        self._publishers.append(publisher)
+        return publisher
+
+    def load(self, **options):
+        """Subscribers of this stack; see Load."""
+        return Load(self.rig, self.target, **options)
+
+
+def published(publisher):
+    """What a publisher said at its end."""
+    text, _ = publisher.communicate(timeout=LOAD_DEADLINE)
+    if publisher.returncode != 0:
+        raise Failure("the publisher failed")
+    return json.loads(text)
+
+
+class Load:
+    """A load generator: many subscribers, each of which checks what it gets (see load.c)."""
+
+    WRONG = ("late", "lost", "twice", "corrupt", "garbage", "gaps", "refused", "closed",
+             "unconnected")  # fmt: skip
+
+    def __init__(self, rig, target, **options):
+        command = [rig.tool("load"), "--connect", target]
+        command += ["--deadline-ms", LOAD_DEADLINE * 1000]
+        for name, value in options.items():
+            command += [f"--{name}"] if value is True else [f"--{name}", value]
+        self.process = subprocess.Popen(
+            list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def _next(self, state):
+        line = self.process.stdout.readline()
+        told = json.loads(line) if line else {}
+        if told.get("state") != state:
+            raise Failure(f"the load generator said {line!r}, not that it is {state}")
+        return told
+
+    def wait_open(self):
+        """Waits until every stream has had its first record."""
+        return self._next("open")
+
+    def order(self, text):
+        """Says "stop" or "resume N"."""
+        with contextlib.suppress(BrokenPipeError):  # it has ended: wait_done() says why
+            self.process.stdin.write(text + "\n")
+            self.process.stdin.flush()
+
+    def wait_done(self, check=True):
+        """Waits until every stream has what it was to get; raises Failure for anything wrong."""
+        told = self._next("done")
+        wrong = {name: told[name] for name in self.WRONG if told[name]}
+        if wrong and check:
+            raise Failure(f"deliveries went wrong: {wrong} of {told['events']}")
+        return told
+
+    def stop(self):
+        """Ends what would go on, and checks what came so far."""
+        self.order("stop")
+        return self.wait_done()
+
+
+class Rig:
+    """Where the programs and the temporary files are."""
+
+    def __init__(self, build, files):
+        self.build = pathlib.Path(build).resolve()
+        self.rowtail = self.build / "rowtail"
+        self.files = files
+        self._temporary = None
+        self._count = 0
+
+    def use_directory(self, directory):
+        """Everything that the benchmarks write goes below this directory."""
+        self._temporary = pathlib.Path(directory)
+
+    def tool(self, name):
+        """The path of one of the benchmark's own programs."""
+        return self.build / "bench" / name
+
+    def new_directory(self):
+        """An empty directory, short enough for the paths of sockets."""
+        self._count += 1
+        directory = self._temporary / str(self._count)
+        directory.mkdir()
+        return directory
+
+    def copy_log(self, stored, directory):
+        """An event log with so many rows, of which all is in the database file."""
+        kept = self._temporary / f"stored-{stored}.db"
+        if not kept.exists():
+            self._make_log(stored, kept)
+        return shutil.copy(kept, directory / "events.db")
+
+    def _make_log(self, stored, path):
+        Database.create(path).close()
+        if stored:
+            command = [self.tool("publish"), "--db", path, "--count", stored]
+            command += ["--length", ROW_LENGTH, "--batch", 10000]
+            subprocess.run(
+                list(map(str, command)), check=True, stdout=subprocess.DEVNULL, timeout=LOAD_DEADLINE
+            )
+        with Database(path) as database:
+            database.sql("PRAGMA wal_checkpoint(TRUNCATE)")
