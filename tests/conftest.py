@@ -1,4 +1,4 @@
-"""What all tests in Python share: the path to tests/lib, and fixtures that clean up after a test."""
+"""What all tests in Python share: the path to tests/lib, fixtures that clean up after a test."""
 
 import pathlib
 import shutil

@@ -27,6 +27,12 @@ class Database:
             )
         return cls(path)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def close(self):
         self.connection.close()
 

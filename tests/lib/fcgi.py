@@ -89,15 +89,18 @@ def request(
 class Connection(stream.Stream):
     """A connection to a FastCGI program, and the answer on it.
 
-    records   every record that came back
-    end       an End, once FCGI_END_REQUEST has come
-    stderr    what came as FCGI_STDERR
+    records     every record that came back
+    end         an End, once FCGI_END_REQUEST for our request has come
+    other_ends  id: End of requests that are not ours
+    stderr      what came as FCGI_STDERR
     """
 
     def __init__(self, address, last_event_id=""):
         super().__init__(stream.connect(address), last_event_id)
+        self.request_id = 1
         self.records = []
         self.end = None
+        self.other_ends = {}
         self.stderr = bytearray()
         self._partial = bytearray()
 
@@ -110,6 +113,7 @@ class Connection(stream.Stream):
 
     def ask(self, query="", *, request_id=1, flags=0, chunk=CONTENT_MAX, padding=0, **how):
         """Sends a request; `how` is what gateway.params() takes."""
+        self.request_id = request_id
         whole = request(
             gateway.params(query, **how),
             how.get("body", b""),
@@ -138,12 +142,20 @@ class Connection(stream.Stream):
     def _on_record(self, got):
         assert self.end is None, f"a record after END_REQUEST: {got!r}"
         self.records.append(got)
-        if got.type == STDOUT:
-            self.content(got.content)
-        elif got.type == STDERR:
-            self.stderr += got.content
-        elif got.type == END_REQUEST:
-            self.end = End(*struct.unpack(">IB3x", got.content))
+        if got.type == END_REQUEST:
+            self._on_end(got.id, End(*struct.unpack(">IB3x", got.content)))
+        elif got.type in (STDOUT, STDERR):
+            assert got.id == self.request_id, f"output of request {got.id}, not ours"
+            if got.type == STDOUT:
+                self.content(got.content)
+            else:
+                self.stderr += got.content
+
+    def _on_end(self, request_id, end):
+        if request_id == self.request_id:
+            self.end = end
+        else:
+            self.other_ends[request_id] = end
 
     def wait_record(self, kind, timeout=stream.DEADLINE):
         """The first record of this type."""

@@ -1,6 +1,7 @@
 """Starting rowtail, talking to it, and seeing that it ended well."""
 
 import ctypes
+import itertools
 import os
 import pathlib
 import re
@@ -18,6 +19,7 @@ BINARY = pathlib.Path(os.environ.get("ROWTAIL_BIN", ROOT / "build" / "rowtail"))
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: \w+Sanitizer")
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
+_serial = itertools.count()
 
 
 def environment(**more):
@@ -64,14 +66,14 @@ class Rowtail:
     """
 
     def __init__(
-        self, workdir, arguments=(), *, how="listen", env=None, program=None, address=None, name=None
+        self, workdir, arguments=(), *, how="listen", env=None, program=None, address=None
     ):
         self.workdir = pathlib.Path(workdir)
         self.arguments = [str(argument) for argument in arguments]
         self.how = how
         self.env = env or {}
         self.program = str(program or BINARY)
-        name = name or f"rt{len(list(self.workdir.glob('rt*.err')))}"
+        name = f"rt{next(_serial)}"
         self.address = address or self.workdir / f"{name}.sock"
         self.stderr_path = self.workdir / f"{name}.err"
         self.process = None
@@ -115,7 +117,8 @@ class Rowtail:
         """Waits until the socket accepts."""
         deadline = time.monotonic() + timeout
         while True:
-            assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.stderr}"
+            status = self.process.poll()
+            assert status is None, f"ended with {status}: {self.stderr}"
             try:
                 stream.connect(self.address).close()
                 return self
@@ -166,10 +169,14 @@ class Rowtail:
             pathlib.Path(self.address).unlink()
         return self.start()
 
+    def close_streams(self):
+        """Closes every connection that was opened here."""
+        while self._open:
+            self._open.pop().close()
+
     def cleanup(self):
         """Closes the streams and ends the process if it lives; was that necessary?"""
-        for peer in self._open:
-            peer.close()
+        self.close_streams()
         if self.process is None or self.process.poll() is not None:
             return False
         self.signal(signal.SIGTERM)
@@ -234,6 +241,20 @@ class Rowtail:
             assert time.monotonic() < deadline, f"{name} is {last}, not {value}"
             time.sleep(0.02)
 
+    def wait_health(self, status, timeout=stream.DEADLINE):
+        """Waits until the health page answers so."""
+        deadline = time.monotonic() + timeout
+        while (last := self.page("health").head.status) != status:
+            assert time.monotonic() < deadline, f"health is {last}, not {status}"
+            time.sleep(0.02)
+
+    def serves(self, log):
+        """Asserts that a row inserted now reaches a stream that is opened now."""
+        with self.open() as peer:
+            number = log.insert("hello")
+            event = peer.next_row()
+            assert (event.data, event.last_event_id) == ("hello", str(number))
+
     # Looking at it from outside.
 
     def cpu_seconds(self):
@@ -254,6 +275,13 @@ class Rowtail:
     def open_files(self):
         """How many descriptors it has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def wait_open_files(self, most, timeout=stream.DEADLINE):
+        """Waits until no more descriptors than this are open."""
+        deadline = time.monotonic() + timeout
+        while (last := self.open_files()) > most:
+            assert time.monotonic() < deadline, f"{last} descriptors are open, not {most}"
+            time.sleep(0.02)
 
 
 def raise_file_limit():

@@ -141,6 +141,14 @@ class Stream:
             self.pump()
         return self
 
+    def rest(self, seconds):
+        """Reads what comes within this time."""
+        deadline = time.monotonic() + seconds
+        while not self.eof and (left := deadline - time.monotonic()) > 0:
+            if select.select([self], [], [], left)[0]:
+                self.pump()
+        return self
+
     def wait_head(self):
         return self.wait(lambda: self.head is not None, "head")
 
@@ -152,6 +160,13 @@ class Stream:
         head = self.head.raw if self.head else bytes(self._head_bytes)
         tail = bytes(self.body[-400:])
         return f"head {head!r}, {len(self.parser.events)} events, body ends with {tail!r}"
+
+    def sentence(self):
+        """The body of an answer that is no stream, which must be one line of plain text."""
+        assert self.head.get("Content-Type").startswith("text/plain"), self.describe()
+        text = self.body.decode("utf-8")
+        assert len(text.strip().splitlines()) == 1, text
+        return text
 
     # Events.
 

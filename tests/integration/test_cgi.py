@@ -1,0 +1,212 @@
+"""rowtail as a CGI program: one stream to standard output, then the end."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+import cgiprogram
+import sse
+import stream
+
+FORM = "application/x-www-form-urlencoded"
+PLUMBING = pytest.mark.parametrize("plumbing", ["pipes", "null", "socket"])
+
+
+@pytest.fixture
+def run(log):
+    """run(query, option…, **how) starts one, on the log; what still runs at the end is ended."""
+    started = []
+
+    def start(query="", *options, **how):
+        options = ("--db", log.path, *options) if how.pop("db", True) else options
+        program = cgiprogram.Program(options, query, **how)
+        started.append(program)
+        return program
+
+    yield start
+    for program in started:
+        program.cleanup()
+
+
+@PLUMBING
+def test_stream(run, log, plumbing):
+    log.insert("before")
+    program = run("last_event_id=0", plumbing=plumbing)
+    assert program.next() == ("position", "0", "0")
+    assert sorted(program.head.fields) == [
+        ("Cache-Control", "no-cache, no-transform"),
+        ("Content-Type", "text/event-stream"),
+        ("Status", "200 OK"),
+        ("X-Accel-Buffering", "no"),
+    ]
+    log.insert("live\r\nline", event="kind")
+    assert program.next() == ("message", "before", "1")
+    assert program.next() == ("kind", "live\nline", "2")
+
+
+def test_large_rows(run, log):
+    program = run()
+    program.next()
+    text = "é\n" * (1 << 20)
+    log.insert(text)
+    log.insert("end")
+    assert [event.data for event in program.wait_rows(2)] == [sse.as_received(text), "end"]
+
+
+def test_resume(run, log):
+    log.insert_many(3)
+    program = run(headers={"Last-Event-ID": "1"})
+    assert [event.data for event in program.wait_rows(2)] == ["row 2", "row 3"]
+
+
+def test_gap(run, log):
+    log.insert_many(3)
+    program = run(headers={"Last-Event-ID": "9"})
+    assert json.loads(program.next().data)["reason"] == "future"
+
+
+def test_heartbeat(run):
+    program = run("", "--heartbeat", 1)
+    program.next()
+    start = len(program.body)
+    program.wait(lambda: len(program.body) > start, "heartbeat")
+    assert bytes(program.body[start:]) == b":\n"
+
+
+@PLUMBING
+def test_ends_when_the_client_has_left(run, plumbing):
+    """Idle: nothing is written that could fail."""
+    program = run("", "--heartbeat", 3600, plumbing=plumbing)
+    program.next()
+    program.close()
+    assert program.wait_exit() >= 0  # not by a signal
+
+
+def test_ends_when_the_client_leaves_in_mid_write(run, log):
+    log.insert("x" * (4 << 20))
+    program = run("last_event_id=0", "--heartbeat", 3600)
+    program.next()
+    program.close()
+    assert program.wait_exit() >= 0
+
+
+@PLUMBING
+def test_body_that_has_ended_is_no_client_that_has_left(run, log, plumbing):
+    program = run("", "--heartbeat", 3600, plumbing=plumbing)
+    program.next()
+    time.sleep(0.3)
+    log.insert("row")
+    assert program.next().data == "row"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_it_politely(run, number):
+    program = run()
+    program.next()
+    program.signal(number)
+    program.wait_end()
+    assert len(program.parser.retries) == 2
+    assert not program.parser.pending
+    assert program.wait_exit(5) == 0
+
+
+def test_max_stream_age(run, log):
+    program = run("", "--max-stream-age", 1)
+    program.next()
+    program.wait_end()
+    assert program.wait_exit() == 0
+    log.insert("between")
+    again = run(headers={"Last-Event-ID": program.parser.last_event_id})
+    assert again.wait_rows(1)[0].data == "between"
+
+
+@pytest.mark.parametrize("plumbing", ["pipes", "socket"])
+@pytest.mark.parametrize("length", ["right", None, ""])
+def test_post(run, log, plumbing, length):
+    log.insert("a", channel="a")
+    program = run(
+        method="POST",
+        body=b"channel=a&since=0",
+        content_type=FORM,
+        plumbing=plumbing,
+        extra={} if length == "right" else {"CONTENT_LENGTH": length},
+    )
+    assert program.wait_rows(1)[0].data == "a"
+
+
+@pytest.mark.parametrize(
+    "query, how, status",
+    [
+        ("tail=x", {}, 400),
+        ("", {"method": "PUT"}, 405),
+        ("", {"method": "OPTIONS"}, 204),
+        ("", {"method": "HEAD"}, 200),
+        ("", {"method": "POST", "body": b"x", "content_type": "text/plain"}, 415),
+        ("", {"method": "POST", "body": b"pad=" + b"x" * 70000, "content_type": FORM}, 413),
+    ],
+)
+def test_answers_that_end(run, query, how, status):
+    program = run(query, **how).wait_end()
+    assert program.head.status == status
+    assert (len(program.body) > 0) == (status >= 400)
+    assert program.wait_exit() == 0
+
+
+def test_grants_count(run, log):
+    log.sql("DELETE FROM grants")
+    assert run().wait_end().head.status == 401
+    assert run(user="ann").wait_end().head.status == 403
+    log.grant("user:ann", "default")
+    assert run(user="ann").next().type == "position"
+
+
+def test_all_settings_from_the_environment(run, log):
+    program = run(db=False, env={"ROWTAIL_DB": str(log.path), "ROWTAIL_RETRY_JITTER": "0"})
+    program.next()
+    assert program.parser.reconnection_time == 2000
+
+
+def test_search_words_are_no_options(run, log, workdir):
+    """RFC 3875, 4.4: of a query without "=" a web server makes command line arguments."""
+    log.insert("row")
+    config = workdir / "events.cgi"
+    config.write_text(f"db = {log.path}\nmax-stream-age = 1\n")
+    for words in (["--version"], ["--table", "grants"], ["--check"], ["/etc/passwd"], ["--"]):
+        program = run("+".join(words), config, *words, db=False)
+        assert program.next().type == "position", words
+        program.cleanup()
+
+
+@pytest.mark.parametrize("accept, status", [("text/event-stream", 200), ("*/*", 503)])
+def test_database_that_is_missing(run, workdir, accept, status):
+    """An EventSource is told to come back; 500 would end it for good."""
+    program = run("", "--db", workdir / "nosuch.db", db=False, accept=accept).wait_end()
+    assert program.head.status == status
+    if status == 200:
+        assert program.parser.retries and program.events == []
+
+
+def test_configuration_error_is_told_on_standard_error(run):
+    program = run("", "--poll", "x")
+    assert program.wait_exit() == os.EX_USAGE
+    assert "--poll" in program.stderr
+
+
+def test_stalled_client_is_ended(run, log):
+    log.insert("x" * (4 << 20))
+    program = run("last_event_id=0", "--stall-timeout", 1, "--heartbeat", 3600)
+    assert program.wait_exit() >= 0
+
+
+def test_clients_come_and_go_while_rows_come(run, log):
+    programs = [run() for _ in range(8)]
+    for program in programs:
+        program.next()
+    for number in range(20):
+        log.insert(str(number))
+    stream.pump_all(programs, lambda program: len(program.rows) == 20)
+    for program in programs:
+        assert [event.data for event in program.rows] == [str(number) for number in range(20)]

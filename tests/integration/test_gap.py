@@ -1,0 +1,255 @@
+"""Positions that cannot be honoured: nothing is ever skipped without a `gap` record."""
+
+import json
+import os
+
+import pytest
+
+import database
+import stream
+
+
+def gap(event):
+    """The JSON of a gap record, which has exactly these members."""
+    assert event.type == "gap"
+    told = json.loads(event.data)
+    assert sorted(told) == ["newest", "oldest", "reason", "requested"]
+    return told
+
+
+def assert_nothing_skipped(events, log_ids, position):
+    """Row ids grow; where one of the log's ids is passed over, a gap record stands before it."""
+    excused = False
+    for event in events:
+        if event.type == "gap":
+            excused = True
+        if event.type in stream.CONTROL_TYPES:
+            continue
+        number = int(event.last_event_id)
+        skipped = [id for id in log_ids if position < id < number]
+        assert number > position, f"{number} came after {position}"
+        assert not skipped or excused, f"{skipped[:5]} … were skipped before {number}"
+        position, excused = number, False
+
+
+# When the stream is opened.
+
+
+def test_pruned(server, log):
+    log.insert_many(10)
+    log.prune(5)
+    peer = server.open(last_event_id=3)
+    assert gap(peer.first) == {"requested": "3", "oldest": 6, "newest": 10, "reason": "pruned"}
+    assert peer.parser.retries
+    assert [event.data for event in peer.wait_rows(5)] == [f"row {n}" for n in range(6, 11)]
+    log.insert("new")
+    assert peer.wait_rows(6)[-1].data == "new"
+
+
+def test_position_at_the_edge_of_what_was_pruned_holds(server, log):
+    log.insert_many(10)
+    log.prune(5)
+    peer = server.open(last_event_id=5)
+    assert peer.first == ("position", "5", "5")
+    assert len(peer.wait_rows(5)) == 5
+
+
+def test_position_at_the_end_of_an_emptied_log_holds(server, log):
+    log.insert_many(10)
+    log.prune(10)
+    peer = server.open(last_event_id=10)
+    assert peer.first == ("position", "10", "10")
+    log.insert("new")
+    assert peer.next_row() == ("message", "new", "11")
+
+
+def test_all_pruned(server, log):
+    log.insert_many(10)
+    log.prune(10)
+    peer = server.open(last_event_id=7)
+    told = gap(peer.first)
+    assert (told["requested"], told["newest"], told["reason"]) == ("7", 10, "pruned")
+    log.insert("new")
+    assert peer.next_row() == ("message", "new", "11")
+
+
+def test_rows_pruned_in_other_channels_are_no_gap(server, log):
+    for number in range(1, 11):
+        log.insert(str(number), channel="odd" if number % 2 else "even")
+    log.sql("DELETE FROM events WHERE channel = 'even' AND id < 9")
+    odd = server.open("channel=odd", last_event_id=2)
+    assert odd.first.type == "position"
+    assert [event.data for event in odd.wait_rows(4)] == ["3", "5", "7", "9"]
+    assert gap(server.open("channel=even", last_event_id=2).first)["reason"] == "pruned"
+    assert gap(server.open("channel=*", last_event_id=2).first)["reason"] == "pruned"
+
+
+def test_gap_does_not_come_again_after_a_resume(server, log):
+    log.insert_many(10)
+    log.prune(5)
+    first = server.open(last_event_id=3)
+    position = first.first.last_event_id
+    second = server.open(last_event_id=position)
+    assert second.first == ("position", position, position)
+    assert [event.data for event in second.wait_rows(5)] == [f"row {n}" for n in range(6, 11)]
+
+
+@pytest.mark.parametrize("position", ["11", "999", str(2**63 - 1), str(2**63), "9" * 40])
+def test_future(server, log, position):
+    log.insert_many(10)
+    peer = server.open(last_event_id=position)
+    assert gap(peer.first) == {
+        "requested": position,
+        "oldest": 1,
+        "newest": 10,
+        "reason": "future",
+    }
+    assert peer.parser.last_event_id == "10"
+    log.insert("new")
+    assert peer.next_row() == ("message", "new", "11")
+
+
+@pytest.mark.parametrize("position", ["abc", "-1", "1.5", "5x", "0x5", "5 6", '"5"\\', "é"])
+def test_malformed(server, log, position):
+    log.insert_many(10)
+    peer = server.open({"last_event_id": position})
+    told = gap(peer.first)
+    assert told == {"requested": position, "oldest": 1, "newest": 10, "reason": "malformed"}
+    assert peer.parser.last_event_id == "10"
+    log.insert("new")
+    assert peer.next_row() == ("message", "new", "11")
+
+
+def test_malformed_and_hostile(server, log):
+    position = "a\n\nid: 9\r\rdata: forged\0\xff" + "x" * 5000
+    peer = server.open({"last_event_id": position}, headers={"Last-Event-ID": "\r\nevent: x"})
+    told = gap(peer.first)
+    assert told["reason"] == "malformed"
+    assert len(told["requested"]) < 200
+    log.insert("new")
+    assert peer.next() == ("message", "new", "1")
+
+
+def test_limit(launch, log):
+    server = launch("--max-replay", 5)
+    log.insert_many(20)
+    peer = server.open(last_event_id=3)
+    assert gap(peer.first) == {"requested": "3", "oldest": 1, "newest": 20, "reason": "limit"}
+    assert [event.data for event in peer.wait_rows(5)] == [f"row {n}" for n in range(16, 21)]
+    near = server.open(last_event_id=15)
+    assert near.first.type == "position"
+    assert len(near.wait_rows(5)) == 5
+
+
+def test_limit_counts_what_is_followed(launch, log):
+    server = launch("--max-replay", 5)
+    log.insert_many(5, channel="rare")
+    log.insert_many(20)
+    peer = server.open("channel=rare", last_event_id=0)
+    assert peer.first.type == "position"
+    assert len(peer.wait_rows(5)) == 5
+
+
+def test_gap_reaches_a_client_without_positions(server, log):
+    log.insert_many(10)
+    log.prune(5)
+    peer = server.open("positions=0", last_event_id=3)
+    assert gap(peer.next())["reason"] == "pruned"
+    assert len(peer.wait_rows(5)) == 5
+
+
+def test_gaps_are_counted(server, log):
+    log.insert_many(3)
+    server.open(last_event_id=99)
+    assert server.metric("rowtail_gaps_total", reason="future") == 1
+
+
+# While the stream runs.
+
+
+def test_rows_pruned_before_a_live_reader_got_them(server, log):
+    log.insert_many(10)
+    peer = server.open()
+    log.sql("BEGIN IMMEDIATE")
+    log.sql("INSERT INTO events(data) VALUES ('lost 1'), ('lost 2'), ('kept')")
+    log.sql("DELETE FROM events WHERE data LIKE 'lost%'")
+    log.sql("COMMIT")
+    told = gap(peer.next())
+    assert (told["requested"], told["reason"]) == ("10", "pruned")
+    assert peer.next() == ("message", "kept", "13")
+
+
+def test_rows_pruned_before_a_slow_reader_got_them(server, log):
+    """The slow one reads nothing while 24 MiB come and most of them go."""
+    slow = server.open()
+    quick = server.open()
+    for _ in range(24):
+        log.insert("x" * (1 << 20))
+    quick.wait_rows(24)
+    quick.close()
+    log.prune(22)
+    log.insert("end")
+    events = slow.wait_id(25).events
+    assert_nothing_skipped(events, range(1, 26), 0)
+    assert "gap" in [event.type for event in events]
+    assert slow.ids[-1] == 25
+
+
+def test_rows_pruned_while_a_reader_catches_up(server, log):
+    log.insert_many(200, prefix="x" * 50000)
+    slow = server.open(last_event_id=0)
+    log.prune(150)
+    log.insert("end")
+    slow.wait_id(201)
+    assert_nothing_skipped(slow.events, range(1, 202), 0)
+    assert slow.ids[-1] == 201
+
+
+# The database file is replaced.
+
+
+def replace(log, workdir, rows):
+    """Puts another log, with so many rows, in the place of this one; returns it, opened."""
+    other = database.Database.create(workdir / "other.db")
+    other.grant("*", "*")
+    other.insert_many(rows, prefix="other ")
+    other.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    log.close()
+    os.replace(workdir / "other.db", log.path)
+    for suffix in ("-wal", "-shm"):
+        log.path.with_name(log.path.name + suffix).unlink(missing_ok=True)
+    return database.Database(log.path)
+
+
+def test_replaced_by_a_longer_log(server, log, workdir):
+    log.insert_many(5)
+    peer = server.open()
+    with replace(log, workdir, 8) as other:
+        told = gap(peer.next())
+        assert told == {"requested": "5", "oldest": 1, "newest": 8, "reason": "replaced"}
+        assert [peer.next_row().data for _ in range(3)] == ["other 6", "other 7", "other 8"]
+        other.insert("new")
+        assert peer.next_row() == ("message", "new", "9")
+
+
+def test_replaced_by_a_shorter_log(server, log, workdir):
+    log.insert_many(5)
+    peer = server.open()
+    with replace(log, workdir, 2) as other:
+        told = gap(peer.next())
+        assert told == {"requested": "5", "oldest": 1, "newest": 2, "reason": "replaced"}
+        assert peer.parser.last_event_id == "2"
+        other.insert("new")
+        assert peer.next_row() == ("message", "new", "3")
+        assert server.open().first.last_event_id == "3"
+
+
+def test_replaced_reaches_every_stream_once(server, log, workdir):
+    log.insert_many(5)
+    peers = [server.open(f"channel={name}&channel=default") for name in "abcdefgh"]
+    with replace(log, workdir, 5) as other:
+        other.insert("new")
+        stream.pump_all(peers, lambda peer: peer.rows)
+    for peer in peers:
+        assert [event.type for event in peer.events] == ["position", "gap", "message"]

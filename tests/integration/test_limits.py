@@ -1,0 +1,127 @@
+"""Limits: how many streams, how many for one client, how long for one that takes nothing."""
+
+import time
+
+import pytest
+
+
+def assert_polite_refusal(peer):
+    """For an EventSource: a stream that says when to come back, and why, and ends."""
+    peer.wait_complete()
+    assert peer.head.status == 200
+    assert peer.head.get("Content-Type") == "text/event-stream"
+    assert len(peer.parser.retries) == 1
+    assert peer.parser.retries[0] >= 1000
+    assert peer.events == []
+    assert any(len(comment) > 10 for comment in peer.parser.comments)
+
+
+def assert_plain_refusal(peer):
+    """For other clients: 503 with Retry-After and a sentence."""
+    peer.wait_complete()
+    assert peer.head.status == 503
+    assert int(peer.head.get("Retry-After")) >= 1
+    peer.sentence()
+
+
+def test_max_streams(launch, log):
+    server = launch("--max-streams", 2)
+    first, second = server.open(), server.open()
+    assert_polite_refusal(server.ask())
+    assert_polite_refusal(server.ask(accept="text/html, text/event-stream;q=0.5"))
+    assert_plain_refusal(server.ask(accept="*/*"))
+    assert_plain_refusal(server.ask(accept=None))
+    log.insert("row")
+    assert first.next_row().data == second.next_row().data == "row"
+    assert server.metric("rowtail_streams") == 2
+    first.close()
+    server.wait_metric(1, "rowtail_streams")
+    assert server.open().first.type == "position"
+
+
+def test_refusals_are_counted_with_their_reason(launch):
+    server = launch("--max-streams", 1)
+    server.open()
+    server.ask().wait_complete()
+    lines = server.page("metrics").body.decode().splitlines()
+    counts = [line for line in lines if line.startswith("rowtail_refused_total{")]
+    assert sum(float(line.rpartition(" ")[2]) for line in counts) == 1
+
+
+@pytest.mark.parametrize(
+    "same, other",
+    [
+        ({"addr": "192.0.2.1"}, {"addr": "192.0.2.2"}),
+        ({"user": "ann"}, {"user": "bob"}),
+        ({"user": "ann", "addr": "192.0.2.1"}, {"user": "bob", "addr": "192.0.2.1"}),
+    ],
+)
+def test_max_streams_per_client(launch, same, other):
+    server = launch("--max-streams-per-client", 2)
+    first = server.open(**same)
+    server.open(**same)
+    assert_polite_refusal(server.ask(**same))
+    assert_plain_refusal(server.ask(**same, accept="*/*"))
+    server.open(**other)
+    first.close()
+    server.wait_metric(2, "rowtail_streams")
+    server.open(**same)
+
+
+def test_user_is_one_client_wherever_she_is(launch):
+    server = launch("--max-streams-per-client", 1)
+    server.open(user="ann", addr="192.0.2.1")
+    assert_polite_refusal(server.ask(user="ann", addr="192.0.2.2"))
+    server.open(addr="192.0.2.1")
+
+
+def insert_mebibytes(log, count):
+    for _ in range(count):
+        log.insert("x" * (1 << 20))
+
+
+def test_reader_that_takes_nothing_is_ended_and_loses_nothing(launch, log):
+    server = launch("--stall-timeout", 1, "--heartbeat", 3600)
+    stalled, other = server.open(), server.open()
+    insert_mebibytes(log, 2)
+    other.wait_rows(2)
+    server.wait_metric(1, "rowtail_streams")
+    log.insert("for the one that reads")
+    assert other.wait_rows(3)[-1].data == "for the one that reads"
+    stalled.wait_end()
+    position = stalled.parser.last_event_id
+    again = server.open(last_event_id=position)
+    again.wait_id(3)
+    assert stalled.ids + again.ids == [1, 2, 3]
+
+
+def test_reader_that_takes_a_little_is_not_ended(launch, log):
+    server = launch("--stall-timeout", 1, "--heartbeat", 3600)
+    slow = server.open()
+    insert_mebibytes(log, 4)
+    for _ in range(10):
+        time.sleep(0.3)
+        slow.pump()
+    assert server.metric("rowtail_streams") == 1
+    assert len(slow.wait_rows(4)) == 4
+
+
+def test_idle_reader_is_not_stalled(launch, log):
+    server = launch("--stall-timeout", 1, "--heartbeat", 3600)
+    peer = server.open()
+    time.sleep(2.5)
+    log.insert("row")
+    assert peer.next_row().data == "row"
+
+
+def test_slow_readers_cost_no_memory(server, log):
+    """Twenty readers stand still while 16 MiB come: their backlog is the log itself."""
+    stalled = [server.open() for _ in range(20)]
+    quick = server.open()
+    log.insert("x" * (1 << 20))
+    quick.wait_rows(1)
+    before = server.resident_kib()
+    insert_mebibytes(log, 16)
+    quick.wait_rows(17)
+    assert server.resident_kib() - before < 24 << 10
+    assert len(stalled[0].wait_rows(17)) == 17

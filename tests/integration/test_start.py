@@ -1,0 +1,201 @@
+"""How rowtail is started: the sockets it may get, and what it says when it can't start."""
+
+import os
+import socket
+import stat
+
+import pytest
+
+import database
+import ports
+import rowtail
+import stream
+
+OPTIONS = """--db --table --listen --listen-mode --poll --heartbeat --retry --retry-jitter
+    --max-stream-age --max-streams --max-streams-per-client --stall-timeout --max-replay
+    --allow-origin --public --allow-query-token --jwt-key --jwt-algorithm --log-level --check
+    --version --help""".split()
+
+
+# Sockets.
+
+
+@pytest.mark.parametrize("how", ["listen", "fd0", "systemd"])
+def test_socket(launch, log, how):
+    launch(how=how).serves(log)
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", ":{}", "localhost:{}"])
+def test_listen_on_tcp(launch, log, form):
+    port = ports.free_port()
+    process = launch("--listen", form.format(port), how=None, address=("127.0.0.1", port))
+    process.serves(log)
+    with pytest.raises(ConnectionRefusedError):  # only where it was asked to listen
+        stream.connect(("127.0.0.2", port))
+
+
+def test_listen_on_ipv6(launch, log):
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+            port = probe.getsockname()[1]
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    launch("--listen", f"[::1]:{port}", how=None, address=("::1", port)).serves(log)
+
+
+@pytest.mark.parametrize("mode, expected", [(None, 0o660), ("0600", 0o600), ("0666", 0o666)])
+def test_listen_mode_whatever_the_umask(launch, mode, expected):
+    before = os.umask(0o077)
+    try:
+        process = launch(*(["--listen-mode", mode] if mode else []))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(process.address.stat().st_mode) == expected
+
+
+def test_live_socket_is_not_stolen(server, log):
+    second = rowtail.run("--db", log.path, "--listen", server.address)
+    assert second.returncode != 0
+    assert str(server.address) in second.stderr
+    server.serves(log)
+
+
+def test_stale_socket_is_replaced(server, log):
+    server.kill()
+    assert server.address.exists()
+    server.restart()
+    server.serves(log)
+
+
+def test_file_in_the_place_of_the_socket_is_kept(workdir, log):
+    precious = workdir / "precious"
+    precious.write_text("letters")
+    done = rowtail.run("--db", log.path, "--listen", precious)
+    assert done.returncode != 0
+    assert str(precious) in done.stderr
+    assert precious.read_text() == "letters"
+
+
+def test_port_that_is_taken(workdir, log):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = rowtail.run("--db", log.path, "--listen", f"127.0.0.1:{port}")
+    assert done.returncode != 0
+    assert str(port) in done.stderr
+
+
+# Messages.
+
+
+def test_started_by_hand_it_says_the_three_ways(log):
+    done = rowtail.run("--db", log.path)
+    assert done.returncode == os.EX_USAGE
+    for word in ("web server", "--listen", "CGI", "spawn-fcgi"):
+        assert word in done.stderr
+
+
+def test_help_names_every_option():
+    done = rowtail.run("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [option for option in OPTIONS if option not in done.stdout] == []
+
+
+def test_version():
+    done = rowtail.run("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("rowtail ")
+
+
+def refused(status, words, *arguments, **how):
+    """rowtail ends with this status, and its message has these words."""
+    done = rowtail.run(*arguments, **how)
+    assert done.returncode == status, done.stderr
+    assert done.stdout == ""
+    for word in words:
+        assert str(word) in done.stderr, f"{word!r} is not in {done.stderr!r}"
+
+
+def test_database_that_is_not_given(workdir):
+    refused(os.EX_USAGE, ["--db"], "--listen", workdir / "s")
+
+
+def test_option_that_is_unknown(workdir):
+    refused(os.EX_USAGE, ["--max-stream", "--max-streams"], "--max-stream", 5)
+
+
+@pytest.mark.parametrize(
+    "option, value",
+    [
+        ("--poll", "fast"),
+        ("--poll", "0"),
+        ("--poll", ""),
+        ("--heartbeat", "-1"),
+        ("--max-streams", "99999999999999999999"),
+        ("--max-streams", "0x10"),
+        ("--listen-mode", "0999"),
+        ("--listen", "nowhere"),
+        ("--listen", "localhost:99999"),
+        ("--log-level", "loud"),
+        ("--allow-origin", "example.com/path"),
+    ],
+)
+def test_value_that_is_bad(log, option, value):
+    refused(os.EX_USAGE, [option], "--db", log.path, option, value)
+
+
+def test_value_that_is_missing(log):
+    refused(os.EX_USAGE, ["--poll"], "--db", log.path, "--poll")
+
+
+def test_database_that_is_missing(workdir):
+    path = workdir / "nosuch.db"
+    refused(os.EX_NOINPUT, [path], "--db", path, "--listen", workdir / "s")
+    assert not path.exists()
+    assert not (workdir / "s").exists()
+
+
+def test_database_without_the_table(workdir):
+    path = workdir / "empty.db"
+    with database.Database(path) as made:
+        made.sql("CREATE TABLE other(x)")
+    refused(
+        os.EX_CONFIG,
+        [path, "events", "sqlite3", "rowtail.sql"],
+        *("--db", path, "--listen", workdir / "s"),
+    )
+
+
+def test_table_without_the_columns(workdir):
+    path = workdir / "odd.db"
+    with database.Database(path) as made:
+        made.sql("CREATE TABLE odd(id INTEGER PRIMARY KEY, text TEXT)")
+    refused(
+        os.EX_CONFIG, ["odd", "data"], "--db", path, "--table", "odd", "--listen", workdir / "s"
+    )
+
+
+def test_file_that_is_no_database(workdir):
+    path = workdir / "letter.db"
+    path.write_text("Dear database, " * 100)
+    refused(os.EX_CONFIG, [path], "--db", path, "--listen", workdir / "s")
+
+
+def test_check_of_a_good_set_up(log):
+    done = rowtail.run("--check", "--db", log.path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_check_of_a_database_without_the_table(workdir):
+    path = workdir / "empty.db"
+    with database.Database(path) as made:
+        made.sql("CREATE TABLE other(x)")
+    done = rowtail.run("--check", "--db", path)
+    assert done.returncode != 0
+    assert "rowtail.sql" in done.stdout + done.stderr
+
+
+def test_check_notes_the_journal_mode(log):
+    log.sql("PRAGMA journal_mode=DELETE")
+    done = rowtail.run("--check", "--db", log.path)
+    assert "WAL" in (done.stdout + done.stderr).upper()
