@@ -1,0 +1,82 @@
+// One stream for all tabs. Over HTTP/1.1 a browser opens six connections to a host, all tabs
+// together, and each EventSource keeps one of them: the seventh waits for ever. Here a SharedWorker
+// (one-stream-worker.js, which lies beside this file) holds a single EventSource, and every tab gets
+// all that it missed and nothing twice. Where there is no SharedWorker, the tab has its own.
+//
+//   const stream = oneStream('/events?channel=orders/*', {
+//     types: ['message', 'order'],                 // the event types to listen for
+//     position: 41,                                // begin after this id; leave out to begin now
+//     record: ({ type, id, data }) => { … },
+//   });
+//   stream.close();
+//
+// Also called, where given: opened(); waiting(), cut off and reconnecting; ended(), cut off for
+// good, so that it is up to the page to begin again.
+
+export function oneStream(url, { types = ['message'], position = null, ...handlers }) {
+  const asked = { url: new URL(url, location.href).href, types };
+  const tell = withoutRepetitions(position, handlers);
+  return globalThis.SharedWorker ? throughWorker(asked, tell) : direct(asked, tell);
+}
+
+// When one tab needs older records, the worker begins again there, so the others get those twice.
+function withoutRepetitions(position, handlers) {
+  let have = position === null ? -1 : Number(position);
+  return {
+    get position() {
+      return have < 0 ? null : have;
+    },
+    say(what, record) {
+      if (what === 'record' && record.type !== 'denied') {
+        if (restartsIds(record)) {
+          have = -1;
+        }
+        if (Number(record.id) <= have) {
+          return;
+        }
+        have = Number(record.id);
+      }
+      handlers[what]?.(record);
+    },
+  };
+}
+
+// A gap after which ids are smaller than before: another database, or a position that never was.
+function restartsIds({ type, data }) {
+  return type === 'gap' && !['pruned', 'limit'].includes(JSON.parse(data).reason);
+}
+
+function throughWorker({ url, types }, tell) {
+  const script = new URL('one-stream-worker.js', import.meta.url);
+  const { port } = new SharedWorker(script, { name: url });
+  const join = () => port.postMessage({ join: true, types, position: tell.position });
+  const leave = () => port.postMessage({ join: false });
+  const rejoin = ({ persisted }) => persisted && join(); // back from the back/forward cache
+  port.onmessage = ({ data: { say, record } }) => tell.say(say, record);
+  addEventListener('pagehide', leave);
+  addEventListener('pageshow', rejoin);
+  join();
+  return {
+    close() {
+      removeEventListener('pagehide', leave);
+      removeEventListener('pageshow', rejoin);
+      leave();
+      port.close();
+    },
+  };
+}
+
+function direct({ url, types }, tell) {
+  const from = new URL(url);
+  if (tell.position !== null) {
+    from.searchParams.set('last_event_id', tell.position);
+  }
+  const source = new EventSource(from);
+  source.onopen = () => tell.say('opened');
+  source.onerror = () => tell.say(source.readyState === EventSource.CLOSED ? 'ended' : 'waiting');
+  for (const type of types) {
+    source.addEventListener(type, ({ data, lastEventId }) =>
+      tell.say('record', { type, id: lastEventId, data }));
+  }
+  return source;
+}

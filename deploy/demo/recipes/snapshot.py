@@ -1,0 +1,73 @@
+#!/usr/bin/python3
+"""State first, then the stream: a CGI page whose state and position come from one read transaction.
+
+Whatever was committed before the transaction is in the page; whatever came after it has an id above
+the position, and the stream begins right there. So nothing is missed between the two, and nothing is
+applied twice, however long the page takes to load. With ?format=json it gives the same as JSON, for
+pages that fetch their state (gap.html). DATABASE is the path of the database.
+"""
+
+import html
+import json
+import os
+import sqlite3
+from urllib.parse import parse_qs, quote
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>State first, then the stream</title>
+<h1>Stock</h1>
+<ul id="stock" data-position="{position}">
+{items}
+</ul>
+<script type="module">
+  const {{ position }} = document.querySelector('#stock').dataset;
+  const stream = new EventSource(`/events?channel=stock/*&last_event_id=${{position}}`);
+  stream.addEventListener('stock', ({{ data }}) => {{
+    const {{ n, item, amount }} = JSON.parse(data);
+    const line = document.querySelector(`li[data-item="${{item}}"]`);
+    line.dataset.version = n;
+    line.querySelector('output').value = amount;
+  }});
+</script>
+</html>
+"""
+
+ITEM = '<li data-item="{item}" data-version="{version}">{item}: <output>{amount}</output></li>'
+
+
+def snapshot(path):
+    """The state and the id of the newest event that it reflects."""
+    db = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None, timeout=5)
+    db.row_factory = sqlite3.Row
+    db.execute("BEGIN")
+    stock = [dict(row) for row in db.execute("SELECT item, amount, version FROM stock ORDER BY item")]
+    # Not max(id): the newest events may have been pruned.
+    newest = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    db.execute("COMMIT")
+    return {"position": newest["seq"] if newest else 0, "stock": stock}
+
+
+def page(state):
+    items = "\n".join(
+        ITEM.format(**{key: html.escape(str(value)) for key, value in line.items()})
+        for line in state["stock"]
+    )
+    return PAGE.format(position=state["position"], items=items)
+
+
+def main():
+    state = snapshot(os.environ["DATABASE"])
+    if parse_qs(os.environ.get("QUERY_STRING", "")).get("format") == ["json"]:
+        print("Content-Type: application/json\nCache-Control: no-store\n")
+        print(json.dumps(state))
+    else:
+        print("Content-Type: text/html; charset=utf-8\nCache-Control: no-store\n")
+        print(page(state))
+
+
+if __name__ == "__main__":
+    main()
