@@ -36,7 +36,6 @@ def _through(front):
     return f"through {front}" if front else "direct"
 
 
-@figure
 def checks(bench):
     """The checks see what they are for: a floor that breaks events on purpose."""
     expected = {
@@ -56,8 +55,7 @@ def checks(bench):
                 told = load.wait_done(check=False)
         if not all(told[counter] for counter in counters):
             raise rig.Failure(f"the load generator does not notice the fault {fault}: {told}")
-    print(f"The load generator noticed {len(expected)} of {len(expected)} planted faults.\n")
-    report.heading()
+    print(f"The load generator noticed {len(expected)} of {len(expected)} planted faults.")
 
 
 @figure

@@ -19,9 +19,9 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "payload.h"
 #include "record.h"
 
@@ -293,12 +293,10 @@ static void ready(int fd, uint32_t events)
 
 static int listen_at(const char *path, int type)
 {
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct sockaddr_un un;
 	int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	if (strlen(path) >= sizeof un.sun_path)
-		errx(64, "%s: too long", path);
-	memcpy(un.sun_path, path, strlen(path));
+	address_unix(&un, path);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&un, sizeof un) < 0 || listen(fd, BACKLOG) < 0)
 		err(1, "%s", path);
 	watch(fd, EPOLLIN, EPOLL_CTL_ADD);

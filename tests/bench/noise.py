@@ -1,4 +1,4 @@
-"""How much of the machine others used: before a run it waits for quiet, and tells of what it saw."""
+"""How much of the machine others use: waits for quiet before a run, and says what it saw."""
 
 import os
 import pathlib

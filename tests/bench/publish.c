@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "histogram.h"
 #include "payload.h"
 
@@ -83,11 +83,9 @@ static void open_db(void)
 
 static void open_packets(void)
 {
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct sockaddr_un un;
 
-	if (strlen(options.to) >= sizeof un.sun_path)
-		errx(64, "%s: too long", options.to);
-	memcpy(un.sun_path, options.to, strlen(options.to));
+	address_unix(&un, options.to);
 	packets = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (packets < 0 || connect(packets, (struct sockaddr *)&un, sizeof un) < 0)
 		err(1, "%s", options.to);

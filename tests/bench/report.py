@@ -29,6 +29,7 @@ def _row(cells):
 
 def heading():
     """The names of the columns."""
+    print()
     _row(("figure", "unit", "rowtail", "floor", "rowtail / floor"))
     _row(tuple("-" * width for width in WIDTHS))
 

@@ -303,8 +303,7 @@ class Rig:
         if stored:
             command = [self.tool("publish"), "--db", path, "--count", stored]
             command += ["--length", ROW_LENGTH, "--batch", 10000]
-            subprocess.run(
-                list(map(str, command)), check=True, stdout=subprocess.DEVNULL, timeout=LOAD_DEADLINE
-            )
+            texts = list(map(str, command))
+            subprocess.run(texts, check=True, stdout=subprocess.DEVNULL, timeout=LOAD_DEADLINE)
         with Database(path) as database:
             database.sql("PRAGMA wal_checkpoint(TRUNCATE)")

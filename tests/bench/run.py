@@ -14,6 +14,7 @@ import time
 
 import figures
 import noise
+import report
 import rig
 
 SPARE_FILES = 500
@@ -87,9 +88,7 @@ def parse():
     chosen = [
         function
         for function in figures.FIGURES
-        if function is figures.checks
-        or not wanted
-        or any(word in function.__name__ for word in wanted)
+        if not wanted or any(word in function.__name__ for word in wanted)
     ]
     return arguments.build, quick, chosen
 
@@ -103,17 +102,22 @@ def main():
     the_rig = rig.Rig(build, files)
     bench = Bench(the_rig, quick)
     began = time.monotonic()
-    print(f"{processor()}, {os.cpu_count()} processors, Linux {platform.release()}; {files:,} open")
-    print(f"files a process: up to {bench.many:,} streams direct, {bench.fronted:,} through a web")
-    print(f"server. Rows of {rig.ROW_LENGTH} bytes; medians of {bench.repeats}, ranges in brackets.")
+    print(
+        f"{processor()}, {os.cpu_count()} processors, Linux {platform.release()}.\n"
+        f"{files:,} open files a process: up to {bench.many:,} streams direct, "
+        f"{bench.fronted:,} through a web server.\n"
+        f"Rows of {rig.ROW_LENGTH} bytes; medians of {bench.repeats}, ranges in brackets."
+    )
     with tempfile.TemporaryDirectory(prefix="rowtail-bench.") as directory:
         os.chmod(directory, 0o755)
         the_rig.use_directory(directory)
         try:
+            figures.checks(bench)
+            report.heading()
             for function in chosen:
                 function(bench)
         except rig.Failure as failure:
-            print(f"FAILED in {function.__name__}: {failure}", file=sys.stderr)
+            print(f"FAILED: {failure}", file=sys.stderr)
             return 1
     print(f"\n{bench.noise.sentence()}; {time.monotonic() - began:.0f} s in all.")
     return 0

@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "address.h"
 
 static void append(struct target *t, const void *bytes, size_t length)
 {
@@ -81,11 +82,9 @@ static void http_request(struct target *t, const char *query)
 
 static int unix_address(struct target *t, const char *path)
 {
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct sockaddr_un un;
 
-	if (strlen(path) >= sizeof un.sun_path)
-		return -1;
-	memcpy(un.sun_path, path, strlen(path));
+	address_unix(&un, path);
 	memcpy(&t->address, &un, sizeof un);
 	t->address_length = sizeof un;
 	return 0;
