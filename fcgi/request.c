@@ -106,8 +106,8 @@ static bool read_body(struct parameters *p, const char *type, const char *body, 
 	if (text_is_media_type(type, strlen(type), "application/json"))
 		return parameters_json(p, body, length);
 	return parameters_refuse(p, 415,
-		"the body's Content-Type is \"%s\"; send application/x-www-form-urlencoded"
-		" or application/json",
+		"a body of Content-Type \"%s\" is not read here; send"
+		" application/x-www-form-urlencoded or application/json",
 		text_quote(&q, type, strlen(type)));
 }
 
