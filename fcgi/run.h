@@ -13,15 +13,16 @@
 #include <sys/uio.h>
 
 enum {
-	RUN_RECORDS = 512,   /* under IOV_MAX, so that a run is one writev(2) */
+	RUN_RECORDS = 512, /* under IOV_MAX, so that a run is one writev(2) */
 	RUN_BYTES = 1 << 20, /* a run is full from here on; one record may be larger */
 };
 
 struct run_record {
 	int64_t id;
 	const uint8_t *bytes; /* framed */
-	uint32_t length;      /* of bytes */
-	uint32_t content;     /* of what is framed */
+	uint32_t length; /* of bytes */
+	uint32_t content; /* of what is framed */
+	uint64_t hash; /* window_hash() of bytes, or 0: not known yet */
 };
 
 struct run {

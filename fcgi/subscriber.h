@@ -25,22 +25,22 @@
 
 enum subscriber_state {
 	SUBSCRIBER_OPENING, /* looking for where it begins */
-	SUBSCRIBER_REPLAY,  /* behind: reading from the log, or blocked */
-	SUBSCRIBER_LIVE,    /* has all there is; waits for rows */
-	SUBSCRIBER_DRAIN,   /* finishes the record it is in, then says farewell */
+	SUBSCRIBER_REPLAY, /* behind: reading from the log, or blocked */
+	SUBSCRIBER_LIVE, /* has all there is; waits for rows */
+	SUBSCRIBER_DRAIN, /* finishes the record it is in, then says farewell */
 	SUBSCRIBER_GONE,
 };
 
 /* Why a stream ended: the word in the log line and the metric's label. */
 enum leave_reason {
 	LEAVE_CLIENT, /* the peer closed */
-	LEAVE_ABORT,  /* FCGI_ABORT_REQUEST */
-	LEAVE_AGE,    /* --max-stream-age */
-	LEAVE_STALL,  /* --stall-timeout */
+	LEAVE_ABORT, /* FCGI_ABORT_REQUEST */
+	LEAVE_AGE, /* --max-stream-age */
+	LEAVE_STALL, /* --stall-timeout */
 	LEAVE_SHUTDOWN,
-	LEAVE_REVOKED,  /* its grant was deleted */
-	LEAVE_EXPIRED,  /* its grant or token ran out */
-	LEAVE_CUT,      /* a record that was half sent is no longer in the log */
+	LEAVE_REVOKED, /* its grant was deleted */
+	LEAVE_EXPIRED, /* its grant or token ran out */
+	LEAVE_CUT, /* a record that was half sent is no longer in the log */
 	LEAVE_PROTOCOL, /* the peer sent what is not FastCGI */
 	LEAVE_MEMORY,
 };
@@ -49,14 +49,19 @@ enum { LEAVE_REASONS = LEAVE_MEMORY + 1 };
 /* "client", "abort", … */
 const char *leave_name(enum leave_reason reason);
 
-enum subscriber_where { SUBSCRIBER_NOWHERE, SUBSCRIBER_IN_GROUP, SUBSCRIBER_IN_QUEUE };
+enum subscriber_where {
+	SUBSCRIBER_NOWHERE, /* blocked: its sink will call */
+	SUBSCRIBER_IN_GROUP, /* idle */
+	SUBSCRIBER_IN_QUEUE, /* has work */
+	SUBSCRIBER_WAITING, /* for a log that cannot be read now */
+};
 
 struct subscriber_list {
 	struct subscriber *head, *tail;
 	size_t count;
 };
 
-struct opening;
+struct unopened;
 struct group;
 struct access_session;
 
@@ -65,34 +70,34 @@ struct subscriber {
 	struct group *group;
 	struct subscriber *previous, *next; /* of the list that `where` names */
 	struct subscriber *all_previous, *all_next;
-	int64_t cursor;   /* everything up to here has been sent, or was not wanted */
-	int64_t told;     /* the last id that the client has been given */
+	int64_t cursor; /* everything up to here has been sent, or was not wanted */
+	int64_t told; /* the last id that the client has been given */
 	int64_t gap_told; /* a gap was announced for rows missing up to here */
 	int64_t opened_ms;
 	int64_t moved_ms; /* when bytes were last taken */
 	uint64_t records;
 	uint64_t cut_hash; /* window_hash() of the record that was cut */
-	uint32_t cut;      /* bytes of the record behind the cursor that went out; 0: none */
+	uint32_t cut; /* bytes of the record behind the cursor that went out; 0: none */
 	uint32_t cut_content;
 	uint8_t *pending; /* words of our own still to go out, or NULL */
 	uint32_t pending_length, pending_sent;
-	uint32_t retry_ms;   /* of this stream, with jitter */
+	uint32_t retry_ms; /* of this stream, with jitter */
 	uint16_t request_id; /* 0: CGI, nothing is framed */
 	uint8_t state, where, reason;
-	bool blocked;            /* the sink takes nothing now; since moved_ms */
-	bool bare;               /* positions=0 */
-	bool sparse;             /* see struct eventlog_batch */
-	bool replaced;           /* a gap is owed, since the database was replaced */
-	struct opening *opening; /* only while OPENING */
-	uint8_t *farewell;       /* last words, framed, with FCGI_END_REQUEST; only in DRAIN */
+	bool blocked; /* the sink takes nothing now; since moved_ms */
+	bool bare; /* positions=0 */
+	bool sparse; /* see struct eventlog_batch */
+	bool replaced; /* a gap is owed, since the database was replaced */
+	struct unopened *unopened; /* only while OPENING; see fanout_step.c */
+	uint8_t *farewell; /* last words, framed, with FCGI_END_REQUEST; only in DRAIN */
 	uint32_t farewell_length;
 	struct access_session *session; /* who reads, for looking again; NULL: anyone may */
 };
 
 enum subscriber_result {
-	SUBSCRIBER_SENT,    /* all of it went out */
+	SUBSCRIBER_SENT, /* all of it went out */
 	SUBSCRIBER_BLOCKED, /* the sink is full; fanout_writable() will be called */
-	SUBSCRIBER_LOST,    /* the peer is gone, or the stream can't go on: s->reason */
+	SUBSCRIBER_LOST, /* the peer is gone, or the stream can't go on: s->reason */
 };
 
 /* Sets up a stream in state OPENING; everything else zero. */

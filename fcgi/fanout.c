@@ -1,0 +1,651 @@
+#include "fanout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "fanout_impl.h"
+#include "metrics.h"
+
+enum {
+	WINDOW_BYTES = 4 << 20, /* for each lane, of address space; only what is used is memory */
+	WINDOW_ENTRIES = 16384,
+	SCRATCH_MAX = INT32_MAX,
+	WORDS_MAX = 64 * 1024,
+	TURN_US = 2000, /* what those that are behind may take before the loop looks elsewhere */
+	LOOK_US = 10000, /* the same for new rows */
+};
+
+struct fanout *fanout_new(
+	struct eventlog *log, const struct fanout_limits *limits, const struct fanout_calls *calls)
+{
+	struct fanout *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->log = log;
+	f->limits = *limits;
+	f->calls = *calls;
+	f->version = -1;
+	f->match_count = 1;
+	buffer_init(&f->scratch, SCRATCH_MAX);
+	buffer_init(&f->words, WORDS_MAX);
+	f->groups = groups_new();
+	for (int lane = 0; limits->windows && lane < LANE_COUNT; lane++)
+		f->windows[lane] = window_new(WINDOW_BYTES, WINDOW_ENTRIES);
+	if (!f->groups || (limits->windows && (!f->windows[0] || !f->windows[1]))) {
+		fanout_free(f);
+		return NULL;
+	}
+	return f;
+}
+
+void fanout_free(struct fanout *f)
+{
+	if (!f)
+		return;
+	for (int lane = 0; lane < LANE_COUNT; lane++)
+		window_free(f->windows[lane]);
+	groups_free(f->groups);
+	buffer_free(&f->scratch);
+	buffer_free(&f->words);
+	free(f->matches);
+	free(f);
+}
+
+size_t fanout_count(const struct fanout *f)
+{
+	return f->count;
+}
+
+int64_t fanout_newest(const struct fanout *f)
+{
+	return f->fed;
+}
+
+uint32_t fanout_retry(const struct fanout *f)
+{
+	return (uint32_t)(f->limits.retry_ms + random() % (f->limits.retry_jitter_ms + 1));
+}
+
+int64_t fanout_position(const struct fanout *f, const struct subscriber *s)
+{
+	return s->where == SUBSCRIBER_IN_GROUP && f->fed > s->cursor ? f->fed : s->cursor;
+}
+
+/* Takes a stream off the list it is on. An idle one leaves with the position it had there. */
+static void take_off(struct fanout *f, struct subscriber *s)
+{
+	s->cursor = fanout_position(f, s);
+	if (s->where == SUBSCRIBER_IN_GROUP)
+		subscriber_list_remove(&s->group->idle, s);
+	else if (s->where == SUBSCRIBER_IN_QUEUE)
+		subscriber_list_remove(&f->queue, s);
+	else if (s->where == SUBSCRIBER_WAITING)
+		subscriber_list_remove(&f->waiting, s);
+}
+
+static void enqueue(struct fanout *f, struct subscriber *s)
+{
+	take_off(f, s);
+	subscriber_list_push(&f->queue, s, SUBSCRIBER_IN_QUEUE);
+	f->calls.want_turn(f->calls.context);
+}
+
+static void link_all(struct fanout *f, struct subscriber *s)
+{
+	s->all_previous = NULL;
+	s->all_next = f->all;
+	if (f->all)
+		f->all->all_previous = s;
+	f->all = s;
+	f->count++;
+}
+
+static void unlink_all(struct fanout *f, struct subscriber *s)
+{
+	if (s->all_previous)
+		s->all_previous->all_next = s->all_next;
+	else
+		f->all = s->all_next;
+	if (s->all_next)
+		s->all_next->all_previous = s->all_previous;
+	f->count--;
+}
+
+/* The stream is over: nothing of it stays here. */
+static void drop(struct fanout *f, struct subscriber *s)
+{
+	take_off(f, s);
+	unlink_all(f, s);
+	if (s->group->lane != LANE_NONE)
+		f->lane_count[s->group->lane]--;
+	groups_release(f->groups, s->group);
+	s->group = NULL;
+	s->state = SUBSCRIBER_GONE;
+	free(s->unopened);
+	s->unopened = NULL;
+	subscriber_free(s);
+	metrics_left(s->reason);
+	if (f->calls.left)
+		f->calls.left(f->calls.context, s);
+	s->sink->operations->finished(s->sink);
+}
+
+/* A stream's step is done: where does it wait now? */
+static void settle(struct fanout *f, struct subscriber *s, enum turn turn)
+{
+	switch (turn) {
+	case TURN_AGAIN:
+		enqueue(f, s);
+		break;
+	case TURN_IDLE:
+		s->state = SUBSCRIBER_LIVE;
+		subscriber_list_push(&s->group->idle, s, SUBSCRIBER_IN_GROUP);
+		break;
+	case TURN_WAIT:
+		subscriber_list_push(&f->waiting, s, SUBSCRIBER_WAITING);
+		break;
+	case TURN_BLOCKED:
+		break;
+	case TURN_OVER:
+		drop(f, s);
+		break;
+	}
+}
+
+static void step(struct fanout *f, struct subscriber *s)
+{
+	settle(f, s, fanout_step(f, s));
+}
+
+void fanout_turn(struct fanout *f)
+{
+	int64_t until = clock_us() + TURN_US;
+	struct subscriber *s;
+	bool news;
+
+	while (f->queue.head && clock_us() < until) {
+		s = subscriber_list_pop(&f->queue);
+		step(f, s);
+	}
+	if (f->queue.head)
+		f->calls.want_turn(f->calls.context);
+	if (f->unread)
+		fanout_look(f, &news);
+}
+
+static struct unopened *unopened_new(const struct fanout_stream *stream)
+{
+	struct unopened *u = malloc(sizeof(*u) + stream->head_length);
+
+	if (!u)
+		return NULL;
+	u->opening = *stream->opening;
+	u->head_length = stream->head_length;
+	memcpy(u->head, stream->head, stream->head_length);
+	return u;
+}
+
+static enum lane lane_of(const struct fanout *f, const struct fanout_stream *stream)
+{
+	/* The windows' records are framed for request id 1, which is what web servers use. */
+	if (!f->limits.windows || stream->request_id != 1)
+		return LANE_NONE;
+	return stream->envelope ? LANE_ENVELOPE : LANE_PLAIN;
+}
+
+bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_stream *stream)
+{
+	enum lane lane = lane_of(f, stream);
+	struct unopened *u = unopened_new(stream);
+
+	subscriber_init(s, stream->sink, stream->request_id, clock_ms());
+	if (!u) {
+		free(stream->filter);
+		return false;
+	}
+	if (!(s->group = groups_join(f->groups, stream->filter, lane, stream->envelope))) {
+		free(u);
+		return false;
+	}
+	/* A window that served nobody has not been fed. */
+	if (lane != LANE_NONE && f->lane_count[lane]++ == 0)
+		window_reset(f->windows[lane], f->fed);
+	s->bare = stream->bare;
+	s->session = stream->session;
+	s->retry_ms = stream->retry_ms;
+	s->unopened = u;
+	link_all(f, s);
+	metrics_add(METRIC_STREAMS_TOTAL, 1);
+	step(f, s);
+	return true;
+}
+
+void fanout_writable(struct fanout *f, struct subscriber *s)
+{
+	if (!s->blocked)
+		return;
+	s->blocked = false;
+	s->sink->operations->want_write(s->sink, false);
+	enqueue(f, s);
+}
+
+void fanout_gone(struct fanout *f, struct subscriber *s, enum leave_reason reason)
+{
+	if (s->state < SUBSCRIBER_DRAIN)
+		s->reason = (uint8_t)reason;
+	drop(f, s);
+}
+
+/* Ends a stream with last words; one that has not begun gets its head first. */
+static void leave(
+	struct fanout *f, struct subscriber *s, enum leave_reason reason, const char *denied)
+{
+	if (s->state >= SUBSCRIBER_DRAIN)
+		return;
+	buffer_clear(&f->words);
+	if (s->unopened)
+		buffer_append(&f->words, s->unopened->head, s->unopened->head_length);
+	if (denied)
+		sse_denied(&f->words, denied);
+	else if (reason != LEAVE_ABORT)
+		sse_retry(&f->words, fanout_retry(f));
+	s->cursor = fanout_position(f, s);
+	subscriber_leave(s, reason, f->words.data, f->words.length);
+	if (!s->blocked)
+		enqueue(f, s);
+}
+
+void fanout_end(struct fanout *f, struct subscriber *s, enum leave_reason reason)
+{
+	leave(f, s, reason, NULL);
+}
+
+static void queue_idle(struct fanout *f, struct group *group)
+{
+	while (group->idle.head)
+		enqueue(f, group->idle.head);
+}
+
+struct lane_context {
+	struct fanout *f;
+	enum lane lane;
+};
+
+static void queue_idle_of_lane(void *context, struct group *group)
+{
+	struct lane_context *c = context;
+
+	if (group->lane == c->lane)
+		queue_idle(c->f, group);
+}
+
+/* All that wait for a lane's rows go and read the log themselves. */
+static void queue_lane(struct fanout *f, enum lane lane)
+{
+	groups_all(f->groups, queue_idle_of_lane, &(struct lane_context){f, lane});
+}
+
+/* The windows have a hole behind what was fed: those that wait there replay. */
+static void reset_windows(struct fanout *f, int64_t base)
+{
+	for (int lane = 0; lane < LANE_COUNT; lane++) {
+		queue_lane(f, lane);
+		if (f->windows[lane])
+			window_reset(f->windows[lane], base);
+	}
+	queue_lane(f, LANE_NONE);
+	f->fed = base;
+}
+
+/* New rows on their way into the windows. */
+struct feeding {
+	struct fanout *f;
+	size_t rows, bytes;
+	bool full; /* a record that is alone in its window: nothing behind it in this batch */
+	bool broken[LANE_COUNT];
+};
+
+static size_t feed_lane(struct feeding *feeding, enum lane lane, const struct sse_row *row)
+{
+	struct fanout *f = feeding->f;
+	struct window_entry entry = {.id = row->id, .channel = row->channel, .event = row->event};
+	size_t length, content;
+
+	buffer_clear(&f->scratch);
+	length = fanout_encode(&f->scratch, row, lane == LANE_ENVELOPE, 1, &content);
+	entry.bytes = f->scratch.data;
+	entry.length = (uint32_t)length;
+	entry.content = (uint32_t)content;
+	entry.channel_length = (uint16_t)row->channel_length;
+	entry.event_length = (uint16_t)row->event_length;
+	if (length == 0 || row->channel_length > UINT16_MAX || row->event_length > UINT16_MAX) {
+		window_reset(f->windows[lane], row->id);
+		feeding->broken[lane] = true;
+	} else if (!window_append(f->windows[lane], &entry)) {
+		feeding->broken[lane] = true;
+	}
+	return length;
+}
+
+static bool feed_row(void *context, const struct sse_row *row)
+{
+	struct feeding *feeding = context;
+	bool large = row->data_length > WINDOW_BYTES / 16;
+
+	/* A large record may push all others out: it goes alone. */
+	if (feeding->full || (large && feeding->rows > 0) || feeding->bytes >= RUN_BYTES)
+		return false;
+	for (int lane = 0; lane < LANE_COUNT; lane++)
+		if (feeding->f->lane_count[lane] > 0)
+			feeding->bytes += feed_lane(feeding, lane, row);
+	feeding->rows++;
+	feeding->full = large;
+	return true;
+}
+
+static uint32_t new_match(struct fanout *f, uint64_t sequence)
+{
+	if (f->match_count == f->match_capacity || !f->matches) {
+		size_t capacity = f->match_capacity ? f->match_capacity * 2 : 1024;
+		struct match *matches = realloc(f->matches, capacity * sizeof(*matches));
+
+		if (!matches)
+			return 0;
+		f->matches = matches;
+		f->match_capacity = capacity;
+	}
+	f->matches[f->match_count] = (struct match){.sequence = sequence};
+	return (uint32_t)f->match_count++;
+}
+
+struct matching {
+	struct fanout *f;
+	enum lane lane;
+	uint64_t sequence;
+	const struct window_entry *entry;
+	bool failed;
+};
+
+/* Notes a record for a group that follows its channel. */
+static void match_group(void *context, struct group *group)
+{
+	struct matching *m = context;
+	struct fanout *f = m->f;
+	uint32_t match;
+
+	if (group->lane != m->lane || !group->idle.head ||
+		!filter_has_type(group->filter, m->entry->event, m->entry->event_length))
+		return;
+	if (group->last_match && f->matches[group->last_match].sequence == m->sequence)
+		return;
+	if (!(match = new_match(f, m->sequence))) {
+		m->failed = true;
+		return;
+	}
+	if (group->last_match) {
+		f->matches[group->last_match].next = match;
+	} else {
+		group->first_match = match;
+		group->next_touched = f->touched;
+		f->touched = group;
+	}
+	group->last_match = match;
+}
+
+static void build_run(struct fanout *f, const struct group *group)
+{
+	run_clear(&f->run);
+	for (uint32_t i = group->first_match; i; i = f->matches[i].next) {
+		const struct window_entry *e =
+			window_at(f->windows[group->lane], f->matches[i].sequence);
+
+		run_add(&f->run,
+			&(struct run_record){e->id, e->bytes, e->length, e->content, e->hash});
+	}
+}
+
+/* One write of f->run to each that waits; those that can't take it all leave the group. */
+static void deliver(struct fanout *f, struct group *group)
+{
+	int64_t now_ms = clock_ms();
+	struct subscriber *s, *next;
+
+	for (s = group->idle.head; s; s = next) {
+		uint64_t before = s->records;
+		enum subscriber_result result;
+
+		next = s->next;
+		if (s->cursor >= f->run.records[0].id) {
+			/* It replayed further than the windows were fed: it finds its place itself.
+			 */
+			subscriber_list_remove(&group->idle, s);
+			enqueue(f, s);
+			continue;
+		}
+		result = subscriber_send(s, &f->run, now_ms);
+		metrics_add(METRIC_RECORDS_SENT, s->records - before);
+		metrics_delivery(s->records - before, clock_us() - f->seen_us);
+		if (result == SUBSCRIBER_SENT)
+			continue;
+		subscriber_list_remove(&group->idle, s);
+		s->state = SUBSCRIBER_REPLAY;
+		if (result == SUBSCRIBER_LOST)
+			drop(f, s);
+	}
+}
+
+/* Hands a lane's new entries to those that wait for them. */
+static void hand_out(struct fanout *f, enum lane lane, uint64_t first)
+{
+	const struct window *w = f->windows[lane];
+	struct matching m = {.f = f, .lane = lane};
+	struct group *group;
+
+	f->match_count = 1;
+	f->touched = NULL;
+	for (m.sequence = first; m.sequence < window_next(w); m.sequence++) {
+		m.entry = window_at(w, m.sequence);
+		groups_of_channel(
+			f->groups, m.entry->channel, m.entry->channel_length, match_group, &m);
+	}
+	while ((group = f->touched)) {
+		f->touched = group->next_touched;
+		build_run(f, group);
+		/* The last one to leave takes the group along: it is not touched behind this. */
+		group->first_match = group->last_match = 0;
+		group->next_touched = NULL;
+		if (m.failed)
+			queue_idle(f, group);
+		else
+			deliver(f, group);
+	}
+}
+
+static void hand_out_lanes(struct fanout *f, const struct feeding *feeding, const uint64_t *first)
+{
+	for (int lane = 0; lane < LANE_COUNT; lane++) {
+		if (f->lane_count[lane] == 0)
+			continue;
+		if (feeding->broken[lane])
+			queue_lane(f, lane);
+		else
+			hand_out(f, lane, first[lane]);
+	}
+	if (feeding->rows > 0)
+		queue_lane(f, LANE_NONE);
+}
+
+/* Reads a batch of new rows and hands them out. *more: there may be others behind. */
+static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
+{
+	struct feeding feeding = {.f = f};
+	struct eventlog_batch batch = {0};
+	uint64_t first[LANE_COUNT] = {0};
+	enum eventlog_status e;
+
+	for (int lane = 0; lane < LANE_COUNT && f->windows[lane]; lane++)
+		first[lane] = window_next(f->windows[lane]);
+	f->seen_us = clock_us();
+	*more = false;
+	e = eventlog_read(f->log, NULL, f->fed, 0, RUN_RECORDS, feed_row, &feeding, &batch);
+	if (e != EVENTLOG_OK)
+		return e;
+	if (batch.pruned) {
+		reset_windows(f, batch.bounds.newest);
+		*rows = 1;
+		return e;
+	}
+	hand_out_lanes(f, &feeding, first);
+	f->fed = batch.scanned;
+	for (int lane = 0; lane < LANE_COUNT && f->windows[lane]; lane++)
+		window_advance(f->windows[lane], f->fed);
+	metrics_add(METRIC_ROWS_READ, feeding.rows);
+	*rows += feeding.rows;
+	*more = !batch.at_end;
+	return e;
+}
+
+/* A commit without new rows: a checkpoint, a grant; or the log was restored in its place. */
+static enum eventlog_status check_restored(struct fanout *f)
+{
+	struct eventlog_bounds bounds;
+	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
+
+	return e == EVENTLOG_OK && bounds.newest < f->fed ? fanout_replaced(f) : e;
+}
+
+static enum eventlog_status look(struct fanout *f, bool *news)
+{
+	int64_t until = clock_us() + LOOK_US, version;
+	enum eventlog_status e;
+	size_t rows = 0;
+	bool more = true;
+
+	if (f->generation != eventlog_generation(f->log)) {
+		f->generation = eventlog_generation(f->log);
+		f->version = -1;
+	}
+	if ((e = eventlog_version(f->log, &version)) != EVENTLOG_OK || version == f->version)
+		return e;
+	f->version = -1;
+	while (e == EVENTLOG_OK && more && clock_us() < until)
+		e = feed(f, &more, &rows);
+	*news = rows > 0;
+	if (e == EVENTLOG_OK && more) {
+		f->unread = true;
+		f->calls.want_turn(f->calls.context);
+	} else if (e == EVENTLOG_OK) {
+		f->version = version;
+		if (rows == 0)
+			e = check_restored(f);
+	}
+	return e;
+}
+
+enum eventlog_status fanout_look(struct fanout *f, bool *news)
+{
+	enum eventlog_status e;
+
+	*news = false;
+	f->unread = false;
+	if ((e = look(f, news)) == EVENTLOG_OK)
+		while (f->waiting.head)
+			enqueue(f, f->waiting.head);
+	return e;
+}
+
+enum eventlog_status fanout_wake(struct fanout *f)
+{
+	struct eventlog_bounds bounds;
+	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
+
+	if (e == EVENTLOG_OK) {
+		reset_windows(f, bounds.newest);
+		f->version = -1;
+	}
+	return e;
+}
+
+enum eventlog_status fanout_replaced(struct fanout *f)
+{
+	struct eventlog_bounds bounds;
+	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
+
+	if (e != EVENTLOG_OK)
+		return e;
+	for (struct subscriber *s = f->all; s; s = s->all_next)
+		s->replaced = true;
+	reset_windows(f, bounds.newest);
+	f->version = -1;
+	return e;
+}
+
+/* A sign of life: where the stream is, if the client does not know it yet. */
+static void beat(struct fanout *f, struct subscriber *s, int64_t now_ms)
+{
+	int64_t position = fanout_position(f, s);
+	enum subscriber_result result;
+
+	buffer_clear(&f->words);
+	if (position > s->told)
+		sse_position(&f->words, position, s->bare);
+	else
+		sse_heartbeat(&f->words);
+	s->cursor = s->told = position;
+	result = subscriber_say(s, f->words.data, f->words.length, now_ms);
+	if (result == SUBSCRIBER_LOST)
+		drop(f, s);
+	else if (result == SUBSCRIBER_BLOCKED)
+		take_off(f, s);
+}
+
+/* Everything that time does to a stream. It may be gone afterwards. */
+static void sweep_one(struct fanout *f, struct subscriber *s, int64_t now_ms)
+{
+	enum leave_reason reason;
+	const char *denied;
+
+	if (s->blocked) {
+		if (now_ms - s->moved_ms >= f->limits.stall_ms)
+			fanout_gone(f, s, LEAVE_STALL);
+		return;
+	}
+	if (s->state >= SUBSCRIBER_DRAIN)
+		return;
+	if (f->calls.recheck && s->session &&
+		(denied = f->calls.recheck(f->calls.context, s, &reason))) {
+		leave(f, s, reason, denied);
+		return;
+	}
+	if (f->limits.max_age_ms && now_ms - s->opened_ms >= f->limits.max_age_ms) {
+		leave(f, s, LEAVE_AGE, NULL);
+		return;
+	}
+	/* Now, if by the next sweep it would be too late. */
+	if (s->state != SUBSCRIBER_OPENING && !s->cut && !s->pending &&
+		now_ms - s->moved_ms + f->limits.sweep_ms > f->limits.heartbeat_ms)
+		beat(f, s, now_ms);
+}
+
+void fanout_sweep(struct fanout *f)
+{
+	int64_t now_ms = clock_ms();
+	struct subscriber *s, *next;
+
+	for (s = f->all; s; s = next) {
+		next = s->all_next;
+		sweep_one(f, s, now_ms);
+	}
+}
+
+void fanout_shutdown(struct fanout *f)
+{
+	struct subscriber *s, *next;
+
+	for (s = f->all; s; s = next) {
+		next = s->all_next;
+		leave(f, s, LEAVE_SHUTDOWN, NULL);
+	}
+}

@@ -1,0 +1,70 @@
+/*
+ * What fanout.c (rows to those that wait, lists, sweeps) and fanout_step.c (a turn of one that is
+ * behind) share. For nobody else.
+ */
+#ifndef ROWTAIL_FANOUT_IMPL_H
+#define ROWTAIL_FANOUT_IMPL_H
+
+#include "fanout.h"
+#include "groups.h"
+#include "window.h"
+
+/* One record for one group; the records of a group are a chain. Index 0 ends a chain. */
+struct match {
+	uint64_t sequence;
+	uint32_t next;
+};
+
+struct fanout {
+	struct eventlog *log;
+	struct fanout_limits limits;
+	struct fanout_calls calls;
+	struct groups *groups;
+	struct window *windows[LANE_COUNT];
+	size_t lane_count[LANE_COUNT]; /* subscribers that a window serves; none: it is not fed */
+	struct subscriber *all; /* newest first */
+	size_t count;
+	struct subscriber_list queue; /* those that have work */
+	struct subscriber_list waiting; /* those whose log cannot be read now */
+	struct buffer scratch; /* encoded rows */
+	struct buffer words; /* a text of our own in the making */
+	struct run run;
+	int64_t fed; /* all rows up to this id have been read into the windows */
+	int64_t version; /* of the database, when it was last read to the end; -1: unknown */
+	int64_t seen_us; /* when the rows at hand were read */
+	struct match *matches;
+	size_t match_count, match_capacity;
+	struct group *touched;
+	unsigned generation; /* of the log that `version` is of */
+	bool unread; /* fanout_look() stopped early */
+};
+
+/* A stream that has not begun: its head waits until the place is found. */
+struct unopened {
+	struct opening opening;
+	size_t head_length;
+	uint8_t head[];
+};
+
+enum turn {
+	TURN_AGAIN, /* has more work */
+	TURN_BLOCKED,
+	TURN_IDLE, /* has all there is */
+	TURN_WAIT, /* the log cannot be read now */
+	TURN_OVER, /* the stream is over */
+};
+
+/* One bounded step of a stream in the queue. */
+enum turn fanout_step(struct fanout *f, struct subscriber *s);
+
+/*
+ * Appends a row to a buffer as a framed record (request_id 0: unframed). *content says how long it
+ * is without frames. Returns the framed length, 0 without memory.
+ */
+size_t fanout_encode(struct buffer *out, const struct sse_row *row, bool envelope,
+	uint16_t request_id, size_t *content);
+
+/* Up to which id an idle stream has everything. */
+int64_t fanout_position(const struct fanout *f, const struct subscriber *s);
+
+#endif

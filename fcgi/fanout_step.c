@@ -1,0 +1,268 @@
+#include "fanout_impl.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "metrics.h"
+#include "record.h"
+
+enum {
+	REPLAY_ROWS = 256, /* in one step */
+	REPLAY_BYTES = 256 * 1024, /* a step's rows are enough from here on */
+};
+
+size_t fanout_encode(struct buffer *out, const struct sse_row *row, bool envelope,
+	uint16_t request_id, size_t *content)
+{
+	size_t start = out->length, head = request_id ? RECORD_HEADER : 0, framed;
+
+	if (!buffer_reserve(out, head))
+		return 0;
+	out->length += head;
+	sse_row(out, row, envelope);
+	*content = out->length - start - head;
+	if (out->failed || *content > UINT32_MAX / 2)
+		return 0;
+	if (!request_id)
+		return *content;
+	framed = record_framed_size(*content);
+	out->length = start;
+	if (!buffer_reserve(out, framed))
+		return 0;
+	record_frame(out->data + start, *content, request_id);
+	out->length = start + framed;
+	return framed;
+}
+
+/* Rows that are replayed for one stream, in the making. */
+struct replay {
+	struct fanout *f;
+	struct subscriber *s;
+	size_t offsets[REPLAY_ROWS]; /* of the records in scratch, which moves while it grows */
+	bool failed;
+};
+
+static bool take_row(void *context, const struct sse_row *row)
+{
+	struct replay *r = context;
+	struct fanout *f = r->f;
+	size_t start = f->scratch.length, content, length;
+	struct run_record record = {.id = row->id};
+
+	if (f->run.count > 0 && start >= REPLAY_BYTES)
+		return false;
+	length = fanout_encode(&f->scratch, row, r->s->group->envelope, r->s->request_id, &content);
+	if (length == 0) {
+		r->failed = true;
+		return false;
+	}
+	r->offsets[f->run.count] = start;
+	record.length = (uint32_t)length;
+	record.content = (uint32_t)content;
+	f->run.records[f->run.count++] = record;
+	return true;
+}
+
+/* Now that scratch stands still, the records get their bytes: one piece of memory. */
+static void settle_run(struct fanout *f, const struct replay *r)
+{
+	size_t count = f->run.count;
+
+	run_clear(&f->run);
+	for (size_t i = 0; i < count; i++) {
+		struct run_record record = f->run.records[i];
+
+		record.bytes = f->scratch.data + r->offsets[i];
+		run_add(&f->run, &record);
+	}
+}
+
+static enum turn after_words(enum subscriber_result result)
+{
+	switch (result) {
+	case SUBSCRIBER_SENT:
+		return TURN_AGAIN;
+	case SUBSCRIBER_BLOCKED:
+		return TURN_BLOCKED;
+	default:
+		return TURN_OVER;
+	}
+}
+
+static enum turn out_of_memory(struct subscriber *s)
+{
+	s->reason = LEAVE_MEMORY;
+	return TURN_OVER;
+}
+
+static enum turn say_words(struct fanout *f, struct subscriber *s)
+{
+	if (f->words.failed)
+		return out_of_memory(s);
+	return after_words(subscriber_say(s, f->words.data, f->words.length, clock_ms()));
+}
+
+/* Announces a gap and goes on after `id`. */
+static enum turn say_gap(struct fanout *f, struct subscriber *s, int64_t id, int64_t pruned,
+	const struct eventlog_bounds *bounds, enum sse_gap reason)
+{
+	char requested[24];
+
+	snprintf(requested, sizeof(requested), "%" PRId64, s->told);
+	buffer_clear(&f->words);
+	sse_gap(&f->words, id, requested, bounds->oldest, bounds->newest, reason);
+	metrics_gap(reason);
+	s->cursor = s->told = id;
+	if (pruned > s->gap_told)
+		s->gap_told = pruned;
+	return say_words(f, s);
+}
+
+/* Head and first record, in one write. */
+static enum turn begin_stream(struct fanout *f, struct subscriber *s)
+{
+	struct unopened *u = s->unopened;
+	const struct opening *o = &u->opening;
+	enum turn turn;
+
+	buffer_clear(&f->words);
+	buffer_append(&f->words, u->head, u->head_length);
+	sse_retry(&f->words, s->retry_ms);
+	if (o->gap) {
+		sse_gap(&f->words, o->id, o->requested, o->bounds.oldest, o->bounds.newest,
+			o->reason);
+		metrics_gap(o->reason);
+	} else {
+		sse_position(&f->words, o->id, s->bare);
+	}
+	s->cursor = s->told = o->id;
+	s->gap_told = o->pruned;
+	turn = say_words(f, s);
+	free(u);
+	s->unopened = NULL;
+	s->state = SUBSCRIBER_REPLAY;
+	return turn;
+}
+
+static enum turn step_open(struct fanout *f, struct subscriber *s)
+{
+	struct opening *o = &s->unopened->opening;
+
+	if (!o->done && opening_continue(o, f->log, s->group->filter) != EVENTLOG_OK)
+		return TURN_WAIT;
+	return o->done ? begin_stream(f, s) : TURN_AGAIN;
+}
+
+static enum turn step_replaced(struct fanout *f, struct subscriber *s)
+{
+	struct eventlog_place place;
+
+	if (eventlog_place(f->log, s->group->filter, s->cursor, &place) != EVENTLOG_OK)
+		return TURN_WAIT;
+	s->replaced = false;
+	s->gap_told = 0;
+	return say_gap(f, s, place.id, place.pruned, &place.bounds, SSE_GAP_REPLACED);
+}
+
+static enum turn step_farewell(struct subscriber *s)
+{
+	enum turn turn = after_words(subscriber_farewell(s, clock_ms()));
+
+	return turn == TURN_AGAIN ? TURN_OVER : turn;
+}
+
+/*
+ * Sends f->run. `scanned`: with the last of it, everything up to this id is done. A record that was
+ * cut, and is not there any more, ends the stream.
+ */
+static enum turn send_run(
+	struct fanout *f, struct subscriber *s, int64_t scanned, enum turn when_sent)
+{
+	uint64_t before = s->records;
+	enum subscriber_result result = SUBSCRIBER_SENT;
+
+	if (!subscriber_continues(s, &f->run)) {
+		subscriber_give_up_cut(s);
+		return TURN_AGAIN;
+	}
+	if (f->run.count > 0)
+		result = subscriber_send(s, &f->run, clock_ms());
+	metrics_add(METRIC_RECORDS_SENT, s->records - before);
+	if (result != SUBSCRIBER_SENT)
+		return after_words(result);
+	if (scanned > s->cursor)
+		s->cursor = scanned;
+	return when_sent;
+}
+
+/* From the window: what is there behind the cursor, or nothing, and then it has all. */
+static enum turn step_window(
+	struct fanout *f, struct subscriber *s, const struct window *w, uint64_t sequence)
+{
+	const struct filter *filter = s->group->filter;
+	bool one = s->state == SUBSCRIBER_DRAIN;
+	int64_t scanned = s->cursor;
+
+	run_clear(&f->run);
+	for (; sequence < window_next(w) && !run_is_full(&f->run); sequence++) {
+		const struct window_entry *e = window_at(w, sequence);
+
+		scanned = e->id;
+		if (!filter_has_channel(filter, e->channel, e->channel_length) ||
+			!filter_has_type(filter, e->event, e->event_length))
+			continue;
+		run_add(&f->run,
+			&(struct run_record){e->id, e->bytes, e->length, e->content, e->hash});
+		if (one)
+			break;
+	}
+	if (sequence < window_next(w) || one)
+		return send_run(f, s, scanned, TURN_AGAIN);
+	return send_run(f, s, window_last(w), TURN_IDLE);
+}
+
+static enum turn step_replay(struct fanout *f, struct subscriber *s)
+{
+	struct replay replay = {.f = f, .s = s};
+	struct eventlog_batch batch = {.sparse = s->sparse};
+	size_t rows = s->state == SUBSCRIBER_DRAIN ? 1 : REPLAY_ROWS;
+	enum turn at_end = s->group->lane == LANE_NONE ? TURN_IDLE : TURN_AGAIN;
+
+	buffer_clear(&f->scratch);
+	run_clear(&f->run);
+	if (eventlog_read(f->log, s->group->filter, s->cursor, s->gap_told, rows, take_row, &replay,
+		    &batch) != EVENTLOG_OK)
+		return TURN_WAIT;
+	s->sparse = batch.sparse;
+	if (replay.failed && f->run.count == 0)
+		return out_of_memory(s);
+	if (batch.pruned && s->cut == 0)
+		return say_gap(f, s,
+			batch.next && batch.next - 1 < batch.pruned ? batch.next - 1 : batch.pruned,
+			batch.pruned, &batch.bounds, SSE_GAP_PRUNED);
+	settle_run(f, &replay);
+	metrics_add(METRIC_ROWS_REPLAYED, f->run.count);
+	return send_run(f, s, batch.scanned, batch.at_end ? at_end : TURN_AGAIN);
+}
+
+enum turn fanout_step(struct fanout *f, struct subscriber *s)
+{
+	const struct window *w = s->group->lane == LANE_NONE ? NULL : f->windows[s->group->lane];
+	enum subscriber_result flushed = subscriber_flush(s, clock_ms());
+	uint64_t sequence;
+
+	if (flushed != SUBSCRIBER_SENT)
+		return after_words(flushed);
+	if (s->state == SUBSCRIBER_OPENING)
+		return step_open(f, s);
+	if (s->state == SUBSCRIBER_DRAIN && s->cut == 0)
+		return step_farewell(s);
+	if (s->replaced && s->cut == 0)
+		return step_replaced(f, s);
+	s->state = s->state == SUBSCRIBER_DRAIN ? SUBSCRIBER_DRAIN : SUBSCRIBER_REPLAY;
+	if (w && window_find(w, s->cursor, &sequence))
+		return step_window(f, s, w, sequence);
+	return step_replay(f, s);
+}
