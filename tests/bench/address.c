@@ -3,6 +3,7 @@
 
 #include <err.h>
 #include <string.h>
+#include <sys/socket.h>
 
 void address_unix(struct sockaddr_un *un, const char *path)
 {
