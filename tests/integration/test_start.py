@@ -85,6 +85,16 @@ def test_port_that_is_taken(workdir, log):
     assert str(port) in done.stderr
 
 
+def test_listening_descriptor_counts_for_more_than_cgi_variables(launch, log):
+    """A web server that was itself started as a CGI program hands its environment down."""
+    launch(how="fd0", env={"GATEWAY_INTERFACE": "CGI/1.1"}).serves(log)
+
+
+def test_descriptors_for_another_process_are_not_ours(log):
+    done = rowtail.run("--db", log.path, env={"LISTEN_FDS": "1", "LISTEN_PID": "1"})
+    assert done.returncode == os.EX_USAGE
+
+
 # Messages.
 
 
