@@ -1,0 +1,260 @@
+#include "loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+#include <uv.h>
+
+_Static_assert(sizeof(uv_poll_t) <= sizeof(struct loop_handle), "a poll handle fits");
+_Static_assert(sizeof(uv_timer_t) <= sizeof(struct loop_handle), "a timer fits");
+_Static_assert(sizeof(uv_idle_t) <= sizeof(struct loop_handle), "an idle handle fits");
+_Static_assert(sizeof(uv_check_t) <= sizeof(struct loop_handle), "a check handle fits");
+_Static_assert(sizeof(uv_fs_event_t) <= sizeof(struct loop_handle), "a watch fits");
+
+static uv_loop_t loop;
+static uv_signal_t on_term, on_int;
+static void (*on_stop)(int signal);
+
+bool loop_init(void)
+{
+	return uv_loop_init(&loop) == 0;
+}
+
+void loop_run(void)
+{
+	uv_run(&loop, UV_RUN_DEFAULT);
+}
+
+void loop_stop(void)
+{
+	uv_stop(&loop);
+}
+
+static uv_poll_t *as_poll(struct loop_poll *p)
+{
+	return (uv_poll_t *)(void *)p->handle.space;
+}
+
+static void poll_ready(uv_poll_t *handle, int status, int events)
+{
+	struct loop_poll *p = handle->data;
+
+	p->ready(p,
+		(events & UV_READABLE ? LOOP_READ : 0) | (events & UV_WRITABLE ? LOOP_WRITE : 0),
+		status < 0);
+}
+
+bool loop_poll_begin(
+	struct loop_poll *p, int fd, void (*ready)(struct loop_poll *p, int events, bool failed))
+{
+	if (uv_poll_init(&loop, as_poll(p), fd) < 0)
+		return false;
+	as_poll(p)->data = p;
+	p->ready = ready;
+	p->events = 0;
+	return true;
+}
+
+void loop_poll_set(struct loop_poll *p, int events)
+{
+	if (events == p->events)
+		return;
+	p->events = events;
+	if (events == 0)
+		uv_poll_stop(as_poll(p));
+	else
+		uv_poll_start(as_poll(p),
+			(events & LOOP_READ ? UV_READABLE : 0) |
+				(events & LOOP_WRITE ? UV_WRITABLE : 0),
+			poll_ready);
+}
+
+static void poll_closed(uv_handle_t *handle)
+{
+	struct loop_poll *p = handle->data;
+
+	if (p->ended)
+		p->ended(p);
+}
+
+void loop_poll_end(struct loop_poll *p, void (*ended)(struct loop_poll *p))
+{
+	p->ended = ended;
+	uv_close((uv_handle_t *)as_poll(p), poll_closed);
+}
+
+static uv_timer_t *as_timer(struct loop_timer *t)
+{
+	return (uv_timer_t *)(void *)t->handle.space;
+}
+
+static void timer_due(uv_timer_t *handle)
+{
+	struct loop_timer *t = handle->data;
+
+	t->due(t);
+}
+
+void loop_timer_init(struct loop_timer *t, void (*due)(struct loop_timer *t), void *context)
+{
+	uv_timer_init(&loop, as_timer(t));
+	as_timer(t)->data = t;
+	t->due = due;
+	t->context = context;
+}
+
+void loop_timer_start(struct loop_timer *t, int64_t after_ms, int64_t every_ms)
+{
+	/* The loop's time is that of the round's start: a long round would make the timer early. */
+	uv_update_time(&loop);
+	uv_timer_start(as_timer(t), timer_due, (uint64_t)after_ms, (uint64_t)every_ms);
+}
+
+void loop_timer_stop(struct loop_timer *t)
+{
+	uv_timer_stop(as_timer(t));
+}
+
+static void alarm_ready(struct loop_poll *p, int events, bool failed)
+{
+	struct loop_alarm *a = (struct loop_alarm *)(void *)p;
+	uint64_t times;
+
+	if (read(a->fd, &times, sizeof(times)) == sizeof(times))
+		a->due(a);
+}
+
+bool loop_alarm_init(struct loop_alarm *a, void (*due)(struct loop_alarm *a), void *context)
+{
+	a->due = due;
+	a->context = context;
+	if ((a->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) < 0)
+		return false;
+	if (!loop_poll_begin(&a->poll, a->fd, alarm_ready)) {
+		close(a->fd);
+		return false;
+	}
+	loop_poll_set(&a->poll, LOOP_READ);
+	return true;
+}
+
+static void set_alarm(struct loop_alarm *a, int64_t after_us)
+{
+	struct itimerspec when = {.it_value = {after_us / 1000000, after_us % 1000000 * 1000}};
+
+	timerfd_settime(a->fd, 0, &when, NULL);
+}
+
+void loop_alarm_start(struct loop_alarm *a, int64_t after_us)
+{
+	set_alarm(a, after_us > 0 ? after_us : 1);
+}
+
+void loop_alarm_stop(struct loop_alarm *a)
+{
+	set_alarm(a, 0);
+}
+
+static uv_idle_t *as_idle(struct loop_turn *t)
+{
+	return (uv_idle_t *)(void *)t->idle.space;
+}
+
+static uv_check_t *as_check(struct loop_turn *t)
+{
+	return (uv_check_t *)(void *)t->check.space;
+}
+
+/* An idle handle only keeps the loop from sleeping; the work is done after the polling. */
+static void idle_round(uv_idle_t *handle)
+{
+}
+
+static void after_polling(uv_check_t *handle)
+{
+	struct loop_turn *t = handle->data;
+
+	t->wanted = false;
+	t->turn(t);
+	if (!t->wanted) {
+		uv_idle_stop(as_idle(t));
+		uv_check_stop(as_check(t));
+	}
+}
+
+void loop_turn_init(struct loop_turn *t, void (*turn)(struct loop_turn *t), void *context)
+{
+	uv_idle_init(&loop, as_idle(t));
+	uv_check_init(&loop, as_check(t));
+	as_check(t)->data = t;
+	t->turn = turn;
+	t->context = context;
+	t->wanted = false;
+}
+
+void loop_turn_want(struct loop_turn *t)
+{
+	if (t->wanted)
+		return;
+	t->wanted = true;
+	uv_idle_start(as_idle(t), idle_round);
+	uv_check_start(as_check(t), after_polling);
+}
+
+static void signal_came(uv_signal_t *handle, int number)
+{
+	on_stop(number);
+}
+
+bool loop_on_signals(void (*stop)(int signal))
+{
+	on_stop = stop;
+	signal(SIGPIPE, SIG_IGN);
+	return uv_signal_init(&loop, &on_term) == 0 && uv_signal_init(&loop, &on_int) == 0 &&
+	       uv_signal_start(&on_term, signal_came, SIGTERM) == 0 &&
+	       uv_signal_start(&on_int, signal_came, SIGINT) == 0;
+}
+
+static uv_fs_event_t *as_watch(struct loop_watch *w)
+{
+	return (uv_fs_event_t *)(void *)w->handle.space;
+}
+
+static void watch_changed(uv_fs_event_t *handle, const char *name, int events, int status)
+{
+	struct loop_watch *w = handle->data;
+
+	w->changed(w, status < 0 ? NULL : name);
+}
+
+void loop_watch_init(struct loop_watch *w, void (*changed)(struct loop_watch *w, const char *name),
+	void *context)
+{
+	uv_fs_event_init(&loop, as_watch(w));
+	as_watch(w)->data = w;
+	w->changed = changed;
+	w->context = context;
+	w->begun = false;
+}
+
+bool loop_watch_begin(struct loop_watch *w, const char *directory)
+{
+	if (!w->begun)
+		w->begun = uv_fs_event_start(as_watch(w), watch_changed, directory, 0) == 0;
+	return w->begun;
+}
+
+void loop_watch_end(struct loop_watch *w)
+{
+	if (w->begun)
+		uv_fs_event_stop(as_watch(w));
+	w->begun = false;
+}
+
+const char *loop_version(void)
+{
+	return uv_version_string();
+}

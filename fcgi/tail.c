@@ -1,0 +1,190 @@
+#include "tail.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "logging.h"
+#include "loop.h"
+
+enum {
+	LADDER_FIRST_US = 30,
+	LADDER_LAST_US = 32768,
+};
+
+static struct {
+	struct eventlog *log;
+	struct fanout *fanout;
+	const char *path;
+	char directory[PATH_MAX];
+	char name[256]; /* of the database in the directory */
+	int64_t poll_ms;
+	struct loop_watch watch;
+	struct loop_timer poll;
+	struct loop_alarm ladder; /* looks again after a notice */
+	int64_t pause_us; /* before the next look; 0: none is due */
+	bool awake;
+	bool well; /* the last look at the log succeeded */
+	bool was_open; /* since the start: a file that comes later is not a replacement */
+} tail;
+
+static bool reopen(void)
+{
+	bool replaced = tail.was_open;
+
+	if (eventlog_open(tail.log) != EVENTLOG_OK)
+		return false;
+	tail.was_open = true;
+	return !replaced || fanout_count(tail.fanout) == 0 ||
+	       fanout_replaced(tail.fanout) == EVENTLOG_OK;
+}
+
+/* Says once that the log can't be read, and once that it can again. */
+static enum eventlog_status note(enum eventlog_status e)
+{
+	if (e == EVENTLOG_OK && !tail.well)
+		log_info("the log can be read");
+	if (e == EVENTLOG_FAULT && tail.well)
+		log_error("%s", eventlog_error(tail.log));
+	if (e != EVENTLOG_BUSY)
+		tail.well = e == EVENTLOG_OK;
+	return e;
+}
+
+/* Makes sure that the file that is open is the one that the path leads to. */
+static enum eventlog_status check_file(void)
+{
+	switch (eventlog_file(tail.log)) {
+	case EVENTLOG_GONE:
+		/* It may have been moved, and may come back: its streams wait. */
+		if (tail.well)
+			log_warn("%s/%s is gone; waiting for it", tail.directory, tail.name);
+		tail.well = false;
+		return EVENTLOG_BUSY;
+	case EVENTLOG_REPLACED:
+		log_warn("%s/%s was replaced by another file", tail.directory, tail.name);
+		eventlog_close(tail.log);
+		break;
+	case EVENTLOG_SAME:
+		break;
+	}
+	if (!eventlog_is_open(tail.log) && !reopen())
+		return eventlog_is_open(tail.log) ? EVENTLOG_BUSY : EVENTLOG_FAULT;
+	return EVENTLOG_OK;
+}
+
+static enum eventlog_status look(bool *news)
+{
+	return note(fanout_look(tail.fanout, news));
+}
+
+/* The next look is due after twice the last pause, until that is long enough for any fsync. */
+static void climb(void)
+{
+	if (tail.pause_us == 0 || tail.pause_us > LADDER_LAST_US) {
+		tail.pause_us = 0;
+		loop_alarm_stop(&tail.ladder);
+		return;
+	}
+	loop_alarm_start(&tail.ladder, tail.pause_us);
+	tail.pause_us *= 2;
+}
+
+static void look_again(struct loop_alarm *alarm)
+{
+	bool news = false;
+
+	look(&news);
+	/* What the notice was about has been read; a new commit brings its own notice. */
+	if (news)
+		tail.pause_us = 0;
+	climb();
+}
+
+static void noticed(struct loop_watch *watch, const char *name)
+{
+	size_t length = strlen(tail.name);
+	bool news = false;
+
+	if (name && (strncmp(name, tail.name, length) ||
+			    (name[length] && strcmp(name + length, "-wal") &&
+				    strcmp(name + length, "-journal"))))
+		return;
+	look(&news);
+	tail.pause_us = news ? 0 : LADDER_FIRST_US;
+	climb();
+}
+
+static void poll_due(struct loop_timer *timer)
+{
+	bool news = false;
+
+	if (!loop_watch_begin(&tail.watch, tail.directory))
+		log_debug("%s cannot be watched; polling", tail.directory);
+	if (note(check_file()) == EVENTLOG_OK)
+		look(&news);
+}
+
+/*
+ * The directory to watch is that of the file itself: SQLite keeps the write-ahead log beside it,
+ * also when the path is a symbolic link.
+ */
+static bool split_path(void)
+{
+	char real[PATH_MAX];
+	const char *path = realpath(tail.path, real) ? real : tail.path;
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	int length = slash ? snprintf(tail.directory, sizeof(tail.directory), "%.*s",
+				     slash == path ? 1 : (int)(slash - path), path)
+			   : snprintf(tail.directory, sizeof(tail.directory), ".");
+
+	return length > 0 && (size_t)length < sizeof(tail.directory) &&
+	       (size_t)snprintf(tail.name, sizeof(tail.name), "%s", name) < sizeof(tail.name);
+}
+
+bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms)
+{
+	tail.log = log;
+	tail.fanout = fanout;
+	tail.poll_ms = poll_ms;
+	tail.well = true;
+	tail.was_open = eventlog_is_open(log);
+	loop_watch_init(&tail.watch, noticed, NULL);
+	loop_timer_init(&tail.poll, poll_due, NULL);
+	tail.path = path;
+	return split_path() && loop_alarm_init(&tail.ladder, look_again, NULL);
+}
+
+enum eventlog_status tail_wake(void)
+{
+	enum eventlog_status e = check_file();
+	bool news;
+
+	if (e == EVENTLOG_OK && !tail.awake)
+		e = fanout_wake(tail.fanout);
+	note(e);
+	if (e == EVENTLOG_FAULT || tail.awake)
+		return e;
+	tail.awake = true;
+	split_path();
+	loop_watch_begin(&tail.watch, tail.directory);
+	loop_timer_start(&tail.poll, tail.poll_ms, tail.poll_ms);
+	return e == EVENTLOG_OK ? look(&news) : e;
+}
+
+void tail_sleep(void)
+{
+	tail.awake = false;
+	tail.pause_us = 0;
+	loop_alarm_stop(&tail.ladder);
+	loop_timer_stop(&tail.poll);
+	loop_watch_end(&tail.watch);
+}
+
+bool tail_is_well(void)
+{
+	return tail.well;
+}
