@@ -1,0 +1,235 @@
+#include "listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "logging.h"
+
+enum { FIRST_PASSED = 3, BACKLOG = 4096 };
+
+static bool is_listening(int fd)
+{
+	int on = 0;
+	socklen_t length = sizeof(on);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &length) == 0 && on;
+}
+
+static void add(struct listeners *l, int fd)
+{
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	l->fds[l->count++] = fd;
+}
+
+/* systemd's protocol, as sd_listen_fds(3) describes it. */
+static void take_passed(struct listeners *l)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	long passed =
+		pid && count && strtol(pid, NULL, 10) == getpid() ? strtol(count, NULL, 10) : 0;
+
+	for (long i = 0; i < passed && l->count < LISTEN_MAX; i++)
+		if (is_listening(FIRST_PASSED + (int)i))
+			add(l, FIRST_PASSED + (int)i);
+}
+
+/* Does somebody listen on this path? */
+static bool is_alive(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool alive;
+
+	if (fd < 0)
+		return true;
+	alive = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+		(errno != ECONNREFUSED && errno != ENOENT);
+	close(fd);
+	return alive;
+}
+
+static bool path_is_free(const struct sockaddr_un *address, char *sentence, size_t size)
+{
+	struct stat st;
+
+	if (lstat(address->sun_path, &st) < 0)
+		return true;
+	if (!S_ISSOCK(st.st_mode)) {
+		snprintf(sentence, size, "listen: %s is there and is no socket; name another path",
+			address->sun_path);
+		return false;
+	}
+	if (is_alive(address)) {
+		snprintf(sentence, size,
+			"listen: another process listens on %s; stop it first, or name another "
+			"path",
+			address->sun_path);
+		return false;
+	}
+	return true;
+}
+
+/* Binds under another name, and gives it the right one when it is ready. */
+static int bind_beside(const struct sockaddr_un *address, unsigned mode)
+{
+	struct sockaddr_un beside = *address;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
+	size_t length = strlen(address->sun_path);
+
+	if (fd < 0)
+		return -1;
+	if (length + 2 > sizeof(beside.sun_path)) {
+		close(fd);
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	beside.sun_path[length] = '~';
+	beside.sun_path[length + 1] = '\0';
+	unlink(beside.sun_path);
+	if (bind(fd, (const struct sockaddr *)&beside, sizeof(beside)) == 0 &&
+		chmod(beside.sun_path, mode) == 0 && listen(fd, BACKLOG) == 0 &&
+		rename(beside.sun_path, address->sun_path) == 0)
+		return fd;
+	error = errno;
+	unlink(beside.sun_path);
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+static bool open_unix(struct listeners *l, const struct config *config, char *sentence, size_t size)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct stat st;
+	int fd;
+
+	if (strlen(config->listen) >= sizeof(address.sun_path) - 1) {
+		snprintf(sentence, size, "listen: a socket's path has at most %zu bytes",
+			sizeof(address.sun_path) - 2);
+		return false;
+	}
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", config->listen);
+	if (!path_is_free(&address, sentence, size))
+		return false;
+	if ((fd = bind_beside(&address, config->listen_mode)) < 0) {
+		snprintf(sentence, size,
+			"listen: no socket can be made at %s: %s; its directory must be there, and "
+			"rowtail's user must be able to write in it",
+			config->listen, strerror(errno));
+		return false;
+	}
+	add(l, fd);
+	snprintf(l->path, sizeof(l->path), "%s", config->listen);
+	if (lstat(l->path, &st) == 0)
+		l->inode = st.st_ino;
+	if (config->listen_mode & 07)
+		log_warn(
+			"the socket %s is open to every user of this machine (--listen-mode %04o): "
+			"who reaches it can claim to be anyone",
+			l->path, config->listen_mode);
+	return true;
+}
+
+/* HOST:PORT, [HOST]:PORT or :PORT, which config has found to be one of these. */
+static void split_address(const char *listen, char *host, size_t host_size, const char **port)
+{
+	const char *colon = strrchr(listen, ':');
+	size_t length = (size_t)(colon - listen);
+
+	*port = colon + 1;
+	if (length == 0)
+		snprintf(host, host_size, "127.0.0.1");
+	else if (listen[0] == '[')
+		snprintf(host, host_size, "%.*s", (int)length - 2, listen + 1);
+	else
+		snprintf(host, host_size, "%.*s", (int)length, listen);
+}
+
+static bool is_loopback(const struct sockaddr *address)
+{
+	const struct sockaddr_in *v4 = (const void *)address;
+	const struct sockaddr_in6 *v6 = (const void *)address;
+
+	if (address->sa_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+static int bind_tcp(const struct addrinfo *info)
+{
+	int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+		return fd;
+	on = errno;
+	close(fd);
+	errno = on;
+	return -1;
+}
+
+static bool open_tcp(struct listeners *l, const struct config *config, char *sentence, size_t size)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+	struct addrinfo *info;
+	char host[256];
+	const char *port;
+	int error, fd;
+
+	split_address(config->listen, host, sizeof(host), &port);
+	if ((error = getaddrinfo(host, port, &hints, &info))) {
+		snprintf(sentence, size, "listen: %s: %s", config->listen, gai_strerror(error));
+		return false;
+	}
+	if ((fd = bind_tcp(info)) >= 0) {
+		add(l, fd);
+		if (!is_loopback(info->ai_addr))
+			log_warn("%s can be reached from other machines: who reaches it can claim "
+				 "to "
+				 "be anyone; use a unix socket or 127.0.0.1",
+				config->listen);
+	} else {
+		snprintf(sentence, size, "listen: %s: %s", config->listen, strerror(errno));
+	}
+	freeaddrinfo(info);
+	return fd >= 0;
+}
+
+bool listen_open(struct listeners *l, const struct config *config, char *sentence, size_t size)
+{
+	memset(l, 0, sizeof(*l));
+	l->kind = LISTEN_FASTCGI;
+	take_passed(l);
+	if (l->count > 0)
+		return true;
+	if (is_listening(0)) {
+		add(l, 0);
+		return true;
+	}
+	if (config->listen)
+		return strchr(config->listen, '/') ? open_unix(l, config, sentence, size)
+						   : open_tcp(l, config, sentence, size);
+	l->kind = getenv("GATEWAY_INTERFACE") ? LISTEN_CGI : LISTEN_NOWHERE;
+	return true;
+}
+
+void listen_close(struct listeners *l)
+{
+	struct stat st;
+
+	if (*l->path && lstat(l->path, &st) == 0 && st.st_ino == l->inode)
+		unlink(l->path);
+	for (size_t i = 0; i < l->count; i++)
+		close(l->fds[i]);
+	l->count = 0;
+}

@@ -1,0 +1,73 @@
+#include "parse.h"
+
+#include <fcgiapp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "arrival.h"
+
+bool parse_init(void)
+{
+	/* Closing must not wait for a peer: here there is none. */
+	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1);
+	return FCGX_Init() == 0;
+}
+
+/* Puts the bytes and their end into one side of a pair; returns the other side, or -1. */
+static int feed(const uint8_t *bytes, size_t length)
+{
+	int pair[2], room = 2 * ARRIVAL_BYTES_MAX;
+	ssize_t sent;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -1;
+	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	sent = send(pair[1], bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(pair[1]);
+	if (sent == (ssize_t)length)
+		return pair[0];
+	close(pair[0]);
+	return -1;
+}
+
+/* Reads the body to its end; its length is at most what `arrival` allows. NULL without memory. */
+static uint8_t *read_body(FCGX_Stream *in, size_t *length)
+{
+	uint8_t *body = malloc(ARRIVAL_CONTENT_MAX);
+	int got;
+
+	*length = 0;
+	while (body && *length < ARRIVAL_CONTENT_MAX &&
+		(got = FCGX_GetStr(
+			 (char *)body + *length, (int)(ARRIVAL_CONTENT_MAX - *length), in)) > 0)
+		*length += (size_t)got;
+	return body;
+}
+
+bool parse_request(const uint8_t *bytes, size_t length, parse_use use, void *context)
+{
+	FCGX_Request request;
+	bool parsed = false;
+	int fd = feed(bytes, length);
+
+	if (fd < 0)
+		return false;
+	FCGX_InitRequest(&request, -1, 0);
+	request.ipcFd = fd;
+	/* Else it would close the descriptor as the leftover of a request before. */
+	request.keepConnection = 1;
+	if (FCGX_Accept_r(&request) == 0) {
+		size_t body_length;
+		uint8_t *body = read_body(request.in, &body_length);
+
+		parsed = body != NULL;
+		if (parsed)
+			use(context, request.envp, body, body_length);
+		free(body);
+		FCGX_Free(&request, 0);
+		close(fd);
+	}
+	/* A request that it refused, it has closed. */
+	return parsed;
+}
