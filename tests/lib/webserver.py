@@ -9,6 +9,7 @@ import ctypes
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -70,8 +71,15 @@ def start(command, log, env=None):
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            preexec_fn=lambda: _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
+            preexec_fn=_as_a_service,
         )
+
+
+def _as_a_service():
+    """Between fork and exec: ends with us, and has the descriptors that systemd gives a service."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
 
 
 def end(process, timeout=stream.DEADLINE):

@@ -1,6 +1,7 @@
-"""Sites for the tests: each has a directory that the web server's user may enter."""
+"""Sites for the tests: each in a directory that the web server's user may enter."""
 
 import contextlib
+import hashlib
 import pathlib
 import shutil
 import tempfile
@@ -10,6 +11,26 @@ import pytest
 import database
 from deployment import DEPLOYMENTS, Site
 from webserver import give
+
+TOKEN = "a-token-for-one-channel"
+ORIGIN = "https://app.example.org"  # the one that lighttpd's files name
+
+# mod_fcgid ends processes sooner, so that tests need not wait for it.
+HASTE = {
+    "FcgidIdleTimeout 30": "FcgidIdleTimeout 1",
+    "FcgidIdleScanInterval 10": "FcgidIdleScanInterval 1",
+}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "deployments(*names): the deployments a test is for")
+
+
+def pytest_generate_tests(metafunc):
+    """A test that takes `deployment` runs once for each, or for those of its mark."""
+    if "deployment" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("deployments")
+        metafunc.parametrize("deployment", only.args if only else DEPLOYMENTS)
 
 
 @contextlib.contextmanager
@@ -32,28 +53,61 @@ def make_log(path):
 
 @pytest.fixture
 def build():
-    """build("nginx") makes a site with a log of its own; build("nginx", setting=…) changes it."""
+    """build("nginx", heartbeat=1): a site with a log of its own, not started yet."""
     with contextlib.ExitStack() as stack:
 
-        def make(name, *, log=None, edits=None, **settings):
+        def make(name, *, log=None, edits=None, server=None, **settings):
+            deployment = DEPLOYMENTS[name]
+            if server:
+                deployment = deployment._replace(server=server)
             path = stack.enter_context(directory())
-            log = log or make_log(path)
-            stack.callback(log.close)
+            if log is None:
+                log = make_log(path)
+                stack.callback(log.close)
             settings = {key.replace("_", "-"): value for key, value in settings.items()}
-            site = Site(DEPLOYMENTS[name], path, log, settings, edits)
+            site = Site(deployment, path, log, settings, edits)
             stack.callback(site.stop)
             return site
 
         yield make
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "deployments(*names): the deployments a test is for")
+@pytest.fixture(scope="module")
+def shared_log():
+    """A log that the sites of one module read together; each test uses channels of its own."""
+    with directory() as path:
+        log = make_log(path)
+        log.grant("*", "open/*")
+        log.grant("token:" + hashlib.sha256(TOKEN.encode()).hexdigest(), "secret/*")
+        yield log
+        log.close()
 
 
-def pytest_generate_tests(metafunc):
-    """A test that takes `deployment` runs once for each, or for those of its mark."""
-    if "deployment" in metafunc.fixturenames:
-        only = metafunc.definition.get_closest_marker("deployments")
-        names = only.args if only else DEPLOYMENTS
-        metafunc.parametrize("deployment", names)
+@pytest.fixture(scope="module")
+def fleet(shared_log):
+    """fleet(name): a site that is started once for the module and keeps running."""
+    settings = {"heartbeat": "1", "public": None, "allow-origin": ORIGIN}
+    with contextlib.ExitStack() as stack:
+        running = {}
+
+        def get(name):
+            if name not in running:
+                path = stack.enter_context(directory())
+                edits = HASTE if name == "apache-fcgid" else {}
+                running[name] = Site(DEPLOYMENTS[name], path, shared_log, settings, edits)
+                stack.callback(running[name].stop)
+                running[name].start()
+            return running[name]
+
+        yield get
+
+
+@pytest.fixture
+def site(fleet, deployment):
+    return fleet(deployment)
+
+
+@pytest.fixture
+def channel(request):
+    """A channel of the test's own, which everyone may read."""
+    return "open/" + request.node.name.replace("[", "/").rstrip("]")

@@ -154,7 +154,7 @@ class Site:
         if self.deployment.runs == "service":
             self.start_rowtail()
         if self.deployment.name == "nginx-fcgiwrap":
-            self._start_wrapper()
+            self.start_wrapper()
         self.server.start()
         return self
 
@@ -168,15 +168,12 @@ class Site:
         )
         self.rowtail.start()
 
-    def _start_wrapper(self):
+    def start_wrapper(self):
         """fcgiwrap with as many workers as the configuration says."""
         path = self.directory / "run" / "fcgiwrap.sock"
         command = ["/usr/sbin/fcgiwrap", "-c", "50", "-s", f"unix:{path}"]
         self.wrapper = webserver.start(as_user(command), self.server.logs / "fcgiwrap.log")
-        stream_deadline = time.monotonic() + stream.DEADLINE
-        while not path.exists():
-            assert time.monotonic() < stream_deadline, self.server.log()
-            time.sleep(0.01)
+        wait_until(path.exists, "socket of fcgiwrap", self.server.log)
 
     def stop(self):
         """Ends everything, and sees that rowtail ended well."""
@@ -217,9 +214,37 @@ class Site:
             known |= children
         return known
 
+    def control(self):
+        """rowtail as one that can be asked for its pages, past the web server."""
+        if self.rowtail:
+            return self.rowtail
+        spawned = self.socket.with_name(self.socket.name + "-0")  # lighttpd numbers its sockets
+        return rowtail.Rowtail(self.directory, how=None, address=spawned)
+
+    def streams(self):
+        """How many streams are open, as rowtail counts them, or as there are processes."""
+        if self.deployment.runs == "each":
+            return len(self.programs())
+        return self.control().metric("rowtail_streams")
+
+    def wait_streams(self, count):
+        wait_until(lambda: self.streams() == count, f"{count} streams", self.streams)
+
+    def open_files(self):
+        """How many descriptors the processes of rowtail have open."""
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.programs())
+
     def memory_kib(self):
         """Memory of all of them, pages that they share counted once in all."""
         return sum(_pss_kib(pid) for pid in self.family())
+
+
+def wait_until(condition, what, now=lambda: "", timeout=stream.DEADLINE):
+    """Waits for something outside that no descriptor tells of."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} within {timeout} s: {now()}"
+        time.sleep(0.02)
 
 
 def _all_pids():

@@ -9,6 +9,9 @@ import socket
 
 import pytest
 
+import stream
+import webserver
+
 SERVICES = pytest.mark.deployments("apache", "apache-tcp", "lighttpd", "nginx", "caddy")
 UNIX_SERVICES = pytest.mark.deployments("apache", "lighttpd", "nginx", "caddy")
 PROGRAMS = pytest.mark.deployments(
@@ -91,6 +94,48 @@ def test_program_cannot_start(build, deployment):
     site.binary.write_text("#!/bin/false\n")
     site.server.start()
     if site.deployment.name == "nginx-fcgiwrap":
-        site._start_wrapper()
+        site.start_wrapper()
     assert_all_clients_ask_again(site)
     assert_others_get_the_error(site)
+
+
+class SmallNginx(webserver.Nginx):
+    """With room for so few connections that a burst of streams finds none."""
+
+    edits = {
+        "worker_processes auto;": "worker_processes 1;",
+        "worker_connections 768;": "worker_connections 40;",
+    }
+
+
+@pytest.mark.deployments("nginx")
+def test_nginx_out_of_connections(build, deployment):
+    """Where nginx would say 500, it says when to come again; where it says nothing, it closes."""
+    site = build(deployment, server=SmallNginx)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(site.socket))
+        site.socket.chmod(0o666)
+        silent.listen(100)
+        site.server.start()
+        answered = burst(site)
+        with stream.connect(site.server.address):  # holds one connection: an odd number is left
+            answered += burst(site)
+        assert answered, "nginx has never run out of connections"
+        for response in answered:
+            assert_asks_again(response)
+
+
+def burst(site):
+    """More requests than there is room for; those that were answered rather than held or closed."""
+    answered = []
+    responses = []
+    for _ in range(30):
+        responses.append(site.open())
+        if select.select([responses[-1]], [], [], 0.05)[0]:
+            responses[-1].drain()
+            if responses[-1].head is not None:
+                answered.append(responses[-1])
+    for response in responses:
+        if response not in answered:
+            response.close()
+    return answered

@@ -1,0 +1,36 @@
+"""A stream that a web server may have compressed, read as it comes."""
+
+import zlib
+
+import httpc
+import sse
+
+
+class Inflating(sse.Parser):
+    """Undoes gzip before parsing, byte by byte as they come: what zlib keeps back is not there."""
+
+    def __init__(self):
+        super().__init__()
+        self._inflate = zlib.decompressobj(wbits=31)
+
+    def feed(self, chunk):
+        return super().feed(self._inflate.decompress(bytes(chunk)))
+
+
+class Encoded(httpc.Response):
+    def on_head(self):
+        super().on_head()
+        coding = self.head.get("Content-Encoding")
+        assert coding in (None, "gzip"), f"not offered: {coding}"
+        if coding:
+            self.parser = Inflating()
+
+
+def open_encoded(site, query):
+    """A request of a client that offers gzip."""
+    target = f"{site.deployment.mount}?{query}"
+    request = (
+        f"GET {target} HTTP/1.1\r\nHost: localhost\r\n"
+        "Accept: text/event-stream\r\nAccept-Encoding: gzip\r\n\r\n"
+    )
+    return Encoded(site.server.address).send(request.encode())

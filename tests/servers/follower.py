@@ -1,0 +1,155 @@
+"""EventSource, as the HTML standard describes it, in Python: it reconnects, resumes and gives up.
+
+Source: HTML Living Standard, section 9.2.3 "Processing model". After a network error, or the end of
+an answer, it asks again after its reconnection time, with the last event ID it has seen. Any status
+but 200 and any other content type end it for ever: here that fails the test. One simplification: a
+reconnection time above `patience_s` is cut to it, so that a test is short.
+"""
+
+import selectors
+import threading
+import time
+
+import database
+import httpc
+import stream
+
+
+class Follower:
+    """One EventSource.
+
+    ids   the ids of all rows received, in the order of their coming
+    told  rowtail's own records besides `position`: (type, data)
+    """
+
+    patience_s = 0.3
+
+    def __init__(self, address, target):
+        self.address = address
+        self.target = target
+        self.ids = []
+        self.told = []
+        self.connections = 0
+        self.last_event_id = ""
+        self.retry_s = self.patience_s
+        self.response = None
+        self.due = 0.0
+        self._seen = 0
+
+    def connect(self):
+        """Asks for the stream; when nobody accepts, later again."""
+        self.due = time.monotonic() + self.retry_s
+        self._seen = 0
+        try:
+            self.response = httpc.open_request(
+                self.address, self.target, last_event_id=self.last_event_id
+            )
+        except OSError:
+            self.response = None
+
+    def pump(self):
+        """Takes what has come."""
+        response = self.response
+        response.pump()
+        if response.head is not None:
+            assert response.head.status == 200, f"gave up: {response.describe()}"
+            kind = response.head.get("Content-Type").split(";")[0]
+            assert kind == "text/event-stream", f"gave up: {response.describe()}"
+        for event in response.events[self._seen :]:
+            if event.type not in stream.CONTROL_TYPES:
+                self.ids.append(int(event.last_event_id))
+            elif event.type != "position":
+                self.told.append((event.type, event.data))
+        self._seen = len(response.events)
+        if response.eof or response.complete:
+            self._ended()
+
+    def _ended(self):
+        parser = self.response.parser
+        self.connections += self.response.head is not None
+        self.last_event_id = parser.last_event_id
+        if parser.reconnection_time is not None:
+            self.retry_s = min(parser.reconnection_time / 1000, self.patience_s)
+        self.close()
+        self.due = time.monotonic() + self.retry_s
+
+    def close(self):
+        if self.response:
+            self.response.close()
+            self.response = None
+
+
+class Crowd:
+    """Many followers, read by turns."""
+
+    def __init__(self, address, target, size):
+        self.followers = [Follower(address, target) for _ in range(size)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for follower in self.followers:
+            follower.close()
+
+    def run(self, seconds=None, until=None, timeout=stream.DEADLINE):
+        """Goes on for so long, or until until(follower) holds for each."""
+        deadline = time.monotonic() + (timeout if seconds is None else seconds)
+        while time.monotonic() < deadline:
+            if until and all(map(until, self.followers)):
+                return
+            self._turn(deadline)
+        assert seconds is not None, f"not all in {timeout} s: {self.describe()}"
+
+    def _turn(self, deadline):
+        now = time.monotonic()
+        with selectors.DefaultSelector() as selector:
+            for follower in self.followers:
+                if follower.response is None and follower.due <= now:
+                    follower.connect()
+                if follower.response:
+                    selector.register(follower.response, selectors.EVENT_READ, follower)
+            for key, _ in selector.select(max(0, min(0.02, deadline - now))):
+                key.data.pump()
+
+    def describe(self):
+        counts = [len(follower.ids) for follower in self.followers]
+        return f"rows {counts}, last {self.followers[0].ids[-3:]}, {self.followers[0].told}"
+
+
+class Publisher:
+    """Another program that inserts rows, one transaction each, until it is told to stop."""
+
+    def __init__(self, log, pause_s=0.004):
+        self.path = log.path
+        self.pause_s = pause_s
+        self.ids = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._publish)
+
+    def _publish(self):
+        log = database.Database(self.path)
+        while not self._stop.is_set():
+            self.ids.append(log.insert(f"row {len(self.ids) + 1}"))
+            time.sleep(self.pause_s)
+        log.close()
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join()
+
+
+def assert_whole(crowd, expected):
+    """Each follower has had every row once, in order, and was told of no gap."""
+    for follower in crowd.followers:
+        lost = sorted(set(expected) - set(follower.ids))
+        assert not lost, f"lost {lost[:10]} ({len(lost)}) over {follower.connections} connections"
+        assert follower.ids == expected, "a row came twice or out of order"
+        assert not follower.told

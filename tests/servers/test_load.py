@@ -1,0 +1,108 @@
+"""Many streams, and one that stops reading, behind each web server."""
+
+import re
+import time
+import zlib
+
+import pytest
+
+import httpc
+import rowtail
+import webserver
+from deployment import wait_until
+from stream import pump_all
+
+MIB = 1 << 20
+
+
+class SizedApache(webserver.Apache):
+    """With deploy/apache/mpm-event.conf in the place of Debian's."""
+
+    def enable(self, module, enabled):
+        super().enable(module, enabled)
+        if module == "mpm_event":
+            (enabled / "mpm_event.conf").unlink()
+            text = (webserver.DEPLOY / "apache" / "mpm-event.conf").read_text()
+            (enabled / "mpm_event.conf").write_text(text)
+
+
+class SizedNginx(webserver.Nginx):
+    """With what the first lines of deploy/nginx/fastcgi.conf say about nginx.conf."""
+
+    def configure(self, configuration):
+        limit = re.search(r"worker_rlimit_nofile \d+;", configuration)[0]
+        connections = re.search(r"worker_connections \d+;", configuration)[0]
+        self.edits = {
+            "worker_processes auto;": f"worker_processes auto;\n{limit}",
+            "worker_connections 768;": connections,
+        }
+        super().configure(configuration)
+
+
+SIZED = {"apache": SizedApache, "nginx": SizedNginx}
+
+
+@pytest.mark.deployments("apache", "lighttpd", "lighttpd-spawn", "nginx", "caddy")
+def test_thousand_streams(build, deployment):
+    """All are served at once, each gets the row, and the rest of the site still answers."""
+    rowtail.raise_file_limit()
+    site = build(deployment, server=SIZED.get(deployment)).start()
+    streams = [site.open() for _ in range(1000)]
+    pump_all(streams, lambda opened: opened.events, "position")
+    assert site.streams() == 1000
+    row = site.log.insert("to a thousand")
+    pump_all(streams, lambda opened: opened.rows, "row")
+    assert all(opened.ids == [row] for opened in streams)
+    static = httpc.open_request(site.server.address, "/index.html", accept="*/*").wait_head()
+    assert static.head.status == 200
+    for opened in streams:
+        opened.close()
+
+
+def insert_mebibytes(log, count):
+    """Inserts rows of 256 KiB that can't be compressed to nothing; returns {id: checksum}."""
+    checksums = {}
+    for number in range(count * 4):
+        data = f"{number:08x}" * (MIB // 32)
+        checksums[log.insert(data)] = zlib.crc32(data.encode())
+    return checksums
+
+
+def received(opened):
+    return {int(row.last_event_id): zlib.crc32(row.data.encode()) for row in opened.rows}
+
+
+def quiet(site, opened):
+    """Waits until the web server takes no more bytes from rowtail."""
+    taken = [None]
+
+    def no_more():
+        before, taken[0] = taken[0], _bytes_sent(site)
+        time.sleep(0.2)
+        return before == taken[0]
+
+    wait_until(no_more, "stalled stream")
+
+
+def _bytes_sent(site):
+    """What rowtail has written so far, to pipes and sockets, as the kernel counts it."""
+    total = 0
+    for pid in site.programs():
+        with open(f"/proc/{pid}/io", encoding="ascii") as counters:
+            total += int(re.search(r"wchar: (\d+)", counters.read())[1])
+    return total
+
+
+def test_client_that_stops_reading(build, deployment):
+    """64 MiB wait for it in the log, not in anybody's memory; it gets them when it reads on."""
+    site = build(deployment).start()
+    opened = site.follow()
+    expected = insert_mebibytes(site.log, 12)  # fills every buffer that is there in any case
+    opened.wait(lambda: len(opened.events) == len(expected) + 1, "first rows")
+    before = site.memory_kib()
+    expected.update(insert_mebibytes(site.log, 64))
+    quiet(site, opened)
+    assert site.memory_kib() - before < 16 * 1024
+    opened.wait(lambda: len(opened.events) == len(expected) + 1, "rows that waited")
+    assert received(opened) == expected
+    assert opened.ids == sorted(expected)

@@ -1,0 +1,45 @@
+"""rowtail and the web server restarted under load: every client resumes, nothing lost or twice."""
+
+import os
+import signal
+
+from follower import Crowd, Publisher, assert_whole
+
+QUICK = {"retry": 100, "retry_jitter": 100, "heartbeat": 1}
+
+
+def end_rowtail(site, number):
+    """A signal to every process of rowtail; the service stays down, the web server's come back."""
+    for pid in site.programs():
+        os.kill(pid, number)
+    if site.rowtail:
+        site.rowtail.wait_exit()
+
+
+def disturb(site, crowd):
+    """Everything that may happen on one evening, a little time between."""
+    crowd.run(0.6)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        end_rowtail(site, number)
+        crowd.run(0.6)
+        if site.rowtail:
+            site.rowtail.start()
+        crowd.run(0.6)
+    site.server.stop()
+    crowd.run(0.4)
+    site.server.start()
+    crowd.run(0.6)
+
+
+def test_nothing_lost_nothing_twice(build, deployment):
+    site = build(deployment, **QUICK).start()
+    size = 4 if site.deployment.runs == "each" else 12
+    target = site.deployment.mount + "?last_event_id=0"
+    with Crowd(site.server.address, target, size) as crowd:
+        with Publisher(site.log) as publisher:
+            disturb(site, crowd)
+            publisher.stop()
+            newest = publisher.ids[-1]
+            crowd.run(until=lambda follower: follower.ids[-1:] == [newest])
+        assert_whole(crowd, publisher.ids)
+        assert all(follower.connections >= 3 for follower in crowd.followers)

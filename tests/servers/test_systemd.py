@@ -1,0 +1,210 @@
+"""The units of deploy/systemd, socket activation, spawn-fcgi, and a new version taking over."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+import fcgi
+import rowtail
+import webserver
+from conftest import directory
+from deployment import wait_until
+from webserver import as_user, deployed, give
+
+UNITS = ("rowtail.socket", "rowtail.service")
+
+
+@pytest.fixture
+def place(shared_log):
+    """A directory with rowtail's binary and CONFIG file, which the web server's user can read."""
+    with directory() as path:
+        (path / "run").mkdir()
+        give(path / "run")
+        shutil.copy(rowtail.BINARY, path / "rowtail")
+        defaults = {
+            "/usr/local/bin/rowtail": path / "rowtail",
+            "/var/lib/rowtail/events.db": shared_log.path,
+        }
+        (path / "rowtail.conf").write_text(deployed("rowtail.conf", defaults))
+        yield path
+
+
+@pytest.fixture
+def units(place):
+    """Both units, with rowtail's real path."""
+    binary = {"/usr/local/bin/rowtail": str(place / "rowtail")}
+    for name in UNITS:
+        text = deployed(f"systemd/{name}", binary if name.endswith(".service") else {})
+        (place / name).write_text(text)
+    return [place / name for name in UNITS]
+
+
+def analyze(*arguments):
+    done = subprocess.run(
+        ["systemd-analyze", *map(str, arguments)], capture_output=True, text=True, timeout=60
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_units_are_valid(units):
+    status, said = analyze("verify", "--man=no", *units)
+    assert (status, said) == (0, "")
+
+
+def test_sandbox_leaves_little(units):
+    _, said = analyze("security", "--offline=yes", "--no-pager", units[1])
+    exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
+    assert float(exposure[1]) <= 0.5, said
+
+
+def allowed_calls():
+    """The system calls that the unit's filter lets through."""
+    text = (webserver.DEPLOY / "systemd" / "rowtail.service").read_text()
+    allowed = set()
+    for line in re.findall(r"(?m)^SystemCallFilter=(.*)$", text):
+        names = set().union(*map(members, line.lstrip("~").split()))
+        allowed = allowed - names if line.startswith("~") else allowed | names
+    return allowed
+
+
+def members(group):
+    """The names in one of systemd's groups, and in the groups within."""
+    _, said = analyze("syscall-filter", "--no-pager", group)
+    names = set()
+    for line in said.splitlines()[1:]:
+        word = line.strip()
+        if word.startswith("@"):
+            names |= members(word)
+        elif word and not word.startswith("#"):
+            names.add(word)
+    return names
+
+
+def test_filter_allows_what_rowtail_calls(place, shared_log):
+    """Every system call of a whole life, from execve to the end, is one that the unit allows."""
+    trace = place / "trace"
+    words = ["strace", "-f", "-qq", "-o", trace, place / "rowtail", place / "rowtail.conf"]
+    traced = rowtail.Rowtail(place, words[1:], how="systemd", program=words[0]).start()
+    stream = traced.open()
+    row = shared_log.insert("seen by strace")
+    assert stream.next().last_event_id == str(row)
+    traced.ask("channel=a*b").wait_complete()
+    os.kill(int(subprocess.check_output(["pgrep", "-P", str(traced.pid)])), signal.SIGTERM)
+    stream.wait_complete()
+    traced.wait_exit()
+    called = set(re.findall(r"(?m)^\d+ +(\w+)\(", trace.read_text()))
+    assert "execve" in called and "epoll_ctl" in called
+    assert called - allowed_calls() == set()
+
+
+def test_socket_activation(place, shared_log):
+    """The first connection starts it, and is served."""
+    address = place / "run" / "activated.sock"
+    command = ["/usr/bin/systemd-socket-activate", "-l", address, place / "rowtail"]
+    activated = webserver.start([*command, place / "rowtail.conf"], place / "activated.log")
+    try:
+        wait_until(address.exists, "socket")
+        with fcgi.Connection(address) as stream:
+            assert stream.ask().next().type == "position"
+            row = shared_log.insert("activated")
+            assert stream.next().last_event_id == str(row)
+    finally:
+        webserver.end(activated)
+
+
+def test_spawn_fcgi(place, shared_log):
+    """The command of README.md."""
+    said = (webserver.DEPLOY / "README.md").read_text()
+    command = re.search(r"(?m)^ +(spawn-fcgi .*)$", said)[1]
+    address = place / "run" / "spawned.sock"
+    for default, here in {
+        "/run/rowtail/rowtail.sock": address,
+        "/run/rowtail/rowtail.pid": place / "rowtail.pid",
+        "/usr/local/bin/rowtail": place / "rowtail",
+        "/etc/rowtail.conf": place / "rowtail.conf",
+        "-u rowtail -g rowtail": f"-u {webserver.USER} -g {webserver.USER}",
+    }.items():
+        assert default in command, command
+        command = command.replace(default, str(here))
+    if not webserver.AS_ROOT:
+        command = re.sub(r" -[ugUG] \S+", "", command)
+    subprocess.run(command.split(), check=True, timeout=20, capture_output=True)
+    pid = int((place / "rowtail.pid").read_text())
+    try:
+        with fcgi.Connection(address) as stream:
+            assert stream.ask().next().type == "position"
+            os.kill(pid, signal.SIGTERM)
+            stream.wait_complete()
+            assert stream.parser.reconnection_time is not None
+    finally:
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "end of rowtail")
+
+
+class Holder:
+    """What systemd does: a listening socket that outlives each process that is started on it."""
+
+    def __init__(self, place):
+        self.place = place
+        self.address = place / "run" / "held.sock"
+        self.socket = rowtail.listening_socket(self.address)
+
+    def start(self):
+        script = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@" 3<&0 0</dev/null'
+        return subprocess.Popen(
+            ["/bin/sh", "-c", script, self.place / "rowtail", self.place / "rowtail.conf"],
+            stdin=self.socket,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+class Knocker(threading.Thread):
+    """Asks for a stream again and again; counts who was served and who was turned away."""
+
+    def __init__(self, address):
+        super().__init__()
+        self.address = address
+        self.served = 0
+        self.failures = []
+        self.done = threading.Event()
+
+    def run(self):
+        while not self.done.is_set():
+            try:
+                with fcgi.Connection(self.address) as stream:
+                    assert stream.ask().next().type == "position"
+                self.served += 1
+            except (OSError, AssertionError) as failure:
+                self.failures.append(failure)
+
+
+def test_new_version_takes_over(place):
+    """Restarted under its socket three times: whoever connects meanwhile waits, and is served."""
+    holder = Holder(place)
+    running = holder.start()
+    knocker = Knocker(holder.address)
+    knocker.start()
+    try:
+        for _ in range(3):
+            before = knocker.served
+            wait_until(lambda: knocker.served > before + 5 or knocker.failures, "served clients")
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(5) == 0
+            time.sleep(0.2)  # the time that an upgrade takes
+            running = holder.start()
+        before = knocker.served
+        wait_until(lambda: knocker.served > before + 5 or knocker.failures, "served clients")
+    finally:
+        knocker.done.set()
+        knocker.join()
+        running.kill()
+        running.wait()
+        holder.socket.close()
+    assert not knocker.failures, knocker.failures[0]
