@@ -63,12 +63,12 @@ size_t record_frame(uint8_t *buf, size_t content, uint16_t request_id)
 
 size_t record_begun_left(size_t content, size_t sent)
 {
-	size_t framed = record_framed_size(content);
 	size_t into = sent % RECORD_FULL;
+	size_t begins = sent - into;
 
-	if (into == 0 || sent >= framed)
+	if (into == 0)
 		return 0;
-	return smaller(RECORD_FULL, framed - (sent - into)) - into;
+	return smaller(RECORD_FULL, record_framed_size(content) - begins) - into;
 }
 
 /* Of the first `framed` framed bytes, how many are content? */

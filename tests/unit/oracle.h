@@ -46,9 +46,9 @@ static inline int oracle_socket(const uint8_t *bytes, size_t length, int *peer)
 }
 
 /* Are these the parameters, "NAME=value", that the pairs of a PARAMS stream say? */
-static inline const char *oracle_judge_params(char *const *envp, const struct buffer *params)
+static inline const char *oracle_judge_params(char *const *envp, const struct buffer *pairs)
 {
-	const uint8_t *p = params->data, *end = p + params->length;
+	const uint8_t *p = pairs->data, *end = p + pairs->length;
 
 	if (!*envp || strcmp(*envp++, "FCGI_ROLE=RESPONDER") != 0)
 		return "libfcgi read another role";
@@ -67,7 +67,7 @@ static inline const char *oracle_judge_params(char *const *envp, const struct bu
 }
 
 /* Reads the body from libfcgi to its end. */
-static inline const char *oracle_judge_body(FCGX_Stream *in, const struct buffer *body)
+static inline const char *oracle_judge_body(FCGX_Stream *in, const struct buffer *content)
 {
 	struct buffer got;
 	const char *complaint = NULL;
@@ -79,8 +79,8 @@ static inline const char *oracle_judge_body(FCGX_Stream *in, const struct buffer
 		buffer_append(&got, part, (size_t)length);
 	if (FCGX_GetError(in) != 0)
 		complaint = "libfcgi found an error in the body";
-	else if (got.length != body->length ||
-		 (got.length && memcmp(got.data, body->data, got.length) != 0))
+	else if (got.length != content->length ||
+		 (got.length && memcmp(got.data, content->data, got.length) != 0))
 		complaint = "libfcgi read another body";
 	buffer_free(&got);
 	return complaint;
@@ -103,7 +103,7 @@ static inline const char *oracle_judge_socket(int fd, int peer)
  * parameters (the content of the PARAMS stream) and this body; otherwise says what went wrong.
  */
 static inline const char *oracle_judge(const uint8_t *bytes, size_t length, int request_id,
-	const struct buffer *params, const struct buffer *body)
+	const struct buffer *pairs, const struct buffer *content)
 {
 	const char *complaint;
 	FCGX_Request r;
@@ -120,9 +120,9 @@ static inline const char *oracle_judge(const uint8_t *bytes, size_t length, int 
 	}
 	complaint = r.requestId == request_id ? NULL : "libfcgi read another request id";
 	if (!complaint)
-		complaint = oracle_judge_params(r.envp, params);
+		complaint = oracle_judge_params(r.envp, pairs);
 	if (!complaint)
-		complaint = oracle_judge_body(r.in, body);
+		complaint = oracle_judge_body(r.in, content);
 	if (!complaint)
 		complaint = oracle_judge_socket(fd, peer);
 	FCGX_Free(&r, 0);
@@ -134,16 +134,16 @@ static inline const char *oracle_judge(const uint8_t *bytes, size_t length, int 
 /* The same for a request of which nothing but its bytes is known. It must be well formed. */
 static inline const char *oracle_judge_bytes(const uint8_t *bytes, size_t length, int request_id)
 {
-	struct buffer params, body;
+	struct buffer pairs, content;
 	const char *complaint;
 
-	buffer_init(&params, length);
-	buffer_init(&body, length);
-	wire_contents(bytes, length, FCGI_PARAMS, &params);
-	wire_contents(bytes, length, FCGI_STDIN, &body);
-	complaint = oracle_judge(bytes, length, request_id, &params, &body);
-	buffer_free(&params);
-	buffer_free(&body);
+	buffer_init(&pairs, length);
+	buffer_init(&content, length);
+	wire_contents(bytes, length, FCGI_PARAMS, &pairs);
+	wire_contents(bytes, length, FCGI_STDIN, &content);
+	complaint = oracle_judge(bytes, length, request_id, &pairs, &content);
+	buffer_free(&pairs);
+	buffer_free(&content);
 	return complaint;
 }
 

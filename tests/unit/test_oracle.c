@@ -1,39 +1,17 @@
 /* links: arrival record buffer */
 /* libs: -lfcgi */
 /* What arrival calls whole, libfcgi must parse at once, without complaint, and in the same way. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "arriving.h"
+
+#include <glob.h>
 #include <stdio.h>
 
-#include <cmocka.h>
-
-#include "arrival.h"
 #include "oracle.h"
 #include "record.h"
 
-enum { REQUESTS = 700, MUTATIONS = 4000, HANG_SECONDS = 120 };
+enum { REQUESTS = 700, MUTATIONS = 4000, HANG_SECONDS = 120, SEED = 20260131 };
 
-static struct buffer wire, params, body;
-static uint64_t random_state;
-
-static int setup(void **state)
-{
-	random_state = 20260131;
-	buffer_init(&wire, WIRE_MAX);
-	buffer_init(&params, ARRIVAL_CONTENT_MAX);
-	buffer_init(&body, ARRIVAL_CONTENT_MAX);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	buffer_free(&wire);
-	buffer_free(&params);
-	buffer_free(&body);
-	return 0;
-}
+static uint64_t random_state = SEED;
 
 /* 0 to below - 1; the same in every run. */
 static size_t random_below(size_t below)
@@ -74,7 +52,7 @@ static void random_params(void)
 	buffer_clear(&params);
 	for (size_t i = 0; i < count; i++) {
 		size_t name = random_size(), value = random_size();
-		if (8 + name + value > params.max - params.length)
+		if (8 + name + value > ARRIVAL_CONTENT_MAX - params.length)
 			break;
 		wire_length(&params, (uint32_t)name, random_below(4) == 0);
 		wire_length(&params, (uint32_t)value, random_below(4) == 0);
@@ -158,6 +136,7 @@ static void assert_parsed(unsigned id, const char *what, int n)
 
 static void test_random_requests_are_read_as_they_were_sent(void **state)
 {
+	random_state = SEED;
 	for (int n = 0; n < REQUESTS; n++) {
 		unsigned id = random_request(ARRIVAL_BYTES_MAX);
 		assert_parsed(id, "request", n);
@@ -284,6 +263,7 @@ static void test_mutated_requests_are_never_whole_to_arrival_alone(void **state)
 	struct arrival a;
 	int told[ARRIVAL_NOT_FASTCGI + 1] = {0};
 
+	random_state = SEED + 1;
 	for (int n = 0; n < MUTATIONS; n++) {
 		random_request(6000);
 		mutate();
@@ -300,6 +280,40 @@ static void test_mutated_requests_are_never_whole_to_arrival_alone(void **state)
 	print_message("mutations: %d whole, %d not FastCGI, %d partial, %d too large\n",
 		told[ARRIVAL_WHOLE], told[ARRIVAL_NOT_FASTCGI], told[ARRIVAL_PARTIAL],
 		told[ARRIVAL_TOO_LARGE]);
+}
+
+/* Asserts that what was once recorded in a file is a whole request, for libfcgi too. */
+static void assert_recorded(const char *path, int n)
+{
+	FILE *file = fopen(path, "rb");
+	uint8_t *room = buffer_reserve(&wire, ARRIVAL_BYTES_MAX);
+	struct arrival a;
+
+	assert_non_null(file);
+	assert_non_null(room);
+	wire.length = fread(room, 1, ARRIVAL_BYTES_MAX, file);
+	fclose(file);
+	assert_int_equal(scan_in_pieces(&a), ARRIVAL_WHOLE);
+	assert_int_equal(a.length, wire.length);
+	assert_agreed(oracle_judge_bytes(wire.data, wire.length, a.request_id), path, n);
+	buffer_clear(&wire);
+}
+
+/* The files hold what web servers sent for a GET, a chunked POST, and the like. */
+static void test_what_web_servers_send_is_read(void **state)
+{
+	const char *servers[] = {"apache", "caddy", "fcgid", "lighttpd", "nginx"};
+	char pattern[200];
+	glob_t found;
+
+	for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++) {
+		snprintf(pattern, sizeof(pattern), "tests/fuzz/corpus/fuzz_arrival/%s-*",
+			servers[i]);
+		assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+		for (size_t n = 0; n < found.gl_pathc; n++)
+			assert_recorded(found.gl_pathv[n], (int)n);
+		globfree(&found);
+	}
 }
 
 /* What libfcgi answers to FCGI_GET_VALUES in front of a request. Returns the answer's length. */
@@ -356,11 +370,11 @@ static void test_values_are_answered_as_libfcgi_answers_them(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
-		TEST(random_requests_are_read_as_they_were_sent),
-		TEST(requests_at_the_limits_are_read),
-		TEST(mutated_requests_are_never_whole_to_arrival_alone),
-		TEST(values_are_answered_as_libfcgi_answers_them),
+		ARRIVAL_TEST(random_requests_are_read_as_they_were_sent),
+		ARRIVAL_TEST(requests_at_the_limits_are_read),
+		ARRIVAL_TEST(mutated_requests_are_never_whole_to_arrival_alone),
+		ARRIVAL_TEST(what_web_servers_send_is_read),
+		ARRIVAL_TEST(values_are_answered_as_libfcgi_answers_them),
 	};
 
 	oracle_init();

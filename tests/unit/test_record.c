@@ -132,6 +132,8 @@ static void test_large_contents_are_counted(void **state)
 	assert_int_equal(record_content_between(content, 65536, 65536 + 8), 0);
 	assert_int_equal(record_content_between(content, 65536, 65536 + 9), 1);
 	assert_int_equal(record_content_between(content, size - 1, size), 1);
+	assert_int_equal(record_content_between(content, size - 1, size + 70000), 1);
+	assert_int_equal(record_content_between(content, size + 9, size + 70000), 0);
 	assert_int_equal(record_begun_left(content, size - 1), 1);
 	assert_int_equal(record_begun_left(content, 65536 + 1), 65535);
 }
@@ -253,7 +255,9 @@ static void test_of_a_question_that_is_cut_the_whole_pairs_are_answered(void **s
 	buffer_init(&asked, 65535);
 	wire_pair(&asked, "FCGI_MAX_CONNS", "");
 	first = asked.length;
-	wire_pair(&asked, "FCGI_MAX_REQS", "abc");
+	wire_length(&asked, 13, true);
+	wire_length(&asked, 3, true);
+	buffer_text(&asked, "FCGI_MAX_REQSabc");
 	second = asked.length;
 	wire_pair(&asked, "FCGI_MPXS_CONNS", "");
 	third = asked.length;
@@ -297,6 +301,19 @@ static uint8_t *tight_copy(const uint8_t *bytes, size_t length, uint8_t **base)
 	*base = room(length + 1);
 	memcpy(*base + 1, bytes, length);
 	return *base + 1;
+}
+
+static void test_padding_is_no_question(void **state)
+{
+	struct buffer asked;
+	uint8_t *out = room(RECORD_VALUES_MAX);
+
+	buffer_init(&asked, WIRE_MAX);
+	wire_header(&asked, FCGI_GET_VALUES, 0, 0, 16);
+	wire_pair(&asked, "FCGI_MAX_CONNS", "");
+	assert_int_equal(record_values_result(out, asked.data, asked.length, 1), RECORD_HEADER);
+	buffer_free(&asked);
+	free(out);
 }
 
 static void test_a_question_may_be_shorter_than_it_says(void **state)
@@ -485,6 +502,7 @@ int main(void)
 		cmocka_unit_test(test_of_a_question_that_is_cut_the_whole_pairs_are_answered),
 		cmocka_unit_test(
 			test_of_a_question_that_lies_the_pairs_before_the_lie_are_answered),
+		cmocka_unit_test(test_padding_is_no_question),
 		cmocka_unit_test(test_a_question_may_be_shorter_than_it_says),
 		cmocka_unit_test(test_what_comes_back_is_told_in_every_cut),
 		cmocka_unit_test(test_bodies_are_passed_over_unread),

@@ -1,0 +1,90 @@
+/* links: arrival buffer */
+/* libs: -lfcgi */
+/*
+ * The input is what one connection brings: management records, then a request. What arrival says
+ * must not depend on the pieces in which it came, and what it calls whole, libfcgi must parse.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../unit/oracle.h"
+#include "arrival.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool holds, const char *what)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "fuzz_arrival: %s\n", what);
+	abort();
+}
+
+/* What is said of the bytes when they come in pieces of `piece`. */
+static struct arrival scan(const uint8_t *data, size_t size, size_t piece)
+{
+	struct arrival a;
+	size_t have = 0;
+
+	arrival_init(&a);
+	do {
+		have = size - have < piece ? size : have + piece;
+		arrival_scan(&a, data, have);
+	} while (have < size && a.state == ARRIVAL_PARTIAL);
+	return a;
+}
+
+static void require_same(const struct arrival *a, const struct arrival *b)
+{
+	require(a->state == b->state, "the state depends on the pieces");
+	require(a->length == b->length, "the length depends on the pieces");
+	require(a->request_id == b->request_id, "the id depends on the pieces");
+	require(a->type == b->type, "the type depends on the pieces");
+}
+
+static void require_sane(const struct arrival *a, size_t size)
+{
+	bool counted = a->state == ARRIVAL_WHOLE || a->state == ARRIVAL_MANAGEMENT;
+	bool named = a->state == ARRIVAL_TOO_LARGE || a->state == ARRIVAL_BAD_ROLE ||
+		     a->state == ARRIVAL_ABORTED || a->state == ARRIVAL_WHOLE;
+
+	require(!counted || (a->length > 0 && a->length <= size), "a length beyond the bytes");
+	require(a->length <= ARRIVAL_BYTES_MAX, "a length beyond the limit");
+	require(!named || a->request_id != 0, "a request without an id");
+	require(a->state != ARRIVAL_PARTIAL || size < ARRIVAL_BYTES_MAX, "more is never enough");
+}
+
+/* One request, or one management record; returns how long it was, or 0 when there is no more. */
+static size_t try_one(const uint8_t *data, size_t size)
+{
+	struct arrival a = scan(data, size, size ? size : 1), b;
+	const char *complaint;
+
+	require_sane(&a, size);
+	/* Byte by byte at first; a long input would take too long so. */
+	b = scan(data, size, 1 + size / 512);
+	require_same(&a, &b);
+	if (a.state == ARRIVAL_MANAGEMENT)
+		return a.length;
+	if (a.state == ARRIVAL_WHOLE) {
+		complaint = oracle_judge_bytes(data, a.length, a.request_id);
+		require(!complaint, complaint);
+	}
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static bool ready;
+	size_t at = 0, step;
+
+	if (!ready)
+		oracle_init();
+	ready = true;
+	do {
+		step = try_one(data + at, size - at);
+		at += step;
+	} while (step > 0);
+	return 0;
+}
