@@ -72,7 +72,7 @@ static size_t mask_number(char *text, size_t length, size_t at)
 /* What must be known before jansson may see the text: returns a reason to refuse it, or NULL. */
 static const char *prepare(char *text, size_t length)
 {
-	size_t at = 0, depth = 0;
+	size_t at = 0, depth = 0, commas = 0;
 	bool nul = false;
 
 	while (at < length && !nul) {
@@ -85,6 +85,8 @@ static const char *prepare(char *text, size_t length)
 		} else {
 			if ((c == '{' || c == '[') && ++depth > JSON_DEPTH_MAX)
 				return "it is nested too deep";
+			if (c == ',' && ++commas > JSON_COMMAS_MAX)
+				return "it holds too many values";
 			if ((c == '}' || c == ']') && depth > 0)
 				depth--;
 			at++;

@@ -2,9 +2,9 @@
  * json: a JSON object, flattened to its members' values as texts.
  *
  * Pure, and the only includer of <jansson.h>. Owns the limits that text from strangers needs: the
- * depth, no name twice in an object, no NUL in a string, UTF-8 only. Integers keep every digit,
- * however many there are. Knows no member by name. What lies deeper than an array of a member is
- * checked, and then told only as "an array" or "an object".
+ * depth, the number of values, no name twice in an object, no NUL in a string, UTF-8 only. Integers
+ * keep every digit, however many there are. Knows no member by name. What lies deeper than an array
+ * of a member is checked, and then told only as "an array" or "an object".
  *
  * Source: RFC 8259.
  */
@@ -16,6 +16,7 @@
 
 enum {
 	JSON_DEPTH_MAX = 16, /* arrays and objects within each other, the outermost included */
+	JSON_COMMAS_MAX = 2000, /* and so about as many values; each costs a hundred bytes */
 	JSON_REASON_MAX = 100,
 };
 
@@ -32,7 +33,7 @@ enum json_kind {
 struct json_value {
 	const char *name; /* of the member; UTF-8 without NUL */
 	const char *text; /* the string, the digits, "true" or "false"; else "" */
-	size_t length;    /* of the text, which has a NUL behind it */
+	size_t length; /* of the text, which has a NUL behind it */
 	enum json_kind kind;
 	bool listed; /* an element of the array that is this member's value */
 };
@@ -45,7 +46,7 @@ struct json_members {
 };
 
 struct json_problem {
-	bool no_memory;               /* else the text is at fault */
+	bool no_memory; /* else the text is at fault */
 	char reason[JSON_REASON_MAX]; /* words for "cannot be read: …"; quotes nothing of the text
 				       */
 };

@@ -37,6 +37,14 @@ static void read_headers(struct request *r, char *const *params)
 		text_accepts(param_or_empty(params, "HTTP_ACCEPT"), "text/event-stream");
 }
 
+/* Which of words[0] to words[last] this is, or -1. */
+static int find_word(const char *word, const char *const *words, int last)
+{
+	while (last >= 0 && strcmp(word, words[last]) != 0)
+		last--;
+	return last;
+}
+
 static bool read_method(struct parameters *p, char *const *params)
 {
 	static const char *const methods[] = {
@@ -46,15 +54,12 @@ static bool read_method(struct parameters *p, char *const *params)
 		[REQUEST_OPTIONS] = "OPTIONS",
 	};
 	const char *method = request_param(params, "REQUEST_METHOD");
+	int found = method ? find_word(method, methods, REQUEST_OPTIONS) : REQUEST_GET;
 	struct text_quote q;
 
-	if (!method)
+	if (found >= 0) {
+		p->request->method = (enum request_method)found;
 		return true;
-	for (int i = REQUEST_GET; i <= REQUEST_OPTIONS; i++) {
-		if (!strcmp(method, methods[i])) {
-			p->request->method = (enum request_method)i;
-			return true;
-		}
 	}
 	return parameters_refuse(p, 405,
 		"the method \"%s\" is not served; use GET, HEAD, POST or OPTIONS",
@@ -70,13 +75,12 @@ static bool read_page(struct parameters *p, char *const *params)
 		[REQUEST_HEALTH] = "health",
 	};
 	const char *page = param_or_empty(params, "ROWTAIL_PAGE");
+	int found = find_word(page, pages, REQUEST_HEALTH);
 	struct text_quote q;
 
-	for (int i = REQUEST_STREAM; i <= REQUEST_HEALTH; i++) {
-		if (!strcmp(page, pages[i])) {
-			p->request->page = (enum request_page)i;
-			return true;
-		}
+	if (found >= 0) {
+		p->request->page = (enum request_page)found;
+		return true;
 	}
 	return parameters_refuse(p, 500,
 		"the web server's configuration sets ROWTAIL_PAGE to \"%s\"; it must be metrics,"

@@ -152,6 +152,7 @@ static void test_what_is_no_object(void **state)
 	REFUSE("{\"a\":1,}", "it is no JSON object at line 1, column ");
 	REFUSE("channel=a", "it is no JSON object at line 1, column ");
 	REFUSE("\xef\xbb\xbf{}", "it is no JSON object at line 1, column ");
+	REFUSE("]]{}", "it is no JSON object at line 1, column ");
 	REFUSE("{}\0", "it is no JSON object at line 1, column ");
 }
 
@@ -200,6 +201,33 @@ static void test_depth(void **state)
 	free(deepest);
 	free(deeper);
 	free(abyss);
+}
+
+/* {"a":[1,1,…,1]} with so many commas. */
+static char *list_of(size_t commas)
+{
+	size_t at = 6, length = at + commas * 2 + 3;
+	char *text = malloc(length + 1);
+
+	assert_non_null(text);
+	memcpy(text, "{\"a\":[", at);
+	for (size_t i = 0; i < commas; i++, at += 2)
+		memcpy(text + at, "1,", 2);
+	memcpy(text + at, "1]}", 4);
+	return text;
+}
+
+static void test_number_of_values(void **state)
+{
+	char *full = list_of(JSON_COMMAS_MAX), *over = list_of(JSON_COMMAS_MAX + 1);
+
+	assert_int_equal(parse(full, strlen(full)), 0);
+	assert_int_equal(members.count, JSON_COMMAS_MAX + 2);
+	assert_string_equal(members.value[JSON_COMMAS_MAX + 1].text, "1");
+	json_free(&members);
+	expect_refusal(over, strlen(over), "it holds too many values");
+	free(full);
+	free(over);
 }
 
 static const char rich[] = "{\"a\":[\"x\\u00e4\",12345678901234567890,null], \"b\":-1.5e+3,\n"
@@ -261,6 +289,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_no_object),
 		cmocka_unit_test(test_what_strangers_try),
 		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_number_of_values),
 		cmocka_unit_test(test_every_cut_is_refused),
 		cmocka_unit_test(test_every_changed_byte_is_borne),
 		cmocka_unit_test(test_no_memory_is_told_as_such),

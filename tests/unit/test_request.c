@@ -261,6 +261,7 @@ static void test_a_refusal_leaves_what_its_answer_needs(void **state)
 		"HTTP_ACCEPT=text/event-stream, */*", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS=token",
 		"QUERY_STRING=channel=a&tail=x");
 	expect_refusal(400, "tail");
+	assert_int_equal(request.channels.count, 0);
 	assert_int_equal(request.method, REQUEST_HEAD);
 	assert_string_equal(request.origin, "https://a.example");
 	assert_string_equal(request.requested_headers, "token");

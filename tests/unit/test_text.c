@@ -137,6 +137,7 @@ static void test_accept(void **state)
 		"application/json",
 		"text/event-streams",
 		"text/event-stream;q=0",
+		"text/event-stream;q=0.0;x=1",
 		"text/event-stream; charset=utf-8; q=0.000",
 		"text/event-stream ;q=0. , text/html",
 		"text/html;x=text/event-stream",

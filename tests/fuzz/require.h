@@ -1,0 +1,26 @@
+/* require: what must hold whatever the input is; where it does not, the fuzzer keeps the input. */
+#ifndef ROWTAIL_TESTS_REQUIRE_H
+#define ROWTAIL_TESTS_REQUIRE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static inline void require(bool holds, const char *what)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "broken: %s\n", what);
+	abort();
+}
+
+/* Memory without which a fuzzer can't go on. */
+static inline void *require_memory(size_t size)
+{
+	void *p = malloc(size ? size : 1);
+
+	require(p != NULL, "there is memory");
+	return p;
+}
+
+#endif
