@@ -18,17 +18,17 @@
 #include <stdint.h>
 
 enum {
-	ARRIVAL_CONTENT_MAX = 65536,    /* parameters and body together, in bytes */
+	ARRIVAL_CONTENT_MAX = 65536, /* parameters and body together, in bytes */
 	ARRIVAL_BYTES_MAX = 128 * 1024, /* with record headers and padding */
 };
 
 enum arrival_state {
-	ARRIVAL_PARTIAL,     /* well so far; more must come */
-	ARRIVAL_WHOLE,       /* `length` bytes are one request for the responder role */
-	ARRIVAL_MANAGEMENT,  /* `length` bytes are one management record before any BEGIN_REQUEST */
-	ARRIVAL_TOO_LARGE,   /* over ARRIVAL_CONTENT_MAX or ARRIVAL_BYTES_MAX; request_id is set */
-	ARRIVAL_BAD_ROLE,    /* BEGIN_REQUEST for another role than responder; request_id is set */
-	ARRIVAL_ABORTED,     /* ABORT_REQUEST before the request was whole; request_id is set */
+	ARRIVAL_PARTIAL, /* well so far; more must come */
+	ARRIVAL_WHOLE, /* `length` bytes are one request for the responder role */
+	ARRIVAL_MANAGEMENT, /* `length` bytes are one management record before any BEGIN_REQUEST */
+	ARRIVAL_TOO_LARGE, /* over ARRIVAL_CONTENT_MAX or ARRIVAL_BYTES_MAX; request_id is set */
+	ARRIVAL_BAD_ROLE, /* BEGIN_REQUEST for another role than responder; request_id is set */
+	ARRIVAL_ABORTED, /* ABORT_REQUEST before the request was whole; request_id is set */
 	ARRIVAL_NOT_FASTCGI, /* garbage: close the connection */
 };
 
@@ -38,11 +38,11 @@ enum arrival_state {
  */
 struct arrival {
 	enum arrival_state state;
-	size_t length;       /* see the states */
+	size_t length; /* see the states */
 	uint16_t request_id; /* of the BEGIN_REQUEST; 0 before it */
-	uint8_t type;        /* of a management record */
+	uint8_t type; /* of a management record */
 
-	size_t at;      /* where the next record begins */
+	size_t at; /* where the next record begins */
 	size_t content; /* bytes of PARAMS and STDIN so far */
 	bool begun, params_ended;
 	uint8_t pair_have; /* length bytes of the current name-value pair that are read */

@@ -16,7 +16,7 @@ struct buffer {
 	uint8_t *data; /* NULL until the first append */
 	size_t length;
 	size_t capacity;
-	size_t max;  /* length never passes this */
+	size_t max; /* length never passes this */
 	bool failed; /* an append did not fit; stays set until buffer_clear() */
 };
 

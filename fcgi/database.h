@@ -17,12 +17,12 @@ struct statement;
 
 enum database_status {
 	DATABASE_OK,
-	DATABASE_ROW,     /* of database_step() */
-	DATABASE_DONE,    /* of database_step() */
-	DATABASE_BUSY,    /* a lock: again in a moment */
+	DATABASE_ROW, /* of database_step() */
+	DATABASE_DONE, /* of database_step() */
+	DATABASE_BUSY, /* a lock: again in a moment */
 	DATABASE_MISSING, /* no such file, or not to be opened: permissions, directory */
 	DATABASE_DAMAGED, /* corrupt, not a database, I/O error */
-	DATABASE_SCHEMA,  /* no such table or column, or another error of the SQL */
+	DATABASE_SCHEMA, /* no such table or column, or another error of the SQL */
 	DATABASE_NO_MEMORY,
 };
 

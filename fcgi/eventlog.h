@@ -25,7 +25,7 @@ struct eventlog;
 
 enum eventlog_status {
 	EVENTLOG_OK,
-	EVENTLOG_BUSY,  /* locked: again in a moment */
+	EVENTLOG_BUSY, /* locked: again in a moment */
 	EVENTLOG_FAULT, /* eventlog_error() says what; the log has been closed */
 };
 
@@ -63,10 +63,10 @@ enum eventlog_status eventlog_bounds(struct eventlog *log, struct eventlog_bound
 
 /* Where a stream goes on that asks for what follows `position`. */
 struct eventlog_place {
-	int64_t id;          /* goes on after this: the position itself where it holds */
-	bool gap;            /* it does not hold, for `reason` */
+	int64_t id; /* goes on after this: the position itself where it holds */
+	bool gap; /* it does not hold, for `reason` */
 	enum sse_gap reason; /* SSE_GAP_PRUNED or SSE_GAP_FUTURE */
-	int64_t pruned;      /* with SSE_GAP_PRUNED: rows are missing up to this id */
+	int64_t pruned; /* with SSE_GAP_PRUNED: rows are missing up to this id */
 	struct eventlog_bounds bounds;
 };
 enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f, int64_t position,
@@ -77,10 +77,10 @@ enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f
  * bounded number of rows: again until `done`.
  */
 struct eventlog_seek {
-	int64_t want;   /* rows */
-	int64_t floor;  /* go back no further than this id */
+	int64_t want; /* rows */
+	int64_t floor; /* go back no further than this id */
 	int64_t before; /* look below this id; INT64_MAX at first */
-	int64_t found;  /* rows so far; 0 at first */
+	int64_t found; /* rows so far; 0 at first */
 	bool done;
 	int64_t id; /* when done: the stream goes on after this id */
 };
@@ -93,11 +93,11 @@ enum eventlog_status eventlog_seek(
 typedef bool (*eventlog_take)(void *context, const struct sse_row *row);
 
 struct eventlog_batch {
-	bool sparse;     /* in and out, false at first: follow the index instead of scanning */
+	bool sparse; /* in and out, false at first: follow the index instead of scanning */
 	int64_t scanned; /* everything up to this id has been looked at and, where wanted, taken */
-	bool at_end;     /* there was nothing behind it; scanned is the newest id */
-	int64_t pruned;  /* rows that were wanted are missing up to this id; 0: none are */
-	int64_t next;    /* with pruned: the oldest row behind `after`; 0: none */
+	bool at_end; /* there was nothing behind it; scanned is the newest id */
+	int64_t pruned; /* rows that were wanted are missing up to this id; 0: none are */
+	int64_t next; /* with pruned: the oldest row behind `after`; 0: none */
 	struct eventlog_bounds bounds; /* with pruned */
 };
 

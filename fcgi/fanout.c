@@ -214,10 +214,13 @@ bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_str
 		window_reset(f->windows[lane], f->fed);
 	s->bare = stream->bare;
 	s->session = stream->session;
+	s->client = stream->client;
 	s->retry_ms = stream->retry_ms;
 	s->unopened = u;
 	link_all(f, s);
 	metrics_add(METRIC_STREAMS_TOTAL, 1);
+	if (f->calls.opened)
+		f->calls.opened(f->calls.context);
 	step(f, s);
 	return true;
 }
@@ -607,9 +610,8 @@ static void sweep_one(struct fanout *f, struct subscriber *s, int64_t now_ms)
 	enum leave_reason reason;
 	const char *denied;
 
-	if (s->blocked) {
-		if (now_ms - s->moved_ms >= f->limits.stall_ms)
-			fanout_gone(f, s, LEAVE_STALL);
+	if (s->blocked && now_ms - s->moved_ms >= f->limits.stall_ms) {
+		fanout_gone(f, s, LEAVE_STALL);
 		return;
 	}
 	if (s->state >= SUBSCRIBER_DRAIN)
@@ -624,7 +626,7 @@ static void sweep_one(struct fanout *f, struct subscriber *s, int64_t now_ms)
 		return;
 	}
 	/* Now, if by the next sweep it would be too late. */
-	if (s->state != SUBSCRIBER_OPENING && !s->cut && !s->pending &&
+	if (s->state != SUBSCRIBER_OPENING && !s->blocked && !s->cut && !s->pending &&
 		now_ms - s->moved_ms + f->limits.sweep_ms > f->limits.heartbeat_ms)
 		beat(f, s, now_ms);
 }

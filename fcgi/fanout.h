@@ -33,6 +33,8 @@ struct fanout_limits {
 struct fanout_calls {
 	/* Call fanout_turn() soon, after what else waits. May be asked many times. */
 	void (*want_turn)(void *context);
+	/* A stream was opened. */
+	void (*opened)(void *context);
 	/*
 	 * May this stream go on reading? Returns NULL, or the reason for a `denied` record. now:
 	 * wall clock, s. NULL function: always.
@@ -60,6 +62,7 @@ struct fanout_stream {
 	size_t head_length;
 	const struct opening *opening; /* copied */
 	struct access_session *session; /* for the recheck; not owned */
+	struct tally_entry *client; /* not owned */
 	uint32_t retry_ms; /* this stream's reconnection time */
 };
 

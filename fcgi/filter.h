@@ -19,8 +19,8 @@ struct filter {
 	struct filter_text *channels; /* valid patterns (channel.h) */
 	size_t channel_count;
 	struct filter_text *events; /* "message": rows without a type */
-	size_t event_count;         /* 0: all types */
-	bool wild;                  /* a channel is a pattern */
+	size_t event_count; /* 0: all types */
+	bool wild; /* a channel is a pattern */
 	const char *key;
 	size_t key_length;
 };

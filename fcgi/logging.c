@@ -146,38 +146,17 @@ __attribute__((format(printf, 2, 0))) static void entry(
 	errno = saved_errno;
 }
 
-void log_error(const char *format, ...)
-{
-	va_list args;
+#define DEFINE_ENTRY(name, level)                                                                  \
+	void name(const char *format, ...)                                                         \
+	{                                                                                          \
+		va_list args;                                                                      \
+                                                                                                   \
+		va_start(args, format);                                                            \
+		entry(level, format, args);                                                        \
+		va_end(args);                                                                      \
+	}
 
-	va_start(args, format);
-	entry(LOG_LEVEL_ERROR, format, args);
-	va_end(args);
-}
-
-void log_warn(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	entry(LOG_LEVEL_WARN, format, args);
-	va_end(args);
-}
-
-void log_info(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	entry(LOG_LEVEL_INFO, format, args);
-	va_end(args);
-}
-
-void log_debug(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	entry(LOG_LEVEL_DEBUG, format, args);
-	va_end(args);
-}
+DEFINE_ENTRY(log_error, LOG_LEVEL_ERROR)
+DEFINE_ENTRY(log_warn, LOG_LEVEL_WARN)
+DEFINE_ENTRY(log_info, LOG_LEVEL_INFO)
+DEFINE_ENTRY(log_debug, LOG_LEVEL_DEBUG)

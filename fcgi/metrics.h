@@ -45,6 +45,8 @@ uint64_t metrics_get(enum metric which);
 void metrics_gap(enum sse_gap reason);
 void metrics_refused(enum refusal reason);
 void metrics_left(enum leave_reason reason);
+uint64_t metrics_refused_count(enum refusal reason);
+uint64_t metrics_left_count(enum leave_reason reason);
 
 /* `records` records were written so many microseconds after their rows were seen. */
 void metrics_delivery(uint64_t records, int64_t us);

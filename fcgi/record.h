@@ -14,8 +14,8 @@
 enum {
 	RECORD_HEADER = 8,
 	RECORD_CONTENT_MAX = 65528, /* the largest content that needs no padding */
-	RECORD_END_SIZE = 16,       /* of an FCGI_END_REQUEST record, and of FCGI_UNKNOWN_TYPE */
-	RECORD_VALUES_MAX = 256,    /* of an FCGI_GET_VALUES_RESULT record */
+	RECORD_END_SIZE = 16, /* of an FCGI_END_REQUEST record, and of FCGI_UNKNOWN_TYPE */
+	RECORD_VALUES_MAX = 256, /* of an FCGI_GET_VALUES_RESULT record */
 };
 
 /* How many bytes `content` bytes of FCGI_STDOUT take with their record headers. 0 takes 0. */
@@ -55,19 +55,19 @@ size_t record_values_result(uint8_t *out, const uint8_t *record, size_t length, 
 
 /* What may come back while a stream runs. */
 enum record_event {
-	RECORD_MORE,       /* nothing yet: all bytes are used */
-	RECORD_ABORT,      /* FCGI_ABORT_REQUEST for our request */
-	RECORD_BEGIN,      /* FCGI_BEGIN_REQUEST, of request `id`: answer FCGI_CANT_MPX_CONN */
+	RECORD_MORE, /* nothing yet: all bytes are used */
+	RECORD_ABORT, /* FCGI_ABORT_REQUEST for our request */
+	RECORD_BEGIN, /* FCGI_BEGIN_REQUEST, of request `id`: answer FCGI_CANT_MPX_CONN */
 	RECORD_MANAGEMENT, /* a management record of `type`; its body was skipped */
-	RECORD_INVALID,    /* not FastCGI */
+	RECORD_INVALID, /* not FastCGI */
 };
 
 struct record_scanner {
 	uint8_t header[RECORD_HEADER];
-	uint8_t have;        /* bytes of the header that have come */
-	uint32_t skip;       /* bytes of content and padding still to be passed over */
+	uint8_t have; /* bytes of the header that have come */
+	uint32_t skip; /* bytes of content and padding still to be passed over */
 	uint16_t request_id; /* ours */
-	uint16_t id;         /* of the record an event is about */
+	uint16_t id; /* of the record an event is about */
 	uint8_t type;
 };
 

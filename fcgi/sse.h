@@ -26,7 +26,7 @@ struct sse_row {
 	size_t event_length;
 	const char *data;
 	size_t data_length;
-	int64_t retry_ms;       /* -1: none */
+	int64_t retry_ms; /* -1: none */
 	const char *created_at; /* NULL: unknown */
 	size_t created_at_length;
 };

@@ -64,6 +64,7 @@ struct subscriber_list {
 struct unopened;
 struct group;
 struct access_session;
+struct tally_entry;
 
 struct subscriber {
 	struct sink *sink;
@@ -92,6 +93,7 @@ struct subscriber {
 	uint8_t *farewell; /* last words, framed, with FCGI_END_REQUEST; only in DRAIN */
 	uint32_t farewell_length;
 	struct access_session *session; /* who reads, for looking again; NULL: anyone may */
+	struct tally_entry *client; /* whose streams it counts to; both are the responder's */
 };
 
 enum subscriber_result {

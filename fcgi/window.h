@@ -19,11 +19,11 @@ struct window;
 struct window_entry {
 	int64_t id;
 	const uint8_t *bytes; /* framed; valid until the entry is pushed out */
-	uint32_t length;      /* of bytes */
-	uint32_t content;     /* of what is framed */
-	uint64_t hash;        /* window_hash() of bytes */
-	const char *channel;  /* not terminated */
-	const char *event;    /* not terminated; NULL: none */
+	uint32_t length; /* of bytes */
+	uint32_t content; /* of what is framed */
+	uint64_t hash; /* window_hash() of bytes */
+	const char *channel; /* not terminated */
+	const char *event; /* not terminated; NULL: none */
 	uint16_t channel_length;
 	uint16_t event_length;
 	void *own; /* for window.c */

@@ -1,0 +1,121 @@
+#include "accept.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "connection.h"
+#include "logging.h"
+#include "loop.h"
+
+enum {
+	ACCEPT_ROUND = 128, /* connections taken before the loop looks elsewhere */
+	PAUSE_MS = 100,
+	OTHER_FILES = 64, /* descriptors that are not connections: database, loop, libfcgi's pair */
+};
+
+static struct {
+	struct loop_poll polls[LISTEN_MAX];
+	int fds[LISTEN_MAX];
+	size_t count;
+	struct loop_timer pause;
+	bool paused;
+} accepting;
+
+static void set_all(int events)
+{
+	for (size_t i = 0; i < accepting.count; i++)
+		loop_poll_set(&accepting.polls[i], events);
+}
+
+static void go_on(void)
+{
+	if (!accepting.paused)
+		return;
+	accepting.paused = false;
+	loop_timer_stop(&accepting.pause);
+	set_all(LOOP_READ);
+}
+
+static void pause_over(struct loop_timer *timer)
+{
+	go_on();
+}
+
+static void pause_accepting(int error)
+{
+	if (!accepting.paused)
+		log_warn("no more connections for a moment: %s", strerror(error));
+	accepting.paused = true;
+	set_all(0);
+	loop_timer_start(&accepting.pause, PAUSE_MS, 0);
+}
+
+/* Without it, what is written in two pieces to a TCP peer waits for an acknowledgement. */
+static void send_at_once(int fd, const struct sockaddr_storage *peer)
+{
+	int on = 1;
+
+	if (peer->ss_family == AF_INET || peer->ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+static void ready(struct loop_poll *p, int events, bool failed)
+{
+	int listener = accepting.fds[p - accepting.polls];
+
+	for (int i = 0; i < ACCEPT_ROUND && !accepting.paused; i++) {
+		struct sockaddr_storage peer = {0};
+		socklen_t length = sizeof(peer);
+		int fd = accept4(
+			listener, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd >= 0) {
+			send_at_once(fd, &peer);
+			connection_begin(fd);
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			   errno == ENOMEM) {
+			pause_accepting(errno);
+		} else if (errno != EINTR && errno != ECONNABORTED) {
+			return;
+		}
+	}
+}
+
+bool accept_start(const struct listeners *l)
+{
+	loop_timer_init(&accepting.pause, pause_over, NULL);
+	connections_on_end(go_on);
+	for (; accepting.count < l->count; accepting.count++) {
+		accepting.fds[accepting.count] = l->fds[accepting.count];
+		if (!loop_poll_begin(
+			    &accepting.polls[accepting.count], l->fds[accepting.count], ready))
+			return false;
+	}
+	set_all(LOOP_READ);
+	return true;
+}
+
+void accept_stop(void)
+{
+	accepting.paused = false;
+	loop_timer_stop(&accepting.pause);
+	set_all(0);
+}
+
+long accept_raise_limit(long wanted_streams)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return wanted_streams;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur == RLIM_INFINITY || (long)limit.rlim_cur - OTHER_FILES >= wanted_streams)
+		return wanted_streams;
+	return (long)limit.rlim_cur - OTHER_FILES;
+}

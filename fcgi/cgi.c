@@ -1,0 +1,172 @@
+#include "cgi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "loop.h"
+#include "metrics.h"
+
+enum {
+	BODY_MAX = REQUEST_SIZE_MAX + 1, /* one more shows that it is too large */
+	BODY_MS = 10000,
+	HANGUP_MS = 500, /* how often a pipe that can't be watched is looked at */
+};
+
+static struct {
+	struct sink sink;
+	struct subscriber subscriber;
+	struct loop_poll out;
+	struct loop_timer hangup;
+	bool polled; /* standard output can be watched by the loop */
+	bool running;
+	struct responder *responder;
+} cgi;
+
+static ssize_t write_out(struct sink *sink, const struct iovec *iov, int count)
+{
+	ssize_t sent;
+
+	do
+		sent = writev(STDOUT_FILENO, iov, count);
+	while (sent < 0 && errno == EINTR);
+	if (sent >= 0) {
+		metrics_add(METRIC_BYTES_SENT, (uint64_t)sent);
+		return sent;
+	}
+	return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
+}
+
+static void want_write(struct sink *sink, bool want)
+{
+	if (cgi.polled)
+		loop_poll_set(&cgi.out, want ? LOOP_WRITE : 0);
+}
+
+static void finished(struct sink *sink)
+{
+	cgi.running = false;
+	loop_stop();
+}
+
+static const struct sink_operations operations = {
+	.write = write_out, .want_write = want_write, .finished = finished};
+
+/*
+ * Only HUP and ERR mean that the reader is gone: under Apache's mod_cgid standard input and output
+ * are one socket, whose other half is closed from the start.
+ */
+static bool is_hung_up(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO};
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+static void out_ready(struct loop_poll *p, int events, bool failed)
+{
+	if (failed)
+		fanout_gone(cgi.responder->fanout, &cgi.subscriber, LEAVE_CLIENT);
+	else if (events & LOOP_WRITE)
+		fanout_writable(cgi.responder->fanout, &cgi.subscriber);
+}
+
+static void look_for_hangup(struct loop_timer *timer)
+{
+	if (cgi.running && is_hung_up()) {
+		fanout_gone(cgi.responder->fanout, &cgi.subscriber, LEAVE_CLIENT);
+		return;
+	}
+	/* A regular file or a terminal can't be polled by epoll, and always takes bytes. */
+	if (cgi.running && !cgi.polled)
+		fanout_writable(cgi.responder->fanout, &cgi.subscriber);
+}
+
+/*
+ * Reads the body until its announced length, or to the end where none is announced (chunked
+ * bodies). Too slow a client gets what a half body gets.
+ */
+static size_t read_body(uint8_t *body, const char *content_length)
+{
+	size_t length = 0, wanted = BODY_MAX;
+	int64_t until = clock_ms() + BODY_MS;
+	ssize_t got;
+
+	if (content_length && *content_length && *content_length != '-')
+		wanted = strtoull(content_length, NULL, 10);
+	if (wanted > BODY_MAX)
+		wanted = BODY_MAX;
+	while (length < wanted && clock_ms() < until) {
+		struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+
+		if (poll(&p, 1, (int)(until - clock_ms())) <= 0)
+			break;
+		got = read(STDIN_FILENO, body + length, wanted - length);
+		if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN))
+			break;
+		if (got > 0)
+			length += (size_t)got;
+	}
+	return length;
+}
+
+/* Writes a finished answer whole; nobody else is kept waiting. */
+static void write_whole(const struct buffer *bytes)
+{
+	size_t at = 0;
+
+	while (at < bytes->length) {
+		ssize_t sent = write(STDOUT_FILENO, bytes->data + at, bytes->length - at);
+
+		if (sent > 0)
+			at += (size_t)sent;
+		else if (sent < 0 && errno != EINTR)
+			return;
+	}
+}
+
+static bool begin_stream(struct response *response)
+{
+	fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
+	cgi.polled = loop_poll_begin(&cgi.out, STDOUT_FILENO, out_ready);
+	cgi.sink.operations = &operations;
+	cgi.running = true;
+	loop_timer_init(&cgi.hangup, look_for_hangup, NULL);
+	loop_timer_start(&cgi.hangup, HANGUP_MS, HANGUP_MS);
+	if (!responder_open(cgi.responder, response, &cgi.subscriber, &cgi.sink, 0))
+		cgi.running = false;
+	return cgi.running;
+}
+
+bool cgi_begin(struct responder *responder, char *const *environment)
+{
+	const char *method = request_param(environment, "REQUEST_METHOD");
+	struct response response;
+	uint8_t *body = malloc(BODY_MAX);
+	size_t length = 0;
+	bool runs = false;
+
+	cgi.responder = responder;
+	/* A body that a script does not read is an error to some servers: it is read in any case.
+	 */
+	if (body && method && strcmp(method, "GET") && strcmp(method, "HEAD"))
+		length = read_body(body, request_param(environment, "CONTENT_LENGTH"));
+	responder_decide(responder, environment, body, length, &response);
+	if (response.is_stream)
+		runs = begin_stream(&response);
+	else
+		write_whole(&response.bytes);
+	response_free(responder, &response);
+	free(body);
+	return runs;
+}
+
+void cgi_close(void)
+{
+	if (cgi.running)
+		fanout_gone(cgi.responder->fanout, &cgi.subscriber, LEAVE_SHUTDOWN);
+}

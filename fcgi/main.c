@@ -1,0 +1,242 @@
+/*
+ * rowtail: follows a SQLite table and streams its rows as Server-Sent Events, as a FastCGI
+ * responder or a CGI program. This file is order only: options, log, signals, sockets, loop, drain.
+ */
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "accept.h"
+#include "access.h"
+#include "cgi.h"
+#include "check.h"
+#include "clock.h"
+#include "config.h"
+#include "connection.h"
+#include "eventlog.h"
+#include "fanout.h"
+#include "groups.h"
+#include "listen.h"
+#include "logging.h"
+#include "loop.h"
+#include "parse.h"
+#include "responder.h"
+#include "tail.h"
+
+enum {
+	DRAIN_MS = 4000, /* for streams to take their last words, of the 5 s that are promised */
+	SWEEP_LEAST_MS = 50,
+	SWEEP_MOST_MS = 1000,
+};
+
+extern char **environ;
+
+static struct config config;
+static struct listeners listeners;
+static struct responder responder;
+static struct loop_turn turn;
+static struct loop_timer sweep, drain;
+
+static void want_turn(void *context)
+{
+	loop_turn_want(&turn);
+}
+
+/* Nothing is left to wait for. */
+static void stop_when_empty(void)
+{
+	if (responder.closing && fanout_count(responder.fanout) == 0)
+		loop_stop();
+}
+
+static void take_turn(struct loop_turn *t)
+{
+	fanout_turn(responder.fanout);
+	stop_when_empty();
+}
+
+static int64_t sweep_ms(void)
+{
+	int64_t ms = config.heartbeat_ms / 8;
+
+	return ms < SWEEP_LEAST_MS ? SWEEP_LEAST_MS : ms > SWEEP_MOST_MS ? SWEEP_MOST_MS : ms;
+}
+
+static void opened(void *context)
+{
+	if (fanout_count(responder.fanout) == 1)
+		loop_timer_start(&sweep, sweep_ms(), sweep_ms());
+}
+
+static void left(void *context, struct subscriber *s)
+{
+	responder_left(&responder, s);
+	if (fanout_count(responder.fanout) == 0)
+		loop_timer_stop(&sweep);
+	stop_when_empty();
+}
+
+static const char *recheck(void *context, struct subscriber *s, enum leave_reason *reason)
+{
+	return access_recheck(responder.access, s->session, s->group->filter, clock_ms(), reason);
+}
+
+static void sweep_due(struct loop_timer *timer)
+{
+	fanout_sweep(responder.fanout);
+}
+
+static void drain_over(struct loop_timer *timer)
+{
+	loop_stop();
+}
+
+static void stop(int signal)
+{
+	if (responder.closing)
+		return;
+	log_info("signal %d: ending %zu streams", signal, fanout_count(responder.fanout));
+	responder.closing = true;
+	accept_stop();
+	loop_timer_start(&drain, DRAIN_MS, 0);
+	fanout_shutdown(responder.fanout);
+	stop_when_empty();
+}
+
+static void load_config(int argc, char **argv)
+{
+	struct config_error error;
+
+	if (config_load(&config, argc, argv, environ, &error) < 0)
+		errx(error.exit_status, "%s", error.sentence);
+	log_set_level(config.log_level);
+	if (config.action == CONFIG_HELP) {
+		config_print_help(stdout);
+		exit(0);
+	}
+	if (config.action == CONFIG_VERSION) {
+		printf("rowtail %s (SQLite %s, libuv %s)\n", ROWTAIL_VERSION, database_version(),
+			loop_version());
+		exit(0);
+	}
+	if (config.action == CONFIG_CHECK)
+		exit(check_run(&config));
+}
+
+static void open_sockets(void)
+{
+	char sentence[512];
+
+	if (!listen_open(&listeners, &config, sentence, sizeof(sentence)))
+		errx(EX_CONFIG, "%s", sentence);
+	if (listeners.kind == LISTEN_NOWHERE)
+		errx(EX_USAGE,
+			"there is nothing to answer. rowtail is started in one of three ways:\n"
+			"  by a web server, spawn-fcgi or systemd, with a listening socket "
+			"(FastCGI);\n"
+			"  by hand or as a service, with --listen PATH, HOST:PORT or :PORT "
+			"(FastCGI);\n"
+			"  by a web server as a CGI program (GATEWAY_INTERFACE is set).\n"
+			"rowtail --help lists the options.");
+}
+
+/* A database that cannot be read now is told at once, by the exit status, not by a broken stream.
+ */
+static void open_log(void)
+{
+	enum eventlog_status e;
+
+	if (!(responder.log = eventlog_new(config.db, config.table)))
+		err(EX_OSERR, "starting");
+	e = eventlog_open(responder.log);
+	if (e == EVENTLOG_FAULT && listeners.kind == LISTEN_FASTCGI)
+		errx(access(config.db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG, "%s",
+			eventlog_error(responder.log));
+	if (e == EVENTLOG_FAULT)
+		log_error("%s", eventlog_error(responder.log));
+}
+
+static void open_access(void)
+{
+	char sentence[512];
+	int status = EX_CONFIG;
+
+	responder.access = access_new(&config, responder.log, &status, sentence, sizeof(sentence));
+	if (!responder.access)
+		errx(status, "%s", sentence);
+}
+
+static void open_fanout(void)
+{
+	const struct fanout_limits limits = {.heartbeat_ms = config.heartbeat_ms,
+		.max_age_ms = config.max_stream_age_ms,
+		.stall_ms = config.stall_timeout_ms,
+		.sweep_ms = sweep_ms(),
+		.retry_ms = config.retry_ms,
+		.retry_jitter_ms = config.retry_jitter_ms,
+		.windows = listeners.kind == LISTEN_FASTCGI};
+	const struct fanout_calls calls = {
+		.want_turn = want_turn, .recheck = recheck, .left = left, .opened = opened};
+
+	responder.fanout = fanout_new(responder.log, &limits, &calls);
+	if (!responder.fanout ||
+		(config.max_streams_per_client > 0 &&
+			!(responder.clients = tally_new((size_t)config.max_streams))))
+		err(EX_OSERR, "starting");
+	if (!loop_init() || !loop_on_signals(stop) || !parse_init() ||
+		!tail_init(responder.log, responder.fanout, config.db, config.poll_ms))
+		err(EX_OSERR, "starting");
+	loop_turn_init(&turn, take_turn, NULL);
+	loop_timer_init(&sweep, sweep_due, NULL);
+	loop_timer_init(&drain, drain_over, NULL);
+}
+
+static void serve_fastcgi(void)
+{
+	long streams = accept_raise_limit((long)config.max_streams);
+
+	if (streams < config.max_streams)
+		log_warn("the limit of open files allows %ld streams, not %lld: raise it (ulimit "
+			 "-n, "
+			 "LimitNOFILE=) or lower --max-streams",
+			streams, (long long)config.max_streams);
+	connections_init(&responder);
+	if (!accept_start(&listeners))
+		err(EX_OSERR, "starting");
+	log_info("rowtail %s follows %s of %s", ROWTAIL_VERSION, config.table, config.db);
+	loop_run();
+	connections_close_all();
+}
+
+static void serve_cgi(void)
+{
+	if (cgi_begin(&responder, environ))
+		loop_run();
+	cgi_close();
+}
+
+int main(int argc, char **argv)
+{
+	load_config(argc, argv);
+	open_sockets();
+	open_log();
+	open_access();
+	srandom((unsigned)(clock_us() ^ (int64_t)getpid() << 16));
+	responder.config = &config;
+	responder.started_ms = clock_ms();
+	open_fanout();
+	if (listeners.kind == LISTEN_FASTCGI)
+		serve_fastcgi();
+	else
+		serve_cgi();
+	listen_close(&listeners);
+	fanout_free(responder.fanout);
+	tally_free(responder.clients);
+	access_free(responder.access);
+	eventlog_free(responder.log);
+	config_free(&config);
+	return 0;
+}

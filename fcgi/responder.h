@@ -1,0 +1,64 @@
+/*
+ * responder: from a parsed request to a stream that is to be opened, or a finished answer.
+ *
+ * Owns the order in which a request is looked at: shape, page, limits, log, access, position. The
+ * same for FastCGI and CGI: does no I/O with the client itself. Owns the limits on streams.
+ */
+#ifndef ROWTAIL_RESPONDER_H
+#define ROWTAIL_RESPONDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "access.h"
+#include "config.h"
+#include "eventlog.h"
+#include "fanout.h"
+#include "opening.h"
+#include "tally.h"
+
+/* What one process serves; made once. */
+struct responder {
+	const struct config *config;
+	struct eventlog *log;
+	struct fanout *fanout;
+	struct access *access;
+	struct tally *clients; /* open streams of each client; NULL without a limit */
+	int64_t started_ms;
+	bool closing; /* no new streams */
+};
+
+/* What is done with a request. */
+struct response {
+	bool is_stream;
+	struct buffer bytes; /* a finished answer, or the head of the stream */
+	/* Of a stream only. */
+	struct filter *filter;
+	struct opening opening;
+	struct access_session *session;
+	struct tally_entry *client; /* counted already; NULL without a limit */
+	bool envelope, bare;
+};
+
+/* params and body are borrowed. The response is to be given to response_free(). */
+void responder_decide(struct responder *r, char *const *params, const void *body,
+	size_t body_length, struct response *response);
+
+/* An answer to what is not even a request: 408, 413. */
+void responder_refuse(struct response *response, int status, const char *sentence);
+
+/*
+ * Opens the stream of a response in *s; request_id 0 for CGI. What the stream needs is taken out of
+ * the response. False without memory: then nothing was written.
+ */
+bool responder_open(struct responder *r, struct response *response, struct subscriber *s,
+	struct sink *sink, uint16_t request_id);
+
+/* A stream has left: gives its place back. */
+void responder_left(struct responder *r, struct subscriber *s);
+
+/* Gives back what was not taken out. */
+void response_free(struct responder *r, struct response *response);
+
+#endif
