@@ -134,14 +134,13 @@ int config_read_file(struct config_load *l)
 	l->source = CONFIG_FROM_FILE;
 	if (slurp(l))
 		return -1;
-	ini_max_line = ROW_MAX + 3;
+	ini_max_line = ROW_MAX + 2; /* a newline and a NUL */
 	ini_use_stack = true;
 	ini_allow_realloc = false;
 	ini_allow_multiline = false;
 	ini_allow_inline_comments = false;
 	ini_allow_no_value = false;
 	ini_allow_bom = true;
-	ini_stop_on_first_error = true;
 	wrong = ini_parse_stream(next_line, l, take_line, l);
 	if (wrong && !l->failed)
 		config_fail(l, EX_CONFIG, "a line is NAME = VALUE, or begins with #");

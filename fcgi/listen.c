@@ -205,6 +205,11 @@ static bool open_tcp(struct listeners *l, const struct config *config, char *sen
 	return fd >= 0;
 }
 
+bool listen_is_served(void)
+{
+	return is_listening(0) || getenv("LISTEN_FDS") || getenv("GATEWAY_INTERFACE");
+}
+
 bool listen_open(struct listeners *l, const struct config *config, char *sentence, size_t size)
 {
 	memset(l, 0, sizeof(*l));

@@ -29,6 +29,9 @@ struct listeners {
 	unsigned long long inode; /* of that path, when it was made */
 };
 
+/* Was the process started by something that has a socket or a CGI request for it? */
+bool listen_is_served(void);
+
 /* Finds or makes the sockets. False: the sentence says what would be right (exit status 78). */
 bool listen_open(struct listeners *l, const struct config *config, char *sentence, size_t size);
 

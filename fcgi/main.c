@@ -106,11 +106,25 @@ static void stop(int signal)
 	stop_when_empty();
 }
 
+static void tell_ways(void)
+{
+	errx(EX_USAGE,
+		"there is nothing to answer. rowtail is started in one of three ways:\n"
+		"  by a web server, spawn-fcgi or systemd, with a listening socket (FastCGI);\n"
+		"  by hand or as a service, with --listen PATH, HOST:PORT or :PORT (FastCGI);\n"
+		"  by a web server as a CGI program (GATEWAY_INTERFACE is set).\n"
+		"Each needs --db PATH. rowtail --help lists the options.");
+}
+
 static void load_config(int argc, char **argv)
 {
 	struct config_error error;
+	bool loaded = config_load(&config, argc, argv, environ, &error) == 0;
 
-	if (config_load(&config, argc, argv, environ, &error) < 0)
+	/* Started with nothing at all: what is missing first is not a database. */
+	if (!loaded && argc == 1 && !listen_is_served())
+		tell_ways();
+	if (!loaded)
 		errx(error.exit_status, "%s", error.sentence);
 	log_set_level(config.log_level);
 	if (config.action == CONFIG_HELP) {
@@ -133,14 +147,7 @@ static void open_sockets(void)
 	if (!listen_open(&listeners, &config, sentence, sizeof(sentence)))
 		errx(EX_CONFIG, "%s", sentence);
 	if (listeners.kind == LISTEN_NOWHERE)
-		errx(EX_USAGE,
-			"there is nothing to answer. rowtail is started in one of three ways:\n"
-			"  by a web server, spawn-fcgi or systemd, with a listening socket "
-			"(FastCGI);\n"
-			"  by hand or as a service, with --listen PATH, HOST:PORT or :PORT "
-			"(FastCGI);\n"
-			"  by a web server as a CGI program (GATEWAY_INTERFACE is set).\n"
-			"rowtail --help lists the options.");
+		tell_ways();
 }
 
 /* A database that cannot be read now is told at once, by the exit status, not by a broken stream.
