@@ -159,7 +159,9 @@ static void test_words_of_a_query_are_no_options(void **state)
 		{"--table+a%26b", {"rowtail", "--table", "a\\&b"}},
 		{"--table+a\\b", {"rowtail", "--table", "a\\\\b"}},
 		{"--public%00x", {"rowtail", "--public"}},
-		{"%zz%2", {"rowtail", "%zz%2"}},
+		{"%za%2", {"rowtail", "%za%2"}},
+		{"a%5Cb", {"rowtail", "a\\\\b"}},
+		{"--db", {"rowtail", "--db", "/x"}},
 		{"--+x", {"rowtail", "--", "x"}},
 		{"/etc/rowtail.conf", {"rowtail", "/etc/rowtail.conf"}},
 	};

@@ -285,14 +285,14 @@ static void test_all_in_the_file(void **state)
 		   "db = /var/lib/events.db\n"
 		   "  retry=1234\n"
 		   "\tretry-jitter\t=\t0\t\n"
-		   "table= no semicolon; is a comment # nor this = : \n"
+		   "table= no ; is a comment # nor this = : \n"
 		   "public = yes\n"
 		   "listen = [::1]:9000");
 	taken(LOAD(NOTHING, path));
 	assert_string_equal(config.db, "/var/lib/events.db");
 	assert_int_equal(config.retry_ms, 1234);
 	assert_int_equal(config.retry_jitter_ms, 0);
-	assert_string_equal(config.table, "no semicolon; is a comment # nor this = :");
+	assert_string_equal(config.table, "no ; is a comment # nor this = :");
 	assert_true(config.public_);
 	assert_string_equal(config.listen, "[::1]:9000");
 }
@@ -329,6 +329,7 @@ static void test_errors_in_the_file_name_file_line_and_key(void **state)
 	refused_at(1, "= 5\n", "NAME = VALUE");
 	refused_at(1, "poll: 5\n", "NAME = VALUE");
 	refused_at(1, "listen :9000\n", "NAME = VALUE");
+	refused_at(1, "table: a = b\n", "NAME = VALUE");
 	refused_at(1, "  [rowtail]\npoll = 5\n", "[sections]");
 	refused_at(1, "[", "[sections]");
 	refused_at(3, "poll = 5\n\npoll = 5\n", "poll stands in line 1 already");
@@ -426,7 +427,7 @@ static void test_key_and_algorithm_come_together(void **state)
 		LIST("jwt-key", "jwt-algorithm"));
 	refused(LOAD(LIST("ROWTAIL_JWT_ALGORITHM=HS256"), "--db", "x"), EX_CONFIG,
 		LIST("jwt-key", "jwt-algorithm"));
-	refused_at(2, "\njwt-key = k\n", "jwt-algorithm");
+	refused_at(2, "\njwt-key = k\n# no more\n", "jwt-algorithm");
 }
 
 static void test_a_sentence_is_harmless_to_print(void **state)

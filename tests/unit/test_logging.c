@@ -190,6 +190,24 @@ static void test_a_long_text_is_cut_between_characters(void **state)
 	check_cut("\xff", "\\xff");
 }
 
+/* What follows a piece that does not fit must not stand in its place. */
+static void test_nothing_follows_the_cut(void **state)
+{
+	char text[1100];
+	const char *line;
+
+	for (size_t count = 900; count < 1000; count++) {
+		memset(text, 'a', count);
+		memcpy(text + count, "\nbbbbbbbb", 10);
+		log_info("%s", text);
+		line = next_text("info");
+		line += strspn(line, "a");
+		if (!strncmp(line, "\\x0a", 4))
+			line += 4 + strspn(line + 4, "b");
+		assert_true(!*line || !strcmp(line, "..."));
+	}
+}
+
 static void test_errno_survives_and_can_be_told(void **state)
 {
 	char expected[80];
@@ -253,6 +271,7 @@ int main(void)
 		TEST(no_text_forges_a_line),
 		TEST(what_is_no_utf8_is_escaped),
 		TEST(a_long_text_is_cut_between_characters),
+		TEST(nothing_follows_the_cut),
 		TEST(errno_survives_and_can_be_told),
 		TEST(a_stuck_reader_costs_lines_that_are_counted),
 		TEST(nobody_reads_at_all),

@@ -170,6 +170,7 @@ static void test_listen_refuses_the_rest_and_says_why(void **state)
 	refuse("listen", "::1:9000", "[::1]:9000");
 	refuse("listen", "[]:9000", "brackets");
 	refuse("listen", "[:9000", "brackets");
+	refuse("listen", "[::1x:9000", "brackets");
 	refuse("listen", "[1.2.3.4]:9000", "brackets");
 	refuse("listen", "[zz::1]:9000", "brackets");
 	refuse("listen", "two words:9000", "name");
