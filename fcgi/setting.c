@@ -253,7 +253,7 @@ static const struct setting table[] = {
 		NUMBER(retry_jitter_ms, 0, HOUR_MS, 1)},
 	{"max-stream-age", "SECONDS", "0",
 		"end a stream after this long; the client resumes; 0: no limit",
-		NUMBER(max_stream_age_ms, 0, 365 * DAY_SECONDS, 1000)},
+		NUMBER(max_stream_age_ms, 0, INT64_C(365) * DAY_SECONDS, 1000)},
 	{"max-streams", "N", "10000", "more streams are asked to come back later",
 		NUMBER(max_streams, 1, 1000000, 1)},
 	{"max-streams-per-client", "N", "0",
@@ -332,7 +332,7 @@ void setting_variable(const struct setting *s, char *variable)
 	char *p = variable + snprintf(variable, SETTING_NAME_MAX, "ROWTAIL_%s", s->name);
 
 	while (p-- > variable)
-		*p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+		*p = (char)(*p == '-' ? '_' : toupper((unsigned char)*p));
 }
 
 bool setting_apply(const struct setting *s, struct config *c, const char *text, char *advice)
@@ -351,20 +351,21 @@ static unsigned least_of(unsigned a, unsigned b, unsigned c)
 static unsigned distance(const char *a, const char *b)
 {
 	unsigned row[SETTING_NAME_MAX];
-	unsigned corner, above;
-	size_t i, j;
+	size_t width = strlen(b);
 
-	for (j = 0; j <= strlen(b); j++)
+	for (size_t j = 0; j <= width; j++)
 		row[j] = (unsigned)j;
-	for (i = 0; a[i]; i++) {
-		corner = row[0]++;
-		for (j = 0; b[j]; j++) {
-			above = row[j + 1];
+	for (size_t i = 0; a[i]; i++) {
+		unsigned corner = row[0]++;
+
+		for (size_t j = 0; j < width; j++) {
+			unsigned above = row[j + 1];
+
 			row[j + 1] = least_of(row[j] + 1, above + 1, corner + (a[i] != b[j]));
 			corner = above;
 		}
 	}
-	return row[strlen(b)];
+	return row[width];
 }
 
 /* "--Max_Stream", "ROWTAIL_MAX_STREAM" -> "max-stream"; false when it is too long for a name. */
@@ -375,7 +376,7 @@ static bool plain_name(char *plain, const char *name, size_t length)
 	if (length >= SETTING_NAME_MAX)
 		return false;
 	for (size_t i = 0; i < length; i++)
-		plain[i] = name[i] == '_' ? '-' : (char)tolower((unsigned char)name[i]);
+		plain[i] = (char)(name[i] == '_' ? '-' : tolower((unsigned char)name[i]));
 	plain[length] = '\0';
 	dashes = strspn(plain, "-");
 	if (!strncmp(plain + dashes, "rowtail-", 8))
