@@ -5,21 +5,12 @@
  * must not depend on the pieces in which it came, and what it calls whole, libfcgi must parse.
  */
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "../unit/oracle.h"
 #include "arrival.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "fuzz_arrival: %s\n", what);
-	abort();
-}
 
 /* What is said of the bytes when they come in pieces of `piece`. */
 static struct arrival scan(const uint8_t *data, size_t size, size_t piece)
@@ -37,10 +28,10 @@ static struct arrival scan(const uint8_t *data, size_t size, size_t piece)
 
 static void require_same(const struct arrival *a, const struct arrival *b)
 {
-	require(a->state == b->state, "the state depends on the pieces");
-	require(a->length == b->length, "the length depends on the pieces");
-	require(a->request_id == b->request_id, "the id depends on the pieces");
-	require(a->type == b->type, "the type depends on the pieces");
+	require(a->state == b->state, "the state is the same in any pieces");
+	require(a->length == b->length, "the length is the same in any pieces");
+	require(a->request_id == b->request_id, "the id is the same in any pieces");
+	require(a->type == b->type, "the type is the same in any pieces");
 }
 
 static void require_sane(const struct arrival *a, size_t size)
@@ -49,10 +40,12 @@ static void require_sane(const struct arrival *a, size_t size)
 	bool named = a->state == ARRIVAL_TOO_LARGE || a->state == ARRIVAL_BAD_ROLE ||
 		     a->state == ARRIVAL_ABORTED || a->state == ARRIVAL_WHOLE;
 
-	require(!counted || (a->length > 0 && a->length <= size), "a length beyond the bytes");
-	require(a->length <= ARRIVAL_BYTES_MAX, "a length beyond the limit");
-	require(!named || a->request_id != 0, "a request without an id");
-	require(a->state != ARRIVAL_PARTIAL || size < ARRIVAL_BYTES_MAX, "more is never enough");
+	require(!counted || (a->length > 0 && a->length <= size),
+		"the length is one of bytes that are there");
+	require(a->length <= ARRIVAL_BYTES_MAX, "the length is within the limit");
+	require(!named || a->request_id != 0, "a request has an id");
+	require(a->state != ARRIVAL_PARTIAL || size < ARRIVAL_BYTES_MAX,
+		"at the limit no more is waited for");
 }
 
 /* One request, or one management record; returns how long it was, or 0 when there is no more. */

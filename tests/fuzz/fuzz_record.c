@@ -6,23 +6,15 @@
 #include <fastcgi.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "record.h"
+#include "require.h"
 
 enum { OUR_ID = 1 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "fuzz_record: %s\n", what);
-	abort();
-}
 
 /* Folds what the scanner tells of a piece, and where, into one number. False after INVALID. */
 static bool scan_piece(
@@ -33,15 +25,15 @@ static bool scan_piece(
 
 	while (from < to) {
 		event = record_scan(s, data + from, to - from, &used);
-		require(used <= to - from, "more used than there was");
-		require(used > 0 || event == RECORD_INVALID, "nothing used");
+		require(used <= to - from, "no more is used than there is");
+		require(used > 0 || event == RECORD_INVALID, "something is used");
 		from += used;
 		if (event == RECORD_MORE)
-			require(from == to, "bytes left without an event");
-		if (event == RECORD_INVALID)
-			return *told = (*told + 1) * 31, false;
-		if (event != RECORD_MORE)
+			require(from == to, "without an event all is used");
+		else
 			*told = (((*told * 31 + event) * 31 + s->id) * 31 + s->type) * 31 + from;
+		if (event == RECORD_INVALID)
+			return false;
 	}
 	return true;
 }
@@ -60,39 +52,42 @@ static uint64_t scan(const uint8_t *data, size_t size, size_t piece)
 
 static void try_values(const uint8_t *data, size_t size)
 {
-	uint8_t *out = malloc(RECORD_VALUES_MAX);
+	uint8_t *out = require_memory(RECORD_VALUES_MAX);
 	size_t length;
 
-	require(out != NULL, "no memory");
 	length = record_values_result(out, data, size, 10000);
-	require(length >= RECORD_HEADER && length <= RECORD_VALUES_MAX, "the result's length");
-	require(out[1] == FCGI_GET_VALUES_RESULT, "the result's type");
-	require((size_t)out[4] << 8 == 0 && out[5] == length - RECORD_HEADER, "its content length");
+	require(length >= RECORD_HEADER && length <= RECORD_VALUES_MAX,
+		"the result is as long as allowed");
+	require(out[1] == FCGI_GET_VALUES_RESULT, "the result has its type");
+	require(((size_t)out[4] << 8 | out[5]) == length - RECORD_HEADER,
+		"the result's header tells its length");
 	free(out);
 }
 
-/* Takes the framed bytes apart, up to and behind each byte, and finds the content again. */
+/* Takes the framed bytes apart, record by record, and finds the content again. */
 static void try_frame(const uint8_t *data, size_t size)
 {
 	size_t framed = record_framed_size(size), at = 0, content = 0, left;
-	uint8_t *buf = malloc(framed + 1);
+	uint8_t *buf = require_memory(framed);
 
-	require(buf != NULL, "no memory");
 	if (size > 0)
 		memcpy(buf + RECORD_HEADER, data, size);
-	require(record_frame(buf, size, OUR_ID) == framed, "the framed size");
+	require(record_frame(buf, size, OUR_ID) == framed, "the framed size is the one foretold");
 	while (at < framed) {
 		size_t length = (size_t)buf[at + 4] << 8 | buf[at + 5];
-		require(buf[at + 1] == FCGI_STDOUT && length > 0, "a wrong record");
-		require(record_begun_left(size, at) == 0, "begun between two records");
+		require(buf[at + 1] == FCGI_STDOUT && length > 0,
+			"each record is of FCGI_STDOUT and not empty");
+		require(record_begun_left(size, at) == 0, "between two records none is begun");
 		left = record_begun_left(size, at + RECORD_HEADER);
-		require(left == length, "what is left of a record");
-		require(!memcmp(buf + at + RECORD_HEADER, data + content, length), "the content");
-		require(record_content_between(size, 0, at) == content, "the content before");
+		require(left == length, "what is left of a record is its content");
+		require(!memcmp(buf + at + RECORD_HEADER, data + content, length),
+			"the content is unchanged");
+		require(record_content_between(size, 0, at) == content,
+			"the content before a record is counted");
 		at += RECORD_HEADER + length;
 		content += length;
 	}
-	require(content == size && at == framed, "the content's length");
+	require(content == size && at == framed, "all of the content is framed");
 	free(buf);
 }
 
@@ -100,8 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint64_t told = scan(data, size, size ? size : 1);
 
-	require(scan(data, size, 1) == told, "byte by byte is told otherwise");
-	require(scan(data, size, 11) == told, "by elevens is told otherwise");
+	require(scan(data, size, 1) == told, "byte by byte tells the same");
+	require(scan(data, size, 11) == told, "eleven by eleven tells the same");
 	try_values(data, size);
 	try_frame(data, size);
 	return 0;
