@@ -71,9 +71,6 @@ int config_load(struct config *c, int argc, char *const *argv, char *const *envp
 
 void config_free(struct config *c);
 
-/* The ways to be started, as lines: for --help, and for who started it in none of them. */
-const char *config_ways(void);
-
 /* The text of --help: usage, the three ways to be started, every option with its default. */
 void config_print_help(FILE *out);
 

@@ -5,7 +5,7 @@
 #include "config.h"
 #include "setting.h"
 
-const char *config_ways(void)
+static const char *ways(void)
 {
 	return "How rowtail is started decides how it speaks:\n"
 	       "  FastCGI  when descriptor 0 is a listening socket (a web server or spawn-fcgi\n"
@@ -42,7 +42,7 @@ void config_print_help(FILE *out)
 		"Usage: rowtail [OPTION]... [CONFIG]\n"
 		"tail -f for a SQLite table, in every browser: each row that is inserted\n"
 		"reaches every subscriber as a Server-Sent Event.\n\n%s\nOptions:\n",
-		config_ways());
+		ways());
 	for (size_t i = 0; i < setting_count(); i++) {
 		s = setting_at(i);
 		snprintf(text, sizeof(text), "--%s %s", s->name, s->operand ? s->operand : "");
