@@ -227,18 +227,20 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 {
 	struct replay replay = {.f = f, .s = s};
 	struct eventlog_batch batch = {.sparse = s->sparse};
-	size_t rows = s->state == SUBSCRIBER_DRAIN ? 1 : REPLAY_ROWS;
+	/* A record that was cut is finished first, whatever is missing behind it. */
+	size_t rows = s->state == SUBSCRIBER_DRAIN || s->cut ? 1 : REPLAY_ROWS;
+	int64_t told = s->cut ? INT64_MAX : s->gap_told;
 	enum turn at_end = s->group->lane == LANE_NONE ? TURN_IDLE : TURN_AGAIN;
 
 	buffer_clear(&f->scratch);
 	run_clear(&f->run);
-	if (eventlog_read(f->log, s->group->filter, s->cursor, s->gap_told, rows, take_row, &replay,
+	if (eventlog_read(f->log, s->group->filter, s->cursor, told, rows, take_row, &replay,
 		    &batch) != EVENTLOG_OK)
 		return TURN_WAIT;
 	s->sparse = batch.sparse;
 	if (replay.failed && f->run.count == 0)
 		return out_of_memory(s);
-	if (batch.pruned && s->cut == 0)
+	if (batch.pruned)
 		return say_gap(f, s,
 			batch.next && batch.next - 1 < batch.pruned ? batch.next - 1 : batch.pruned,
 			batch.pruned, &batch.bounds, SSE_GAP_PRUNED);
