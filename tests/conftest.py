@@ -22,13 +22,23 @@ def workdir():
     shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def empty_log():
+    """An event log that everyone may read, made once, as the README says; tests copy it."""
+    with tempfile.TemporaryDirectory(prefix="rt-") as directory:
+        path = pathlib.Path(directory) / "events.db"
+        with database.Database.create(path) as made:
+            made.grant("*", "*")
+        yield path
+
+
 @pytest.fixture
-def log(workdir):
-    """An empty event log, made as the README says, which everyone may read."""
-    made = database.Database.create(workdir / "events.db")
-    made.grant("*", "*")
-    yield made
-    made.close()
+def log(workdir, empty_log):
+    """An event log of the test's own, without rows."""
+    path = workdir / "events.db"
+    shutil.copyfile(empty_log, path)
+    with database.Database(path) as opened:
+        yield opened
 
 
 @pytest.fixture

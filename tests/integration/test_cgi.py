@@ -50,7 +50,7 @@ def test_stream(run, log, plumbing):
 def test_large_rows(run, log):
     program = run()
     program.next()
-    text = "é\n" * (1 << 20)
+    text = "é\n" * (1 << 18)
     log.insert(text)
     log.insert("end")
     assert [event.data for event in program.wait_rows(2)] == [sse.as_received(text), "end"]

@@ -32,6 +32,21 @@ def assert_nothing_skipped(events, log_ids, position):
         position, excused = number, False
 
 
+def follow_to(server, peer, newest):
+    """Reads until a row with this id; returns all events.
+
+    A stream may end within a row that is pruned while it goes out: then the client comes back, as
+    an EventSource does.
+    """
+    events = []
+    while True:
+        peer.wait(lambda: peer.eof or peer.ids[-1:] == [newest], f"id {newest}")
+        events += peer.events
+        if not peer.eof:
+            return events
+        peer = server.open(last_event_id=peer.parser.last_event_id)
+
+
 # When the stream is opened.
 
 
@@ -189,10 +204,9 @@ def test_rows_pruned_before_a_slow_reader_got_them(server, log):
     quick.close()
     log.prune(22)
     log.insert("end")
-    events = slow.wait_id(25).events
+    events = follow_to(server, slow, 25)
     assert_nothing_skipped(events, range(1, 26), 0)
     assert "gap" in [event.type for event in events]
-    assert slow.ids[-1] == 25
 
 
 def test_rows_pruned_while_a_reader_catches_up(server, log):
@@ -200,9 +214,8 @@ def test_rows_pruned_while_a_reader_catches_up(server, log):
     slow = server.open(last_event_id=0)
     log.prune(150)
     log.insert("end")
-    slow.wait_id(201)
-    assert_nothing_skipped(slow.events, range(1, 202), 0)
-    assert slow.ids[-1] == 201
+    events = follow_to(server, slow, 201)
+    assert_nothing_skipped(events, range(1, 202), 0)
 
 
 # The database file is replaced.

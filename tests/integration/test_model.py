@@ -59,8 +59,12 @@ class Client:
         self.connect()
 
     def catch_up(self, newest):
-        self.peer.wait_id(newest)
-        self.note()
+        """Reads until a row with this id; a stream may end within a row that is pruned."""
+        while self.got[-1:] != [newest]:
+            self.peer.wait(lambda: self.peer.eof or newest in self.peer.ids[-1:], f"row {newest}")
+            self.note()
+            if self.peer.eof:
+                self.reconnect()
 
     def check(self, rows, pruned):
         """rows: (id, channel) of all that was ever inserted; pruned: the ids that were deleted."""

@@ -281,7 +281,7 @@ def test_query_of_a_post_counts_too(server, log):
         ("channel=a%00b", "channel"),
         ("channel=%ff", "channel"),
         ("channel=%7f", "channel"),
-        ("channel=%zz", "%zz"),
+        ("channel=%zz", "channel"),
         ("event=", "event"),
         ("event=a%0db", "event"),
         ("tail=x", "tail"),
@@ -358,7 +358,7 @@ def test_request_over_64_kib(server, where):
     }[where]
     peer = server.answer(**how)
     assert peer.head.status == 413
-    assert "64" in peer.sentence()
+    assert re.search("65,?536|64 KiB", peer.sentence())
 
 
 def test_refusal_repeats_nothing_dangerous(server):

@@ -69,10 +69,13 @@ def unpairs(content):
 
 
 def data(kind, request_id, content, chunk=CONTENT_MAX, padding=0):
-    """3.3: a stream of records of at most `chunk` bytes, ended by an empty one."""
+    """3.3: a stream of records of at most `chunk` bytes, ended by an empty one.
+
+    The empty one has no padding: no web server gives it any, and libfcgi can't bear it.
+    """
     cuts = range(0, len(content), chunk)
     records = [record(kind, request_id, content[at : at + chunk], padding) for at in cuts]
-    return b"".join(records) + record(kind, request_id, b"", padding)
+    return b"".join(records) + record(kind, request_id)
 
 
 def request(

@@ -15,7 +15,8 @@ import fcgi
 import stream
 
 ROOT = pathlib.Path(__file__).parents[2]
-BINARY = pathlib.Path(os.environ.get("ROWTAIL_BIN", ROOT / "build" / "rowtail")).resolve()
+# Taken out of the environment: rowtail reads every ROWTAIL_ variable as a setting.
+BINARY = pathlib.Path(os.environ.pop("ROWTAIL_BIN", ROOT / "build" / "rowtail")).resolve()
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: \w+Sanitizer")
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
