@@ -227,7 +227,7 @@ static void watch_changed(uv_fs_event_t *handle, const char *name, int events, i
 {
 	struct loop_watch *w = handle->data;
 
-	w->changed(w, status < 0 ? NULL : name);
+	w->changed(w, status < 0 ? NULL : name, events & UV_RENAME);
 }
 
 void loop_watch_init(struct loop_watch *w, void (*changed)(struct loop_watch *w, const char *name),

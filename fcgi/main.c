@@ -150,6 +150,14 @@ static void open_sockets(void)
 		tell_ways();
 }
 
+static void give_up(int status, const char *sentence) __attribute__((noreturn));
+
+static void give_up(int status, const char *sentence)
+{
+	listen_close(&listeners);
+	errx(status, "%s", sentence);
+}
+
 /* A database that cannot be read now is told at once, by the exit status, not by a broken stream.
  */
 static void open_log(void)
@@ -160,7 +168,7 @@ static void open_log(void)
 		err(EX_OSERR, "starting");
 	e = eventlog_open(responder.log);
 	if (e == EVENTLOG_FAULT && listeners.kind == LISTEN_FASTCGI)
-		errx(access(config.db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG, "%s",
+		give_up(access(config.db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG,
 			eventlog_error(responder.log));
 	if (e == EVENTLOG_FAULT)
 		log_error("%s", eventlog_error(responder.log));
@@ -173,7 +181,7 @@ static void open_access(void)
 
 	responder.access = access_new(&config, responder.log, &status, sentence, sizeof(sentence));
 	if (!responder.access)
-		errx(status, "%s", sentence);
+		give_up(status, sentence);
 }
 
 static void open_fanout(void)

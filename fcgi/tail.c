@@ -23,6 +23,7 @@ static struct {
 	int64_t poll_ms;
 	struct loop_watch watch;
 	struct loop_timer poll;
+	struct loop_turn soon; /* the look that notices cause */
 	struct loop_alarm ladder; /* looks again after a notice */
 	int64_t pause_us; /* before the next look; 0: none is due */
 	bool awake;
@@ -103,14 +104,35 @@ static void look_again(struct loop_alarm *alarm)
 	climb();
 }
 
-static void noticed(struct loop_watch *watch, const char *name)
+/*
+ * Does a change of this file mean that there may be rows? Of a rollback journal only that it is
+ * made or gone: its other changes come with those of the database, and SQLite's own reading as root
+ * makes some (it sets the owner), which would have no end.
+ */
+static bool is_ours(const char *name, bool renamed)
 {
 	size_t length = strlen(tail.name);
+
+	if (!name)
+		return true;
+	if (strncmp(name, tail.name, length))
+		return false;
+	return !name[length] || !strcmp(name + length, "-wal") ||
+	       (renamed && !strcmp(name + length, "-journal"));
+}
+
+/* One commit makes several notices: they cause one look, when all have been taken. */
+static void noticed(struct loop_watch *watch, const char *name, bool renamed)
+{
+	if (is_ours(name, renamed))
+		loop_turn_want(&tail.soon);
+}
+
+static void look_soon(struct loop_turn *turn)
+{
 	bool news = false;
 
-	if (name && (strncmp(name, tail.name, length) ||
-			    (name[length] && strcmp(name + length, "-wal") &&
-				    strcmp(name + length, "-journal"))))
+	if (!tail.awake)
 		return;
 	look(&news);
 	tail.pause_us = news ? 0 : LADDER_FIRST_US;
@@ -154,6 +176,7 @@ bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, in
 	tail.was_open = eventlog_is_open(log);
 	loop_watch_init(&tail.watch, noticed, NULL);
 	loop_timer_init(&tail.poll, poll_due, NULL);
+	loop_turn_init(&tail.soon, look_soon, NULL);
 	tail.path = path;
 	return split_path() && loop_alarm_init(&tail.ladder, look_again, NULL);
 }
