@@ -82,13 +82,13 @@ bool loop_on_signals(void (*stop)(int signal));
 /* Changes of the files in a directory, where the system tells of them. */
 struct loop_watch {
 	struct loop_handle handle;
-	void (*changed)(
-		struct loop_watch *w, const char *name); /* name: in the directory, or NULL */
+	/* name: in the directory, or NULL; renamed: made, moved or deleted, not only changed. */
+	void (*changed)(struct loop_watch *w, const char *name, bool renamed);
 	void *context;
 	bool begun;
 };
-void loop_watch_init(struct loop_watch *w, void (*changed)(struct loop_watch *w, const char *name),
-	void *context);
+void loop_watch_init(struct loop_watch *w,
+	void (*changed)(struct loop_watch *w, const char *name, bool renamed), void *context);
 /* False when the directory can't be watched: the poll timer then has to do. */
 bool loop_watch_begin(struct loop_watch *w, const char *directory);
 void loop_watch_end(struct loop_watch *w);
