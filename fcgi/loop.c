@@ -230,8 +230,8 @@ static void watch_changed(uv_fs_event_t *handle, const char *name, int events, i
 	w->changed(w, status < 0 ? NULL : name, events & UV_RENAME);
 }
 
-void loop_watch_init(struct loop_watch *w, void (*changed)(struct loop_watch *w, const char *name),
-	void *context)
+void loop_watch_init(struct loop_watch *w,
+	void (*changed)(struct loop_watch *w, const char *name, bool renamed), void *context)
 {
 	uv_fs_event_init(&loop, as_watch(w));
 	as_watch(w)->data = w;
