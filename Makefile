@@ -24,6 +24,7 @@ OBJ := $(SRC:fcgi/%.c=$(BUILD)/obj/%.o)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY := $(FUZZ:%=$(BUILD)/replay/%)
+BROWSER := tests/browser/node_modules/.made
 
 # A test's first lines say what it links: "links: a b" are modules of fcgi/, "libs: -lx" libraries.
 links = $(patsubst %,$(BUILD)/san/%.o,$(shell sed -n 's/^.* links: *\([a-z0-9_ ]*\).*/\1/p' $(1) | head -n 1))
@@ -75,4 +76,73 @@ unit: $(UNIT)
 replay: $(REPLAY)
 	@set -e; for f in $(FUZZ); do $(BUILD)/replay/$$f tests/fuzz/corpus/$$f; done
 
+integration: $(BUILD)/rowtail
+	$(PYTHON) -m pytest -q -p no:cacheprovider tests/integration
+
+servers: $(BUILD)/rowtail $(BROWSER)
+	$(PYTHON) -m pytest -q -p no:cacheprovider tests/servers
+
+$(BROWSER): tests/browser/package.json tests/browser/package-lock.json
+	cd tests/browser && npm ci --no-audit --no-fund
+	@touch $@
+
+browser: $(BUILD)/rowtail $(BROWSER)
+	cd tests/browser && node --test
+
+# Every part runs, also behind one that failed; the whole fails if one did.
+test:
+	sh tests/deps.sh build test
+	$(MAKE) all
+	@failed=; for part in unit replay integration servers browser; do \
+		echo "=== make $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "make test: failed:$$failed"; exit 1; fi; \
+	echo "make test: all parts passed"
+
+demo:
+	@sh tests/deps.sh build demo
+	@$(MAKE) --no-print-directory all
+	@PORT=$(PORT) sh deploy/demo/demo.sh
+
+# Coverage-guided, so many seconds for each target; what is found stays in build/fuzz.
+FUZZ_SECONDS ?= 60
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard fcgi/*.c fcgi/*.h)
+	@mkdir -p $(@D)
+	clang -std=c11 $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-o $@ $< $(patsubst $(BUILD)/san/%.o,fcgi/%.c,$(call links,$<)) $(call libs,$<)
+
+fuzz: $(FUZZ:%=$(BUILD)/fuzz/%)
+	@set -e; for f in $(FUZZ); do echo "== $$f"; mkdir -p $(BUILD)/fuzz/found/$$f; \
+		cd $(BUILD)/fuzz; ./$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
+			-artifact_prefix=crash-$$f- found/$$f ../../tests/fuzz/corpus/$$f; cd ../..; done
+
+LINT_C := $(wildcard fcgi/*.c fcgi/*.h tests/unit/*.c tests/unit/*.h tests/fuzz/*.c tests/fuzz/*.h \
+	tests/bench/*.c tests/bench/*.h schema/examples/*.c)
+LINT_SH := $(shell grep -lrE '^\#!/bin/(ba)?sh|^\#!/usr/bin/env bash' --include='*' .ci deploy tests schema \
+	2>/dev/null | grep -v -e node_modules -e __pycache__)
+BANNED := sprintf|vsprintf|strcpy|strcat|strncpy|strncat|atoi|atol|gets|strtok
+lint:
+	clang-format --dry-run --Werror $(LINT_C)
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem --error-exitcode=1 -Ifcgi -DROWTAIL_VERSION='"x"' fcgi
+	@set -e; for f in $(SRC); do clang-tidy --quiet $$f -- -std=c11 $(CPPFLAGS) 2>/dev/null; done
+	shellcheck $(LINT_SH)
+	mandoc -Tlint -W warning fcgi/rowtail.8
+	@! grep -nwE '($(BANNED)) *\(' $(SRC) || { echo 'lint: a banned function'; exit 1; }
+
+install: $(BUILD)/rowtail
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DATADIR)
+	install -m 755 $(BUILD)/rowtail $(DESTDIR)$(BINDIR)/rowtail
+	install -m 644 fcgi/rowtail.8 $(DESTDIR)$(MANDIR)/man8/rowtail.8
+	cp -R schema $(DESTDIR)$(DATADIR)/
+	cp -R deploy $(DESTDIR)$(DATADIR)/
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/rowtail $(DESTDIR)$(MANDIR)/man8/rowtail.8
+	rm -rf $(DESTDIR)$(DATADIR)
+
+clean:
+	rm -rf $(BUILD)
+
+include tests/bench/bench.mk
 -include $(OBJ:.o=.d) $(wildcard $(BUILD)/san/*.d)
