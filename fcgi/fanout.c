@@ -13,7 +13,6 @@ enum {
 	SCRATCH_MAX = INT32_MAX,
 	WORDS_MAX = 64 * 1024,
 	TURN_US = 2000, /* what those that are behind may take before the loop looks elsewhere */
-	LOOK_US = 10000, /* the same for new rows */
 };
 
 struct fanout *fanout_new(
@@ -85,7 +84,7 @@ static void take_off(struct fanout *f, struct subscriber *s)
 		subscriber_list_remove(&f->waiting, s);
 }
 
-static void enqueue(struct fanout *f, struct subscriber *s)
+void fanout_enqueue(struct fanout *f, struct subscriber *s)
 {
 	take_off(f, s);
 	subscriber_list_push(&f->queue, s, SUBSCRIBER_IN_QUEUE);
@@ -114,7 +113,7 @@ static void unlink_all(struct fanout *f, struct subscriber *s)
 }
 
 /* The stream is over: nothing of it stays here. */
-static void drop(struct fanout *f, struct subscriber *s)
+void fanout_drop(struct fanout *f, struct subscriber *s)
 {
 	take_off(f, s);
 	unlink_all(f, s);
@@ -137,7 +136,7 @@ static void settle(struct fanout *f, struct subscriber *s, enum turn turn)
 {
 	switch (turn) {
 	case TURN_AGAIN:
-		enqueue(f, s);
+		fanout_enqueue(f, s);
 		break;
 	case TURN_IDLE:
 		s->state = SUBSCRIBER_LIVE;
@@ -149,7 +148,7 @@ static void settle(struct fanout *f, struct subscriber *s, enum turn turn)
 	case TURN_BLOCKED:
 		break;
 	case TURN_OVER:
-		drop(f, s);
+		fanout_drop(f, s);
 		break;
 	}
 }
@@ -231,14 +230,14 @@ void fanout_writable(struct fanout *f, struct subscriber *s)
 		return;
 	s->blocked = false;
 	s->sink->operations->want_write(s->sink, false);
-	enqueue(f, s);
+	fanout_enqueue(f, s);
 }
 
 void fanout_gone(struct fanout *f, struct subscriber *s, enum leave_reason reason)
 {
 	if (s->state < SUBSCRIBER_DRAIN)
 		s->reason = (uint8_t)reason;
-	drop(f, s);
+	fanout_drop(f, s);
 }
 
 /* Ends a stream with last words; one that has not begun gets its head first. */
@@ -257,7 +256,7 @@ static void leave(
 	s->cursor = fanout_position(f, s);
 	subscriber_leave(s, reason, f->words.data, f->words.length);
 	if (!s->blocked)
-		enqueue(f, s);
+		fanout_enqueue(f, s);
 }
 
 void fanout_end(struct fanout *f, struct subscriber *s, enum leave_reason reason)
@@ -265,10 +264,10 @@ void fanout_end(struct fanout *f, struct subscriber *s, enum leave_reason reason
 	leave(f, s, reason, NULL);
 }
 
-static void queue_idle(struct fanout *f, struct group *group)
+void fanout_queue_idle(struct fanout *f, struct group *group)
 {
 	while (group->idle.head)
-		enqueue(f, group->idle.head);
+		fanout_enqueue(f, group->idle.head);
 }
 
 struct lane_context {
@@ -281,308 +280,25 @@ static void queue_idle_of_lane(void *context, struct group *group)
 	struct lane_context *c = context;
 
 	if (group->lane == c->lane)
-		queue_idle(c->f, group);
+		fanout_queue_idle(c->f, group);
 }
 
 /* All that wait for a lane's rows go and read the log themselves. */
-static void queue_lane(struct fanout *f, enum lane lane)
+void fanout_queue_lane(struct fanout *f, enum lane lane)
 {
 	groups_all(f->groups, queue_idle_of_lane, &(struct lane_context){f, lane});
 }
 
 /* The windows have a hole behind what was fed: those that wait there replay. */
-static void reset_windows(struct fanout *f, int64_t base)
+void fanout_reset_windows(struct fanout *f, int64_t base)
 {
 	for (int lane = 0; lane < LANE_COUNT; lane++) {
-		queue_lane(f, lane);
+		fanout_queue_lane(f, lane);
 		if (f->windows[lane])
 			window_reset(f->windows[lane], base);
 	}
-	queue_lane(f, LANE_NONE);
+	fanout_queue_lane(f, LANE_NONE);
 	f->fed = base;
-}
-
-/* New rows on their way into the windows. */
-struct feeding {
-	struct fanout *f;
-	size_t rows, bytes;
-	bool full; /* a record that is alone in its window: nothing behind it in this batch */
-	bool broken[LANE_COUNT];
-};
-
-static size_t feed_lane(struct feeding *feeding, enum lane lane, const struct sse_row *row)
-{
-	struct fanout *f = feeding->f;
-	struct window_entry entry = {.id = row->id, .channel = row->channel, .event = row->event};
-	size_t length, content;
-
-	buffer_clear(&f->scratch);
-	length = fanout_encode(&f->scratch, row, lane == LANE_ENVELOPE, 1, &content);
-	entry.bytes = f->scratch.data;
-	entry.length = (uint32_t)length;
-	entry.content = (uint32_t)content;
-	entry.channel_length = (uint16_t)row->channel_length;
-	entry.event_length = (uint16_t)row->event_length;
-	if (length == 0 || row->channel_length > UINT16_MAX || row->event_length > UINT16_MAX) {
-		window_reset(f->windows[lane], row->id);
-		feeding->broken[lane] = true;
-	} else if (!window_append(f->windows[lane], &entry)) {
-		feeding->broken[lane] = true;
-	}
-	return length;
-}
-
-static bool feed_row(void *context, const struct sse_row *row)
-{
-	struct feeding *feeding = context;
-	bool large = row->data_length > WINDOW_BYTES / 16;
-
-	/* A large record may push all others out: it goes alone. */
-	if (feeding->full || (large && feeding->rows > 0) || feeding->bytes >= RUN_BYTES)
-		return false;
-	for (int lane = 0; lane < LANE_COUNT; lane++)
-		if (feeding->f->lane_count[lane] > 0)
-			feeding->bytes += feed_lane(feeding, lane, row);
-	feeding->rows++;
-	feeding->full = large;
-	return true;
-}
-
-static uint32_t new_match(struct fanout *f, uint64_t sequence)
-{
-	if (f->match_count == f->match_capacity || !f->matches) {
-		size_t capacity = f->match_capacity ? f->match_capacity * 2 : 1024;
-		struct match *matches = realloc(f->matches, capacity * sizeof(*matches));
-
-		if (!matches)
-			return 0;
-		f->matches = matches;
-		f->match_capacity = capacity;
-	}
-	f->matches[f->match_count] = (struct match){.sequence = sequence};
-	return (uint32_t)f->match_count++;
-}
-
-struct matching {
-	struct fanout *f;
-	enum lane lane;
-	uint64_t sequence;
-	const struct window_entry *entry;
-	bool failed;
-};
-
-/* Notes a record for a group that follows its channel. */
-static void match_group(void *context, struct group *group)
-{
-	struct matching *m = context;
-	struct fanout *f = m->f;
-	uint32_t match;
-
-	if (group->lane != m->lane || !group->idle.head ||
-		!filter_has_type(group->filter, m->entry->event, m->entry->event_length))
-		return;
-	if (group->last_match && f->matches[group->last_match].sequence == m->sequence)
-		return;
-	if (!(match = new_match(f, m->sequence))) {
-		m->failed = true;
-		return;
-	}
-	if (group->last_match) {
-		f->matches[group->last_match].next = match;
-	} else {
-		group->first_match = match;
-		group->next_touched = f->touched;
-		f->touched = group;
-	}
-	group->last_match = match;
-}
-
-static void build_run(struct fanout *f, const struct group *group)
-{
-	run_clear(&f->run);
-	for (uint32_t i = group->first_match; i; i = f->matches[i].next) {
-		const struct window_entry *e =
-			window_at(f->windows[group->lane], f->matches[i].sequence);
-
-		run_add(&f->run,
-			&(struct run_record){e->id, e->bytes, e->length, e->content, e->hash});
-	}
-}
-
-/* One write of f->run to each that waits; those that can't take it all leave the group. */
-static void deliver(struct fanout *f, struct group *group)
-{
-	int64_t now_ms = clock_ms();
-	struct subscriber *s, *next;
-
-	for (s = group->idle.head; s; s = next) {
-		uint64_t before = s->records;
-		enum subscriber_result result;
-
-		next = s->next;
-		if (s->cursor >= f->run.records[0].id) {
-			/* It replayed further than the windows were fed: it finds its place itself.
-			 */
-			subscriber_list_remove(&group->idle, s);
-			enqueue(f, s);
-			continue;
-		}
-		result = subscriber_send(s, &f->run, now_ms);
-		metrics_add(METRIC_RECORDS_SENT, s->records - before);
-		metrics_delivery(s->records - before, clock_us() - f->seen_us);
-		if (result == SUBSCRIBER_SENT)
-			continue;
-		subscriber_list_remove(&group->idle, s);
-		s->state = SUBSCRIBER_REPLAY;
-		if (result == SUBSCRIBER_LOST)
-			drop(f, s);
-	}
-}
-
-/* Hands a lane's new entries to those that wait for them. */
-static void hand_out(struct fanout *f, enum lane lane, uint64_t first)
-{
-	const struct window *w = f->windows[lane];
-	struct matching m = {.f = f, .lane = lane};
-	struct group *group;
-
-	f->match_count = 1;
-	f->touched = NULL;
-	for (m.sequence = first; m.sequence < window_next(w); m.sequence++) {
-		m.entry = window_at(w, m.sequence);
-		groups_of_channel(
-			f->groups, m.entry->channel, m.entry->channel_length, match_group, &m);
-	}
-	while ((group = f->touched)) {
-		f->touched = group->next_touched;
-		build_run(f, group);
-		/* The last one to leave takes the group along: it is not touched behind this. */
-		group->first_match = group->last_match = 0;
-		group->next_touched = NULL;
-		if (m.failed)
-			queue_idle(f, group);
-		else
-			deliver(f, group);
-	}
-}
-
-static void hand_out_lanes(struct fanout *f, const struct feeding *feeding, const uint64_t *first)
-{
-	for (int lane = 0; lane < LANE_COUNT; lane++) {
-		if (f->lane_count[lane] == 0)
-			continue;
-		if (feeding->broken[lane])
-			queue_lane(f, lane);
-		else
-			hand_out(f, lane, first[lane]);
-	}
-	if (feeding->rows > 0)
-		queue_lane(f, LANE_NONE);
-}
-
-/* Reads a batch of new rows and hands them out. *more: there may be others behind. */
-static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
-{
-	struct feeding feeding = {.f = f};
-	struct eventlog_batch batch = {0};
-	uint64_t first[LANE_COUNT] = {0};
-	enum eventlog_status e;
-
-	for (int lane = 0; lane < LANE_COUNT && f->windows[lane]; lane++)
-		first[lane] = window_next(f->windows[lane]);
-	f->seen_us = clock_us();
-	*more = false;
-	e = eventlog_read(f->log, NULL, f->fed, 0, RUN_RECORDS, feed_row, &feeding, &batch);
-	if (e != EVENTLOG_OK)
-		return e;
-	if (batch.pruned) {
-		reset_windows(f, batch.bounds.newest);
-		*rows = 1;
-		return e;
-	}
-	hand_out_lanes(f, &feeding, first);
-	f->fed = batch.scanned;
-	for (int lane = 0; lane < LANE_COUNT && f->windows[lane]; lane++)
-		window_advance(f->windows[lane], f->fed);
-	metrics_add(METRIC_ROWS_READ, feeding.rows);
-	*rows += feeding.rows;
-	*more = !batch.at_end;
-	return e;
-}
-
-/* A commit without new rows: a checkpoint, a grant; or the log was restored in its place. */
-static enum eventlog_status check_restored(struct fanout *f)
-{
-	struct eventlog_bounds bounds;
-	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
-
-	return e == EVENTLOG_OK && bounds.newest < f->fed ? fanout_replaced(f) : e;
-}
-
-static enum eventlog_status look(struct fanout *f, bool *news)
-{
-	int64_t until = clock_us() + LOOK_US, version;
-	enum eventlog_status e;
-	size_t rows = 0;
-	bool more = true;
-
-	if (f->generation != eventlog_generation(f->log)) {
-		f->generation = eventlog_generation(f->log);
-		f->version = -1;
-	}
-	if ((e = eventlog_version(f->log, &version)) != EVENTLOG_OK || version == f->version)
-		return e;
-	f->version = -1;
-	while (e == EVENTLOG_OK && more && clock_us() < until)
-		e = feed(f, &more, &rows);
-	*news = rows > 0;
-	if (e == EVENTLOG_OK && more) {
-		f->unread = true;
-		f->calls.want_turn(f->calls.context);
-	} else if (e == EVENTLOG_OK) {
-		f->version = version;
-		if (rows == 0)
-			e = check_restored(f);
-	}
-	return e;
-}
-
-enum eventlog_status fanout_look(struct fanout *f, bool *news)
-{
-	enum eventlog_status e;
-
-	*news = false;
-	f->unread = false;
-	if ((e = look(f, news)) == EVENTLOG_OK)
-		while (f->waiting.head)
-			enqueue(f, f->waiting.head);
-	return e;
-}
-
-enum eventlog_status fanout_wake(struct fanout *f)
-{
-	struct eventlog_bounds bounds;
-	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
-
-	if (e == EVENTLOG_OK) {
-		reset_windows(f, bounds.newest);
-		f->version = -1;
-	}
-	return e;
-}
-
-enum eventlog_status fanout_replaced(struct fanout *f)
-{
-	struct eventlog_bounds bounds;
-	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
-
-	if (e != EVENTLOG_OK)
-		return e;
-	for (struct subscriber *s = f->all; s; s = s->all_next)
-		s->replaced = true;
-	reset_windows(f, bounds.newest);
-	f->version = -1;
-	return e;
 }
 
 /* A sign of life: where the stream is, if the client does not know it yet. */
@@ -599,7 +315,7 @@ static void beat(struct fanout *f, struct subscriber *s, int64_t now_ms)
 	s->cursor = s->told = position;
 	result = subscriber_say(s, f->words.data, f->words.length, now_ms);
 	if (result == SUBSCRIBER_LOST)
-		drop(f, s);
+		fanout_drop(f, s);
 	else if (result == SUBSCRIBER_BLOCKED)
 		take_off(f, s);
 }

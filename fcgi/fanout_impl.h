@@ -1,6 +1,6 @@
 /*
- * What fanout.c (rows to those that wait, lists, sweeps) and fanout_step.c (a turn of one that is
- * behind) share. For nobody else.
+ * What fanout.c (streams, lists, sweeps), fanout_feed.c (new rows to those that wait) and
+ * fanout_step.c (a turn of one that is behind) share. For nobody else.
  */
 #ifndef ROWTAIL_FANOUT_IMPL_H
 #define ROWTAIL_FANOUT_IMPL_H
@@ -66,5 +66,18 @@ size_t fanout_encode(struct buffer *out, const struct sse_row *row, bool envelop
 
 /* Up to which id an idle stream has everything. */
 int64_t fanout_position(const struct fanout *f, const struct subscriber *s);
+
+/* Puts a stream that has work behind the others; an idle one keeps the position it had. */
+void fanout_enqueue(struct fanout *f, struct subscriber *s);
+
+/* The stream is over: nothing of it stays here, and its sink is told. */
+void fanout_drop(struct fanout *f, struct subscriber *s);
+
+/* All of a group, or of a lane, that wait for rows go and read the log themselves. */
+void fanout_queue_idle(struct fanout *f, struct group *group);
+void fanout_queue_lane(struct fanout *f, enum lane lane);
+
+/* The windows have a hole behind what was fed: those that wait there replay. */
+void fanout_reset_windows(struct fanout *f, int64_t base);
 
 #endif

@@ -1,0 +1,293 @@
+#include <stdlib.h>
+
+#include "clock.h"
+#include "fanout_impl.h"
+#include "metrics.h"
+
+enum {
+	LOOK_US = 10000, /* what new rows may take before the loop looks elsewhere */
+	LARGE_ROW =
+		256 * 1024, /* bytes of data; may push all others out of a window: it goes alone */
+};
+
+/* New rows on their way into the windows. */
+struct feeding {
+	struct fanout *f;
+	size_t rows, bytes;
+	bool full; /* a record that is alone in its window: nothing behind it in this batch */
+	bool broken[LANE_COUNT];
+};
+
+static size_t feed_lane(struct feeding *feeding, enum lane lane, const struct sse_row *row)
+{
+	struct fanout *f = feeding->f;
+	struct window_entry entry = {.id = row->id, .channel = row->channel, .event = row->event};
+	size_t length, content;
+
+	buffer_clear(&f->scratch);
+	length = fanout_encode(&f->scratch, row, lane == LANE_ENVELOPE, 1, &content);
+	entry.bytes = f->scratch.data;
+	entry.length = (uint32_t)length;
+	entry.content = (uint32_t)content;
+	entry.channel_length = (uint16_t)row->channel_length;
+	entry.event_length = (uint16_t)row->event_length;
+	if (length == 0 || row->channel_length > UINT16_MAX || row->event_length > UINT16_MAX) {
+		window_reset(f->windows[lane], row->id);
+		feeding->broken[lane] = true;
+	} else if (!window_append(f->windows[lane], &entry)) {
+		feeding->broken[lane] = true;
+	}
+	return length;
+}
+
+static bool feed_row(void *context, const struct sse_row *row)
+{
+	struct feeding *feeding = context;
+	bool large = row->data_length > LARGE_ROW;
+
+	if (feeding->full || (large && feeding->rows > 0) || feeding->bytes >= RUN_BYTES)
+		return false;
+	for (int lane = 0; lane < LANE_COUNT; lane++)
+		if (feeding->f->lane_count[lane] > 0)
+			feeding->bytes += feed_lane(feeding, lane, row);
+	feeding->rows++;
+	feeding->full = large;
+	return true;
+}
+
+static uint32_t new_match(struct fanout *f, uint64_t sequence)
+{
+	if (f->match_count == f->match_capacity || !f->matches) {
+		size_t capacity = f->match_capacity ? f->match_capacity * 2 : 1024;
+		struct match *matches = realloc(f->matches, capacity * sizeof(*matches));
+
+		if (!matches)
+			return 0;
+		f->matches = matches;
+		f->match_capacity = capacity;
+	}
+	f->matches[f->match_count] = (struct match){.sequence = sequence};
+	return (uint32_t)f->match_count++;
+}
+
+struct matching {
+	struct fanout *f;
+	enum lane lane;
+	uint64_t sequence;
+	const struct window_entry *entry;
+	bool failed;
+};
+
+/* Notes a record for a group that follows its channel. */
+static void match_group(void *context, struct group *group)
+{
+	struct matching *m = context;
+	struct fanout *f = m->f;
+	uint32_t match;
+
+	if (group->lane != m->lane || !group->idle.head ||
+		!filter_has_type(group->filter, m->entry->event, m->entry->event_length))
+		return;
+	if (group->last_match && f->matches[group->last_match].sequence == m->sequence)
+		return;
+	if (!(match = new_match(f, m->sequence))) {
+		m->failed = true;
+		return;
+	}
+	if (group->last_match) {
+		f->matches[group->last_match].next = match;
+	} else {
+		group->first_match = match;
+		group->next_touched = f->touched;
+		f->touched = group;
+	}
+	group->last_match = match;
+}
+
+static void build_run(struct fanout *f, const struct group *group)
+{
+	run_clear(&f->run);
+	for (uint32_t i = group->first_match; i; i = f->matches[i].next) {
+		const struct window_entry *e =
+			window_at(f->windows[group->lane], f->matches[i].sequence);
+
+		run_add(&f->run,
+			&(struct run_record){e->id, e->bytes, e->length, e->content, e->hash});
+	}
+}
+
+/* One write of f->run to each that waits; those that can't take it all leave the group. */
+static void deliver(struct fanout *f, struct group *group)
+{
+	int64_t now_ms = clock_ms();
+	struct subscriber *s, *next;
+
+	for (s = group->idle.head; s; s = next) {
+		uint64_t before = s->records;
+		enum subscriber_result result;
+
+		next = s->next;
+		if (s->cursor >= f->run.records[0].id) {
+			/* It replayed further than the windows were fed: it finds its place itself.
+			 */
+			subscriber_list_remove(&group->idle, s);
+			fanout_enqueue(f, s);
+			continue;
+		}
+		result = subscriber_send(s, &f->run, now_ms);
+		metrics_add(METRIC_RECORDS_SENT, s->records - before);
+		metrics_delivery(s->records - before, clock_us() - f->seen_us);
+		if (result == SUBSCRIBER_SENT)
+			continue;
+		subscriber_list_remove(&group->idle, s);
+		s->state = SUBSCRIBER_REPLAY;
+		if (result == SUBSCRIBER_LOST)
+			fanout_drop(f, s);
+	}
+}
+
+/* Hands a lane's new entries to those that wait for them. */
+static void hand_out(struct fanout *f, enum lane lane, uint64_t first)
+{
+	const struct window *w = f->windows[lane];
+	struct matching m = {.f = f, .lane = lane};
+	struct group *group;
+
+	f->match_count = 1;
+	f->touched = NULL;
+	for (m.sequence = first; m.sequence < window_next(w); m.sequence++) {
+		m.entry = window_at(w, m.sequence);
+		groups_of_channel(
+			f->groups, m.entry->channel, m.entry->channel_length, match_group, &m);
+	}
+	while ((group = f->touched)) {
+		f->touched = group->next_touched;
+		build_run(f, group);
+		/* The last one to leave takes the group along: it is not touched behind this. */
+		group->first_match = group->last_match = 0;
+		group->next_touched = NULL;
+		if (m.failed)
+			fanout_queue_idle(f, group);
+		else
+			deliver(f, group);
+	}
+}
+
+static void hand_out_lanes(struct fanout *f, const struct feeding *feeding, const uint64_t *first)
+{
+	for (int lane = 0; lane < LANE_COUNT; lane++) {
+		if (f->lane_count[lane] == 0)
+			continue;
+		if (feeding->broken[lane])
+			fanout_queue_lane(f, lane);
+		else
+			hand_out(f, lane, first[lane]);
+	}
+	if (feeding->rows > 0)
+		fanout_queue_lane(f, LANE_NONE);
+}
+
+/* Reads a batch of new rows and hands them out. *more: there may be others behind. */
+static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
+{
+	struct feeding feeding = {.f = f};
+	struct eventlog_batch batch = {0};
+	uint64_t first[LANE_COUNT] = {0};
+	enum eventlog_status e;
+
+	for (int lane = 0; lane < LANE_COUNT && f->windows[lane]; lane++)
+		first[lane] = window_next(f->windows[lane]);
+	f->seen_us = clock_us();
+	*more = false;
+	e = eventlog_read(f->log, NULL, f->fed, 0, RUN_RECORDS, feed_row, &feeding, &batch);
+	if (e != EVENTLOG_OK)
+		return e;
+	if (batch.pruned) {
+		fanout_reset_windows(f, batch.bounds.newest);
+		*rows = 1;
+		return e;
+	}
+	hand_out_lanes(f, &feeding, first);
+	f->fed = batch.scanned;
+	for (int lane = 0; lane < LANE_COUNT && f->windows[lane]; lane++)
+		window_advance(f->windows[lane], f->fed);
+	metrics_add(METRIC_ROWS_READ, feeding.rows);
+	*rows += feeding.rows;
+	*more = !batch.at_end;
+	return e;
+}
+
+/* A commit without new rows: a checkpoint, a grant; or the log was restored in its place. */
+static enum eventlog_status check_restored(struct fanout *f)
+{
+	struct eventlog_bounds bounds;
+	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
+
+	return e == EVENTLOG_OK && bounds.newest < f->fed ? fanout_replaced(f) : e;
+}
+
+static enum eventlog_status look(struct fanout *f, bool *news)
+{
+	int64_t until = clock_us() + LOOK_US, version;
+	enum eventlog_status e;
+	size_t rows = 0;
+	bool more = true;
+
+	if (f->generation != eventlog_generation(f->log)) {
+		f->generation = eventlog_generation(f->log);
+		f->version = -1;
+	}
+	if ((e = eventlog_version(f->log, &version)) != EVENTLOG_OK || version == f->version)
+		return e;
+	f->version = -1;
+	while (e == EVENTLOG_OK && more && clock_us() < until)
+		e = feed(f, &more, &rows);
+	*news = rows > 0;
+	if (e == EVENTLOG_OK && more) {
+		f->unread = true;
+		f->calls.want_turn(f->calls.context);
+	} else if (e == EVENTLOG_OK) {
+		f->version = version;
+		if (rows == 0)
+			e = check_restored(f);
+	}
+	return e;
+}
+
+enum eventlog_status fanout_look(struct fanout *f, bool *news)
+{
+	enum eventlog_status e;
+
+	*news = false;
+	f->unread = false;
+	if ((e = look(f, news)) == EVENTLOG_OK)
+		while (f->waiting.head)
+			fanout_enqueue(f, f->waiting.head);
+	return e;
+}
+
+enum eventlog_status fanout_wake(struct fanout *f)
+{
+	struct eventlog_bounds bounds;
+	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
+
+	if (e == EVENTLOG_OK) {
+		fanout_reset_windows(f, bounds.newest);
+		f->version = -1;
+	}
+	return e;
+}
+
+enum eventlog_status fanout_replaced(struct fanout *f)
+{
+	struct eventlog_bounds bounds;
+	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
+
+	if (e != EVENTLOG_OK)
+		return e;
+	for (struct subscriber *s = f->all; s; s = s->all_next)
+		s->replaced = true;
+	fanout_reset_windows(f, bounds.newest);
+	f->version = -1;
+	return e;
+}
