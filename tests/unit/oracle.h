@@ -1,9 +1,9 @@
 /*
  * oracle: what libfcgi makes of a request, for tests. Link buffer and libfcgi.
  *
- * libfcgi is given a socket that holds exactly the bytes of one request, with nothing to come behind
- * them. Whatever it would wait for is then an error, so an answer without one is an answer given
- * at once.
+ * libfcgi is given a socket that holds exactly the bytes of one request, with nothing to come
+ * behind them. Whatever it would wait for is then an error, so an answer without one is an answer
+ * given at once.
  */
 #ifndef ROWTAIL_TESTS_ORACLE_H
 #define ROWTAIL_TESTS_ORACLE_H
