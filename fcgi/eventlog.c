@@ -4,20 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "channel.h"
-
-enum { SQL_MAX = 2048, NAME_MAX_QUOTED = 512 };
-
-/* The columns that are used where the table has them. */
-struct columns {
-	bool id, channel, event, data, retry, created_at;
-	bool channel_index;
-	bool pruned_table;
-	char sequence[256]; /* the table's name in sqlite_sequence; empty: not there */
-};
 
 struct eventlog *eventlog_new(const char *path, const char *table)
 {
@@ -68,197 +57,6 @@ unsigned eventlog_generation(const struct eventlog *log)
 	return log->generation;
 }
 
-/* Looks for one row; *found says whether there is one. text may be NULL. */
-static enum database_status look_up(
-	struct database *db, const char *sql, const char *text, bool *found)
-{
-	struct statement *st;
-	enum database_status s = database_prepare(db, &st, sql);
-
-	if (s == DATABASE_OK) {
-		if (text)
-			database_bind_text(st, 1, text, strlen(text));
-		s = database_step(st);
-	}
-	*found = s == DATABASE_ROW;
-	database_finalize(st);
-	return s;
-}
-
-static void note_column(struct columns *c, const char *name)
-{
-	const struct {
-		const char *name;
-		bool *has;
-	} known[] = {{"id", &c->id}, {"channel", &c->channel}, {"event", &c->event},
-		{"data", &c->data}, {"retry", &c->retry}, {"created_at", &c->created_at}};
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (!strcasecmp(known[i].name, name))
-			*known[i].has = true;
-}
-
-static enum database_status read_columns(struct eventlog *log, struct columns *c)
-{
-	struct statement *st;
-	size_t length;
-	enum database_status s =
-		database_prepare(log->db, &st, "SELECT name FROM pragma_table_xinfo(?1)");
-
-	if (s == DATABASE_OK)
-		database_bind_text(st, 1, log->table, strlen(log->table));
-	while (s == DATABASE_OK || s == DATABASE_ROW)
-		if ((s = database_step(st)) == DATABASE_ROW)
-			note_column(c, database_text(st, 0, &length));
-	database_finalize(st);
-	return s;
-}
-
-/* A name that would have to be quoted in SQL again is done without. */
-static void note_sequence(struct columns *c, const char *name)
-{
-	if (name && strlen(name) < sizeof(c->sequence) && !strchr(name, '\''))
-		snprintf(c->sequence, sizeof(c->sequence), "%s", name);
-}
-
-/* The name under which SQLite keeps the table's highest id, if it does. */
-static void read_sequence(struct eventlog *log, struct columns *c)
-{
-	struct statement *st;
-	size_t length;
-
-	if (database_prepare(log->db, &st,
-		    "SELECT m.name FROM sqlite_master m WHERE m.type = 'table' AND "
-		    "lower(m.name) = lower(?1) AND m.sql LIKE '%autoincrement%' AND EXISTS "
-		    "(SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence')") ==
-		DATABASE_OK) {
-		database_bind_text(st, 1, log->table, strlen(log->table));
-		if (database_step(st) == DATABASE_ROW)
-			note_sequence(c, database_text(st, 0, &length));
-	}
-	database_finalize(st);
-}
-
-static enum database_status discover(struct eventlog *log, struct columns *c)
-{
-	bool found;
-	enum database_status s = read_columns(log, c);
-
-	if (s != DATABASE_DONE)
-		return s;
-	read_sequence(log, c);
-	s = look_up(log->db,
-		"SELECT 1 FROM pragma_index_list(?1) l, pragma_index_info(l.name) i "
-		"WHERE l.partial = 0 AND i.seqno = 0 AND lower(i.name) = 'channel'",
-		log->table, &c->channel_index);
-	if (s != DATABASE_DONE && s != DATABASE_ROW)
-		return s;
-	s = look_up(
-		log->db, "SELECT 1 FROM sqlite_master WHERE name = 'events_pruned'", NULL, &found);
-	c->pruned_table = found && !strcasecmp(log->table, "events");
-	return s == DATABASE_DONE || s == DATABASE_ROW ? DATABASE_OK : s;
-}
-
-/* Says what the table lacks; false when it lacks nothing. */
-static bool lacks(struct eventlog *log, const struct columns *c)
-{
-	bool any = c->id || c->channel || c->event || c->data || c->retry || c->created_at;
-
-	if (c->id && c->data)
-		return false;
-	if (!any && !strcasecmp(log->table, "events"))
-		snprintf(log->error, sizeof(log->error),
-			"%s has no table \"events\": make it with: sqlite3 %s < schema/rowtail.sql",
-			log->path, log->path);
-	else if (!any)
-		snprintf(log->error, sizeof(log->error),
-			"%s has no table or view \"%s\": name one that has at least the columns id "
-			"and data, or make the table events with: sqlite3 %s < schema/rowtail.sql",
-			log->path, log->table, log->path);
-	else
-		snprintf(log->error, sizeof(log->error),
-			"%s: \"%s\" has no column \"%s\": a table or view to tail needs at least "
-			"id "
-			"(unique integers that grow) and data",
-			log->path, log->table, c->id ? "data" : "id");
-	return true;
-}
-
-static enum database_status prepare(struct eventlog *log, enum eventlog_statement which,
-	const char *format, const char *a, const char *b) __attribute__((format(printf, 3, 0)));
-
-/* Prepares a statement; %s in the format are a, then b. */
-static enum database_status prepare(struct eventlog *log, enum eventlog_statement which,
-	const char *format, const char *a, const char *b)
-{
-	char sql[SQL_MAX];
-
-	snprintf(sql, sizeof(sql), format, a, b);
-	return database_prepare(log->db, &log->st[which], sql);
-}
-
-/* What every table has. */
-static enum database_status prepare_base(
-	struct eventlog *log, const struct columns *c, const char *table)
-{
-	char columns[256];
-	const struct {
-		enum eventlog_statement which;
-		const char *format, *a, *b;
-	} all[] = {
-		{ST_BEGIN, "BEGIN", NULL, NULL},
-		{ST_COMMIT, "COMMIT", NULL, NULL},
-		{ST_VERSION, "PRAGMA data_version", NULL, NULL},
-		{ST_OLDEST, "SELECT id FROM %s ORDER BY id LIMIT 1", table, NULL},
-		{ST_NEWEST, "SELECT id FROM %s ORDER BY id DESC LIMIT 1", table, NULL},
-		{ST_NEXT, "SELECT id FROM %s WHERE id > ?1 ORDER BY id LIMIT 1", table, NULL},
-		{ST_SCAN, "SELECT %s FROM %s WHERE id > ?1 ORDER BY id LIMIT ?2", columns, table},
-		{ST_ROW, "SELECT %s FROM %s WHERE id = ?1", columns, table},
-		{ST_BACK, "SELECT %s FROM %s WHERE id > ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
-			columns, table},
-	};
-	enum database_status s = DATABASE_OK;
-
-	snprintf(columns, sizeof(columns), "id, %s, %s, data, %s, %s",
-		c->channel ? "channel" : "NULL", c->event ? "event" : "NULL",
-		c->retry ? "retry" : "NULL", c->created_at ? "created_at" : "NULL");
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && s == DATABASE_OK; i++)
-		s = prepare(log, all[i].which, all[i].format, all[i].a, all[i].b);
-	return s;
-}
-
-/* What only some tables have. */
-static enum database_status prepare_extras(
-	struct eventlog *log, const struct columns *c, const char *table)
-{
-	enum database_status s = DATABASE_OK;
-
-	if (*c->sequence)
-		s = prepare(log, ST_SEQUENCE, "SELECT seq FROM sqlite_sequence WHERE name = '%s'",
-			c->sequence, NULL);
-	if (s == DATABASE_OK && c->channel_index)
-		s = prepare(log, ST_IDS,
-			"SELECT id FROM %s WHERE channel = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-			table, NULL);
-	if (s == DATABASE_OK && c->channel_index)
-		s = prepare(log, ST_IDS_BACK,
-			"SELECT id FROM %s WHERE channel = ?1 AND id > ?2 ORDER BY id DESC LIMIT "
-			"?3",
-			table, NULL);
-	if (s != DATABASE_OK || !c->pruned_table)
-		return s;
-	if ((s = prepare(log, ST_PRUNED_ANY, "SELECT max(id) FROM events_pruned", NULL, NULL)) !=
-		DATABASE_OK)
-		return s;
-	s = prepare(log, ST_PRUNED_CHANNEL, "SELECT id FROM events_pruned WHERE channel = ?1", NULL,
-		NULL);
-	if (s != DATABASE_OK)
-		return s;
-	return prepare(log, ST_PRUNED_BELOW,
-		"SELECT max(id) FROM events_pruned WHERE channel >= ?1 AND channel < ?2", NULL,
-		NULL);
-}
-
 static enum eventlog_status fail(struct eventlog *log, enum database_status s, const char *what)
 {
 	if (s == DATABASE_BUSY) {
@@ -294,31 +92,17 @@ static void explain_open(struct eventlog *log, const char *message)
 
 static enum eventlog_status look_at_table(struct eventlog *log)
 {
-	struct columns c = {0};
-	char table[NAME_MAX_QUOTED];
-	enum database_status s = discover(log, &c);
+	bool lacking;
+	enum database_status s = eventlog_prepare_table(log, &lacking);
+	enum eventlog_status e = EVENTLOG_OK;
 
-	if (s != DATABASE_OK) {
-		enum eventlog_status e = fail(log, s, database_message(log->db));
-
+	if (lacking)
+		e = EVENTLOG_FAULT;
+	else if (s != DATABASE_OK)
+		e = fail(log, s, database_message(log->db));
+	if (e != EVENTLOG_OK)
 		eventlog_close(log);
-		return e;
-	}
-	if (lacks(log, &c)) {
-		eventlog_close(log);
-		return EVENTLOG_FAULT;
-	}
-	if (!database_quote(table, sizeof(table), log->table))
-		return fail(log, DATABASE_SCHEMA, "the table's name is too long");
-	if ((s = prepare_base(log, &c, table)) == DATABASE_OK)
-		s = prepare_extras(log, &c, table);
-	if (s != DATABASE_OK) {
-		enum eventlog_status e = fail(log, s, database_message(log->db));
-
-		eventlog_close(log);
-		return e;
-	}
-	return EVENTLOG_OK;
+	return e;
 }
 
 enum eventlog_status eventlog_open(struct eventlog *log)

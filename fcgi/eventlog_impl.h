@@ -1,6 +1,6 @@
 /*
- * What eventlog.c (opening, bounds, places) and eventlog_read.c (batches, seeking) share. For
- * nobody else.
+ * What eventlog.c (opening, bounds, places), eventlog_table.c (columns and statements) and
+ * eventlog_read.c (batches, seeking) share. For nobody else.
  */
 #ifndef ROWTAIL_EVENTLOG_IMPL_H
 #define ROWTAIL_EVENTLOG_IMPL_H
@@ -38,6 +38,12 @@ struct eventlog {
 	struct statement *st[ST_COUNT];
 	char error[512];
 };
+
+/*
+ * Looks at the table's columns and prepares the statements that read it. *lacking: it is not there, or
+ * has not what is needed, and the error sentence says what to do.
+ */
+enum database_status eventlog_prepare_table(struct eventlog *log, bool *lacking);
 
 /* Begins a transaction. Anything but EVENTLOG_OK: none is open. */
 enum eventlog_status eventlog_begin(struct eventlog *log);

@@ -6,7 +6,7 @@
 enum {
 	SCAN_ROWS = 512, /* looked at in one call */
 	SEEK_ROWS = 2048,
-	SPARSE = 10,    /* a channel is sparse when fewer than one row in so many is its own */
+	SPARSE = 10, /* a channel is sparse when fewer than one row in so many is its own */
 	IDS_MAX = 4096, /* of all channels of a filter in one call */
 	COLUMN_ID = 0,
 	COLUMN_CHANNEL,
