@@ -44,6 +44,7 @@ def test_garbage_is_closed_at_once(server, log, name):
 @pytest.mark.parametrize("length", [0x40000000, 0x7FFFFFFE, 0x7FFFFFFF])
 def test_absurd_length_costs_nothing(server, log, length):
     """libfcgi aborts the process on these."""
+    server.serves(log)
     before = server.resident_kib()
     peer = server.connect().send(lying_pair(length)).wait_end()
     assert peer.head is None or peer.head.status == 413
@@ -91,11 +92,11 @@ def test_half_requests_do_not_stay_for_ever(server):
 
 
 def test_peers_that_connect_and_leave(server, log):
-    baseline = server.open_files()
+    baseline = server.open_files_at_rest(log)
     for cut in range(0, len(WHOLE), 5):
         server.connect().send(WHOLE[:cut]).close()
     server.serves(log)
-    server.wait_open_files(baseline + 3)
+    server.wait_open_files(baseline)
 
 
 def mutations(count):

@@ -115,13 +115,13 @@ class Rowtail:
             os.dup2(listener.fileno(), 3)
 
     def wait_up(self, timeout=stream.DEADLINE):
-        """Waits until the socket accepts."""
+        """Waits until the socket accepts and somebody answers on it."""
         deadline = time.monotonic() + timeout
         while True:
             status = self.process.poll()
             assert status is None, f"ended with {status}: {self.stderr}"
             try:
-                stream.connect(self.address).close()
+                fcgi.get_values(self.address, [])
                 return self
             except (FileNotFoundError, ConnectionRefusedError):
                 assert time.monotonic() < deadline, f"not up in {timeout} s: {self.stderr}"
@@ -273,9 +273,19 @@ class Rowtail:
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
 
+    def is_sanitized(self):
+        """Is this a build with AddressSanitizer, whose memory says nothing?"""
+        return "libasan" in pathlib.Path(f"/proc/{self.pid}/maps").read_text()
+
     def open_files(self):
         """How many descriptors it has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def open_files_at_rest(self, log):
+        """How many are open when a stream has come and gone, and nobody is there."""
+        self.serves(log)
+        self.wait_metric(0, "rowtail_streams")
+        return self.open_files()
 
     def wait_open_files(self, most, timeout=stream.DEADLINE):
         """Waits until no more descriptors than this are open."""
