@@ -26,9 +26,11 @@ FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY := $(FUZZ:%=$(BUILD)/replay/%)
 BROWSER := tests/browser/node_modules/.made
 
+TEST_HEADERS := $(wildcard tests/unit/*.h tests/fuzz/*.h)
+
 # A test's first lines say what it links: "links: a b" are modules of fcgi/, "libs: -lx" libraries.
 links = $(patsubst %,$(BUILD)/san/%.o,$(shell sed -n 's/^.* links: *\([a-z0-9_ ]*\).*/\1/p' $(1) | head -n 1))
-libs = $(shell sed -n 's/^.* libs: *\([-a-z0-9_ ]*\).*/\1/p' $(1) | head -n 1)
+libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
 
 .PHONY: all help deps test unit replay integration servers browser bench torture lint fuzz demo \
 	install uninstall clean
@@ -62,13 +64,13 @@ $(BUILD)/rowtail-san: $(SRC:fcgi/%.c=$(BUILD)/san/%.o)
 	$(CC) $(SAN) -o $@ $^ $(LIBS)
 
 .SECONDEXPANSION:
-$(BUILD)/unit/%: tests/unit/%.c $$(call links,tests/unit/%.c)
+$(BUILD)/unit/%: tests/unit/%.c $$(call links,tests/unit/%.c) $(TEST_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(CPPFLAGS) -Itests $(WARN) $(SAN) -o $@ $^ $(call libs,$<) -lcmocka
+	$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -o $@ $(filter-out %.h,$^) $(call libs,$<) -lcmocka
 
-$(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $$(call links,tests/fuzz/%.c)
+$(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $$(call links,tests/fuzz/%.c) $(TEST_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -o $@ $^ $(call libs,$<)
+	$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -o $@ $(filter-out %.h,$^) $(call libs,$<)
 
 unit: $(UNIT)
 	@set -e; for t in $(UNIT); do echo "== $$t"; $$t; done

@@ -66,22 +66,6 @@ static enum arrival_state judge_content(const struct arrival *a, uint8_t type, s
 	return ARRIVAL_PARTIAL;
 }
 
-static enum arrival_state judge_padding(
-	const struct arrival *a, uint8_t type, size_t content, size_t padding)
-{
-	bool turns = a->begun ? content == 0 : type == FCGI_BEGIN_REQUEST;
-
-	/*
-	 * libfcgi forgets about padding where it turns from one stream to the next, and takes the
-	 * bytes in it for a record. The standard allows such padding, but no web server sends it.
-	 */
-	if (turns && padding > 0)
-		return ARRIVAL_NOT_FASTCGI;
-	if (FCGI_HEADER_LEN + content + padding > ARRIVAL_BYTES_MAX - a->at)
-		return ARRIVAL_TOO_LARGE;
-	return ARRIVAL_PARTIAL;
-}
-
 /*
  * What the first `have` bytes of a record header tell, each field as soon as it is there. Fields
  * are judged in their order, so that all at once and byte by byte give the same answer.
@@ -89,6 +73,7 @@ static enum arrival_state judge_padding(
 static enum arrival_state judge_header(const struct arrival *a, const uint8_t *header, size_t have)
 {
 	enum arrival_state state;
+	size_t content;
 	uint8_t type;
 
 	if (ARRIVAL_BYTES_MAX - a->at < FCGI_HEADER_LEN)
@@ -104,9 +89,11 @@ static enum arrival_state judge_header(const struct arrival *a, const uint8_t *h
 		return ARRIVAL_ABORTED;
 	if (have < CONTENT_END)
 		return ARRIVAL_PARTIAL;
-	state = judge_content(a, type, get16(header + CONTENT));
-	if (state == ARRIVAL_PARTIAL && have >= PADDING_END)
-		state = judge_padding(a, type, get16(header + CONTENT), header[PADDING]);
+	content = get16(header + CONTENT);
+	state = judge_content(a, type, content);
+	if (state == ARRIVAL_PARTIAL && have >= PADDING_END &&
+		FCGI_HEADER_LEN + content + header[PADDING] > ARRIVAL_BYTES_MAX - a->at)
+		return ARRIVAL_TOO_LARGE;
 	return state;
 }
 

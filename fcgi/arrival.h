@@ -56,7 +56,8 @@ void arrival_init(struct arrival *a);
 /*
  * Looks at bytes[0..length), everything of this request that has arrived: the same bytes as in the
  * last call, and more behind them. Returns the state, also in a->state; only ARRIVAL_PARTIAL
- * may be followed by another call. A record is looked at when all of it is there.
+ * may be followed by another call. A record's header is judged field by
+ * field as it comes, its content when all of it is there.
  */
 enum arrival_state arrival_scan(struct arrival *a, const uint8_t *bytes, size_t length);
 

@@ -340,7 +340,7 @@ static void read_arriving(struct connection *c)
 static void read_streaming(struct connection *c)
 {
 	struct fanout *f = connections.responder->fanout;
-	uint8_t bytes[4096], out[RECORD_END_SIZE];
+	uint8_t bytes[4096], out[RECORD_VALUES_MAX];
 	ssize_t got = receive(c, bytes, sizeof(bytes));
 	size_t at = 0, used;
 
@@ -362,8 +362,13 @@ static void read_streaming(struct connection *c)
 				reply(c, out, record_end(out, c->scanner.id, FCGI_CANT_MPX_CONN));
 			break;
 		case RECORD_MANAGEMENT:
+			/* Its body is passed over: FCGI_GET_VALUES gets an empty answer. */
 			if (!c->subscriber.cut && !c->subscriber.pending)
-				reply(c, out, record_unknown_type(out, c->scanner.type));
+				reply(c, out,
+					c->scanner.type == FCGI_GET_VALUES
+						? record_values_result(
+							  out, c->scanner.header, RECORD_HEADER, 0)
+						: record_unknown_type(out, c->scanner.type));
 			break;
 		case RECORD_INVALID:
 			fanout_gone(f, &c->subscriber, LEAVE_PROTOCOL);

@@ -12,7 +12,7 @@ enum {
 	WINDOW_ENTRIES = 16384,
 	SCRATCH_MAX = INT32_MAX,
 	WORDS_MAX = 64 * 1024,
-	TURN_US = 2000, /* what those that are behind may take before the loop looks elsewhere */
+	TURN_US = 500, /* what those that are behind may take before the loop looks elsewhere */
 };
 
 struct fanout *fanout_new(

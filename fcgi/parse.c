@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "arrival.h"
+#include "record.h"
 
 bool parse_init(void)
 {
@@ -45,11 +46,11 @@ static uint8_t *read_body(FCGX_Stream *in, size_t *length)
 	return body;
 }
 
-bool parse_request(const uint8_t *bytes, size_t length, parse_use use, void *context)
+bool parse_request(uint8_t *bytes, size_t length, parse_use use, void *context)
 {
 	FCGX_Request request;
 	bool parsed = false;
-	int fd = feed(bytes, length);
+	int fd = feed(bytes, record_unpad(bytes, length));
 
 	if (fd < 0)
 		return false;

@@ -20,9 +20,10 @@ typedef void (*parse_use)(
 	void *context, char *const *params, const uint8_t *body, size_t body_length);
 
 /*
- * Parses a request of so many bytes. False, and `use` is not called, when it can't be parsed or
+ * Parses a request of so many bytes, and takes their padding out, which libfcgi forgets about where
+ * one stream ends and the next begins. False, and `use` is not called, when it can't be parsed or
  * there are no descriptors or no memory.
  */
-bool parse_request(const uint8_t *bytes, size_t length, parse_use use, void *context);
+bool parse_request(uint8_t *bytes, size_t length, parse_use use, void *context);
 
 #endif

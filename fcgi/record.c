@@ -87,6 +87,21 @@ size_t record_content_between(size_t content, size_t from, size_t to)
 	return content_before(smaller(to, framed)) - content_before(smaller(from, framed));
 }
 
+size_t record_unpad(uint8_t *bytes, size_t length)
+{
+	size_t from = 0, to = 0, size, padding;
+
+	while (from < length) {
+		size = RECORD_HEADER + (size_t)get16(bytes + from + 4);
+		padding = bytes[from + 6];
+		memmove(bytes + to, bytes + from, size);
+		bytes[to + 6] = 0;
+		from += size + padding;
+		to += size;
+	}
+	return to;
+}
+
 size_t record_end(uint8_t *out, uint16_t request_id, uint8_t protocol_status)
 {
 	memset(out, 0, RECORD_END_SIZE);

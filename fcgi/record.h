@@ -39,6 +39,12 @@ size_t record_begun_left(size_t content, size_t sent);
  */
 size_t record_content_between(size_t content, size_t from, size_t to);
 
+/*
+ * Takes the padding out of whole records, in place: what is left says the same (section 3.3).
+ * bytes[0..length) are records that end where they say. Returns how many bytes are left.
+ */
+size_t record_unpad(uint8_t *bytes, size_t length);
+
 /* Writes an FCGI_END_REQUEST record of RECORD_END_SIZE bytes; status: FCGI_REQUEST_COMPLETE, … */
 size_t record_end(uint8_t *out, uint16_t request_id, uint8_t protocol_status);
 

@@ -1,4 +1,4 @@
-/* links: arrival buffer */
+/* links: arrival record buffer */
 /* libs: -lfcgi */
 /*
  * The input is what one connection brings: management records, then a request. What arrival says

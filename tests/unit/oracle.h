@@ -1,5 +1,5 @@
 /*
- * oracle: what libfcgi makes of a request, for tests. Link buffer and libfcgi.
+ * oracle: what libfcgi makes of a request, for tests. Link record, buffer, libfcgi.
  *
  * libfcgi is given a socket that holds exactly the bytes of one request, with nothing to come
  * behind them. Whatever it would wait for is then an error, so an answer without one is an answer
@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "record.h"
 #include "wire.h"
 
 /* Once in a process. libfcgi takes SIGTERM for itself; a test must still end by it. */
@@ -27,16 +28,25 @@ static inline void oracle_init(void)
 	signal(SIGTERM, SIG_DFL);
 }
 
-/* A socket that holds these bytes, then the end. *peer is its other end. -1: they did not fit. */
+/* A socket that holds these bytes without their padding, then the end. *peer is its other end. -1:
+ * they did not fit. */
 static inline int oracle_socket(const uint8_t *bytes, size_t length, int *peer)
 {
 	int ends[2], size = 1024 * 1024;
+	struct buffer unpadded;
+	bool sent;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
 		return -1;
+	buffer_init(&unpadded, WIRE_MAX);
+	buffer_append(&unpadded, bytes, length);
+	length = record_unpad(unpadded.data, length);
 	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	if (send(ends[1], bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)length ||
-		shutdown(ends[1], SHUT_WR) != 0) {
+	sent = send(ends[1], unpadded.data, length, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+		       (ssize_t)length &&
+	       shutdown(ends[1], SHUT_WR) == 0;
+	buffer_free(&unpadded);
+	if (!sent) {
 		close(ends[0]);
 		close(ends[1]);
 		return -1;

@@ -48,6 +48,9 @@ static void test_padding_is_passed_over(void **state)
 		buffer_clear(&body);
 		some_request(padding);
 		assert_whole();
+		/* The records that begin the request and end its streams may be padded as well. */
+		wire_pad(&wire, padding);
+		assert_whole();
 		assert_int_equal(told_at(), wire.length);
 	}
 }
@@ -196,10 +199,9 @@ static void test_a_wrong_field_is_told_without_the_rest(void **state)
 		size_t at; /* of the byte that is made wrong */
 		uint8_t byte;
 		size_t told; /* how many bytes have then come */
-	} wrong[] = {{0, 2, 1}, {3, 0, 4}, {4, 1, 6}, {5, 7, 6}, {6, 8, 7}, /* BEGIN_REQUEST */
-		{16, 0, 17}, {17, FCGI_STDIN, 18}, {18, 1, 20}, {19, 2, 20},
-		{22, 1, 23}, /* PARAMS */
-		{24, 0, 25}, {25, FCGI_PARAMS, 26}, {27, 0, 28}, {30, 1, 31}}; /* STDIN */
+	} wrong[] = {{0, 2, 1}, {3, 0, 4}, {4, 1, 6}, {5, 7, 6}, /* BEGIN_REQUEST */
+		{16, 0, 17}, {17, FCGI_STDIN, 18}, {18, 1, 20}, {19, 2, 20}, /* PARAMS */
+		{24, 0, 25}, {25, FCGI_PARAMS, 26}, {27, 0, 28}}; /* STDIN */
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		make_request(1, 1, 0);

@@ -99,6 +99,8 @@ static unsigned random_request(size_t size_max)
 		wire_begin(&wire, id, FCGI_RESPONDER, (uint8_t)random_below(256));
 		random_records(FCGI_PARAMS, id, &params);
 		random_records(FCGI_STDIN, id, &body);
+		if (random_below(4) == 0)
+			wire_pad(&wire, (unsigned)random_below(256));
 	} while (wire.length > size_max);
 	return id;
 }

@@ -148,6 +148,28 @@ static uint8_t *room(size_t size)
 	return out;
 }
 
+static void test_unpadded_records_say_the_same(void **state)
+{
+	struct buffer plain, padded;
+
+	buffer_init(&plain, WIRE_MAX);
+	wire_begin(&plain, ID, FCGI_RESPONDER, FCGI_KEEP_CONN);
+	wire_record(&plain, FCGI_PARAMS, ID, "\1\2ab", 4, 0);
+	wire_end(&plain, FCGI_PARAMS, ID);
+	wire_end(&plain, FCGI_STDIN, ID);
+	for (unsigned padding = 0; padding < 256; padding++) {
+		buffer_init(&padded, WIRE_MAX);
+		buffer_append(&padded, plain.data, plain.length);
+		wire_pad(&padded, padding);
+		assert_int_equal(padded.length, plain.length + 4 * padding);
+		assert_int_equal(record_unpad(padded.data, padded.length), plain.length);
+		assert_memory_equal(padded.data, plain.data, plain.length);
+		buffer_free(&padded);
+	}
+	assert_int_equal(record_unpad(plain.data, 0), 0);
+	buffer_free(&plain);
+}
+
 static void test_the_end_of_a_request_as_the_standard_says(void **state)
 {
 	const uint8_t complete[] = {1, 3, 0x12, 0x34, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -495,6 +517,7 @@ int main(void)
 		cmocka_unit_test(test_begun_records_are_told_at_every_byte),
 		cmocka_unit_test(test_content_is_counted_between_any_two_bytes),
 		cmocka_unit_test(test_large_contents_are_counted),
+		cmocka_unit_test(test_unpadded_records_say_the_same),
 		cmocka_unit_test(test_the_end_of_a_request_as_the_standard_says),
 		cmocka_unit_test(test_unknown_types_are_named),
 		cmocka_unit_test(test_known_values_are_answered_once_each),

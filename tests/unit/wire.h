@@ -92,6 +92,20 @@ static inline void wire_stream(struct buffer *b, int type, unsigned id,
 	wire_end(b, type, id);
 }
 
+/* Pads every record of a request that is known to be well formed, the empty ones too. */
+static inline void wire_pad(struct buffer *b, unsigned padding)
+{
+	struct buffer padded;
+	const uint8_t *p;
+
+	buffer_init(&padded, b->max);
+	for (p = b->data; p < b->data + b->length; p += wire_record_size(p))
+		wire_record(&padded, p[1], (unsigned)p[2] << 8 | p[3], p + FCGI_HEADER_LEN,
+			(size_t)p[4] << 8 | p[5], padding);
+	buffer_free(b);
+	*b = padded;
+}
+
 /* Appends the contents of all records of one type in a request that is known to be well formed. */
 static inline void wire_contents(
 	const uint8_t *bytes, size_t length, int type, struct buffer *contents)
