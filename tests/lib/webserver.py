@@ -5,6 +5,7 @@ switched on, a TLS port beside the plain one, and the file from deploy/ in the p
 lines tell the user to copy it. Only paths, ports and names are replaced in it.
 """
 
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -71,6 +72,7 @@ def start(command, log, env=None):
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
+            start_new_session=True,
             preexec_fn=_as_a_service,
         )
 
@@ -83,8 +85,8 @@ def _as_a_service():
 
 
 def end(process, timeout=stream.DEADLINE):
-    """SIGTERM, and SIGKILL for what does not heed it."""
-    if process is None or process.poll() is not None:
+    """SIGTERM to the process, SIGKILL if it does not heed that, and to what it has left behind."""
+    if process is None:
         return
     process.terminate()
     try:
@@ -92,6 +94,8 @@ def end(process, timeout=stream.DEADLINE):
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class WebServer:

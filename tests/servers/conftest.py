@@ -104,7 +104,10 @@ def fleet(shared_log):
 
 @pytest.fixture
 def site(fleet, deployment):
-    return fleet(deployment)
+    """A running site, on which a test leaves no request open."""
+    running = fleet(deployment)
+    yield running
+    running.hang_up()
 
 
 @pytest.fixture

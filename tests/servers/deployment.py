@@ -36,6 +36,7 @@ class Deployment(NamedTuple):
 
 UNIX = "proxy:unix:/run/rowtail/rowtail.sock|fcgi://rowtail"
 BIN_PATH = '"bin-path" => "/usr/local/bin/rowtail /etc/rowtail.conf"'
+PAGES = '"/rowtail/" => (( "socket" => "/run/rowtail/rowtail.sock"'
 
 DEPLOYMENTS = {
     deployment.name: deployment
@@ -64,7 +65,7 @@ DEPLOYMENTS = {
             webserver.Lighttpd,
             "lighttpd/fastcgi.conf",
             "spawned",
-            edits={f"#{BIN_PATH}": BIN_PATH},
+            edits={f"#{BIN_PATH}": BIN_PATH, PAGES: PAGES.replace(".sock", ".sock-0")},
         ),
         Deployment("lighttpd-cgi", webserver.Lighttpd, "lighttpd/cgi.conf", "each"),
         Deployment("nginx", webserver.Nginx, "nginx/fastcgi.conf"),
@@ -86,6 +87,7 @@ class Site:
         self.log = log
         self.rowtail = None
         self.wrapper = None
+        self._opened = []
         for name in ("run", "share", "cgi", "home"):
             (directory / name).mkdir(parents=True)
             give(directory / name)
@@ -177,6 +179,7 @@ class Site:
 
     def stop(self):
         """Ends everything, and sees that rowtail ended well."""
+        self.hang_up()
         self.server.stop()
         webserver.end(self.wrapper)
         for pid in self.programs():
@@ -189,7 +192,13 @@ class Site:
     def open(self, query="", *, path="", **how):
         """Sends a request for a stream; see httpc.open_request()."""
         target = self.deployment.mount + path + ("?" + query if query else "")
-        return httpc.open_request(self.server.address, target, **how)
+        self._opened.append(httpc.open_request(self.server.address, target, **how))
+        return self._opened[-1]
+
+    def hang_up(self):
+        """Closes whatever is still open of what open() has returned."""
+        while self._opened:
+            self._opened.pop().close()
 
     def follow(self, query="", **how):
         """A stream whose first event, its position, has come."""

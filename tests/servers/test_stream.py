@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+import httpc
+
 from conftest import ORIGIN, TOKEN
 from deployment import wait_until
 from encoded import open_encoded
@@ -100,21 +102,23 @@ def test_head_of_a_stream(site, channel):
 
 
 @pytest.mark.parametrize(
-    "method, query, headers, status",
+    "method, query, headers, status, says",
     [
-        ("GET", "channel=a*b", {}, 400),
-        ("GET", "channel=secret/x", {}, 403),
-        ("PUT", "", {}, 405),
-        ("POST", "", {"Content-Type": "text/css"}, 415),
+        ("GET", "channel=a*b", {}, 400, "a*b"),
+        ("GET", "channel=secret/x", {}, 403, "secret/x"),
+        ("PUT", "", {}, 405, "PUT"),
+        ("POST", "", {"Content-Type": "text/css"}, 415, "text/css"),
     ],
+    ids=["400", "403", "405", "415"],
 )
-def test_errors_end_at_once(site, method, query, headers, status):
+def test_errors_end_at_once(site, method, query, headers, status, says):
     """rowtail's own answer, with its sentence, and no stream left behind."""
     body = b"x{}" if method == "POST" else None
     answer = site.open(query, method=method, headers=headers, body=body).wait_head()
     assert answer.head.status in ({401, 403} if status == 403 else {status}), answer.head.raw
     answer.wait(lambda: answer.complete or answer.eof, "end of the answer")
-    assert answer.body.decode().strip().endswith("."), "not rowtail's sentence"
+    assert answer.head.get("Content-Type").startswith("text/plain")
+    assert says in answer.body.decode(), "not rowtail's sentence"
     site.wait_streams(0)
 
 
@@ -138,3 +142,26 @@ def test_leaving_is_noticed(site, channel):
     heartbeats = 4 if site.deployment.name == "caddy" else 2
     assert time.monotonic() - gone_at < heartbeats + 1.5  # 1.5 s for a machine that is busy
     wait_until(lambda: site.open_files() <= files - 3, "closed descriptors", site.open_files)
+
+
+WITH_PAGES = pytest.mark.deployments(
+    "apache", "apache-tcp", "lighttpd", "lighttpd-spawn", "nginx", "caddy"
+)
+
+
+@WITH_PAGES
+@pytest.mark.parametrize("page, says", [("metrics", "rowtail_streams "), ("status", "<html")])
+def test_pages_for_the_administrator(site, page, says):
+    """At the addresses that the configuration gives them, to this machine."""
+    answer = httpc.open_request(site.server.address, f"/rowtail/{page}", accept="*/*").wait_head()
+    assert answer.head.status == 200, answer.head.raw
+    answer.wait(lambda: answer.complete or answer.eof, "end of the page")
+    assert says in answer.body.decode()
+
+
+@WITH_PAGES
+def test_no_client_can_ask_for_a_page(site):
+    """The parameter is the web server's: a header of that name means nothing."""
+    forged = {"Rowtail-Page": "metrics", "ROWTAIL_PAGE": "metrics"}
+    with site.follow("channel=open/page&ROWTAIL_PAGE=metrics", headers=forged) as opened:
+        assert opened.head.get("Content-Type") == "text/event-stream"

@@ -1,0 +1,126 @@
+"""Writers as one user, rowtail as another, a log in WAL mode: what each of them must be allowed.
+
+Needs root, to be several users; the ids belong to nobody.
+"""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+import database
+import rowtail
+from conftest import directory
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
+
+WRITER, READER, GROUP, STRANGER = 64001, 64002, 64010, 64003
+
+
+def as_ids(user, *command, group=GROUP):
+    """A command that runs as this user, a member of this group alone."""
+    who = [f"--reuid={user}", f"--regid={group}", "--clear-groups", "--pdeathsig=TERM"]
+    return ["/usr/bin/setpriv", *who, *map(str, command)]
+
+
+class Place:
+    """A directory with a log that the writer has made, and rowtail's binary."""
+
+    def __init__(self, path, directory_mode, umask):
+        self.path = path
+        self.binary = shutil.copy(rowtail.BINARY, path / "rowtail")
+        self.database = path / "log" / "events.db"
+        self.database.parent.mkdir()
+        os.chown(self.database.parent, WRITER, GROUP)
+        self.database.parent.chmod(directory_mode)
+        self.run_directory = path / "run"
+        self.run_directory.mkdir()
+        os.chown(self.run_directory, READER, GROUP)
+        self.write(f".read {database.SCHEMA.name}", umask=umask)
+
+    def write(self, statement, umask=0o007, user=WRITER):
+        """What another program does: the sqlite3 tool, as the writer."""
+        schema = shutil.copy(database.SCHEMA, self.path)
+        os.chmod(schema, 0o644)
+        script = f"umask {umask:03o}; cd {self.path}; exec sqlite3 -bail {self.database}"
+        subprocess.run(
+            as_ids(user, "/bin/sh", "-c", script),
+            input=f".timeout 5000\n{statement}\n",
+            text=True,
+            check=True,
+            capture_output=True,
+            timeout=20,
+        )
+
+    def start(self, user=READER, group=GROUP):
+        """rowtail as the reader."""
+        words = as_ids(user, self.binary, "--public", "--db", self.database, group=group)
+        address = self.run_directory / "rowtail.sock"
+        words += ["--listen", address]
+        return rowtail.Rowtail(
+            self.path, words[1:], how=None, program=words[0], address=address
+        ).start()
+
+    def check(self, user=READER, group=GROUP):
+        """`rowtail --check` as the reader: (exit status, what it said)."""
+        words = as_ids(user, self.binary, "--check", "--public", "--db", self.database, group=group)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=20)
+        return done.returncode, done.stdout + done.stderr
+
+    def refusal(self, user=READER, group=GROUP):
+        """What it says when it is started, and does not serve."""
+        words = as_ids(user, self.binary, "--public", "--db", self.database, group=group)
+        words += ["--listen", str(self.run_directory / "refused.sock")]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=20)
+        return done.returncode, done.stderr
+
+
+@pytest.fixture
+def make():
+    """make(directory_mode=…, umask=…): a Place."""
+    with directory() as path:
+        yield lambda directory_mode=0o2770, umask=0o007: Place(path, directory_mode, umask)
+
+
+INSERT = "INSERT INTO events(data) VALUES ('{}');"
+
+
+def test_a_directory_of_the_group(make):
+    """The layout that deploy/README.md describes, whoever comes first, writer or reader."""
+    place = make()
+    running = place.start()  # nobody has the database open: rowtail makes -wal and -shm
+    try:
+        stream = running.open()
+        place.write(INSERT.format("after rowtail"))
+        assert stream.next().data == "after rowtail"
+        place.write(INSERT.format("another writer"), user=STRANGER)
+        assert stream.next().data == "another writer"
+        place.write("PRAGMA wal_checkpoint(TRUNCATE); " + INSERT.format("after the checkpoint"))
+        assert stream.next().data == "after the checkpoint"
+    finally:
+        running.cleanup()
+    place.write(INSERT.format("while rowtail is away"))
+    assert place.check()[0] == 0
+
+
+def test_reading_alone_does_not_suffice(make):
+    """A WAL database is not to be read by who may not write its -shm: said before any stream."""
+    place = make(directory_mode=0o755, umask=0o022)
+    for status, said in (place.check(group=STRANGER), place.refusal(group=STRANGER)):
+        assert status == 66, said
+        assert str(place.database) in said and "write" in said, said
+
+
+def test_unreadable_database(make):
+    place = make(directory_mode=0o711, umask=0o077)
+    for status, said in (place.check(group=STRANGER), place.refusal(group=STRANGER)):
+        assert status == 66, said
+        assert str(place.database) in said and ("read" in said or "permission" in said), said
+
+
+def test_unreachable_directory(make):
+    place = make(directory_mode=0o700)
+    for status, said in (place.check(group=STRANGER), place.refusal(group=STRANGER)):
+        assert status == 66, said
+        assert str(place.database.parent) in said, said
