@@ -9,7 +9,7 @@
 #include "record.h"
 
 enum {
-	REPLAY_ROWS = 256, /* in one step */
+	REPLAY_ROWS = RUN_RECORDS, /* in one step */
 	REPLAY_BYTES = 256 * 1024, /* a step's rows are enough from here on */
 };
 

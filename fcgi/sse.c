@@ -61,11 +61,29 @@ static bool is_break(uint8_t byte)
 	return byte == '\n' || byte == '\r';
 }
 
-/* One pass whatever the breaks are: two searches by memchr would be quadratic for a run of CRs. */
+/* Is one of the eight bytes of a word this one? */
+static bool has_byte(uint64_t word, uint8_t byte)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+
+	word ^= ones * byte;
+	return (word - ones) & ~word & ones << 7;
+}
+
+/*
+ * One pass whatever the breaks are, eight bytes at a time: two searches by memchr would be quadratic
+ * for a run of CRs.
+ */
 static size_t line_length(const uint8_t *p, size_t length)
 {
 	size_t i = 0;
+	uint64_t word;
 
+	for (; length - i >= sizeof(word); i += sizeof(word)) {
+		memcpy(&word, p + i, sizeof(word));
+		if (has_byte(word, '\n') || has_byte(word, '\r'))
+			break;
+	}
 	while (i < length && !is_break(p[i]))
 		i++;
 	return i;
