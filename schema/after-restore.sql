@@ -1,13 +1,14 @@
--- after-restore.sql: for a log that was put back from a backup, or whose sqlite_sequence was reset.
+-- after-restore.sql: for a log that came back from a backup, or whose sqlite_sequence was reset.
 --
---     sqlite3 events.db < after-restore.sql      (before the writers start again; SQLite 3.31 or newer)
+--     sqlite3 events.db < after-restore.sql    (before the writers start again; SQLite 3.31 or newer)
 --
--- The restored log is older than what readers have seen: rows were lost, and SQLite would give their
--- ids to new rows, which a reader who already has that id would never be sent. How far the lost rows
--- went, nobody knows any more. So ids go on from the present time in milliseconds since 1970: no log
--- has passed that, unless it took 1,000 rows a second since then or was given larger ids by hand;
--- JavaScript, which counts exactly up to 2^53, has room for it for 285,000 years. And everyone who
--- comes back from a position before it is told of a gap, since rows of theirs may be among the lost.
+-- The restored log is older than what readers have seen: rows were lost, and SQLite would give
+-- their ids to new rows, which a reader who already has that id would never be sent. How far the
+-- lost rows went, nobody knows any more. So ids go on from the present time in milliseconds since
+-- 1970: no log has passed that, unless it took 1,000 rows a second ever since or was given larger
+-- ids by hand; and up to 2^53, as far as JavaScript counts exactly, there is room for 285,000 years.
+-- And everyone who comes back from a position before it is told of a gap, since rows of theirs may
+-- be among the lost.
 --
 -- Running it again does no harm; those who are connected are told of a gap again.
 

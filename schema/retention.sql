@@ -4,9 +4,9 @@
 --
 -- Then say what to keep, a line for each rule:
 --
---     INSERT INTO retention(keep_rows) VALUES (100000);              -- of the log as a whole
---     INSERT INTO retention VALUES ('rooms/*', 100, 86400);          -- of each channel below rooms/
---     INSERT INTO retention VALUES ('rooms/lobby', 1000, NULL);      -- of this one
+--     INSERT INTO retention(keep_rows) VALUES (100000);          -- of the log as a whole
+--     INSERT INTO retention VALUES ('rooms/*', 100, 86400);      -- of each channel below rooms/
+--     INSERT INTO retention VALUES ('rooms/lobby', 1000, NULL);  -- of this one
 --
 -- A row leaves when it is over the rule of the log as a whole, or over its channel's rule: the one
 -- with its name, else the longest pattern that covers it ('*' covers every channel). No other row
@@ -19,11 +19,12 @@
 -- large one, are for cron or the hand, in short transactions that let other writers in between:
 --
 --     until sqlite3 -cmd '.timeout 10000' events.db \
---         'INSERT INTO retention_step VALUES (1000); SELECT count(*) FROM retention_due' | grep -qx 0
+--         'INSERT INTO retention_step VALUES (1000); SELECT count(*) FROM retention_due' |
+--         grep -qx 0
 --     do sleep 0.1; done
 --
--- SELECT * FROM retention_due shows what there is to do. Age is by created_at, and is asked of the
--- oldest row: a row that was given a time in the future holds up those behind it.
+-- SELECT * FROM retention_due shows what there is to do. Age is by created_at, and asked of the row
+-- with the lowest id first: one that was given a later time by hand holds up those behind it.
 --
 -- Running this file again keeps the rules, renews the triggers and counts anew.
 
@@ -49,8 +50,8 @@ CREATE TABLE IF NOT EXISTS retention(
 
 -- What follows is for the triggers; nobody else writes there.
 --
--- Each channel of the log, and '' for the log as a whole: how many rows it has, counted along, since
--- counting would take as long as the log is; and a copy of the rule that holds for it. To set
+-- Each channel of the log, and '' for the log as a whole: how many rows it has, counted along,
+-- since counting would take as long as the log is; and a copy of the rule that holds for it. To set
 -- at_most is to ask for a look at the channel, and the deletion of so many rows at most.
 CREATE TABLE IF NOT EXISTS retention_counts(
 	channel TEXT NOT NULL PRIMARY KEY,

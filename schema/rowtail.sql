@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS events(
 	created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 		CONSTRAINT "created_at: UTC such as 2026-01-31T23:59:59.123Z; leave it out and it is now"
 		CHECK (created_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z'
-			AND strftime('%Y-%m-%dT%H:%M:%S', created_at) IS substr(created_at, 1, 19))
+			AND strftime('%Y-%m-%dT%H:%M:%S', created_at, '+0 days') IS substr(created_at, 1, 19))
 );
 CREATE INDEX IF NOT EXISTS events_channel ON events(channel, id);
 
@@ -81,8 +81,8 @@ BEGIN
 	SELECT RAISE(ABORT, 'events: this id is not above every earlier one, and ids only grow; leave id out and SQLite numbers the row');
 END;
 
--- The same for ids that SQLite gave out, after someone has emptied both the log and sqlite_sequence.
--- The row may be gone already, if another trigger prunes.
+-- The same for ids that SQLite gave out, after someone has emptied both the log and
+-- sqlite_sequence. The row may be gone already, if another trigger prunes.
 DROP TRIGGER IF EXISTS events_id_is_new;
 CREATE TRIGGER events_id_is_new AFTER INSERT ON events
 WHEN NEW.id <= (SELECT max(id) FROM events_pruned)
@@ -151,7 +151,7 @@ CREATE TABLE IF NOT EXISTS grants(
 			AND (substr(expires_at, 20) IN ('', 'Z')
 				OR substr(expires_at, 20) GLOB '.[0-9]*' AND length(expires_at) <= 24
 				AND ltrim(substr(expires_at, 21), '0123456789') IN ('', 'Z'))
-			AND strftime('%Y-%m-%d %H:%M:%S', expires_at)
+			AND strftime('%Y-%m-%d %H:%M:%S', expires_at, '+0 days')
 				IS replace(substr(expires_at, 1, 19), 'T', ' ')),
 
 	PRIMARY KEY (subject, channel)

@@ -1,0 +1,456 @@
+"""schema/retention.sql: what leaves the log by itself, and that nothing else does."""
+
+import collections
+import datetime
+import pathlib
+import random
+import sqlite3
+import subprocess
+import tempfile
+
+import pytest
+
+SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "schema"
+
+
+def run_script(path, name):
+    script = (SCHEMA / name).read_bytes()
+    command = ["sqlite3", path]
+    return subprocess.run(command, input=script, capture_output=True, timeout=60, check=False)
+
+
+def run_script_of(db, name):
+    [(_, _, path)] = db.execute("PRAGMA database_list")
+    done = run_script(path, name)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.fixture
+def path():
+    with tempfile.TemporaryDirectory(prefix="rt-") as directory:
+        yield directory + "/events.db"
+
+
+@pytest.fixture
+def db(path):
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+    for name in ("rowtail.sql", "retention.sql"):
+        run_script_of(connection, name)
+    connection.execute("PRAGMA synchronous = OFF")
+    yield connection
+    connection.close()
+
+
+def keep(db, channel="", rows=None, seconds=None):
+    db.execute("INSERT OR REPLACE INTO retention VALUES (?, ?, ?)", [channel, rows, seconds])
+
+
+def ago(seconds):
+    """The time so many seconds ago, as created_at has it."""
+    then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=seconds)
+    return then.strftime("%Y-%m-%dT%H:%M:%S.") + f"{then.microsecond // 1000:03d}Z"
+
+
+def insert(db, channel="default", count=1, age=0):
+    """Inserts rows of this age, each by a statement of its own; returns their ids."""
+    statement = "INSERT INTO events(channel, created_at) VALUES (?, ?)"
+    return [db.execute(statement, [channel, ago(age)]).lastrowid for _ in range(count)]
+
+
+def ids(db, channel=None):
+    where = "" if channel is None else "WHERE channel = :channel"
+    rows = db.execute(f"SELECT id FROM events {where} ORDER BY id", {"channel": channel})
+    return [row[0] for row in rows]
+
+
+def due(db):
+    return [row[0] for row in db.execute("SELECT channel FROM retention_due ORDER BY channel")]
+
+
+def assert_counts_are_right(db):
+    counted = dict(db.execute("SELECT channel, row_count FROM retention_counts"))
+    real = dict(db.execute("SELECT channel, count(*) FROM events GROUP BY channel"))
+    assert counted == {"": sum(real.values()), **real}
+
+
+# By number
+
+
+def test_without_a_rule_nothing_leaves(db):
+    made = insert(db, "a", 50) + insert(db, "b", 50, age=10_000_000)
+    assert ids(db) == made and due(db) == []
+
+
+def test_the_log_as_a_whole_keeps_its_newest_rows(db):
+    keep(db, rows=10)
+    made = []
+    for number in range(40):
+        made += insert(db, f"room/{number % 7}")
+        assert ids(db) == made[-10:]
+    assert_counts_are_right(db)
+
+
+def test_each_channel_keeps_its_newest_rows(db):
+    keep(db, "room/*", rows=3)
+    made = collections.defaultdict(list)
+    for number in range(60):
+        for channel in (f"room/{number % 5}", "other"):
+            made[channel] += insert(db, channel)
+    for channel, its_ids in made.items():
+        assert ids(db, channel) == (its_ids if channel == "other" else its_ids[-3:])
+
+
+def test_one_row_stays(db):
+    keep(db, rows=1)
+    made = insert(db, count=5)
+    assert ids(db) == made[-1:]
+
+
+@pytest.mark.parametrize(
+    "channel, stay",
+    [("a/b/c", 2), ("a/b/d", 3), ("a/x", 4), ("a", 5), ("z", 5), ("a/bc", 4), ("a/b/c/d", 3)],
+)
+def test_the_narrowest_rule_holds(db, channel, stay):
+    for rule, rows in [("*", 5), ("a/b/c", 2), ("a/*", 4), ("a/b/*", 3)]:
+        keep(db, rule, rows=rows)
+    made = insert(db, channel, 9)
+    assert ids(db) == made[-stay:]
+
+
+def test_a_name_is_narrower_than_a_pattern_of_its_length(db):
+    keep(db, "a/*", rows=2)
+    keep(db, "a/b", rows=6)
+    made = insert(db, "a/b", 9)
+    assert ids(db) == made[-6:]
+
+
+def test_a_rule_without_limits_exempts_a_channel(db):
+    keep(db, "*", rows=2)
+    keep(db, "audit")
+    made = insert(db, "audit", 10)
+    insert(db, "a", 10)
+    assert ids(db, "audit") == made
+
+
+def test_the_rule_of_the_log_holds_besides_that_of_the_channel(db):
+    keep(db, rows=5)
+    keep(db, "*", rows=3)
+    _, b, c = (insert(db, channel, 4) for channel in "abc")
+    assert ids(db) == b[-2:] + c[-3:]
+
+
+def test_gaps_between_ids_do_not_count_as_rows(db):
+    keep(db, rows=5)
+    made = insert(db, count=4)
+    db.execute("INSERT INTO events(id) VALUES (1000000)")
+    assert ids(db) == made + [1000000]
+    run_script_of(db, "after-restore.sql")
+    insert(db)
+    assert len(ids(db)) == 5 and ids(db)[:4] == made[1:] + [1000000]
+
+
+# By age
+
+
+def test_old_rows_leave_and_young_ones_stay(db):
+    keep(db, seconds=60)
+    insert(db, "a", 3, age=100)
+    young = insert(db, "b", 3, age=20)
+    newest = insert(db, "c")
+    assert ids(db) == young + newest
+    assert_counts_are_right(db)
+
+
+def test_a_row_may_be_too_old_from_the_start(db):
+    keep(db, seconds=60)
+    insert(db, "a", 2, age=100)
+    assert ids(db) == []
+    assert_counts_are_right(db)
+    young = insert(db, "a", 2)
+    assert ids(db) == young
+    assert_counts_are_right(db)
+
+
+def test_rows_of_a_quiet_channel_grow_old_too(db):
+    old = {channel: insert(db, channel, 5, age=100) for channel in ("x/1", "x/2", "y")}
+    keep(db, "x/*", seconds=60)
+    assert ids(db) == sum(old.values(), [])  # nothing has been inserted since
+    busy = insert(db, "busy", 10)
+    assert ids(db) == old["y"] + busy
+
+
+def test_both_limits_of_a_rule_hold_and_are_not_added_up(db):
+    """Of ten old rows and two young ones, three may stay: the young, and no more."""
+    keep(db, "a", rows=3, seconds=60)
+    db.execute("DROP TRIGGER retention_inserted")  # so that all become too much at once
+    insert(db, "a", 10, age=100)
+    young = insert(db, "a", 2)
+    run_script_of(db, "retention.sql")
+    young += insert(db, "a")
+    insert(db, "b", 3)
+    young += insert(db, "a")
+    assert ids(db, "a") == young[-3:]
+    assert_counts_are_right(db)
+
+
+# What is deleted is noted
+
+
+def test_readers_of_pruned_rows_will_be_told(db):
+    keep(db, "a", rows=2)
+    made = insert(db, "a", 5)
+    insert(db, "b", 5)
+    assert dict(db.execute("SELECT channel, id FROM events_pruned")) == {"a": made[2]}
+
+
+def test_the_id_that_a_publisher_is_told_is_its_own(db):
+    keep(db, "*", rows=1, seconds=60)
+    keep(db, rows=2)
+    assert insert(db, "a", 5) == [1, 2, 3, 4, 5]
+
+
+# Changing one's mind
+
+
+def test_changed_rules_hold_from_the_next_insert(db):
+    keep(db, rows=5)
+    insert(db, count=10)
+    db.execute("UPDATE retention SET keep_rows = 7")
+    assert len(ids(db)) == 5
+    insert(db, count=10)
+    assert len(ids(db)) == 7
+    db.execute("DELETE FROM retention")
+    insert(db, count=10)
+    assert len(ids(db)) == 17
+
+
+def test_deleting_by_hand_and_rolling_back_keep_the_count(db):
+    keep(db, "*", rows=4)
+    insert(db, "a", 4)
+    db.execute("DELETE FROM events WHERE id IN (2, 3)")
+    made = insert(db, "a", 2)
+    assert ids(db) == [1, 4] + made
+    db.execute("BEGIN")
+    insert(db, "a", 3)
+    db.execute("ROLLBACK")
+    assert ids(db) == [1, 4] + made
+    db.execute("DELETE FROM events")
+    assert_counts_are_right(db)
+
+
+def test_running_the_script_again_keeps_rules_and_counts_anew(db):
+    keep(db, rows=5)
+    insert(db, "a", 7)
+    db.execute("UPDATE retention_counts SET row_count = 100")  # however it went wrong
+    run_script_of(db, "retention.sql")
+    assert_counts_are_right(db)
+    assert ids(db) == [3, 4, 5, 6, 7]
+    insert(db)
+    assert ids(db) == [4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["(channel) VALUES ('a*')", "(channel) VALUES (NULL)", "(keep_rows) VALUES (0)"]
+    + ["(keep_rows) VALUES (-1)", "(keep_rows) VALUES ('many')", "(keep_rows) VALUES (1.5)"]
+    + ["(keep_seconds) VALUES (0)", "(keep_seconds) VALUES (1e10)"],
+)
+def test_what_is_no_rule_is_refused(db, rule):
+    with pytest.raises(sqlite3.IntegrityError):
+        db.execute("INSERT INTO retention" + rule)
+    made = insert(db, count=3)
+    assert ids(db) == made
+
+
+def test_rowtail_sql_comes_first(path):
+    done = run_script(path, "retention.sql")
+    assert done.returncode != 0 and b"run rowtail.sql first" in done.stderr
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT * FROM sqlite_master").fetchall() == []
+
+
+def test_a_table_of_the_application_is_left_alone(path):
+    run_script(path, "rowtail.sql")
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE retention(rate REAL)")
+        before = list(db.iterdump())
+        done = run_script(path, "retention.sql")
+        assert done.returncode != 0 and b"retention of another kind" in done.stderr
+        assert list(db.iterdump()) == before
+
+
+# A large log
+
+
+def test_an_insert_deletes_a_few_rows_at_most(db):
+    insert(db, "a", 100)
+    keep(db, rows=10)
+    left = 100
+    while left > 10:
+        insert(db, "a")
+        assert left - 10 <= len(ids(db)) < left
+        left = len(ids(db))
+    assert left == 10
+
+
+def cron_command():
+    """The loop that the head of retention.sql gives for cron."""
+    lines = (SCHEMA / "retention.sql").read_text(encoding="utf-8").splitlines()
+    comment = [line[2:].strip() for line in lines if line.startswith("--")]
+    [first] = [number for number, line in enumerate(comment) if line.startswith("until ")]
+    [last] = [number for number, line in enumerate(comment) if line.startswith("do ")]
+    return "\n".join(comment[first : last + 1])
+
+
+def test_the_command_for_cron_prunes_a_large_log_in_steps(db, path):
+    db.execute("BEGIN")
+    old = insert(db, "old", 3_000, age=100)
+    for channel in range(30):
+        insert(db, f"room/{channel}", 20)
+    large = insert(db, "large", 2_500)
+    db.execute("COMMIT")
+    keep(db, "old", seconds=60)
+    keep(db, "room/*", rows=5)
+    keep(db, "large", rows=10)
+    assert ids(db, "old") == old
+    directory = pathlib.Path(path).parent
+    done = subprocess.run(
+        ["sh", "-euc", cron_command()], cwd=directory, capture_output=True, timeout=120, check=True
+    )
+    assert done.stderr == b"" and due(db) == []
+    assert ids(db, "old") == [] and ids(db, "large") == large[-10:]
+    assert len(ids(db)) == 10 + 30 * 5
+    assert_counts_are_right(db)
+
+
+@pytest.mark.parametrize("rule", [("", 10, None), ("a", 10, None), ("", None, 60), ("a", None, 60)])
+def test_a_step_deletes_no_more_than_asked(db, rule):
+    """90 rows are too many, or too old."""
+    made = insert(db, "a", 90, age=100) + insert(db, "a", 10)
+    keep(db, *rule)
+    db.execute("INSERT INTO retention_step VALUES (25)")
+    assert ids(db) == made[25:]
+    db.execute("INSERT INTO retention_step VALUES (1)")
+    assert ids(db) == made[26:]
+    assert due(db) == [rule[0]]
+    db.execute("INSERT INTO retention_step VALUES ('1000')")
+    assert ids(db) == made[90:] and due(db) == []
+
+
+@pytest.mark.parametrize("at_most", [0, -1, None, "many"])
+def test_a_step_of_nothing_is_refused(db, at_most):
+    made = insert(db, count=5)
+    keep(db, rows=1)
+    with pytest.raises(sqlite3.IntegrityError, match="how many rows to delete at most"):
+        db.execute("INSERT INTO retention_step VALUES (?)", [at_most])
+    assert ids(db) == made
+
+
+# A model
+
+
+class Model:
+    """What must be there after each INSERT, computed the plain way."""
+
+    def __init__(self):
+        self.rows = []  # (id, channel, is old), oldest first
+        self.rules = {}  # channel -> (rows, seconds)
+
+    def rule(self, channel):
+        covering = [
+            (len(rule), rule)
+            for rule in self.rules
+            if rule and rule[-1] == "*" and channel.startswith(rule[:-1])
+        ]
+        best = channel if channel in self.rules else max(covering, default=(0, None))[1]
+        return self.rules.get(best, (None, None))
+
+    def newer(self, row_id, channel=None):
+        return sum(1 for row in self.rows if row[0] > row_id and channel in (None, row[1]))
+
+    def may_leave(self, row):
+        """Is the row over its channel's rule, or over that of the log?"""
+        row_id, channel, is_old = row
+        limits = [(self.rule(channel), self.newer(row_id, channel))]
+        limits.append((self.rules.get("", (None, None)), self.newer(row_id)))
+        return any(
+            (rows is not None and newer >= rows) or (seconds is not None and is_old)
+            for (rows, seconds), newer in limits
+        )
+
+
+def random_rule(chance):
+    channel = chance.choice(["", "", "*", "a", "b", "r/*", "r/1", "r/2/*"])
+    return channel, (chance.choice([None, 1, 2, 5, 9]), chance.choice([None, None, 3600]))
+
+
+def random_deed(db, model, chance):
+    """Changes a rule, deletes some rows, or does nothing."""
+    deed = chance.random()
+    if deed < 0.03:
+        channel, rule = random_rule(chance)
+        model.rules[channel] = rule
+        keep(db, channel, *rule)
+    elif deed < 0.05 and model.rules:
+        channel = chance.choice(list(model.rules))
+        del model.rules[channel]
+        db.execute("DELETE FROM retention WHERE channel = ?", [channel])
+    elif deed < 0.1:
+        gone = {row[0] for row in model.rows if chance.random() < 0.2}
+        model.rows = [row for row in model.rows if row[0] not in gone]
+        db.executemany("DELETE FROM events WHERE id = ?", [(row_id,) for row_id in gone])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_only_what_is_over_a_rule_leaves_and_in_the_end_all_of_it(db, seed):
+    chance, model = random.Random(seed), Model()
+    for _ in range(400):
+        random_deed(db, model, chance)
+        channel = chance.choice(["a", "b", "c", "r/1", "r/2", "r/2/x"])
+        is_old = chance.random() < 0.2
+        model.rows.append((*insert(db, channel, age=7200 if is_old else 0), channel, is_old))
+        left = set(ids(db))
+        for row in model.rows:
+            assert row[0] in left or model.may_leave(row), row
+        model.rows = [row for row in model.rows if row[0] in left]
+        assert left == {row[0] for row in model.rows}
+    assert_counts_are_right(db)
+    for _ in range(20):
+        db.execute("INSERT INTO retention_step VALUES (100)")
+    assert due(db) == []
+    left = set(ids(db))
+    model.rows = [row for row in model.rows if row[0] in left]
+    assert [row for row in model.rows if not row[2] and model.may_leave(row)] == []
+
+
+# Cost
+
+
+def steps(db, statement):
+    """Steps of SQLite's virtual machine that a statement takes: its cost on any machine."""
+    count = 0
+
+    def count_one():
+        nonlocal count
+        count += 1
+
+    db.set_progress_handler(count_one, 1)
+    db.execute(statement)
+    db.set_progress_handler(None, 0)
+    return count
+
+
+@pytest.mark.parametrize("rule", [("", 1000, 3600), ("*", 100_000, 3600), ("r/*", 50, 3600)])
+def test_cost_of_an_insert_does_not_grow_with_the_log(db, rule):
+    keep(db, *rule)
+
+    def cost():
+        return max(steps(db, "INSERT INTO events(channel) VALUES ('r/1')") for _ in range(3))
+
+    insert(db, "r/1", 1100)
+    few = cost()
+    db.execute("BEGIN")
+    for channel in range(2_000):
+        insert(db, f"r/{channel}", 3)
+    db.execute("COMMIT")
+    assert cost() < few * 1.3 + 10

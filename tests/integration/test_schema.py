@@ -1,0 +1,535 @@
+"""schema/rowtail.sql and schema/after-restore.sql: what the log takes, what it refuses and says."""
+
+import datetime
+import pathlib
+import sqlite3
+import subprocess
+import tempfile
+
+import pytest
+
+SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "schema"
+LARGEST_ID = 2**53 - 1
+
+
+def run_script(path, name):
+    """As the README says: sqlite3 events.db < schema/NAME."""
+    with open(SCHEMA / name, encoding="utf-8") as script:
+        return subprocess.run(
+            ["sqlite3", path], stdin=script, capture_output=True, text=True, timeout=60, check=False
+        )
+
+
+def set_up(path):
+    done = run_script(path, "rowtail.sql")
+    assert (done.returncode, done.stderr) == (0, "")
+    return sqlite3.connect(path, timeout=10, isolation_level=None)
+
+
+@pytest.fixture
+def path():
+    with tempfile.TemporaryDirectory(prefix="rt-") as directory:
+        yield directory + "/events.db"
+
+
+@pytest.fixture
+def db(path):
+    connection = set_up(path)
+    yield connection
+    connection.close()
+
+
+def rows(db, columns="id, channel, event, data, retry, created_at", order="id"):
+    return db.execute(f"SELECT {columns} FROM events ORDER BY {order}").fetchall()
+
+
+def ids(db):
+    return [row[0] for row in rows(db, "id")]
+
+
+def pruned(db):
+    return dict(db.execute("SELECT channel, id FROM events_pruned"))
+
+
+def insert(db, **fields):
+    """Inserts one row, returns its id."""
+    names, marks = ", ".join(fields), ", ".join("?" * len(fields))
+    statement = f"INSERT INTO events({names}) VALUES ({marks})"
+    return db.execute(statement, list(fields.values())).lastrowid
+
+
+def insert_many(db, count, channel="default"):
+    db.executemany("INSERT INTO events(channel) VALUES (?)", [(channel,)] * count)
+
+
+def refusal(db, statement, values=()):
+    """Runs what must be refused; nothing may have changed. Returns the message."""
+    before = list(db.iterdump())
+    with pytest.raises(sqlite3.Error) as refused:
+        db.execute(statement, values)
+    assert list(db.iterdump()) == before
+    return str(refused.value)
+
+
+# Setting up
+
+
+def test_database_is_in_wal_mode(db):
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_running_again_keeps_every_row(db, path):
+    insert(db, channel="a", event="made", data="x", retry=5)
+    db.execute("INSERT INTO grants(subject, channel) VALUES ('*', 'a')")
+    insert_many(db, 3)
+    db.execute("DELETE FROM events WHERE id = 2")
+    before = list(db.iterdump())
+    assert run_script(path, "rowtail.sql").stderr == ""
+    assert sorted(db.iterdump()) == sorted(before)
+    assert insert(db, data="next") == 5
+
+
+def test_a_driver_can_run_it_too(path):
+    db = sqlite3.connect(path, isolation_level=None)
+    db.executescript((SCHEMA / "rowtail.sql").read_text(encoding="utf-8"))
+    assert insert(db, data="x") == 1
+    db.close()
+
+
+@pytest.mark.parametrize(
+    "theirs, says",
+    [
+        ("CREATE TABLE events(id INTEGER PRIMARY KEY, title TEXT)", "events of another kind"),
+        (
+            "CREATE TABLE Events(id INTEGER PRIMARY KEY, channel, event, data, retry, created_at)",
+            "events of another kind",
+        ),
+        ("CREATE VIEW events AS SELECT 1 AS id, 'x' AS data", "events of another kind"),
+        ("CREATE TABLE grants(id INTEGER PRIMARY KEY, amount REAL)", "grants of another kind"),
+    ],
+)
+def test_tables_of_the_application_are_left_alone(path, theirs, says):
+    """The log may share the application's database, whose tables may have these names."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute(theirs)
+    before = list(db.iterdump())
+    done = run_script(path, "rowtail.sql")
+    assert done.returncode != 0
+    assert says in done.stderr and "database of its own" in done.stderr
+    assert list(db.iterdump()) == before
+    db.close()
+
+
+def test_dump_and_reload_goes_on_where_it_was(db, path):
+    insert_many(db, 5)
+    db.execute("DELETE FROM events WHERE id > 3")
+    dump = subprocess.run(["sqlite3", path, ".dump"], capture_output=True, timeout=60, check=True)
+    copy = path + ".copy"
+    subprocess.run(["sqlite3", copy], input=dump.stdout, timeout=60, check=True)
+    again = set_up(copy)
+    assert rows(again) == rows(db)
+    assert pruned(again) == {"default": 5}
+    assert insert(again, data="x") == 6
+    again.close()
+
+
+# Ids
+
+
+def test_shortest_publisher(db):
+    before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(milliseconds=1)
+    db.execute("INSERT INTO events(data) VALUES ('hello')")
+    after = datetime.datetime.now(datetime.timezone.utc)
+    [(row_id, channel, event, data, retry, created_at)] = rows(db)
+    assert (row_id, channel, event, data, retry) == (1, "default", None, "hello", None)
+    made = datetime.datetime.strptime(created_at, "%Y-%m-%dT%H:%M:%S.%fZ")
+    assert len(created_at) == len("2026-01-31T23:59:59.123Z")
+    assert before <= made.replace(tzinfo=datetime.timezone.utc) <= after
+
+
+def test_ids_are_never_used_again(db):
+    insert_many(db, 3)
+    db.execute("DELETE FROM events")
+    assert insert(db, data="x") == 4
+    db.execute("DELETE FROM events WHERE id = 4")
+    assert insert(db, data="x") == 5
+
+
+def test_rollback_leaves_no_trace(db):
+    insert_many(db, 2)
+    before = list(db.iterdump())
+    db.execute("BEGIN")
+    insert_many(db, 2)
+    db.execute("DELETE FROM events WHERE id < 4")
+    db.execute("ROLLBACK")
+    assert list(db.iterdump()) == before
+
+
+def test_explicit_id_above_all_earlier_ones_is_taken(db):
+    insert_many(db, 2)
+    db.execute("INSERT INTO events(id) VALUES (10), (20), (NULL), (22)")
+    assert insert(db, data="x") == 23
+    assert ids(db) == [1, 2, 10, 20, 21, 22, 23]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO events(id) VALUES (5)",
+        "INSERT INTO events(id) VALUES (6)",
+        "INSERT INTO events(id) VALUES ('7')",
+        "INSERT INTO events(id) VALUES (9)",
+        "INSERT INTO events(id) VALUES (10)",
+        "INSERT INTO events(id) VALUES (30), (20)",
+        "INSERT INTO events(id) VALUES (30), (30)",
+        "INSERT INTO events(id) SELECT id + 4 FROM events",
+        "INSERT INTO events(id) SELECT 100 - id FROM events",
+        "INSERT OR REPLACE INTO events(id) VALUES (5)",
+        "INSERT OR REPLACE INTO events(id) VALUES (9)",
+        "INSERT OR REPLACE INTO events(id) VALUES (30), (30)",
+        "INSERT OR IGNORE INTO events(id) VALUES (5)",
+        "INSERT OR IGNORE INTO events(id) VALUES (9)",
+        "REPLACE INTO events(id, data) VALUES (5, 'y')",
+        "INSERT INTO events(id) VALUES (5) ON CONFLICT(id) DO UPDATE SET data = 'y'",
+        "INSERT INTO events(id) VALUES (9) ON CONFLICT DO NOTHING",
+    ],
+)
+def test_explicit_id_that_is_not_above_is_refused(db, statement):
+    insert_many(db, 10)
+    db.execute("DELETE FROM events WHERE id > 5")  # 10 was the newest ever used
+    assert "ids only grow; leave id out and SQLite numbers the row" in refusal(db, statement)
+
+
+def test_explicit_id_of_a_row_deleted_in_the_same_statement_is_refused(db):
+    db.execute("CREATE TRIGGER keep_none AFTER INSERT ON events BEGIN DELETE FROM events; END")
+    assert "ids only grow" in refusal(db, "INSERT INTO events(id) VALUES (10), (10)")
+
+
+@pytest.mark.parametrize("row_id", [0, -1, -5, LARGEST_ID + 1, 2**63 - 1, "abc", 1.5])
+def test_what_is_no_id_is_refused(db, row_id):
+    refusal(db, "INSERT INTO events(id) VALUES (?)", [row_id])
+
+
+def test_an_id_out_of_range_says_what_to_do(db):
+    for row_id in (-1, LARGEST_ID + 1):
+        message = refusal(db, "INSERT INTO events(id) VALUES (?)", [row_id])
+        assert "leave it out and SQLite numbers the row" in message
+
+
+def test_emptied_sequence_does_not_give_ids_out_twice(db, path):
+    insert_many(db, 10)
+    db.execute("DELETE FROM events")
+    db.execute("DELETE FROM sqlite_sequence")
+    assert "run after-restore.sql" in refusal(db, "INSERT INTO events(data) VALUES ('x')")
+    assert run_script(path, "after-restore.sql").stderr == ""
+    assert insert(db, data="x") > 10
+
+
+# A logged row is final
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["id = id + 100", "channel = 'b'", "event = 'b'", "data = 'b'", "data = data", "retry = 1"]
+    + ["created_at = NULL"],
+)
+@pytest.mark.parametrize("verb", ["UPDATE", "UPDATE OR REPLACE", "UPDATE OR IGNORE"])
+def test_update_is_refused(db, verb, change):
+    insert(db, channel="a", data="a")
+    message = refusal(db, f"{verb} events SET {change} WHERE id = 1")
+    assert "a logged row never changes" in message and "insert a new row" in message
+
+
+# What a record may hold
+
+CHANNELS = ["a", "/", "orders/42", " ", "a b", "'\"%_?[]^-;", "\u00a0", "日本"]
+CHANNELS += ["x" * 255, "é" * 127 + "x", "😀" * 63]
+NO_CHANNELS = ["", "*", "a*", "orders/*", "a*b", "x" * 256, "é" * 128, "a\nb", "\r", "\t", "\x01"]
+NO_CHANNELS += ["a\x1fb", "\x7f", "\x80", "a\x9f", "\x85x", "a\0b", "\0", "a\0*", b"bytes"]
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_channel_is_taken(db, channel):
+    insert(db, channel=channel)
+    assert rows(db, "channel") == [(channel,)]
+
+
+@pytest.mark.parametrize("channel", NO_CHANNELS)
+def test_no_channel_is_refused(db, channel):
+    assert "channel: " in refusal(db, "INSERT INTO events(channel) VALUES (?)", [channel])
+
+
+@pytest.mark.parametrize(
+    "event", [None, "made", "Open", "a b", "message", "x" * 255, "日本", ":", " x", "gapp"]
+)
+def test_event_is_taken(db, event):
+    insert(db, event=event)
+    assert rows(db, "event") == [(event,)]
+
+
+@pytest.mark.parametrize(
+    "event",
+    ["", "a\nb", "a\rb", "\n", "a\0b", "x" * 256, b"bytes"]
+    + ["open", "error", "position", "gap", "denied"],
+)
+def test_no_event_is_refused(db, event):
+    assert "event: " in refusal(db, "INSERT INTO events(event) VALUES (?)", [event])
+
+
+def test_refused_events_say_what_to_do(db):
+    assert "NULL for a plain message" in refusal(db, "INSERT INTO events(event) VALUES ('')")
+    assert "choose another name" in refusal(db, "INSERT INTO events(event) VALUES ('open')")
+
+
+def test_data_comes_back_as_it_was(db):
+    texts = ["", "a\r\nb\n\nc\r", "a\0b", "\ufeff", "\u2028😀\x85\x01", "'; DROP", "x" * 1_000_000]
+    for text in texts:
+        insert(db, data=text)
+    assert rows(db, "data") == [(text,) for text in texts]
+
+
+def test_numbers_become_text(db):
+    insert(db, data=12, channel=34, event=5.5)
+    assert rows(db, "data, channel, event") == [("12", "34", "5.5")]
+
+
+def test_blob_is_refused(db):
+    assert "bind it as text" in refusal(db, "INSERT INTO events(data) VALUES (x'6869')")
+
+
+@pytest.mark.parametrize("retry", [None, 0, 1, 3_600_000, "2000", 7.0])
+def test_retry_is_taken(db, retry):
+    insert(db, retry=retry)
+    assert rows(db, "retry") == [(None if retry is None else int(retry),)]
+
+
+@pytest.mark.parametrize("retry", [-1, 3_600_001, 1.5, "soon", b"1"])
+def test_no_retry_is_refused(db, retry):
+    assert "from 0 to 3600000" in refusal(db, "INSERT INTO events(retry) VALUES (?)", [retry])
+
+
+@pytest.mark.parametrize(
+    "time", ["2026-01-31T23:59:59.123Z", "2024-02-29T00:00:00.000Z", "0001-01-01T00:00:59.999Z"]
+)
+def test_created_at_is_taken(db, time):
+    insert(db, created_at=time)
+    assert rows(db, "created_at") == [(time,)]
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "now",
+        "",
+        "2026-01-31",
+        "2026-01-31 23:59:59",
+        "2026-01-31T23:59:59Z",
+        "2026-01-31T23:59:59.123",
+        "2026-01-31T23:59:59.123+00:00",
+        "2026-02-30T00:00:00.000Z",
+        "2026-13-01T00:00:00.000Z",
+        "2026-01-31T24:00:01.000Z",
+        "2026-01-31T23:59:60.000Z",
+        "2026-01-31T23:59:59.123Z\n",
+        1769903999,
+        b"2026-01-31T23:59:59.123Z",
+    ],
+)
+def test_no_created_at_is_refused(db, time):
+    message = refusal(db, "INSERT INTO events(created_at) VALUES (?)", [time])
+    assert "created_at: UTC such as 2026-01-31T23:59:59.123Z" in message
+
+
+# Deleting
+
+
+def test_deleting_keeps_the_highest_id_of_each_channel(db):
+    for channel in "abab":
+        insert(db, channel=channel)
+    db.execute("DELETE FROM events WHERE id = 3")
+    assert pruned(db) == {"a": 3}
+    db.execute("DELETE FROM events WHERE id = 1")
+    assert pruned(db) == {"a": 3}
+    db.execute("DELETE FROM events")
+    assert pruned(db) == {"a": 3, "b": 4}
+
+
+@pytest.mark.parametrize("verb", ["INSERT", "INSERT OR REPLACE", "INSERT OR IGNORE"])
+def test_deleting_by_a_trigger_is_noticed_whatever_the_statement(db, verb):
+    """A statement's conflict clause goes on into the triggers that it fires."""
+    db.execute(
+        "CREATE TRIGGER keep_two AFTER INSERT ON events"
+        " BEGIN DELETE FROM events WHERE id <= NEW.id - 2; END"
+    )
+    for _ in range(5):
+        db.execute(f"{verb} INTO events(data) VALUES ('x')")
+    assert ids(db) == [4, 5]
+    assert pruned(db) == {"default": 3}
+
+
+def test_pruned_channels_are_bounded_and_none_is_forgotten(db):
+    count = 25_000
+    db.execute("BEGIN")
+    channels = [(f"orders/{row_id}",) for row_id in range(1, count + 1)]
+    db.executemany("INSERT INTO events(channel) VALUES (?)", channels)
+    db.execute("COMMIT")
+    db.execute("DELETE FROM events")
+    kept = pruned(db)
+    assert 5_000 <= len(kept) <= 15_000
+    of_any = kept.pop("*")
+    for row_id in range(1, count + 1):
+        assert kept.get(f"orders/{row_id}") == (row_id if row_id > of_any else None)
+    assert of_any <= count - 5_000
+
+
+def test_no_row_is_noted_as_pruned_before_it_is(db):
+    insert_many(db, 3)
+    insert(db, channel="b")
+    assert pruned(db) == {}
+
+
+# Grants
+
+HEX = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize("subject", ["*", "user:ann", "user:a b/ö*", "token:" + HEX])
+@pytest.mark.parametrize(
+    "channel", ["*", "a", "orders/42", "orders/*", "a/b/*", "/x/*", "x" * 253 + "/*"]
+)
+def test_grant_is_taken(db, subject, channel):
+    db.execute("INSERT INTO grants(subject, channel) VALUES (?, ?)", [subject, channel])
+    assert db.execute("SELECT * FROM grants").fetchall() == [(subject, channel, None)]
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["", "ann", "user:", "User:ann", "**", None, b"*", "token:", "token:secret"]
+    + ["token:" + HEX.upper(), "token:" + HEX[1:], "token:" + HEX + "0", "token:" + HEX[:63] + "g"]
+    + ["token:" + HEX[:63] + "é", "token:" + HEX + "\0"],
+)
+def test_no_subject_is_refused(db, subject):
+    message = refusal(db, "INSERT INTO grants(subject, channel) VALUES (?, 'a')", [subject])
+    assert "subject" in message
+
+
+def test_a_token_in_clear_is_refused_with_the_reason(db):
+    message = refusal(db, "INSERT INTO grants(subject, channel) VALUES ('token:secret', 'a')")
+    assert "64 lower-case hex digits of the token's SHA-256" in message
+
+
+@pytest.mark.parametrize(
+    "channel",
+    ["", "**", "a*", "*a", "*/a", "a/*/b", "a/**", "/*", "a/*/*", "x" * 256, "x" * 254 + "/*"]
+    + ["a\nb", "a\0b", "a\0/*", "\x9f", None, b"a"],
+)
+def test_no_pattern_is_refused(db, channel):
+    message = refusal(db, "INSERT INTO grants(subject, channel) VALUES ('*', ?)", [channel])
+    assert "channel" in message
+
+
+EXPIRIES = ["2026-01-31 23:59:59", "2026-01-31T23:59:59Z", "2026-01-31 23:59:59.5"]
+EXPIRIES += ["2024-02-29T00:00:00.123Z"]
+
+
+@pytest.mark.parametrize("time", EXPIRIES)
+def test_expiry_is_taken_and_sqlite_knows_when_it_is(db, time):
+    db.execute("INSERT INTO grants VALUES ('*', 'a', ?)", [time])
+    [(day, text)] = db.execute("SELECT julianday(expires_at), expires_at FROM grants")
+    assert text == time and 2_460_000 < day < 2_461_500
+
+
+def test_expiry_may_be_computed(db):
+    db.execute("INSERT INTO grants VALUES ('*', 'a', datetime('now', '+1 day'))")
+    [(left,)] = db.execute("SELECT julianday(expires_at) - julianday('now') FROM grants")
+    assert 0.99 < left <= 1
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["", "now", "tomorrow", "2026-01-31", "23:59:59", "2026-01-31 23:59", "2461072.5", 5, b"x"]
+    + ["2026-02-30 00:00:00", "2026-01-31 23:59:59+02:00", "2026-01-31 23:59:59."]
+    + ["2026-01-31 23:59:59ZZ", "2026-01-31 23:59:59.12Z4"],
+)
+def test_no_expiry_is_refused(db, time):
+    message = refusal(db, "INSERT INTO grants VALUES ('*', 'a', ?)", [time])
+    assert "expires_at: NULL, or a time in UTC such as 2026-01-31 23:59:59" in message
+
+
+def test_a_grant_is_there_once(db):
+    db.execute("INSERT INTO grants(subject, channel) VALUES ('*', 'a')")
+    assert "UNIQUE" in refusal(db, "INSERT INTO grants(subject, channel) VALUES ('*', 'a')")
+
+
+# After a restore
+
+
+def test_after_a_restore_no_id_comes_twice(db, path):
+    insert_many(db, 3, "a")
+    db.execute("DELETE FROM events WHERE id = 1")
+    db.execute("VACUUM INTO ?", [path + ".backup"])
+    insert_many(db, 1000, "b")  # these are lost
+    lost = max(ids(db))
+    assert run_script(path + ".backup", "after-restore.sql").stderr == ""
+    restored = sqlite3.connect(path + ".backup", isolation_level=None)
+    assert ids(restored) == [2, 3]
+    first = insert(restored, data="x")
+    now = datetime.datetime.now(datetime.timezone.utc).timestamp() * 1000
+    assert lost < first and now - 60_000 < first < now + 1000
+    assert pruned(restored) == {"*": first - 1}
+    assert insert(restored, data="y") == first + 1
+    restored.close()
+
+
+def test_after_restore_may_run_twice(db, path):
+    insert_many(db, 3)
+    for _ in range(2):
+        assert run_script(path, "after-restore.sql").stderr == ""
+    newest = insert(db, data="x")
+    assert pruned(db) == {"*": newest - 1}
+    assert ids(db) == [1, 2, 3, newest]
+
+
+def test_after_restore_of_an_empty_log(db, path):
+    assert run_script(path, "after-restore.sql").stderr == ""
+    assert insert(db, data="x") > 1_700_000_000_000
+
+
+def test_after_restore_never_goes_back(db, path):
+    insert(db, id=LARGEST_ID - 10)
+    db.execute("DELETE FROM events")
+    assert run_script(path, "after-restore.sql").stderr == ""
+    assert insert(db, data="x") == LARGEST_ID - 9
+
+
+# Cost
+
+
+def steps(db, statement):
+    """Steps of SQLite's virtual machine that a statement takes: its cost on any machine."""
+    count = 0
+
+    def count_one():
+        nonlocal count
+        count += 1
+
+    db.set_progress_handler(count_one, 1)
+    db.execute(statement)
+    db.set_progress_handler(None, 0)
+    return count
+
+
+def test_cost_does_not_grow_with_the_log(db):
+    def costs():
+        oldest = ids(db)[0]
+        return (
+            steps(db, "INSERT INTO events(channel, data) VALUES ('a', 'x')"),
+            steps(db, f"DELETE FROM events WHERE id = {oldest}"),
+            steps(db, "SELECT id FROM events WHERE channel = 'b' AND id > 100 ORDER BY id LIMIT 10"),
+        )
+
+    insert_many(db, 100, "a")
+    few = costs()
+    insert_many(db, 20_000, "a")
+    for before, after in zip(few, costs()):
+        assert after < before * 1.2 + 10
