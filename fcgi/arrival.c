@@ -187,6 +187,8 @@ static bool scan_record(struct arrival *a, const uint8_t *record, size_t have)
 		return false;
 	a->state = take_record(a, record);
 	a->at += size;
+	if (a->params_ended && a->params_length == 0)
+		a->params_length = a->at;
 	if (a->state == ARRIVAL_WHOLE || a->state == ARRIVAL_MANAGEMENT)
 		a->length = a->at;
 	return true;

@@ -41,6 +41,7 @@ struct arrival {
 	size_t length; /* see the states */
 	uint16_t request_id; /* of the BEGIN_REQUEST; 0 before it */
 	uint8_t type; /* of a management record */
+	size_t params_length; /* bytes up to the end of PARAMS; 0 while it has not come */
 
 	size_t at; /* where the next record begins */
 	size_t content; /* bytes of PARAMS and STDIN so far */

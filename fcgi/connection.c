@@ -192,7 +192,7 @@ static void answer(struct connection *c, uint16_t request_id, const struct buffe
 	write_answer(c);
 }
 
-static void refuse(struct connection *c, int status, const char *sentence)
+static void refuse(struct connection *c, int status, const char *sentence, char *const *params)
 {
 	struct response response;
 	uint16_t id = c->arriving->scan.request_id;
@@ -202,9 +202,40 @@ static void refuse(struct connection *c, int status, const char *sentence)
 		end(c);
 		return;
 	}
-	responder_refuse(&response, status, sentence);
+	responder_refuse(connections.responder, &response, status, sentence, params);
 	answer(c, id, &response.bytes, FCGI_REQUEST_COMPLETE);
 	response_free(connections.responder, &response);
+}
+
+static void refuse_large_request(
+	void *context, char *const *params, const uint8_t *body, size_t body_length)
+{
+	refuse(context, 413, "a request, its parameters and its body, may have 65536 bytes at most",
+		params);
+}
+
+/*
+ * Too large: if it is the body, the parameters are there, and with an empty body in its place they
+ * say which CORS fields the answer needs, without which a page of another origin could not read it.
+ */
+static void refuse_large(struct connection *c)
+{
+	const struct arrival *scan = &c->arriving->scan;
+	uint8_t *bytes = scan->params_length ? malloc(scan->params_length + RECORD_HEADER) : NULL;
+	bool parsed = false;
+
+	if (bytes) {
+		const uint8_t no_body[RECORD_HEADER] = {FCGI_VERSION_1, FCGI_STDIN,
+			(uint8_t)(scan->request_id >> 8), (uint8_t)scan->request_id};
+
+		memcpy(bytes, c->arriving->bytes.data, scan->params_length);
+		memcpy(bytes + scan->params_length, no_body, sizeof(no_body));
+		parsed = parse_request(
+			bytes, scan->params_length + sizeof(no_body), refuse_large_request, c);
+		free(bytes);
+	}
+	if (!parsed)
+		refuse_large_request(c, NULL, NULL, 0);
 }
 
 static void begin_stream(struct connection *c, struct response *response, uint16_t request_id)
@@ -425,7 +456,7 @@ static void deadlines_due(struct loop_timer *timer)
 		if (!c->deadline_ms || now_ms < c->deadline_ms)
 			continue;
 		if (c->phase == PHASE_ARRIVING)
-			refuse(c, 408, "the request did not arrive whole in 10 seconds");
+			refuse(c, 408, "the request did not arrive whole in 10 seconds", NULL);
 		else
 			end(c);
 	}

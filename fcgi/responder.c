@@ -189,14 +189,16 @@ void responder_decide(struct responder *r, char *const *params, const void *body
 		rest(r);
 }
 
-void responder_refuse(struct response *response, int status, const char *sentence)
+void responder_refuse(struct responder *r, struct response *response, int status,
+	const char *sentence, char *const *params)
 {
-	const struct answer_cors none = {NULL, false};
+	const char *origin = params ? request_param(params, "HTTP_ORIGIN") : NULL;
+	const struct answer_cors cors = answer_cors_of(origin, r->config->allow_origins);
 
 	memset(response, 0, sizeof(*response));
 	buffer_init(&response->bytes, RESPONSE_MAX);
 	metrics_refused(status == 413 ? REFUSED_BAD_REQUEST : REFUSED_PROTOCOL);
-	answer_sentence(&response->bytes, status, sentence, false, &none);
+	answer_sentence(&response->bytes, status, sentence, false, &cors);
 }
 
 bool responder_open(struct responder *r, struct response *response, struct subscriber *s,

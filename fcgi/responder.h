@@ -45,8 +45,12 @@ struct response {
 void responder_decide(struct responder *r, char *const *params, const void *body,
 	size_t body_length, struct response *response);
 
-/* An answer to what is not even a request: 408, 413. */
-void responder_refuse(struct response *response, int status, const char *sentence);
+/*
+ * An answer to what is not a whole request: 408, 413. params: as far as they are known, for the CORS
+ * fields; or NULL.
+ */
+void responder_refuse(struct responder *r, struct response *response, int status,
+	const char *sentence, char *const *params);
 
 /*
  * Opens the stream of a response in *s; request_id 0 for CGI. What the stream needs is taken out of
