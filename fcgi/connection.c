@@ -311,8 +311,7 @@ static void look(struct connection *c)
 		}
 		break;
 	case ARRIVAL_TOO_LARGE:
-		refuse(c, 413,
-			"a request, its parameters and its body, may have 65536 bytes at most");
+		refuse_large(c);
 		break;
 	case ARRIVAL_BAD_ROLE:
 		answer(c, a->scan.request_id, NULL, FCGI_UNKNOWN_ROLE);
@@ -354,8 +353,7 @@ static void read_arriving(struct connection *c)
 	if (size > b->max - b->length)
 		size = b->max - b->length;
 	if (size == 0 || !(room = buffer_reserve(b, size))) {
-		refuse(c, 413,
-			"a request, its parameters and its body, may have 65536 bytes at most");
+		refuse_large(c);
 		return;
 	}
 	got = receive(c, room, size);
