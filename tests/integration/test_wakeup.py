@@ -176,10 +176,12 @@ def test_restored_in_place(server, log, workdir):
     subprocess.run(["sqlite3", log.path, f".restore {backup}"], check=True)
     assert log.insert("after") == 6
     assert peer.next().type == "gap"
-    while int(peer.parser.last_event_id) < 6:
-        peer.next()
     log.insert("next")
-    assert peer.next_row().data == "next"
+    # "after" was there when the restore was noticed, or came as a row behind the gap.
+    rows = [peer.next_row().data]
+    if rows == ["after"]:
+        rows.append(peer.next_row().data)
+    assert rows in (["next"], ["after", "next"])
 
 
 def test_locked_for_a_while(launch, log):
