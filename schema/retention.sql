@@ -215,6 +215,6 @@ INSERT OR ROLLBACK INTO retention_setup SELECT
 	EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'events_deleted'),
 	(SELECT count(*) = 3 FROM pragma_table_info('retention')
 		WHERE name IN ('channel', 'keep_rows', 'keep_seconds'))
-	AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = 'retention');
+	AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'retention');
 DROP TABLE IF EXISTS temp.retention_setup;
 COMMIT;

@@ -149,7 +149,7 @@ CREATE TABLE IF NOT EXISTS grants(
 		CHECK (expires_at IS NULL
 			OR expires_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9][ T][0-9][0-9]:[0-9][0-9]:[0-9][0-9]*'
 			AND (substr(expires_at, 20) IN ('', 'Z')
-				OR substr(expires_at, 20) GLOB '.[0-9]*' AND length(expires_at) <= 24
+				OR substr(expires_at, 20) GLOB '.[0-9]*'
 				AND ltrim(substr(expires_at, 21), '0123456789') IN ('', 'Z'))
 			AND strftime('%Y-%m-%d %H:%M:%S', expires_at, '+0 days')
 				IS replace(substr(expires_at, 1, 19), 'T', ' ')),
@@ -167,10 +167,10 @@ CREATE TEMP TABLE rowtail_setup(
 INSERT OR ROLLBACK INTO rowtail_setup SELECT
 	(SELECT count(*) = 6 FROM pragma_table_info('events')
 		WHERE name IN ('id', 'channel', 'event', 'data', 'retry', 'created_at'))
-	AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = 'events'
+	AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'events'
 		AND sql LIKE '%AUTOINCREMENT%'),
 	(SELECT count(*) = 3 FROM pragma_table_info('grants')
 		WHERE name IN ('subject', 'channel', 'expires_at'))
-	AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = 'grants');
+	AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'grants');
 DROP TABLE IF EXISTS temp.rowtail_setup;
 COMMIT;

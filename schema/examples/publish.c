@@ -11,6 +11,17 @@
 
 #include <sqlite3.h>
 
+/* The database may be busy with another writer: wait for it, up to 10 s. */
+sqlite3 *events_open(const char *path)
+{
+	sqlite3 *db;
+
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+		errx(1, "%s: %s", path, sqlite3_errmsg(db));
+	sqlite3_busy_timeout(db, 10000);
+	return db;
+}
+
 /*
  * The event may be NULL, for a plain message. Returns the record's id, or 0, and sqlite3_errmsg(db)
  * says why. Who publishes much keeps the prepared statement.
@@ -38,9 +49,7 @@ int main(int argc, char **argv)
 
 	if (argc != 5)
 		errx(64, "usage: publish DATABASE CHANNEL EVENT DATA");
-	if (sqlite3_open_v2(argv[1], &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
-		errx(1, "%s: %s", argv[1], sqlite3_errmsg(db));
-	sqlite3_busy_timeout(db, 10000); /* ms to wait for other writers */
+	db = events_open(argv[1]);
 	id = publish(db, argv[2], *argv[3] ? argv[3] : NULL, argv[4]);
 	if (!id)
 		errx(1, "%s", sqlite3_errmsg(db));

@@ -1,0 +1,350 @@
+"""schema/examples: each publisher run by its real interpreter, alone and all at once.
+
+Node.js has SQLite built in from 22.13 on. Where the machine's own is older, one is taken from npm
+into build/node, and kept there.
+"""
+
+import json
+import pathlib
+import platform
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCHEMA = ROOT / "schema"
+EXAMPLES = SCHEMA / "examples"
+NODE_HOME = ROOT / "build" / "node"
+
+TEXTS = [
+    "",
+    "plain",
+    "it's \"quoted\" \\n \\' `id` $HOME $(id) %s %00 ; -- /* */ ''",
+    "two\nlines\r\nand\rmore\n\n",
+    "  blanks\t around  ",
+    "żółć, 日本語, Ελληνικά, \u202eright to left\u202c, e\u0301",
+    "👩\u200d🚀 😀\U0010fffd",
+    ".quit\n.shell id\n'); DROP TABLE events; --",
+    '{"total": 12, "note": "\\u00e9\\n"}',
+    "x" * 20_000,
+]
+EACH = 200
+
+# Each publishes text N, N + 1, …, as often as asked, on the channel named after the language.
+DRIVERS = {
+    "python": """
+import sys
+sys.path.insert(0, sys.argv[1])
+from publish import connect, publish
+db = connect(sys.argv[2])
+for number in range(int(sys.argv[4])):
+    with open(f"{sys.argv[3]}/{number % 10}", encoding="utf-8", newline="") as text:
+        publish(db, "python", "made", f"{number}:{text.read()}")
+""",
+    "php": """<?php
+[, $examples, $path, $texts, $count] = $argv;
+require "$examples/publish.php";
+$db = events_connect($path);
+for ($number = 0; $number < $count; $number++)
+    publish($db, 'php', 'made', "$number:" . file_get_contents("$texts/" . $number % 10));
+""",
+    "perl": """
+use strict;
+use warnings;
+my ($examples, $path, $texts, $count) = @ARGV;
+require "$examples/publish.pl";
+my $db = events_connect($path);
+for my $number (0 .. $count - 1) {
+    open my $text, '<:encoding(UTF-8)', "$texts/" . $number % 10 or die $!;
+    publish($db, 'perl', 'made', "$number:" . do { local $/; <$text> // '' });
+}
+""",
+    "node": """
+import { readFileSync } from 'node:fs';
+const [examples, path, texts, count] = process.argv.slice(2);
+const { connect, publish } = await import(`${examples}/publish.mjs`);
+const db = connect(path);
+for (let number = 0; number < count; number++)
+  publish(db, 'node', 'made', `${number}:` + readFileSync(`${texts}/${number % 10}`, 'utf8'));
+""",
+    "c": """
+#include <err.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <sqlite3.h>
+
+sqlite3 *events_open(const char *path);
+int64_t publish(sqlite3 *db, const char *channel, const char *event, const char *data);
+
+int main(int argc, char **argv)
+{
+	static char data[70000], name[4096];
+	sqlite3 *db = events_open(argv[2]);
+
+	for (int number = 0; number < strtol(argv[4], NULL, 10); number++) {
+		FILE *text;
+		size_t at = (size_t)snprintf(data, sizeof(data), "%d:", number);
+
+		snprintf(name, sizeof(name), "%s/%d", argv[3], number % 10);
+		if (!(text = fopen(name, "rb")))
+			err(1, "%s", name);
+		at += fread(data + at, 1, sizeof(data) - at - 1, text);
+		data[at] = 0;
+		fclose(text);
+		if (!publish(db, "c", "made", data))
+			errx(1, "%s", sqlite3_errmsg(db));
+	}
+	return 0;
+}
+""",
+    "shell": """
+number=0
+while [ $number -lt "$4" ]; do
+	{ printf %d: $number; cat "$3/$((number % 10))"; } | "$1/publish.sh" "$2" shell made >/dev/null
+	number=$((number + 1))
+done
+""",
+}
+LANGUAGES = list(DRIVERS)
+
+
+@pytest.fixture(scope="module")
+def workdir():
+    with tempfile.TemporaryDirectory(prefix="rt-") as directory:
+        yield pathlib.Path(directory)
+
+
+def run(*command, **options):
+    options = {"capture_output": True, "text": True, "timeout": 120, "check": False, **options}
+    return subprocess.run([str(word) for word in command], **options)
+
+
+def has_sqlite(node):
+    return node is not None and run(node, "-e", "require('node:sqlite')").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def node():
+    if has_sqlite(shutil.which("node")):
+        return shutil.which("node")
+    machine = {"x86_64": "x64", "aarch64": "arm64"}[platform.machine()]
+    package = f"node-linux-{machine}"
+    ours = NODE_HOME / "node_modules" / package / "bin" / "node"
+    if not ours.exists():
+        NODE_HOME.mkdir(parents=True, exist_ok=True)
+        install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", NODE_HOME]
+        done = run(*install, f"{package}@24", timeout=600)
+        assert done.returncode == 0, done.stderr
+    assert has_sqlite(ours)
+    return ours
+
+
+@pytest.fixture(scope="module")
+def compiled(workdir):
+    """publish.c as its comment says, and the same with the driver's main instead of its own."""
+    example, driver = EXAMPLES / "publish.c", workdir / "driver.c"
+    driver.write_text(DRIVERS["c"], encoding="utf-8")
+    strict = ["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
+    renamed = ["-Dmain=publish_main", "-c", "-o", workdir / "publish.o"]
+    for command in (
+        [*strict, "-o", workdir / "publish", example, "-lsqlite3"],
+        [*strict, *renamed, example],
+        [*strict, "-o", workdir / "driver", driver, workdir / "publish.o", "-lsqlite3"],
+    ):
+        done = run(*command)
+        assert (done.returncode, done.stderr) == (0, "")
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def publishers(node, compiled):
+    """The command of each example, for one record."""
+    return {
+        "python": ["/usr/bin/python3", EXAMPLES / "publish.py"],
+        "php": ["php", EXAMPLES / "publish.php"],
+        "perl": ["perl", EXAMPLES / "publish.pl"],
+        "node": [node, EXAMPLES / "publish.mjs"],
+        "c": [compiled / "publish"],
+        "shell": [EXAMPLES / "publish.sh"],
+    }
+
+
+@pytest.fixture(scope="module")
+def drivers(workdir, node, compiled):
+    """The command of each driver."""
+    interpreters = {"python": "/usr/bin/python3", "php": "php", "perl": "perl", "node": node}
+    interpreters["shell"] = "sh"
+    commands = {"c": [compiled / "driver"]}
+    for language, interpreter in interpreters.items():
+        suffix = ".mjs" if language == "node" else ""
+        script = workdir / f"driver-{language}{suffix}"
+        script.write_text(DRIVERS[language].lstrip("\n"), encoding="utf-8")
+        commands[language] = [interpreter, script]
+    return commands
+
+
+@pytest.fixture
+def path(workdir):
+    made = workdir / "events.db"
+    for name in ("events.db", "events.db-wal", "events.db-shm"):
+        (workdir / name).unlink(missing_ok=True)
+    assert sqlite3_run(made, SCHEMA / "rowtail.sql").returncode == 0
+    return made
+
+
+def sqlite3_run(path, script):
+    with open(script, encoding="utf-8") as statements:
+        return run("sqlite3", path, stdin=statements)
+
+
+@pytest.fixture
+def db(path):
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def records(db):
+    return db.execute("SELECT id, channel, event, data FROM events ORDER BY id").fetchall()
+
+
+# One record, as the examples' comments say
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_one_record(publishers, db, path, language):
+    for number, text in enumerate(TEXTS, 1):
+        done = run(*publishers[language], path, "orders/4'2 ö", "paid \"x\"", text)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.strip() == str(number)
+    made = [(number, "orders/4'2 ö", 'paid "x"', text) for number, text in enumerate(TEXTS, 1)]
+    assert records(db) == made
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_without_an_event_type_it_is_a_plain_message(publishers, db, path, language):
+    assert run(*publishers[language], path, "a", "", "x").returncode == 0
+    assert records(db) == [(1, "a", None, "x")]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_refused_record_fails_and_says_why(publishers, db, path, language):
+    done = run(*publishers[language], path, "orders/*", "paid", "x")
+    assert done.returncode != 0
+    assert "no control characters, and no *" in done.stdout + done.stderr
+    assert records(db) == []
+
+
+def test_shell_takes_data_from_standard_input(publishers, db, path):
+    for text in TEXTS:
+        data = text.encode()
+        done = run(*publishers["shell"], path, "a", "", input=data, text=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert [record[3] for record in records(db)] == TEXTS
+
+
+# All at once
+
+
+def start_all(drivers, path, texts):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return {
+        language: subprocess.Popen([*command, EXAMPLES, path, texts, str(EACH)], **pipes)
+        for language, command in drivers.items()
+    }
+
+
+def finish(started):
+    for language, process in started.items():
+        output = process.communicate(timeout=120)
+        assert (language, process.returncode, *output) == (language, 0, "", "")
+
+
+def test_all_at_once_lose_nothing(drivers, db, path, workdir):
+    """A writer holds the database while they start, so that each has to wait for it, and then for
+    the others."""
+    texts = workdir / "texts"
+    texts.mkdir()
+    for number, text in enumerate(TEXTS):
+        (texts / str(number)).write_text(text, encoding="utf-8", newline="")
+    db.execute("BEGIN IMMEDIATE")
+    started = start_all(drivers, path, texts)
+    try:
+        time.sleep(2)
+        assert [name for name, process in started.items() if process.poll() is not None] == []
+        db.execute("COMMIT")
+        finish(started)
+    finally:
+        for process in started.values():
+            process.kill()
+            process.communicate()
+    made = [f"{number}:{TEXTS[number % len(TEXTS)]}" for number in range(EACH)]
+    for language in LANGUAGES:
+        its = db.execute("SELECT event, data FROM events WHERE channel = ? ORDER BY id", [language])
+        assert its.fetchall() == [("made", text) for text in made], language
+    [(count, newest)] = db.execute("SELECT count(*), max(id) FROM events")
+    assert count == newest == EACH * len(LANGUAGES)
+
+
+# The outbox: triggers on the application's own table
+
+
+@pytest.fixture
+def shop(db, path):
+    assert sqlite3_run(path, EXAMPLES / "outbox.sql").returncode == 0
+    return db
+
+
+def told(shop):
+    return [(channel, event, json.loads(data)) for _, channel, event, data in records(shop)]
+
+
+def test_outbox_tells_what_happens_to_an_order(shop):
+    shop.execute("INSERT INTO orders(id, customer, total) VALUES (42, 'Zoë \"Z\" O''Hara', 12)")
+    shop.execute("UPDATE orders SET state = 'paid'")
+    shop.execute("UPDATE orders SET customer = 'Zoë'")  # tells nobody
+    shop.execute("DELETE FROM orders")
+    made = {"id": 42, "customer": 'Zoë "Z" O\'Hara', "state": "new", "total": 12}
+    assert told(shop) == [
+        ("orders/42", "made", made),
+        ("orders/42", "paid", {"id": 42, "state": "paid", "total": 12, "was": "new"}),
+        ("orders/42", "gone", {"id": 42}),
+    ]
+
+
+def test_outbox_tells_nothing_of_what_was_rolled_back(shop):
+    shop.execute("BEGIN")
+    shop.execute("INSERT INTO orders(customer, total) VALUES ('Ann', 1)")
+    assert len(told(shop)) == 1
+    shop.execute("ROLLBACK")
+    assert told(shop) == [] and shop.execute("SELECT * FROM orders").fetchall() == []
+    with pytest.raises(sqlite3.IntegrityError):
+        shop.execute("INSERT INTO orders(customer, total) VALUES ('Ann', 1), ('Bob', NULL)")
+    assert told(shop) == [] and shop.execute("SELECT * FROM orders").fetchall() == []
+
+
+def test_an_event_that_the_log_refuses_undoes_the_row(shop):
+    shop.execute("INSERT INTO orders(customer, total) VALUES ('Ann', 1)")
+    with pytest.raises(sqlite3.IntegrityError, match="choose another name"):
+        shop.execute("UPDATE orders SET state = 'open'")
+    assert shop.execute("SELECT state FROM orders").fetchall() == [("new",)]
+    assert len(told(shop)) == 1
+
+
+def test_outbox_is_committed_with_the_row(shop, path):
+    """Others see both or neither, whenever they look."""
+    reader = sqlite3.connect(path, isolation_level=None)
+    shop.execute("INSERT INTO orders(customer, total) VALUES ('Ann', 1)")
+    shop.execute("BEGIN")
+    shop.execute("INSERT INTO orders(customer, total) VALUES ('Bob', 2)")
+    both = "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM events)"
+    assert reader.execute(both).fetchone() == (1, 1)
+    shop.execute("COMMIT")
+    assert reader.execute(both).fetchone() == (2, 2)
+    reader.close()
