@@ -128,10 +128,22 @@ enum eventlog_status eventlog_open(struct eventlog *log)
 	if (stat(log->path, &after) < 0 || before.st_dev != after.st_dev ||
 		before.st_ino != after.st_ino)
 		return fail(log, DATABASE_MISSING, "was replaced while it was opened");
+	log->replaced =
+		log->generation > 0 && (log->device != after.st_dev || log->inode != after.st_ino);
 	log->device = after.st_dev;
 	log->inode = after.st_ino;
 	log->generation++;
 	return look_at_table(log);
+}
+
+bool eventlog_was_replaced(const struct eventlog *log)
+{
+	return log->replaced;
+}
+
+void eventlog_replaced_told(struct eventlog *log)
+{
+	log->replaced = false;
 }
 
 enum eventlog_file eventlog_file(const struct eventlog *log)

@@ -43,6 +43,10 @@ bool eventlog_is_open(const struct eventlog *log);
 /* One sentence about the last fault, which says what would be right. */
 const char *eventlog_error(const struct eventlog *log);
 
+/* Was another file open before this one, and has nobody been told? Until eventlog_replaced_told(). */
+bool eventlog_was_replaced(const struct eventlog *log);
+void eventlog_replaced_told(struct eventlog *log);
+
 /* Does the path still lead to the file that is open? EVENTLOG_SAME when none is open. */
 enum eventlog_file eventlog_file(const struct eventlog *log);
 

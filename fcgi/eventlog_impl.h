@@ -35,6 +35,7 @@ struct eventlog {
 	unsigned generation;
 	dev_t device;
 	ino_t inode;
+	bool replaced; /* device and inode were others before */
 	struct statement *st[ST_COUNT];
 	char error[512];
 };

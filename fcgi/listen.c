@@ -221,7 +221,8 @@ bool listen_open(struct listeners *l, const struct config *config, char *sentenc
 		add(l, 0);
 		return true;
 	}
-	if (config->listen)
+	l->own = config->listen != NULL;
+	if (l->own)
 		return strchr(config->listen, '/') ? open_unix(l, config, sentence, size)
 						   : open_tcp(l, config, sentence, size);
 	l->kind = getenv("GATEWAY_INTERFACE") ? LISTEN_CGI : LISTEN_NOWHERE;
@@ -234,6 +235,7 @@ void listen_close(struct listeners *l)
 
 	if (*l->path && lstat(l->path, &st) == 0 && st.st_ino == l->inode)
 		unlink(l->path);
+	*l->path = '\0';
 	for (size_t i = 0; i < l->count; i++)
 		close(l->fds[i]);
 	l->count = 0;

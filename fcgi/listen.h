@@ -25,6 +25,7 @@ struct listeners {
 	enum listen_kind kind;
 	int fds[LISTEN_MAX]; /* non-blocking, close-on-exec */
 	size_t count;
+	bool own; /* made by --listen, not inherited */
 	char path[108]; /* of a unix socket of our own; empty: none */
 	unsigned long long inode; /* of that path, when it was made */
 };

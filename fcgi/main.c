@@ -101,6 +101,9 @@ static void stop(int signal)
 	log_info("signal %d: ending %zu streams", signal, fanout_count(responder.fanout));
 	responder.closing = true;
 	accept_stop();
+	/* A socket of our own is free at once for the process that comes next. */
+	if (listeners.own)
+		listen_close(&listeners);
 	loop_timer_start(&drain, DRAIN_MS, 0);
 	fanout_shutdown(responder.fanout);
 	stop_when_empty();

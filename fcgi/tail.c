@@ -28,18 +28,21 @@ static struct {
 	int64_t pause_us; /* before the next look; 0: none is due */
 	bool awake;
 	bool well; /* the last look at the log succeeded */
-	bool was_open; /* since the start: a file that comes later is not a replacement */
 } tail;
 
+/* After a fault it may be the same file again: then streams go on where they are. */
 static bool reopen(void)
 {
-	bool replaced = tail.was_open;
-
 	if (eventlog_open(tail.log) != EVENTLOG_OK)
 		return false;
-	tail.was_open = true;
-	return !replaced || fanout_count(tail.fanout) == 0 ||
-	       fanout_replaced(tail.fanout) == EVENTLOG_OK;
+	if (eventlog_was_replaced(tail.log) && fanout_count(tail.fanout) > 0 &&
+		fanout_replaced(tail.fanout) != EVENTLOG_OK) {
+		/* It is opened again, and then all are told. */
+		eventlog_close(tail.log);
+		return false;
+	}
+	eventlog_replaced_told(tail.log);
+	return true;
 }
 
 /* Says once that the log can't be read, and once that it can again. */
@@ -173,7 +176,6 @@ bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, in
 	tail.fanout = fanout;
 	tail.poll_ms = poll_ms;
 	tail.well = true;
-	tail.was_open = eventlog_is_open(log);
 	loop_watch_init(&tail.watch, noticed, NULL);
 	loop_timer_init(&tail.poll, poll_due, NULL);
 	loop_turn_init(&tail.soon, look_soon, NULL);
