@@ -67,7 +67,8 @@ enum database_status database_open(
 
 void database_close(struct database *db)
 {
-	sqlite3_close(raw(db));
+	/* A statement of another module may still be there: it keeps the memory until it is finalized. */
+	sqlite3_close_v2(raw(db));
 }
 
 const char *database_message(const struct database *db)
