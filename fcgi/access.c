@@ -38,6 +38,8 @@ struct access *access_new(const struct config *config, struct eventlog *log, int
 
 void access_free(struct access *a)
 {
+	if (a)
+		database_finalize(a->grant);
 	free(a);
 }
 
@@ -49,6 +51,7 @@ static struct statement *statement(struct access *a)
 	if (!db)
 		return NULL;
 	if (!a->grant || a->generation != eventlog_generation(a->log)) {
+		database_finalize(a->grant);
 		a->generation = eventlog_generation(a->log);
 		database_prepare(db, &a->grant,
 			"SELECT expires_at IS NULL OR julianday(expires_at) > julianday('now') "
