@@ -15,10 +15,10 @@ import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SCHEMA = ROOT / "schema"
+from schema import SCHEMA, set_up
+
 EXAMPLES = SCHEMA / "examples"
-NODE_HOME = ROOT / "build" / "node"
+NODE_HOME = SCHEMA.parent / "build" / "node"
 
 TEXTS = [
     "",
@@ -115,9 +115,9 @@ LANGUAGES = list(DRIVERS)
 
 
 @pytest.fixture(scope="module")
-def workdir():
-    with tempfile.TemporaryDirectory(prefix="rt-") as directory:
-        yield pathlib.Path(directory)
+def directory():
+    with tempfile.TemporaryDirectory(prefix="rt-") as made:
+        yield pathlib.Path(made)
 
 
 def run(*command, **options):
@@ -146,20 +146,20 @@ def node():
 
 
 @pytest.fixture(scope="module")
-def compiled(workdir):
+def compiled(directory):
     """publish.c as its comment says, and the same with the driver's main instead of its own."""
-    example, driver = EXAMPLES / "publish.c", workdir / "driver.c"
+    example, driver = EXAMPLES / "publish.c", directory / "driver.c"
     driver.write_text(DRIVERS["c"], encoding="utf-8")
     strict = ["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
-    renamed = ["-Dmain=publish_main", "-c", "-o", workdir / "publish.o"]
+    renamed = ["-Dmain=publish_main", "-c", "-o", directory / "publish.o"]
     for command in (
-        [*strict, "-o", workdir / "publish", example, "-lsqlite3"],
+        [*strict, "-o", directory / "publish", example, "-lsqlite3"],
         [*strict, *renamed, example],
-        [*strict, "-o", workdir / "driver", driver, workdir / "publish.o", "-lsqlite3"],
+        [*strict, "-o", directory / "driver", driver, directory / "publish.o", "-lsqlite3"],
     ):
         done = run(*command)
         assert (done.returncode, done.stderr) == (0, "")
-    return workdir
+    return directory
 
 
 @pytest.fixture(scope="module")
@@ -176,31 +176,26 @@ def publishers(node, compiled):
 
 
 @pytest.fixture(scope="module")
-def drivers(workdir, node, compiled):
+def drivers(directory, node, compiled):
     """The command of each driver."""
     interpreters = {"python": "/usr/bin/python3", "php": "php", "perl": "perl", "node": node}
     interpreters["shell"] = "sh"
     commands = {"c": [compiled / "driver"]}
     for language, interpreter in interpreters.items():
         suffix = ".mjs" if language == "node" else ""
-        script = workdir / f"driver-{language}{suffix}"
+        script = directory / f"driver-{language}{suffix}"
         script.write_text(DRIVERS[language].lstrip("\n"), encoding="utf-8")
         commands[language] = [interpreter, script]
     return commands
 
 
 @pytest.fixture
-def path(workdir):
-    made = workdir / "events.db"
+def path(directory):
+    made = directory / "events.db"
     for name in ("events.db", "events.db-wal", "events.db-shm"):
-        (workdir / name).unlink(missing_ok=True)
-    assert sqlite3_run(made, SCHEMA / "rowtail.sql").returncode == 0
+        (directory / name).unlink(missing_ok=True)
+    set_up(made, "rowtail.sql")
     return made
-
-
-def sqlite3_run(path, script):
-    with open(script, encoding="utf-8") as statements:
-        return run("sqlite3", path, stdin=statements)
 
 
 @pytest.fixture
@@ -266,10 +261,10 @@ def finish(started):
         assert (language, process.returncode, *output) == (language, 0, "", "")
 
 
-def test_all_at_once_lose_nothing(drivers, db, path, workdir):
+def test_all_at_once_lose_nothing(drivers, db, path, directory):
     """A writer holds the database while they start, so that each has to wait for it, and then for
     the others."""
-    texts = workdir / "texts"
+    texts = directory / "texts"
     texts.mkdir()
     for number, text in enumerate(TEXTS):
         (texts / str(number)).write_text(text, encoding="utf-8", newline="")
@@ -297,7 +292,7 @@ def test_all_at_once_lose_nothing(drivers, db, path, workdir):
 
 @pytest.fixture
 def shop(db, path):
-    assert sqlite3_run(path, EXAMPLES / "outbox.sql").returncode == 0
+    set_up(path, "examples/outbox.sql")
     return db
 
 

@@ -6,36 +6,26 @@ import pathlib
 import random
 import sqlite3
 import subprocess
-import tempfile
 
 import pytest
 
-SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "schema"
-
-
-def run_script(path, name):
-    script = (SCHEMA / name).read_bytes()
-    command = ["sqlite3", path]
-    return subprocess.run(command, input=script, capture_output=True, timeout=60, check=False)
+from schema import SCHEMA, run_script, set_up, steps
 
 
 def run_script_of(db, name):
     [(_, _, path)] = db.execute("PRAGMA database_list")
-    done = run_script(path, name)
-    assert (done.returncode, done.stderr) == (0, b"")
+    set_up(path, name)
 
 
 @pytest.fixture
-def path():
-    with tempfile.TemporaryDirectory(prefix="rt-") as directory:
-        yield directory + "/events.db"
+def path(workdir):
+    return str(workdir / "events.db")
 
 
 @pytest.fixture
 def db(path):
     connection = sqlite3.connect(path, timeout=10, isolation_level=None)
-    for name in ("rowtail.sql", "retention.sql"):
-        run_script_of(connection, name)
+    set_up(path, "rowtail.sql", "retention.sql")
     connection.execute("PRAGMA synchronous = OFF")
     yield connection
     connection.close()
@@ -264,7 +254,7 @@ def test_what_is_no_rule_is_refused(db, rule):
 
 def test_rowtail_sql_comes_first(path):
     done = run_script(path, "retention.sql")
-    assert done.returncode != 0 and b"run rowtail.sql first" in done.stderr
+    assert done.returncode != 0 and "run rowtail.sql first" in done.stderr
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT * FROM sqlite_master").fetchall() == []
 
@@ -275,7 +265,7 @@ def test_a_table_of_the_application_is_left_alone(path):
         db.execute("CREATE TABLE retention(rate REAL)")
         before = list(db.iterdump())
         done = run_script(path, "retention.sql")
-        assert done.returncode != 0 and b"retention of another kind" in done.stderr
+        assert done.returncode != 0 and "retention of another kind" in done.stderr
         assert list(db.iterdump()) == before
 
 
@@ -424,20 +414,6 @@ def test_only_what_is_over_a_rule_leaves_and_in_the_end_all_of_it(db, seed):
 
 
 # Cost
-
-
-def steps(db, statement):
-    """Steps of SQLite's virtual machine that a statement takes: its cost on any machine."""
-    count = 0
-
-    def count_one():
-        nonlocal count
-        count += 1
-
-    db.set_progress_handler(count_one, 1)
-    db.execute(statement)
-    db.set_progress_handler(None, 0)
-    return count
 
 
 @pytest.mark.parametrize("rule", [("", 1000, 3600), ("*", 100_000, 3600), ("r/*", 50, 3600)])

@@ -1,40 +1,25 @@
 """schema/rowtail.sql and schema/after-restore.sql: what the log takes, what it refuses and says."""
 
 import datetime
-import pathlib
 import sqlite3
 import subprocess
-import tempfile
 
 import pytest
 
-SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "schema"
+from schema import SCHEMA, run_script, set_up, steps
+
 LARGEST_ID = 2**53 - 1
 
 
-def run_script(path, name):
-    """As the README says: sqlite3 events.db < schema/NAME."""
-    with open(SCHEMA / name, encoding="utf-8") as script:
-        return subprocess.run(
-            ["sqlite3", path], stdin=script, capture_output=True, text=True, timeout=60, check=False
-        )
-
-
-def set_up(path):
-    done = run_script(path, "rowtail.sql")
-    assert (done.returncode, done.stderr) == (0, "")
-    return sqlite3.connect(path, timeout=10, isolation_level=None)
-
-
 @pytest.fixture
-def path():
-    with tempfile.TemporaryDirectory(prefix="rt-") as directory:
-        yield directory + "/events.db"
+def path(workdir):
+    return str(workdir / "events.db")
 
 
 @pytest.fixture
 def db(path):
-    connection = set_up(path)
+    set_up(path, "rowtail.sql")
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None)
     yield connection
     connection.close()
 
@@ -84,7 +69,7 @@ def test_running_again_keeps_every_row(db, path):
     insert_many(db, 3)
     db.execute("DELETE FROM events WHERE id = 2")
     before = list(db.iterdump())
-    assert run_script(path, "rowtail.sql").stderr == ""
+    set_up(path, "rowtail.sql")
     assert sorted(db.iterdump()) == sorted(before)
     assert insert(db, data="next") == 5
 
@@ -126,7 +111,8 @@ def test_dump_and_reload_goes_on_where_it_was(db, path):
     dump = subprocess.run(["sqlite3", path, ".dump"], capture_output=True, timeout=60, check=True)
     copy = path + ".copy"
     subprocess.run(["sqlite3", copy], input=dump.stdout, timeout=60, check=True)
-    again = set_up(copy)
+    set_up(copy, "rowtail.sql")
+    again = sqlite3.connect(copy, isolation_level=None)
     assert rows(again) == rows(db)
     assert pruned(again) == {"default": 5}
     assert insert(again, data="x") == 6
@@ -223,7 +209,7 @@ def test_emptied_sequence_does_not_give_ids_out_twice(db, path, channels):
     db.execute("DELETE FROM events")
     db.execute("DELETE FROM sqlite_sequence")
     assert "run after-restore.sql" in refusal(db, "INSERT INTO events(data) VALUES ('x')")
-    assert run_script(path, "after-restore.sql").stderr == ""
+    set_up(path, "after-restore.sql")
     assert insert(db, data="x") > len(channels)
 
 
@@ -472,7 +458,7 @@ def test_after_a_restore_no_id_comes_twice(db, path):
     db.execute("VACUUM INTO ?", [path + ".backup"])
     insert_many(db, 1000, "b")  # these are lost
     lost = max(ids(db))
-    assert run_script(path + ".backup", "after-restore.sql").stderr == ""
+    set_up(path + ".backup", "after-restore.sql")
     restored = sqlite3.connect(path + ".backup", isolation_level=None)
     assert ids(restored) == [2, 3]
     first = insert(restored, data="x")
@@ -486,39 +472,25 @@ def test_after_a_restore_no_id_comes_twice(db, path):
 def test_after_restore_may_run_twice(db, path):
     insert_many(db, 3)
     for _ in range(2):
-        assert run_script(path, "after-restore.sql").stderr == ""
+        set_up(path, "after-restore.sql")
     newest = insert(db, data="x")
     assert pruned(db) == {"*": newest - 1}
     assert ids(db) == [1, 2, 3, newest]
 
 
 def test_after_restore_of_an_empty_log(db, path):
-    assert run_script(path, "after-restore.sql").stderr == ""
+    set_up(path, "after-restore.sql")
     assert insert(db, data="x") > 1_700_000_000_000
 
 
 def test_after_restore_never_goes_back(db, path):
     insert(db, id=LARGEST_ID - 10)
     db.execute("DELETE FROM events")
-    assert run_script(path, "after-restore.sql").stderr == ""
+    set_up(path, "after-restore.sql")
     assert insert(db, data="x") == LARGEST_ID - 9
 
 
 # Cost
-
-
-def steps(db, statement):
-    """Steps of SQLite's virtual machine that a statement takes: its cost on any machine."""
-    count = 0
-
-    def count_one():
-        nonlocal count
-        count += 1
-
-    db.set_progress_handler(count_one, 1)
-    db.execute(statement)
-    db.set_progress_handler(None, 0)
-    return count
 
 
 def test_cost_does_not_grow_with_the_log(db):
