@@ -148,7 +148,8 @@ class WebServer:
         return self
 
     def stop(self):
-        end(self.process)
+        """Ends it; some would wait for the end of every stream, and need not be waited for."""
+        end(self.process, timeout=1)
 
     def log(self):
         """All that the server has written to its logs."""
@@ -347,8 +348,10 @@ class Caddy(WebServer):
             f"https://:{self.tls_port} {{\n\timport site\n\ttls {self.certificate} {self.key}\n}}\n"
         )
         self.file = self.directory / "Caddyfile"
-        options = "{\n\tadmin off\n\tauto_https off\n}\n"
-        self.file.write_text(options + configuration.replace(site, body) + ports)
+        options = "\n{\n\tadmin off\n\tauto_https off\n"
+        assert configuration.count("\n{\n") == 1, "where the global options begin"
+        configuration = configuration.replace("\n{\n", options)
+        self.file.write_text(configuration.replace(site, body) + ports)
 
     def command(self):
         return as_user(["/usr/bin/caddy", "run", "--config", self.file, "--adapter", "caddyfile"])

@@ -5,6 +5,7 @@ import hashlib
 import pathlib
 import shutil
 import tempfile
+import time
 
 import pytest
 
@@ -13,6 +14,7 @@ from deployment import DEPLOYMENTS, Site
 from webserver import give
 
 TOKEN = "a-token-for-one-channel"
+SILENCE_S = 90
 ORIGIN = "https://app.example.org"  # the one that lighttpd's files name
 
 # mod_fcgid ends processes sooner, so that tests need not wait for it.
@@ -51,25 +53,54 @@ def make_log(path):
     return log
 
 
+class Builder(contextlib.ExitStack):
+    """Makes sites, and stops them all at the end."""
+
+    def __call__(self, name, *, log=None, edits=None, server=None, **settings):
+        deployment = DEPLOYMENTS[name]
+        if server:
+            deployment = deployment._replace(server=server)
+        path = self.enter_context(directory())
+        log = log or self.log(path)
+        settings = {key.replace("_", "-"): value for key, value in settings.items()}
+        site = Site(deployment, path, log, settings, edits)
+        self.callback(site.stop)
+        return site
+
+    def log(self, path):
+        log = make_log(path)
+        self.callback(log.close)
+        return log
+
+
 @pytest.fixture
 def build():
     """build("nginx", heartbeat=1): a site with a log of its own, not started yet."""
-    with contextlib.ExitStack() as stack:
+    with Builder() as builder:
+        yield builder
 
-        def make(name, *, log=None, edits=None, server=None, **settings):
-            deployment = DEPLOYMENTS[name]
-            if server:
-                deployment = deployment._replace(server=server)
-            path = stack.enter_context(directory())
-            if log is None:
-                log = make_log(path)
-                stack.callback(log.close)
-            settings = {key.replace("_", "-"): value for key, value in settings.items()}
-            site = Site(deployment, path, log, settings, edits)
-            stack.callback(site.stop)
-            return site
 
-        yield make
+class SilentStreams(Builder):
+    """A stream through every server, with everything as it is shipped, on which nothing happens."""
+
+    def start(self):
+        self.log = self.log(self.enter_context(directory()))
+        self.opened = {name: self(name, log=self.log).start().follow() for name in DEPLOYMENTS}
+        self.began = time.monotonic()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def silent_streams(request):
+    """Opened before the first test, if one will want them, for their silence is long."""
+    with SilentStreams() as streams:
+        if any(item.name == "test_ninety_seconds_without_a_row" for item in request.session.items):
+            streams.start()
+        yield streams
+
+
+def pytest_collection_modifyitems(items):
+    """The test of the long silence comes last of these."""
+    items.sort(key=lambda item: item.name == "test_ninety_seconds_without_a_row")
 
 
 @pytest.fixture(scope="module")
@@ -86,17 +117,14 @@ def shared_log():
 @pytest.fixture(scope="module")
 def fleet(shared_log):
     """fleet(name): a site that is started once for the module and keeps running."""
-    settings = {"heartbeat": "1", "public": None, "allow-origin": ORIGIN}
-    with contextlib.ExitStack() as stack:
+    settings = {"heartbeat": 1, "public": None, "allow_origin": ORIGIN}
+    with Builder() as builder:
         running = {}
 
         def get(name):
             if name not in running:
-                path = stack.enter_context(directory())
                 edits = HASTE if name == "apache-fcgid" else {}
-                running[name] = Site(DEPLOYMENTS[name], path, shared_log, settings, edits)
-                stack.callback(running[name].stop)
-                running[name].start()
+                running[name] = builder(name, log=shared_log, edits=edits, **settings).start()
             return running[name]
 
         yield get

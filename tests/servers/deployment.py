@@ -120,7 +120,7 @@ class Site:
         return path
 
     def _shared(self):
-        return self.deployment.server is webserver.SharedApache
+        return issubclass(self.deployment.server, webserver.SharedApache)
 
     def _configuration(self, edits):
         """The file of deploy/, with the paths of this place."""

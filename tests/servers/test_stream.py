@@ -5,7 +5,6 @@ import time
 import pytest
 
 import httpc
-
 from conftest import ORIGIN, TOKEN
 from deployment import wait_until
 from encoded import open_encoded
@@ -105,17 +104,17 @@ def test_head_of_a_stream(site, channel):
     "method, query, headers, status, says",
     [
         ("GET", "channel=a*b", {}, 400, "a*b"),
-        ("GET", "channel=secret/x", {}, 403, "secret/x"),
+        ("GET", "channel=secret/x", {}, 401, "token"),
         ("PUT", "", {}, 405, "PUT"),
         ("POST", "", {"Content-Type": "text/css"}, 415, "text/css"),
     ],
-    ids=["400", "403", "405", "415"],
+    ids=["400", "401", "405", "415"],
 )
 def test_errors_end_at_once(site, method, query, headers, status, says):
     """rowtail's own answer, with its sentence, and no stream left behind."""
     body = b"x{}" if method == "POST" else None
     answer = site.open(query, method=method, headers=headers, body=body).wait_head()
-    assert answer.head.status in ({401, 403} if status == 403 else {status}), answer.head.raw
+    assert answer.head.status == status, answer.head.raw
     answer.wait(lambda: answer.complete or answer.eof, "end of the answer")
     assert answer.head.get("Content-Type").startswith("text/plain")
     assert says in answer.body.decode(), "not rowtail's sentence"
@@ -130,7 +129,7 @@ def test_head_ends_at_once(site, channel):
 
 
 def test_leaving_is_noticed(site, channel):
-    """Within two heartbeats, of 1 s here; Caddy needs up to four."""
+    """Within two heartbeats, of 1 s here; Caddy needs up to four, and mod_fcgid its own intervals."""
     leavers = [site.follow(f"channel={channel}") for _ in range(3)]
     site.wait_streams(3)
     files = site.open_files()
@@ -139,8 +138,8 @@ def test_leaving_is_noticed(site, channel):
         leaver.close()
     gone_at = time.monotonic()
     site.wait_streams(0)
-    heartbeats = 4 if site.deployment.name == "caddy" else 2
-    assert time.monotonic() - gone_at < heartbeats + 1.5  # 1.5 s for a machine that is busy
+    allowed_s = {"caddy": 4, "apache-fcgid": 5}.get(site.deployment.name, 2)
+    assert time.monotonic() - gone_at < allowed_s + 1.5  # 1.5 s for a machine that is busy
     wait_until(lambda: site.open_files() <= files - 3, "closed descriptors", site.open_files)
 
 
