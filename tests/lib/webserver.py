@@ -337,7 +337,7 @@ server {{
 
 
 class Caddy(WebServer):
-    """caddy; the file of deploy/ is all there is, but for the ports, the certificate and `encode`."""
+    """caddy; the file of deploy/ is all there is, but for ports, certificate and `encode`."""
 
     def configure(self, configuration):
         site = "app.example.org {\n"

@@ -116,4 +116,5 @@ def test_comes_back_by_itself(build, shared_log, told, origin, browse):
     all_told("while-down")
     for name, said in told.items():
         assert "gave-up" not in said, f"{name}: {said}"
-        assert [what for what in said if what in ("before", "while-down")] == ["before", "while-down"]
+        rows = [what for what in said if what in ("before", "while-down")]
+        assert rows == ["before", "while-down"], f"{name}: {said}"

@@ -42,5 +42,5 @@ def test_nothing_lost_nothing_twice(build, deployment):
             newest = publisher.ids[-1]
             crowd.run(until=lambda follower: follower.ids[-1:] == [newest])
         assert_whole(crowd, publisher.ids)
-        cut = 1 if deployment == "apache-fcgid" else 3  # it starts a process a second, so few resume
+        cut = 1 if deployment == "apache-fcgid" else 3  # it starts few processes a second
         assert all(follower.connections >= cut for follower in crowd.followers)

@@ -64,7 +64,8 @@ def test_post_form(site, channel, shared_log):
 def test_post_json_in_chunks(site, channel, shared_log):
     """A body whose length is not known beforehand, as a stream of fetch() sends it."""
     body = b'{"channel": ["%s"], "positions": 1}' % channel.encode()
-    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:9], body[9:])) + b"0\r\n\r\n"
+    parts = (body[:9], body[9:], b"")
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
     headers = {**JSON, "Transfer-Encoding": "chunked"}
     with site.open(method="POST", headers=headers).send(chunks) as opened:
         assert opened.next().type == "position"
@@ -129,7 +130,7 @@ def test_head_ends_at_once(site, channel):
 
 
 def test_leaving_is_noticed(site, channel):
-    """Within two heartbeats, of 1 s here; Caddy needs up to four, and mod_fcgid its own intervals."""
+    """Within two heartbeats, of 1 s here; Caddy needs up to four, mod_fcgid its own intervals."""
     leavers = [site.follow(f"channel={channel}") for _ in range(3)]
     site.wait_streams(3)
     files = site.open_files()
