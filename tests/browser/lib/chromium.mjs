@@ -1,0 +1,30 @@
+// chromium: Debian's browser, driven by playwright-core, with nothing but loopback to talk to.
+
+import { chromium } from 'playwright-core';
+
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: FLAGS,
+  });
+}
+
+/**
+ * Opens the page of the test's clients, at `origin`, in a browser context of its own (cookies, cache
+ * and connections are not shared with other pages).
+ */
+export async function openPage(browser, origin, path = '/pages/index.html') {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  const page = await context.newPage();
+  page.problems = [];
+  page.on('pageerror', (error) => page.problems.push(error.stack));
+  await page.goto(origin + path);
+  return page;
+}
+
+export function closePage(page) {
+  return page.context().close();
+}

@@ -1,0 +1,119 @@
+// process: child processes that end with the test, free ports, and waiting with a deadline.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export { sleep };
+
+const DEADLINE_MS = 15_000;
+const running = new Set();
+const directories = new Set();
+
+// A test that is interrupted leaves nothing behind either.
+process.on('exit', () => {
+  running.forEach((child) => child.kill('SIGKILL'));
+  directories.forEach((dir) => rmSync(dir, { recursive: true, force: true }));
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => process.exit(1));
+}
+
+/** A temporary directory, removed at the end of this test process. */
+export function makeDirectory() {
+  const dir = mkdtempSync(path.join(tmpdir(), 'rowtail-browser-'));
+  directories.add(dir);
+  return dir;
+}
+
+export function removeDirectory(dir) {
+  rmSync(dir, { recursive: true, force: true });
+  directories.delete(dir);
+}
+
+/**
+ * Starts a program. The result has child, exited (a promise of { code, signal }), output() (what it
+ * wrote so far to both outputs) and stop(signal), which resolves when it has ended.
+ */
+export function start(command, args, options = {}) {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...options });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text) => { output += text; });
+  }
+  running.add(child);
+  const exited = once(child, 'exit').then(([code, signal]) => {
+    running.delete(child);
+    return { code, signal };
+  });
+  return {
+    child,
+    exited,
+    output: () => output,
+    stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      return exited;
+    },
+  };
+}
+
+/** Runs a program to its end and returns what it wrote to standard output. */
+export async function run(command, args, { input = '', ...options } = {}) {
+  const program = start(command, args, options);
+  program.child.stdin.end(input);
+  const { code } = await program.exited;
+  if (code !== 0) {
+    throw new Error(`${command} ended with ${code}: ${program.output()}`);
+  }
+  return program.output();
+}
+
+export async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/**
+ * Waits until condition() is truthy and returns its value. What never happened is told by `what`, a
+ * text or a function that gives one.
+ */
+export async function until(what, condition, deadlineMs = DEADLINE_MS) {
+  const end = Date.now() + deadlineMs;
+  for (;;) {
+    const value = await condition();
+    if (value) {
+      return value;
+    }
+    if (Date.now() > end) {
+      const text = typeof what === 'function' ? await what() : what;
+      throw new Error(`did not happen in ${deadlineMs} ms: ${text}`);
+    }
+    await sleep(20);
+  }
+}
+
+/** Waits until something accepts connections at `where` (net.connect's options). */
+export function listening(where, program) {
+  return until(() => `connecting to ${JSON.stringify(where)}: ${program.output()}`, () => {
+    if (program.child.exitCode !== null) {
+      throw new Error(`ended with ${program.child.exitCode}: ${program.output()}`);
+    }
+    return connects(where);
+  });
+}
+
+function connects(where) {
+  return new Promise((resolve) => {
+    const socket = net.connect(where);
+    socket.on('connect', () => { socket.destroy(); resolve(true); });
+    socket.on('error', () => resolve(false));
+  });
+}

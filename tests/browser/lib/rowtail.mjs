@@ -1,0 +1,44 @@
+// rowtail: the responder as an ordinary process on a unix socket, killed and started at will.
+
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+
+import { PROJECT } from './database.mjs';
+import { listening, start } from './process.mjs';
+
+const BINARY = process.env.ROWTAIL_BIN ?? path.join(PROJECT, 'build/rowtail');
+
+export class Rowtail {
+  #process = null;
+
+  /** settings: command line options, such as ['--public']. */
+  constructor(dir, database, settings) {
+    this.socket = path.join(dir, 'rowtail.sock');
+    this.arguments = ['--db', database.file, '--listen', this.socket, '--listen-mode', '0666',
+      ...settings];
+  }
+
+  async start() {
+    this.#process = start(BINARY, this.arguments);
+    await listening({ path: this.socket }, this.#process);
+  }
+
+  /** Ends it as a crash would: no last word to anyone, and its socket stays behind. */
+  async kill() {
+    await this.#process.stop('SIGKILL');
+  }
+
+  /** Ends it politely. Returns { code, signal }. */
+  async stop() {
+    return this.#process.stop('SIGTERM');
+  }
+
+  /** After kill() or stop(): no socket at all, as after a reboot. */
+  removeSocket() {
+    rmSync(this.socket, { force: true });
+  }
+
+  get output() {
+    return this.#process.output();
+  }
+}

@@ -1,0 +1,51 @@
+// stack: a database, rowtail and a web server, for one test or a few.
+
+import { Database } from './database.mjs';
+import { makeDirectory, removeDirectory } from './process.mjs';
+import { Rowtail } from './rowtail.mjs';
+import { webServer } from './webserver.mjs';
+
+export const SERVERS = ['lighttpd', 'nginx'];
+
+// A crowd is spread over time by the reconnection times; a test has no crowd.
+const SETTINGS = ['--retry', '200', '--retry-jitter', '0'];
+
+export class Stack {
+  /**
+   * how: server ('lighttpd' or 'nginx'), settings (of rowtail, instead of ['--public']), tls, login,
+   * allowOrigin (see webServer()).
+   */
+  static async open({ server = 'nginx', settings = ['--public'], ...how } = {}) {
+    const origins = how.allowOrigin ? ['--allow-origin', how.allowOrigin] : [];
+    const stack = new Stack();
+    stack.dir = makeDirectory();
+    stack.database = await Database.create(stack.dir);
+    stack.rowtail = new Rowtail(stack.dir, stack.database,
+      [...SETTINGS, ...origins, ...settings]);
+    stack.web = await webServer(server, { ...how, dir: stack.dir, socket: stack.rowtail.socket });
+    await stack.rowtail.start();
+    await stack.web.start();
+    return stack;
+  }
+
+  get origin() {
+    return this.web.origin;
+  }
+
+  /** The URL of a stream: parameters as given to URLSearchParams. */
+  events(parameters = {}) {
+    const query = new URLSearchParams(parameters).toString();
+    return `${this.origin}/events${query && '?'}${query}`;
+  }
+
+  insert(...rows) {
+    return this.database.insert(...rows);
+  }
+
+  async close() {
+    await this.web.stop();
+    await this.rowtail.stop();
+    await this.database.close();
+    removeDirectory(this.dir);
+  }
+}

@@ -1,0 +1,156 @@
+// webserver: lighttpd and nginx of Debian's packages on a free port of 127.0.0.1, with the very
+// configuration that deploy/ gives to users, its documented paths replaced by the test's. They also
+// serve the test's pages (/pages/), the clients as published (/modules/) and the recipes (/recipes/).
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+import { PROJECT } from './database.mjs';
+import { freePort, listening, run, start } from './process.mjs';
+
+const HERE = path.join(PROJECT, 'tests/browser');
+const FOLDERS = {
+  '/pages/': path.join(HERE, 'pages/'),
+  '/modules/': path.join(HERE, 'node_modules/'),
+  '/recipes/': path.join(PROJECT, 'deploy/demo/recipes/'),
+};
+export const USER = 'ada';
+export const PASSWORD = 'lovelace';
+
+// A user waits three seconds; a test need not.
+const DOWN_RETRY = { documented: 'retry: 3000', here: 'retry: 200' };
+
+class WebServer {
+  #process = null;
+
+  constructor({ dir, port, tls, command }) {
+    this.dir = dir;
+    this.port = port;
+    this.origin = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`;
+    this.command = command;
+  }
+
+  async start() {
+    this.#process = start(this.command[0], this.command.slice(1));
+    await listening({ host: '127.0.0.1', port: this.port }, this.#process);
+  }
+
+  async stop() {
+    await this.#process.stop('SIGTERM');
+  }
+
+  async restart() {
+    await this.stop();
+    await this.start();
+  }
+}
+
+/**
+ * how: dir, socket (rowtail's), tls (a certificate of its own, HTTP/2), login (asks for USER and
+ * PASSWORD), allowOrigin (may read while rowtail is down too). The server is not started yet.
+ */
+export async function webServer(name, how) {
+  const port = await freePort();
+  if (how.tls) {
+    await makeCertificate(how.dir);
+  }
+  const command = { lighttpd, nginx }[name]({ ...how, port });
+  return new WebServer({ ...how, port, command });
+}
+
+function makeCertificate(dir) {
+  return run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
+    '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1',
+    '-keyout', path.join(dir, 'key.pem'), '-out', path.join(dir, 'certificate.pem')]);
+}
+
+// A file of deploy/ with its documented values replaced, each of which must be there.
+function deployed(file, replacements) {
+  let text = readFileSync(path.join(PROJECT, 'deploy', file), 'utf8');
+  for (const [documented, here] of replacements) {
+    if (!text.includes(documented)) {
+      throw new Error(`deploy/${file} does not say ${documented}`);
+    }
+    text = text.replaceAll(documented, here);
+  }
+  return text;
+}
+
+function lighttpd({ dir, port, socket, tls, login, allowOrigin = 'https://app.example.org' }) {
+  const file = (name) => path.join(dir, name);
+  writeFileSync(file('down.shtml'),
+    deployed('rowtail-down.shtml', [[DOWN_RETRY.documented, DOWN_RETRY.here]]));
+  writeFileSync(file('rowtail.conf'), deployed('lighttpd/fastcgi.conf', [
+    ['/run/rowtail/rowtail.sock', socket],
+    ['/usr/local/share/rowtail/rowtail-down.shtml', file('down.shtml')],
+    ['https://app.example.org', allowOrigin],
+  ]));
+  writeFileSync(file('users'), `${USER}:${PASSWORD}\n`);
+  writeFileSync(file('lighttpd.conf'), `
+server.modules = ( "mod_auth", "mod_authn_file" )
+server.bind = "127.0.0.1"
+server.port = ${port}
+server.document-root = "${dir}"
+server.errorlog = "${file('lighttpd.log')}"
+server.upload-dirs = ( "${dir}" )
+mimetype.assign = ( ".html" => "text/html; charset=utf-8", ".js" => "text/javascript",
+  ".mjs" => "text/javascript", ".json" => "application/json" )
+include "rowtail.conf"
+alias.url += ( ${Object.entries(FOLDERS).map(([url, to]) => `"${url}" => "${to}"`).join(', ')} )
+${tls ? lighttpdTls(dir) : ''}
+${login ? lighttpdLogin(file('users')) : ''}
+`);
+  return ['lighttpd', '-D', '-f', file('lighttpd.conf')];
+}
+
+function lighttpdTls(dir) {
+  return `
+server.modules += ( "mod_openssl" )
+ssl.engine = "enable"
+ssl.pemfile = "${dir}/certificate.pem"
+ssl.privkey = "${dir}/key.pem"
+`;
+}
+
+function lighttpdLogin(users) {
+  return `
+auth.backend = "plain"
+auth.backend.plain.userfile = "${users}"
+auth.require = ( "/events" => (
+  "method" => "basic", "realm" => "rowtail", "require" => "valid-user" ) )
+`;
+}
+
+function nginx({ dir, port, socket, tls, login }) {
+  const file = (name) => path.join(dir, name);
+  writeFileSync(file('rowtail.conf'), deployed('nginx/fastcgi.conf', [
+    ['/run/rowtail/rowtail.sock', socket],
+    ['include fastcgi_params;', 'include /etc/nginx/fastcgi_params;'],
+    [DOWN_RETRY.documented, DOWN_RETRY.here],
+  ]));
+  writeFileSync(file('users'), `${USER}:{PLAIN}${PASSWORD}\n`);
+  const folders = Object.entries(FOLDERS).map(([url, to]) => `location ${url} { alias ${to}; }`);
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((kind) => `${kind}_temp_path ${file(kind)};`);
+  writeFileSync(file('nginx.conf'), `
+${process.getuid() === 0 ? 'user root;' : ''}
+worker_processes 1;
+pid ${file('nginx.pid')};
+error_log ${file('nginx.log')};
+events { worker_connections 1024; }
+http {
+  access_log off;
+  ${temporary.join(' ')}
+  types { text/html html; text/javascript js mjs; application/json json; }
+  server {
+    listen 127.0.0.1:${port} ${tls ? 'ssl http2' : ''};
+    ${tls ? `ssl_certificate ${file('certificate.pem')}; ssl_certificate_key ${file('key.pem')};` : ''}
+    ${login ? `auth_basic rowtail; auth_basic_user_file ${file('users')};` : ''}
+    location = /stop { return 204; }
+    ${folders.join('\n    ')}
+    include ${file('rowtail.conf')};
+  }
+}
+`);
+  return ['nginx', '-e', file('nginx.log'), '-g', 'daemon off;', '-c', file('nginx.conf')];
+}
