@@ -25,6 +25,17 @@ def program(workdir, log):
     return write
 
 
+def fastcgi(workdir, backend):
+    """A server with a FastCGI program at /events; backend: how it is reached, or started."""
+    settings = f'fastcgi.server = ( "/events" => (( {backend}, "check-local" => "disable" )) )\n'
+    return lighttpd.Lighttpd(workdir, ["mod_fastcgi"], settings)
+
+
+def cgi(workdir):
+    """A server that runs files whose names end in .cgi."""
+    return lighttpd.Lighttpd(workdir, ["mod_cgi"], 'cgi.assign = ( ".cgi" => "" )\n')
+
+
 def wait_no_process(argument):
     """Waits until no process with this argument is left."""
     deadline = time.monotonic() + stream.DEADLINE
@@ -52,12 +63,7 @@ def follows(server, target, log):
 
 
 def test_fastcgi_socket(workdir, server, log):
-    with lighttpd.Lighttpd(
-        workdir,
-        ["mod_fastcgi"],
-        f'fastcgi.server = ( "/events" => (( "socket" => "{server.address}",'
-        ' "check-local" => "disable" )) )\n',
-    ) as web:
+    with fastcgi(workdir, f'"socket" => "{server.address}"') as web:
         follows(web, "/events", log)
         log.insert("in a channel", channel="orders/ü")
         peer = web.open("/events/orders/%C3%BC?tail=1")
@@ -75,12 +81,8 @@ def test_fastcgi_socket(workdir, server, log):
 
 def test_config_file_is_the_fastcgi_program(workdir, program, log):
     path = program("events.fcgi", "retry = 1234", "retry-jitter = 0")
-    with lighttpd.Lighttpd(
-        workdir,
-        ["mod_fastcgi"],
-        f'fastcgi.server = ( "/events" => (( "socket" => "{workdir}/spawned.sock",'
-        f' "bin-path" => "{path}", "max-procs" => 1, "check-local" => "disable" )) )\n',
-    ) as web:
+    spawned = f'"socket" => "{workdir}/spawned.sock", "bin-path" => "{path}", "max-procs" => 1'
+    with fastcgi(workdir, spawned) as web:
         follows(web, "/events", log)
         peer = web.open("/events")
         peer.next()
@@ -90,7 +92,7 @@ def test_config_file_is_the_fastcgi_program(workdir, program, log):
 
 def test_config_file_is_the_cgi_program(workdir, program, log):
     path = program("events.cgi", "heartbeat = 1")
-    with lighttpd.Lighttpd(workdir, ["mod_cgi"], 'cgi.assign = ( ".cgi" => "" )\n') as web:
+    with cgi(workdir) as web:
         follows(web, "/events.cgi", log)
         peer = web.open("/events.cgi/orders/1")
         peer.next()
@@ -110,7 +112,7 @@ def test_config_file_is_the_cgi_program(workdir, program, log):
 def test_cgi_in_turns_loses_nothing(workdir, program, log):
     """Short streams, one process each: the client comes back with its position."""
     program("events.cgi", "max-stream-age = 1")
-    with lighttpd.Lighttpd(workdir, ["mod_cgi"], 'cgi.assign = ( ".cgi" => "" )\n') as web:
+    with cgi(workdir) as web:
         position, seen = "0", []
         for turn in range(3):
             log.insert_many(10, prefix=f"turn {turn} ")
@@ -122,12 +124,7 @@ def test_cgi_in_turns_loses_nothing(workdir, program, log):
 
 
 def test_stream_goes_on_while_another_client_does_not_read(workdir, server, log):
-    with lighttpd.Lighttpd(
-        workdir,
-        ["mod_fastcgi"],
-        f'fastcgi.server = ( "/events" => (( "socket" => "{server.address}",'
-        ' "check-local" => "disable" )) )\n',
-    ) as web:
+    with fastcgi(workdir, f'"socket" => "{server.address}"') as web:
         slow, quick = web.open("/events"), web.open("/events")
         for peer in (slow, quick):
             peer.next()

@@ -1,5 +1,6 @@
 """Limits: how many streams, how many for one client, how long for one that takes nothing."""
 
+import resource
 import time
 
 import pytest
@@ -127,3 +128,24 @@ def test_slow_readers_cost_no_memory(server, log):
     quick.wait_rows(17)
     assert server.resident_kib() - before < 24 << 10
     assert len(stalled[0].wait_rows(17)) == 17
+
+
+def test_out_of_descriptors(server, log):
+    """Those that find none wait; the streams go on, and the processor is not kept busy."""
+    stays = server.open()
+    limit = server.open_files_at_rest(log, 1) + 10
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    waiting = [server.ask() for _ in range(40)]
+    before = server.cpu_seconds()
+    time.sleep(0.5)
+    assert server.cpu_seconds() - before < 0.3
+    log.insert("on")
+    assert [event.data for event in stays.wait_rows(2)] == ["hello", "on"]
+    while waiting:
+        peer = next((peer for peer in waiting if peer.drain().head), None)
+        if peer:
+            assert peer.next().type == "position"
+            peer.close()
+            waiting.remove(peer)
+        time.sleep(0.01)
+    server.serves(log)

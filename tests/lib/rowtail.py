@@ -281,10 +281,10 @@ class Rowtail:
         """How many descriptors it has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
-    def open_files_at_rest(self, log):
-        """How many are open when a stream has come and gone, and nobody is there."""
+    def open_files_at_rest(self, log, streams=0):
+        """How many are open when one more stream has come and gone than the test has now."""
         self.serves(log)
-        self.wait_metric(0, "rowtail_streams")
+        self.wait_metric(streams, "rowtail_streams")
         return self.open_files()
 
     def wait_open_files(self, most, timeout=stream.DEADLINE):
