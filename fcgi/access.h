@@ -24,6 +24,7 @@ enum access_verdict {
 	ACCESS_UNAUTHORIZED, /* 401: no usable credentials */
 	ACCESS_FORBIDDEN, /* 403: who it is, is known; not all channels are granted */
 	ACCESS_TOO_MANY, /* 429: too many failed attempts from this address */
+	ACCESS_BAD_REQUEST, /* 400: a token in the URL, which is not allowed here */
 	ACCESS_LATER, /* the grants could not be read now */
 };
 
@@ -44,6 +45,12 @@ void access_free(struct access *a);
  */
 enum access_verdict access_admit(struct access *a, const struct request *r,
 	struct access_session **session, char *sentence, size_t size);
+
+/*
+ * Many looks in a row, between these two: in one transaction, which must end before the loop goes on.
+ */
+void access_recheck_begin(struct access *a);
+void access_recheck_end(struct access *a);
 
 /*
  * Looks again, at most every few seconds for one session, whether the stream may go on. NULL: it

@@ -97,6 +97,7 @@ void answer_sentence(struct buffer *out, int status, const char *sentence, bool 
 		&(struct answer){.status = status,
 			.body = sentence,
 			.body_length = strlen(sentence),
+			.retry_after_s = status == 429 ? 10 : 0,
 			.head_only = head_only},
 		cors);
 	if (!head_only)

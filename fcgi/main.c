@@ -86,7 +86,9 @@ static const char *recheck(void *context, struct subscriber *s, enum leave_reaso
 
 static void sweep_due(struct loop_timer *timer)
 {
+	access_recheck_begin(responder.access);
 	fanout_sweep(responder.fanout);
+	access_recheck_end(responder.access);
 }
 
 static void drain_over(struct loop_timer *timer)

@@ -82,6 +82,9 @@ static bool is_admitted(struct deciding *d)
 	case ACCESS_TOO_MANY:
 		refuse(d, REFUSED_TOO_MANY_ATTEMPTS, 429, sentence);
 		return false;
+	case ACCESS_BAD_REQUEST:
+		refuse(d, REFUSED_BAD_REQUEST, 400, sentence);
+		return false;
 	case ACCESS_LATER:
 		break;
 	}

@@ -1,0 +1,42 @@
+/*
+ * grants: the table that says who may read what, looked up by its index.
+ *
+ * Reads through the event log's connection; a log that was closed and opened anew is noticed. Knows
+ * subjects as texts only.
+ */
+#ifndef ROWTAIL_GRANTS_H
+#define ROWTAIL_GRANTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "eventlog.h"
+
+struct grants;
+
+/* In the order of what counts for more. */
+enum grant { GRANT_NONE, GRANT_EXPIRED, GRANT_VALID, GRANT_UNKNOWN /* can't be read now */ };
+
+/* The log is borrowed for good. NULL without memory. */
+struct grants *grants_new(struct eventlog *log);
+void grants_free(struct grants *g);
+
+/*
+ * Does a subject have a grant that covers the pattern? Each that could is looked up, the narrowest
+ * first. *timed becomes true when one that was found has an end.
+ */
+enum grant grants_cover(struct grants *g, const char *subject, const char *pattern,
+	size_t pattern_length, bool *timed);
+
+/* Is there any grant of this subject, valid or not? GRANT_VALID, GRANT_NONE, or GRANT_UNKNOWN. */
+enum grant grants_any(struct grants *g, const char *subject);
+
+/*
+ * Many look-ups in a row: in one transaction, which costs a fraction. *version: the database's, which
+ * changes with every commit. grants_end() ends it, before the loop goes on. False: not now.
+ */
+bool grants_begin(struct grants *g, int64_t *version);
+void grants_end(struct grants *g);
+
+#endif

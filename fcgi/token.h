@@ -1,0 +1,39 @@
+/*
+ * token: hashes of secrets, and the cryptography that is not a JWT library's.
+ *
+ * The only includer of <sodium.h>. Keeps no secret, logs nothing.
+ */
+#ifndef ROWTAIL_TOKEN_H
+#define ROWTAIL_TOKEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { TOKEN_HEX = 64, TOKEN_ED25519_KEY = 32 };
+
+/* Prepares the library; once. */
+bool token_init(void);
+
+/* SHA-256 of a token, as lower-case hexadecimal digits with a NUL: the HEX of a grant "token:HEX". */
+void token_hash(const char *token, size_t length, char hex[TOKEN_HEX + 1]);
+
+/* Are two pieces of the same length equal? In constant time. */
+bool token_equal(const void *a, const void *b, size_t length);
+
+/*
+ * Decodes base64url without padding, strictly (RFC 7515, section 2). *length is the room in out, and
+ * then what was decoded.
+ */
+bool token_base64url(const char *text, size_t text_length, uint8_t *out, size_t *length);
+
+/*
+ * Reads an Ed25519 public key out of a PEM file's text (RFC 8410, section 4: SubjectPublicKeyInfo).
+ */
+bool token_ed25519_key(const char *pem, uint8_t key[TOKEN_ED25519_KEY]);
+
+/* Is this the key's signature (64 bytes) of the message? (RFC 8032) */
+bool token_ed25519_verify(const uint8_t key[TOKEN_ED25519_KEY], const uint8_t *signature,
+	size_t signature_length, const char *message, size_t message_length);
+
+#endif
