@@ -23,8 +23,8 @@ def figure(function):
 
 
 def _columns(runs, value):
-    """The values of both kinds, for report.line()."""
-    return tuple([value(run) for run in runs[kind]] for kind in reversed(KINDS))
+    """The values of the kinds that ran, for report.line()."""
+    return tuple([value(run) for run in runs[kind]] for kind in reversed(KINDS) if kind in runs)
 
 
 def _both(bench, run):
@@ -95,6 +95,12 @@ def _latency_lines(what, runs, names):
         report.line(f"{what}: {QUANTILES[name]}", "ms", *values)
 
 
+def _publisher_line(runs):
+    """What part of a latency the publisher spends itself: from its INSERT to its COMMIT's end."""
+    own = _columns(runs, lambda told: told["commit_us"]["p50"] / 1e3)
+    report.line("  the publisher's own part of it: p50", "ms", *own)
+
+
 @figure
 def lone(bench):
     """Commit to client with one client."""
@@ -102,13 +108,11 @@ def lone(bench):
         runs = _both(bench, lambda kind: live_run(bench, kind, front, 1, bench.lone_rate))
         what = f"INSERT to client, N=1, {_through(front)}"
         _latency_lines(what, runs, ("p50", "p99", "max"))
-    runs = bench.rounds(
-        {"full": lambda: live_run(bench, "rowtail", None, 1, bench.lone_rate, "FULL")}
-    )["full"]
-    what = "INSERT to client, N=1, direct, synchronous=FULL"
-    report.line(f"{what}: p50", "ms", [told["delivery_us"]["p50"] / 1e3 for told in runs])
-    report.line("  the publisher's own time for a row: p50", "ms",
-                [told["commit_us"]["p50"] / 1e3 for told in runs])  # fmt: skip
+        _publisher_line(runs)
+    full = {"rowtail": lambda: live_run(bench, "rowtail", None, 1, bench.lone_rate, "FULL")}
+    runs = bench.rounds(full)
+    _latency_lines("INSERT to client, N=1, direct, synchronous=FULL", runs, ("p50",))
+    _publisher_line(runs)
 
 
 @figure
@@ -343,11 +347,13 @@ def large(bench):
             publisher = stack.publish(1, length=length)
             peak = _peak_kib(stack, publisher, 0.2)
             told = load.wait_done()
-            rig.published(publisher)
-            return {"ms": told["delivery_us"]["max"] / 1e3, "mib": (peak - before) / 1024}
+            told["commit_us"] = rig.published(publisher)["commit_us"]
+            told["mib"] = (peak - before) / 1024
+            return told
 
     runs = _both(bench, run)
     what = f"a row of 10 MiB, N={streams}"
-    report.line(f"{what}: the last client has it", "ms", *_columns(runs, lambda told: told["ms"]))
+    _latency_lines(f"{what}, INSERT to the last client", runs, ("max",))
+    _publisher_line(runs)
     values = [told["mib"] for told in runs["rowtail"]]
     report.line("  memory taken meanwhile", "MiB", values)
