@@ -34,6 +34,7 @@ class Follower:
         self.retry_s = self.patience_s
         self.response = None
         self.due = 0.0
+        self.before = "nothing yet"  # the answer before this one, for a failure's message
         self._seen = 0
 
     def connect(self):
@@ -67,6 +68,7 @@ class Follower:
     def _ended(self):
         parser = self.response.parser
         self.connections += self.response.head is not None
+        self.before = self.response.describe()
         self.last_event_id = parser.last_event_id
         if parser.reconnection_time is not None:
             self.retry_s = min(parser.reconnection_time / 1000, self.patience_s)
@@ -113,8 +115,10 @@ class Crowd:
                 key.data.pump()
 
     def describe(self):
-        counts = [len(follower.ids) for follower in self.followers]
-        return f"rows {counts}, last {self.followers[0].ids[-3:]}, {self.followers[0].told}"
+        counts = [(len(one.ids), one.connections) for one in self.followers]
+        first = self.followers[0]
+        now = first.response.describe() if first.response else "not connected"
+        return f"(rows, connections): {counts}; told {first.told}; now {now}; before {first.before}"
 
 
 class Publisher:
