@@ -1,0 +1,123 @@
+"""Tokens: shown in three ways, granted by their hash, guessed at no speed, told to nobody."""
+
+import hashlib
+import json
+
+import pytest
+
+TOKEN = "Zm9yIHRoZSBwcm9vZiBvZiB0aGUgcHVkZGluZw"
+HASH = hashlib.sha256(TOKEN.encode()).hexdigest()
+
+
+@pytest.fixture
+def granted(log):
+    """Nothing is granted but channel `orders` and what is below, to whoever shows TOKEN."""
+    log.sql("DELETE FROM grants")
+    log.grant("token:" + HASH, "orders")
+    log.grant("token:" + HASH, "orders/*")
+    return log
+
+
+def bearer(token):
+    return {"Authorization": "Bearer " + token}
+
+
+def status(server, query="channel=orders", **how):
+    peer = server.ask(query, **how).wait_head()
+    code = peer.head.status
+    peer.close()
+    return code
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        bearer(TOKEN),
+        {"Authorization": "bearer  " + TOKEN},
+        {"Cookie": "rowtail_token=" + TOKEN},
+        {"Cookie": f"a=b; rowtail_token={TOKEN}; xrowtail_token=no"},
+    ],
+)
+def test_ways_to_show_a_token(launch, granted, headers):
+    server = launch()
+    assert status(server, headers=headers) == 200
+    assert status(server, "channel=orders/*", headers=headers) == 200
+    assert status(server, "channel=orders&channel=other", headers=headers) == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        bearer("wrong"),
+        bearer(""),
+        bearer(HASH),
+        bearer("token:" + HASH),
+        {"Cookie": "rowtail_token=wrong"},
+        {"Cookie": "xrowtail_token=" + TOKEN},
+        {"Authorization": "Basic " + TOKEN},
+        {"Authorization": TOKEN},
+    ],
+)
+def test_what_is_no_token(launch, granted, headers):
+    assert status(launch(), headers=headers) == 401
+
+
+def test_token_in_the_url_only_where_it_is_allowed(launch, granted):
+    closed = launch()
+    refused = closed.answer(f"channel=orders&access_token={TOKEN}")
+    assert refused.head.status == 400
+    assert "--allow-query-token" in refused.sentence() and TOKEN not in refused.sentence()
+    assert status(launch("--allow-query-token"), f"channel=orders&access_token={TOKEN}") == 200
+
+
+def test_wrong_token_is_never_taken_for_nobody(launch, granted):
+    """A page whose token has run out is told so, also where everyone may read."""
+    granted.grant("*", "orders")
+    server = launch()
+    assert status(server) == 200
+    assert status(server, headers=bearer("wrong")) == 401
+    # But a cookie is sent without being asked: a stale one does no harm.
+    assert status(server, headers={"Cookie": "rowtail_token=wrong"}) == 200
+
+
+def test_tokens_cannot_be_guessed_at_speed(launch, granted):
+    server = launch()
+    codes = [status(server, headers=bearer(f"guess {n}".replace(" ", "")), addr="192.0.2.1") for n in range(30)]
+    assert set(codes) == {401, 429}
+    assert codes[0] == 401 and codes[-1] == 429
+    assert server.answer("channel=orders", headers=bearer("x"), addr="192.0.2.1").head.get("Retry-After")
+    # Others are not concerned, nor is who shows no token.
+    assert status(server, headers=bearer(TOKEN), addr="192.0.2.2") == 200
+    assert status(server, addr="192.0.2.1") == 401
+
+
+def test_a_token_is_written_nowhere(launch, granted):
+    server = launch("--log-level", "debug")
+    for token in TOKEN, "wrong-" + TOKEN:
+        answer = server.ask("channel=orders", headers=bearer(token)).wait_head()
+        assert token.encode() not in answer.head.raw and token.encode() not in bytes(answer.body)
+        answer.close()
+    assert TOKEN.encode() not in bytes(server.page("metrics").body)
+    assert TOKEN.encode() not in bytes(server.page("status").body)
+    server.stop()
+    assert TOKEN not in server.stderr
+
+
+def test_a_token_that_is_withdrawn_ends_its_streams(launch, granted):
+    server = launch("--heartbeat", 1)
+    peer = server.open("channel=orders", headers=bearer(TOKEN))
+    other = server.open("channel=orders/1", headers=bearer(TOKEN))
+    granted.sql("DELETE FROM grants WHERE channel = 'orders'")
+    peer.wait_complete()
+    assert peer.events[-1].type == "denied"
+    assert json.loads(peer.events[-1].data) == {"reason": "revoked"}
+    granted.insert("still", channel="orders/1")
+    assert other.next_row().data == "still"
+
+
+def test_a_token_with_an_end(launch, granted):
+    granted.sql("UPDATE grants SET expires_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+2 seconds')")
+    server = launch("--heartbeat", 1)
+    peer = server.open("channel=orders", headers=bearer(TOKEN)).wait_complete()
+    assert json.loads(peer.events[-1].data) == {"reason": "expired"}
+    assert status(server, headers=bearer(TOKEN)) == 403
