@@ -1,6 +1,289 @@
 #include "check.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "access.h"
+#include "database.h"
+#include "eventlog.h"
+
+/* What has been found so far: the exit status is that of the first thing that is wrong. */
+struct checking {
+	const struct config *config;
+	int status;
+};
+
+static void say(const char *mark, const char *format, va_list args)
+{
+	printf("%-6s", mark);
+	vprintf(format, args);
+	putchar('\n');
+}
+
+static void good(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void wrong(struct checking *c, int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void good(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say("ok", format, args);
+	va_end(args);
+}
+
+static void note(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say("note", format, args);
+	va_end(args);
+}
+
+static void wrong(struct checking *c, int status, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say("WRONG", format, args);
+	va_end(args);
+	if (!c->status)
+		c->status = status;
+}
+
+static const char *user_name(uid_t id)
+{
+	const struct passwd *entry = getpwuid(id);
+
+	return entry ? entry->pw_name : "a user without a name";
+}
+
+/* A file beside the database, which is there only while somebody has the database open. */
+static void check_beside(struct checking *c, const char *ending)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s%s", c->config->db, ending);
+	if (stat(path, &st) < 0)
+		return;
+	if (access(path, R_OK) < 0)
+		wrong(c, EX_NOINPUT,
+			"%s belongs to %s and cannot be read by %s: give the writers and rowtail a "
+			"common group, and the directory mode 2770",
+			path, user_name(st.st_uid), user_name(geteuid()));
+	else if (access(path, W_OK) < 0 && !strcmp(ending, "-shm"))
+		note("%s cannot be written by %s: rowtail reads only while a writer has the "
+		     "database "
+		     "open",
+			path, user_name(geteuid()));
+}
+
+static void check_files(struct checking *c)
+{
+	char copy[PATH_MAX];
+	const char *directory;
+	struct stat st;
+
+	snprintf(copy, sizeof(copy), "%s", c->config->db);
+	directory = dirname(copy);
+	if (stat(c->config->db, &st) < 0) {
+		wrong(c, EX_NOINPUT, "%s: %s; make it with: sqlite3 %s < schema/rowtail.sql",
+			c->config->db, strerror(errno), c->config->db);
+		return;
+	}
+	if (access(c->config->db, R_OK) < 0)
+		wrong(c, EX_NOINPUT,
+			"%s belongs to %s and cannot be read by %s: chgrp it to a group of both, "
+			"and "
+			"chmod 640 or 660",
+			c->config->db, user_name(st.st_uid), user_name(geteuid()));
+	else
+		good("%s can be read by %s", c->config->db, user_name(geteuid()));
+	if (access(directory, W_OK) < 0)
+		note("%s cannot be written by %s: in WAL mode rowtail then reads only while the "
+		     "-wal and "
+		     "-shm files are there, that is while a writer has the database open; mode "
+		     "2770 "
+		     "with a common group mends it",
+			directory, user_name(geteuid()));
+	check_beside(c, "-wal");
+	check_beside(c, "-shm");
+}
+
+/* One value of one row, as text; empty when there is none. */
+static void query(struct database *db, const char *sql, const char *bind, char *out, size_t size)
+{
+	struct statement *st;
+	const char *text;
+	size_t length;
+
+	*out = '\0';
+	if (database_prepare(db, &st, sql) == DATABASE_OK) {
+		if (bind)
+			database_bind_text(st, 1, bind, strlen(bind));
+		if (database_step(st) == DATABASE_ROW && (text = database_text(st, 0, &length)))
+			snprintf(out, size, "%s", text);
+	}
+	database_finalize(st);
+}
+
+static void check_journal(struct database *db)
+{
+	char mode[32];
+
+	query(db, "PRAGMA journal_mode", NULL, mode, sizeof(mode));
+	if (!strcasecmp(mode, "wal"))
+		good("the journal mode is WAL");
+	else
+		note("the journal mode is %s: readers and writers get into each other's way; "
+		     "PRAGMA "
+		     "journal_mode=WAL, once, by a writer, mends it",
+			mode);
+}
+
+/* Is everything of schema/rowtail.sql there? */
+static void check_schema(struct checking *c, struct database *db)
+{
+	static const char *const parts[] = {"grants", "events_pruned"};
+	char found[256];
+
+	if (strcasecmp(c->config->table, "events")) {
+		good("%s is a table or view of your own, with id and data", c->config->table);
+		note("ids must be unique and grow in the order of commits; which rows were deleted "
+		     "from its "
+		     "middle cannot be known");
+	}
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		bool needed =
+			i == 0 ? !c->config->public_ : !strcasecmp(c->config->table, "events");
+
+		query(db, "SELECT name FROM sqlite_master WHERE type = 'table' AND name = ?1",
+			parts[i], found, sizeof(found));
+		if (!*found && needed)
+			wrong(c, EX_CONFIG,
+				"the table %s is missing: sqlite3 %s < schema/rowtail.sql makes "
+				"what is "
+				"missing and changes nothing else",
+				parts[i], c->config->db);
+	}
+	query(db,
+		"SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = "
+		"?1",
+		"events", found, sizeof(found));
+	if (!strcasecmp(c->config->table, "events") && !strcmp(found, "0"))
+		wrong(c, EX_CONFIG,
+			"the triggers of events are missing, which keep ids growing and remember "
+			"what was "
+			"pruned: sqlite3 %s < schema/rowtail.sql",
+			c->config->db);
+}
+
+static void check_grants(const struct checking *c, struct database *db)
+{
+	char count[32];
+
+	if (c->config->public_) {
+		note("--public: everyone whom the web server lets through reads every channel");
+		return;
+	}
+	query(db,
+		"SELECT count(*) FROM grants WHERE expires_at IS NULL OR "
+		"julianday(expires_at) > julianday('now')",
+		NULL, count, sizeof(count));
+	if (*count && strcmp(count, "0"))
+		good("%s grants are valid now", count);
+	else if (c->config->jwt_key)
+		note("there are no grants: only JWTs open a stream");
+	else
+		note("there are no grants: nobody can read anything until one is there; INSERT "
+		     "INTO "
+		     "grants(subject, channel) VALUES ('*', '*') lets everyone read all");
+}
+
+static void check_log(struct checking *c)
+{
+	struct eventlog *log = eventlog_new(c->config->db, c->config->table);
+	struct eventlog_bounds bounds;
+	enum eventlog_status e = log ? eventlog_open(log) : EVENTLOG_FAULT;
+
+	if (e == EVENTLOG_BUSY) {
+		note("%s is locked by another program at the moment", c->config->db);
+	} else if (e == EVENTLOG_FAULT) {
+		wrong(c, EX_CONFIG, "%s", log ? eventlog_error(log) : "there is no memory");
+	} else {
+		if (eventlog_bounds(log, &bounds) == EVENTLOG_OK)
+			good("%s can be followed: oldest id %lld, newest %lld", c->config->table,
+				(long long)bounds.oldest, (long long)bounds.newest);
+		check_journal(eventlog_database(log));
+		check_schema(c, eventlog_database(log));
+		check_grants(c, eventlog_database(log));
+	}
+	eventlog_free(log);
+}
+
+static void check_key(struct checking *c)
+{
+	struct eventlog *log = eventlog_new(c->config->db, c->config->table);
+	struct access *a;
+	char sentence[512];
+	int status = EX_CONFIG;
+
+	if (!c->config->jwt_key || !log) {
+		eventlog_free(log);
+		return;
+	}
+	if ((a = access_new(c->config, log, &status, sentence, sizeof(sentence))))
+		good("the key in %s can verify %s", c->config->jwt_key, c->config->jwt_algorithm);
+	else
+		wrong(c, status, "%s", sentence);
+	access_free(a);
+	eventlog_free(log);
+}
+
+static void check_limits(const struct checking *c)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY &&
+		(int64_t)limit.rlim_max < c->config->max_streams + 64)
+		note("the limit of open files is %lld: %lld streams fit, not %lld; raise it "
+		     "(ulimit -n, "
+		     "LimitNOFILE=) or lower --max-streams",
+			(long long)limit.rlim_max, (long long)limit.rlim_max - 64,
+			(long long)c->config->max_streams);
+	if (c->config->listen && strchr(c->config->listen, '/') && c->config->listen_mode & 07)
+		note("--listen-mode %04o lets every user of this machine reach the socket, and "
+		     "claim to "
+		     "be anyone: 0660 with the web server's group is enough",
+			c->config->listen_mode);
+}
+
 int check_run(const struct config *config)
 {
-	return 0;
+	struct checking c = {.config = config};
+
+	good("the configuration has no mistake");
+	check_files(&c);
+	if (!c.status)
+		check_log(&c);
+	check_key(&c);
+	check_limits(&c);
+	printf("%s\n", c.status ? "rowtail would not serve as it is." : "rowtail can serve.");
+	return c.status;
 }
