@@ -60,13 +60,15 @@ def checks(bench):
 
 @figure
 def opening(bench):
-    """From connect to the first record, one after another."""
+    """From connect to the first record, one after another, beside one stream that stays open."""
     for front in (None, "nginx"):
 
         def run(kind, front=front):
-            with bench.stack(kind, front) as stack, stack.load(rounds=bench.opens) as load:
-                load.wait_open()
-                return load.wait_done()["open_us"]
+            with bench.stack(kind, front) as stack, stack.load(hold=True) as other:
+                other.wait_open()
+                with stack.load(rounds=bench.opens) as load:
+                    load.wait_open()
+                    return load.wait_done()["open_us"]
 
         runs = _both(bench, run)
         for name in ("p50", "p99"):
