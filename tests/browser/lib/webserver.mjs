@@ -20,6 +20,13 @@ export const PASSWORD = 'lovelace';
 // A user waits three seconds; a test need not.
 const DOWN_RETRY = { documented: 'retry: 3000', here: 'retry: 200' };
 
+// lighttpd's error handler answers for every error, so also for its own 401, which would then no
+// longer end an EventSource. Where lighttpd asks for a login, it is only for who presents one.
+const REFUSED_LOGIN = [
+  '$REQUEST_HEADER["Accept"] =~ "text/event-stream" {',
+  '$REQUEST_HEADER["Authorization"] =~ "." {',
+];
+
 class WebServer {
   #process = null;
 
@@ -84,6 +91,7 @@ function lighttpd({ dir, port, socket, tls, login, allowOrigin = 'https://app.ex
     ['/run/rowtail/rowtail.sock', socket],
     ['/usr/local/share/rowtail/rowtail-down.shtml', file('down.shtml')],
     ['https://app.example.org', allowOrigin],
+    ...(login ? [REFUSED_LOGIN] : []),
   ]));
   writeFileSync(file('users'), `${USER}:${PASSWORD}\n`);
   writeFileSync(file('lighttpd.conf'), `
