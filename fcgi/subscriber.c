@@ -195,20 +195,42 @@ void subscriber_leave(
 	s->farewell_length = (uint32_t)framed;
 }
 
+/* The FastCGI record that was begun, filled up: its header, of which bytes may be missing, is right. */
+static uint8_t *filled_record(const struct subscriber *s, size_t sent, size_t *length)
+{
+	size_t before = sent / (RECORD_HEADER + RECORD_CONTENT_MAX) * RECORD_CONTENT_MAX;
+	size_t content = s->cut_content - before;
+	uint8_t *bytes;
+
+	if (content > RECORD_CONTENT_MAX)
+		content = RECORD_CONTENT_MAX;
+	*length = record_framed_size(content);
+	if (!(bytes = malloc(*length)))
+		return NULL;
+	/* No line break: the line that was begun must not become a whole one. */
+	memset(bytes, '?', *length);
+	record_frame(bytes, content, s->request_id);
+	return bytes;
+}
+
 void subscriber_give_up_cut(struct subscriber *s)
 {
-	size_t left = s->request_id ? record_begun_left(s->cut_content, s->cut) : 0;
+	size_t sent = s->cut, length;
+	bool begun = s->request_id && record_begun_left(s->cut_content, sent) > 0;
 
 	s->cut = 0;
 	subscriber_leave(s, LEAVE_CUT, NULL, 0);
-	if (left == 0 || s->pending)
+	if (!begun || s->pending)
 		return;
-	/* No line break: the line that was begun must not become a whole one. */
-	if (!(s->pending = malloc(left)))
+	if (!(s->pending = filled_record(s, sent, &length))) {
+		/* Without memory the connection is closed in the middle, without last words. */
+		free(s->farewell);
+		s->farewell = NULL;
+		s->farewell_length = 0;
 		return;
-	memset(s->pending, '?', left);
-	s->pending_length = (uint32_t)left;
-	s->pending_sent = 0;
+	}
+	s->pending_length = (uint32_t)length;
+	s->pending_sent = (uint32_t)(sent % (RECORD_HEADER + RECORD_CONTENT_MAX));
 }
 
 enum subscriber_result subscriber_farewell(struct subscriber *s, int64_t now_ms)

@@ -129,14 +129,19 @@ static void eventstream_feed(struct eventstream *p, const char *bytes, size_t le
 {
 	for (size_t i = 0; i < length; i++) {
 		bool lf_of_crlf = bytes[i] == '\n' && p->after_cr;
+		size_t span = i;
 
 		p->after_cr = bytes[i] == '\r';
 		if (lf_of_crlf)
 			continue;
-		if (bytes[i] == '\n' || bytes[i] == '\r')
+		if (bytes[i] == '\n' || bytes[i] == '\r') {
 			eventstream_line(p);
-		else
-			eventstream_append(&p->line, &p->line_length, bytes + i, 1);
+			continue;
+		}
+		while (span + 1 < length && bytes[span + 1] != '\n' && bytes[span + 1] != '\r')
+			span++;
+		eventstream_append(&p->line, &p->line_length, bytes + i, span + 1 - i);
+		i = span;
 	}
 }
 

@@ -1,0 +1,455 @@
+/*
+ * A sink that takes so many bytes and then none, for every number: the rest of the record is found
+ * again, in the window or by replay, and what arrived is the log, once, in order.
+ * links: fanout fanout_feed fanout_step groups filter channel utf8 buffer sse window run record subscriber eventlog eventlog_table eventlog_read database opening clock metrics
+ * libs: -lsqlite3
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <fastcgi.h>
+#include <sqlite3.h>
+
+#include "eventstream.h"
+#include "fanout.h"
+
+enum { LONG_ROW = 70000, ROWS = 6 };
+
+static const char *const short_rows[ROWS] = {
+	"one", "", "two\nlines\r\nthree", NULL, "data: x\n\n", "last"};
+
+/* A client's side: takes `room` bytes, then nothing until it is given more. */
+struct double_sink {
+	struct sink sink;
+	struct subscriber subscriber;
+	char *bytes;
+	size_t length, room, piece;
+	bool wants_write, finished;
+};
+
+static struct {
+	char directory[64], path[96];
+	sqlite3 *writer;
+	struct eventlog *log;
+	struct fanout *fanout;
+	bool wants_turn;
+	char long_row[LONG_ROW + 1];
+} world;
+
+static void must(const char *sql)
+{
+	char *message = NULL;
+
+	if (sqlite3_exec(world.writer, sql, NULL, NULL, &message) != SQLITE_OK)
+		fail_msg("%s: %s", sql, message);
+}
+
+static void insert(const char *data)
+{
+	char *sql = sqlite3_mprintf("INSERT INTO events(data) VALUES (%Q)", data);
+
+	must(sql);
+	sqlite3_free(sql);
+}
+
+static const char *row(int i)
+{
+	return short_rows[i] ? short_rows[i] : world.long_row;
+}
+
+static void insert_rows(void)
+{
+	for (int i = 0; i < ROWS; i++)
+		insert(row(i));
+}
+
+static void want_turn(void *context)
+{
+	world.wants_turn = true;
+}
+
+static char *read_schema(void)
+{
+	FILE *file = fopen("schema/rowtail.sql", "r");
+	char *text = calloc(1, 1 << 17);
+
+	assert_non_null(file);
+	assert_true(fread(text, 1, (1 << 17) - 1, file) > 0);
+	fclose(file);
+	return text;
+}
+
+static int set_up(void **state)
+{
+	const struct fanout_limits limits = {.heartbeat_ms = 1000000,
+		.stall_ms = 1000000,
+		.sweep_ms = 1000,
+		.retry_ms = 2000,
+		.windows = true};
+	const struct fanout_calls calls = {.want_turn = want_turn};
+	char *schema = read_schema();
+
+	snprintf(world.directory, sizeof(world.directory), "/tmp/rt-cut-XXXXXX");
+	assert_non_null(mkdtemp(world.directory));
+	snprintf(world.path, sizeof(world.path), "%s/events.db", world.directory);
+	assert_int_equal(sqlite3_open(world.path, &world.writer), SQLITE_OK);
+	must(schema);
+	must("PRAGMA synchronous=OFF");
+	free(schema);
+	for (int i = 0; i < LONG_ROW; i++)
+		world.long_row[i] = (char)('a' + i % 26);
+	world.log = eventlog_new(world.path, "events");
+	assert_int_equal(eventlog_open(world.log), EVENTLOG_OK);
+	world.fanout = fanout_new(world.log, &limits, &calls);
+	assert_non_null(world.fanout);
+	assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	static const char *const endings[] = {"", "-wal", "-shm"};
+	char path[128];
+
+	fanout_free(world.fanout);
+	eventlog_free(world.log);
+	sqlite3_close(world.writer);
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s%s", world.path, endings[i]);
+		unlink(path);
+	}
+	rmdir(world.directory);
+	return 0;
+}
+
+static ssize_t take(struct sink *sink, const struct iovec *iov, int count)
+{
+	struct double_sink *d = (struct double_sink *)sink;
+	size_t taken = 0;
+
+	for (int i = 0; i < count && d->room > 0; i++) {
+		size_t n = iov[i].iov_len < d->room ? iov[i].iov_len : d->room;
+
+		d->bytes = realloc(d->bytes, d->length + n + 1);
+		memcpy(d->bytes + d->length, iov[i].iov_base, n);
+		d->length += n;
+		d->room -= n;
+		taken += n;
+	}
+	return (ssize_t)taken;
+}
+
+static void note_want(struct sink *sink, bool want)
+{
+	((struct double_sink *)sink)->wants_write = want;
+}
+
+static void note_finished(struct sink *sink)
+{
+	((struct double_sink *)sink)->finished = true;
+}
+
+static const struct sink_operations operations = {take, note_want, note_finished};
+
+static void look(void)
+{
+	bool news;
+
+	assert_int_equal(fanout_look(world.fanout, &news), EVENTLOG_OK);
+}
+
+static void take_turns(void)
+{
+	for (int i = 0; world.wants_turn; i++) {
+		assert_true(i < 100000);
+		world.wants_turn = false;
+		fanout_turn(world.fanout);
+	}
+}
+
+/* Opens a stream after a position whose sink takes `room` bytes at first. */
+static void open_stream(
+	struct double_sink *d, int64_t position, size_t room, bool envelope, uint16_t request_id)
+{
+	static const char *const channels[] = {"default"};
+	static const size_t lengths[] = {7};
+	struct request request = {
+		.position_kind = REQUEST_POSITION_AT, .position = position, .tail = -1};
+	struct opening opening;
+	struct filter *filter = filter_new(channels, lengths, 1, NULL, NULL, 0);
+
+	memset(d, 0, sizeof(*d));
+	d->sink.operations = &operations;
+	d->room = room;
+	assert_int_equal(opening_begin(&opening, world.log, filter, &request, 0), EVENTLOG_OK);
+	assert_true(fanout_open(world.fanout, &d->subscriber,
+		&(struct fanout_stream){.sink = &d->sink,
+			.filter = filter,
+			.envelope = envelope,
+			.request_id = request_id,
+			.head = (const uint8_t *)"Status: 200 OK\r\n\r\n",
+			.head_length = 18,
+			.opening = &opening,
+			.retry_ms = 2000}));
+}
+
+/* The client reads on, in pieces, until there is nothing more for it. */
+static void read_on(struct double_sink *d, size_t piece)
+{
+	take_turns();
+	while (d->wants_write && !d->finished) {
+		d->room = piece;
+		fanout_writable(world.fanout, &d->subscriber);
+		take_turns();
+	}
+	d->room = SIZE_MAX;
+}
+
+/* Takes the frames off; every record is whole, and *ended says whether END_REQUEST was the last. */
+static char *unframe(const struct double_sink *d, uint16_t id, size_t *length, bool *ended)
+{
+	const uint8_t *p = (const uint8_t *)d->bytes;
+	char *content = malloc(d->length + 1);
+	size_t at = 0;
+
+	*length = 0;
+	*ended = false;
+	while (at < d->length && id != 0) {
+		size_t size = (size_t)p[at + 4] << 8 | p[at + 5];
+
+		assert_false(*ended);
+		assert_true(d->length - at >= FCGI_HEADER_LEN + size + p[at + 6]);
+		assert_int_equal(p[at], FCGI_VERSION_1);
+		assert_int_equal(p[at + 2] << 8 | p[at + 3], id);
+		*ended = p[at + 1] == FCGI_END_REQUEST;
+		assert_true(*ended || p[at + 1] == FCGI_STDOUT);
+		if (!*ended) {
+			memcpy(content + *length, p + at + FCGI_HEADER_LEN, size);
+			*length += size;
+		}
+		at += FCGI_HEADER_LEN + size + p[at + 6];
+	}
+	if (id == 0) {
+		memcpy(content, d->bytes, d->length);
+		*length = d->length;
+	}
+	return content;
+}
+
+static void parse(const struct double_sink *d, uint16_t id, struct eventstream *p, bool *ended)
+{
+	size_t length;
+	char *content = unframe(d, id, &length, ended);
+
+	eventstream_init(p);
+	assert_true(length >= 18);
+	eventstream_feed(p, content + 18, length - 18);
+	free(content);
+}
+
+/* The same text with all line breaks as LF. */
+static void normal(const char *text, char *out)
+{
+	for (; *text; text++)
+		if (*text != '\r')
+			*out++ = *text;
+		else if (text[1] != '\n')
+			*out++ = '\n';
+	*out = '\0';
+}
+
+/* Exactly the rows behind `first`, once, in order, and before them the position. */
+static void expect_rows(const struct double_sink *d, uint16_t id, int64_t first, bool envelope)
+{
+	struct eventstream p;
+	static char wanted[LONG_ROW + 1];
+	bool ended;
+
+	parse(d, id, &p, &ended);
+	assert_int_equal(p.count, ROWS + 1);
+	assert_string_equal(p.events[0].type, "position");
+	for (int i = 0; i < ROWS; i++) {
+		assert_int_equal(atoll(p.events[i + 1].id), first + i + 1);
+		normal(row(i), wanted);
+		if (!envelope)
+			assert_string_equal(p.events[i + 1].data, wanted);
+	}
+	eventstream_free(&p);
+}
+
+static void close_stream(struct double_sink *d)
+{
+	if (!d->finished)
+		fanout_gone(world.fanout, &d->subscriber, LEAVE_CLIENT);
+	assert_true(d->finished);
+	free(d->bytes);
+}
+
+/* Every offset in the short records, and some in the long one. */
+static size_t next_offset(size_t k)
+{
+	return k < 450 ? k + 1 : k < 65500 ? k + 9973 : k < 65620 ? k + 3 : k + 2999;
+}
+
+static const size_t most = 72000;
+
+static int64_t newest(void)
+{
+	struct eventlog_bounds bounds;
+
+	assert_int_equal(eventlog_bounds(world.log, &bounds), EVENTLOG_OK);
+	return bounds.newest;
+}
+
+static void cut_live(bool envelope, uint16_t id)
+{
+	for (size_t k = 0; k < most; k = next_offset(k)) {
+		struct double_sink d;
+		int64_t first = newest();
+
+		open_stream(&d, first, SIZE_MAX, envelope, id);
+		take_turns();
+		d.room = k;
+		insert_rows();
+		look();
+		read_on(&d, 997);
+		expect_rows(&d, id, first, envelope);
+		close_stream(&d);
+	}
+}
+
+static void test_cut_while_live(void **state)
+{
+	cut_live(false, 1);
+}
+
+static void test_cut_while_live_in_an_envelope(void **state)
+{
+	cut_live(true, 1);
+}
+
+static void test_cut_while_live_without_a_window(void **state)
+{
+	cut_live(false, 7);
+	cut_live(false, 0);
+}
+
+static void test_cut_from_the_first_byte_on_in_replay(void **state)
+{
+	int64_t first = newest();
+
+	insert_rows();
+	look();
+	for (size_t k = 0; k < most; k = next_offset(k)) {
+		struct double_sink d;
+
+		open_stream(&d, first, k, false, 1);
+		read_on(&d, 1009);
+		expect_rows(&d, 1, first, false);
+		close_stream(&d);
+	}
+}
+
+/* The window that held the cut record is emptied meanwhile: it goes on by replay. */
+static void test_cut_record_pushed_out_of_the_window(void **state)
+{
+	for (size_t k = 0; k < most; k = next_offset(k)) {
+		struct double_sink d;
+		int64_t first = newest();
+
+		open_stream(&d, first, SIZE_MAX, false, 1);
+		take_turns();
+		d.room = k;
+		insert_rows();
+		look();
+		assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+		read_on(&d, 499);
+		expect_rows(&d, 1, first, false);
+		close_stream(&d);
+	}
+}
+
+static void test_shutdown_finishes_the_record(void **state)
+{
+	for (size_t k = 0; k < most; k = next_offset(k)) {
+		struct double_sink d;
+		struct eventstream p;
+		int64_t first = newest();
+		bool ended;
+
+		open_stream(&d, first, SIZE_MAX, false, 1);
+		take_turns();
+		d.room = k;
+		insert_rows();
+		look();
+		fanout_shutdown(world.fanout);
+		read_on(&d, 1013);
+		assert_true(d.finished);
+		parse(&d, 1, &p, &ended);
+		assert_true(ended);
+		assert_int_equal(p.retry_ms, 2000);
+		/* A client resumes behind what it has: those are rows from the first on, none missing. */
+		for (size_t i = 1; i < p.count; i++)
+			assert_int_equal(atoll(p.events[i].id), first + (int64_t)i);
+		eventstream_free(&p);
+		close_stream(&d);
+	}
+}
+
+/* The row is deleted before the rest of its record is taken: the client drops what it has of it. */
+static void test_cut_record_that_is_gone(void **state)
+{
+	for (size_t k = 0; k < most; k = next_offset(k)) {
+		struct double_sink d;
+		struct eventstream p;
+		int64_t first = newest();
+		bool ended;
+
+		open_stream(&d, first, SIZE_MAX, false, 1);
+		take_turns();
+		d.room = k;
+		insert_rows();
+		look();
+		must("DELETE FROM events");
+		assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+		read_on(&d, 1021);
+		parse(&d, 1, &p, &ended);
+		/* Either the stream ended within the record, or a gap told of what is gone. */
+		assert_true(
+			ended || !strcmp(p.events[p.count - 1].type, "gap") || p.count == ROWS + 1);
+		assert_int_equal(ended, d.finished);
+		for (size_t i = 1; i < p.count && strcmp(p.events[i].type, "gap"); i++) {
+			static char wanted[LONG_ROW + 1];
+
+			normal(row((int)i - 1), wanted);
+			assert_int_equal(atoll(p.events[i].id), first + (int64_t)i);
+			assert_string_equal(p.events[i].data, wanted);
+		}
+		eventstream_free(&p);
+		close_stream(&d);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_cut_while_live, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_cut_while_live_in_an_envelope, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_cut_while_live_without_a_window, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_cut_from_the_first_byte_on_in_replay, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_cut_record_pushed_out_of_the_window, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_shutdown_finishes_the_record, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cut_record_that_is_gone, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
