@@ -54,11 +54,11 @@ function silentStack(server) {
   let stack;
   let page;
   let over;
+  const clients = new Map();
 
   async function beSilent() {
     stack = await Stack.open({ server });
     page = await openPage(browser, stack.origin);
-    const clients = new Map();
     for (const { name, kind, where, ask } of KINDS) {
       const { parameters, ...options } = ask(null);
       clients.set(name,
@@ -73,6 +73,8 @@ function silentStack(server) {
   return {
     isOver: () => (over ??= beSilent()),
     async close() {
+      // A client in Node.js would come back for ever, and keep this process from its end.
+      await Promise.all([...clients.values()].map((client) => client.stop()));
       await closePage(page);
       await stack.close();
     },
@@ -82,9 +84,11 @@ function silentStack(server) {
 async function obeysRetry(kind, where) {
   const stack = await Stack.open();
   const page = where === 'page' ? await openPage(browser, stack.origin) : null;
+  const clients = [];
   try {
     const short = await follow(page, kind, stack.events({ channel: 'short' }));
     const long = await follow(page, kind, stack.events({ channel: 'long' }));
+    clients.push(short, long);
     await Promise.all([short.opens(), long.opens()]);
     await stack.insert(
       { channel: 'short', data: 'x', retry: SHORT_MS }, { channel: 'long', data: 'x', retry: LONG_MS });
@@ -94,6 +98,7 @@ async function obeysRetry(kind, where) {
     assertBetween(await pause(short), SHORT_MS, LONG_MS);
     assertBetween(await pause(long), LONG_MS, 3 * LONG_MS);
   } finally {
+    await Promise.all(clients.map((client) => client.stop()));
     if (page) {
       await closePage(page);
     }
