@@ -106,9 +106,9 @@ test:
 	sh tests/deps.sh build test
 	$(MAKE) all
 	@failed=; for part in unit replay integration servers browser; do \
-		echo "=== make $$part"; $(MAKE) --no-print-directory $$part || { \
+		echo "=== make $$part"; timeout 1200 $(MAKE) --no-print-directory $$part || { \
 			echo "=== make $$part failed; once more, what failed"; \
-			$(MAKE) --no-print-directory $$part-again || failed="$$failed $$part"; }; \
+			timeout 1200 $(MAKE) --no-print-directory $$part-again || failed="$$failed $$part"; }; \
 	done; \
 	if [ -n "$$failed" ]; then echo "make test: failed:$$failed"; exit 1; fi; \
 	echo "make test: all parts passed"

@@ -1,6 +1,8 @@
 #include "parse.h"
 
+#include <errno.h>
 #include <fcgiapp.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -8,8 +10,41 @@
 #include "arrival.h"
 #include "record.h"
 
+/*
+ * Two descriptors that are kept for the pair: a connection that took the last one is answered all the
+ * same, and the next ones wait.
+ */
+static int reserve[2] = {-1, -1};
+
+static void fill_reserve(void)
+{
+	for (int i = 0; i < 2; i++)
+		if (reserve[i] < 0)
+			reserve[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void give_reserve(void)
+{
+	for (int i = 0; i < 2; i++) {
+		if (reserve[i] >= 0)
+			close(reserve[i]);
+		reserve[i] = -1;
+	}
+}
+
+static bool make_pair(int pair[2])
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0)
+		return true;
+	if (errno != EMFILE && errno != ENFILE)
+		return false;
+	give_reserve();
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0;
+}
+
 bool parse_init(void)
 {
+	fill_reserve();
 	/* Closing must not wait for a peer: here there is none. */
 	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1);
 	return FCGX_Init() == 0;
@@ -21,7 +56,7 @@ static int feed(const uint8_t *bytes, size_t length)
 	int pair[2], room = 2 * ARRIVAL_BYTES_MAX;
 	ssize_t sent;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+	if (!make_pair(pair))
 		return -1;
 	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	sent = send(pair[1], bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -70,5 +105,6 @@ bool parse_request(uint8_t *bytes, size_t length, parse_use use, void *context)
 		close(fd);
 	}
 	/* A request that it refused, it has closed. */
+	fill_reserve();
 	return parsed;
 }

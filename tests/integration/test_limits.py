@@ -4,6 +4,7 @@ import resource
 import time
 
 import pytest
+import stream
 
 
 def assert_polite_refusal(peer):
@@ -141,7 +142,9 @@ def test_out_of_descriptors(server, log):
     assert server.cpu_seconds() - before < 0.3
     log.insert("on")
     assert [event.data for event in stays.wait_rows(2)] == ["hello", "on"]
+    deadline = time.monotonic() + stream.DEADLINE
     while waiting:
+        assert time.monotonic() < deadline, f"{len(waiting)} were never answered"
         peer = next((peer for peer in waiting if peer.drain().head), None)
         if peer:
             assert peer.next().type == "position"
