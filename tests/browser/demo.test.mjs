@@ -1,0 +1,209 @@
+// The demo as a visitor meets it: started, looked at, cut, resumed, stopped.
+
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+
+import { closePage, launch, openPage } from './lib/chromium.mjs';
+import { Demo, runDemo } from './lib/demo.mjs';
+import { until } from './lib/process.mjs';
+
+const CLIENTS = ['eventsource', 'fetch', 'shared', 'post'];
+
+describe('the demo page', { concurrency: 3 }, () => {
+  let browser;
+  let demo;
+  before(async () => {
+    [browser, demo] = await Promise.all([launch(), Demo.open()]);
+  });
+  after(async () => {
+    await browser.close();
+    await demo.close();
+    demo.removeDirectory();
+  });
+
+  const onPage = (test) => async () => {
+    const page = await openPage(browser, demo.url, '');
+    try {
+      await everyClient(page, ({ state }) => state === 'live');
+      await test(page, demo);
+      assert.deepEqual(page.problems, []);
+    } finally {
+      await closePage(page);
+    }
+  };
+
+  it('shows rows that anyone inserts', onPage(showsRows));
+  it('resumes four clients with nothing lost or repeated', onPage(cutsAndResumes));
+  it('resumes one client alone, by keyboard', onPage(cutsByKeyboard));
+  it('tells of a gap when rows were pruned meanwhile', onPage(tellsOfGap));
+  it('fits a phone', onPage(fitsPhone));
+  it('shares one stream among tabs', onPage(sharesStream));
+});
+
+describe('the demo program', { concurrency: 3 }, () => {
+  for (const [signal, status] of [['SIGINT', 0], ['SIGTERM', 143], ['SIGHUP', 129]]) {
+    it(`leaves nothing behind after ${signal}`, async () => {
+      const demo = await Demo.open();
+      await until('rows are inserted', async () =>
+        Number(await demo.database.sql('SELECT count(*) FROM events')) > 2);
+      assert.deepEqual(await demo.close(signal), { code: status, signal: null });
+      assert.deepEqual(readdirSync(demo.dir), []);
+      assert.deepEqual(processesOf(demo.dir), []);
+      demo.removeDirectory();
+    });
+  }
+
+  it('says that its port is taken', async () => {
+    const demo = await Demo.open();
+    try {
+      const second = runDemo(demo.port, demo.dir);
+      const { code } = await second.exited;
+      assert.equal(code, 1);
+      assert.match(second.output(), new RegExp(`port ${demo.port} is taken`));
+      assert.equal(readdirSync(demo.dir).length, 1);
+    } finally {
+      await demo.close();
+      demo.removeDirectory();
+    }
+  });
+
+  it('says that a port is none', async () => {
+    const { exited, output } = runDemo('80 80', '/tmp');
+    assert.equal((await exited).code, 1);
+    assert.match(output(), /PORT=80 80 is no port/);
+  });
+});
+
+// What the cards of the page say: { client: { state, position, received, late, lost, repeated, note } }.
+function cards(page) {
+  return page.evaluate(() => Object.fromEntries(
+    [...document.querySelectorAll('[data-client]')].map((card) => {
+      const number = (name) =>
+        Number(card.querySelector(`[data-value="${name}"]`).textContent.replaceAll(',', ''));
+      return [card.dataset.client, {
+        state: card.dataset.state,
+        position: number('position'),
+        received: number('received'),
+        late: number('late'),
+        lost: number('lost'),
+        repeated: number('repeated'),
+        note: card.querySelector('.note').textContent,
+      }];
+    })));
+}
+
+// Waits until every card is as wanted, and returns the cards.
+async function everyClient(page, wanted, keys = CLIENTS) {
+  let seen;
+  await until(() => `cards: ${JSON.stringify(seen)}`, async () => {
+    seen = await cards(page);
+    return keys.every((key) => wanted(seen[key]));
+  });
+  return seen;
+}
+
+async function newestId(demo) {
+  return Number(await demo.database.sql('SELECT max(id) FROM events'));
+}
+
+async function showsRows(page, demo) {
+  const [id] = await demo.database.insert('hello, <b>you</b>');
+  const row = page.locator(`#rows tr[data-id="${id}"]`);
+  await row.waitFor();
+  assert.deepEqual((await row.locator('td').allTextContents()).slice(0, 4),
+    [String(id), 'default', 'message', 'hello, <b>you</b>']);
+  await until('rows of the inserting program', async () =>
+    (await page.locator('#channels li').allTextContents()).some((text) => text.startsWith('stock/')));
+  assert.match(await page.textContent('#command'), /^sqlite3 \/.*\/events\.db "INSERT INTO events/);
+  assert.equal(await page.locator('#empty').isVisible(), false);
+}
+
+async function cutsAndResumes(page, demo) {
+  await everyClient(page, ({ received }) => received > 0);
+  await page.click('#cut-all');
+  const cut = await everyClient(page, ({ state }) => state === 'cut');
+  const first = await newestId(demo);
+  await until('rows that nobody hears', async () => await newestId(demo) >= first + 5);
+  assert.deepEqual(await cards(page), cut);
+
+  await page.click('#cut-all');
+  const seen = await everyClient(page, ({ state, position, late }) =>
+    state === 'live' && position >= first + 5 && late >= 5);
+  for (const key of CLIENTS) {
+    assert.deepEqual([seen[key].lost, seen[key].repeated], [0, 0], key);
+    // Every row of the table is followed, so ids and counts must agree.
+    assert.equal(seen[key].received - cut[key].received, seen[key].position - cut[key].position, key);
+  }
+}
+
+async function cutsByKeyboard(page, demo) {
+  const button = page.locator('[data-client="fetch"] button');
+  await button.focus();
+  await page.keyboard.press('Space');
+  await everyClient(page, ({ state }) => state === 'cut', ['fetch']);
+  await everyClient(page, ({ state }) => state === 'live', ['eventsource', 'shared', 'post']);
+  const [id] = await demo.database.insert('while fetch was cut');
+  await page.keyboard.press('Enter');
+  const { fetch } = await everyClient(page, ({ position, late }) => position >= id && late > 0, ['fetch']);
+  assert.deepEqual([fetch.lost, fetch.repeated], [0, 0]);
+  await until('what was missed is said', async () =>
+    /fetch, streaming resumed where it was: \d+ missed/.test(await page.textContent('#news')));
+}
+
+async function tellsOfGap(page, demo) {
+  const button = page.locator('[data-client="eventsource"] button');
+  await button.click();
+  await everyClient(page, ({ state }) => state === 'cut', ['eventsource']);
+  const [id] = await demo.database.insert('pruned before it is read');
+  await demo.database.sql(`DELETE FROM events WHERE id = ${id}`);
+  await button.click();
+  const { eventsource } = await everyClient(page, ({ note }) => note.includes('pruned'), ['eventsource']);
+  assert.match(eventsource.note, /told of a gap/);
+  assert.equal(eventsource.repeated, 0);
+}
+
+async function fitsPhone(page) {
+  await page.setViewportSize({ width: 360, height: 740 });
+  await page.locator('#rows tbody tr').first().waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+  const unnamed = await page.locator('button, select, a, canvas').evaluateAll((elements) =>
+    elements.filter((element) => !(element.getAttribute('aria-label') ?? element.textContent).trim())
+      .map((element) => element.outerHTML));
+  assert.deepEqual(unnamed, []);
+}
+
+async function sharesStream(page, demo) {
+  // Six connections are all that a browser opens to a host; two tabs of this page would take seven.
+  await page.locator('[data-client="fetch"] button').click();
+  await page.locator('[data-client="post"] button').click();
+  const second = await page.context().newPage();
+  await second.goto(demo.url);
+  await everyClient(second, ({ state, received }) => state === 'live' && received > 0, ['shared']);
+  // The first tab leaves the stream and comes back with an older position: it gets what it missed,
+  // and the other nothing twice.
+  await page.locator('[data-client="shared"] button').click();
+  const { shared: before } = await everyClient(page, ({ state }) => state === 'cut', ['shared']);
+  const [id] = await demo.database.insert('missed by one tab');
+  await everyClient(second, ({ position }) => position >= id, ['shared']);
+  await page.locator('[data-client="shared"] button').click();
+  for (const tab of [page, second]) {
+    const { shared } = await everyClient(tab, ({ position }) => position > id, ['shared']);
+    assert.deepEqual([shared.lost, shared.repeated], [0, 0]);
+    if (tab === page) {
+      assert.equal(shared.received - before.received, shared.position - before.position);
+    }
+  }
+}
+
+// Processes that were started in `dir` or with a file in it.
+function processesOf(dir) {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && Number(pid) !== process.pid &&
+        readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(dir);
+    } catch {
+      return false; // it has ended meanwhile
+    }
+  });
+}

@@ -1,0 +1,38 @@
+// demo: deploy/demo/demo.sh as `make demo` runs it, on a free port.
+
+import path from 'node:path';
+
+import { Database, PROJECT } from './database.mjs';
+import { freePort, makeDirectory, removeDirectory, start, until } from './process.mjs';
+
+export class Demo {
+  /** Starts the demo and waits until it says its URL. */
+  static async open() {
+    const demo = new Demo();
+    demo.dir = makeDirectory(); // the demo makes its own directory in here
+    demo.port = await freePort();
+    demo.process = runDemo(demo.port, demo.dir);
+    await until(() => `the demo's URL; it says: ${demo.process.output()}`,
+      () => demo.process.output().includes('http://127.0.0.1:'));
+    [demo.url] = demo.process.output().match(/http:\S+/);
+    const [, file] = demo.process.output().match(/sqlite3 (\S+)/);
+    demo.database = new Database(file, demo.dir);
+    return demo;
+  }
+
+  /** Ends it by a signal, as Ctrl-C does with SIGINT. Returns { code, signal }. */
+  async close(signal = 'SIGINT') {
+    await this.database.close();
+    return this.process.stop(signal);
+  }
+
+  removeDirectory() {
+    removeDirectory(this.dir);
+  }
+}
+
+export function runDemo(port, dir) {
+  const binary = process.env.ROWTAIL_BIN ?? path.join(PROJECT, 'build/rowtail');
+  return start('sh', [path.join(PROJECT, 'deploy/demo/demo.sh'), binary],
+    { env: { ...process.env, PORT: String(port), TMPDIR: dir } });
+}
