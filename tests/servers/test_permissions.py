@@ -55,27 +55,20 @@ class Place:
             timeout=20,
         )
 
-    def start(self, user=READER, group=GROUP):
+    def start(self):
         """rowtail as the reader."""
-        words = as_ids(user, self.binary, "--public", "--db", self.database, group=group)
+        words = as_ids(READER, self.binary, "--public", "--db", self.database)
         address = self.run_directory / "rowtail.sock"
         words += ["--listen", address]
         return rowtail.Rowtail(
             self.path, words[1:], how=None, program=words[0], address=address
         ).start()
 
-    def check(self, user=READER, group=GROUP):
-        """`rowtail --check` as the reader: (exit status, what it said)."""
-        words = as_ids(user, self.binary, "--check", "--public", "--db", self.database, group=group)
-        done = subprocess.run(words, capture_output=True, text=True, timeout=20)
+    def say(self, *options, group=GROUP):
+        """Runs rowtail as the reader, to its end: (exit status, what it said)."""
+        words = as_ids(READER, self.binary, "--public", "--db", self.database, group=group)
+        done = subprocess.run([*words, *options], capture_output=True, text=True, timeout=20)
         return done.returncode, done.stdout + done.stderr
-
-    def refusal(self, user=READER, group=GROUP):
-        """What it says when it is started, and does not serve."""
-        words = as_ids(user, self.binary, "--public", "--db", self.database, group=group)
-        words += ["--listen", str(self.run_directory / "refused.sock")]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=20)
-        return done.returncode, done.stderr
 
 
 @pytest.fixture
@@ -83,6 +76,17 @@ def make():
     """make(directory_mode=…, umask=…): a Place."""
     with directory() as path:
         yield lambda directory_mode=0o2770, umask=0o007: Place(path, directory_mode, umask)
+
+
+@pytest.fixture(params=["check", "start"])
+def refusal(request):
+    """refusal(place): what --check says to one who is not of the group, or the start itself."""
+
+    def say(place):
+        listen = ["--listen", str(place.run_directory / "refused.sock")]
+        return place.say(*(["--check"] if request.param == "check" else listen), group=STRANGER)
+
+    return say
 
 
 INSERT = "INSERT INTO events(data) VALUES ('{}');"
@@ -103,26 +107,26 @@ def test_a_directory_of_the_group(make):
     finally:
         running.cleanup()
     place.write(INSERT.format("while rowtail is away"))
-    assert place.check()[0] == 0
+    assert place.say("--check")[0] == 0
 
 
-def test_reading_alone_does_not_suffice(make):
+def test_reading_alone_does_not_suffice(make, refusal):
     """A WAL database is not to be read by who may not write its -shm: said before any stream."""
     place = make(directory_mode=0o755, umask=0o022)
-    for status, said in (place.check(group=STRANGER), place.refusal(group=STRANGER)):
-        assert status in (66, 78), said
-        assert str(place.database) in said and "write" in said, said
+    status, said = refusal(place)
+    assert status in (66, 78), said
+    assert str(place.database) in said and "write" in said, said
 
 
-def test_unreadable_database(make):
+def test_unreadable_database(make, refusal):
     place = make(directory_mode=0o711, umask=0o077)
-    for status, said in (place.check(group=STRANGER), place.refusal(group=STRANGER)):
-        assert status in (66, 78), said
-        assert str(place.database) in said and ("read" in said or "permission" in said), said
+    status, said = refusal(place)
+    assert status in (66, 78), said
+    assert str(place.database) in said and ("read" in said or "permission" in said), said
 
 
-def test_unreachable_directory(make):
+def test_unreachable_directory(make, refusal):
     place = make(directory_mode=0o700)
-    for status, said in (place.check(group=STRANGER), place.refusal(group=STRANGER)):
-        assert status in (66, 78), said
-        assert str(place.database.parent) in said, said
+    status, said = refusal(place)
+    assert status in (66, 78), said
+    assert str(place.database.parent) in said, said

@@ -3,7 +3,7 @@
 import path from 'node:path';
 
 import { Database, PROJECT } from './database.mjs';
-import { freePort, makeDirectory, removeDirectory, start, until } from './process.mjs';
+import { freePort, makeDirectory, removeDirectory, run, start, until } from './process.mjs';
 
 export class Demo {
   /** Starts the demo and waits until it says its URL. */
@@ -18,6 +18,12 @@ export class Demo {
     const [, file] = demo.process.output().match(/sqlite3 (\S+)/);
     demo.database = new Database(file, demo.dir);
     return demo;
+  }
+
+  /** Kills the responder as a crash would; lighttpd starts it anew. */
+  async killRowtail() {
+    const file = path.join(path.dirname(this.database.file), 'rowtail.conf');
+    await run('pkill', ['-KILL', '-f', '--', file]);
   }
 
   /** Ends it by a signal, as Ctrl-C does with SIGINT. Returns { code, signal }. */
