@@ -1,12 +1,12 @@
 // The demo as a visitor meets it: started, looked at, cut, resumed, stopped.
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 
 import { closePage, launch, openPage } from './lib/chromium.mjs';
 import { Demo, runDemo } from './lib/demo.mjs';
-import { until } from './lib/process.mjs';
+import { processesWith, until } from './lib/process.mjs';
 
 const CLIENTS = ['eventsource', 'fetch', 'shared', 'post'];
 
@@ -49,7 +49,7 @@ describe('the demo program', { concurrency: 3 }, () => {
         Number(await demo.database.sql('SELECT count(*) FROM events')) > 2);
       assert.deepEqual(await demo.close(signal), { code: status, signal: null });
       assert.deepEqual(readdirSync(demo.dir), []);
-      assert.deepEqual(processesOf(demo.dir), []);
+      assert.deepEqual(processesWith(demo.dir), []);
       demo.removeDirectory();
     });
   }
@@ -194,16 +194,4 @@ async function sharesStream(page, demo) {
       assert.equal(shared.received - before.received, shared.position - before.position);
     }
   }
-}
-
-// Processes that were started in `dir` or with a file in it.
-function processesOf(dir) {
-  return readdirSync('/proc').filter((pid) => {
-    try {
-      return /^\d+$/.test(pid) && Number(pid) !== process.pid &&
-        readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(dir);
-    } catch {
-      return false; // it has ended meanwhile
-    }
-  });
 }

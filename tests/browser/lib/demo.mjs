@@ -3,7 +3,7 @@
 import path from 'node:path';
 
 import { Database, PROJECT } from './database.mjs';
-import { freePort, makeDirectory, removeDirectory, run, start, until } from './process.mjs';
+import { freePort, makeDirectory, processesWith, removeDirectory, start, until } from './process.mjs';
 
 export class Demo {
   /** Starts the demo and waits until it says its URL. */
@@ -21,9 +21,9 @@ export class Demo {
   }
 
   /** Kills the responder as a crash would; lighttpd starts it anew. */
-  async killRowtail() {
+  killRowtail() {
     const file = path.join(path.dirname(this.database.file), 'rowtail.conf');
-    await run('pkill', ['-KILL', '-f', '--', file]);
+    processesWith(file).forEach((pid) => process.kill(pid, 'SIGKILL'));
   }
 
   /** Ends it by a signal, as Ctrl-C does with SIGINT. Returns { code, signal }. */
