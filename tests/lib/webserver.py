@@ -205,6 +205,10 @@ DocumentRoot "{self.www}"
 	AllowOverride {self.allow_override}
 </Directory>
 AddOutputFilterByType DEFLATE text/event-stream
+<IfModule mod_fcgid.c>
+	FcgidIPCDir "{self.directory}/tmp/fcgid"
+	FcgidProcessTableFile "{self.directory}/tmp/fcgid_shm"
+</IfModule>
 <VirtualHost 127.0.0.1:{self.port}>
 </VirtualHost>
 <VirtualHost 127.0.0.1:{self.tls_port}>

@@ -30,6 +30,7 @@ def assert_asks_again(response):
     if response.method != "HEAD":
         assert response.parser.reconnection_time == 3000, bytes(response.body)
         assert response.parser.comments and not response.events
+        assert response.parser.empty_blocks == 0, "to some clients an empty line is a message"
 
 
 def assert_all_clients_ask_again(site):
