@@ -2,6 +2,7 @@
 // stops it.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 
 import { closePage, launch, openPage } from './lib/chromium.mjs';
@@ -40,6 +41,8 @@ describe('EventSource of another origin', { concurrency: true }, () => {
     it(`sends a login withCredentials, and only then, behind ${server}`,
       () => withSite((site) => ({ server, allowOrigin: site, login: true, settings: [] }),
         sendsLogin));
+    it(`sends a token as a cookie withCredentials, and only then, behind ${server}`,
+      () => withSite((site) => ({ server, allowOrigin: site, settings: [] }), sendsCookie));
   }
 });
 
@@ -194,11 +197,25 @@ async function isRefused(stack, page) {
   assert.deepEqual([opened, records], [[], []]);
 }
 
+async function sendsCookie(stack, page) {
+  const token = 'a-token-of-the-test';
+  const hash = createHash('sha256').update(token).digest('hex');
+  await stack.database.sql(
+    `INSERT INTO grants(subject, channel) VALUES ('token:${hash}', 'default')`);
+  await page.context().addCookies([
+    { name: 'rowtail_token', value: token, url: stack.origin, sameSite: 'Lax' }]);
+  await readsWithCredentialsOnly(stack, page);
+}
+
 async function sendsLogin(stack, page) {
   await stack.database.sql(
     `INSERT INTO grants(subject, channel) VALUES ('user:${USER}', 'default')`);
-  await stack.insert('for ada');
   await signIn(page, stack.origin);
+  await readsWithCredentialsOnly(stack, page);
+}
+
+async function readsWithCredentialsOnly(stack, page) {
+  await stack.insert('for ada');
   const without = await follow(page, 'native', stack.events({ last_event_id: 0 }));
   const withLogin = await follow(page, 'native', stack.events({ last_event_id: 0 }),
     { withCredentials: true });
