@@ -4,7 +4,9 @@ An EventSource ends for ever on any status but 200, on any other content type, a
 origin, on an answer without CORS headers.
 """
 
+import os
 import select
+import signal
 import socket
 
 import pytest
@@ -91,11 +93,15 @@ def test_backlog_full(build, deployment):
 
 @PROGRAMS
 def test_program_cannot_start(build, deployment):
-    site = build(deployment)
+    """An upgrade gone wrong: the program that was there is gone, another ends as it begins."""
+    site = build(deployment).start()
+    site.follow()
+    running = site.programs()
+    site.binary.unlink()
     site.binary.write_text("#!/bin/false\n")
-    site.server.start()
-    if site.deployment.name == "nginx-fcgiwrap":
-        site.start_wrapper()
+    site.binary.chmod(0o755)
+    for pid in running:
+        os.kill(pid, signal.SIGKILL)
     assert_all_clients_ask_again(site)
     assert_others_get_the_error(site)
 
