@@ -101,8 +101,8 @@ def test_reader_that_takes_a_little_is_not_ended(launch, log):
     server = launch("--stall-timeout", 1, "--heartbeat", 3600)
     slow = server.open()
     insert_mebibytes(log, 4)
-    for _ in range(10):
-        time.sleep(0.3)
+    for _ in range(6):
+        time.sleep(0.4)
         slow.pump()
     assert server.metric("rowtail_streams") == 1
     assert len(slow.wait_rows(4)) == 4
@@ -111,7 +111,7 @@ def test_reader_that_takes_a_little_is_not_ended(launch, log):
 def test_idle_reader_is_not_stalled(launch, log):
     server = launch("--stall-timeout", 1, "--heartbeat", 3600)
     peer = server.open()
-    time.sleep(2.5)
+    time.sleep(2.0)
     log.insert("row")
     assert peer.next_row().data == "row"
 

@@ -7,6 +7,7 @@ import pytest
 
 import database
 import fcgi
+import rowtail
 import stream
 
 
@@ -25,6 +26,17 @@ def test_signal_ends_every_stream_politely(server, log, number):
         assert [event.data for event in peer.rows] == ["before"]
     assert len({peer.parser.reconnection_time for peer in peers}) > 5
     assert server.wait_exit(5) == 0
+
+
+def test_signal_as_soon_as_somebody_can_connect(workdir, log):
+    """The first client may come, and the end, before rowtail has looked at its database."""
+    for number in range(5):
+        address = workdir / f"{number}.sock"
+        process = rowtail.Rowtail(workdir, ["--db", log.path], address=address)
+        process.start(wait=False)
+        process.wait_accepts()
+        process.stop()
+        process.assert_clean(True)
 
 
 def test_reader_that_takes_nothing_does_not_hold_up_the_end(server, log):

@@ -63,11 +63,3 @@ def test_max_stream_age(launch, log):
     log.insert("between")
     again = server.open(last_event_id=peer.parser.last_event_id)
     assert again.next_row().data == "between"
-
-
-def test_idle_stream_lives_on(server, log):
-    """No stream age is the default."""
-    peer = server.open()
-    time.sleep(1.5)
-    log.insert("still here")
-    assert peer.next_row().data == "still here"

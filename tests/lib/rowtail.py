@@ -114,15 +114,21 @@ class Rowtail:
         if self.how == "systemd":
             os.dup2(listener.fileno(), 3)
 
-    def wait_up(self, timeout=stream.DEADLINE):
-        """Waits until the socket accepts and somebody answers on it."""
+    def wait_up(self):
+        """Waits until somebody answers on the socket."""
+        self.wait_accepts()
+        fcgi.get_values(self.address, [])
+        return self
+
+    def wait_accepts(self, timeout=stream.DEADLINE):
+        """Waits until the socket accepts."""
         deadline = time.monotonic() + timeout
         while True:
             status = self.process.poll()
             assert status is None, f"ended with {status}: {self.stderr}"
             try:
-                fcgi.get_values(self.address, [])
-                return self
+                stream.connect(self.address).close()
+                return
             except (FileNotFoundError, ConnectionRefusedError):
                 assert time.monotonic() < deadline, f"not up in {timeout} s: {self.stderr}"
                 time.sleep(0.005)
@@ -154,7 +160,8 @@ class Rowtail:
     def stop(self):
         """SIGTERM; asserts what the contract says: exit status 0 within 5 s."""
         self.signal(signal.SIGTERM)
-        assert self.wait_exit(5.0) == 0, self.stderr
+        status = self.wait_exit(5.0)
+        assert status == 0, f"SIGTERM ended it with {status}: {self.stderr}"
         return self
 
     def kill(self):
