@@ -2,10 +2,13 @@
 
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
 sys.dont_write_bytecode = True
+# Ended from outside, as by Ctrl-C: the fixtures clean up.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
 
 import pytest  # noqa: E402
