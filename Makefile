@@ -151,6 +151,7 @@ install: $(BUILD)/rowtail
 	install -m 644 fcgi/rowtail.8 $(DESTDIR)$(MANDIR)/man8/rowtail.8
 	cp -R schema $(DESTDIR)$(DATADIR)/
 	cp -R deploy $(DESTDIR)$(DATADIR)/
+	install -m 644 deploy/rowtail-down.asis deploy/rowtail-down.shtml $(DESTDIR)$(DATADIR)/
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/rowtail $(DESTDIR)$(MANDIR)/man8/rowtail.8

@@ -31,7 +31,7 @@ static void set_all(int events)
 		loop_poll_set(&accepting.polls[i], events);
 }
 
-static void go_on(void)
+void accept_go_on(void)
 {
 	if (!accepting.paused)
 		return;
@@ -42,7 +42,7 @@ static void go_on(void)
 
 static void pause_over(struct loop_timer *timer)
 {
-	go_on();
+	accept_go_on();
 }
 
 static void pause_accepting(int error)
@@ -88,7 +88,6 @@ static void ready(struct loop_poll *p, int events, bool failed)
 bool accept_start(const struct listeners *l)
 {
 	loop_timer_init(&accepting.pause, pause_over, NULL);
-	connections_on_end(go_on);
 	for (; accepting.count < l->count; accepting.count++) {
 		accepting.fds[accepting.count] = l->fds[accepting.count];
 		if (!loop_poll_begin(

@@ -15,6 +15,9 @@
 /* Begins to accept on all of them; borrowed until accept_stop(). False when the loop refuses. */
 bool accept_start(const struct listeners *l);
 
+/* A connection has gone: if accepting had paused for want of descriptors, it goes on. */
+void accept_go_on(void);
+
 /* Takes no more; what waits in the backlog is left to whoever else has the socket. */
 void accept_stop(void);
 

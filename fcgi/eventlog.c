@@ -226,7 +226,9 @@ enum database_status eventlog_get_bounds(struct eventlog *log, struct eventlog_b
 
 	if (s != DATABASE_DONE)
 		return s;
-	return eventlog_one(log->st[ST_OLDEST], bounds->newest + 1, &bounds->oldest);
+	/* A view may hold the largest id there is. */
+	return eventlog_one(log->st[ST_OLDEST],
+		bounds->newest < INT64_MAX ? bounds->newest + 1 : INT64_MAX, &bounds->oldest);
 }
 
 enum eventlog_status eventlog_bounds(struct eventlog *log, struct eventlog_bounds *bounds)
@@ -297,7 +299,7 @@ enum database_status eventlog_pruned(
 	if (after <= 0)
 		return DATABASE_DONE;
 	s = eventlog_get_bounds(log, &bounds);
-	if (s == DATABASE_DONE && bounds.oldest > after + 1)
+	if (s == DATABASE_DONE && bounds.oldest - 1 > after)
 		*pruned = bounds.oldest - 1;
 	return s;
 }

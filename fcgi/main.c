@@ -3,6 +3,7 @@
  * responder or a CGI program. This file is order only: options, log, signals, sockets, loop, drain.
  */
 #include <err.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -45,11 +46,19 @@ static void want_turn(void *context)
 	loop_turn_want(&turn);
 }
 
-/* Nothing is left to wait for. */
+/*
+ * Nothing is left to wait for: no stream, and no connection that was accepted and waits for its answer.
+ */
 static void stop_when_empty(void)
 {
-	if (responder.closing && fanout_count(responder.fanout) == 0)
+	if (responder.closing && fanout_count(responder.fanout) == 0 && connections_count() == 0)
 		loop_stop();
+}
+
+static void connection_ended(void)
+{
+	accept_go_on();
+	stop_when_empty();
 }
 
 static void take_turn(struct loop_turn *t)
@@ -224,6 +233,7 @@ static void serve_fastcgi(void)
 			 "LimitNOFILE=) or lower --max-streams",
 			streams, (long long)config.max_streams);
 	connections_init(&responder);
+	connections_on_end(connection_ended);
 	if (!accept_start(&listeners))
 		err(EX_OSERR, "starting");
 	log_info("rowtail %s follows %s of %s", ROWTAIL_VERSION, config.table, config.db);
@@ -238,9 +248,25 @@ static void serve_cgi(void)
 	cgi_close();
 }
 
+/*
+ * A signal that comes while the process still sets itself up waits until it can be answered politely:
+ * clients may be in the backlog already.
+ */
+static void hold_signals(int how)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(how, &signals, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	load_config(argc, argv);
+	signal(SIGPIPE, SIG_IGN);
+	hold_signals(SIG_BLOCK);
 	open_sockets();
 	open_log();
 	open_access();
@@ -248,6 +274,7 @@ int main(int argc, char **argv)
 	responder.config = &config;
 	responder.started_ms = clock_ms();
 	open_fanout();
+	hold_signals(SIG_UNBLOCK);
 	if (listeners.kind == LISTEN_FASTCGI)
 		serve_fastcgi();
 	else
