@@ -45,7 +45,7 @@ bool channel_covers(
 {
 	if (!channel_is_wild(cover, cover_length))
 		return cover_length == pattern_length && !memcmp(cover, pattern, cover_length);
-	return pattern_length >= cover_length && !memcmp(cover, pattern, cover_length - 1);
+	return pattern_length >= cover_length - 1 && !memcmp(cover, pattern, cover_length - 1);
 }
 
 void channel_cover_first(struct channel_cover *c, const char *pattern, size_t pattern_length)

@@ -3,7 +3,7 @@
  *
  * Pure. A name is 1 to CHANNEL_MAX bytes of UTF-8 without control characters and without '*'.
  * A pattern is a name, or a name's beginning that ends in '/' followed by '*' ("orders/" + "*"
- * follows everything below orders/, not orders itself), or '*' alone, which covers all.
+ * follows all that begins with orders/, not orders itself), or '*' alone, which covers all.
  */
 #ifndef ROWTAIL_CHANNEL_H
 #define ROWTAIL_CHANNEL_H
