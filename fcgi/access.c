@@ -3,50 +3,48 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "attempts.h"
 #include "channel.h"
 #include "clock.h"
+#include "credentials.h"
 #include "grants.h"
 #include "jwtoken.h"
-#include "tally.h"
+#include "logging.h"
 #include "token.h"
 
-enum {
-	RECHECK_MS = 8000, /* with a sweep's period, under the 10 s that are promised */
-	ATTEMPTS_MAX = 10, /* failed ones of an address; one is forgotten each second */
-	ADDRESSES_MAX = 10000,
-	SUBJECT_MAX = 1024,
-};
+enum { RECHECK_MS = 5000 /* with a sweep's period, well under the 10 s that are promised */ };
 
 struct access {
 	const struct config *config;
 	struct grants *grants;
 	struct jwt_verifier *jwt; /* NULL: no JWTs */
-	struct tally *failed; /* attempts of each address */
-	int64_t forgot_ms; /* when the last ones were forgotten */
+	struct attempts *attempts;
 	int64_t version; /* of the database, during a row of rechecks; -1: it can't be read */
 };
 
-/* Who reads. The texts stand behind the struct. */
+/*
+ * Who reads: behind the struct stand its subjects, beside everyone, and behind `channels` what a
+ * JWT grants by itself; texts, each with a NUL, and an empty one at the end of either.
+ */
 struct access_session {
 	int64_t checked_ms;
 	int64_t version; /* of the database when it was last looked at */
 	int64_t expires_s; /* of a JWT; 0: none */
-	const char *user; /* whom the web server names; "" when nobody */
-	const char *jwt_user; /* whom a JWT names */
-	const char *token; /* "token:HEX", or "" */
-	const char *channels; /* of a JWT, each with a NUL, "" at the end */
+	uint32_t channels; /* where in texts */
+	uint8_t last; /* number of the subject that was granted last; 0: everyone */
 	bool timed; /* a grant has an end */
 	char texts[];
 };
 
 /* What a request shows of itself, and what it turned out to be. */
-struct credentials {
-	const char *token; /* not terminated; NULL: none */
-	size_t length;
-	bool is_cookie; /* a stale one is no attempt at anything */
-	bool valid, later;
+struct asking {
+	const struct request *r;
+	struct credentials shown;
+	bool has_token;
+	bool valid; /* the token is good: of a JWT the claims are to be freed */
+	bool held; /* it was not looked at: too many failed before */
+	bool later; /* the grants can't be read now */
 	bool has_claims;
 	struct jwt_claims claims;
 	char subject[sizeof("token:") + TOKEN_HEX];
@@ -62,8 +60,8 @@ struct access *access_new(const struct config *config, struct eventlog *log, int
 		return NULL;
 	a->config = config;
 	a->grants = grants_new(log);
-	a->failed = tally_new(ADDRESSES_MAX);
-	if (!a->grants || !a->failed || !token_init() ||
+	a->attempts = attempts_new();
+	if (!a->grants || !a->attempts || !token_init() ||
 		(config->jwt_key &&
 			!(a->jwt = jwt_verifier_new(config, exit_status, sentence, size)))) {
 		access_free(a);
@@ -78,262 +76,232 @@ void access_free(struct access *a)
 		return;
 	grants_free(a->grants);
 	jwt_verifier_free(a->jwt);
-	tally_free(a->failed);
+	attempts_free(a->attempts);
 	free(a);
 }
 
-/* RFC 6750, section 2.1. */
-static bool find_bearer(const char *authorization, struct credentials *c)
+static bool is_good_jwt(struct access *a, struct asking *k)
 {
-	static const char scheme[] = "Bearer ";
+	const char *wrong;
 
-	if (!authorization || strncasecmp(authorization, scheme, strlen(scheme)))
+	if (!a->jwt || !jwt_has_shape(k->shown.token, k->shown.length))
 		return false;
-	c->token = authorization + strlen(scheme);
-	c->token += strspn(c->token, " ");
-	c->length = strcspn(c->token, " \t");
-	return true;
+	wrong = jwt_verify(a->jwt, k->shown.token, k->shown.length, clock_unix(), &k->claims);
+	if (wrong)
+		log_debug("a JWT was refused: %s", wrong);
+	return !wrong;
 }
 
-/* RFC 6265, section 4.2.1: pairs with "; " between them. */
-static bool find_cookie(const char *cookie, struct credentials *c)
+/*
+ * A JWT that is good, or a token that some grant names. Who has failed too often may still show a
+ * JWT, which can't be guessed, and a token that was good before.
+ */
+static void judge(struct access *a, struct asking *k)
 {
-	static const char name[] = "rowtail_token=";
-
-	while (cookie && *cookie) {
-		cookie += strspn(cookie, "; \t");
-		if (!strncmp(cookie, name, strlen(name))) {
-			c->token = cookie + strlen(name);
-			c->length = strcspn(c->token, "; \t");
-			c->is_cookie = true;
-			return c->length > 0;
-		}
-		cookie += strcspn(cookie, ";");
-	}
-	return false;
-}
-
-static void find_token(const struct request *r, struct credentials *c)
-{
-	memset(c, 0, sizeof(*c));
-	if (find_bearer(r->authorization, c))
-		return;
-	if (r->access_token) {
-		c->token = r->access_token;
-		c->length = strlen(r->access_token);
-		return;
-	}
-	if (!find_cookie(r->cookie, c))
-		c->token = NULL;
-}
-
-/* A JWT that is good, or a token that some grant names. */
-static void judge_token(struct access *a, struct credentials *c)
-{
+	char *hash = k->subject + strlen("token:");
 	enum grant any;
 
-	if (a->jwt && jwt_has_shape(c->token, c->length)) {
-		c->valid = c->has_claims =
-			jwt_verify(a->jwt, c->token, c->length, clock_unix(), &c->claims);
+	if (is_good_jwt(a, k)) {
+		k->valid = k->has_claims = true;
 		return;
 	}
-	memcpy(c->subject, "token:", strlen("token:"));
-	token_hash(c->token, c->length, c->subject + strlen("token:"));
-	any = grants_any(a->grants, c->subject);
-	c->valid = any == GRANT_VALID;
-	c->later = any == GRANT_UNKNOWN;
+	memcpy(k->subject, "token:", strlen("token:"));
+	token_hash(k->shown.token, k->shown.length, hash);
+	k->held = !attempts_allowed(a->attempts, k->r->remote_addr, clock_ms()) &&
+		  !attempts_remembered(a->attempts, k->r->remote_addr, hash);
+	if (k->held)
+		return;
+	any = grants_any(a->grants, k->subject);
+	k->valid = any == GRANT_VALID;
+	k->later = any == GRANT_UNKNOWN;
+	if (k->valid)
+		attempts_remember(a->attempts, k->r->remote_addr, hash);
 }
 
-static void forget_attempts(struct access *a)
+/* Appends two texts as one, with a NUL; or with `at` NULL only counts their bytes. */
+static size_t put(char **at, const char *first, const char *second)
 {
-	int64_t now_ms = clock_ms();
-
-	if (a->forgot_ms == 0)
-		a->forgot_ms = now_ms;
-	if (now_ms - a->forgot_ms >= 1000) {
-		tally_decay(a->failed, (now_ms - a->forgot_ms) / 1000);
-		a->forgot_ms = now_ms;
-	}
-}
-
-/* May this address show another token? An address that never failed takes no memory. */
-static bool may_try(struct access *a, const char *address)
-{
-	struct tally_entry *e;
-	int64_t count;
-
-	forget_attempts(a);
-	if (!(e = tally_find(a->failed, address)))
-		return true;
-	count = tally_count(e);
-	tally_add(a->failed, e, 0);
-	return count < ATTEMPTS_MAX;
-}
-
-static void note_failure(struct access *a, const char *address)
-{
-	struct tally_entry *e = tally_find(a->failed, address);
-
-	if (e)
-		tally_add(a->failed, e, 1);
-}
-
-static size_t put(char **at, const char **where, const char *text)
-{
-	size_t length = strlen(text) + 1;
+	size_t one = strlen(first), two = strlen(second) + 1;
 
 	if (*at) {
-		memcpy(*at, text, length);
-		*where = *at;
-		*at += length;
+		memcpy(*at, first, one);
+		memcpy(*at + one, second, two);
+		*at += one + two;
 	}
-	return length;
+	return one + two;
 }
 
-/* Lays the texts of a session at `at`, or with NULL only counts their bytes. */
-static size_t lay(struct access_session *s, char *at, const char *user, const struct credentials *c)
+/* Lays the texts of a session at `at`, or with NULL counts their bytes. *channels: where they begin. */
+static size_t lay(char *at, const struct asking *k, uint32_t *channels)
 {
-	const struct json_members *m = &c->claims.members;
-	const char *channel;
-	size_t size = put(&at, &s->user, user);
+	const struct json_members *m = &k->claims.members;
+	size_t size = 0;
 
-	size += put(&at, &s->jwt_user, c->has_claims ? c->claims.subject : "");
-	size += put(&at, &s->token, c->valid && !c->has_claims ? c->subject : "");
-	if (at)
-		s->channels = at;
-	for (size_t i = 0; c->has_claims && i < m->count; i++)
+	if (k->r->remote_user)
+		size += put(&at, "user:", k->r->remote_user);
+	if (k->has_claims && *k->claims.subject)
+		size += put(&at, "user:", k->claims.subject);
+	if (k->valid && !k->has_claims)
+		size += put(&at, k->subject, "");
+	size += put(&at, "", "");
+	*channels = (uint32_t)size;
+	for (size_t i = 0; k->has_claims && i < m->count; i++)
 		if (m->value[i].listed && !strcmp(m->value[i].name, "channels"))
-			size += put(&at, &channel, m->value[i].text);
-	return size + put(&at, &channel, "");
+			size += put(&at, m->value[i].text, "");
+	return size + put(&at, "", "");
 }
 
-static struct access_session *session_new(const char *user, const struct credentials *c)
+static struct access_session *session_new(const struct asking *k)
 {
-	struct access_session none, *s;
+	uint32_t channels;
+	struct access_session *s = calloc(1, sizeof(*s) + lay(NULL, k, &channels));
 
-	if (!(s = calloc(1, sizeof(*s) + lay(&none, NULL, user, c))))
+	if (!s)
 		return NULL;
-	lay(s, s->texts, user, c);
-	s->expires_s = c->has_claims ? c->claims.expires_s : 0;
+	lay(s->texts, k, &s->channels);
+	s->expires_s = k->has_claims ? k->claims.expires_s : 0;
 	return s;
 }
 
-static enum grant better(enum grant a, enum grant b)
+/* A subject by its number; "" behind the last. */
+static const char *subject(const struct access_session *s, unsigned number)
 {
-	return a > b ? a : b;
+	const char *at = s->texts;
+
+	if (number == 0)
+		return "*";
+	while (--number > 0 && *at)
+		at += strlen(at) + 1;
+	return at;
 }
 
-static enum grant covered_by_user(
-	struct access *a, struct access_session *s, const char *user, const struct filter_text *p)
+static bool covered_by_jwt(const struct access_session *s, const struct filter_text *p)
 {
-	char subject[SUBJECT_MAX];
-	int length = snprintf(subject, sizeof(subject), "user:%s", user);
-
-	/* A name that was cut could be another's. */
-	if (!*user || length < 0 || (size_t)length >= sizeof(subject))
-		return GRANT_NONE;
-	return grants_cover(a->grants, subject, p->text, p->length, &s->timed);
+	for (const char *c = s->texts + s->channels; *c; c += strlen(c) + 1)
+		if (channel_covers(c, strlen(c), p->text, p->length))
+			return true;
+	return false;
 }
 
-/* By any of what the session is. */
+/* By any of what the session is; who was granted last is asked first. */
 static enum grant covered(struct access *a, struct access_session *s, const struct filter_text *p)
 {
-	enum grant best;
+	enum grant best, found;
+	const char *name;
 
-	for (const char *c = s->channels; *c; c += strlen(c) + 1)
-		if (channel_covers(c, strlen(c), p->text, p->length))
-			return GRANT_VALID;
-	best = grants_cover(a->grants, "*", p->text, p->length, &s->timed);
-	if (best < GRANT_VALID)
-		best = better(best, covered_by_user(a, s, s->user, p));
-	if (best < GRANT_VALID)
-		best = better(best, covered_by_user(a, s, s->jwt_user, p));
-	if (best < GRANT_VALID && *s->token)
-		best = better(
-			best, grants_cover(a->grants, s->token, p->text, p->length, &s->timed));
+	if (covered_by_jwt(s, p))
+		return GRANT_VALID;
+	best = grants_cover(a->grants, subject(s, s->last), p->text, p->length, &s->timed);
+	for (unsigned i = 0; best < GRANT_VALID && *(name = subject(s, i)); i++) {
+		if (i == s->last)
+			continue;
+		found = grants_cover(a->grants, name, p->text, p->length, &s->timed);
+		if (found > best)
+			best = found;
+		if (found == GRANT_VALID)
+			s->last = (uint8_t)i;
+	}
 	return best;
 }
 
-/* The least that any of the request's channels is covered by: all or none. */
-static enum grant covered_all(struct access *a, struct access_session *s, const struct request *r)
+/* The least that any of the channels is covered by: all or none. GRANT_UNKNOWN goes before all. */
+static enum grant covered_all(struct access *a, struct access_session *s,
+	const struct filter_text *channels, size_t count)
 {
-	enum grant least = r->channels.count > 0 ? GRANT_UNKNOWN : GRANT_NONE;
+	enum grant least = count > 0 ? GRANT_VALID : GRANT_NONE, found;
 
-	for (size_t i = 0; i < r->channels.count; i++) {
-		enum grant g = covered(
-			a, s, &(struct filter_text){r->channels.text[i], r->channels.length[i]});
-
-		if (g == GRANT_UNKNOWN)
-			return g;
-		least = least == GRANT_UNKNOWN || g < least ? g : least;
+	s->timed = false;
+	for (size_t i = 0; i < count && least != GRANT_NONE; i++) {
+		if ((found = covered(a, s, &channels[i])) == GRANT_UNKNOWN)
+			return found;
+		if (found < least)
+			least = found;
 	}
 	return least;
 }
 
-static enum access_verdict refuse_token(
-	struct access *a, const struct request *r, char *sentence, size_t size)
+static enum access_verdict say(
+	enum access_verdict verdict, char *sentence, size_t size, const char *text)
 {
-	note_failure(a, r->remote_addr);
-	snprintf(sentence, size, "the token is not valid, or not any more: get a new one");
-	return ACCESS_UNAUTHORIZED;
+	snprintf(sentence, size, "%s", text);
+	return verdict;
 }
 
-static enum access_verdict admit(struct access *a, const struct request *r, struct credentials *c,
+static enum access_verdict refuse_token(
+	struct access *a, const struct asking *k, char *sentence, size_t size)
+{
+	if (k->held)
+		return say(ACCESS_TOO_MANY, sentence, size,
+			"too many tokens that are not valid came from your address: wait a "
+			"little");
+	attempts_fail(a->attempts, k->r->remote_addr, clock_ms());
+	return say(k->shown.is_cookie && k->r->remote_user ? ACCESS_FORBIDDEN : ACCESS_UNAUTHORIZED,
+		sentence, size, "the token is not valid, or not any more: get a new one");
+}
+
+static enum grant covered_request(
+	struct access *a, struct access_session *s, const struct request *r)
+{
+	struct filter_text channels[REQUEST_CHANNELS_MAX];
+
+	for (size_t i = 0; i < r->channels.count; i++)
+		channels[i] = (struct filter_text){r->channels.text[i], r->channels.length[i]};
+	return covered_all(a, s, channels, r->channels.count);
+}
+
+static enum access_verdict admit(struct access *a, const struct asking *k,
 	struct access_session **session, char *sentence, size_t size)
 {
-	const char *user = r->remote_user ? r->remote_user : "";
-	enum grant all;
+	bool refused = k->has_token && !k->valid;
 
-	if (c->token && !c->valid && !c->is_cookie)
-		return refuse_token(a, r, sentence, size);
-	if (!(*session = session_new(user, c)))
+	if (refused && !k->shown.is_cookie)
+		return refuse_token(a, k, sentence, size);
+	if (!(*session = session_new(k)))
 		return ACCESS_LATER;
-	all = covered_all(a, *session, r);
-	if (all == GRANT_UNKNOWN)
-		return ACCESS_LATER;
-	if (all == GRANT_VALID)
+	switch (covered_request(a, *session, k->r)) {
+	case GRANT_VALID:
 		return ACCESS_GRANTED;
-	if (c->token && !c->valid)
-		return refuse_token(a, r, sentence, size);
-	snprintf(sentence, size, "%s",
-		*user || c->valid
-			? "you are not granted all of the channels that you ask for"
-			: "log in, or show a token that is granted the channels you ask for");
-	return *user || c->valid ? ACCESS_FORBIDDEN : ACCESS_UNAUTHORIZED;
+	case GRANT_UNKNOWN:
+		return ACCESS_LATER;
+	case GRANT_NONE:
+	case GRANT_EXPIRED:
+		break;
+	}
+	/* A stale cookie is no attempt where it was not needed; here it was. */
+	if (refused)
+		return refuse_token(a, k, sentence, size);
+	if (k->r->remote_user || k->valid)
+		return say(ACCESS_FORBIDDEN, sentence, size,
+			"you are not granted all of the channels that you ask for");
+	return say(ACCESS_UNAUTHORIZED, sentence, size,
+		"log in, or show a token that is granted the channels you ask for");
 }
 
 enum access_verdict access_admit(struct access *a, const struct request *r,
 	struct access_session **session, char *sentence, size_t size)
 {
-	struct credentials c;
+	struct asking k = {.r = r};
 	enum access_verdict verdict = ACCESS_LATER;
 
 	*session = NULL;
 	if (a->config->public_)
 		return ACCESS_GRANTED;
-	if (r->access_token && !a->config->allow_query_token) {
-		snprintf(sentence, size,
+	if (r->access_token && !a->config->allow_query_token)
+		return say(ACCESS_BAD_REQUEST, sentence, size,
 			"access_token is not accepted here: URLs end up in logs; send the token as "
 			"Authorization: Bearer or as the cookie rowtail_token, or let the server's "
 			"administrator set --allow-query-token");
-		return ACCESS_BAD_REQUEST;
-	}
-	find_token(r, &c);
-	if (c.token && !may_try(a, r->remote_addr)) {
-		snprintf(sentence, size,
-			"too many tokens that are not valid came from your address: wait a little");
-		return ACCESS_TOO_MANY;
-	}
-	if (c.token)
-		judge_token(a, &c);
-	if (!c.later)
-		verdict = admit(a, r, &c, session, sentence, size);
+	k.has_token = credentials_find(&k.shown, r->authorization, r->access_token, r->cookie);
+	if (k.has_token)
+		judge(a, &k);
+	if (!k.later)
+		verdict = admit(a, &k, session, sentence, size);
 	if (verdict != ACCESS_GRANTED) {
 		free(*session);
 		*session = NULL;
 	}
-	if (c.has_claims)
-		jwt_claims_free(&c.claims);
+	if (k.has_claims)
+		jwt_claims_free(&k.claims);
 	return verdict;
 }
 
@@ -358,6 +326,8 @@ static const char *deny(enum leave_reason why, enum leave_reason *reason)
 const char *access_recheck(struct access *a, struct access_session *s, const struct filter *f,
 	int64_t now_ms, enum leave_reason *reason)
 {
+	enum grant found;
+
 	if (s->expires_s && clock_unix() >= s->expires_s)
 		return deny(LEAVE_EXPIRED, reason);
 	/* Spread by chance, so that streams that came together are not looked at together. */
@@ -369,24 +339,22 @@ const char *access_recheck(struct access *a, struct access_session *s, const str
 	/* Nothing was committed since, and nothing can have run out. */
 	if (s->version == a->version && !s->timed)
 		return NULL;
-	s->version = a->version;
-	for (size_t i = 0; i < f->channel_count; i++) {
-		enum grant found = covered(a, s, &f->channels[i]);
-
-		if (found < GRANT_VALID)
-			return deny(found == GRANT_EXPIRED ? LEAVE_EXPIRED : LEAVE_REVOKED, reason);
-	}
-	return NULL;
+	found = covered_all(a, s, f->channels, f->channel_count);
+	s->version = found == GRANT_UNKNOWN ? -1 : a->version;
+	if (found >= GRANT_VALID)
+		return NULL;
+	return deny(found == GRANT_EXPIRED ? LEAVE_EXPIRED : LEAVE_REVOKED, reason);
 }
 
 const char *access_session_user(const struct access_session *s)
 {
-	if (*s->user)
-		return s->user;
-	return *s->jwt_user ? s->jwt_user : NULL;
+	static const char prefix[] = "user:";
+
+	/* The web server's word stands before the JWT's. */
+	return strncmp(s->texts, prefix, strlen(prefix)) ? NULL : s->texts + strlen(prefix);
 }
 
-void access_session_free(struct access_session *s)
+void access_session_free(struct access_session *session)
 {
-	free(s);
+	free(session);
 }

@@ -5,6 +5,7 @@
 
 #include "channel.h"
 #include "database.h"
+#include "logging.h"
 
 enum { ST_COVER, ST_ANY, ST_BEGIN, ST_END, ST_COUNT };
 
@@ -12,6 +13,7 @@ struct grants {
 	struct eventlog *log;
 	struct statement *st[ST_COUNT];
 	unsigned generation; /* of the log that they were prepared for */
+	bool missing; /* it has no table of grants, and that was told */
 };
 
 static const char *const sql[ST_COUNT] = {
@@ -47,32 +49,65 @@ void grants_free(struct grants *g)
 	free(g);
 }
 
-/* A statement of the log as it is open now; NULL when it is closed or has no table of grants. */
-static struct statement *statement(struct grants *g, int which)
+/* Statements of a connection before this one are of no use. */
+static void renew(struct grants *g)
+{
+	if (g->generation == eventlog_generation(g->log))
+		return;
+	finalize(g);
+	g->generation = eventlog_generation(g->log);
+	g->missing = false;
+}
+
+/* The administrator has taken everything away, perhaps not on purpose. */
+static enum grant tell_missing(struct grants *g)
+{
+	if (!g->missing)
+		log_warn("the database has no table of grants, so nobody is granted anything; "
+			 "schema/rowtail.sql makes it");
+	g->missing = true;
+	return GRANT_NONE;
+}
+
+/* A statement of the log as it is open now; NULL, and *instead, when it can't be asked. */
+static struct statement *statement(struct grants *g, int which, enum grant *instead)
 {
 	struct database *db = eventlog_database(g->log);
 
+	*instead = GRANT_UNKNOWN;
 	if (!db)
 		return NULL;
-	if (g->generation != eventlog_generation(g->log)) {
-		finalize(g);
-		g->generation = eventlog_generation(g->log);
-	}
-	if (!g->st[which])
-		database_prepare(db, &g->st[which], sql[which]);
+	renew(g);
+	if (!g->st[which] && database_prepare(db, &g->st[which], sql[which]) == DATABASE_SCHEMA)
+		*instead = tell_missing(g);
 	return g->st[which];
+}
+
+/* What a step says of a grant, where a row was there or not. */
+static enum grant result(struct grants *g, enum database_status s, enum grant row)
+{
+	switch (s) {
+	case DATABASE_ROW:
+		return row;
+	case DATABASE_DONE:
+		return GRANT_NONE;
+	case DATABASE_SCHEMA:
+		return tell_missing(g);
+	default:
+		return GRANT_UNKNOWN;
+	}
 }
 
 static enum grant look_up(
 	struct grants *g, const char *subject, const struct channel_cover *c, bool *timed)
 {
-	struct statement *st = statement(g, ST_COVER);
-	char channel[CHANNEL_MAX + 2];
 	enum grant found = GRANT_NONE;
+	struct statement *st = statement(g, ST_COVER, &found);
+	char channel[CHANNEL_MAX + 2];
 	enum database_status s;
 
 	if (!st)
-		return GRANT_UNKNOWN;
+		return found;
 	memcpy(channel, c->pattern, c->length);
 	channel[c->length] = '*';
 	database_bind_text(st, 1, subject, strlen(subject));
@@ -85,7 +120,7 @@ static enum grant look_up(
 		*timed |= database_int(st, 1) != 0;
 	}
 	database_reset(st);
-	return s == DATABASE_ROW || s == DATABASE_DONE ? found : GRANT_UNKNOWN;
+	return result(g, s, found);
 }
 
 enum grant grants_cover(struct grants *g, const char *subject, const char *pattern,
@@ -105,32 +140,35 @@ enum grant grants_cover(struct grants *g, const char *subject, const char *patte
 
 enum grant grants_any(struct grants *g, const char *subject)
 {
-	struct statement *st = statement(g, ST_ANY);
+	enum grant instead;
+	struct statement *st = statement(g, ST_ANY, &instead);
 	enum database_status s;
 
 	if (!st)
-		return GRANT_UNKNOWN;
+		return instead;
 	database_bind_text(st, 1, subject, strlen(subject));
 	s = database_step(st);
 	database_reset(st);
-	if (s == DATABASE_ROW)
-		return GRANT_VALID;
-	return s == DATABASE_DONE ? GRANT_NONE : GRANT_UNKNOWN;
+	return result(g, s, GRANT_VALID);
 }
 
 bool grants_begin(struct grants *g, int64_t *version)
 {
 	struct statement *st;
+	enum grant unused;
 
 	if (!eventlog_is_open(g->log) || eventlog_version(g->log, version) != EVENTLOG_OK)
 		return false;
-	st = statement(g, ST_BEGIN);
+	/* Each connection counts by itself; SQLite's number has 32 bits. */
+	*version = (int64_t)((uint64_t)eventlog_generation(g->log) << 32 | (uint32_t)*version);
+	st = statement(g, ST_BEGIN, &unused);
 	return st && database_run(st) == DATABASE_OK;
 }
 
 void grants_end(struct grants *g)
 {
-	struct statement *st = statement(g, ST_END);
+	enum grant unused;
+	struct statement *st = statement(g, ST_END, &unused);
 
 	if (st && database_in_transaction(eventlog_database(g->log)))
 		database_run(st);

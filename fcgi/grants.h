@@ -2,7 +2,7 @@
  * grants: the table that says who may read what, looked up by its index.
  *
  * Reads through the event log's connection; a log that was closed and opened anew is noticed. Knows
- * subjects as texts only.
+ * subjects as texts only. Where there is no such table, nobody has a grant, and the log says so once.
  */
 #ifndef ROWTAIL_GRANTS_H
 #define ROWTAIL_GRANTS_H
@@ -33,8 +33,9 @@ enum grant grants_cover(struct grants *g, const char *subject, const char *patte
 enum grant grants_any(struct grants *g, const char *subject);
 
 /*
- * Many look-ups in a row: in one transaction, which costs a fraction. *version: the database's, which
- * changes with every commit. grants_end() ends it, before the loop goes on. False: not now.
+ * Many look-ups in a row: in one transaction, which costs a fraction. *version: above 0, and another
+ * one after every commit and for every file. grants_end() ends it, before the loop goes on. False:
+ * not now.
  */
 bool grants_begin(struct grants *g, int64_t *version);
 void grants_end(struct grants *g);

@@ -9,18 +9,19 @@
 #include <jwt.h>
 
 #include "channel.h"
+#include "publickey.h"
 #include "token.h"
 
-enum { KEY_MAX = 16384 };
+enum { KEY_MAX = 16384, RSA_BITS_MIN = 2048 /* RFC 7518, section 3.3 */ };
 
 struct jwt_verifier {
 	jwt_alg_t algorithm; /* JWT_ALG_NONE for EdDSA, which is not libjwt's */
 	const char *name; /* of the algorithm, as a header has it */
 	const char *audience, *issuer; /* NULL: not looked at */
 	int64_t leeway_s;
-	uint8_t ed25519[TOKEN_ED25519_KEY];
+	struct publickey public;
 	size_t key_length;
-	char key[KEY_MAX + 1];
+	char key[KEY_MAX + 2];
 };
 
 /* The three parts of a token, and the decoded signature. */
@@ -29,50 +30,100 @@ struct parts {
 	size_t header_length, payload_length, signature_length;
 };
 
-static bool read_key(struct jwt_verifier *v, const char *path, char *sentence, size_t size)
-{
-	FILE *file = fopen(path, "re");
+static const struct algorithm {
+	const char *name;
+	jwt_alg_t algorithm;
+	enum publickey_kind kind;
+	const char *keys; /* that it takes */
+	size_t secret_bytes; /* RFC 7518, section 3.2: at least as long as the hash */
+} algorithms[] = {
+	{"HS256", JWT_ALG_HS256, PUBLICKEY_OTHER, "a secret", 32},
+	{"HS384", JWT_ALG_HS384, PUBLICKEY_OTHER, "a secret", 48},
+	{"HS512", JWT_ALG_HS512, PUBLICKEY_OTHER, "a secret", 64},
+	{"RS256", JWT_ALG_RS256, PUBLICKEY_RSA, "an RSA key", 0},
+	{"RS384", JWT_ALG_RS384, PUBLICKEY_RSA, "an RSA key", 0},
+	{"RS512", JWT_ALG_RS512, PUBLICKEY_RSA, "an RSA key", 0},
+	{"ES256", JWT_ALG_ES256, PUBLICKEY_P256, "a key on the curve P-256", 0},
+	{"ES384", JWT_ALG_ES384, PUBLICKEY_P384, "a key on the curve P-384", 0},
+	{"ES512", JWT_ALG_ES512, PUBLICKEY_P521, "a key on the curve P-521", 0},
+	{"EdDSA", JWT_ALG_NONE, PUBLICKEY_ED25519, "an Ed25519 key", 0},
+};
 
-	if (!file) {
-		snprintf(sentence, size, "jwt-key: %s cannot be read: %s", path, strerror(errno));
-		return false;
-	}
-	v->key_length = fread(v->key, 1, KEY_MAX, file);
-	fclose(file);
-	/* A line break at the end is an editor's, not the key's. */
-	while (v->key_length > 0 &&
-		(v->key[v->key_length - 1] == '\n' || v->key[v->key_length - 1] == '\r'))
-		v->key_length--;
-	v->key[v->key_length] = '\0';
+static const struct algorithm *find_algorithm(const char *name)
+{
+	for (size_t i = 0; i < sizeof(algorithms) / sizeof(*algorithms); i++)
+		if (!strcmp(algorithms[i].name, name))
+			return &algorithms[i];
+	return NULL;
+}
+
+/* Is it what somebody typed, or pasted, and not bytes by chance? */
+static bool is_text(const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if ((bytes[i] < ' ' && !strchr("\r\n\t", bytes[i])) || bytes[i] == 0x7f)
+			return false;
 	return true;
 }
 
-/* RFC 7518, section 3.2: a key for HMAC is at least as long as the hash. */
-static size_t least_secret(jwt_alg_t algorithm)
+static bool read_key(struct jwt_verifier *v, const char *path, char *sentence, size_t size)
 {
-	return algorithm == JWT_ALG_HS256 ? 32 : algorithm == JWT_ALG_HS384 ? 48 : 64;
+	FILE *file = fopen(path, "re");
+	char *key = v->key;
+
+	if (file)
+		v->key_length = fread(key, 1, KEY_MAX + 1, file);
+	if (!file || ferror(file)) {
+		snprintf(sentence, size, "jwt-key: %s cannot be read: %s", path, strerror(errno));
+		if (file)
+			fclose(file);
+		return false;
+	}
+	fclose(file);
+	/* A line break at the end of a text is an editor's, not the key's. */
+	if (v->key_length <= KEY_MAX && is_text(key, v->key_length))
+		while (v->key_length > 0 && strchr("\r\n", key[v->key_length - 1]))
+			v->key_length--;
+	key[v->key_length] = '\0';
+	return true;
 }
 
-static bool is_hmac(jwt_alg_t algorithm)
-{
-	return algorithm == JWT_ALG_HS256 || algorithm == JWT_ALG_HS384 ||
-	       algorithm == JWT_ALG_HS512;
-}
-
-static bool check_secret(
-	const struct jwt_verifier *v, const char *path, char *sentence, size_t size)
+static bool check_secret(const struct jwt_verifier *v, const struct algorithm *a, const char *path,
+	char *sentence, size_t size)
 {
 	if (strstr(v->key, "-----BEGIN"))
 		snprintf(sentence, size,
 			"jwt-key: %s holds a PEM key; %s needs a secret of %zu random bytes or "
 			"more",
-			path, v->name, least_secret(v->algorithm));
-	else if (v->key_length < least_secret(v->algorithm))
+			path, v->name, a->secret_bytes);
+	else if (v->key_length < a->secret_bytes)
 		snprintf(sentence, size,
 			"jwt-key: the secret in %s has %zu bytes; %s needs %zu or more (openssl "
-			"rand "
-			"-base64 48)",
-			path, v->key_length, v->name, least_secret(v->algorithm));
+			"rand -base64 %zu)",
+			path, v->key_length, v->name, a->secret_bytes, a->secret_bytes);
+	else
+		return true;
+	return false;
+}
+
+static bool check_public(struct jwt_verifier *v, const struct algorithm *a, const char *path,
+	char *sentence, size_t size)
+{
+	if (strstr(v->key, "PRIVATE KEY"))
+		snprintf(sentence, size,
+			"jwt-key: %s holds a private key; only who makes tokens needs that: give "
+			"the public one (openssl pkey -pubout)",
+			path);
+	else if (!publickey_read(&v->public, v->key))
+		snprintf(sentence, size,
+			"jwt-key: %s holds no public key in PEM form (-----BEGIN PUBLIC KEY-----)",
+			path);
+	else if (v->public.kind != a->kind)
+		snprintf(sentence, size, "jwt-key: the key in %s is another kind: %s needs %s",
+			path, v->name, a->keys);
+	else if (a->kind == PUBLICKEY_RSA && v->public.bits < RSA_BITS_MIN)
+		snprintf(sentence, size, "jwt-key: the key in %s has %zu bits; %s needs %d or more",
+			path, v->public.bits, v->name, RSA_BITS_MIN);
 	else
 		return true;
 	return false;
@@ -80,24 +131,17 @@ static bool check_secret(
 
 static bool check_key(struct jwt_verifier *v, const char *path, char *sentence, size_t size)
 {
-	bool eddsa = !strcmp(v->name, "EdDSA");
+	const struct algorithm *a = find_algorithm(v->name);
 
-	if (is_hmac(v->algorithm))
-		return check_secret(v, path, sentence, size);
-	if (strstr(v->key, "PRIVATE KEY"))
-		snprintf(sentence, size,
-			"jwt-key: %s holds a private key; only who makes tokens needs that: give "
-			"the "
-			"public one (openssl pkey -pubout)",
-			path);
-	else if (!strstr(v->key, "-----BEGIN PUBLIC KEY-----") ||
-		 (eddsa && !token_ed25519_key(v->key, v->ed25519)))
-		snprintf(sentence, size,
-			"jwt-key: %s holds no public key for %s in PEM form (-----BEGIN PUBLIC "
-			"KEY-----)",
-			path, v->name);
-	else
+	if (!a)
+		snprintf(sentence, size, "jwt-algorithm: %s is none that rowtail knows", v->name);
+	else if (v->key_length > KEY_MAX)
+		snprintf(sentence, size, "jwt-key: %s is too large for a key", path);
+	else if (a->secret_bytes > 0 ? check_secret(v, a, path, sentence, size)
+				     : check_public(v, a, path, sentence, size)) {
+		v->algorithm = a->algorithm;
 		return true;
+	}
 	return false;
 }
 
@@ -115,7 +159,6 @@ struct jwt_verifier *jwt_verifier_new(
 	v->audience = config->jwt_audience;
 	v->issuer = config->jwt_issuer;
 	v->leeway_s = config->jwt_leeway_ms / 1000;
-	v->algorithm = strcmp(v->name, "EdDSA") ? jwt_str_alg(v->name) : JWT_ALG_NONE;
 	if (!read_key(v, config->jwt_key, sentence, size))
 		*exit_status = EX_NOINPUT;
 	else if (check_key(v, config->jwt_key, sentence, size))
@@ -168,7 +211,7 @@ static const struct json_value *member(const struct json_members *m, const char 
 	return NULL;
 }
 
-static bool is_text(const struct json_value *v, const char *text)
+static bool says(const struct json_value *v, const char *text)
 {
 	return v && v->kind == JSON_KIND_STRING && v->length == strlen(text) &&
 	       !memcmp(v->text, text, v->length);
@@ -182,7 +225,7 @@ static bool header_is_good(const struct jwt_verifier *v, const struct parts *p)
 
 	if (!read_part(p->header, p->header_length, &members))
 		return false;
-	good = is_text(member(&members, "alg"), v->name) && !member(&members, "crit") &&
+	good = says(member(&members, "alg"), v->name) && !member(&members, "crit") &&
 	       !member(&members, "b64");
 	json_free(&members);
 	return good;
@@ -201,7 +244,7 @@ static bool signature_is_good(
 		!token_base64url(p->signature, p->signature_length, signature, &signature_length))
 		return false;
 	if (v->algorithm == JWT_ALG_NONE)
-		return token_ed25519_verify(v->ed25519, signature, signature_length, token,
+		return token_ed25519_verify(v->public.ed25519, signature, signature_length, token,
 			(size_t)(p->signature - token - 1));
 	memcpy(copy, token, length);
 	copy[length] = '\0';
@@ -228,25 +271,30 @@ static bool read_time(const struct json_members *m, const char *name, bool *ther
 	return errno == 0 && *time >= 0 && *time <= INT64_MAX / 2000;
 }
 
-static bool times_are_good(const struct jwt_verifier *v, const struct json_members *m,
+static const char *wrong_times(const struct jwt_verifier *v, const struct json_members *m,
 	int64_t now_s, int64_t *expires_s)
 {
 	int64_t exp, nbf, iat;
 	bool has_exp, has_nbf, has_iat;
 
 	if (!read_time(m, "exp", &has_exp, &exp) || !read_time(m, "nbf", &has_nbf, &nbf) ||
-		!read_time(m, "iat", &has_iat, &iat) || !has_exp)
-		return false;
+		!read_time(m, "iat", &has_iat, &iat))
+		return "exp, nbf or iat is no whole number of seconds";
+	if (!has_exp)
+		return "it has no exp";
 	*expires_s = exp + v->leeway_s;
-	return now_s < *expires_s && (!has_nbf || nbf <= now_s + v->leeway_s) &&
-	       (!has_iat || iat <= now_s + v->leeway_s);
+	if (now_s >= *expires_s)
+		return "its exp has passed";
+	if (has_nbf && nbf > now_s + v->leeway_s)
+		return "its nbf is to come";
+	return has_iat && iat > now_s + v->leeway_s ? "its iat is to come" : NULL;
 }
 
 /* Is this text the member, or one of its list? */
 static bool names(const struct json_members *m, const char *name, const char *text)
 {
 	for (size_t i = 0; i < m->count; i++)
-		if (!strcmp(m->value[i].name, name) && is_text(&m->value[i], text))
+		if (!strcmp(m->value[i].name, name) && says(&m->value[i], text))
 			return true;
 	return false;
 }
@@ -268,35 +316,51 @@ static bool channels_are_good(const struct json_members *m)
 	return true;
 }
 
-static bool claims_are_good(const struct jwt_verifier *v, int64_t now_s, struct jwt_claims *claims)
+static const char *wrong_claims(
+	const struct jwt_verifier *v, int64_t now_s, struct jwt_claims *claims)
 {
 	const struct json_members *m = &claims->members;
 	const struct json_value *subject = member(m, "sub");
+	const char *wrong = wrong_times(v, m, now_s, &claims->expires_s);
 
-	if (!times_are_good(v, m, now_s, &claims->expires_s) || !channels_are_good(m) ||
-		(subject && subject->kind != JSON_KIND_STRING))
-		return false;
+	if (wrong)
+		return wrong;
+	if (!channels_are_good(m))
+		return "channels is no list of channels and patterns";
+	if (subject && subject->kind != JSON_KIND_STRING)
+		return "sub is no string";
 	claims->subject = subject ? subject->text : "";
-	return (!v->audience || names(m, "aud", v->audience)) &&
-	       (!v->issuer || is_text(member(m, "iss"), v->issuer));
+	if (v->audience && !names(m, "aud", v->audience))
+		return "its aud is not --jwt-audience";
+	if (v->issuer && !says(member(m, "iss"), v->issuer))
+		return "its iss is not --jwt-issuer";
+	return NULL;
 }
 
-bool jwt_verify(const struct jwt_verifier *v, const char *token, size_t length, int64_t now_s,
-	struct jwt_claims *claims)
+const char *jwt_verify(const struct jwt_verifier *v, const char *token, size_t length,
+	int64_t now_s, struct jwt_claims *claims)
 {
 	struct parts p;
+	const char *wrong;
 
-	if (length > JWT_TOKEN_MAX || !split(token, length, &p) || !header_is_good(v, &p) ||
-		!signature_is_good(v, token, length, &p) ||
-		!read_part(p.payload, p.payload_length, &claims->members))
-		return false;
-	if (claims_are_good(v, now_s, claims))
-		return true;
-	json_free(&claims->members);
-	return false;
+	memset(claims, 0, sizeof(*claims));
+	if (length > JWT_TOKEN_MAX)
+		return "it is too long";
+	if (!split(token, length, &p))
+		return "it has not the three parts of a JWT";
+	if (!header_is_good(v, &p))
+		return "its header names another algorithm, or asks for what is not supported";
+	if (!signature_is_good(v, token, length, &p))
+		return "its signature is not the key's";
+	if (!read_part(p.payload, p.payload_length, &claims->members))
+		return "its claims are not an object of JSON, or hold a name twice";
+	if ((wrong = wrong_claims(v, now_s, claims)))
+		jwt_claims_free(claims);
+	return wrong;
 }
 
 void jwt_claims_free(struct jwt_claims *claims)
 {
 	json_free(&claims->members);
+	memset(claims, 0, sizeof(*claims));
 }

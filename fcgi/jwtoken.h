@@ -40,11 +40,12 @@ struct jwt_claims {
 };
 
 /*
- * Verifies a token at a time (seconds since 1970). Fills *claims, to be given to jwt_claims_free(),
- * only when it returns true.
+ * Verifies a token at a time (seconds since 1970). NULL when it is good: *claims is then to be given
+ * to jwt_claims_free(). Else what is wrong with it, in words for the log (they quote nothing of it),
+ * and there is nothing to free.
  */
-bool jwt_verify(const struct jwt_verifier *v, const char *token, size_t length, int64_t now_s,
-	struct jwt_claims *claims);
+const char *jwt_verify(const struct jwt_verifier *v, const char *token, size_t length,
+	int64_t now_s, struct jwt_claims *claims);
 void jwt_claims_free(struct jwt_claims *claims);
 
 #endif

@@ -18,9 +18,6 @@ bool token_init(void);
 /* SHA-256 of a token, as lower-case hexadecimal digits with a NUL: the HEX of a grant "token:HEX". */
 void token_hash(const char *token, size_t length, char hex[TOKEN_HEX + 1]);
 
-/* Are two pieces of the same length equal? In constant time. */
-bool token_equal(const void *a, const void *b, size_t length);
-
 /*
  * Decodes base64url without padding, strictly (RFC 7515, section 2). *length is the room in out, and
  * then what was decoded.
@@ -28,9 +25,10 @@ bool token_equal(const void *a, const void *b, size_t length);
 bool token_base64url(const char *text, size_t text_length, uint8_t *out, size_t *length);
 
 /*
- * Reads an Ed25519 public key out of a PEM file's text (RFC 8410, section 4: SubjectPublicKeyInfo).
+ * Decodes the first public key of a PEM text (RFC 7468, section 13). *length is the room in out, and
+ * then what was decoded. False when there is none, or it does not fit.
  */
-bool token_ed25519_key(const char *pem, uint8_t key[TOKEN_ED25519_KEY]);
+bool token_pem(const char *pem, uint8_t *out, size_t *length);
 
 /* Is this the key's signature (64 bytes) of the message? (RFC 8032) */
 bool token_ed25519_verify(const uint8_t key[TOKEN_ED25519_KEY], const uint8_t *signature,

@@ -1,0 +1,177 @@
+"""Access that ends while a stream is open: within ten seconds, with a last word, and for nobody else.
+
+A look at open streams comes every five seconds; a test that waits for one takes as long.
+"""
+
+import json
+import os
+import sqlite3
+import time
+
+import database
+import pytest
+import stream
+
+PROMISED = 10.0  # seconds, interface, section 6
+SLACK = 3.0  # for a busy machine
+
+
+@pytest.fixture
+def grants(log):
+    """No grant to begin with."""
+    log.sql("DELETE FROM grants")
+    return log
+
+
+def ends_denied(peers, reason):
+    """Waits until each stream has ended with its last word; returns how long that took."""
+    began = time.monotonic()
+    stream.pump_all(peers, lambda peer: peer.eof, "end", PROMISED + SLACK)
+    for peer in peers:
+        assert peer.events[-1].type == "denied", peer.describe()
+        assert json.loads(peer.events[-1].data) == {"reason": reason}
+    return time.monotonic() - began
+
+
+def lives(log, peer, channel):
+    number = log.insert("still here", channel=channel)
+    event = peer.next_row()
+    assert (event.data, event.last_event_id) == ("still here", str(number))
+
+
+def test_one_delete_ends_all_streams_of_a_user_and_of_nobody_else(launch, grants):
+    for subject in "user:ann", "user:bob", "*":
+        grants.grant(subject, "orders" if subject != "*" else "news")
+    server = launch()
+    anns = [server.open("channel=orders", user="ann") for _ in range(20)]
+    bob = server.open("channel=orders", user="bob")
+    anybody = server.open("channel=news")
+    grants.sql("DELETE FROM grants WHERE subject = 'user:ann'")
+    assert ends_denied(anns, "revoked") < PROMISED
+    lives(grants, bob, "orders")
+    lives(grants, anybody, "news")
+    assert server.answer("channel=orders", user="ann").head.status == 403
+    assert server.metric("rowtail_streams") == 2
+
+
+def test_a_stream_ends_when_one_of_its_channels_is_withdrawn(launch, grants):
+    for channel in "a", "b":
+        grants.grant("user:ann", channel)
+    server = launch()
+    both, one = (server.open(f"channel={c}", user="ann") for c in ("a&channel=b", "a"))
+    grants.sql("DELETE FROM grants WHERE channel = 'b'")
+    ends_denied([both], "revoked")
+    lives(grants, one, "a")
+
+
+def test_another_grant_that_covers_it_keeps_the_stream(launch, grants):
+    """Narrowed, widened, handed to everyone: what counts is that it is granted still."""
+    grants.grant("user:ann", "orders/*")
+    server = launch()
+    peer = server.open("channel=orders/1", user="ann")
+    lost = server.open("channel=orders/2", user="ann")
+    grants.sql("UPDATE grants SET subject = '*', channel = 'orders/1'")
+    ends_denied([lost], "revoked")
+    lives(grants, peer, "orders/1")
+
+
+def test_a_pattern_ends_when_its_grant_becomes_narrower(launch, grants):
+    grants.grant("user:ann", "orders/*")
+    server = launch()
+    wide, narrow = (server.open(f"channel=orders/{c}", user="ann") for c in ("*", "a/*"))
+    grants.sql("UPDATE grants SET channel = 'orders/a/*'")
+    ends_denied([wide], "revoked")
+    lives(grants, narrow, "orders/a/1")
+
+
+def test_an_end_that_comes_closer_and_one_that_moves_away(launch, grants):
+    """expires_at is what it is now, not what it was when the stream began."""
+    for user in "ann", "bob":
+        grants.grant(f"user:{user}", "a", "2999-01-01 00:00:00")
+    grants.grant("user:cem", "a", sooner := _in_seconds(grants, 3))
+    server = launch()
+    ann, bob, cem = (server.open("channel=a", user=user) for user in ("ann", "bob", "cem"))
+    grants.sql("UPDATE grants SET expires_at = ? WHERE subject = 'user:ann'", sooner)
+    grants.sql("UPDATE grants SET expires_at = NULL WHERE subject = 'user:cem'")
+    ends_denied([ann], "expired")
+    lives(grants, bob, "a")
+    assert cem.next_row().data == "still here"
+
+
+def _in_seconds(log, seconds):
+    return log.sql("SELECT datetime('now', ?)", f"+{seconds} seconds")[0][0]
+
+
+def test_revoking_tells_nothing_that_came_after(launch, grants):
+    """The last word is the last: no row of the channel follows it."""
+    grants.grant("user:ann", "a")
+    server = launch()
+    peer = server.open("channel=a", user="ann")
+    grants.insert("before", channel="a")
+    assert peer.next_row().data == "before"
+    grants.sql("DELETE FROM grants")
+    ends_denied([peer], "revoked")
+    grants.insert("after", channel="a")
+    assert [event.data for event in peer.rows] == ["before"]
+
+
+def test_who_reads_nothing_meanwhile_gets_nothing_of_afterwards(launch, grants):
+    """The row that it had begun to get is finished, so that the last word can be read."""
+    grants.grant("user:ann", "a")
+    server = launch()
+    peer = server.open("channel=a", user="ann")
+    grants.insert("x" * 8_000_000, channel="a")
+    grants.insert("not sent yet", channel="a")
+    grants.sql("DELETE FROM grants")
+    time.sleep(PROMISED)
+    grants.insert("after", channel="a")
+    ends_denied([peer], "revoked")
+    assert [len(event.data) for event in peer.rows] == [8_000_000]
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_a_database_in_the_place_of_the_first_decides(launch, grants, workdir, journal):
+    """Restored from a backup that knows other grants."""
+    grants.grant("user:ann", "a")
+    grants.grant("user:bob", "a")
+    backup = workdir / "backup.db"
+    with database.Database.create(backup) as other:
+        other.sql(f"PRAGMA journal_mode = {journal}")
+        other.grant("user:bob", "a")
+    server = launch()
+    ann, bob = (server.open("channel=a", user=user) for user in ("ann", "bob"))
+    # Looked at before the change, so that a look that compares too little has something to compare.
+    time.sleep(6)
+    grants.close()
+    for ending in "", "-wal", "-shm":
+        (workdir / f"events.db{ending}").unlink(missing_ok=True)
+    os.rename(backup, grants.path)
+    ends_denied([ann], "revoked")
+    with database.Database(grants.path) as opened:
+        opened.insert("still here", channel="a")
+    assert bob.next_row().data == "still here"
+
+
+def test_no_table_of_grants_is_no_grant(launch, grants):
+    grants.grant("user:ann", "a")
+    server = launch()
+    peer = server.open("channel=a", user="ann")
+    grants.sql("DROP TABLE grants")
+    ends_denied([peer], "revoked")
+    assert server.answer("channel=a", user="ann").head.status == 403
+
+
+def test_a_lock_ends_nothing(launch, grants):
+    """While the grants can't be read, nobody is cut off for that."""
+    grants.sql("PRAGMA journal_mode = delete")
+    grants.grant("user:ann", "a")
+    server = launch()
+    peer = server.open("channel=a", user="ann")
+    other = sqlite3.connect(grants.path, isolation_level=None)
+    grants.insert("so that there is something to look at", channel="b")
+    other.execute("BEGIN EXCLUSIVE")
+    peer.rest(7)
+    assert not peer.eof, peer.describe()
+    other.execute("COMMIT")
+    other.close()
+    lives(grants, peer, "a")
