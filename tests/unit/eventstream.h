@@ -1,147 +1,210 @@
 /*
- * An event-stream parser, written from the HTML standard (section 9.2.6, "Interpreting an event
- * stream"), independent of the encoder: the oracle of the tests. Fed in any pieces; tells each event
- * that an EventSource would dispatch.
+ * eventstream: an event-stream parser, written from the HTML standard (section 9.2.6, "Interpreting
+ * an event stream"), independent of the encoder: the oracle of the tests. It is fed in any pieces,
+ * and tells each event that an EventSource would dispatch. What is unfinished at the end is dropped.
  */
 #ifndef ROWTAIL_TESTS_EVENTSTREAM_H
 #define ROWTAIL_TESTS_EVENTSTREAM_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Bytes with a NUL behind them, which may hold others. */
+struct eventstream_text {
+	char *bytes;
+	size_t length, room;
+};
+
 struct eventstream_event {
-	char type[256];
-	char id[64]; /* the last event ID when it was dispatched */
+	char *type; /* with a NUL behind it; may hold others, see type_length */
+	size_t type_length;
+	char *id; /* the last event ID when it was dispatched */
 	char *data;
-	size_t length;
+	size_t length; /* of data */
 };
 
 struct eventstream {
-	char *line; /* the line in the making */
-	size_t line_length;
-	char *data; /* the data buffer, each line with its LF */
-	size_t data_length;
-	bool has_data, after_cr, begun;
-	char type[256], id_buffer[64], id[64];
+	struct eventstream_text line; /* in the making */
+	struct eventstream_text data, type, id_buffer; /* the standard's buffers */
+	struct eventstream_text id; /* the last event ID */
+	size_t fed; /* bytes so far, until a byte order mark can't come any more */
+	bool after_cr;
 	long long retry_ms; /* -1: never told */
 	struct eventstream_event *events;
-	size_t count;
+	size_t count, room;
 	size_t comments, empty_lines;
 };
 
-static void eventstream_init(struct eventstream *p)
+static inline void *eventstream_memory(void *old, size_t size)
+{
+	void *p = realloc(old, size ? size : 1);
+
+	if (!p)
+		abort();
+	return p;
+}
+
+static inline void eventstream_append(struct eventstream_text *t, const char *bytes, size_t more)
+{
+	if (t->length + more + 1 > t->room) {
+		t->room = (t->length + more + 1) * 2;
+		t->bytes = eventstream_memory(t->bytes, t->room);
+	}
+	if (more)
+		memcpy(t->bytes + t->length, bytes, more);
+	t->length += more;
+	t->bytes[t->length] = '\0';
+}
+
+static inline void eventstream_set(struct eventstream_text *t, const char *bytes, size_t length)
+{
+	t->length = 0;
+	eventstream_append(t, bytes, length);
+}
+
+static inline char *eventstream_copy(const struct eventstream_text *t, size_t length)
+{
+	char *copy = eventstream_memory(NULL, length + 1);
+
+	if (length)
+		memcpy(copy, t->bytes, length);
+	copy[length] = '\0';
+	return copy;
+}
+
+static inline void eventstream_init(struct eventstream *p)
 {
 	memset(p, 0, sizeof(*p));
 	p->retry_ms = -1;
+	eventstream_set(&p->id, "", 0);
+	eventstream_set(&p->id_buffer, "", 0);
 }
 
-static void eventstream_free(struct eventstream *p)
+static inline void eventstream_free(struct eventstream *p)
 {
-	for (size_t i = 0; i < p->count; i++)
+	for (size_t i = 0; i < p->count; i++) {
+		free(p->events[i].type);
+		free(p->events[i].id);
 		free(p->events[i].data);
+	}
 	free(p->events);
-	free(p->line);
-	free(p->data);
-	eventstream_init(p);
+	free(p->line.bytes);
+	free(p->data.bytes);
+	free(p->type.bytes);
+	free(p->id_buffer.bytes);
+	free(p->id.bytes);
+	memset(p, 0, sizeof(*p));
 }
 
-static void eventstream_append(char **buffer, size_t *length, const char *bytes, size_t more)
+static inline void eventstream_add(struct eventstream *p)
 {
-	*buffer = realloc(*buffer, *length + more + 1);
-	memcpy(*buffer + *length, bytes, more);
-	*length += more;
-	(*buffer)[*length] = '\0';
+	static char message[] = "message";
+	const struct eventstream_text plain = {message, sizeof(message) - 1, 0};
+	const struct eventstream_text *type = p->type.length ? &p->type : &plain;
+
+	if (p->count == p->room) {
+		p->room = p->room * 2 + 8;
+		p->events = eventstream_memory(p->events, p->room * sizeof(*p->events));
+	}
+	/* The data buffer's last line break is no part of the data. */
+	p->events[p->count++] = (struct eventstream_event){
+		.type = eventstream_copy(type, type->length),
+		.type_length = type->length,
+		.id = eventstream_copy(&p->id, p->id.length),
+		.data = eventstream_copy(&p->data, p->data.length - 1),
+		.length = p->data.length - 1,
+	};
 }
 
-/* "Dispatch the event", as far as it is the stream's. */
-static void eventstream_dispatch(struct eventstream *p)
+/* "Dispatch the event". */
+static inline void eventstream_dispatch(struct eventstream *p)
 {
-	struct eventstream_event *e;
-
 	p->empty_lines++;
-	memcpy(p->id, p->id_buffer, sizeof(p->id));
-	if (p->has_data) {
-		p->events = realloc(p->events, (p->count + 1) * sizeof(*p->events));
-		e = &p->events[p->count++];
-		memset(e, 0, sizeof(*e));
-		strcpy(e->type, *p->type ? p->type : "message");
-		memcpy(e->id, p->id, sizeof(e->id));
-		e->length = p->data_length - 1;
-		e->data = malloc(e->length + 1);
-		memcpy(e->data, p->data, e->length);
-		e->data[e->length] = '\0';
-	}
-	p->has_data = false;
-	p->data_length = 0;
-	p->type[0] = '\0';
+	eventstream_set(&p->id, p->id_buffer.bytes, p->id_buffer.length);
+	if (p->data.length > 0)
+		eventstream_add(p);
+	p->data.length = p->type.length = 0;
 }
 
-static bool eventstream_is(const struct eventstream *p, size_t name_length, const char *name)
+static inline bool eventstream_is(const char *name, size_t length, const char *field)
 {
-	return name_length == strlen(name) && !memcmp(p->line, name, name_length);
+	return length == strlen(field) && !memcmp(name, field, length);
 }
 
-static void eventstream_field(struct eventstream *p, size_t name_length)
+/* "Process the field". */
+static inline void eventstream_field(struct eventstream *p, const char *name, size_t name_length,
+	const char *value, size_t length)
 {
-	size_t skip = name_length < p->line_length ? 1 : 0;
-	const char *value = p->line + name_length + skip;
-	size_t length = p->line_length - name_length - skip;
-
-	if (length > 0 && value[0] == ' ') {
-		value++;
-		length--;
-	}
-	if (eventstream_is(p, name_length, "data")) {
-		eventstream_append(&p->data, &p->data_length, value, length);
-		eventstream_append(&p->data, &p->data_length, "\n", 1);
-		p->has_data = true;
-	} else if (eventstream_is(p, name_length, "event") && length < sizeof(p->type)) {
-		memcpy(p->type, value, length);
-		p->type[length] = '\0';
-	} else if (eventstream_is(p, name_length, "id") && !memchr(value, '\0', length) &&
-		   length < sizeof(p->id_buffer)) {
-		memset(p->id_buffer, 0, sizeof(p->id_buffer));
-		memcpy(p->id_buffer, value, length);
-	} else if (eventstream_is(p, name_length, "retry") && length > 0 &&
-		   strspn(value, "0123456789") == length) {
-		p->retry_ms = atoll(value);
+	if (eventstream_is(name, name_length, "data")) {
+		eventstream_append(&p->data, value, length);
+		eventstream_append(&p->data, "\n", 1);
+	} else if (eventstream_is(name, name_length, "event")) {
+		eventstream_set(&p->type, value, length);
+	} else if (eventstream_is(name, name_length, "id")) {
+		if (length == 0 || !memchr(value, '\0', length))
+			eventstream_set(&p->id_buffer, value, length);
+	} else if (eventstream_is(name, name_length, "retry")) {
+		if (length > 0 && strspn(value, "0123456789") == length)
+			p->retry_ms = strtoll(value, NULL, 10);
 	}
 }
 
-static void eventstream_line(struct eventstream *p)
+static inline void eventstream_line(struct eventstream *p)
 {
-	const char *colon;
+	const char *line = p->line.bytes, *end = line + p->line.length, *colon, *value;
 
-	if (p->line_length == 0) {
+	if (p->line.length == 0) {
 		eventstream_dispatch(p);
 		return;
 	}
-	colon = memchr(p->line, ':', p->line_length);
-	if (colon == p->line)
+	colon = memchr(line, ':', p->line.length);
+	if (colon == line) {
 		p->comments++;
-	else
-		eventstream_field(p, colon ? (size_t)(colon - p->line) : p->line_length);
-	p->line_length = 0;
+	} else {
+		value = colon ? colon + 1 : end;
+		if (value < end && *value == ' ')
+			value++;
+		eventstream_field(p, line, (size_t)((colon ? colon : end) - line), value,
+			(size_t)(end - value));
+	}
+	p->line.length = 0;
 }
 
-static void eventstream_feed(struct eventstream *p, const char *bytes, size_t length)
+/* "Decode": one byte order mark at the very beginning is no part of the text. */
+static inline void eventstream_drop_mark(struct eventstream *p)
 {
-	for (size_t i = 0; i < length; i++) {
-		bool lf_of_crlf = bytes[i] == '\n' && p->after_cr;
-		size_t span = i;
+	if (p->line.length == 3 && !memcmp(p->line.bytes, "\xef\xbb\xbf", 3))
+		p->line.length = 0;
+}
 
-		p->after_cr = bytes[i] == '\r';
-		if (lf_of_crlf)
-			continue;
-		if (bytes[i] == '\n' || bytes[i] == '\r') {
+/* How many bytes are no line break; only one, where a byte order mark may be. */
+static inline size_t eventstream_span(const struct eventstream *p, const char *bytes, size_t length)
+{
+	size_t span = 0;
+
+	if (p->fed < 3)
+		length = 1;
+	while (span < length && bytes[span] != '\n' && bytes[span] != '\r')
+		span++;
+	return span;
+}
+
+static inline void eventstream_feed(struct eventstream *p, const char *bytes, size_t length)
+{
+	while (length > 0) {
+		size_t span = eventstream_span(p, bytes, length), used = span ? span : 1;
+
+		if (span > 0)
+			eventstream_append(&p->line, bytes, span);
+		else if (*bytes == '\r' || !p->after_cr)
 			eventstream_line(p);
-			continue;
-		}
-		while (span + 1 < length && bytes[span + 1] != '\n' && bytes[span + 1] != '\r')
-			span++;
-		eventstream_append(&p->line, &p->line_length, bytes + i, span + 1 - i);
-		i = span;
+		p->after_cr = span == 0 && *bytes == '\r';
+		if (p->fed < 3 && (p->fed += used) == 3)
+			eventstream_drop_mark(p);
+		bytes += used;
+		length -= used;
 	}
 }
 
