@@ -13,11 +13,12 @@ struct whole_line {
 	size_t total;
 };
 
-void answer_init(struct answer *a, bool http)
+void answer_init(struct answer *a, bool http, answer_line_fn *line, void *context)
 {
 	memset(a, 0, sizeof *a);
 	a->http = http;
-	follow_init(&a->follow);
+	a->line = line;
+	a->context = context;
 }
 
 static void line_keep(struct answer_line *l, const char *bytes, size_t length)
@@ -73,15 +74,13 @@ static void head_line(struct answer *a, struct whole_line line)
 		a->chunked = true;
 }
 
-static void refuse(struct answer *a, struct tally *t)
+static void refuse(struct answer *a)
 {
-	t->garbage++;
-	a->ended = true;
+	a->garbled = a->ended = true;
 }
 
 /* What the responder said: FastCGI's has a head of its own, HTTP's had it outside. */
-static void content(
-	struct answer *a, const char *bytes, size_t length, int64_t now_ns, struct tally *t)
+static void content(struct answer *a, const char *bytes, size_t length)
 {
 	while (length > 0) {
 		struct whole_line line;
@@ -93,23 +92,22 @@ static void content(
 		if (!a->head_ended)
 			head_line(a, line);
 		else
-			follow_line(&a->follow, line.text, line.have, line.total, now_ns, t);
+			a->line(a->context, line.text, line.have, line.total);
 	}
 }
 
 /* Passes over what is left of a record or a chunk, giving its content on. Returns bytes used. */
-static size_t framed(
-	struct answer *a, const char *bytes, size_t length, int64_t now_ns, struct tally *t)
+static size_t framed(struct answer *a, const char *bytes, size_t length)
 {
 	size_t part = length < a->content_left ? length : (size_t)a->content_left;
 
 	if (a->http || a->header[1] == FCGI_STDOUT)
-		content(a, bytes, part, now_ns, t);
+		content(a, bytes, part);
 	a->content_left -= part;
 	return part;
 }
 
-static size_t record_header(struct answer *a, const char *bytes, size_t length, struct tally *t)
+static size_t record_header(struct answer *a, const char *bytes, size_t length)
 {
 	size_t part = FCGI_HEADER_LEN - a->header_have;
 
@@ -126,54 +124,52 @@ static size_t record_header(struct answer *a, const char *bytes, size_t length, 
 		a->ended = true;
 	else if (a->header[0] != FCGI_VERSION_1 || a->header[1] < FCGI_STDOUT ||
 		 a->header[1] > FCGI_STDERR || a->header[3] != 1)
-		refuse(a, t);
+		refuse(a);
 	return part;
 }
 
-static size_t feed_record(
-	struct answer *a, const char *bytes, size_t length, int64_t now_ns, struct tally *t)
+static size_t feed_record(struct answer *a, const char *bytes, size_t length)
 {
 	if (a->content_left > 0)
-		return framed(a, bytes, length, now_ns, t);
+		return framed(a, bytes, length);
 	if (a->padding_left > 0) {
 		size_t part = length < a->padding_left ? length : a->padding_left;
 		a->padding_left -= (uint8_t)part;
 		return part;
 	}
-	return record_header(a, bytes, length, t);
+	return record_header(a, bytes, length);
 }
 
-static void chunk_line(struct answer *a, struct whole_line line, struct tally *t)
+static void chunk_line(struct answer *a, struct whole_line line)
 {
 	char text[20] = "", *end;
 
 	memcpy(text, line.text, line.have < sizeof text ? line.have : sizeof text - 1);
 	if (a->chunk == CHUNK_END) {
 		if (strcmp(text, "\r") != 0)
-			refuse(a, t);
+			refuse(a);
 		a->chunk = CHUNK_SIZE;
 		return;
 	}
 	a->content_left = strtoull(text, &end, 16);
 	a->chunk = CHUNK_CONTENT;
 	if (end == text || *end != '\r')
-		refuse(a, t);
+		refuse(a);
 	else if (a->content_left == 0)
 		a->ended = true;
 }
 
-static size_t feed_http(
-	struct answer *a, const char *bytes, size_t length, int64_t now_ns, struct tally *t)
+static size_t feed_http(struct answer *a, const char *bytes, size_t length)
 {
 	struct whole_line line;
 	size_t used;
 
 	if (a->head_ended && !a->chunked) {
-		content(a, bytes, length, now_ns, t);
+		content(a, bytes, length);
 		return length;
 	}
 	if (a->head_ended && a->chunk == CHUNK_CONTENT) {
-		used = framed(a, bytes, length, now_ns, t);
+		used = framed(a, bytes, length);
 		if (a->content_left == 0)
 			a->chunk = CHUNK_END;
 		return used;
@@ -182,16 +178,14 @@ static size_t feed_http(
 	if (line.text && !a->head_ended)
 		head_line(a, line);
 	else if (line.text)
-		chunk_line(a, line, t);
+		chunk_line(a, line);
 	return used;
 }
 
-void answer_feed(
-	struct answer *a, const char *bytes, size_t length, int64_t now_ns, struct tally *t)
+void answer_feed(struct answer *a, const char *bytes, size_t length)
 {
 	while (length > 0 && !a->ended) {
-		size_t used = a->http ? feed_http(a, bytes, length, now_ns, t)
-				      : feed_record(a, bytes, length, now_ns, t);
+		size_t used = a->http ? feed_http(a, bytes, length) : feed_record(a, bytes, length);
 		bytes += used;
 		length -= used;
 	}

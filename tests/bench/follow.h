@@ -30,8 +30,7 @@ struct follow {
 void follow_init(struct follow *f);
 
 /*
- * Takes one line of `total` bytes without its LF, of which at least the first
- * PAYLOAD_HEAD_MAX + 6 (or all) stand in text[0..have). now_ns: when it was read.
+ * Takes one line as answer_line_fn has it. now_ns: when it was read.
  */
 void follow_line(struct follow *f, const char *text, size_t have, size_t total, int64_t now_ns,
 	struct tally *t);

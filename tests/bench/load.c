@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "answer.h"
+#include "follow.h"
 #include "target.h"
 
 enum { READ_SIZE = 256 * 1024, EVENTS_MAX = 512, STREAMS_MAX = 100000 };
@@ -33,6 +34,7 @@ struct stream {
 	long rounds;
 	int64_t started_ns;
 	struct answer answer;
+	struct follow follow;
 };
 
 static struct {
@@ -48,11 +50,12 @@ static struct {
 } options = {.streams = 1, .rounds = 1, .from_id = -1, .until_id = -1, .deadline_ms = 60000};
 
 static struct target target;
+static struct target_request request;
 static struct tally tally;
 static struct stream *streams;
 static long *waiting; /* streams to be connected */
 static long waiting_count, open_count, finished_count, wanted_count;
-static int64_t began_ns;
+static int64_t began_ns, read_ns;
 static int poller;
 static bool stopped, open_told;
 
@@ -128,21 +131,29 @@ static void opened(struct stream *s, int64_t now_ns)
 	}
 }
 
+static void take_line(void *context, const char *text, size_t have, size_t total)
+{
+	struct stream *s = context;
+
+	follow_line(&s->follow, text, have, total, read_ns, &tally);
+}
+
 static void take(struct stream *s)
 {
 	static char bytes[READ_SIZE];
 	ssize_t n = read(s->fd, bytes, sizeof bytes);
-	int64_t now_ns = payload_now_ns();
+	int64_t now_ns = read_ns = payload_now_ns();
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n > 0) {
 		tally.bytes += n;
-		answer_feed(&s->answer, bytes, (size_t)n, now_ns, &tally);
+		answer_feed(&s->answer, bytes, (size_t)n);
+		tally.garbage += s->answer.garbled;
 	}
-	if (s->state == ASKED && s->answer.follow.position >= 0)
+	if (s->state == ASKED && s->follow.position >= 0)
 		opened(s, now_ns);
-	if (s->state == FOLLOWING && !options.hold && s->answer.follow.position >= options.until_id)
+	if (s->state == FOLLOWING && !options.hold && s->follow.position >= options.until_id)
 		reached(s, now_ns);
 	else if (s->answer.status != 0 && s->answer.status != 200)
 		fail(s, &tally.refused);
@@ -156,7 +167,7 @@ static void ask(struct stream *s)
 	socklen_t length = sizeof status;
 
 	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &status, &length) < 0 || status != 0 ||
-		target_ask(&target, s->fd) < 0) {
+		target_ask(&request, s->fd) < 0) {
 		fail(s, &tally.unconnected);
 		return;
 	}
@@ -179,7 +190,8 @@ static void begin(long i)
 		fail(s, &tally.unconnected);
 		return;
 	}
-	answer_init(&s->answer, target.http);
+	answer_init(&s->answer, target.http, take_line, s);
+	follow_init(&s->follow);
 	s->state = CONNECTING;
 	watch(i, how == TARGET_CONNECTED ? EPOLLIN : EPOLLIN | EPOLLOUT, EPOLL_CTL_ADD);
 	if (how == TARGET_CONNECTED)
@@ -293,9 +305,14 @@ static void report(void)
 static void set_up(void)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.u64 = UINT64_MAX};
+	char query[64] = "channel=default";
 
-	if (target_init(&target, options.connect, options.from_id) < 0)
+	if (target_init(&target, options.connect) < 0)
 		errx(64, "--connect unix:PATH or tcp:PORT");
+	if (options.from_id >= 0)
+		snprintf(query, sizeof query, "channel=default&last_event_id=%lld",
+			(long long)options.from_id);
+	target_request(&request, &target, query, "");
 	streams = calloc((size_t)options.streams, sizeof *streams);
 	waiting = calloc((size_t)options.streams, sizeof *waiting);
 	poller = epoll_create1(EPOLL_CLOEXEC);

@@ -12,21 +12,22 @@
 
 #include "address.h"
 
-static void append(struct target *t, const void *bytes, size_t length)
+static void append(struct target_request *r, const void *bytes, size_t length)
 {
-	if (t->request_length + length > sizeof t->request)
+	if (r->length + length > sizeof r->bytes)
 		abort();
-	memcpy(t->request + t->request_length, bytes, length);
-	t->request_length += length;
+	memcpy(r->bytes + r->length, bytes, length);
+	r->length += length;
 }
 
-static void append_record(struct target *t, uint8_t type, const void *content, size_t length)
+static void append_record(
+	struct target_request *r, uint8_t type, const void *content, size_t length)
 {
 	uint8_t header[FCGI_HEADER_LEN] = {
 		FCGI_VERSION_1, type, 0, 1, (uint8_t)(length >> 8), (uint8_t)length};
 
-	append(t, header, sizeof header);
-	append(t, content, length);
+	append(r, header, sizeof header);
+	append(r, content, length);
 }
 
 /* Names and values here are all shorter than 128 bytes. */
@@ -41,7 +42,7 @@ static size_t pair(char *out, const char *name, const char *value)
 	return 2 + name_length + value_length;
 }
 
-static void fastcgi_request(struct target *t, const char *query)
+static void fastcgi_request(struct target_request *r, const char *query, const char *last_event_id)
 {
 	static const uint8_t begin[8] = {0, FCGI_RESPONDER};
 	char uri[128], params[1024];
@@ -58,26 +59,28 @@ static void fastcgi_request(struct target *t, const char *query)
 		{"SERVER_NAME", "localhost"}, {"HTTP_HOST", "localhost"},
 		{"HTTP_ACCEPT", "text/event-stream"}, {"HTTP_CACHE_CONTROL", "no-store"},
 		{"HTTP_ACCEPT_LANGUAGE", "en"},
-		{"HTTP_USER_AGENT", "Mozilla/5.0 (X11; Linux x86_64)"}};
+		{"HTTP_USER_AGENT", "Mozilla/5.0 (X11; Linux x86_64)"},
+		{"HTTP_LAST_EVENT_ID", last_event_id}};
 
-	for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+	for (size_t i = 0; i < sizeof pairs / sizeof pairs[0] - !*last_event_id; i++)
 		length += pair(params + length, pairs[i][0], pairs[i][1]);
-	append_record(t, FCGI_BEGIN_REQUEST, begin, sizeof begin);
-	append_record(t, FCGI_PARAMS, params, length);
-	append_record(t, FCGI_PARAMS, "", 0);
-	append_record(t, FCGI_STDIN, "", 0);
+	append_record(r, FCGI_BEGIN_REQUEST, begin, sizeof begin);
+	append_record(r, FCGI_PARAMS, params, length);
+	append_record(r, FCGI_PARAMS, "", 0);
+	append_record(r, FCGI_STDIN, "", 0);
 }
 
-static void http_request(struct target *t, const char *query)
+static void http_request(struct target_request *r, const char *query, const char *last_event_id)
 {
 	char text[1024];
 	int length = snprintf(text, sizeof text,
 		"GET /events?%s HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
 		"Cache-Control: no-store\r\nAccept-Language: en\r\n"
-		"User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\r\n",
-		query);
+		"User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n%s%s%s\r\n",
+		query, *last_event_id ? "Last-Event-ID: " : "", last_event_id,
+		*last_event_id ? "\r\n" : "");
 
-	append(t, text, (size_t)length);
+	append(r, text, (size_t)length);
 }
 
 static int unix_address(struct target *t, const char *path)
@@ -103,23 +106,22 @@ static int tcp_address(struct target *t, const char *port)
 	return 0;
 }
 
-int target_init(struct target *t, const char *name, int64_t from_id)
+int target_init(struct target *t, const char *name)
 {
-	char query[64] = "channel=default";
-
 	memset(t, 0, sizeof *t);
-	if (from_id >= 0)
-		snprintf(query, sizeof query, "channel=default&last_event_id=%lld",
-			(long long)from_id);
-	if (strncmp(name, "unix:", 5) == 0) {
-		fastcgi_request(t, query);
+	if (strncmp(name, "unix:", 5) == 0)
 		return unix_address(t, name + 5);
-	}
 	if (strncmp(name, "tcp:", 4) != 0)
 		return -1;
 	t->http = true;
-	http_request(t, query);
 	return tcp_address(t, name + 4);
+}
+
+void target_request(struct target_request *r, const struct target *t, const char *query,
+	const char *last_event_id)
+{
+	r->length = 0;
+	(t->http ? http_request : fastcgi_request)(r, query, last_event_id);
 }
 
 enum target_connect target_connect(const struct target *t, int *fd)
@@ -139,8 +141,8 @@ enum target_connect target_connect(const struct target *t, int *fd)
 	return why == EAGAIN ? TARGET_FULL : TARGET_FAILED;
 }
 
-int target_ask(const struct target *t, int fd)
+int target_ask(const struct target_request *r, int fd)
 {
-	ssize_t n = write(fd, t->request, t->request_length);
-	return n == (ssize_t)t->request_length ? 0 : -1;
+	ssize_t n = write(fd, r->bytes, r->length);
+	return n == (ssize_t)r->length ? 0 : -1;
 }

@@ -1,5 +1,5 @@
 /*
- * target: where the load generator connects to, and the request that it sends there.
+ * target: where a client connects to, and the request that it sends there.
  *
  * "unix:PATH" is a FastCGI responder: the request is what a web server would send it. "tcp:PORT" is
  * a web server on the loopback: the request is what a browser's EventSource would send.
@@ -16,12 +16,21 @@ struct target {
 	bool http;
 	struct sockaddr_storage address;
 	socklen_t address_length;
-	char request[2048];
-	size_t request_length;
 };
 
-/* Reads the name and makes the request; from_id < 0: no position. 0, or -1 for a bad name. */
-int target_init(struct target *t, const char *name, int64_t from_id);
+struct target_request {
+	char bytes[2048];
+	size_t length;
+};
+
+/* Reads the name. 0, or -1 for a bad one. */
+int target_init(struct target *t, const char *name);
+
+enum { TARGET_QUERY_MAX = 110 };
+
+/* The request for a stream: a query of at most TARGET_QUERY_MAX bytes; last_event_id "" for none. */
+void target_request(struct target_request *r, const struct target *t, const char *query,
+	const char *last_event_id);
 
 enum target_connect { TARGET_CONNECTED, TARGET_CONNECTING, TARGET_FULL, TARGET_FAILED };
 
@@ -31,6 +40,6 @@ enum target_connect { TARGET_CONNECTED, TARGET_CONNECTING, TARGET_FULL, TARGET_F
 enum target_connect target_connect(const struct target *t, int *fd);
 
 /* Sends the request on a connection that stands. 0, or -1. */
-int target_ask(const struct target *t, int fd);
+int target_ask(const struct target_request *r, int fd);
 
 #endif
