@@ -67,8 +67,13 @@ enum database_status database_open(
 
 void database_close(struct database *db)
 {
-	/* A statement of another module may still be there: it keeps the memory until it is finalized. */
+	/* Were a statement left, it would keep the connection until it is finalized. */
 	sqlite3_close_v2(raw(db));
+}
+
+const char *database_path(const struct database *db)
+{
+	return sqlite3_db_filename(raw(db), "main");
 }
 
 const char *database_message(const struct database *db)

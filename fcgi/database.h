@@ -31,6 +31,9 @@ enum database_status database_open(
 	struct database **db, const char *path, char *message, size_t message_size);
 void database_close(struct database *db);
 
+/* The path of the file itself, symbolic links followed. Borrowed until database_close(). */
+const char *database_path(const struct database *db);
+
 /* What SQLite said of the last failure, for the log. Borrowed until the next call. */
 const char *database_message(const struct database *db);
 

@@ -1,6 +1,7 @@
 #include "eventlog_impl.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,16 @@ void eventlog_free(struct eventlog *log)
 	free(log);
 }
 
+void eventlog_on_close(struct eventlog *log, void (*closing)(void *context), void *context)
+{
+	log->closing = closing;
+	log->closing_context = context;
+}
+
 void eventlog_close(struct eventlog *log)
 {
+	if (log->db && log->closing)
+		log->closing(log->closing_context);
 	for (int i = 0; i < ST_COUNT; i++) {
 		database_finalize(log->st[i]);
 		log->st[i] = NULL;
@@ -105,6 +114,27 @@ static enum eventlog_status look_at_table(struct eventlog *log)
 	return e;
 }
 
+/*
+ * Somebody may have removed the files beside the database, as with a backup of it alone: whoever
+ * opens it then makes new ones, and what is committed there would never be seen.
+ */
+static bool is_beside_stale(struct eventlog *log)
+{
+	static const char *const endings[] = {"-wal", "-shm"};
+	char path[PATH_MAX];
+	struct stat st;
+	bool stale = false;
+
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s%s", database_path(log->db), endings[i]);
+		if (stat(path, &st) < 0)
+			continue;
+		stale |= log->beside[i] && st.st_ino != log->beside[i];
+		log->beside[i] = st.st_ino;
+	}
+	return stale;
+}
+
 enum eventlog_status eventlog_open(struct eventlog *log)
 {
 	struct stat before = {0}, after = {0};
@@ -133,6 +163,8 @@ enum eventlog_status eventlog_open(struct eventlog *log)
 	log->device = after.st_dev;
 	log->inode = after.st_ino;
 	log->generation++;
+	memset(log->beside, 0, sizeof(log->beside));
+	is_beside_stale(log);
 	return look_at_table(log);
 }
 
@@ -146,7 +178,7 @@ void eventlog_replaced_told(struct eventlog *log)
 	log->replaced = false;
 }
 
-enum eventlog_file eventlog_file(const struct eventlog *log)
+enum eventlog_file eventlog_file(struct eventlog *log)
 {
 	struct stat st;
 
@@ -154,8 +186,9 @@ enum eventlog_file eventlog_file(const struct eventlog *log)
 		return EVENTLOG_SAME;
 	if (stat(log->path, &st) < 0)
 		return EVENTLOG_GONE;
-	return st.st_dev == log->device && st.st_ino == log->inode ? EVENTLOG_SAME
-								   : EVENTLOG_REPLACED;
+	if (st.st_dev != log->device || st.st_ino != log->inode)
+		return EVENTLOG_REPLACED;
+	return is_beside_stale(log) ? EVENTLOG_STALE : EVENTLOG_SAME;
 }
 
 enum eventlog_status eventlog_begin(struct eventlog *log)

@@ -29,7 +29,12 @@ enum eventlog_status {
 	EVENTLOG_FAULT, /* eventlog_error() says what; the log has been closed */
 };
 
-enum eventlog_file { EVENTLOG_SAME, EVENTLOG_GONE, EVENTLOG_REPLACED };
+enum eventlog_file {
+	EVENTLOG_SAME,
+	EVENTLOG_GONE,
+	EVENTLOG_REPLACED,
+	EVENTLOG_STALE, /* the same, but its -wal or -shm is not the one that is open: open it anew */
+};
 
 /* path and table are borrowed for good. Opens nothing yet. NULL without memory. */
 struct eventlog *eventlog_new(const char *path, const char *table);
@@ -47,13 +52,18 @@ const char *eventlog_error(const struct eventlog *log);
 bool eventlog_was_replaced(const struct eventlog *log);
 void eventlog_replaced_told(struct eventlog *log);
 
-/* Does the path still lead to the file that is open? EVENTLOG_SAME when none is open. */
-enum eventlog_file eventlog_file(const struct eventlog *log);
+/* Does the path still lead to the files that are open? EVENTLOG_SAME when none is open. */
+enum eventlog_file eventlog_file(struct eventlog *log);
 
 /* The connection, for other tables of the same database; NULL when closed. Borrowed until closed.
  */
 struct database *eventlog_database(struct eventlog *log);
-/* Changes whenever the log was opened anew: statements prepared before are then gone. */
+/*
+ * Calls `closing` just before the connection is closed: statements that others prepared on it must be
+ * finalized by then. SQLite would keep it, and what it has open, until the last of them is.
+ */
+void eventlog_on_close(struct eventlog *log, void (*closing)(void *context), void *context);
+/* Changes whenever the log was opened anew. */
 unsigned eventlog_generation(const struct eventlog *log);
 
 /* A number that changes with every commit of another connection. */

@@ -36,7 +36,10 @@ struct eventlog {
 	dev_t device;
 	ino_t inode;
 	bool replaced; /* device and inode were others before */
+	ino_t beside[2]; /* the -wal and -shm that are open; 0: not seen yet */
 	struct statement *st[ST_COUNT];
+	void (*closing)(void *context); /* NULL: nobody wants to know */
+	void *closing_context;
 	char error[512];
 };
 

@@ -12,7 +12,6 @@ enum { ST_COVER, ST_ANY, ST_BEGIN, ST_END, ST_COUNT };
 struct grants {
 	struct eventlog *log;
 	struct statement *st[ST_COUNT];
-	unsigned generation; /* of the log that they were prepared for */
 	bool missing; /* it has no table of grants, and that was told */
 };
 
@@ -25,38 +24,35 @@ static const char *const sql[ST_COUNT] = {
 	[ST_END] = "COMMIT",
 };
 
-struct grants *grants_new(struct eventlog *log)
+static void finalize(void *context)
 {
-	struct grants *g = calloc(1, sizeof(*g));
+	struct grants *g = context;
 
-	if (g)
-		g->log = log;
-	return g;
-}
-
-static void finalize(struct grants *g)
-{
 	for (int i = 0; i < ST_COUNT; i++) {
 		database_finalize(g->st[i]);
 		g->st[i] = NULL;
 	}
+	g->missing = false;
+}
+
+struct grants *grants_new(struct eventlog *log)
+{
+	struct grants *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	g->log = log;
+	eventlog_on_close(log, finalize, g);
+	return g;
 }
 
 void grants_free(struct grants *g)
 {
-	if (g)
-		finalize(g);
-	free(g);
-}
-
-/* Statements of a connection before this one are of no use. */
-static void renew(struct grants *g)
-{
-	if (g->generation == eventlog_generation(g->log))
+	if (!g)
 		return;
+	eventlog_on_close(g->log, NULL, NULL);
 	finalize(g);
-	g->generation = eventlog_generation(g->log);
-	g->missing = false;
+	free(g);
 }
 
 /* The administrator has taken everything away, perhaps not on purpose. */
@@ -77,7 +73,6 @@ static struct statement *statement(struct grants *g, int which, enum grant *inst
 	*instead = GRANT_UNKNOWN;
 	if (!db)
 		return NULL;
-	renew(g);
 	if (!g->st[which] && database_prepare(db, &g->st[which], sql[which]) == DATABASE_SCHEMA)
 		*instead = tell_missing(g);
 	return g->st[which];

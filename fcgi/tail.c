@@ -71,6 +71,12 @@ static enum eventlog_status check_file(void)
 		log_warn("%s/%s was replaced by another file", tail.directory, tail.name);
 		eventlog_close(tail.log);
 		break;
+	case EVENTLOG_STALE:
+		log_warn("%s/%s-wal or -shm was removed and made anew; a database and these two "
+			 "belong together",
+			tail.directory, tail.name);
+		eventlog_close(tail.log);
+		break;
 	case EVENTLOG_SAME:
 		break;
 	}

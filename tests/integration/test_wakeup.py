@@ -165,6 +165,20 @@ def test_moved_away_and_back(server, log, workdir):
     assert server.open().first.type == "position"
 
 
+@pytest.mark.parametrize("ending", ["-wal", "-shm"])
+def test_the_files_beside_it_are_made_anew(server, log, ending):
+    """Nobody should remove them under a reader; who does is not left without rows for ever."""
+    peer = server.open()
+    follow_each(peer, log, 1)
+    log.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    log.close()
+    os.unlink(f"{log.path}{ending}")
+    with database.Database(log.path) as again:
+        follow_each(peer, again, 3)
+    assert [event for event in peer.events if event.type == "gap"] == []
+    server.wait_health(200)
+
+
 def test_restored_in_place(server, log, workdir):
     """`sqlite3 events.db .restore` takes the log back to an earlier state of the same file."""
     log.insert_many(5)
