@@ -161,4 +161,5 @@ clean:
 	rm -rf $(BUILD)
 
 include tests/bench/bench.mk
+include tests/torture/torture.mk
 -include $(OBJ:.o=.d) $(wildcard $(BUILD)/san/*.d)

@@ -160,13 +160,13 @@ class Site:
         self.server.start()
         return self
 
-    def start_rowtail(self):
+    def start_rowtail(self, env=None):
         """rowtail as a service of the web server's user."""
         address = self.tcp if self.deployment.name == "apache-tcp" else self.socket
         listen = "%s:%d" % address if isinstance(address, tuple) else address
         words = as_user([self.binary, "--listen", listen, self.config])
         self.rowtail = rowtail.Rowtail(
-            self.directory, words[1:], how=None, program=words[0], address=address
+            self.directory, words[1:], how=None, program=words[0], address=address, env=env
         )
         self.rowtail.start()
 

@@ -1,0 +1,32 @@
+# torture: make torture kills and breaks everything for MINUTES, and counts what got lost; see
+# tests/torture/torture.py. make test runs a short one.
+
+MINUTES ?= 60
+SEED ?=
+TORTURE_CFLAGS := -std=c11 -Itests/bench $(CPPFLAGS) $(WARN) $(CFLAGS)
+TORTURE_SRC := tests/torture
+TORTURE_HEADERS := $(wildcard $(TORTURE_SRC)/*.h tests/bench/*.h)
+TORTURE_CLIENTS := $(addprefix $(TORTURE_SRC)/,clients.c ledger.c row.c) \
+	$(addprefix tests/bench/,answer.c target.c address.c)
+
+.PHONY: torture torture-short torture-tools
+
+$(BUILD)/torture/clients: $(TORTURE_CLIENTS) $(TORTURE_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(TORTURE_CFLAGS) -o $@ $(TORTURE_CLIENTS)
+
+$(BUILD)/torture/writer: $(TORTURE_SRC)/writer.c $(TORTURE_SRC)/row.c $(TORTURE_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(TORTURE_CFLAGS) -o $@ $(filter %.c,$^) -lsqlite3
+
+$(BUILD)/torture/clock.so: $(TORTURE_SRC)/clock.c
+	@mkdir -p $(@D)
+	$(CC) $(TORTURE_CFLAGS) -fPIC -shared -o $@ $< -ldl
+
+torture-tools: $(BUILD)/torture/clients $(BUILD)/torture/writer $(BUILD)/torture/clock.so
+
+torture: $(BUILD)/rowtail torture-tools
+	$(PYTHON) $(TORTURE_SRC)/torture.py --build $(BUILD) --minutes $(MINUTES) $(SEED:%=--seed %)
+
+torture-short: $(BUILD)/rowtail torture-tools
+	$(PYTHON) $(TORTURE_SRC)/torture.py --build $(BUILD) --minutes 0.7 --every 0.7 $(SEED:%=--seed %)
