@@ -54,7 +54,8 @@ class WebServer {
 
 /**
  * how: dir, socket (rowtail's), tls (a certificate of its own, HTTP/2), login (asks for USER and
- * PASSWORD), allowOrigin (may read while rowtail is down too). The server is not started yet.
+ * PASSWORD), allowOrigin (may read while rowtail is down too), more (lines of nginx's server { }). The
+ * server is not started yet.
  */
 export async function webServer(name, how) {
   const port = await freePort();
@@ -129,7 +130,7 @@ auth.require = ( "/events" => (
 `;
 }
 
-function nginx({ dir, port, socket, tls, login }) {
+function nginx({ dir, port, socket, tls, login, more = '' }) {
   const file = (name) => path.join(dir, name);
   writeFileSync(file('rowtail.conf'), deployed('nginx/fastcgi.conf', [
     ['/run/rowtail/rowtail.sock', socket],
@@ -153,12 +154,18 @@ http {
   server {
     listen 127.0.0.1:${port} ${tls ? 'ssl http2' : ''};
     ${tls ? `ssl_certificate ${file('certificate.pem')}; ssl_certificate_key ${file('key.pem')};` : ''}
-    ${login ? `auth_basic rowtail; auth_basic_user_file ${file('users')};` : ''}
     location = /stop { return 204; }
     ${folders.join('\n    ')}
     include ${file('rowtail.conf')};
+    ${login ? nginxLogin(file('users')) : ''}
+    ${more}
   }
 }
 `);
   return ['nginx', '-e', file('nginx.log'), '-g', 'daemon off;', '-c', file('nginx.conf')];
+}
+
+// Behind rowtail's own lines, which say that nobody is logged in.
+function nginxLogin(users) {
+  return `auth_basic rowtail; auth_basic_user_file ${users}; set $rowtail_user $remote_user;`;
 }
