@@ -1,0 +1,271 @@
+/* links: attempts tally token */
+/* libs: -lsodium */
+/* Who may show a token: how often an address may fail, what is forgotten, what is remembered. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "attempts.h"
+#include "token.h"
+
+enum { SECOND = 1000, START = 86400 * SECOND, TEXT = 128 };
+
+static struct attempts *attempts;
+
+static int setup(void **state)
+{
+	attempts = token_init() ? attempts_new() : NULL;
+	return attempts ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	attempts_free(attempts);
+	return 0;
+}
+
+/* Shows bad tokens until that is not allowed any more, `most` at most; returns how many. */
+static int fail_while_allowed(const char *address, int64_t now_ms, int most)
+{
+	int count = 0;
+
+	while (count < most && attempts_allowed(attempts, address, now_ms)) {
+		attempts_fail(attempts, address, now_ms);
+		count++;
+	}
+	return count;
+}
+
+static void use_up(const char *address, int64_t now_ms)
+{
+	assert_int_equal(fail_while_allowed(address, now_ms, 1000), ATTEMPTS_MAX);
+	assert_false(attempts_allowed(attempts, address, now_ms));
+}
+
+static void test_an_address_may_fail_so_often(void **state)
+{
+	use_up("192.0.2.1", START);
+}
+
+static void test_others_are_not_shut_out(void **state)
+{
+	static const char *const others[] = {"192.0.2.2", "192.0.2.10", "192.0.2", "", "::1"};
+
+	use_up("192.0.2.1", START);
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		use_up(others[i], START);
+}
+
+static void test_asking_is_no_failure(void **state)
+{
+	for (int i = 0; i < 100 * ATTEMPTS_MAX; i++)
+		assert_true(attempts_allowed(attempts, "192.0.2.1", START));
+	use_up("192.0.2.1", START);
+}
+
+static void test_then_it_may_once_a_second(void **state)
+{
+	use_up("192.0.2.1", START);
+	assert_false(attempts_allowed(attempts, "192.0.2.1", START + SECOND - 1));
+	for (int64_t second = 1; second < 20; second++)
+		assert_int_equal(fail_while_allowed("192.0.2.1", START + second * SECOND, 1000), 1);
+}
+
+static void test_what_it_did_not_use_comes_back(void **state)
+{
+	use_up("192.0.2.1", START);
+	assert_int_equal(fail_while_allowed("192.0.2.1", START + 3 * SECOND, 1000), 3);
+	/* No more than in the beginning, however long it was quiet. */
+	use_up("192.0.2.1", START + 1000 * SECOND);
+}
+
+/* Whoever tries all the time gets no more than the first ones and one a second. */
+static void test_no_rhythm_gains_anything(void **state)
+{
+	enum { SECONDS = 30 };
+	static const int64_t steps_ms[] = {1, 7, 100, 333, 501, 999};
+
+	for (size_t i = 0; i < sizeof(steps_ms) / sizeof(*steps_ms); i++) {
+		char address[TEXT];
+		int count = 0;
+
+		snprintf(address, sizeof(address), "192.0.2.%zu", i);
+		for (int64_t ms = 0; ms <= SECONDS * SECOND; ms += steps_ms[i])
+			count += fail_while_allowed(
+				address, START + (int64_t)i * 100 * SECOND + ms, 1000);
+		assert_in_range(count, ATTEMPTS_MAX + SECONDS - 1, ATTEMPTS_MAX + SECONDS);
+	}
+}
+
+static void test_a_clock_that_stands_or_goes_back_forgets_nothing(void **state)
+{
+	use_up("192.0.2.1", START);
+	assert_false(attempts_allowed(attempts, "192.0.2.1", START - 100 * SECOND));
+	assert_false(attempts_allowed(attempts, "192.0.2.1", START + SECOND - 1));
+	assert_true(attempts_allowed(attempts, "192.0.2.1", START + SECOND));
+}
+
+static void test_an_ipv6_client_is_its_network(void **state)
+{
+	use_up("2001:db8:1:2:3:4:5:6", START);
+	assert_false(attempts_allowed(attempts, "2001:db8:1:2::", START));
+	assert_false(attempts_allowed(attempts, "2001:0DB8:0001:0002:ffff:FFFF:ffff:ffff", START));
+	assert_false(attempts_allowed(attempts, "2001:db8:1:2::192.0.2.1", START));
+	assert_true(attempts_allowed(attempts, "2001:db8:1:3::", START));
+	assert_true(attempts_allowed(attempts, "2001:db8:1:1:ffff:ffff:ffff:ffff", START));
+	assert_true(attempts_allowed(attempts, "2002:db8:1:2::", START));
+}
+
+/* Of a server that listens on IPv6 for both. */
+static void test_ipv4_within_ipv6_is_one_client_each(void **state)
+{
+	use_up("::ffff:192.0.2.1", START);
+	assert_true(attempts_allowed(attempts, "::ffff:192.0.2.2", START));
+	assert_true(attempts_allowed(attempts, "::1", START));
+}
+
+static void test_an_address_may_be_any_text(void **state)
+{
+	static const char *const texts[] = {"", "unix:", "fe80::1%eth0", "%s%n", "192.0.2.1:80",
+		"[::1]", "\xff\xfe", "2001:db8::/64"};
+	char endless[10000];
+
+	memset(endless, 'a', sizeof(endless) - 1);
+	endless[sizeof(endless) - 1] = '\0';
+	use_up(endless, START);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+		use_up(texts[i], START);
+}
+
+static void fail_from_many(int count)
+{
+	char address[TEXT];
+
+	for (int i = 0; i < count; i++) {
+		snprintf(address, sizeof(address), "10.%d.%d.%d", i >> 16, i >> 8 & 255, i & 255);
+		attempts_fail(attempts, address, START);
+	}
+}
+
+static void test_more_addresses_than_are_kept_are_not_counted(void **state)
+{
+	use_up("192.0.2.1", START);
+	fail_from_many(ATTEMPTS_ADDRESSES_MAX - 1);
+	assert_false(attempts_allowed(attempts, "192.0.2.1", START));
+	assert_int_equal(fail_while_allowed("192.0.2.2", START, 1000), 1000);
+	assert_true(attempts_allowed(attempts, "192.0.2.2", START));
+	/* A second later the many are forgotten, and there is room. */
+	use_up("192.0.2.2", START + SECOND);
+}
+
+static void test_one_less_is_counted(void **state)
+{
+	fail_from_many(ATTEMPTS_ADDRESSES_MAX - 1);
+	use_up("192.0.2.2", START);
+}
+
+/* As a grant has it. */
+static const char *hash_of(int number)
+{
+	static char hex[TOKEN_HEX + 1];
+	char text[TEXT];
+	int length = snprintf(text, sizeof(text), "token %d", number);
+
+	token_hash(text, (size_t)length, hex);
+	return hex;
+}
+
+static void test_nothing_is_remembered_at_first(void **state)
+{
+	static const char zeros[] =
+		"0000000000000000000000000000000000000000000000000000000000000000";
+
+	assert_false(attempts_remembered(attempts, "192.0.2.1", zeros));
+	for (int i = 0; i < 1000; i++)
+		assert_false(attempts_remembered(attempts, "192.0.2.1", hash_of(i)));
+}
+
+static void test_a_good_token_is_remembered_of_its_address(void **state)
+{
+	attempts_remember(attempts, "192.0.2.1", hash_of(1));
+	assert_true(attempts_remembered(attempts, "192.0.2.1", hash_of(1)));
+	assert_false(attempts_remembered(attempts, "192.0.2.1", hash_of(2)));
+	assert_false(attempts_remembered(attempts, "192.0.2.2", hash_of(1)));
+	assert_false(attempts_remembered(attempts, "192.0.2.1 ", hash_of(1)));
+	attempts_remember(attempts, "192.0.2.1", hash_of(1));
+	assert_true(attempts_remembered(attempts, "192.0.2.1", hash_of(1)));
+}
+
+static void test_whoever_fails_is_remembered_all_the_same(void **state)
+{
+	attempts_remember(attempts, "192.0.2.1", hash_of(1));
+	use_up("192.0.2.1", START);
+	assert_true(attempts_remembered(attempts, "192.0.2.1", hash_of(1)));
+	/* But it's no permission for another token. */
+	assert_false(attempts_allowed(attempts, "192.0.2.1", START));
+	assert_false(attempts_remembered(attempts, "192.0.2.1", hash_of(2)));
+}
+
+static void test_an_ipv6_client_is_remembered_as_its_network(void **state)
+{
+	attempts_remember(attempts, "2001:db8:1:2::1", hash_of(1));
+	assert_true(attempts_remembered(attempts, "2001:db8:1:2:ffff::2", hash_of(1)));
+	assert_false(attempts_remembered(attempts, "2001:db8:1:3::1", hash_of(1)));
+}
+
+static int count_remembered(int from, int to)
+{
+	int count = 0;
+
+	for (int i = from; i < to; i++)
+		count += attempts_remembered(attempts, "192.0.2.1", hash_of(i));
+	return count;
+}
+
+static void test_the_newer_push_out_the_older(void **state)
+{
+	enum { MANY = 2 * ATTEMPTS_TOKENS, LAST = ATTEMPTS_TOKENS / 16 };
+	int kept;
+
+	for (int i = 0; i < MANY; i++) {
+		attempts_remember(attempts, "192.0.2.1", hash_of(i));
+		assert_true(attempts_remembered(attempts, "192.0.2.1", hash_of(i)));
+	}
+	kept = count_remembered(0, MANY);
+	assert_in_range(kept, ATTEMPTS_TOKENS / 2, ATTEMPTS_TOKENS);
+	assert_in_range(count_remembered(MANY - LAST, MANY), LAST * 9 / 10, LAST);
+	assert_true(count_remembered(0, LAST) < LAST / 2);
+	assert_int_equal(count_remembered(MANY, 2 * MANY), 0);
+}
+
+#define ATTEMPTS_TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ATTEMPTS_TEST(an_address_may_fail_so_often),
+		ATTEMPTS_TEST(others_are_not_shut_out),
+		ATTEMPTS_TEST(asking_is_no_failure),
+		ATTEMPTS_TEST(then_it_may_once_a_second),
+		ATTEMPTS_TEST(what_it_did_not_use_comes_back),
+		ATTEMPTS_TEST(no_rhythm_gains_anything),
+		ATTEMPTS_TEST(a_clock_that_stands_or_goes_back_forgets_nothing),
+		ATTEMPTS_TEST(an_ipv6_client_is_its_network),
+		ATTEMPTS_TEST(ipv4_within_ipv6_is_one_client_each),
+		ATTEMPTS_TEST(an_address_may_be_any_text),
+		ATTEMPTS_TEST(more_addresses_than_are_kept_are_not_counted),
+		ATTEMPTS_TEST(one_less_is_counted),
+		ATTEMPTS_TEST(nothing_is_remembered_at_first),
+		ATTEMPTS_TEST(a_good_token_is_remembered_of_its_address),
+		ATTEMPTS_TEST(whoever_fails_is_remembered_all_the_same),
+		ATTEMPTS_TEST(an_ipv6_client_is_remembered_as_its_network),
+		ATTEMPTS_TEST(the_newer_push_out_the_older),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
