@@ -33,7 +33,7 @@ links = $(patsubst %,$(BUILD)/san/%.o,$(shell sed -n 's/^.* links: *\([a-z0-9_ ]
 libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
 
 # The names with -again are make test's own.
-.PHONY: integration-again servers-again browser-again unit-again replay-again
+.PHONY: integration-again servers-again browser-again unit-again replay-again torture-short-again
 .PHONY: all help deps test unit replay integration servers browser bench lint fuzz demo \
 	install uninstall clean
 .DELETE_ON_ERROR:
@@ -44,7 +44,8 @@ help:
 	@echo 'make             build $(BUILD)/rowtail (after make deps)'
 	@echo 'make deps        install the Debian packages that building and testing need'
 	@echo 'make demo        a live page on http://127.0.0.1:$(PORT)/'
-	@echo 'make test        everything: unit, replay, integration, servers, browser'
+	@echo 'make test        everything: unit, replay, integration, servers, a short torture, browser'
+	@echo 'make torture     MINUTES=60 of killing and breaking; counts what got lost'
 	@echo 'make unit replay integration servers browser    each part alone'
 	@echo 'make bench lint fuzz install uninstall clean'
 
@@ -93,6 +94,9 @@ integration-again servers-again:
 browser-again: browser
 unit-again: unit
 replay-again: replay
+# What it finds is found, however seldom.
+torture-short-again:
+	@false
 
 $(BROWSER): tests/browser/package.json tests/browser/package-lock.json
 	cd tests/browser && npm ci --no-audit --no-fund
@@ -105,7 +109,7 @@ browser: $(BUILD)/rowtail $(BROWSER)
 test:
 	sh tests/deps.sh build test
 	$(MAKE) all
-	@failed=; for part in unit replay integration servers browser; do \
+	@failed=; for part in unit replay integration servers torture-short browser; do \
 		echo "=== make $$part"; timeout 1200 $(MAKE) --no-print-directory $$part || { \
 			echo "=== make $$part failed; once more, what failed"; \
 			timeout 1200 $(MAKE) --no-print-directory $$part-again || failed="$$failed $$part"; }; \

@@ -17,6 +17,7 @@ void answer_init(struct answer *a, bool http, answer_line_fn *line, void *contex
 {
 	memset(a, 0, sizeof *a);
 	a->http = http;
+	a->body_left = -1;
 	a->line = line;
 	a->context = context;
 }
@@ -72,6 +73,8 @@ static void head_line(struct answer *a, struct whole_line line)
 		a->status = (int)strtol(text + 9, NULL, 10);
 	else if (strcasecmp(text, "Transfer-Encoding: chunked") == 0)
 		a->chunked = true;
+	else if (a->http && strncasecmp(text, "Content-Length: ", 16) == 0)
+		a->body_left = strtoll(text + 16, NULL, 10);
 }
 
 static void refuse(struct answer *a)
@@ -159,15 +162,25 @@ static void chunk_line(struct answer *a, struct whole_line line)
 		a->ended = true;
 }
 
+/* A body that is not chunked ends where its head has said, or with the connection. */
+static size_t whole(struct answer *a, const char *bytes, size_t length)
+{
+	if (a->body_left >= 0 && length > (uint64_t)a->body_left)
+		length = (size_t)a->body_left;
+	content(a, bytes, length);
+	if (a->body_left >= 0)
+		a->body_left -= (int64_t)length;
+	a->ended = a->body_left == 0;
+	return length;
+}
+
 static size_t feed_http(struct answer *a, const char *bytes, size_t length)
 {
 	struct whole_line line;
 	size_t used;
 
-	if (a->head_ended && !a->chunked) {
-		content(a, bytes, length);
-		return length;
-	}
+	if (a->head_ended && !a->chunked)
+		return whole(a, bytes, length);
 	if (a->head_ended && a->chunk == CHUNK_CONTENT) {
 		used = framed(a, bytes, length);
 		if (a->content_left == 0)

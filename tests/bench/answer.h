@@ -31,6 +31,7 @@ typedef void answer_line_fn(void *context, const char *text, size_t have, size_t
 struct answer {
 	bool http; /* an HTTP answer, else FastCGI records */
 	bool chunked;
+	int64_t body_left; /* as Content-Length had it; -1: it did not say */
 	bool head_ended;
 	bool ended; /* END_REQUEST, or the last chunk, or what was no framing */
 	bool garbled; /* it was no framing */

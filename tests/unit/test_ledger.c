@@ -1,0 +1,209 @@
+/*
+ * The checker of the torture run sees what it is there to see: a row that is missing, comes twice,
+ * out of order, to the wrong client, or broken; and what a gap excuses.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../torture/ledger.c"
+#include "../torture/row.c"
+
+enum { A = 0, AX = 1, B = 4 }; /* keys: channel a/0 without a type and with x, channel a/1 */
+
+static struct ledger ledger;
+static struct ledger_tally tally;
+
+static void line(const char *text)
+{
+	ledger_line(&ledger, text, strlen(text), strlen(text), &tally);
+}
+
+static void lines(char *text)
+{
+	for (char *at = text, *end; (end = strchr(at, '\n')); at = end + 1) {
+		*end = '\0';
+		line(at);
+	}
+}
+
+static void control(const char *type, int64_t id, const char *data)
+{
+	char text[200];
+
+	snprintf(text, sizeof text, "id: %lld\nevent: %s\ndata: %s\n\n", (long long)id, type, data);
+	lines(text);
+}
+
+static void position(int64_t id)
+{
+	control("position", id, "0");
+}
+
+static void row(int64_t id, int key, int64_t number, int64_t before)
+{
+	struct row r = {key, number, before, 2, 10};
+	char data[200], text[600];
+
+	data[row_write(data, &r)] = '\0';
+	snprintf(text, sizeof text, "id: %lld\n", (long long)id);
+	if (*row_type(key))
+		snprintf(text + strlen(text), 20, "event: %s\n", row_type(key));
+	*strchr(data, '\n') = '\0';
+	snprintf(text + strlen(text), 300, "data: %s\ndata: %lld\ndata: %lld\n\n", data,
+		(long long)number, (long long)number);
+	lines(text);
+}
+
+/* A client of a/0 and a/0's x that has begun at 10. */
+static int begin(void **state)
+{
+	memset(&tally, 0, sizeof tally);
+	ledger_init(&ledger, "test", 1 << A | 1 << AX);
+	position(10);
+	return 0;
+}
+
+static int64_t wrong(void)
+{
+	return tally.lost + tally.twice + tally.disorder + tally.foreign + tally.corrupt +
+	       tally.garbage;
+}
+
+static void test_whole(void **state)
+{
+	row(11, A, 5, 9);
+	row(12, AX, 1, 0);
+	ledger_connected(&ledger);
+	position(12);
+	row(15, A, 6, 11);
+	position(20);
+	assert_int_equal(tally.rows, 3);
+	assert_int_equal(wrong(), 0);
+}
+
+static void test_lost(void **state)
+{
+	row(11, A, 5, 9);
+	row(15, A, 8, 14);
+	assert_int_equal(tally.lost, 2);
+	assert_int_equal(wrong(), 2);
+}
+
+static void test_lost_before_the_first(void **state)
+{
+	row(15, A, 8, 11);
+	assert_int_equal(tally.lost, 1);
+}
+
+static void test_lost_at_the_end(void **state)
+{
+	int64_t ids[ROW_KEYS] = {0}, numbers[ROW_KEYS] = {0};
+
+	row(11, A, 5, 9);
+	ids[A] = ids[B] = 14;
+	numbers[A] = numbers[B] = 7;
+	ledger_close(&ledger, ids, numbers, &tally);
+	assert_int_equal(tally.lost, 2);
+}
+
+static void test_twice(void **state)
+{
+	row(11, A, 5, 9);
+	row(11, A, 5, 9);
+	assert_int_equal(tally.twice, 1);
+}
+
+static void test_out_of_order(void **state)
+{
+	row(12, A, 5, 9);
+	row(11, AX, 1, 0);
+	assert_int_equal(tally.disorder, 1);
+}
+
+static void test_position_goes_back(void **state)
+{
+	row(12, A, 5, 9);
+	position(11);
+	assert_int_equal(tally.disorder, 1);
+}
+
+static void test_resumed_elsewhere(void **state)
+{
+	row(12, A, 5, 9);
+	ledger_connected(&ledger);
+	position(14);
+	assert_int_equal(tally.disorder, 1);
+}
+
+static void test_not_asked_for(void **state)
+{
+	row(12, B, 1, 0);
+	assert_int_equal(tally.foreign, 1);
+}
+
+static void test_corrupt(void **state)
+{
+	line("id: 11");
+	line("data: 0 5 9 0 3 FFG");
+	line("");
+	assert_int_equal(tally.corrupt, 1);
+	line("id: 12");
+	line("data: 0 5 9 1 3 FFF");
+	line("");
+	assert_int_equal(tally.corrupt, 2);
+}
+
+static void test_gap_excuses_what_is_before_it(void **state)
+{
+	row(11, A, 5, 9);
+	control("gap", 20, "{\"reason\":\"pruned\"}");
+	row(25, A, 9, 18);
+	assert_int_equal(wrong(), 0);
+	assert_int_equal(tally.gaps[LEDGER_PRUNED], 1);
+	assert_int_equal(tally.owed, 1);
+}
+
+static void test_gap_does_not_excuse_what_is_behind_it(void **state)
+{
+	row(11, A, 5, 9);
+	control("gap", 20, "{\"reason\":\"pruned\"}");
+	row(25, A, 9, 22);
+	assert_int_equal(tally.lost, 3);
+}
+
+static void test_cut_event_is_dropped(void **state)
+{
+	line("id: 11");
+	line("data: 0 5 9 0 3 FFF");
+	ledger_connected(&ledger);
+	position(10);
+	row(11, A, 5, 9);
+	assert_int_equal(tally.rows, 1);
+	assert_int_equal(wrong(), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_whole, begin),
+		cmocka_unit_test_setup(test_lost, begin),
+		cmocka_unit_test_setup(test_lost_before_the_first, begin),
+		cmocka_unit_test_setup(test_lost_at_the_end, begin),
+		cmocka_unit_test_setup(test_twice, begin),
+		cmocka_unit_test_setup(test_out_of_order, begin),
+		cmocka_unit_test_setup(test_position_goes_back, begin),
+		cmocka_unit_test_setup(test_resumed_elsewhere, begin),
+		cmocka_unit_test_setup(test_not_asked_for, begin),
+		cmocka_unit_test_setup(test_corrupt, begin),
+		cmocka_unit_test_setup(test_gap_excuses_what_is_before_it, begin),
+		cmocka_unit_test_setup(test_gap_does_not_excuse_what_is_behind_it, begin),
+		cmocka_unit_test_setup(test_cut_event_is_dropped, begin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
