@@ -16,11 +16,20 @@ void token_hash(const char *token, size_t length, char hex[TOKEN_HEX + 1])
 	sodium_bin2hex(hex, TOKEN_HEX + 1, hash, sizeof(hash));
 }
 
+/* libsodium 1.0.18 takes bytes from 0x80 on for characters of base64. */
+static bool is_ascii(const char *text, size_t length)
+{
+	while (length > 0 && (unsigned char)text[length - 1] < 0x80)
+		length--;
+	return length == 0;
+}
+
 bool token_base64url(const char *text, size_t text_length, uint8_t *out, size_t *length)
 {
 	size_t room = *length;
 
-	return sodium_base642bin(out, room, text, text_length, NULL, length, NULL,
+	return is_ascii(text, text_length) &&
+	       sodium_base642bin(out, room, text, text_length, NULL, length, NULL,
 		       sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0;
 }
 
@@ -34,7 +43,8 @@ bool token_pem(const char *pem, uint8_t *out, size_t *length)
 	if (!end)
 		return false;
 	at += strlen(begin);
-	return sodium_base642bin(out, room, at, (size_t)(end - at), "\r\n \t", length, NULL,
+	return is_ascii(at, (size_t)(end - at)) &&
+	       sodium_base642bin(out, room, at, (size_t)(end - at), "\r\n \t", length, NULL,
 		       sodium_base64_VARIANT_ORIGINAL) == 0;
 }
 
