@@ -82,7 +82,7 @@ replay: $(REPLAY)
 	@set -e; for f in $(FUZZ); do $(BUILD)/replay/$$f tests/fuzz/corpus/$$f; done
 
 PYTEST := $(PYTHON) -m pytest -q -o cache_dir=$(CURDIR)/$(BUILD)/pytest
-integration: $(BUILD)/rowtail
+integration: $(BUILD)/rowtail bench-tools
 	$(PYTEST) tests/integration
 
 servers: $(BUILD)/rowtail $(BROWSER)

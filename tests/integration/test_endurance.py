@@ -1,0 +1,107 @@
+"""Crowds: connections without end, everybody at once, more than there is room for, slow readers."""
+
+import time
+
+import pytest
+
+import crowd
+import rowtail
+
+MEBIBYTE = 1 << 20
+
+
+@pytest.fixture
+def sized(launch):
+    """launch(), with as many descriptors as there may be, and nothing that blurs its memory."""
+
+    def start(*arguments):
+        rowtail.raise_file_limit()
+        server = launch(*arguments)
+        if server.is_sanitized():
+            pytest.skip("a sanitizer keeps freed memory")
+        return server
+
+    return start
+
+
+def come_and_go(server, connections):
+    """So many connections, forty at a time, each until its first record."""
+    with crowd.Crowd(server.address, streams=40, rounds=connections // 40) as visitors:
+        told = visitors.wait_open().wait_done()
+    assert told["closed"] == told["refused"] == told["unconnected"] == 0, told
+    server.wait_metric(0, "rowtail_streams")
+
+
+def test_a_hundred_thousand_connections_leave_nothing(sized, log):
+    server = sized()
+    crowd.published(log, 1, 100)
+    come_and_go(server, 20_000)
+    memory, files = server.resident_kib(), server.open_files()
+    come_and_go(server, 100_000)
+    assert server.open_files() <= files
+    assert server.resident_kib() - memory < 512
+    assert server.metric("rowtail_streams_total") == 120_000
+
+
+def test_everybody_comes_back_at_once(sized, log):
+    """Ten thousand, each a hundred rows behind, while others are live."""
+    count = crowd.most_streams(10_000)
+    server = sized("--max-streams", count + 10)
+    crowd.published(log, 1, 1000)
+    with crowd.Crowd(server.address, streams=5, hold=True) as live:
+        live.wait_open()
+        publisher = crowd.publish(log, 1001, 200, batch=1, pause_us=20_000)
+        with crowd.Crowd(server.address, streams=count, **{"from": 900, "until": 1200}) as storm:
+            told = storm.wait_open().wait_done()
+        assert publisher.wait(crowd.LIMIT_S) == 0
+        assert told["events"] == count * 300
+        assert told["closed"] == told["refused"] == 0, told
+        with server.open(last_event_id=1199) as peer:
+            assert peer.next_row().last_event_id == "1200"
+        live.order("stop")
+        assert live.wait_done()["events"] == 5 * 200
+
+
+def test_a_flood_beyond_the_limit_harms_nobody_inside(sized, log):
+    server = sized("--max-streams", 100)
+    with crowd.Crowd(server.address, streams=100, until=50) as inside:
+        inside.wait_open()
+        files = server.open_files()
+        for _ in range(3):
+            with crowd.Crowd(server.address, streams=1500, hold=True) as outside:
+                outside.wait_open()
+                outside.order("stop")
+                told = outside.wait_done()
+            assert told["closed"] == 1500, told
+        crowd.published(log, 1, 50, batch=1)
+        assert inside.wait_done()["events"] == 100 * 50
+        server.wait_open_files(files)
+    server.wait_metric(0, "rowtail_streams")
+    server.serves(log)
+
+
+def test_the_write_ahead_log_stays_small(sized, log):
+    """A thousand streams, half of them stand still, some read it all again and again."""
+    count = crowd.most_streams(1000)
+    server = sized()
+    wal = log.path.with_name(log.path.name + "-wal")
+    crowd.published(log, 1, 2000, length=1000)
+    with (
+        crowd.Crowd(server.address, streams=count // 2, until=10_000) as quick,
+        crowd.Crowd(server.address, streams=count // 2, stall=True, until=10_000) as slow,
+        crowd.Crowd(server.address, streams=5, rounds=0, until=2000, **{"from": 0}) as replaying,
+    ):
+        quick.wait_open()
+        slow.wait_open()
+        replaying.wait_open()
+        publisher = crowd.publish(log, 2001, 8_000, length=1000, batch=10)
+        most = 0
+        while publisher.poll() is None:
+            most = max(most, wal.stat().st_size)
+            time.sleep(0.02)
+        assert publisher.returncode == 0
+        assert most < 8 * MEBIBYTE, f"{most / MEBIBYTE:.1f} MiB"
+        slow.order(f"resume {count // 2}")
+        assert quick.wait_done()["events"] == slow.wait_done()["events"] == count // 2 * 8_000
+        replaying.order("stop")
+        replaying.wait_done()

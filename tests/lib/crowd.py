@@ -1,0 +1,80 @@
+"""Crowds of subscribers, and publishers for them: the load generator of tests/bench, as a test needs it.
+
+Its rows say which id they have (tests/bench/payload.h), so that every stream is checked for what is
+lost, twice, out of order or broken.
+"""
+
+import json
+import resource
+import subprocess
+
+import rowtail
+
+TOOLS = rowtail.ROOT / "build" / "bench"
+WRONG = ("late", "lost", "twice", "corrupt", "garbage", "gaps")
+LIMIT_S = 120  # for what can only hang
+SPARE_FILES = 500
+
+
+def most_streams(wanted):
+    """So many, or what this machine's descriptors allow."""
+    rowtail.raise_file_limit()
+    return min(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES)
+
+
+def publish(log, first, count, *, length=100, batch=100, pause_us=0):
+    """Begins to publish rows with these ids; returns the process."""
+    command = [TOOLS / "publish", "--db", log.path, "--first", first, "--count", count]
+    command += ["--length", length, "--batch", batch, "--pause-us", pause_us]
+    return subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
+
+
+def published(log, first, count, **how):
+    """Publishes rows; all are committed when it returns. Returns the last id."""
+    process = publish(log, first, count, **how)
+    assert process.wait(LIMIT_S) == 0
+    return first + count - 1
+
+
+class Crowd:
+    """Subscribers of one address, in a process of their own; options as of load.c."""
+
+    def __init__(self, address, **options):
+        target = "tcp:%d" % address[1] if isinstance(address, tuple) else f"unix:{address}"
+        command = [TOOLS / "load", "--connect", target, "--deadline-ms", LIMIT_S * 1000]
+        for name, value in options.items():
+            command += [f"--{name}"] if value is True else [f"--{name}", value]
+        self.process = subprocess.Popen(
+            list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def next(self, state):
+        """Waits for its next report, which must be of this state."""
+        line = self.process.stdout.readline()
+        assert line, "the crowd is gone"
+        told = json.loads(line)
+        assert told["state"] == state, told
+        return told
+
+    def wait_open(self):
+        """Waits until every stream has had its first record, or was refused."""
+        self.next("open")
+        return self
+
+    def order(self, text):
+        """stop, or resume N."""
+        print(text, file=self.process.stdin, flush=True)
+
+    def wait_done(self):
+        """Waits until each has what it was to get; asserts that nothing was wrong with it."""
+        told = self.next("done")
+        wrong = {name: told[name] for name in WRONG if told[name]}
+        assert not wrong, f"{wrong} of {told}"
+        return told
