@@ -178,7 +178,8 @@ static void hand_out_lanes(struct fanout *f, const struct feeding *feeding, cons
 	for (int lane = 0; lane < LANE_COUNT; lane++) {
 		if (f->lane_count[lane] == 0)
 			continue;
-		if (feeding->broken[lane])
+		/* Records that were pushed out by others of their own batch are replayed as well. */
+		if (feeding->broken[lane] || window_first(f->windows[lane]) > first[lane])
 			fanout_queue_lane(f, lane);
 		else
 			hand_out(f, lane, first[lane]);

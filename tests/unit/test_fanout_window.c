@@ -1,0 +1,252 @@
+/*
+ * A batch of new rows that does not fit into the window as a whole: long types of a table that is
+ * not ours, and rows that grow much by their encoding. Those that wait get every row, as it is.
+ * links: fanout fanout_feed fanout_step groups filter channel utf8 buffer sse window run record subscriber eventlog eventlog_table eventlog_read database opening clock metrics
+ * libs: -lsqlite3
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <fastcgi.h>
+#include <sqlite3.h>
+
+#include "eventstream.h"
+#include "fanout.h"
+
+static const char head[] = "Status: 200 OK\r\n\r\n";
+
+static struct {
+	char directory[64], path[96];
+	sqlite3 *writer;
+	struct eventlog *log;
+	struct fanout *fanout;
+	bool wants_turn;
+} world;
+
+static struct {
+	struct sink sink;
+	struct subscriber subscriber;
+	uint8_t *bytes;
+	size_t length;
+} client;
+
+static void must(const char *sql)
+{
+	char *message = NULL;
+
+	if (sqlite3_exec(world.writer, sql, NULL, NULL, &message) != SQLITE_OK)
+		fail_msg("%s: %s", sql, message);
+}
+
+static void want_turn(void *context)
+{
+	world.wants_turn = true;
+}
+
+static ssize_t take(struct sink *sink, const struct iovec *iov, int count)
+{
+	size_t taken = 0;
+
+	for (int i = 0; i < count; i++) {
+		client.bytes = realloc(client.bytes, client.length + iov[i].iov_len + 1);
+		memcpy(client.bytes + client.length, iov[i].iov_base, iov[i].iov_len);
+		client.length += iov[i].iov_len;
+		taken += iov[i].iov_len;
+	}
+	return (ssize_t)taken;
+}
+
+static void note_want(struct sink *sink, bool want)
+{
+	assert_false(want); /* it takes everything */
+}
+
+static void note_finished(struct sink *sink)
+{
+	world.wants_turn = false;
+}
+
+static const struct sink_operations operations = {take, note_want, note_finished};
+
+static void open_stream(void)
+{
+	static const char *const channels[] = {"default"};
+	static const size_t lengths[] = {7};
+	struct request request = {.position_kind = REQUEST_POSITION_NONE, .tail = -1};
+	struct opening opening;
+	struct filter *filter = filter_new(channels, lengths, 1, NULL, NULL, 0);
+
+	memset(&client, 0, sizeof(client));
+	client.sink.operations = &operations;
+	assert_int_equal(opening_begin(&opening, world.log, filter, &request, 0), EVENTLOG_OK);
+	assert_true(fanout_open(world.fanout, &client.subscriber,
+		&(struct fanout_stream){.sink = &client.sink,
+			.filter = filter,
+			.request_id = 1,
+			.head = (const uint8_t *)head,
+			.head_length = sizeof(head) - 1,
+			.opening = &opening,
+			.retry_ms = 2000}));
+}
+
+/* Until there is nothing more to do. */
+static void look(void)
+{
+	bool news = true;
+
+	while (news || world.wants_turn) {
+		world.wants_turn = false;
+		assert_int_equal(fanout_look(world.fanout, &news), EVENTLOG_OK);
+		fanout_turn(world.fanout);
+	}
+}
+
+static int set_up(void **state)
+{
+	const struct fanout_limits limits = {.heartbeat_ms = 1000000,
+		.stall_ms = 1000000,
+		.sweep_ms = 1000,
+		.retry_ms = 2000,
+		.windows = true};
+	const struct fanout_calls calls = {.want_turn = want_turn};
+
+	snprintf(world.directory, sizeof(world.directory), "/tmp/rt-window-XXXXXX");
+	assert_non_null(mkdtemp(world.directory));
+	snprintf(world.path, sizeof(world.path), "%s/events.db", world.directory);
+	assert_int_equal(sqlite3_open(world.path, &world.writer), SQLITE_OK);
+	must("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+	     "CREATE TABLE other(id INTEGER PRIMARY KEY, event TEXT, data TEXT);"
+	     "INSERT INTO other(data) VALUES ('before')");
+	world.log = eventlog_new(world.path, "other");
+	assert_int_equal(eventlog_open(world.log), EVENTLOG_OK);
+	world.fanout = fanout_new(world.log, &limits, &calls);
+	assert_non_null(world.fanout);
+	assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+	open_stream();
+	look();
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	static const char *const endings[] = {"", "-wal", "-shm"};
+	char path[128];
+
+	fanout_gone(world.fanout, &client.subscriber, LEAVE_CLIENT);
+	free(client.bytes);
+	fanout_free(world.fanout);
+	eventlog_free(world.log);
+	sqlite3_close(world.writer);
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s%s", world.path, endings[i]);
+		unlink(path);
+	}
+	rmdir(world.directory);
+	return 0;
+}
+
+/* What came since the last time, without the frames. */
+static void parse(struct eventstream *p)
+{
+	size_t at = 0, skip = sizeof(head) - 1;
+
+	eventstream_init(p);
+	while (at < client.length) {
+		const uint8_t *header = client.bytes + at;
+		size_t size = (size_t)header[4] << 8 | header[5];
+
+		assert_int_equal(header[0], FCGI_VERSION_1);
+		assert_int_equal(header[1], FCGI_STDOUT);
+		assert_true(client.length - at >= FCGI_HEADER_LEN + size + header[6]);
+		eventstream_feed(p, (const char *)header + FCGI_HEADER_LEN + skip, size - skip);
+		skip = 0;
+		at += FCGI_HEADER_LEN + size + header[6];
+	}
+}
+
+/* The rows of the table behind the first, each as the parser of the standard reads it. */
+static void expect_all_rows(void)
+{
+	struct eventstream p;
+	sqlite3_stmt *st;
+	size_t i = 1;
+
+	parse(&p);
+	assert_int_equal(
+		sqlite3_prepare_v2(world.writer,
+			"SELECT id, ifnull(event, 'message'), data FROM other WHERE id > 1 "
+			"ORDER BY id",
+			-1, &st, NULL),
+		SQLITE_OK);
+	for (; sqlite3_step(st) == SQLITE_ROW; i++) {
+		if (i >= p.count)
+			fail_msg("row %d did not come", sqlite3_column_int(st, 0));
+		assert_int_equal(atoll(p.events[i].id), sqlite3_column_int64(st, 0));
+		assert_string_equal(p.events[i].type, (const char *)sqlite3_column_text(st, 1));
+		assert_int_equal(p.events[i].length, sqlite3_column_bytes(st, 2));
+		assert_memory_equal(
+			p.events[i].data, sqlite3_column_text(st, 2), p.events[i].length);
+	}
+	assert_int_equal(p.count, i);
+	sqlite3_finalize(st);
+	eventstream_free(&p);
+}
+
+static void insert_lines(int rows, int lines)
+{
+	char *sql =
+		sqlite3_mprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+				"LIMIT %d) INSERT INTO other(data) SELECT "
+				"replace(hex(zeroblob(%d)), '00', char(10)) FROM n",
+			rows, lines);
+
+	must(sql);
+	sqlite3_free(sql);
+}
+
+/* Types of 3000 bytes, so that the names of one batch are more than the window holds. */
+static void test_long_types(void **state)
+{
+	for (int round = 0; round < 5; round++) {
+		must("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "
+		     "700) "
+		     "INSERT INTO other(event, data) SELECT CASE WHEN i % 2 THEN "
+		     "replace(hex(zeroblob(3000 + i)), '00', char(97 + i % 26)) END, 'row ' || i "
+		     "FROM "
+		     "n");
+		look();
+	}
+	expect_all_rows();
+}
+
+/*
+ * Rows of line breaks, of which each takes seven bytes: wherever the window's memory ends, a batch
+ * of many and one large one behind them goes round it.
+ */
+static void test_rows_that_grow(void **state)
+{
+	for (int round = 0; round < 20; round++) {
+		insert_lines(3 * round, 10000);
+		look();
+		must("BEGIN");
+		insert_lines(14, 10000);
+		insert_lines(1, 262144);
+		must("COMMIT");
+		look();
+	}
+	expect_all_rows();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_long_types, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_rows_that_grow, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
