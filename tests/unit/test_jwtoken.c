@@ -1,0 +1,441 @@
+/* links: jwtoken publickey token json channel utf8 */
+/* libs: -ljwt -ljansson -lsodium */
+/*
+ * Tokens that the key has signed, of every algorithm, and all that is known to be tried with others:
+ * other algorithms, keys of another kind, changed and missing signatures, odd headers.
+ */
+#include "jwts.h"
+
+#include <jwt.h>
+
+#include "keys.h"
+
+enum { HEADER_ROOM = 40 };
+
+#define HEADER_IS_BAD "its header"
+#define SIGNATURE_IS_BAD "its signature"
+#define LONG_SECRET SECRET " " SECRET
+
+/* Of each algorithm a key to verify with, and how it is made. */
+static struct algorithm {
+	const char *name, *key; /* of openssl genpkey; NULL: a secret, or of its own */
+	jwt_alg_t algorithm;
+	struct keys_pair pair;
+} algorithms[] = {
+	{.name = "HS256", .algorithm = JWT_ALG_HS256},
+	{.name = "HS384", .algorithm = JWT_ALG_HS384},
+	{.name = "HS512", .algorithm = JWT_ALG_HS512},
+	{.name = "RS256", .key = "RSA -pkeyopt rsa_keygen_bits:2048", .algorithm = JWT_ALG_RS256},
+	{.name = "RS384", .key = "RSA -pkeyopt rsa_keygen_bits:2048", .algorithm = JWT_ALG_RS384},
+	{.name = "RS512", .key = "RSA -pkeyopt rsa_keygen_bits:2048", .algorithm = JWT_ALG_RS512},
+	{.name = "ES256", .key = "EC -pkeyopt ec_paramgen_curve:P-256", .algorithm = JWT_ALG_ES256},
+	{.name = "ES384", .key = "EC -pkeyopt ec_paramgen_curve:P-384", .algorithm = JWT_ALG_ES384},
+	{.name = "ES512", .key = "EC -pkeyopt ec_paramgen_curve:P-521", .algorithm = JWT_ALG_ES512},
+	{.name = "EdDSA", .algorithm = JWT_ALG_NONE},
+};
+enum { ALGORITHMS = sizeof(algorithms) / sizeof(*algorithms), RS256 = 3, EDDSA = 9 };
+
+static uint8_t ed25519_private[crypto_sign_SECRETKEYBYTES];
+
+/* RFC 8410, section 4: the frame of an Ed25519 key. */
+static void make_ed25519(char pem[KEYS_MAX])
+{
+	uint8_t der[44] = {0x30, 42, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 33, 0};
+	char text[80];
+
+	assert_int_equal(crypto_sign_keypair(der + 12, ed25519_private), 0);
+	base64_write_padded(text, der, sizeof(der));
+	snprintf(pem, KEYS_MAX, "-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n", text);
+}
+
+static int make_keys(void **state)
+{
+	for (struct algorithm *a = algorithms; a < algorithms + ALGORITHMS; a++)
+		if (a->key)
+			keys_make(&a->pair, a->key);
+		else
+			snprintf(a->pair.private, KEYS_MAX, "%s", LONG_SECRET);
+	for (struct algorithm *a = algorithms; a < algorithms + RS256; a++)
+		snprintf(a->pair.public, KEYS_MAX, "%s", LONG_SECRET);
+	if (sodium_init() < 0)
+		return -1;
+	make_ed25519(algorithms[EDDSA].pair.public);
+	return 0;
+}
+
+static void sign_ed25519(void)
+{
+	uint8_t signature[crypto_sign_BYTES];
+
+	write_token("{\"alg\":\"EdDSA\"}", CLAIMS);
+	crypto_sign_detached(
+		signature, NULL, (const uint8_t *)token, token_length, ed25519_private);
+	add_signature(signature, sizeof(signature));
+}
+
+/* The algorithm's verifier, and a token that libjwt has signed. */
+static void sign_as(const struct algorithm *a)
+{
+	jwt_t *jwt = NULL;
+	char *text;
+
+	use_key(a->name, a->pair.public);
+	if (a->algorithm == JWT_ALG_NONE) {
+		sign_ed25519();
+		return;
+	}
+	assert_int_equal(jwt_new(&jwt), 0);
+	assert_int_equal(jwt_add_grants_json(jwt, CLAIMS), 0);
+	assert_int_equal(jwt_set_alg(jwt, a->algorithm, (const uint8_t *)a->pair.private,
+				 (int)strlen(a->pair.private)),
+		0);
+	text = jwt_encode_str(jwt);
+	assert_non_null(text);
+	token_length = strlen(text);
+	memcpy(token, text, token_length + 1);
+	free(text);
+	jwt_free(jwt);
+}
+
+/* Everything of `token` up to and with the dot before its signature, and no more. */
+static void cut_signature(void)
+{
+	while (token[token_length - 1] != '.')
+		token_length--;
+	token_length--;
+}
+
+static void test_a_token_of_every_algorithm(void **state)
+{
+	for (size_t i = 0; i < ALGORITHMS; i++) {
+		sign_as(&algorithms[i]);
+		expect_good();
+		assert_string_equal(claims.subject, "ann");
+		assert_int_equal(claims.expires_s, 1800000060);
+	}
+}
+
+static void test_a_token_of_another_algorithm(void **state)
+{
+	for (size_t i = 0; i < ALGORITHMS; i++)
+		for (size_t k = 0; k < ALGORITHMS; k++) {
+			sign_as(&algorithms[i]);
+			use_key(algorithms[k].name, algorithms[k].pair.public);
+			if (i != k)
+				expect_refusal(HEADER_IS_BAD);
+			else
+				expect_good();
+		}
+}
+
+static void test_a_token_of_another_key_of_the_kind(void **state)
+{
+	for (size_t i = RS256; i < EDDSA; i++) {
+		struct keys_pair other;
+
+		sign_as(&algorithms[i]);
+		keys_make(&other, algorithms[i].key);
+		use_key(algorithms[i].name, other.public);
+		expect_refusal(SIGNATURE_IS_BAD);
+	}
+	sign_as(&algorithms[0]);
+	use_key("HS256", LONG_SECRET ".");
+	expect_refusal(SIGNATURE_IS_BAD);
+}
+
+static void test_a_token_cut_anywhere_is_bad(void **state)
+{
+	for (size_t i = 0; i < ALGORITHMS; i++) {
+		sign_as(&algorithms[i]);
+		for (size_t length = 0; length < token_length; length++)
+			assert_non_null(verify_part(length, NOW));
+		expect_good();
+	}
+}
+
+static void flip_each(const char *name, size_t step)
+{
+	for (size_t bit = 0; bit < 8 * token_length; bit += step) {
+		token[bit / 8] ^= (char)(1 << bit % 8);
+		if (!verify())
+			fail_msg("%s, byte %zu: %s", name, bit / 8, token);
+		token[bit / 8] ^= (char)(1 << bit % 8);
+	}
+}
+
+/* Of each kind of key one algorithm bit by bit; of the others one bit in a byte, or so. */
+static void test_each_bit_of_a_token_counts(void **state)
+{
+	for (size_t i = 0; i < ALGORITHMS; i++) {
+		sign_as(&algorithms[i]);
+		flip_each(algorithms[i].name,
+			strstr("HS256 RS256 ES256 EdDSA", algorithms[i].name) ? 1 : 9);
+		expect_good();
+	}
+}
+
+static void test_bytes_behind_or_before_a_token(void **state)
+{
+	static const char *const more[] = {
+		"=", "A", "AA", "AAAA", ".", ".A", " ", "\n", "\r\n", "&"};
+
+	for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
+		sign(HS256, CLAIMS, SECRET);
+		memcpy(token + token_length, more[i], strlen(more[i]));
+		token_length += strlen(more[i]);
+		assert_non_null(verify());
+		sign(HS256, CLAIMS, SECRET);
+		memmove(token + strlen(more[i]), token, token_length);
+		memcpy(token, more[i], strlen(more[i]));
+		token_length += strlen(more[i]);
+		assert_non_null(verify());
+	}
+	sign(HS256, CLAIMS, SECRET);
+	token[token_length++] = '\0';
+	assert_non_null(verify());
+}
+
+static void test_no_signature(void **state)
+{
+	for (size_t i = 0; i < ALGORITHMS; i++) {
+		sign_as(&algorithms[i]);
+		cut_signature();
+		expect_refusal("three parts");
+		token_length++;
+		expect_refusal(SIGNATURE_IS_BAD);
+	}
+}
+
+/* Of the lengths that signatures have, and one less and one more. */
+static void test_signatures_of_zeros_and_ones(void **state)
+{
+	static const uint8_t fill[] = {0, 1, 0xff};
+	static const size_t lengths[] = {1, 31, 32, 48, 63, 64, 65, 96, 132, 255, 256, 512};
+	uint8_t signature[512];
+
+	for (size_t i = 0; i < ALGORITHMS; i++)
+		for (size_t k = 0; k < sizeof(lengths) / sizeof(*lengths); k++)
+			for (size_t f = 0; f < sizeof(fill); f++) {
+				if (k == 0)
+					sign_as(&algorithms[i]);
+				else
+					use_key(algorithms[i].name, algorithms[i].pair.public);
+				cut_signature();
+				memset(signature, fill[f], lengths[k]);
+				add_signature(signature, lengths[k]);
+				expect_refusal(SIGNATURE_IS_BAD);
+			}
+}
+
+static void test_no_algorithm(void **state)
+{
+	static const char *const names[] = {"none", "None", "NONE", "nOnE", "noNE", " none", ""};
+	char header[HEADER_ROOM];
+
+	for (size_t i = 0; i < ALGORITHMS; i++) {
+		use_key(algorithms[i].name, algorithms[i].pair.public);
+		for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++) {
+			snprintf(header, sizeof(header), "{\"alg\":\"%s\"}", names[k]);
+			write_token(header, CLAIMS);
+			expect_refusal("three parts");
+			token[token_length++] = '.';
+			expect_refusal(HEADER_IS_BAD);
+			sign(header, CLAIMS, "");
+			expect_refusal(HEADER_IS_BAD);
+			sign(header, CLAIMS, LONG_SECRET);
+			expect_refusal(HEADER_IS_BAD);
+		}
+	}
+}
+
+/* CVE-2015-9235 and its like: the public key is known to all, and makes a fine secret. */
+static void test_a_public_key_is_no_secret(void **state)
+{
+	char header[HEADER_ROOM];
+
+	for (size_t i = RS256; i < ALGORITHMS; i++) {
+		const struct algorithm *a = &algorithms[i];
+		char trimmed[KEYS_MAX];
+
+		snprintf(trimmed, strlen(a->pair.public), "%s", a->pair.public);
+		use_key(a->name, a->pair.public);
+		snprintf(header, sizeof(header), "{\"alg\":\"%s\"}", a->name);
+		sign(HS256, CLAIMS, a->pair.public);
+		expect_refusal(HEADER_IS_BAD);
+		sign(HS256, CLAIMS, trimmed);
+		expect_refusal(HEADER_IS_BAD);
+		sign(header, CLAIMS, a->pair.public);
+		expect_refusal(SIGNATURE_IS_BAD);
+		sign(header, CLAIMS, trimmed);
+		expect_refusal(SIGNATURE_IS_BAD);
+	}
+}
+
+static void test_a_secret_that_is_none(void **state)
+{
+	static const char *const secrets[] = {"", "secret", "thirty-two", SECRET " ", SECRET "\n"};
+
+	for (size_t i = 0; i < sizeof(secrets) / sizeof(*secrets); i++) {
+		sign(HS256, CLAIMS, secrets[i]);
+		expect_refusal(SIGNATURE_IS_BAD);
+	}
+}
+
+static void test_headers_that_are_bad(void **state)
+{
+	static const char *const headers[] = {"{}", "{\"typ\":\"JWT\"}", "{\"alg\":null}",
+		"{\"alg\":256}", "{\"alg\":true}", "{\"alg\":[\"HS256\"]}",
+		"{\"alg\":{\"HS256\":\"HS256\"}}", "{\"alg\":\"hs256\"}", "{\"alg\":\"HS256 \"}",
+		"{\"alg\":\" HS256\"}", "{\"alg\":\"HS25\"}", "{\"alg\":\"HS2567\"}",
+		"{\"alg\":\"HS256\\u0000\"}", "{\"ALG\":\"HS256\"}", "{\"alg\\u0000\":\"HS256\"}",
+		"{\"alg\":\"HS512\"}", "{\"alg\":\"HS256\",\"alg\":\"HS256\"}",
+		"{\"alg\":\"none\",\"alg\":\"HS256\"}", "{\"alg\":\"HS256\",\"alg\":\"none\"}",
+		"{\"alg\":\"HS256\",\"\\u0061lg\":\"none\"}",
+		"{\"alg\":\"HS256\",\"kid\":\"1\",\"kid\":\"2\"}", "[\"HS256\"]", "\"HS256\"",
+		"null", "1", " ", "alg", "{\"alg\":\"HS256\"", "{\"alg\":\"HS256\"}}",
+		"{\"alg\":\"HS256\"},", "{\"alg\":\"HS256\",}", "{'alg':'HS256'}",
+		"{alg:\"HS256\"}", "{\"alg\":\"HS256\",\"x\":\"\xff\"}",
+		"\xef\xbb\xbf{\"alg\":\"HS256\"}", "{\"alg\":\"HS256\"}{\"alg\":\"HS256\"}"};
+
+	for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
+		sign(headers[i], CLAIMS, SECRET);
+		if (!verify())
+			fail_msg("accepted: %s", headers[i]);
+		expect_refusal(HEADER_IS_BAD);
+	}
+}
+
+/* RFC 7515, section 4.1.11; RFC 7797, section 6: who does not know them must refuse. */
+static void test_headers_that_must_be_understood(void **state)
+{
+	static const char *const more[] = {"\"crit\":[\"x\"],\"x\":1", "\"crit\":[\"exp\"]",
+		"\"crit\":[]", "\"crit\":null", "\"crit\":\"\"", "\"crit\":{}", "\"b64\":false",
+		"\"b64\":true", "\"b64\":null", "\"b64\":false,\"crit\":[\"b64\"]"};
+	char header[200];
+
+	for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
+		snprintf(header, sizeof(header), "{\"alg\":\"HS256\",%s}", more[i]);
+		sign(header, CLAIMS, SECRET);
+		expect_refusal(HEADER_IS_BAD);
+		snprintf(header, sizeof(header), "{%s,\"alg\":\"HS256\"}", more[i]);
+		sign(header, CLAIMS, SECRET);
+		expect_refusal(HEADER_IS_BAD);
+	}
+}
+
+/* Keys come from the configuration only, whatever a header offers. */
+static void test_headers_that_are_passed_over(void **state)
+{
+	static const char *const more[] = {"\"typ\":\"JWT\"", "\"kid\":\"1\"", "\"cty\":\"JWT\"",
+		"\"kid\":\"../../dev/null\"", "\"kid\":\"' OR 1=1\"", "\"kid\":7", "\"kid\":[[[]]]",
+		"\"jku\":\"https://a.example/keys\"", "\"x5u\":\"file:///etc/passwd\"",
+		"\"jwk\":{\"kty\":\"oct\",\"k\":\"AAAA\"}", "\"x5c\":[\"AAAA\"]"};
+	char header[200];
+
+	for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
+		snprintf(header, sizeof(header), " {\"alg\" : \"HS256\", %s }\n", more[i]);
+		sign(header, CLAIMS, SECRET);
+		expect_good();
+		sign(header, CLAIMS, "AAAA");
+		expect_refusal(SIGNATURE_IS_BAD);
+		sign(header, CLAIMS, "");
+		expect_refusal(SIGNATURE_IS_BAD);
+	}
+}
+
+static void test_depth(void **state)
+{
+	enum { DEEP = 4000 };
+	static char header[2 * DEEP + 100];
+	const size_t depths[] = {JSON_DEPTH_MAX - 1, JSON_DEPTH_MAX, 100, 1500};
+
+	for (size_t i = 0; i < sizeof(depths) / sizeof(*depths); i++) {
+		size_t at = (size_t)snprintf(header, sizeof(header), "{\"alg\":\"HS256\",\"x\":");
+
+		memset(header + at, '[', depths[i]);
+		memset(header + at + depths[i], ']', depths[i]);
+		memcpy(header + at + 2 * depths[i], "}", 2);
+		sign(header, CLAIMS, SECRET);
+		if (i == 0)
+			expect_good();
+		else
+			expect_refusal(HEADER_IS_BAD);
+	}
+}
+
+/* A token that is signed and has this length. */
+static void sign_long(size_t length)
+{
+	static char header[JWTS_MAX];
+	char payload[200];
+
+	for (int spaces = 0; spaces < 100; spaces++) {
+		snprintf(payload, sizeof(payload), "%*s%s", spaces, "", CLAIMS);
+		for (size_t more = 0; more < length; more++) {
+			snprintf(header, sizeof(header), "{\"alg\":\"HS256\"%*s}", (int)more, "");
+			token_length = (strlen(header) * 4 + 2) / 3 +
+				       (strlen(payload) * 4 + 2) / 3 + 2 + 43;
+			if (token_length < length)
+				continue;
+			if (token_length > length)
+				break;
+			sign(header, payload, SECRET);
+			assert_int_equal(token_length, length);
+			return;
+		}
+	}
+	fail_msg("no token has %zu bytes", length);
+}
+
+static void test_length(void **state)
+{
+	sign_long(JWT_TOKEN_MAX);
+	expect_good();
+	sign_long(JWT_TOKEN_MAX + 1);
+	expect_refusal("too long");
+	sign_long(20000);
+	expect_refusal("too long");
+}
+
+static void test_shape(void **state)
+{
+	static const char *const shaped[] = {"a.b.c", "a.b.", "\x01.\xff. ", "aa.bb.cc"};
+	static const char *const others[] = {"", ".", "..", "...", "abc", "a.b", "a.", "a..c",
+		".b.c", "a.b.c.d", "a.b..", "a.b.c."};
+
+	for (size_t i = 0; i < sizeof(shaped) / sizeof(*shaped); i++)
+		assert_true(jwt_has_shape(shaped[i], strlen(shaped[i])));
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		assert_false(jwt_has_shape(others[i], strlen(others[i])));
+		token_length = (size_t)snprintf(token, sizeof(token), "%s", others[i]);
+		expect_refusal("three parts");
+	}
+	/* No look behind the end. */
+	assert_false(jwt_has_shape("a.b.c", 3));
+	assert_true(jwt_has_shape("a.b.c.d", 5));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		JWT_TEST(a_token_of_every_algorithm),
+		JWT_TEST(a_token_of_another_algorithm),
+		JWT_TEST(a_token_of_another_key_of_the_kind),
+		JWT_TEST(a_token_cut_anywhere_is_bad),
+		JWT_TEST(each_bit_of_a_token_counts),
+		JWT_TEST(bytes_behind_or_before_a_token),
+		JWT_TEST(no_signature),
+		JWT_TEST(signatures_of_zeros_and_ones),
+		JWT_TEST(no_algorithm),
+		JWT_TEST(a_public_key_is_no_secret),
+		JWT_TEST(a_secret_that_is_none),
+		JWT_TEST(headers_that_are_bad),
+		JWT_TEST(headers_that_must_be_understood),
+		JWT_TEST(headers_that_are_passed_over),
+		JWT_TEST(depth),
+		JWT_TEST(length),
+		JWT_TEST(shape),
+	};
+
+	return cmocka_run_group_tests(tests, make_keys, NULL);
+}
