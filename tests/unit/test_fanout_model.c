@@ -1,0 +1,625 @@
+/*
+ * The fan-out against a model. A real log; clients that join anywhere with any filter, take as many
+ * bytes as they like, stall, leave and come back where they were; rows that come, grow and are
+ * deleted; a window that holds little. What each client's parser gets is the log of its channels
+ * behind its position, once, in order, and a gap wherever rows of its channels are missing.
+ * links: fanout fanout_feed fanout_step groups filter channel utf8 buffer sse window run record subscriber eventlog eventlog_table eventlog_read database opening clock metrics
+ * libs: -lsqlite3 --for-linker --wrap --for-linker window_new
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <fastcgi.h>
+#include <sqlite3.h>
+
+#include "eventstream.h"
+#include "fanout.h"
+#include "window.h"
+
+enum { CLIENTS = 12, ROWS_MAX = 60000, CHANNELS = 6, TYPES = 3, FILTERS = 9, HEAD = 18 };
+
+static const char *const channels[CHANNELS] = {"a", "a/b", "a/b/c", "b", "b/x", "default"};
+static const char *const types[TYPES] = {NULL, "paid", "sent"};
+static const struct {
+	const char *channels[3];
+	const char *events[2];
+} filters[FILTERS] = {{{"*"}, {NULL}}, {{"a"}, {NULL}}, {{"a/*"}, {NULL}}, {{"a/*", "b"}, {NULL}},
+	{{"a/b", "a/b/*"}, {NULL}}, {{"default"}, {"paid"}}, {{"*"}, {"message"}},
+	{{"b/*", "default"}, {"message", "sent"}}, {{"*", "a/*"}, {"sent"}}};
+
+/* What was ever inserted: row n has id n. */
+struct row {
+	char channel, type; /* of the arrays above */
+	bool deleted;
+	size_t length;
+};
+
+struct client {
+	struct sink sink;
+	struct subscriber subscriber;
+	bool open, finished, wants_write, envelope;
+	int filter;
+	uint16_t request_id;
+	size_t room; /* bytes that it takes until it is given more */
+	uint8_t frame[FCGI_HEADER_LEN]; /* of the record that is coming in */
+	size_t framed; /* bytes of it */
+	size_t left, padding; /* content and padding still to come */
+	bool ended; /* FCGI_END_REQUEST came */
+	size_t head; /* bytes of the CGI head so far */
+	struct eventstream parser;
+	size_t seen; /* events that were checked */
+	bool begun; /* position or gap came */
+	int64_t position; /* what a client would send as Last-Event-ID */
+	int64_t excused; /* rows that are missing up to here were told of */
+	size_t rows, gaps;
+};
+
+static struct {
+	char directory[64], path[96];
+	sqlite3 *writer;
+	sqlite3_stmt *insert;
+	struct eventlog *log;
+	struct fanout *fanout;
+	bool wants_turn;
+	struct row rows[ROWS_MAX + 1];
+	int64_t newest;
+	struct client clients[CLIENTS];
+	size_t rows_told, gaps_told, cut;
+} world;
+
+struct window *__real_window_new(size_t bytes, size_t entries);
+struct window *__wrap_window_new(size_t bytes, size_t entries);
+
+static size_t window_bytes, window_entries;
+
+struct window *__wrap_window_new(size_t bytes, size_t entries)
+{
+	return __real_window_new(window_bytes, window_entries);
+}
+
+static size_t below(size_t limit)
+{
+	return (size_t)random() % limit;
+}
+
+static void must(const char *sql)
+{
+	char *message = NULL;
+
+	if (sqlite3_exec(world.writer, sql, NULL, NULL, &message) != SQLITE_OK)
+		fail_msg("%s: %s", sql, message);
+}
+
+/* A row's payload, made from its id alone. */
+static char *payload(int64_t id, size_t length)
+{
+	char *data = malloc(length + 1);
+
+	for (size_t i = 0; i < length; i++)
+		data[i] = (i * 31 + (size_t)id) % 37 == 0 ? '\n'
+							  : (char)('a' + (i + (size_t)id) % 26);
+	data[length] = '\0';
+	return data;
+}
+
+static void insert(void)
+{
+	int64_t id = ++world.newest;
+	struct row *row = &world.rows[id];
+	char *data;
+
+	assert_true(id <= ROWS_MAX);
+	row->channel = (char)below(CHANNELS);
+	row->type = (char)below(TYPES);
+	row->length = below(50) ? below(300) : below(2) ? 70000 + below(9000) : 3000;
+	data = payload(id, row->length);
+	sqlite3_bind_text(world.insert, 1, channels[(int)row->channel], -1, SQLITE_STATIC);
+	sqlite3_bind_text(world.insert, 2, types[(int)row->type], -1, SQLITE_STATIC);
+	sqlite3_bind_text(world.insert, 3, data, (int)row->length, SQLITE_STATIC);
+	assert_int_equal(sqlite3_step(world.insert), SQLITE_DONE);
+	sqlite3_reset(world.insert);
+	assert_int_equal(sqlite3_last_insert_rowid(world.writer), id);
+	free(data);
+}
+
+static void insert_some(size_t count)
+{
+	must("BEGIN");
+	while (count-- > 0)
+		insert();
+	must("COMMIT");
+}
+
+static void delete_range(int64_t from, int64_t to)
+{
+	char *sql = sqlite3_mprintf("DELETE FROM events WHERE id BETWEEN %lld AND %lld",
+		(long long)from, (long long)to);
+
+	must(sql);
+	sqlite3_free(sql);
+	for (int64_t id = from < 1 ? 1 : from; id <= to && id <= world.newest; id++)
+		world.rows[id].deleted = true;
+}
+
+/* The oldest go, or some in the middle, or the newest before anyone has seen them. */
+static void delete_some(void)
+{
+	int64_t at = world.newest - (int64_t)below(60);
+
+	if (below(3) == 0)
+		delete_range(1, at);
+	else
+		delete_range(at, at + (int64_t)below(4));
+}
+
+static bool follows_channel(const struct client *c, const struct row *row)
+{
+	for (int i = 0; i < 3 && filters[c->filter].channels[i]; i++) {
+		const char *pattern = filters[c->filter].channels[i];
+		const char *channel = channels[(int)row->channel];
+		size_t length = strlen(pattern);
+
+		if (pattern[length - 1] == '*' ? !strncmp(pattern, channel, length - 1)
+					       : !strcmp(pattern, channel))
+			return true;
+	}
+	return false;
+}
+
+static bool wants(const struct client *c, const struct row *row)
+{
+	const char *type = types[(int)row->type] ? types[(int)row->type] : "message";
+
+	if (!follows_channel(c, row))
+		return false;
+	for (int i = 0; i < 2 && filters[c->filter].events[i]; i++)
+		if (!strcmp(filters[c->filter].events[i], type))
+			return true;
+	return !filters[c->filter].events[0];
+}
+
+/* The newest deleted row of its channels. */
+static int64_t watermark(const struct client *c)
+{
+	int64_t id = world.newest;
+
+	while (id > 0 && !(world.rows[id].deleted && follows_channel(c, &world.rows[id])))
+		id--;
+	return id;
+}
+
+/* Nothing between the client's position and `id` may be passed over but what it was told of. */
+static void pass_over(const struct client *c, int64_t id)
+{
+	for (int64_t i = c->position + 1; i < id; i++) {
+		if (!wants(c, &world.rows[i]))
+			continue;
+		if (!world.rows[i].deleted)
+			fail_msg("row %lld is missing before %lld", (long long)i, (long long)id);
+		if (i > c->excused)
+			fail_msg("deleted row %lld: no gap before %lld", (long long)i,
+				(long long)id);
+	}
+}
+
+static void check_row(struct client *c, const struct eventstream_event *e, int64_t id)
+{
+	const struct row *row = &world.rows[id];
+	char *data;
+
+	assert_in_range(id, c->position + 1, world.newest);
+	assert_true(wants(c, row));
+	pass_over(c, id);
+	assert_string_equal(e->type, types[(int)row->type] ? types[(int)row->type] : "message");
+	if (!c->envelope) {
+		data = payload(id, row->length);
+		assert_int_equal(e->length, row->length);
+		assert_memory_equal(e->data, data, row->length);
+		free(data);
+	} else {
+		assert_true(e->length > row->length && !strncmp(e->data, "{\"id\":", 6));
+		assert_int_equal(atoll(e->data + 6), id);
+	}
+	c->rows++;
+}
+
+static void check_gap(struct client *c, const struct eventstream_event *e, int64_t id)
+{
+	int64_t highest = watermark(c);
+
+	assert_non_null(strstr(e->data, "\"reason\":\"pruned\""));
+	assert_in_range(id, c->position, highest);
+	/* Nobody is told of a gap who has missed nothing. */
+	assert_true(highest > c->position);
+	c->excused = highest;
+	c->gaps++;
+	pass_over(c, id + 1);
+}
+
+static void check_events(struct client *c)
+{
+	for (; c->seen < c->parser.count; c->seen++) {
+		const struct eventstream_event *e = &c->parser.events[c->seen];
+		int64_t id = atoll(e->id);
+
+		if (!strcmp(e->type, "gap")) {
+			check_gap(c, e, id);
+		} else if (!strcmp(e->type, "position")) {
+			assert_in_range(id, c->position, world.newest);
+			pass_over(c, id + 1);
+		} else {
+			assert_true(c->begun);
+			check_row(c, e, id);
+		}
+		c->begun = true;
+		c->position = id;
+	}
+}
+
+static void content(struct client *c, const char *bytes, size_t length)
+{
+	size_t skip = HEAD - c->head < length ? HEAD - c->head : length;
+
+	c->head += skip;
+	eventstream_feed(&c->parser, bytes + skip, length - skip);
+}
+
+/* Takes the frames off, however they come. */
+static void receive(struct client *c, const uint8_t *bytes, size_t length)
+{
+	for (; length > 0 && c->request_id; bytes++, length--) {
+		if (c->left > 0 && c->frame[1] == FCGI_STDOUT) {
+			size_t n = c->left < length ? c->left : length;
+
+			content(c, (const char *)bytes, n);
+			c->left -= n;
+			bytes += n - 1;
+			length -= n - 1;
+		} else if (c->left + c->padding > 0) {
+			c->left ? c->left-- : c->padding--;
+		} else {
+			assert_false(c->ended);
+			c->frame[c->framed++] = *bytes;
+			if (c->framed < FCGI_HEADER_LEN)
+				continue;
+			c->framed = 0;
+			assert_int_equal(c->frame[0], FCGI_VERSION_1);
+			assert_int_equal(c->frame[2] << 8 | c->frame[3], c->request_id);
+			c->ended = c->frame[1] == FCGI_END_REQUEST;
+			assert_true(c->ended || c->frame[1] == FCGI_STDOUT);
+			c->left = (size_t)c->frame[4] << 8 | c->frame[5];
+			c->padding = c->frame[6];
+		}
+	}
+	if (length > 0)
+		content(c, (const char *)bytes, length);
+}
+
+static ssize_t take(struct sink *sink, const struct iovec *iov, int count)
+{
+	struct client *c = (struct client *)sink;
+	size_t taken = 0;
+
+	for (int i = 0; i < count && c->room > 0; i++) {
+		size_t n = iov[i].iov_len < c->room ? iov[i].iov_len : c->room;
+
+		receive(c, iov[i].iov_base, n);
+		c->room -= n;
+		taken += n;
+	}
+	check_events(c);
+	return (ssize_t)taken;
+}
+
+static void note_want(struct sink *sink, bool want)
+{
+	((struct client *)sink)->wants_write = want;
+}
+
+static void note_finished(struct sink *sink)
+{
+	((struct client *)sink)->finished = true;
+}
+
+static const struct sink_operations operations = {take, note_want, note_finished};
+
+static void want_turn(void *context)
+{
+	world.wants_turn = true;
+}
+
+static size_t list_length(const char *const *list, size_t most, size_t *lengths)
+{
+	size_t count = 0;
+
+	for (; count < most && list[count]; count++)
+		lengths[count] = strlen(list[count]);
+	return count;
+}
+
+static void join(struct client *c, int64_t position)
+{
+	struct request request = {
+		.position_kind = REQUEST_POSITION_AT, .position = position, .tail = -1};
+	size_t channel_lengths[3], event_lengths[2];
+	size_t channel_count = list_length(filters[c->filter].channels, 3, channel_lengths);
+	size_t event_count = list_length(filters[c->filter].events, 2, event_lengths);
+	struct filter *filter = filter_new(filters[c->filter].channels, channel_lengths,
+		channel_count, filters[c->filter].events, event_lengths, event_count);
+	struct opening opening;
+
+	c->sink.operations = &operations;
+	c->position = position;
+	c->open = true;
+	eventstream_init(&c->parser);
+	assert_int_equal(opening_begin(&opening, world.log, filter, &request, 0), EVENTLOG_OK);
+	assert_true(fanout_open(world.fanout, &c->subscriber,
+		&(struct fanout_stream){.sink = &c->sink,
+			.filter = filter,
+			.envelope = c->envelope,
+			.request_id = c->request_id,
+			.head = (const uint8_t *)"Status: 200 OK\r\n\r\n",
+			.head_length = HEAD,
+			.opening = &opening,
+			.retry_ms = 2000}));
+}
+
+static void join_anywhere(struct client *c)
+{
+	static const uint16_t ids[] = {1, 1, 1, 1, 2, 258, 0};
+
+	memset(c, 0, sizeof(*c));
+	c->filter = (int)below(FILTERS);
+	c->envelope = below(4) == 0;
+	c->request_id = ids[below(sizeof(ids) / sizeof(ids[0]))];
+	c->room = below(3) ? SIZE_MAX : below(5000);
+	join(c, (int64_t)below((size_t)world.newest + 1));
+}
+
+/* What it has is checked; what was unfinished is dropped. */
+static void forget(struct client *c)
+{
+	world.rows_told += c->rows;
+	world.gaps_told += c->gaps;
+	c->open = false;
+	eventstream_free(&c->parser);
+}
+
+static void leave(struct client *c)
+{
+	if (!c->finished)
+		fanout_gone(world.fanout, &c->subscriber, LEAVE_CLIENT);
+	assert_true(c->finished);
+	forget(c);
+}
+
+/* With what an EventSource would send. */
+static void come_back(struct client *c)
+{
+	struct client old = *c;
+
+	leave(c);
+	memset(c, 0, sizeof(*c));
+	c->filter = old.filter;
+	c->envelope = old.envelope;
+	c->request_id = old.request_id;
+	c->room = SIZE_MAX;
+	join(c, old.position);
+}
+
+/* A stream that ended by itself: its record was deleted while it was being sent. */
+static void collect_finished(void)
+{
+	for (int i = 0; i < CLIENTS; i++) {
+		struct client *c = &world.clients[i];
+
+		if (!c->open || !c->finished)
+			continue;
+		assert_int_equal(c->subscriber.reason, LEAVE_CUT);
+		assert_true(c->ended || !c->request_id);
+		world.cut++;
+		come_back(c);
+	}
+}
+
+static void look(void)
+{
+	bool news;
+
+	assert_int_equal(fanout_look(world.fanout, &news), EVENTLOG_OK);
+	collect_finished();
+}
+
+static void turn(void)
+{
+	world.wants_turn = false;
+	fanout_turn(world.fanout);
+	collect_finished();
+}
+
+static void give_room(struct client *c, size_t room)
+{
+	if (!c->open)
+		return;
+	c->room = room;
+	if (c->wants_write)
+		fanout_writable(world.fanout, &c->subscriber);
+}
+
+static void act(void)
+{
+	struct client *c = &world.clients[below(CLIENTS)];
+
+	switch (below(12)) {
+	case 0:
+		c->open ? leave(c) : join_anywhere(c);
+		break;
+	case 1:
+		c->open ? come_back(c) : join_anywhere(c);
+		break;
+	case 2:
+		delete_some();
+		break;
+	case 3:
+		give_room(c, 0); /* stalls */
+		break;
+	case 4:
+	case 5:
+		give_room(c, below(2) ? below(400) : below(100000));
+		break;
+	case 6:
+		give_room(c, SIZE_MAX);
+		break;
+	case 7:
+	case 8:
+		insert_some(below(20) ? 1 + below(4) : below(900));
+		break;
+	case 9:
+	case 10:
+		look();
+		break;
+	default:
+		turn();
+	}
+}
+
+/* Everyone takes everything: then everyone has everything. */
+static void settle(void)
+{
+	for (int i = 0; i < CLIENTS; i++)
+		give_room(&world.clients[i], SIZE_MAX);
+	do {
+		look();
+		while (world.wants_turn)
+			turn();
+	} while (world.wants_turn);
+	for (int i = 0; i < CLIENTS; i++) {
+		struct client *c = &world.clients[i];
+
+		if (c->open && c->room < SIZE_MAX / 2) {
+			give_room(c, SIZE_MAX);
+			turn();
+		}
+		if (c->open)
+			pass_over(c, world.newest + 1);
+	}
+}
+
+static char *read_schema(void)
+{
+	FILE *file = fopen("schema/rowtail.sql", "r");
+	char *text = calloc(1, 1 << 17);
+
+	assert_non_null(file);
+	assert_true(fread(text, 1, (1 << 17) - 1, file) > 0);
+	fclose(file);
+	return text;
+}
+
+static void open_database(void)
+{
+	char *schema = read_schema();
+
+	snprintf(world.directory, sizeof(world.directory), "/tmp/rt-model-XXXXXX");
+	assert_non_null(mkdtemp(world.directory));
+	snprintf(world.path, sizeof(world.path), "%s/events.db", world.directory);
+	assert_int_equal(sqlite3_open(world.path, &world.writer), SQLITE_OK);
+	must(schema);
+	must("PRAGMA synchronous=OFF");
+	free(schema);
+	assert_int_equal(sqlite3_prepare_v2(world.writer,
+				 "INSERT INTO events(channel, event, data) VALUES (?, ?, ?)", -1,
+				 &world.insert, NULL),
+		SQLITE_OK);
+}
+
+static void set_up(unsigned seed, size_t bytes, size_t entries)
+{
+	const struct fanout_limits limits = {.heartbeat_ms = 1000000,
+		.stall_ms = 1000000,
+		.sweep_ms = 1000,
+		.retry_ms = 2000,
+		.windows = true};
+	const struct fanout_calls calls = {.want_turn = want_turn};
+
+	srandom(seed);
+	memset(&world, 0, sizeof(world));
+	window_bytes = bytes;
+	window_entries = entries;
+	open_database();
+	world.log = eventlog_new(world.path, "events");
+	assert_int_equal(eventlog_open(world.log), EVENTLOG_OK);
+	assert_non_null(world.fanout = fanout_new(world.log, &limits, &calls));
+	assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+}
+
+static int tear_down(void **state)
+{
+	static const char *const endings[] = {"", "-wal", "-shm"};
+	char path[128];
+
+	for (int i = 0; i < CLIENTS; i++)
+		if (world.clients[i].open)
+			leave(&world.clients[i]);
+	fanout_free(world.fanout);
+	eventlog_free(world.log);
+	sqlite3_finalize(world.insert);
+	sqlite3_close(world.writer);
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s%s", world.path, endings[i]);
+		unlink(path);
+	}
+	rmdir(world.directory);
+	return 0;
+}
+
+static void live(int acts)
+{
+	for (int i = 0; i < acts; i++) {
+		act();
+		if (i % 150 == 149)
+			settle();
+	}
+	settle();
+	/* It was no idle life. */
+	for (int i = 0; i < CLIENTS; i++)
+		if (world.clients[i].open)
+			leave(&world.clients[i]);
+	assert_true(world.rows_told > (size_t)acts);
+	assert_true(world.gaps_told > 0);
+}
+
+static void test_roomy_window(void **state)
+{
+	set_up(1, 4 << 20, 16384);
+	live(6000);
+}
+
+static void test_small_window(void **state)
+{
+	set_up(2, 200000, 64);
+	live(6000);
+}
+
+static void test_tiny_window(void **state)
+{
+	set_up(3, 2000, 5);
+	live(6000);
+}
+
+#define TEST(function) cmocka_unit_test_teardown(function, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_roomy_window),
+		TEST(test_small_window),
+		TEST(test_tiny_window),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
