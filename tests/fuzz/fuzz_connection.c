@@ -1,0 +1,169 @@
+/* links: accept access answer arguments arrival attempts buffer cgi channel check clock config config_file config_help connection credentials database eventlog eventlog_read eventlog_table fanout fanout_feed fanout_step filter form grants groups json jwtoken listen logging loop metrics opening page parameters parse publickey record request responder run setting sse subscriber tail tally text token utf8 window */
+/* libs: -lfcgi -lsqlite3 -luv -linih -lsodium -ljwt -ljansson -lpthread */
+/*
+ * The input is what one connection brings to the whole program, libfcgi included: its first byte
+ * says into how many pieces it is cut, the rest is sent, and the sending side closed. The program,
+ * in a thread of its own so that the fuzzer sees what it covers, must close as well, and all that
+ * it says must be whole FastCGI records of the kinds that a responder sends.
+ */
+int rowtail_main(int argc, char **argv);
+#define main rowtail_main
+#include "../../fcgi/main.c"
+#undef main
+
+#include <errno.h>
+#include <fastcgi.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "require.h"
+
+enum { ANSWER_MAX = 4 << 20, HANG_MS = 20000, PIECES_MAX = 16 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static char directory[] = "/tmp/rt-fuzz-XXXXXX", database[64], listening[64];
+
+static const char rows[] =
+	"CREATE TABLE events(id INTEGER PRIMARY KEY, channel TEXT, event TEXT, data TEXT);"
+	"INSERT INTO events VALUES (1, 'default', NULL, 'hello'), (2, 'a/b', 'x', 'two' || "
+	"char(10)),"
+	"(3, 'default', 'y', hex(zeroblob(50000)))";
+
+static void clean_up(void)
+{
+	unlink(database);
+	unlink(listening);
+	rmdir(directory);
+}
+
+static void make_database(void)
+{
+	sqlite3 *db;
+
+	require(mkdtemp(directory) != NULL, "there is a directory");
+	snprintf(database, sizeof(database), "%s/db", directory);
+	snprintf(listening, sizeof(listening), "%s/socket", directory);
+	atexit(clean_up);
+	require(sqlite3_open(database, &db) == SQLITE_OK &&
+			sqlite3_exec(db, rows, NULL, NULL, NULL) == SQLITE_OK,
+		"there is a database");
+	sqlite3_close(db);
+}
+
+static void *serve(void *unused)
+{
+	static const char *const arguments[] = {"rowtail", "--db", database, "--listen", listening,
+		"--public", "--log-level", "error", "--allow-origin", "https://example.org", NULL};
+
+	rowtail_main(sizeof(arguments) / sizeof(*arguments) - 1, (char **)(uintptr_t)arguments);
+	require(false, "the program goes on");
+	return unused;
+}
+
+static int try_to_connect(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", listening);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int connection(void)
+{
+	static bool begun;
+	pthread_t thread;
+	int fd;
+
+	if (begun) {
+		fd = try_to_connect();
+		require(fd >= 0, "the program accepts");
+		return fd;
+	}
+	begun = true;
+	make_database();
+	require(pthread_create(&thread, NULL, serve, NULL) == 0, "there is a thread");
+	for (int i = 0; i < 1000; i++) {
+		if ((fd = try_to_connect()) >= 0)
+			return fd;
+		usleep(10000);
+	}
+	require(false, "the program starts");
+	return -1;
+}
+
+/* Takes what is there; false when the program has closed. */
+static bool take(int fd, uint8_t *answer, size_t *length, int wait_ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	ssize_t n;
+
+	require(wait_ms == 0 || poll(&p, 1, wait_ms) == 1, "the program closes in time");
+	n = recv(fd, answer + *length, ANSWER_MAX - *length, MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN;
+	*length += (size_t)n;
+	require(*length < ANSWER_MAX, "an answer has an end");
+	return n > 0;
+}
+
+/* Sends all pieces, unless the program has had enough. */
+static void send_all(int fd, const uint8_t *data, size_t size, size_t piece)
+{
+	for (size_t at = 0; at < size;) {
+		size_t length = size - at < piece ? size - at : piece;
+		ssize_t n = send(fd, data + at, length, MSG_NOSIGNAL);
+
+		if (n < 0)
+			return;
+		at += (size_t)n;
+	}
+}
+
+static void require_records(const uint8_t *answer, size_t length)
+{
+	size_t at = 0;
+
+	while (length - at >= FCGI_HEADER_LEN) {
+		const uint8_t *header = answer + at;
+		size_t size = (size_t)header[4] << 8 | header[5];
+
+		require(header[0] == FCGI_VERSION_1, "a record is of version 1");
+		require(header[1] == FCGI_STDOUT || header[1] == FCGI_STDERR ||
+				header[1] == FCGI_END_REQUEST ||
+				header[1] == FCGI_GET_VALUES_RESULT ||
+				header[1] == FCGI_UNKNOWN_TYPE,
+			"a record is of a kind that a responder sends");
+		size += FCGI_HEADER_LEN + header[6];
+		if (size > length - at)
+			return; /* the peer had closed: the rest was not wanted */
+		at += size;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static uint8_t answer[ANSWER_MAX];
+	size_t length = 0, pieces;
+	int fd;
+
+	if (size == 0)
+		return 0;
+	pieces = 1 + data[0] % PIECES_MAX;
+	fd = connection();
+	send_all(fd, data + 1, size - 1, 1 + (size - 1) / pieces);
+	shutdown(fd, SHUT_WR);
+	while (take(fd, answer, &length, HANG_MS))
+		;
+	close(fd);
+	require_records(answer, length);
+	return 0;
+}
