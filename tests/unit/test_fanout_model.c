@@ -13,49 +13,20 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <fastcgi.h>
 #include <sqlite3.h>
 
-#include "eventstream.h"
 #include "fanout.h"
+#include "follower.h"
 #include "window.h"
 
-enum { CLIENTS = 12, ROWS_MAX = 60000, CHANNELS = 6, TYPES = 3, FILTERS = 9, HEAD = 18 };
-
-static const char *const channels[CHANNELS] = {"a", "a/b", "a/b/c", "b", "b/x", "default"};
-static const char *const types[TYPES] = {NULL, "paid", "sent"};
-static const struct {
-	const char *channels[3];
-	const char *events[2];
-} filters[FILTERS] = {{{"*"}, {NULL}}, {{"a"}, {NULL}}, {{"a/*"}, {NULL}}, {{"a/*", "b"}, {NULL}},
-	{{"a/b", "a/b/*"}, {NULL}}, {{"default"}, {"paid"}}, {{"*"}, {"message"}},
-	{{"b/*", "default"}, {"message", "sent"}}, {{"*", "a/*"}, {"sent"}}};
-
-/* What was ever inserted: row n has id n. */
-struct row {
-	char channel, type; /* of the arrays above */
-	bool deleted;
-	size_t length;
-};
+enum { CLIENTS = 12 };
 
 struct client {
 	struct sink sink;
 	struct subscriber subscriber;
-	bool open, finished, wants_write, envelope;
-	int filter;
-	uint16_t request_id;
+	struct follower follower;
+	bool open, finished, wants_write;
 	size_t room; /* bytes that it takes until it is given more */
-	uint8_t frame[FCGI_HEADER_LEN]; /* of the record that is coming in */
-	size_t framed; /* bytes of it */
-	size_t left, padding; /* content and padding still to come */
-	bool ended; /* FCGI_END_REQUEST came */
-	size_t head; /* bytes of the CGI head so far */
-	struct eventstream parser;
-	size_t seen; /* events that were checked */
-	bool begun; /* position or gap came */
-	int64_t position; /* what a client would send as Last-Event-ID */
-	int64_t excused; /* rows that are missing up to here were told of */
-	size_t rows, gaps;
 };
 
 static struct {
@@ -65,10 +36,8 @@ static struct {
 	struct eventlog *log;
 	struct fanout *fanout;
 	bool wants_turn;
-	struct row rows[ROWS_MAX + 1];
-	int64_t newest;
 	struct client clients[CLIENTS];
-	size_t rows_told, gaps_told, cut;
+	size_t rows_told, gaps_told;
 } world;
 
 struct window *__real_window_new(size_t bytes, size_t entries);
@@ -94,22 +63,10 @@ static void must(const char *sql)
 		fail_msg("%s: %s", sql, message);
 }
 
-/* A row's payload, made from its id alone. */
-static char *payload(int64_t id, size_t length)
-{
-	char *data = malloc(length + 1);
-
-	for (size_t i = 0; i < length; i++)
-		data[i] = (i * 31 + (size_t)id) % 37 == 0 ? '\n'
-							  : (char)('a' + (i + (size_t)id) % 26);
-	data[length] = '\0';
-	return data;
-}
-
 static void insert(void)
 {
-	int64_t id = ++world.newest;
-	struct row *row = &world.rows[id];
+	int64_t id = ++model.newest;
+	struct row *row = &model.rows[id];
 	char *data;
 
 	assert_true(id <= ROWS_MAX);
@@ -141,162 +98,19 @@ static void delete_range(int64_t from, int64_t to)
 
 	must(sql);
 	sqlite3_free(sql);
-	for (int64_t id = from < 1 ? 1 : from; id <= to && id <= world.newest; id++)
-		world.rows[id].deleted = true;
+	for (int64_t id = from < 1 ? 1 : from; id <= to && id <= model.newest; id++)
+		model.rows[id].deleted = true;
 }
 
 /* The oldest go, or some in the middle, or the newest before anyone has seen them. */
 static void delete_some(void)
 {
-	int64_t at = world.newest - (int64_t)below(60);
+	int64_t at = model.newest - (int64_t)below(60);
 
 	if (below(3) == 0)
 		delete_range(1, at);
 	else
 		delete_range(at, at + (int64_t)below(4));
-}
-
-static bool follows_channel(const struct client *c, const struct row *row)
-{
-	for (int i = 0; i < 3 && filters[c->filter].channels[i]; i++) {
-		const char *pattern = filters[c->filter].channels[i];
-		const char *channel = channels[(int)row->channel];
-		size_t length = strlen(pattern);
-
-		if (pattern[length - 1] == '*' ? !strncmp(pattern, channel, length - 1)
-					       : !strcmp(pattern, channel))
-			return true;
-	}
-	return false;
-}
-
-static bool wants(const struct client *c, const struct row *row)
-{
-	const char *type = types[(int)row->type] ? types[(int)row->type] : "message";
-
-	if (!follows_channel(c, row))
-		return false;
-	for (int i = 0; i < 2 && filters[c->filter].events[i]; i++)
-		if (!strcmp(filters[c->filter].events[i], type))
-			return true;
-	return !filters[c->filter].events[0];
-}
-
-/* The newest deleted row of its channels. */
-static int64_t watermark(const struct client *c)
-{
-	int64_t id = world.newest;
-
-	while (id > 0 && !(world.rows[id].deleted && follows_channel(c, &world.rows[id])))
-		id--;
-	return id;
-}
-
-/* Nothing between the client's position and `id` may be passed over but what it was told of. */
-static void pass_over(const struct client *c, int64_t id)
-{
-	for (int64_t i = c->position + 1; i < id; i++) {
-		if (!wants(c, &world.rows[i]))
-			continue;
-		if (!world.rows[i].deleted)
-			fail_msg("row %lld is missing before %lld", (long long)i, (long long)id);
-		if (i > c->excused)
-			fail_msg("deleted row %lld: no gap before %lld", (long long)i,
-				(long long)id);
-	}
-}
-
-static void check_row(struct client *c, const struct eventstream_event *e, int64_t id)
-{
-	const struct row *row = &world.rows[id];
-	char *data;
-
-	assert_in_range(id, c->position + 1, world.newest);
-	assert_true(wants(c, row));
-	pass_over(c, id);
-	assert_string_equal(e->type, types[(int)row->type] ? types[(int)row->type] : "message");
-	if (!c->envelope) {
-		data = payload(id, row->length);
-		assert_int_equal(e->length, row->length);
-		assert_memory_equal(e->data, data, row->length);
-		free(data);
-	} else {
-		assert_true(e->length > row->length && !strncmp(e->data, "{\"id\":", 6));
-		assert_int_equal(atoll(e->data + 6), id);
-	}
-	c->rows++;
-}
-
-static void check_gap(struct client *c, const struct eventstream_event *e, int64_t id)
-{
-	int64_t highest = watermark(c);
-
-	assert_non_null(strstr(e->data, "\"reason\":\"pruned\""));
-	assert_in_range(id, c->position, highest);
-	/* Nobody is told of a gap who has missed nothing. */
-	assert_true(highest > c->position);
-	c->excused = highest;
-	c->gaps++;
-	pass_over(c, id + 1);
-}
-
-static void check_events(struct client *c)
-{
-	for (; c->seen < c->parser.count; c->seen++) {
-		const struct eventstream_event *e = &c->parser.events[c->seen];
-		int64_t id = atoll(e->id);
-
-		if (!strcmp(e->type, "gap")) {
-			check_gap(c, e, id);
-		} else if (!strcmp(e->type, "position")) {
-			assert_in_range(id, c->position, world.newest);
-			pass_over(c, id + 1);
-		} else {
-			assert_true(c->begun);
-			check_row(c, e, id);
-		}
-		c->begun = true;
-		c->position = id;
-	}
-}
-
-static void content(struct client *c, const char *bytes, size_t length)
-{
-	size_t skip = HEAD - c->head < length ? HEAD - c->head : length;
-
-	c->head += skip;
-	eventstream_feed(&c->parser, bytes + skip, length - skip);
-}
-
-/* Takes the frames off, however they come. */
-static void receive(struct client *c, const uint8_t *bytes, size_t length)
-{
-	for (; length > 0 && c->request_id; bytes++, length--) {
-		if (c->left > 0 && c->frame[1] == FCGI_STDOUT) {
-			size_t n = c->left < length ? c->left : length;
-
-			content(c, (const char *)bytes, n);
-			c->left -= n;
-			bytes += n - 1;
-			length -= n - 1;
-		} else if (c->left + c->padding > 0) {
-			c->left ? c->left-- : c->padding--;
-		} else {
-			assert_false(c->ended);
-			c->frame[c->framed++] = *bytes;
-			if (c->framed < FCGI_HEADER_LEN)
-				continue;
-			c->framed = 0;
-			assert_int_equal(c->frame[0], FCGI_VERSION_1);
-			assert_int_equal(c->frame[2] << 8 | c->frame[3], c->request_id);
-			c->ended = c->frame[1] == FCGI_END_REQUEST;
-			assert_true(c->ended || c->frame[1] == FCGI_STDOUT);
-			c->left = (size_t)c->frame[4] << 8 | c->frame[5];
-			c->padding = c->frame[6];
-		}
-	}
-	if (length > 0)
-		content(c, (const char *)bytes, length);
 }
 
 static ssize_t take(struct sink *sink, const struct iovec *iov, int count)
@@ -307,11 +121,11 @@ static ssize_t take(struct sink *sink, const struct iovec *iov, int count)
 	for (int i = 0; i < count && c->room > 0; i++) {
 		size_t n = iov[i].iov_len < c->room ? iov[i].iov_len : c->room;
 
-		receive(c, iov[i].iov_base, n);
+		receive(&c->follower, iov[i].iov_base, n);
 		c->room -= n;
 		taken += n;
 	}
-	check_events(c);
+	check_events(&c->follower);
 	return (ssize_t)taken;
 }
 
@@ -346,22 +160,23 @@ static void join(struct client *c, int64_t position)
 	struct request request = {
 		.position_kind = REQUEST_POSITION_AT, .position = position, .tail = -1};
 	size_t channel_lengths[3], event_lengths[2];
-	size_t channel_count = list_length(filters[c->filter].channels, 3, channel_lengths);
-	size_t event_count = list_length(filters[c->filter].events, 2, event_lengths);
-	struct filter *filter = filter_new(filters[c->filter].channels, channel_lengths,
-		channel_count, filters[c->filter].events, event_lengths, event_count);
+	size_t channel_count =
+		list_length(filters[c->follower.filter].channels, 3, channel_lengths);
+	size_t event_count = list_length(filters[c->follower.filter].events, 2, event_lengths);
+	struct filter *filter = filter_new(filters[c->follower.filter].channels, channel_lengths,
+		channel_count, filters[c->follower.filter].events, event_lengths, event_count);
 	struct opening opening;
 
 	c->sink.operations = &operations;
-	c->position = position;
+	c->follower.position = position;
 	c->open = true;
-	eventstream_init(&c->parser);
+	eventstream_init(&c->follower.parser);
 	assert_int_equal(opening_begin(&opening, world.log, filter, &request, 0), EVENTLOG_OK);
 	assert_true(fanout_open(world.fanout, &c->subscriber,
 		&(struct fanout_stream){.sink = &c->sink,
 			.filter = filter,
-			.envelope = c->envelope,
-			.request_id = c->request_id,
+			.envelope = c->follower.envelope,
+			.request_id = c->follower.request_id,
 			.head = (const uint8_t *)"Status: 200 OK\r\n\r\n",
 			.head_length = HEAD,
 			.opening = &opening,
@@ -373,20 +188,20 @@ static void join_anywhere(struct client *c)
 	static const uint16_t ids[] = {1, 1, 1, 1, 2, 258, 0};
 
 	memset(c, 0, sizeof(*c));
-	c->filter = (int)below(FILTERS);
-	c->envelope = below(4) == 0;
-	c->request_id = ids[below(sizeof(ids) / sizeof(ids[0]))];
+	c->follower.filter = (int)below(FILTERS);
+	c->follower.envelope = below(4) == 0;
+	c->follower.request_id = ids[below(sizeof(ids) / sizeof(ids[0]))];
 	c->room = below(3) ? SIZE_MAX : below(5000);
-	join(c, (int64_t)below((size_t)world.newest + 1));
+	join(c, (int64_t)below((size_t)model.newest + 1));
 }
 
 /* What it has is checked; what was unfinished is dropped. */
 static void forget(struct client *c)
 {
-	world.rows_told += c->rows;
-	world.gaps_told += c->gaps;
+	world.rows_told += c->follower.rows;
+	world.gaps_told += c->follower.gaps;
 	c->open = false;
-	eventstream_free(&c->parser);
+	eventstream_free(&c->follower.parser);
 }
 
 static void leave(struct client *c)
@@ -404,11 +219,11 @@ static void come_back(struct client *c)
 
 	leave(c);
 	memset(c, 0, sizeof(*c));
-	c->filter = old.filter;
-	c->envelope = old.envelope;
-	c->request_id = old.request_id;
+	c->follower.filter = old.follower.filter;
+	c->follower.envelope = old.follower.envelope;
+	c->follower.request_id = old.follower.request_id;
 	c->room = SIZE_MAX;
-	join(c, old.position);
+	join(c, old.follower.position);
 }
 
 /* A stream that ended by itself: its record was deleted while it was being sent. */
@@ -420,8 +235,8 @@ static void collect_finished(void)
 		if (!c->open || !c->finished)
 			continue;
 		assert_int_equal(c->subscriber.reason, LEAVE_CUT);
-		assert_true(c->ended || !c->request_id);
-		world.cut++;
+		assert_true(c->follower.ended || !c->follower.request_id);
+		assert_true(watermark(&c->follower) > c->follower.position);
 		come_back(c);
 	}
 }
@@ -500,12 +315,8 @@ static void settle(void)
 	for (int i = 0; i < CLIENTS; i++) {
 		struct client *c = &world.clients[i];
 
-		if (c->open && c->room < SIZE_MAX / 2) {
-			give_room(c, SIZE_MAX);
-			turn();
-		}
 		if (c->open)
-			pass_over(c, world.newest + 1);
+			pass_over(&c->follower, model.newest + 1);
 	}
 }
 
@@ -548,6 +359,7 @@ static void set_up(unsigned seed, size_t bytes, size_t entries)
 
 	srandom(seed);
 	memset(&world, 0, sizeof(world));
+	memset(&model, 0, sizeof(model));
 	window_bytes = bytes;
 	window_entries = entries;
 	open_database();
