@@ -166,4 +166,5 @@ clean:
 
 include tests/bench/bench.mk
 include tests/torture/torture.mk
+include tests/faults/faults.mk
 -include $(OBJ:.o=.d) $(wildcard $(BUILD)/san/*.d)

@@ -1,0 +1,11 @@
+# faults: objects for LD_PRELOAD that make files and memory fail; see the comments of their sources.
+
+FAULTS := $(BUILD)/faults/vfs.so $(BUILD)/faults/memory.so
+FAULTS_LIBS_vfs := -lsqlite3
+
+$(BUILD)/faults/%.so: tests/faults/%.c tests/faults/plan.h
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(CFLAGS) -fno-builtin -fPIC -shared -o $@ $< \
+		$(FAULTS_LIBS_$*) -ldl
+
+integration: $(FAULTS)

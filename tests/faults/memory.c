@@ -1,0 +1,97 @@
+/*
+ * memory: malloc, calloc and realloc that fail, for a program that is started with this object in
+ * LD_PRELOAD.
+ *
+ * The file named by FAULT_PLAN holds one line, written anew at any time:
+ *
+ *     SERIAL FIRST LAST EVERY
+ *
+ * Of the allocations since this plan was first seen, counted from 1, every EVERYth of those from
+ * number FIRST to number LAST fails; LAST -1: for ever. An empty file: none does. What the linker
+ * and the libraries' constructors allocate before main() is not counted. Each allocation that was
+ * made to fail adds a byte to the file named by FAULT_HITS.
+ *
+ * For programs with one thread, on glibc.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "plan.h"
+
+/* glibc's own, under names that nobody takes from them. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *old, size_t size);
+
+typedef int main_fn(int, char **, char **);
+typedef int start_fn(
+	main_fn *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
+
+int __libc_start_main(main_fn *program, int argc, char **argv, void (*init)(void),
+	void (*fini)(void), void (*rtld_fini)(void), void *stack_end);
+
+static bool in_main;
+
+/* One number of a line, and on behind it. */
+static long number(char **at)
+{
+	return strtol(*at, at, 10);
+}
+
+static bool is_planned(void)
+{
+	static long last_serial, count;
+	char line[PLAN_SIZE], *at = line;
+	long serial, first, last, every;
+
+	if (!in_main || !plan_read("FAULT_PLAN", line))
+		return false;
+	serial = number(&at);
+	first = number(&at);
+	last = number(&at);
+	every = number(&at);
+	if (serial != last_serial) {
+		last_serial = serial;
+		count = 0;
+	}
+	count++;
+	return every > 0 && count >= first && (last < 0 || count <= last) &&
+	       (count - first) % every == 0;
+}
+
+static bool fails(void)
+{
+	int saved_errno = errno;
+	bool failing = is_planned();
+
+	if (failing)
+		plan_hit("FAULT_HITS");
+	errno = failing ? ENOMEM : saved_errno;
+	return failing;
+}
+
+void *malloc(size_t size)
+{
+	return fails() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+	return fails() ? NULL : __libc_calloc(count, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+	return fails() ? NULL : __libc_realloc(old, size);
+}
+
+int __libc_start_main(main_fn *program, int argc, char **argv, void (*init)(void),
+	void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
+{
+	start_fn *start;
+
+	*(void **)&start = dlsym(RTLD_NEXT, "__libc_start_main");
+	in_main = true;
+	return start(program, argc, argv, init, fini, rtld_fini, stack_end);
+}
