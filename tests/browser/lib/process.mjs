@@ -14,13 +14,22 @@ const DEADLINE_MS = 15_000;
 const running = new Set();
 const directories = new Set();
 
-// A test that is interrupted leaves nothing behind either.
+// A test that is interrupted leaves nothing behind either, no worker of a web server among it.
 process.on('exit', () => {
-  running.forEach((child) => child.kill('SIGKILL'));
+  running.forEach(killGroup);
   directories.forEach((dir) => rmSync(dir, { recursive: true, force: true }));
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => process.exit(1));
+}
+
+// Each child leads a process group, with all that it starts.
+function killGroup(child) {
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // it has ended meanwhile
+  }
 }
 
 /** A temporary directory, removed at the end of this test process. */
@@ -40,7 +49,9 @@ export function removeDirectory(dir) {
  * wrote so far to both outputs) and stop(signal), which resolves when it has ended.
  */
 export function start(command, args, options = {}) {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...options });
+  const child = spawn(command, args, {
+    stdio: ['pipe', 'pipe', 'pipe'], detached: true, ...options,
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (text) => { output += text; });
