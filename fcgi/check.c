@@ -94,34 +94,62 @@ static void check_beside(struct checking *c, const char *ending)
 			path, user_name(geteuid()));
 }
 
-static void check_files(struct checking *c)
+/* The file cannot even be looked at: the log itself says why. */
+static void check_unreachable(struct checking *c)
+{
+	struct eventlog *log = eventlog_new(c->config->db, c->config->table);
+
+	if (log && eventlog_open(log) == EVENTLOG_FAULT)
+		wrong(c, EX_NOINPUT, "%s", eventlog_error(log));
+	eventlog_free(log);
+}
+
+/*
+ * SQLite gives the -wal and -shm that it makes the mode of the database: where rowtail makes them,
+ * its group can write only if the database says so.
+ */
+static void check_mode(const struct checking *c, const struct stat *st)
+{
+	/* Made by root, SQLite gives them the owner of the database. */
+	if (geteuid() == 0 || st->st_uid == geteuid() || st->st_mode & (S_IWGRP | S_IWOTH))
+		return;
+	note("%s is of mode %04o: the -wal and -shm that rowtail makes beside it, when it is there "
+	     "first, can then be written by %s alone, and writers are locked out; chmod 660 mends "
+	     "it",
+		c->config->db, st->st_mode & 07777, user_name(geteuid()));
+}
+
+static void check_directory(const struct checking *c)
 {
 	char copy[PATH_MAX];
 	const char *directory;
-	struct stat st;
 
 	snprintf(copy, sizeof(copy), "%s", c->config->db);
 	directory = dirname(copy);
+	if (access(directory, W_OK) < 0)
+		note("%s cannot be written by %s: in WAL mode rowtail then reads only while the "
+		     "-wal and -shm files are there, that is while a writer has the database open; "
+		     "mode 2770 with a common group mends it",
+			directory, user_name(geteuid()));
+}
+
+static void check_files(struct checking *c)
+{
+	struct stat st;
+
 	if (stat(c->config->db, &st) < 0) {
-		wrong(c, EX_NOINPUT, "%s: %s; make it with: sqlite3 %s < schema/rowtail.sql",
-			c->config->db, strerror(errno), c->config->db);
+		check_unreachable(c);
 		return;
 	}
 	if (access(c->config->db, R_OK) < 0)
 		wrong(c, EX_NOINPUT,
 			"%s belongs to %s and cannot be read by %s: chgrp it to a group of both, "
-			"and "
-			"chmod 640 or 660",
+			"and chmod 660",
 			c->config->db, user_name(st.st_uid), user_name(geteuid()));
 	else
-		good("%s can be read by %s", c->config->db, user_name(geteuid()));
-	if (access(directory, W_OK) < 0)
-		note("%s cannot be written by %s: in WAL mode rowtail then reads only while the "
-		     "-wal and "
-		     "-shm files are there, that is while a writer has the database open; mode "
-		     "2770 "
-		     "with a common group mends it",
-			directory, user_name(geteuid()));
+		good("the mode of %s lets %s read it", c->config->db, user_name(geteuid()));
+	check_mode(c, &st);
+	check_directory(c);
 	check_beside(c, "-wal");
 	check_beside(c, "-shm");
 }

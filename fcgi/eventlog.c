@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "channel.h"
 
@@ -78,25 +79,44 @@ static enum eventlog_status fail(struct eventlog *log, enum database_status s, c
 	return EVENTLOG_FAULT;
 }
 
+/* The first directory on the way to a path that we may not enter; false when that is not why. */
+static bool find_closed(const char *path, char *directory, size_t size)
+{
+	for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		int length = snprintf(directory, size, "%.*s", (int)(slash - path), path);
+
+		if (length < 0 || (size_t)length >= size)
+			return false;
+		if (access(directory, X_OK) < 0 && errno == EACCES)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Says in words why a database could not be opened: SQLite's own message names neither the file nor
  * the directory that is in the way.
  */
 static void explain_open(struct eventlog *log, const char *message)
 {
+	char directory[200];
 	struct stat st;
 
-	if (stat(log->path, &st) < 0)
+	if (stat(log->path, &st) == 0)
+		snprintf(log->error, sizeof(log->error),
+			"%s cannot be read: %s (rowtail's user must be able to read the file, and "
+			"in WAL mode its -wal and -shm, or to make them in its directory; rowtail "
+			"--check says which is in the way)",
+			log->path, message);
+	else if (find_closed(log->path, directory, sizeof(directory)))
+		snprintf(log->error, sizeof(log->error),
+			"%s cannot be reached: rowtail's user may not enter %s (give the directory "
+			"a group that rowtail is in, and mode 2770)",
+			log->path, directory);
+	else
 		snprintf(log->error, sizeof(log->error),
 			"%s cannot be opened: %s (make it with: sqlite3 %s < schema/rowtail.sql)",
 			log->path, strerror(errno), log->path);
-	else
-		snprintf(log->error, sizeof(log->error),
-			"%s cannot be read: %s (rowtail's user must be able to read the file, and "
-			"in "
-			"WAL mode its -wal and -shm, or to make them in its directory; rowtail "
-			"--check says which is in the way)",
-			log->path, message);
 }
 
 static enum eventlog_status look_at_table(struct eventlog *log)
@@ -158,7 +178,8 @@ enum eventlog_status eventlog_open(struct eventlog *log)
 	if (stat(log->path, &after) < 0 || before.st_dev != after.st_dev ||
 		before.st_ino != after.st_ino)
 		return fail(log, DATABASE_MISSING, "was replaced while it was opened");
-	log->replaced =
+	/* Stays until it is told: also when this file cannot be read yet, and is opened again. */
+	log->replaced |=
 		log->generation > 0 && (log->device != after.st_dev || log->inode != after.st_ino);
 	log->device = after.st_dev;
 	log->inode = after.st_ino;

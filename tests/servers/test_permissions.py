@@ -129,4 +129,14 @@ def test_unreachable_directory(make, refusal):
     place = make(directory_mode=0o700)
     status, said = refusal(place)
     assert status in (66, 78), said
-    assert str(place.database.parent) in said, said
+    assert f"may not enter {place.database.parent}" in said and "schema" not in said, said
+
+
+def test_check_warns_of_a_log_that_locks_writers_out(make):
+    """rowtail, if it is first, makes -wal and -shm in the log's mode, and as its own user."""
+    place = make()
+    place.database.chmod(0o640)
+    status, said = place.say("--check")
+    assert status == 0 and "chmod 660" in said, said
+    place.database.chmod(0o660)
+    assert "chmod 660" not in place.say("--check")[1]
