@@ -1,14 +1,332 @@
 """deploy/access through the real web servers: who is admitted, who is not, and for how long."""
 
 import base64
+import json
+import pathlib
+import re
+import subprocess
+import time
+from urllib.parse import urlencode
 
 import pytest
+
+import httpc
+import webserver
+from conftest import directory
+from deployment import DEPLOYMENTS, wait_until
+
+KEY = "0123456789abcdef0123456789abcdef"
+PASSWORDS = {"ann": "Grüße & +ße", "bob": "b"}
+LOGINS = ("apache", "nginx")  # login.py as a CGI program, login.php by php-fpm
+ASK_FOR_A_LOGIN = ("apache", "apache-fcgid", "lighttpd", "lighttpd-cgi", "nginx", "nginx-fcgiwrap")
+PROMISED = 10.0  # seconds from a DELETE to the end, interface, section 6
+SLACK = 3.0  # for a busy machine
+
+
+def with_file(name, file, replacements):
+    """The server of a deployment, with one more file of deploy/access behind rowtail's own."""
+
+    class WithFile(DEPLOYMENTS[name].server):
+        def configure(self, configuration):
+            more = webserver.deployed(f"access/{file}", replacements)
+            super().configure(f"{configuration}\n{more}")
+            for module in re.findall(r"^#\s+lighty-enable-mod (\w+) ", more, re.M):
+                (enabled,) = self.etc.glob(f"conf-available/*-{module}.conf")
+                (self.root / "conf-enabled" / enabled.name).symlink_to(enabled)
+
+    return WithFile
 
 
 def basic(user, password):
     """What a browser sends when somebody has typed name and password."""
     pair = base64.b64encode(f"{user}:{password}".encode()).decode()
     return {"Authorization": f"Basic {pair}"}
+
+
+def htpasswd(user, password):
+    command = ["htpasswd", "-niB", user]
+    return subprocess.run(command, input=password, text=True, capture_output=True, check=True).stdout
+
+
+@pytest.fixture
+def place():
+    """For keys, accounts and programs, where the web server's user may read."""
+    with directory() as path:
+        yield path
+
+
+# The application's login.
+
+
+class Login:
+    """A site with the login of one application, for ann, who may read orders, and bob, who may too."""
+
+    def __init__(self, build, place, name, **settings):
+        self.place = place
+        self.fpm = None
+        self.suffix = {"apache": "py", "nginx": "php"}[name]
+        self.program = place / f"login.{self.suffix}"
+        key = place / "jwt.key"
+        key.write_text(KEY)
+        self.accounts = place / "accounts"
+        paths = {"/etc/rowtail-jwt.key": key, "/etc/rowtail-accounts": self.accounts}
+        self.program.write_text(webserver.deployed(f"access/login.{self.suffix}", paths))
+        self.program.chmod(0o755)
+        self.accounts.write_text("".join(self.account(*pair) for pair in PASSWORDS.items()))
+        server = with_file(name, f"login-{name}.conf", self.replacements(settings))
+        self.site = build(name, public=None, jwt_key=key, jwt_algorithm="HS256", server=server)
+        for user in PASSWORDS:
+            self.site.log.grant(f"user:{user}", "orders")
+
+    def replacements(self, settings):
+        """Where the program is, and what is a comment in the file that is deployed."""
+        found = {f"/usr/local/lib/rowtail/login.{self.suffix}": self.program}
+        if self.suffix == "php":
+            found["/run/php/php-fpm.sock"] = self.place / "php.sock"
+        for setting, (default, value) in settings.items():
+            line = f"{'SetEnv' if self.suffix == 'py' else 'fastcgi_param'} {setting} "
+            found[f"#{line}{default}"] = f"{line}{value}"
+        return found
+
+    def account(self, user, password):
+        if self.suffix == "php":
+            return htpasswd(user, password).strip() + "\n"
+        return subprocess.run(
+            [self.program, user],
+            input=f"{password}\n",
+            capture_output=True,
+            check=True,
+            text=True,
+            start_new_session=True,
+        ).stdout
+
+    def start(self):
+        if self.suffix == "php":
+            self.start_php()
+        self.site.start()
+        return self
+
+    def start_php(self):
+        socket = self.place / "php.sock"
+        who = f"user = {webserver.USER}\nlisten.owner = {webserver.USER}\n"
+        pool = self.place / "fpm.conf"
+        pool.write_text(
+            f"[global]\nerror_log = {self.place}/fpm.log\n[login]\nlisten = {socket}\n"
+            f"{who if webserver.AS_ROOT else ''}pm = static\npm.max_children = 2\n"
+        )
+        binary = sorted(pathlib.Path("/usr/sbin").glob("php-fpm*"))[-1]
+        self.fpm = webserver.start([binary, "-F", "-y", pool], self.place / "fpm.out")
+        wait_until(socket.exists, "socket of php-fpm", (self.place / "fpm.out").read_text)
+
+    def stop(self):
+        webserver.end(self.fpm)
+
+    def post(self, cookies=None, headers=None, method="POST", **form):
+        """Asks the login; returns its answer with a dictionary of the cookies that it sets."""
+        fields = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
+        if cookies:
+            fields["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        address, body = self.site.server.address, urlencode(form).encode()
+        with httpc.open_request(
+            address, "/login", method=method, headers=fields, accept="*/*", body=body
+        ) as answer:
+            answer.wait(lambda: answer.complete or answer.eof, "end of the answer")
+        lines = [value for name, value in answer.head.fields if name.lower() == "set-cookie"]
+        answer.cookies = dict(line.partition(";")[0].split("=", 1) for line in lines)
+        answer.cookie_lines = lines
+        return answer
+
+    def log_in(self, user):
+        """The cookies of somebody who has typed the right password."""
+        answer = self.post(user=user, password=PASSWORDS[user])
+        assert answer.head.status == 200, f"{answer.describe()} {self.site.server.log()}"
+        return answer.cookies
+
+    def open(self, token, query="channel=orders", **how):
+        """What an EventSource of a page with this cookie gets."""
+        headers = {"Cookie": f"theme=dark; rowtail_token={token}"}
+        return self.site.open(query, headers=headers, **how).wait_head()
+
+    def follow(self, token):
+        opened = self.open(token)
+        assert opened.head.status == 200, opened.describe()
+        assert opened.next().type == "position"
+        return opened
+
+
+@pytest.fixture
+def login(build, place, deployment):
+    """login(LOGIN_SECONDS=(600, 3)): a running site with its login, a setting changed."""
+    running = []
+
+    def start(**settings):
+        running.append(Login(build, place, deployment, **settings))
+        return running[-1].start()
+
+    yield start
+    for one in running:
+        one.stop()
+
+
+def last_word(response):
+    """The reason that a stream gives at its end."""
+    response.wait(lambda: response.complete, "end of the stream", PROMISED + SLACK)
+    assert response.events[-1].type == "denied", response.describe()
+    return json.loads(response.events[-1].data)["reason"]
+
+
+@pytest.mark.deployments(*LOGINS)
+def test_the_cookie_is_admitted_and_hidden_from_scripts(login):
+    here = login()
+    answer = here.post(user="ann", password=PASSWORDS["ann"])
+    assert json.loads(answer.body) == {"user": "ann", "seconds": 600}
+    for line in answer.cookie_lines:
+        attributes = {part.strip().lower() for part in line.split(";")[1:]}
+        path = "/events" if line.startswith("rowtail_token=") else "/login"
+        assert {"secure", "httponly", "samesite=strict", f"path={path}"} <= attributes
+    peer = here.follow(answer.cookies["rowtail_token"])
+    here.site.log.insert("for ann", channel="orders")
+    assert peer.next_row().data == "for ann"
+    assert here.open(answer.cookies["rowtail_token"], "channel=other").head.status == 403
+    assert here.site.open("channel=orders").wait_head().head.status == 401
+
+
+@pytest.mark.deployments(*LOGINS)
+@pytest.mark.parametrize(
+    "user, password",
+    [("ann", "wrong"), ("ann", ""), ("ann", PASSWORDS["bob"]), ("cem", "b"), ("", "")],
+)
+def test_a_wrong_password_gets_no_cookie(login, user, password):
+    answer = login().post(user=user, password=password)
+    assert answer.head.status == 401
+    assert not answer.cookies
+
+
+@pytest.mark.deployments(*LOGINS)
+def test_the_end_of_a_token_and_its_renewal(login):
+    """The stream says why it ends; the next, with the renewed cookie, misses nothing."""
+    here = login(LOGIN_SECONDS=("600", "3"))
+    cookies = here.log_in("ann")
+    peer = here.follow(cookies["rowtail_token"])
+    here.site.log.insert("before", channel="orders")
+    assert peer.next_row().data == "before"
+    assert last_word(peer) == "expired"
+    assert here.open(cookies["rowtail_token"]).head.status == 401
+    here.site.log.insert("between", channel="orders")
+    renewed = here.post(cookies={"login": cookies["login"]})
+    assert renewed.head.status == 200
+    again = here.open(renewed.cookies["rowtail_token"], last_event_id=peer.parser.last_event_id)
+    assert [row.data for row in again.wait_rows(1)] == ["between"]
+
+
+@pytest.mark.deployments(*LOGINS)
+def test_only_who_is_logged_in_gets_a_renewal(login):
+    here = login()
+    cookies = here.log_in("ann")
+    name, _, signature = cookies["login"].partition(".")
+    bobs = name.replace(b"ann".hex(), b"bob".hex())
+    assert bobs != name
+    for forged in "", "x", f"{bobs}.{signature}", f"{name}.", cookies["rowtail_token"]:
+        answer = here.post(cookies={"login": forged, "rowtail_token": cookies["rowtail_token"]})
+        assert (answer.head.status, answer.cookies) == (401, {}), forged
+    # Nor does the login pass for a token.
+    assert here.open(cookies["login"]).head.status == 401
+    kept = [line for line in here.accounts.read_text().splitlines(True) if line.startswith("bob")]
+    here.accounts.write_text("".join(kept))
+    assert here.post(cookies={"login": cookies["login"]}).head.status == 401
+
+
+@pytest.mark.deployments(*LOGINS)
+def test_pages_of_other_origins(login):
+    here = login(LOGIN_ORIGIN=("https://app.example.org", "https://app.example.net"))
+    ann = {"user": "ann", "password": PASSWORDS["ann"]}
+    friend = here.post(headers={"Origin": "https://app.example.net"}, **ann)
+    assert friend.head.status == 200 and friend.cookies
+    assert friend.head.get("Access-Control-Allow-Origin") == "https://app.example.net"
+    assert friend.head.get("Access-Control-Allow-Credentials") == "true"
+    for origin in "https://stranger.example", "null":
+        headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+        stranger = here.post(headers=headers, **ann)
+        assert (stranger.head.status, stranger.cookies) == (403, {})
+        assert stranger.head.get("Access-Control-Allow-Origin") is None
+    own = here.post(headers={"Origin": "https://a.example", "Sec-Fetch-Site": "same-origin"}, **ann)
+    assert own.head.status == 200
+    assert here.post(method="PUT", **ann).head.status == 405
+
+
+@pytest.mark.deployments(*LOGINS)
+def test_one_delete_ends_the_streams_of_one_user(login):
+    here = login()
+    anns, bobs = (here.log_in(user)["rowtail_token"] for user in ("ann", "bob"))
+    ended = [here.follow(anns) for _ in range(3)]
+    bob = here.follow(bobs)
+    revoke(here.site.log)
+    began = time.monotonic()
+    assert [last_word(peer) for peer in ended] == ["revoked"] * 3
+    assert time.monotonic() - began < PROMISED + SLACK
+    assert here.open(anns).head.status == 403
+    here.site.log.insert("for bob", channel="orders")
+    assert bob.next_row().data == "for bob"
+
+
+def revoke(log):
+    """As its first line says."""
+    script = (webserver.DEPLOY / "access/revoke.sql").read_text()
+    subprocess.run(["sqlite3", log.path], input=script, text=True, check=True)
+
+
+# The web server's login.
+
+
+@pytest.fixture
+def guarded(build, place, deployment):
+    """A site whose web server asks for a password: of ann, who may read, and of bob, who may not."""
+    kind = deployment.partition("-")[0]
+    users = place / "htpasswd"
+    users.write_text("".join(htpasswd(*pair) for pair in PASSWORDS.items()))
+    replacements = {f"/etc/{kind.replace('apache', 'apache2')}/rowtail.htpasswd": users}
+    server = with_file(deployment, f"basic-{kind}.conf", replacements)
+    site = build(deployment, public=None, server=server).start()
+    site.log.grant("user:ann", "default")
+    return site
+
+
+def status(site, headers=None):
+    """The status of an answer, on which a browser's EventSource gives up for ever."""
+    response = site.open(headers=headers).wait_head()
+    if response.head.status == 401:
+        assert response.head.get("WWW-Authenticate").startswith("Basic "), response.head.raw
+    return response.head.status
+
+
+@pytest.mark.deployments(*ASK_FOR_A_LOGIN)
+def test_the_web_servers_login(guarded):
+    assert status(guarded) == 401
+    assert status(guarded, basic("bob", PASSWORDS["bob"])) == 403
+    ann = guarded.follow(headers=basic("ann", PASSWORDS["ann"]))
+    wrong = guarded.open(headers=basic("ann", "wrong")).wait_head()
+    guarded.log.insert("for ann")
+    assert ann.next_row().data == "for ann"
+    wrong.rest(0.5)
+    assert not wrong.events, wrong.describe()
+
+
+@pytest.mark.deployments("apache", "lighttpd", "nginx")
+def test_rowtail_is_down_behind_a_login(guarded):
+    """Those with a login are asked to come back; those without are asked for it as ever."""
+    guarded.rowtail.kill()
+    ann = guarded.open(headers=basic("ann", PASSWORDS["ann"])).wait_head()
+    ann.wait(lambda: ann.complete or ann.eof, "end of the answer")
+    assert (ann.head.status, ann.parser.reconnection_time) == (200, 3000), ann.describe()
+    assert status(guarded) == 401
+
+
+@pytest.mark.deployments("apache", "lighttpd", "nginx")
+def test_one_delete_ends_the_stream_of_a_login(guarded):
+    peer = guarded.follow(headers=basic("ann", PASSWORDS["ann"]))
+    revoke(guarded.log)
+    assert last_word(peer) == "revoked"
+    assert status(guarded, basic("ann", PASSWORDS["ann"])) == 403
 
 
 def test_a_name_that_nobody_has_checked_is_nobody(build, deployment):
