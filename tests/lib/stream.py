@@ -124,6 +124,12 @@ class Stream:
             self.eof = True
         return True
 
+    def _readable(self, seconds):
+        """Waits until there is something to read. (select() knows no descriptor above 1023.)"""
+        poller = select.poll()
+        poller.register(self, select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
+
     def wait(self, condition, what="what the test waits for", timeout=DEADLINE):
         """Reads until condition() holds; fails at the deadline, or when the stream ends first."""
         deadline = time.monotonic() + timeout
@@ -131,13 +137,13 @@ class Stream:
             left = deadline - time.monotonic()
             assert not self.eof, f"the stream ended before {what}; {self.describe()}"
             assert left > 0, f"no {what} within {timeout} s; {self.describe()}"
-            if select.select([self], [], [], left)[0]:
+            if self._readable(left):
                 self.pump()
         return self
 
     def drain(self):
         """Reads what is there now, without waiting."""
-        while not self.eof and select.select([self], [], [], 0)[0]:
+        while not self.eof and self._readable(0):
             self.pump()
         return self
 
@@ -145,7 +151,7 @@ class Stream:
         """Reads what comes within this time."""
         deadline = time.monotonic() + seconds
         while not self.eof and (left := deadline - time.monotonic()) > 0:
-            if select.select([self], [], [], left)[0]:
+            if self._readable(left):
                 self.pump()
         return self
 
