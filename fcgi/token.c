@@ -36,14 +36,15 @@ bool token_base64url(const char *text, size_t text_length, uint8_t *out, size_t 
 bool token_pem(const char *pem, uint8_t *out, size_t *length)
 {
 	static const char begin[] = "-----BEGIN PUBLIC KEY-----";
-	const char *at = strstr(pem, begin);
-	const char *end = at ? strstr(at, "-----END PUBLIC KEY-----") : NULL;
+	const char *at = strstr(pem, begin), *end;
 	size_t room = *length;
 
-	if (!end)
+	if (!at)
 		return false;
+	/* The dashes of one are not those of the other as well. */
 	at += strlen(begin);
-	return is_ascii(at, (size_t)(end - at)) &&
+	end = strstr(at, "-----END PUBLIC KEY-----");
+	return end && is_ascii(at, (size_t)(end - at)) &&
 	       sodium_base642bin(out, room, at, (size_t)(end - at), "\r\n \t", length, NULL,
 		       sodium_base64_VARIANT_ORIGINAL) == 0;
 }

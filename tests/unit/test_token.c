@@ -215,7 +215,9 @@ static void test_what_is_no_pem(void **state)
 		"-----begin public key-----Zm9v-----end public key-----",
 		"----BEGIN PUBLIC KEY----Zm9v----END PUBLIC KEY----", PEM("Zm9vYg"), PEM("Zm9vYg="),
 		PEM("Zm9v===="), PEM("Zg==Zg=="), PEM("-_-_"), PEM("Zm9v!"), PEM("A: b\n\nZm9v"),
-		PEM("Zh=="), PEM("Zm9v\x80\xff\xc3\xa9")};
+		PEM("Zh=="), PEM("Zm9v\x80\xff\xc3\xa9"),
+		"-----BEGIN PUBLIC KEY-----END PUBLIC KEY-----",
+		"-----BEGIN PUBLIC KEY---END PUBLIC KEY-----"};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		if (read_pem(texts[i], ROOM - 1))
