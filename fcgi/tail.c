@@ -12,6 +12,7 @@
 enum {
 	LADDER_FIRST_US = 30,
 	LADDER_LAST_US = 32768,
+	SAME_FAULT_MS = 60000, /* how soon the same fault is not worth another line */
 };
 
 static struct {
@@ -28,9 +29,15 @@ static struct {
 	int64_t pause_us; /* before the next look; 0: none is due */
 	bool awake;
 	bool well; /* the last look at the log succeeded */
+	bool quiet; /* that it did not, was told before */
+	char told[512]; /* the last fault, and when */
+	int64_t told_ms;
 } tail;
 
-/* After a fault it may be the same file again: then streams go on where they are. */
+/*
+ * Opens the log if it is closed, and tells of another file in its place, whoever opened that. After a
+ * fault it may be the same file again: then streams go on where they are.
+ */
 static bool reopen(void)
 {
 	if (eventlog_open(tail.log) != EVENTLOG_OK)
@@ -45,13 +52,25 @@ static bool reopen(void)
 	return true;
 }
 
-/* Says once that the log can't be read, and once that it can again. */
+/* One damaged page breaks the log again and again while all others can be read. */
+static void tell_fault(const char *error)
+{
+	tail.quiet = !strcmp(error, tail.told) && clock_ms() - tail.told_ms < SAME_FAULT_MS;
+	if (tail.quiet)
+		return;
+	log_error("%s", error);
+	snprintf(tail.told, sizeof(tail.told), "%s", error);
+	tail.told_ms = clock_ms();
+}
+
+/* Says once that the log can't be read, and once that it can again: when rows were read, not when it
+ * was opened. */
 static enum eventlog_status note(enum eventlog_status e)
 {
-	if (e == EVENTLOG_OK && !tail.well)
+	if (e == EVENTLOG_OK && !tail.well && !tail.quiet)
 		log_info("the log can be read");
 	if (e == EVENTLOG_FAULT && tail.well)
-		log_error("%s", eventlog_error(tail.log));
+		tell_fault(eventlog_error(tail.log));
 	if (e != EVENTLOG_BUSY)
 		tail.well = e == EVENTLOG_OK;
 	return e;
@@ -60,12 +79,15 @@ static enum eventlog_status note(enum eventlog_status e)
 /* Makes sure that the file that is open is the one that the path leads to. */
 static enum eventlog_status check_file(void)
 {
+	/* Somebody else has met the fault: a stream that catches up, or a look at the grants. */
+	if (!eventlog_is_open(tail.log))
+		note(EVENTLOG_FAULT);
 	switch (eventlog_file(tail.log)) {
 	case EVENTLOG_GONE:
 		/* It may have been moved, and may come back: its streams wait. */
 		if (tail.well)
 			log_warn("%s/%s is gone; waiting for it", tail.directory, tail.name);
-		tail.well = false;
+		tail.well = tail.quiet = false;
 		return EVENTLOG_BUSY;
 	case EVENTLOG_REPLACED:
 		log_warn("%s/%s was replaced by another file", tail.directory, tail.name);
@@ -80,7 +102,7 @@ static enum eventlog_status check_file(void)
 	case EVENTLOG_SAME:
 		break;
 	}
-	if (!eventlog_is_open(tail.log) && !reopen())
+	if (!reopen())
 		return eventlog_is_open(tail.log) ? EVENTLOG_BUSY : EVENTLOG_FAULT;
 	return EVENTLOG_OK;
 }
@@ -154,8 +176,10 @@ static void poll_due(struct loop_timer *timer)
 
 	if (!loop_watch_begin(&tail.watch, tail.directory))
 		log_debug("%s cannot be watched; polling", tail.directory);
-	if (note(check_file()) == EVENTLOG_OK)
+	if (check_file() == EVENTLOG_OK)
 		look(&news);
+	else if (!eventlog_is_open(tail.log))
+		note(EVENTLOG_FAULT);
 }
 
 /*
@@ -196,7 +220,8 @@ enum eventlog_status tail_wake(void)
 
 	if (e == EVENTLOG_OK && !tail.awake)
 		e = fanout_wake(tail.fanout);
-	note(e);
+	if (e != EVENTLOG_OK || !tail.awake)
+		note(e);
 	if (e == EVENTLOG_FAULT || tail.awake)
 		return e;
 	tail.awake = true;
