@@ -66,7 +66,7 @@ static bool fails(void)
 	bool failing = is_planned();
 
 	if (failing)
-		plan_hit("FAULT_HITS");
+		plan_hit("FAULT_HITS", '0');
 	errno = failing ? ENOMEM : saved_errno;
 	return failing;
 }

@@ -1,6 +1,6 @@
 /*
- * plan: the control file of the faults: one line that says what is to fail now, read anew at every
- * call, so that a test switches faults on and off while rowtail runs.
+ * plan: the control file of the faults: says what is to fail now, and is read anew at every call, so
+ * that a test switches faults on and off while rowtail runs.
  */
 #ifndef FAULTS_PLAN_H
 #define FAULTS_PLAN_H
@@ -11,13 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PLAN_SIZE = 128 };
+enum { PLAN_SIZE = 512, PLAN_LINES = 8 };
 
 /*
  * Reads the file that an environment variable names, with no allocation and no errno of its own.
  * False when there is none. An open file's number is not kept: the program closes what it likes.
  */
-static inline bool plan_read(const char *variable, char line[PLAN_SIZE])
+static inline bool plan_read(const char *variable, char plan[PLAN_SIZE])
 {
 	const char *path = getenv(variable);
 	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -25,21 +25,21 @@ static inline bool plan_read(const char *variable, char line[PLAN_SIZE])
 
 	if (fd < 0)
 		return false;
-	length = read(fd, line, PLAN_SIZE - 1);
+	length = read(fd, plan, PLAN_SIZE - 1);
 	close(fd);
-	line[length > 0 ? length : 0] = '\0';
+	plan[length > 0 ? length : 0] = '\0';
 	return length > 0;
 }
 
 /* Tells the test that something was made to fail: a byte more in a file. */
-static inline void plan_hit(const char *variable)
+static inline void plan_hit(const char *variable, char mark)
 {
 	const char *path = getenv(variable);
 	int fd = path ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
 
 	if (fd < 0)
 		return;
-	if (write(fd, "x", 1) != 1)
+	if (write(fd, &mark, 1) != 1)
 		abort();
 	close(fd);
 }

@@ -2,18 +2,21 @@
  * vfs: SQLite's file system with faults, for a program that is started with this object in
  * LD_PRELOAD: a shim over the default VFS, registered as the default.
  *
- * The file named by FAULT_PLAN holds one line, written anew at any time:
+ * The file named by FAULT_PLAN, written anew at any time, holds a number on its first line, and then
+ * up to 8 lines of which the first that fits a call makes it fail:
  *
- *     SERIAL METHOD FILE ERROR TIMES
+ *     SERIAL
+ *     METHOD FILE ERROR TIMES
  *
  * METHOD  open, read, write, sync, size, lock, access, shmmap, shmlock; or any
  * FILE    db, wal, journal, shm, other; or any
  * ERROR   a name of `errors` below. Of reads alone: `rot` (some bytes are turned) and `short` (the
- *         file ends early)
+ *         file ends before this)
  * TIMES   how many calls fail; -1: all
  *
  * Another SERIAL is another plan: its calls are counted from 0. An empty file: no faults. Each call
- * that was made to fail adds a byte to the file named by FAULT_HITS.
+ * that was made to fail adds the number of its line, '0' for the first, to the file named by
+ * FAULT_HITS.
  */
 #include <sqlite3.h>
 #include <stdint.h>
@@ -65,27 +68,39 @@ static bool matches(const char *pattern, const char *name)
 	return !strcmp(pattern, "any") || !strcmp(pattern, name);
 }
 
+/* The fault that one line of the plan has for this call, or NULL. */
+static const struct error *planned_by(
+	const char *line, const char *method, const char *file, long *hits)
+{
+	char wanted_method[16], wanted_file[16], error[16], times[16];
+
+	if (sscanf(line, "%15s %15s %15s %15s", wanted_method, wanted_file, error, times) != 4 ||
+		!matches(wanted_method, method) || !matches(wanted_file, file))
+		return NULL;
+	if (*times != '-' && *hits >= strtol(times, NULL, 10))
+		return NULL;
+	++*hits;
+	return error_named(error);
+}
+
 /* The fault that is planned for this call, or NULL. */
 static const struct error *planned(const char *method, const char *file)
 {
-	static long last_serial, hits;
-	char line[PLAN_SIZE], wanted_method[16], wanted_file[16], error[16];
-	long serial, times;
+	static long serial, hits[PLAN_LINES];
+	const struct error *error = NULL;
+	char plan[PLAN_SIZE], *line = plan;
 
-	if (!plan_read("FAULT_PLAN", line) ||
-		sscanf(line, "%ld %15s %15s %15s %ld", &serial, wanted_method, wanted_file, error,
-			&times) != 5)
+	if (!plan_read("FAULT_PLAN", plan))
 		return NULL;
-	if (serial != last_serial) {
-		last_serial = serial;
-		hits = 0;
+	if (strtol(plan, NULL, 10) != serial)
+		memset(hits, 0, sizeof(hits));
+	serial = strtol(plan, NULL, 10);
+	for (int i = 0; i < PLAN_LINES && !error && (line = strchr(line, '\n')); i++) {
+		error = planned_by(++line, method, file, &hits[i]);
+		if (error)
+			plan_hit("FAULT_HITS", (char)('0' + i));
 	}
-	if (!matches(wanted_method, method) || !matches(wanted_file, file) ||
-		(times >= 0 && hits >= times))
-		return NULL;
-	hits++;
-	plan_hit("FAULT_HITS");
-	return error_named(error);
+	return error;
 }
 
 /* SQLite's code for it; SQLITE_OK: no fault. */
@@ -120,7 +135,7 @@ static int file_read(sqlite3_file *f, void *out, int amount, sqlite3_int64 at)
 	if (!error)
 		return code;
 	if (error->content == FILE_ENDS)
-		memset(bytes + amount / 2, 0, (size_t)(amount - amount / 2));
+		memset(bytes, 0, (size_t)amount);
 	for (int i = 0; error->content == FILE_ROTS && i < amount; i += 16)
 		bytes[i] ^= 0x5a;
 	return error->code;

@@ -25,11 +25,11 @@ class Faults:
         }
         self.stop()
 
-    def plan(self, *words):
+    def begin(self, text):
         """From the next call on this is the plan; nothing was hit yet."""
         self.hits_path.write_bytes(b"")
         self.serial += 1
-        self._write(" ".join(map(str, (self.serial, *words))) + "\n")
+        self._write(f"{self.serial}{text}\n")
 
     def stop(self):
         self._write("")
@@ -52,26 +52,36 @@ class Faults:
             assert time.monotonic() < deadline, f"{self.hits} calls have failed, not {count}"
             time.sleep(0.005)
 
-    @contextlib.contextmanager
-    def during(self, *words):
-        """The plan holds within the block, and must have hit something."""
-        self.plan(*words)
-        try:
-            yield self
-        finally:
-            self.stop()
-        assert self.hits > 0, f"{words} never happened"
-
 
 class Files(Faults):
-    """plan(METHOD, FILE, ERROR, TIMES)."""
+    """SQLite's files. A fault is (METHOD, FILE, ERROR) or (METHOD, FILE, ERROR, TIMES)."""
 
     def __init__(self, workdir, name="files"):
         super().__init__(workdir, name, "vfs.so")
 
+    def plan(self, *faults):
+        lines = [" ".join(map(str, fault if len(fault) == 4 else (*fault, -1))) for fault in faults]
+        self.begin("".join("\n" + line for line in lines))
+
+    @contextlib.contextmanager
+    def during(self, *faults):
+        """These faults are there within the block; each of them must have happened."""
+        self.plan(*faults)
+        try:
+            yield self
+        finally:
+            self.stop()
+        happened = set(self.hits_path.read_text())
+        missed = [fault for number, fault in enumerate(faults) if str(number) not in happened]
+        assert not missed, f"{missed} never happened"
+
 
 class Memory(Faults):
-    """plan(FIRST, LAST, EVERY): of the allocations from now on."""
+    """The process's memory."""
 
     def __init__(self, workdir, name="memory"):
         super().__init__(workdir, name, "memory.so")
+
+    def plan(self, first, last, every=1):
+        """Of the allocations from now on, counted from 1; last -1: for ever."""
+        self.begin(f" {first} {last} {every}")
