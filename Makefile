@@ -34,6 +34,7 @@ libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n
 
 # The names with -again are make test's own.
 .PHONY: integration-again servers-again browser-again unit-again replay-again torture-short-again
+.PHONY: integration-san integration-valgrind
 .PHONY: all help deps test unit replay integration servers browser bench lint fuzz demo \
 	install uninstall clean
 .DELETE_ON_ERROR:
@@ -84,6 +85,13 @@ replay: $(REPLAY)
 PYTEST := $(PYTHON) -m pytest -q -o cache_dir=$(CURDIR)/$(BUILD)/pytest
 integration: $(BUILD)/rowtail bench-tools
 	$(PYTEST) tests/integration
+
+# The same tests, of a program that looks at its own memory; not part of make test, for their time.
+integration-san: $(BUILD)/rowtail-san bench-tools
+	ROWTAIL_BIN=$(BUILD)/rowtail-san $(PYTEST) tests/integration
+
+integration-valgrind: $(BUILD)/rowtail bench-tools
+	ROWTAIL_BIN=tests/lib/valgrind.sh $(PYTEST) tests/integration
 
 servers: $(BUILD)/rowtail $(BROWSER)
 	$(PYTEST) tests/servers

@@ -17,7 +17,9 @@ import stream
 ROOT = pathlib.Path(__file__).parents[2]
 # Taken out of the environment: rowtail reads every ROWTAIL_ variable as a setting.
 BINARY = pathlib.Path(os.environ.pop("ROWTAIL_BIN", ROOT / "build" / "rowtail")).resolve()
-SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: \w+Sanitizer")
+SANITIZER = re.compile(
+    r"ERROR: \w+Sanitizer|runtime error:|WARNING: \w+Sanitizer|^==\d+== \w", re.MULTILINE
+)
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 _serial = itertools.count()
@@ -281,8 +283,9 @@ class Rowtail:
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
 
     def is_sanitized(self):
-        """Is this a build with AddressSanitizer, whose memory says nothing?"""
-        return "libasan" in pathlib.Path(f"/proc/{self.pid}/maps").read_text()
+        """Is this AddressSanitizer or valgrind, whose memory says nothing?"""
+        maps = pathlib.Path(f"/proc/{self.pid}/maps").read_text()
+        return "libasan" in maps or "vgpreload" in maps
 
     def open_files(self):
         """How many descriptors it has open."""
