@@ -94,7 +94,7 @@ struct eventlog_seek {
 	int64_t want; /* rows */
 	int64_t floor; /* go back no further than this id */
 	int64_t before; /* look below this id; INT64_MAX at first */
-	int64_t found; /* rows so far; 0 at first */
+	int64_t found; /* rows so far, `want` at most; 0 at first */
 	bool done;
 	int64_t id; /* when done: the stream goes on after this id */
 };

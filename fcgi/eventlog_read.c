@@ -252,6 +252,7 @@ static enum database_status seek_index(
 	}
 	qsort(ids, count, sizeof(*ids), compare_ids);
 	seek->done = true;
+	seek->found = (int64_t)count < seek->want ? (int64_t)count : seek->want;
 	seek->id = (int64_t)count >= seek->want ? ids[count - (size_t)seek->want] - 1 : seek->floor;
 	return s;
 }

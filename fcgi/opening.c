@@ -51,7 +51,7 @@ static enum eventlog_status begin_at_position(
 	/* Ids are at least as far apart as rows: only then can there be more than the limit. */
 	if (o->limit > 0 && place.bounds.newest - place.id > o->limit) {
 		o->done = false;
-		begin_seek(o, o->limit, place.id);
+		begin_seek(o, o->limit + 1, place.id);
 	}
 	return e;
 }
@@ -59,8 +59,15 @@ static enum eventlog_status begin_at_position(
 /* What the seek has found: the place before the newest rows that were wanted. */
 static void take_seek(struct opening *o)
 {
+	/* First whether there is one row more than the limit, then where the limit is. */
+	if (o->seek.want == o->limit + 1 && *o->requested) {
+		o->done = o->seek.found <= o->limit;
+		if (!o->done)
+			begin_seek(o, o->limit, o->id);
+		return;
+	}
 	o->done = true;
-	if (o->limit > 0 && *o->requested && o->seek.id > o->id && !o->gap) {
+	if (*o->requested && !o->gap) {
 		o->gap = true;
 		o->reason = SSE_GAP_LIMIT;
 	}

@@ -1,0 +1,258 @@
+/* links: opening eventlog eventlog_table eventlog_read database filter channel sse buffer utf8 */
+/* libs: -lsqlite3 */
+/* Where a stream begins: positions that hold and that do not, the newest rows, the limit. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "logfile.h"
+#include "opening.h"
+
+enum { ROWS = 6000 };
+
+static struct eventlog *eventlog;
+
+/* Row i is of channel c0, c1 or c2; every thousandth of `rare`, and of odd/1 those between. */
+static int set_up(void **state)
+{
+	logfile_begin(NULL);
+	must("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 6000) "
+	     "INSERT INTO events(channel) SELECT CASE i % 1000 WHEN 0 THEN 'rare' WHEN 500 THEN "
+	     "'odd/1' ELSE 'c' || (i % 3) END FROM n");
+	assert_non_null(eventlog = eventlog_new(logfile.path, "events"));
+	assert_int_equal(eventlog_open(eventlog), EVENTLOG_OK);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	eventlog_free(eventlog);
+	logfile_end();
+	return 0;
+}
+
+/* Opens to the end; a bounded number of steps. */
+static struct opening open_with(const struct request *request, const char *channel, int64_t limit)
+{
+	size_t length = strlen(channel);
+	struct filter *f = filter_new(&channel, &length, 1, NULL, NULL, 0);
+	struct opening o;
+
+	memset(&o, 0x55, sizeof(o));
+	assert_int_equal(opening_begin(&o, eventlog, f, request, limit), EVENTLOG_OK);
+	for (int steps = 0; !o.done; steps++) {
+		assert_true(steps < 100);
+		assert_int_equal(opening_continue(&o, eventlog, f), EVENTLOG_OK);
+	}
+	free(f);
+	return o;
+}
+
+static struct opening open_at(int64_t position, const char *channel, int64_t limit)
+{
+	return open_with(
+		&(struct request){
+			.position_kind = REQUEST_POSITION_AT, .position = position, .tail = -1},
+		channel, limit);
+}
+
+static void expect_gap(const struct opening *o, enum sse_gap reason, const char *requested)
+{
+	assert_true(o->gap);
+	assert_int_equal(o->reason, reason);
+	assert_string_equal(o->requested, requested);
+}
+
+static void test_without_a_position_at_the_tail(void **state)
+{
+	struct opening o = open_with(&(struct request){.tail = -1}, "c0", 0);
+
+	assert_false(o.gap);
+	assert_int_equal(o.id, ROWS);
+	o = open_with(&(struct request){.tail = 0}, "c0", 0);
+	assert_false(o.gap);
+	assert_int_equal(o.id, ROWS);
+	/* A limit is no reason to go back. */
+	o = open_with(&(struct request){.tail = -1}, "c0", 100);
+	assert_int_equal(o.id, ROWS);
+}
+
+static void test_position_that_holds(void **state)
+{
+	static const int64_t positions[] = {0, 1, 2999, ROWS - 1, ROWS};
+
+	for (size_t i = 0; i < sizeof(positions) / sizeof(positions[0]); i++) {
+		struct opening o = open_at(positions[i], "c1", 0);
+
+		assert_false(o.gap);
+		assert_int_equal(o.id, positions[i]);
+	}
+}
+
+/* A position counts more than the newest N. */
+static void test_position_and_tail(void **state)
+{
+	struct opening o = open_with(
+		&(struct request){.position_kind = REQUEST_POSITION_AT, .position = 10, .tail = 5},
+		"c1", 0);
+
+	assert_int_equal(o.id, 10);
+}
+
+static void test_position_of_rows_that_are_gone(void **state)
+{
+	struct opening o;
+
+	must("DELETE FROM events WHERE id <= 3000 AND channel = 'c1'");
+	o = open_at(5, "c1", 0);
+	expect_gap(&o, SSE_GAP_PRUNED, "5");
+	/* 6 is of c0, and still there. */
+	assert_int_equal(o.id, 5);
+	assert_int_equal(o.pruned, 2998);
+	assert_int_equal(o.bounds.oldest, 2);
+	assert_int_equal(o.bounds.newest, ROWS);
+	o = open_at(5, "c2", 0);
+	assert_false(o.gap);
+}
+
+static void test_position_ahead_of_the_log(void **state)
+{
+	struct opening o = open_at(ROWS + 1, "c1", 0);
+
+	expect_gap(&o, SSE_GAP_FUTURE, "6001");
+	assert_int_equal(o.id, ROWS);
+	o = open_at(INT64_MAX, "c1", 10);
+	expect_gap(&o, SSE_GAP_FUTURE, "9223372036854775807");
+	assert_int_equal(o.id, ROWS);
+}
+
+static void test_positions_that_mean_nothing(void **state)
+{
+	struct request request = {.position_kind = REQUEST_POSITION_MALFORMED,
+		.position_text = "caf\xc3\xa9",
+		.tail = 3};
+	struct opening o = open_with(&request, "c1", 0);
+
+	expect_gap(&o, SSE_GAP_MALFORMED, "caf\xc3\xa9");
+	assert_int_equal(o.id, ROWS);
+	request = (struct request){.position_kind = REQUEST_POSITION_BEYOND,
+		.position_text = "99999999999999999999",
+		.tail = -1};
+	o = open_with(&request, "c1", 0);
+	expect_gap(&o, SSE_GAP_FUTURE, "99999999999999999999");
+	assert_int_equal(o.id, ROWS);
+}
+
+/* The longest text of a position comes back whole. */
+static void test_longest_position(void **state)
+{
+	struct request request = {.position_kind = REQUEST_POSITION_MALFORMED, .tail = -1};
+	struct opening o;
+
+	memset(request.position_text, 'x', REQUEST_ID_TEXT_MAX);
+	o = open_with(&request, "c1", 0);
+	expect_gap(&o, SSE_GAP_MALFORMED, request.position_text);
+}
+
+static void test_newest_rows(void **state)
+{
+	static const struct {
+		const char *channel;
+		int64_t tail, id;
+	} all[] = {{"*", 1, ROWS - 1}, {"*", 100, ROWS - 100}, {"*", ROWS, 0}, {"*", ROWS + 1, 0},
+		{"rare", 1, 5999}, {"rare", 2, 4999}, {"rare", 6, 999}, {"rare", 7, 0},
+		{"none", 1, 0}, {"none/*", 1, 0}, {"*", INT64_MAX, 0}};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct opening o =
+			open_with(&(struct request){.tail = all[i].tail}, all[i].channel, 0);
+
+		assert_false(o.gap);
+		if (o.id != all[i].id)
+			fail_msg("%s %d: %d", all[i].channel, (int)all[i].tail, (int)o.id);
+	}
+}
+
+/* At most so many rows back, counted in what is followed; only who loses rows is told. */
+static void test_limit(void **state)
+{
+	struct opening o = open_at(10, "*", 100);
+
+	expect_gap(&o, SSE_GAP_LIMIT, "10");
+	assert_int_equal(o.id, ROWS - 100);
+	o = open_at(ROWS - 101, "*", 100);
+	expect_gap(&o, SSE_GAP_LIMIT, "5899");
+	assert_int_equal(o.id, ROWS - 100);
+	o = open_at(ROWS - 100, "*", 100);
+	assert_false(o.gap);
+	assert_int_equal(o.id, ROWS - 100);
+	/* By the scan as by the index. */
+	o = open_at(3000, "odd/*", 3);
+	assert_false(o.gap);
+	assert_int_equal(o.id, 3000);
+	o = open_at(3000, "odd/*", 2);
+	expect_gap(&o, SSE_GAP_LIMIT, "3000");
+	assert_int_equal(o.id, 4499);
+	/* Only three rows of `rare` are behind 3000: all of them may be had. */
+	o = open_at(3000, "rare", 3);
+	assert_false(o.gap);
+	assert_int_equal(o.id, 3000);
+	o = open_at(3000, "rare", 2);
+	expect_gap(&o, SSE_GAP_LIMIT, "3000");
+	assert_int_equal(o.id, 4999);
+	o = open_at(3999, "rare", 2);
+	expect_gap(&o, SSE_GAP_LIMIT, "3999");
+	assert_int_equal(o.id, 4999);
+}
+
+/* Of two gaps at once, the one that can't be helped is told; it begins where the limit says. */
+static void test_limit_behind_a_gap(void **state)
+{
+	struct opening o;
+
+	must("DELETE FROM events WHERE id <= 1000");
+	o = open_at(10, "*", 100);
+	assert_true(o.gap);
+	assert_string_equal(o.requested, "10");
+	assert_int_equal(o.id, ROWS - 100);
+}
+
+static void test_log_that_cannot_be_read(void **state)
+{
+	static const char *const channel = "*";
+	static const size_t length = 1;
+	struct filter *f = filter_new(&channel, &length, 1, NULL, NULL, 0);
+	struct opening o;
+
+	eventlog_close(eventlog);
+	for (int kind = REQUEST_POSITION_NONE; kind <= REQUEST_POSITION_BEYOND; kind++)
+		assert_int_equal(opening_begin(&o, eventlog, f,
+					 &(struct request){.position_kind = kind, .tail = 1}, 0),
+			EVENTLOG_FAULT);
+	free(f);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_without_a_position_at_the_tail),
+		TEST(test_position_that_holds),
+		TEST(test_position_and_tail),
+		TEST(test_position_of_rows_that_are_gone),
+		TEST(test_position_ahead_of_the_log),
+		TEST(test_positions_that_mean_nothing),
+		TEST(test_longest_position),
+		TEST(test_newest_rows),
+		TEST(test_limit),
+		TEST(test_limit_behind_a_gap),
+		TEST(test_log_that_cannot_be_read),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,396 @@
+/* links: subscriber record window run */
+/* libs: --for-linker --wrap --for-linker malloc */
+/*
+ * One stream at its sink: whatever number of bytes is taken at a time, what arrives is what was
+ * sent, whole, and nothing comes before what was cut.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <fastcgi.h>
+
+#include "no_memory.h"
+#include "record.h"
+#include "subscriber.h"
+#include "window.h"
+
+enum { RECORDS = 4, LONG = 150000, TAKEN_MAX = 2 * LONG };
+
+static struct {
+	struct sink sink;
+	uint8_t bytes[TAKEN_MAX];
+	size_t length, room;
+	bool gone, wants_write;
+} peer;
+
+static struct subscriber subscriber;
+static struct run run;
+static uint8_t *records[RECORDS];
+
+static ssize_t take(struct sink *sink, const struct iovec *iov, int count)
+{
+	size_t taken = 0;
+
+	if (peer.gone)
+		return -1;
+	for (int i = 0; i < count && peer.room > 0; i++) {
+		size_t n = iov[i].iov_len < peer.room ? iov[i].iov_len : peer.room;
+
+		assert_true(peer.length + n <= TAKEN_MAX);
+		memcpy(peer.bytes + peer.length, iov[i].iov_base, n);
+		peer.length += n;
+		peer.room -= n;
+		taken += n;
+	}
+	return (ssize_t)taken;
+}
+
+static void note_want(struct sink *sink, bool want)
+{
+	peer.wants_write = want;
+}
+
+static void note_finished(struct sink *sink)
+{
+	fail_msg("that is for fanout to say");
+}
+
+static const struct sink_operations operations = {take, note_want, note_finished};
+
+static void begin(uint16_t request_id, size_t room)
+{
+	subscriber_free(&subscriber);
+	peer.sink.operations = &operations;
+	peer.length = 0;
+	peer.room = room;
+	peer.gone = peer.wants_write = false;
+	subscriber_init(&subscriber, &peer.sink, request_id, 1000);
+	subscriber.state = SUBSCRIBER_LIVE;
+}
+
+/* As fanout does when the sink takes bytes again. */
+static void more(size_t room)
+{
+	assert_true(subscriber.blocked);
+	assert_true(peer.wants_write);
+	subscriber.blocked = peer.wants_write = false;
+	peer.room = room;
+}
+
+/* A run of records of these contents, from the id on, two apart. */
+static void make_run(const size_t *contents, size_t count, int64_t id, bool with_hash)
+{
+	run_clear(&run);
+	for (size_t i = 0; i < count; i++) {
+		size_t length = record_framed_size(contents[i]);
+		struct run_record r = {.id = id + 2 * (int64_t)i,
+			.length = (uint32_t)length,
+			.content = (uint32_t)contents[i]};
+
+		free(records[i]);
+		records[i] = malloc(length);
+		for (size_t n = 0; n < contents[i]; n++)
+			records[i][RECORD_HEADER + n] = (uint8_t)(n * 7 + (size_t)r.id);
+		record_frame(records[i], contents[i], 1);
+		r.bytes = records[i];
+		r.hash = with_hash ? window_hash(r.bytes, r.length) : 0;
+		run_add(&run, &r);
+	}
+}
+
+static int tear_down(void **state)
+{
+	allow_all_allocations();
+	subscriber_free(&subscriber);
+	for (int i = 0; i < RECORDS; i++) {
+		free(records[i]);
+		records[i] = NULL;
+	}
+	return 0;
+}
+
+/* The content of the frames that arrived; whole records only. */
+static size_t unframe(uint8_t *content, bool *ended)
+{
+	size_t at = 0, length = 0;
+
+	*ended = false;
+	while (at < peer.length) {
+		const uint8_t *p = peer.bytes + at;
+		size_t size = (size_t)p[4] << 8 | p[5];
+
+		assert_false(*ended);
+		assert_true(at + FCGI_HEADER_LEN + size + p[6] <= peer.length);
+		*ended = p[1] == FCGI_END_REQUEST;
+		if (!*ended) {
+			memcpy(content + length, p + FCGI_HEADER_LEN, size);
+			length += size;
+		}
+		at += FCGI_HEADER_LEN + size + p[6];
+	}
+	return length;
+}
+
+static void test_words_in_pieces(void **state)
+{
+	static const char words[] = "id: 5\nevent: position\ndata: 5\n\n";
+	static uint8_t content[TAKEN_MAX];
+	bool ended;
+
+	for (size_t piece = 1; piece < sizeof(words) + 10; piece++) {
+		enum subscriber_result r;
+
+		begin(1, piece);
+		r = subscriber_say(&subscriber, (const uint8_t *)words, sizeof(words) - 1, 1);
+		while (r == SUBSCRIBER_BLOCKED) {
+			more(piece);
+			r = subscriber_flush(&subscriber, 2);
+		}
+		assert_int_equal(r, SUBSCRIBER_SENT);
+		assert_int_equal(unframe(content, &ended), sizeof(words) - 1);
+		assert_memory_equal(content, words, sizeof(words) - 1);
+		assert_int_equal(subscriber_flush(&subscriber, 3), SUBSCRIBER_SENT);
+	}
+	begin(0, SIZE_MAX);
+	subscriber_say(&subscriber, (const uint8_t *)words, sizeof(words) - 1, 1);
+	assert_int_equal(peer.length, sizeof(words) - 1);
+	assert_memory_equal(peer.bytes, words, sizeof(words) - 1);
+}
+
+/* What is behind the cursor now, as fanout would build it again. */
+static void rest_of_run(const size_t *contents, size_t count)
+{
+	size_t whole = (size_t)(subscriber.cursor + 1 - 10) / 2 + (subscriber.cursor + 1) % 2;
+
+	make_run(contents + whole, count - whole, 10 + 2 * (int64_t)whole, whole % 2);
+}
+
+static void expect_all_records(const size_t *contents, size_t count)
+{
+	size_t at = 0;
+
+	make_run(contents, count, 10, false);
+	for (size_t i = 0; i < count; i++) {
+		assert_true(at + run.records[i].length <= peer.length);
+		assert_memory_equal(peer.bytes + at, records[i], run.records[i].length);
+		at += run.records[i].length;
+	}
+	assert_int_equal(at, peer.length);
+	assert_int_equal(subscriber.records, count);
+	assert_int_equal(subscriber.cursor, 10 + 2 * (int64_t)(count - 1));
+	assert_int_equal(subscriber.told, subscriber.cursor);
+}
+
+static void send_in_pieces(const size_t *contents, size_t count, size_t first, size_t piece)
+{
+	enum subscriber_result r;
+
+	begin(1, first);
+	subscriber.cursor = 9;
+	make_run(contents, count, 10, false);
+	r = subscriber_send(&subscriber, &run, 1);
+	while (r == SUBSCRIBER_BLOCKED) {
+		more(piece);
+		rest_of_run(contents, count);
+		assert_true(subscriber_continues(&subscriber, &run));
+		r = subscriber_send(&subscriber, &run, 2);
+	}
+	assert_int_equal(r, SUBSCRIBER_SENT);
+	expect_all_records(contents, count);
+}
+
+static void test_records_in_pieces(void **state)
+{
+	static const size_t contents[RECORDS] = {20, 1, 33, 5}, large[] = {3, LONG, 9};
+
+	for (size_t first = 0; first < 100; first++)
+		for (size_t piece = 1; piece < 40; piece += 6)
+			send_in_pieces(contents, RECORDS, first, piece);
+	for (size_t first = 0; first < LONG; first += 9973)
+		send_in_pieces(large, 3, first, 30011);
+}
+
+/* Of what was cut only the very same record is continued. */
+static void test_another_record_does_not_continue(void **state)
+{
+	static const size_t contents[] = {40, 40};
+	size_t other = 41;
+
+	begin(1, 20);
+	subscriber.cursor = 9;
+	make_run(contents, 2, 10, false);
+	assert_int_equal(subscriber_send(&subscriber, &run, 1), SUBSCRIBER_BLOCKED);
+	more(SIZE_MAX);
+	make_run(contents + 1, 1, 12, true); /* the next */
+	assert_false(subscriber_continues(&subscriber, &run));
+	make_run(&other, 1, 10, true); /* of another length */
+	assert_false(subscriber_continues(&subscriber, &run));
+	make_run(contents, 1, 10, false); /* of other bytes, behind what went out */
+	records[0][45] ^= 1;
+	assert_false(subscriber_continues(&subscriber, &run));
+	run_clear(&run);
+	assert_false(subscriber_continues(&subscriber, &run));
+	make_run(contents + 1, 1, 12, true);
+	assert_int_equal(subscriber_send(&subscriber, &run, 2), SUBSCRIBER_LOST);
+	assert_int_equal(subscriber.reason, LEAVE_CUT);
+	assert_int_equal(peer.length, 20);
+}
+
+static void test_peer_that_is_gone(void **state)
+{
+	static const size_t contents[] = {40};
+
+	begin(1, SIZE_MAX);
+	peer.gone = true;
+	make_run(contents, 1, 10, true);
+	assert_int_equal(subscriber_send(&subscriber, &run, 1), SUBSCRIBER_LOST);
+	assert_int_equal(subscriber.reason, LEAVE_CLIENT);
+	begin(1, SIZE_MAX);
+	peer.gone = true;
+	assert_int_equal(subscriber_say(&subscriber, (const uint8_t *)"x", 1, 1), SUBSCRIBER_LOST);
+}
+
+/* The clock of a stall begins when the sink is full, and begins anew with every byte. */
+static void test_when_bytes_were_taken(void **state)
+{
+	static const size_t contents[] = {40};
+
+	begin(1, 10);
+	make_run(contents, 1, 10, true);
+	subscriber.cursor = 9;
+	subscriber_send(&subscriber, &run, 5000);
+	assert_int_equal(subscriber.moved_ms, 5000);
+	more(10);
+	subscriber_send(&subscriber, &run, 6000);
+	assert_int_equal(subscriber.moved_ms, 6000);
+	begin(1, 0);
+	subscriber.cursor = 9;
+	subscriber_send(&subscriber, &run, 7000);
+	assert_int_equal(subscriber.moved_ms, 7000);
+	assert_true(peer.wants_write);
+}
+
+/* Last words go out behind the record that was begun, and END_REQUEST behind them. */
+static void test_farewell(void **state)
+{
+	static uint8_t content[TAKEN_MAX];
+	static const char words[] = "retry: 2000\n";
+	enum subscriber_result r = SUBSCRIBER_BLOCKED;
+	bool ended;
+
+	begin(1, 5);
+	subscriber_leave(&subscriber, LEAVE_AGE, (const uint8_t *)words, sizeof(words) - 1);
+	subscriber_leave(&subscriber, LEAVE_SHUTDOWN, (const uint8_t *)"no", 2);
+	assert_int_equal(subscriber.state, SUBSCRIBER_DRAIN);
+	assert_int_equal(subscriber.reason, LEAVE_AGE);
+	assert_int_equal(peer.length, 0);
+	for (r = subscriber_farewell(&subscriber, 1); r == SUBSCRIBER_BLOCKED;
+		r = subscriber_flush(&subscriber, 1))
+		more(5);
+	assert_int_equal(r, SUBSCRIBER_SENT);
+	assert_int_equal(unframe(content, &ended), sizeof(words) - 1);
+	assert_memory_equal(content, words, sizeof(words) - 1);
+	assert_true(ended);
+}
+
+/* The record that can't be finished is filled up: frames stay whole, no line is made whole. */
+static void test_give_up_at_every_byte(void **state)
+{
+	static const size_t contents[] = {LONG};
+	static uint8_t content[TAKEN_MAX];
+	size_t framed = record_framed_size(LONG);
+
+	for (size_t cut = 1; cut < framed; cut += cut < 40 || cut % 65536 < 40 ? 1 : 3001) {
+		enum subscriber_result r;
+		size_t length, sent = 0;
+		bool ended;
+
+		begin(1, cut);
+		subscriber.cursor = 9;
+		make_run(contents, 1, 10, true);
+		assert_int_equal(subscriber_send(&subscriber, &run, 1), SUBSCRIBER_BLOCKED);
+		subscriber_give_up_cut(&subscriber);
+		assert_int_equal(subscriber.reason, LEAVE_CUT);
+		more(SIZE_MAX);
+		assert_int_equal(subscriber_flush(&subscriber, 2), SUBSCRIBER_SENT);
+		r = subscriber_farewell(&subscriber, 2);
+		assert_int_equal(r, SUBSCRIBER_SENT);
+		length = unframe(content, &ended);
+		assert_true(ended);
+		sent = record_content_between(LONG, 0, cut);
+		assert_true(length >= sent && length <= LONG);
+		assert_null(memchr(content + sent, '\n', length - sent));
+		for (size_t i = 0; i < sent; i++)
+			if (content[i] != (uint8_t)(i * 7 + 10))
+				fail_msg("byte %zu of %zu", i, cut);
+	}
+}
+
+static void test_no_memory_for_words(void **state)
+{
+	begin(1, SIZE_MAX);
+	allow_allocations(0);
+	assert_int_equal(subscriber_say(&subscriber, (const uint8_t *)"x", 1, 1), SUBSCRIBER_LOST);
+	assert_int_equal(subscriber.reason, LEAVE_MEMORY);
+	begin(1, SIZE_MAX);
+	subscriber_leave(&subscriber, LEAVE_AGE, (const uint8_t *)"x", 1);
+	/* Over without a word. */
+	assert_int_equal(subscriber_farewell(&subscriber, 1), SUBSCRIBER_SENT);
+	assert_true(allow_all_allocations());
+	assert_int_equal(peer.length, 0);
+}
+
+static void test_lists(void **state)
+{
+	struct subscriber all[3];
+	struct subscriber_list list = {NULL, NULL, 0};
+
+	for (int i = 0; i < 3; i++) {
+		subscriber_init(&all[i], &peer.sink, 1, 0);
+		subscriber_list_push(&list, &all[i], SUBSCRIBER_IN_QUEUE);
+		assert_int_equal(all[i].where, SUBSCRIBER_IN_QUEUE);
+	}
+	subscriber_list_remove(&list, &all[1]);
+	assert_int_equal(all[1].where, SUBSCRIBER_NOWHERE);
+	subscriber_list_push(&list, &all[1], SUBSCRIBER_WAITING);
+	assert_int_equal(list.count, 3);
+	assert_ptr_equal(subscriber_list_pop(&list), &all[0]);
+	assert_ptr_equal(subscriber_list_pop(&list), &all[2]);
+	assert_ptr_equal(subscriber_list_pop(&list), &all[1]);
+	assert_null(subscriber_list_pop(&list));
+	assert_int_equal(list.count, 0);
+}
+
+static void test_reasons_have_names_of_their_own(void **state)
+{
+	for (int i = 0; i < LEAVE_REASONS; i++)
+		for (int j = 0; j < i; j++)
+			assert_string_not_equal(leave_name(i), leave_name(j));
+	assert_string_equal(leave_name(LEAVE_CLIENT), "client");
+	assert_string_equal(leave_name(LEAVE_MEMORY), "memory");
+}
+
+#define TEST(function) cmocka_unit_test_teardown(function, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_words_in_pieces),
+		TEST(test_records_in_pieces),
+		TEST(test_another_record_does_not_continue),
+		TEST(test_peer_that_is_gone),
+		TEST(test_when_bytes_were_taken),
+		TEST(test_farewell),
+		TEST(test_give_up_at_every_byte),
+		TEST(test_no_memory_for_words),
+		TEST(test_lists),
+		TEST(test_reasons_have_names_of_their_own),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
