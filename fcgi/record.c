@@ -55,7 +55,9 @@ size_t record_frame(uint8_t *buf, size_t content, uint16_t request_id)
 		part = at % RECORD_CONTENT_MAX ? at % RECORD_CONTENT_MAX : RECORD_CONTENT_MAX;
 		at -= part;
 		record = buf + record_framed_size(at);
-		memmove(record + RECORD_HEADER, from + at, part);
+		/* The first, which is nearly always the only one, is in its place already. */
+		if (at > 0)
+			memmove(record + RECORD_HEADER, from + at, part);
 		put_header(record, FCGI_STDOUT, request_id, part);
 	}
 	return record_framed_size(content);
