@@ -1,0 +1,181 @@
+/* links: metrics buffer sse utf8 subscriber record window run */
+/* Counters, read back from the page as a scraper reads it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "metrics.h"
+
+static char page[1 << 16];
+
+static void scrape(void)
+{
+	struct buffer out;
+	struct metrics_now now = {
+		.streams = 3, .newest_id = INT64_MAX, .uptime_s = 77, .database_ok = 1};
+
+	buffer_init(&out, sizeof(page) - 1);
+	metrics_text(&out, &now);
+	assert_false(out.failed);
+	memcpy(page, out.data, out.length);
+	page[out.length] = '\0';
+	buffer_free(&out);
+}
+
+/* The value of a sample, which stands on the page once. */
+static double sample(const char *name)
+{
+	char line[200];
+	const char *at;
+
+	snprintf(line, sizeof(line), "\n%s ", name);
+	at = strstr(page, line);
+	if (!at)
+		fail_msg("no %s", name);
+	assert_null(strstr(at + 1, line));
+	return strtod(at + strlen(line), NULL);
+}
+
+/* Every line is a comment or a sample whose family was told of before. */
+static void test_the_format(void **state)
+{
+	char family[200] = "", line[400];
+
+	scrape();
+	for (const char *p = page; *p; p += strlen(line) + 1) {
+		snprintf(line, sizeof(line), "%.*s", (int)strcspn(p, "\n"), p);
+		assert_int_equal(p[strlen(line)], '\n');
+		if (sscanf(line, "# TYPE %199s", family) == 1 || !strncmp(line, "# HELP ", 7))
+			continue;
+		if (strncmp(line, family, strlen(family)) != 0)
+			fail_msg("%s is not of %s", line, family);
+		assert_int_equal(strspn(strrchr(line, ' ') + 1, "0123456789.e+-"),
+			strlen(strrchr(line, ' ') + 1));
+	}
+}
+
+static void test_what_is_known_elsewhere(void **state)
+{
+	scrape();
+	assert_true(sample("rowtail_streams") == 3);
+	assert_non_null(strstr(page, "rowtail_log_newest_id 9223372036854775807\n"));
+	assert_true(sample("rowtail_uptime_seconds") == 77);
+	assert_true(sample("rowtail_database_ok") == 1);
+}
+
+static void test_counters(void **state)
+{
+	static const char *const names[METRIC_COUNT] = {
+		[METRIC_STREAMS_TOTAL] = "rowtail_streams_total",
+		[METRIC_RECORDS_SENT] = "rowtail_records_sent_total",
+		[METRIC_BYTES_SENT] = "rowtail_bytes_sent_total",
+		[METRIC_ROWS_READ] = "rowtail_rows_read_total",
+		[METRIC_ROWS_REPLAYED] = "rowtail_rows_replayed_total",
+		[METRIC_REQUESTS] = "rowtail_requests_total",
+	};
+
+	for (int i = 0; i < METRIC_COUNT; i++) {
+		metrics_add(i, 100 + (uint64_t)i);
+		metrics_add(i, 1);
+	}
+	scrape();
+	for (int i = 0; i < METRIC_COUNT; i++) {
+		assert_int_equal(metrics_get(i), 101 + i);
+		assert_true(sample(names[i]) == 101 + i);
+	}
+}
+
+static void expect_reason(const char *family, const char *reason, double count)
+{
+	char name[200];
+
+	snprintf(name, sizeof(name), "rowtail_%s{reason=\"%s\"}", family, reason);
+	assert_true(sample(name) == count);
+}
+
+static void test_reasons(void **state)
+{
+	for (int i = 0; i < REFUSED_COUNT; i++)
+		for (int n = 0; n <= i; n++)
+			metrics_refused(i);
+	for (int i = 0; i < LEAVE_REASONS; i++)
+		for (int n = 0; n <= i; n++)
+			metrics_left(i);
+	for (int i = 0; i < SSE_GAP_REASONS; i++)
+		for (int n = 0; n <= i; n++)
+			metrics_gap(i);
+	scrape();
+	for (int i = 0; i < REFUSED_COUNT; i++) {
+		expect_reason("refused_total", refusal_name(i), i + 1);
+		assert_int_equal(metrics_refused_count(i), i + 1);
+	}
+	for (int i = 0; i < LEAVE_REASONS; i++) {
+		expect_reason("streams_ended_total", leave_name(i), i + 1);
+		assert_int_equal(metrics_left_count(i), i + 1);
+	}
+	for (int i = 0; i < SSE_GAP_REASONS; i++)
+		expect_reason("gaps_total", sse_gap_name(i), i + 1);
+}
+
+static void test_delivery_times(void **state)
+{
+	double before = -1;
+
+	assert_true(metrics_delivery_quantile(0.5) == 0);
+	metrics_delivery(90, 80);
+	metrics_delivery(9, 3000);
+	metrics_delivery(1, 60 * 1000000);
+	scrape();
+	assert_true(sample("rowtail_delivery_seconds_count") == 100);
+	assert_true(sample("rowtail_delivery_seconds_bucket{le=\"+Inf\"}") == 100);
+	assert_true(sample("rowtail_delivery_seconds_sum") > 60);
+	assert_true(sample("rowtail_delivery_seconds_sum") < 60.1);
+	/* Cumulated, so they never fall. */
+	for (const char *p = page; (p = strstr(p, "seconds_bucket{")); p++) {
+		double now = strtod(strstr(p, "} ") + 2, NULL);
+
+		assert_true(now >= before);
+		before = now;
+	}
+	/* A bound under which that many stayed, and no absurd one. */
+	assert_true(metrics_delivery_quantile(0.9) >= 80e-6);
+	assert_true(metrics_delivery_quantile(0.9) < 3000e-6);
+	assert_true(metrics_delivery_quantile(0.99) >= 3000e-6);
+	assert_true(metrics_delivery_quantile(0.99) < 1);
+	assert_true(metrics_delivery_quantile(1) >= metrics_delivery_quantile(0.99));
+	/* A clock that stood still. */
+	metrics_delivery(1, 0);
+	metrics_delivery(1, -5);
+	scrape();
+	assert_true(sample("rowtail_delivery_seconds_count") == 102);
+}
+
+static void test_no_room_for_the_page(void **state)
+{
+	struct buffer out;
+
+	buffer_init(&out, 500);
+	metrics_text(&out, &(struct metrics_now){.streams = 1});
+	assert_true(out.failed);
+	buffer_free(&out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_format),
+		cmocka_unit_test(test_what_is_known_elsewhere),
+		cmocka_unit_test(test_counters),
+		cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_delivery_times),
+		cmocka_unit_test(test_no_room_for_the_page),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
