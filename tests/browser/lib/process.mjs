@@ -75,6 +75,7 @@ export function start(command, args, options = {}) {
 /** Runs a program to its end and returns what it wrote to standard output. */
 export async function run(command, args, { input = '', ...options } = {}) {
   const program = start(command, args, options);
+  program.child.stdin.on('error', () => {}); // it may have ended without reading
   program.child.stdin.end(input);
   const { code } = await program.exited;
   if (code !== 0) {
