@@ -26,7 +26,10 @@ enum database_status {
 	DATABASE_NO_MEMORY,
 };
 
-/* Opens a file read-only. On anything but DATABASE_OK *db is NULL and message says why. */
+/*
+ * Opens a file read-only. On anything but DATABASE_OK and DATABASE_BUSY *db is NULL and message says
+ * why; a file that was locked is open, and read when the lock is gone.
+ */
 enum database_status database_open(
 	struct database **db, const char *path, char *message, size_t message_size);
 void database_close(struct database *db);
