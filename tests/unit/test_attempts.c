@@ -142,14 +142,25 @@ static void test_an_address_may_be_any_text(void **state)
 		use_up(texts[i], START);
 }
 
+static const char *one_of_many(int i)
+{
+	static char address[TEXT];
+
+	snprintf(address, sizeof(address), "10.%d.%d.%d", i >> 16, i >> 8 & 255, i & 255);
+	return address;
+}
+
 static void fail_from_many(int count)
 {
-	char address[TEXT];
+	for (int i = 0; i < count; i++)
+		attempts_fail(attempts, one_of_many(i), START);
+}
 
-	for (int i = 0; i < count; i++) {
-		snprintf(address, sizeof(address), "10.%d.%d.%d", i >> 16, i >> 8 & 255, i & 255);
-		attempts_fail(attempts, address, START);
-	}
+static void test_those_that_only_ask_take_no_room(void **state)
+{
+	for (int i = 0; i < 2 * ATTEMPTS_ADDRESSES_MAX; i++)
+		assert_true(attempts_allowed(attempts, one_of_many(i), START));
+	use_up("192.0.2.1", START);
 }
 
 static void test_more_addresses_than_are_kept_are_not_counted(void **state)
@@ -259,6 +270,7 @@ int main(void)
 		ATTEMPTS_TEST(ipv4_within_ipv6_is_one_client_each),
 		ATTEMPTS_TEST(an_address_may_be_any_text),
 		ATTEMPTS_TEST(more_addresses_than_are_kept_are_not_counted),
+		ATTEMPTS_TEST(those_that_only_ask_take_no_room),
 		ATTEMPTS_TEST(one_less_is_counted),
 		ATTEMPTS_TEST(nothing_is_remembered_at_first),
 		ATTEMPTS_TEST(a_good_token_is_remembered_of_its_address),

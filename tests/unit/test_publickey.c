@@ -263,6 +263,7 @@ static void test_odd_frames(void **state)
 		{"\x30\x04\x30\x00\x03\x00", 6}, /* bits without a count of unused ones */
 		{"\x30\x05\x30\x00\x03\x01\x07", 7},
 		{"\x31\x05\x30\x00\x03\x01\x00", 7},
+		{"\x30\x83\x00\x00\x05\x30\x00\x03\x01\x00", 10},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
