@@ -269,7 +269,7 @@ static void act(void)
 {
 	struct client *c = &world.clients[below(CLIENTS)];
 
-	switch (below(12)) {
+	switch (below(13)) {
 	case 0:
 		c->open ? leave(c) : join_anywhere(c);
 		break;
@@ -296,6 +296,9 @@ static void act(void)
 	case 9:
 	case 10:
 		look();
+		break;
+	case 11:
+		fanout_sweep(world.fanout); /* positions, or signs of life */
 		break;
 	default:
 		turn();
@@ -350,7 +353,7 @@ static void open_database(void)
 
 static void set_up(unsigned seed, size_t bytes, size_t entries)
 {
-	const struct fanout_limits limits = {.heartbeat_ms = 1000000,
+	const struct fanout_limits limits = {.heartbeat_ms = 0,
 		.stall_ms = 1000000,
 		.sweep_ms = 1000,
 		.retry_ms = 2000,
