@@ -161,21 +161,27 @@ async function logsIn(page, access) {
 }
 
 async function renews(page, access) {
-  const opened = [];
-  page.on('request', (request) => {
-    if (request.url().includes('/events')) {
-      opened.push(request.url());
+  const sent = [];
+  const insert = async (data) => {
+    sent.unshift(data);
+    await access.insert(data);
+  };
+  // A row between the end of each stream and the beginning of the next.
+  let streams = 0;
+  await page.route('**/events?*', async (route) => {
+    if (++streams > 1) {
+      await insert(`before stream ${streams}`);
     }
+    await route.continue();
   });
   await logIn(page);
   await page.getByText('Live.').waitFor();
-  const sent = [];
-  while (opened.length < 4) {
-    sent.unshift(`row ${sent.length}`);
-    await access.insert(sent[0]);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  await insert('in stream 1');
+  for (const stream of [2, 3, 4]) {
+    await page.getByText(`before stream ${stream}`).waitFor();
+    await insert(`in stream ${stream}`);
   }
-  await page.getByText(sent[0], { exact: true }).waitFor();
+  await page.getByText('in stream 4').waitFor();
   assert.deepEqual(await shown(page), sent);
 }
 
