@@ -38,11 +38,15 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct filter *follow(const char *channel, const char *event)
+/* Of one channel, or of two with a space between. */
+static struct filter *follow(const char *names, const char *event)
 {
-	size_t channel_length = strlen(channel), event_length = event ? strlen(event) : 0;
+	size_t first = strcspn(names, " "), event_length = event ? strlen(event) : 0;
+	const char *channels[] = {names, names + first + 1};
+	size_t lengths[] = {first, names[first] ? strlen(channels[1]) : 0};
 
-	return filter_new(&channel, &channel_length, 1, &event, &event_length, event ? 1 : 0);
+	return filter_new(
+		channels, lengths, lengths[1] ? 2 : 1, &event, &event_length, event != NULL);
 }
 
 static bool take(void *context, const struct sse_row *row)
@@ -93,13 +97,14 @@ static void expect_read(
 	free(f);
 }
 
-/* One row in 500 is of a channel of its own, so that the index is followed. */
+/* Some channels have one row in hundreds, so that the index is followed. */
 static void fill(void)
 {
 	must("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 6000) "
 	     "INSERT INTO events(channel, event, data) SELECT CASE WHEN i % 500 = 7 THEN 'rare' "
+	     "WHEN i % 1700 = 11 THEN 'seldom' "
 	     "WHEN i % 3 THEN 'often' ELSE 'a/' || (i % 4) END, "
-	     "CASE WHEN i % 5 = 0 THEN 'paid' END, i FROM n");
+	     "CASE WHEN i % 7 = 6 THEN 'paid' END, i FROM n");
 }
 
 static void test_reading_in_turns(void **state)
@@ -114,6 +119,8 @@ static void test_reading_in_turns(void **state)
 				continue;
 			expect_read(NULL, NULL, positions[p], rows[r], "1");
 			expect_read("rare", NULL, positions[p], rows[r], "channel = 'rare'");
+			expect_read("rare seldom", "paid", positions[p], rows[r],
+				"channel IN ('rare', 'seldom') AND event = 'paid'");
 			expect_read("often", "paid", positions[p], rows[r],
 				"channel = 'often' AND event = 'paid'");
 			expect_read("often", "message", positions[p], rows[r],
@@ -282,6 +289,8 @@ static void test_seeking(void **state)
 			expect_seek("rare", NULL, wants[w], floors[i], "channel = 'rare'");
 			expect_seek("*", NULL, wants[w], floors[i], "1");
 			expect_seek("a/*", NULL, wants[w], floors[i], "channel LIKE 'a/%'");
+			expect_seek("rare seldom", NULL, wants[w], floors[i],
+				"channel IN ('rare', 'seldom')");
 			expect_seek("often", "paid", wants[w], floors[i],
 				"channel = 'often' AND event = 'paid'");
 		}
