@@ -9,6 +9,7 @@ import time
 
 import report
 import rig
+from database import Database  # rig has made its folder known
 
 KINDS = ("floor", "rowtail")
 QUANTILES = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
@@ -225,6 +226,32 @@ def idle(bench):
             what += ", one heartbeat each"
         values = [100 * used / bench.idle_s for used in runs]
         report.line(what, "% of CPU", values)
+
+
+@figure
+def recheck(bench):
+    """What it costs to look again and again whether open streams may go on, while others commit."""
+
+    def run(public):
+        with bench.stack("rowtail", public=public, options=["--heartbeat", 600]) as stack:
+            with stack.load(streams=bench.many, hold=True) as load:
+                load.wait_open()
+                time.sleep(1)
+                before = stack.cpu_seconds()
+                with Database(stack.directory / "events.db") as database:
+                    for number in range(bench.idle_s):
+                        database.insert(str(number), channel="another")
+                        time.sleep(1)
+                used = stack.cpu_seconds() - before
+                load.stop()
+                return 100 * used / bench.idle_s
+
+    plans = {kind: lambda kind=kind: run(kind == "public") for kind in ("public", "granted")}
+    runs = bench.rounds(plans)
+    costs = [granted - public for granted, public in zip(runs["granted"], runs["public"])]
+    what = f"one commit a second, N={bench.many:,}"
+    report.line(f"{what}, --public", "% of CPU", runs["public"])
+    report.line(f"{what}, with grants: more than that", "% of CPU", costs)
 
 
 @figure

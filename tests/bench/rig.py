@@ -115,8 +115,9 @@ class Stack:
     target is where a load generator connects to; responder the process of rowtail or the floor.
     """
 
-    def __init__(self, rig, kind, front=None, stored=0, options=()):
+    def __init__(self, rig, kind, front=None, stored=0, options=(), public=True):
         self.rig = rig
+        self.public = public  # else everyone is granted all by the table, which is looked up
         self.newest = stored
         self.directory = rig.new_directory()
         self.socket = self.directory / "responder.sock"
@@ -161,8 +162,11 @@ class Stack:
     def _start_rowtail(self, stored, options):
         log = self.rig.copy_log(stored, self.directory)
         self._publish_to = ["--db", log]
-        command = [self.rig.rowtail, "--db", log, "--listen", self.socket, "--public"]
-        command += ["--max-streams", 100000, *options]
+        if not self.public:
+            with Database(log) as database:
+                database.grant("*", "*")
+        command = [self.rig.rowtail, "--db", log, "--listen", self.socket]
+        command += ["--max-streams", 100000, *(["--public"] if self.public else []), *options]
         return self._start(command, socket.AF_UNIX, str(self.socket))
 
     def _start_front(self, front):
