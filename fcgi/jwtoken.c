@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sysexits.h>
 
 #include <jwt.h>
@@ -217,6 +218,13 @@ static bool says(const struct json_value *v, const char *text)
 	       !memcmp(v->text, text, v->length);
 }
 
+/* RFC 7519, section 5.1, in any letter case. libjwt takes no other; so no algorithm does. */
+static bool type_is_good(const struct json_value *type)
+{
+	return !type || (type->kind == JSON_KIND_STRING && type->length == strlen("JWT") &&
+				!strncasecmp(type->text, "JWT", type->length));
+}
+
 /* Exactly the configured algorithm; no extension that we would have to understand (crit). */
 static bool header_is_good(const struct jwt_verifier *v, const struct parts *p)
 {
@@ -226,7 +234,7 @@ static bool header_is_good(const struct jwt_verifier *v, const struct parts *p)
 	if (!read_part(p->header, p->header_length, &members))
 		return false;
 	good = says(member(&members, "alg"), v->name) && !member(&members, "crit") &&
-	       !member(&members, "b64");
+	       !member(&members, "b64") && type_is_good(member(&members, "typ"));
 	json_free(&members);
 	return good;
 }
@@ -349,7 +357,8 @@ const char *jwt_verify(const struct jwt_verifier *v, const char *token, size_t l
 	if (!split(token, length, &p))
 		return "it has not the three parts of a JWT";
 	if (!header_is_good(v, &p))
-		return "its header names another algorithm, or asks for what is not supported";
+		return "its header names another algorithm or type, or asks for what is not "
+		       "supported";
 	if (!signature_is_good(v, token, length, &p))
 		return "its signature is not the key's";
 	if (!read_part(p.payload, p.payload_length, &claims->members))

@@ -310,7 +310,8 @@ static void test_headers_that_must_be_understood(void **state)
 {
 	static const char *const more[] = {"\"crit\":[\"x\"],\"x\":1", "\"crit\":[\"exp\"]",
 		"\"crit\":[]", "\"crit\":null", "\"crit\":\"\"", "\"crit\":{}", "\"b64\":false",
-		"\"b64\":true", "\"b64\":null", "\"b64\":false,\"crit\":[\"b64\"]"};
+		"\"b64\":true", "\"b64\":null", "\"b64\":false,\"crit\":[\"b64\"]",
+		"\"typ\":\"at+jwt\"", "\"typ\":\"JOSE\"", "\"typ\":\"\"", "\"typ\":null"};
 	char header[200];
 
 	for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
@@ -326,10 +327,11 @@ static void test_headers_that_must_be_understood(void **state)
 /* Keys come from the configuration only, whatever a header offers. */
 static void test_headers_that_are_passed_over(void **state)
 {
-	static const char *const more[] = {"\"typ\":\"JWT\"", "\"kid\":\"1\"", "\"cty\":\"JWT\"",
-		"\"kid\":\"../../dev/null\"", "\"kid\":\"' OR 1=1\"", "\"kid\":7", "\"kid\":[[[]]]",
-		"\"jku\":\"https://a.example/keys\"", "\"x5u\":\"file:///etc/passwd\"",
-		"\"jwk\":{\"kty\":\"oct\",\"k\":\"AAAA\"}", "\"x5c\":[\"AAAA\"]"};
+	static const char *const more[] = {"\"typ\":\"JWT\"", "\"typ\":\"jwt\"", "\"kid\":\"1\"",
+		"\"cty\":\"JWT\"", "\"kid\":\"../../dev/null\"", "\"kid\":\"' OR 1=1\"",
+		"\"kid\":7", "\"kid\":[[[]]]", "\"jku\":\"https://a.example/keys\"",
+		"\"x5u\":\"file:///etc/passwd\"", "\"jwk\":{\"kty\":\"oct\",\"k\":\"AAAA\"}",
+		"\"x5c\":[\"AAAA\"]"};
 	char header[200];
 
 	for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
