@@ -14,6 +14,11 @@ const DEADLINE_MS = 15_000;
 const running = new Set();
 const directories = new Set();
 
+// rowtail reads every variable of that name as a setting.
+for (const name of Object.keys(process.env).filter((key) => key.startsWith('ROWTAIL_'))) {
+  delete process.env[name];
+}
+
 // A test that is interrupted leaves nothing behind either, no worker of a web server among it.
 process.on('exit', () => {
   running.forEach(killGroup);
