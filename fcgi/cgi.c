@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "logging.h"
 #include "loop.h"
 #include "metrics.h"
 
@@ -24,6 +25,7 @@ static struct {
 	struct loop_timer hangup;
 	bool polled; /* standard output can be watched by the loop */
 	bool running;
+	bool said; /* something was written */
 	struct responder *responder;
 } cgi;
 
@@ -35,6 +37,7 @@ static ssize_t write_out(struct sink *sink, const struct iovec *iov, int count)
 		sent = writev(STDOUT_FILENO, iov, count);
 	while (sent < 0 && errno == EINTR);
 	if (sent >= 0) {
+		cgi.said = true;
 		metrics_add(METRIC_BYTES_SENT, (uint64_t)sent);
 		return sent;
 	}
@@ -114,6 +117,21 @@ static size_t read_body(uint8_t *body, const char *content_length)
 	return length;
 }
 
+/* Without memory for any answer there is still this: no server's own, which would end an EventSource. */
+static void write_excuse(void)
+{
+	static const char stream[] = "Status: 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+				     "retry: 5000\n: there is no memory; come back later\n";
+	static const char other[] = "Status: 503 Service Unavailable\r\nRetry-After: 5\r\n"
+				    "Content-Type: text/plain\r\n\r\n"
+				    "there is no memory; come back later\n";
+	const char *accept = getenv("HTTP_ACCEPT");
+	const char *text = accept && strstr(accept, "text/event-stream") ? stream : other;
+
+	if (write(STDOUT_FILENO, text, strlen(text)) < 0)
+		log_warn("there was no memory for an answer, and standard output is closed");
+}
+
 /* Writes a finished answer whole; nobody else is kept waiting. */
 static void write_whole(const struct buffer *bytes)
 {
@@ -122,6 +140,7 @@ static void write_whole(const struct buffer *bytes)
 	while (at < bytes->length) {
 		ssize_t sent = write(STDOUT_FILENO, bytes->data + at, bytes->length - at);
 
+		cgi.said = true;
 		if (sent > 0)
 			at += (size_t)sent;
 		else if (sent < 0 && errno != EINTR)
@@ -169,4 +188,6 @@ void cgi_close(void)
 {
 	if (cgi.running)
 		fanout_gone(cgi.responder->fanout, &cgi.subscriber, LEAVE_SHUTDOWN);
+	if (!cgi.said)
+		write_excuse();
 }
