@@ -28,7 +28,7 @@ bool parameters_refuse(struct parameters *p, int status, const char *format, ...
 bool parameters_refuse_memory(struct parameters *p)
 {
 	return parameters_refuse(
-		p, 500, "rowtail has no memory left for this request; try again later");
+		p, 503, "rowtail has no memory left for this request; come back later");
 }
 
 /* Puts a name where it belongs, unless it is there; false when there is no room. */

@@ -125,7 +125,8 @@ static bool find_place(struct deciding *d)
 	response->filter = filter_new(q->channels.text, q->channels.length, q->channels.count,
 		q->events.text, q->events.length, q->events.count);
 	if (!response->filter) {
-		refuse(d, REFUSED_DATABASE, 500, "there is no memory for this request");
+		come_back(d, REFUSED_DATABASE,
+			"there is no memory for this request; come back later");
 		return false;
 	}
 	if (opening_begin(&response->opening, d->r->log, response->filter, q,
@@ -179,7 +180,9 @@ void responder_decide(struct responder *r, char *const *params, const void *body
 	metrics_add(METRIC_REQUESTS, 1);
 	parsed = request_parse(&d.request, params, body, body_length, &problem);
 	d.cors = answer_cors_of(d.request.origin, r->config->allow_origins);
-	if (parsed < 0)
+	if (parsed < 0 && problem.status == 503)
+		come_back(&d, REFUSED_DATABASE, problem.sentence);
+	else if (parsed < 0)
 		refuse(&d, REFUSED_BAD_REQUEST, problem.status, problem.sentence);
 	else if (d.request.page != REQUEST_STREAM)
 		decide_page(&d);
