@@ -143,7 +143,8 @@ fuzz: $(FUZZ:%=$(BUILD)/fuzz/%)
 			-artifact_prefix=crash-$$f- found/$$f ../../tests/fuzz/corpus/$$f; cd ../..; done
 
 LINT_C := $(wildcard fcgi/*.c fcgi/*.h tests/unit/*.c tests/unit/*.h tests/fuzz/*.c tests/fuzz/*.h \
-	tests/bench/*.c tests/bench/*.h schema/examples/*.c)
+	tests/bench/*.c tests/bench/*.h tests/torture/*.c tests/torture/*.h tests/faults/*.c tests/faults/*.h \
+	schema/examples/*.c)
 LINT_SH := $(shell grep -lrE '^\#!/bin/(ba)?sh|^\#!/usr/bin/env bash' --include='*' .ci deploy tests schema \
 	2>/dev/null | grep -v -e node_modules -e __pycache__)
 BANNED := sprintf|vsprintf|strcpy|strcat|strncpy|strncat|atoi|atol|gets|strtok
