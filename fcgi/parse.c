@@ -10,6 +10,9 @@
 #include "arrival.h"
 #include "record.h"
 
+/* What libfcgi may need for a request: its parameters once more, and three streams' buffers. */
+enum { LIBFCGI_MEMORY = 2 * ARRIVAL_BYTES_MAX };
+
 /*
  * Two descriptors that are kept for the pair: a connection that took the last one is answered all the
  * same, and the next ones wait.
@@ -67,6 +70,15 @@ static int feed(const uint8_t *bytes, size_t length)
 	return -1;
 }
 
+/* libfcgi aborts where there is no memory. What was there a moment ago is there for it. */
+static bool has_memory(void)
+{
+	void *volatile probe = malloc(LIBFCGI_MEMORY);
+
+	free(probe);
+	return probe != NULL;
+}
+
 /* Reads the body to its end; its length is at most what `arrival` allows. NULL without memory. */
 static uint8_t *read_body(FCGX_Stream *in, size_t *length)
 {
@@ -85,7 +97,7 @@ bool parse_request(uint8_t *bytes, size_t length, parse_use use, void *context)
 {
 	FCGX_Request request;
 	bool parsed = false;
-	int fd = feed(bytes, record_unpad(bytes, length));
+	int fd = has_memory() ? feed(bytes, record_unpad(bytes, length)) : -1;
 
 	if (fd < 0)
 		return false;
