@@ -7,14 +7,17 @@
  *     SERIAL FIRST LAST EVERY
  *
  * Of the allocations since this plan was first seen, counted from 1, every EVERYth of those from
- * number FIRST to number LAST fails; LAST -1: for ever. An empty file: none does. What the linker
- * and the libraries' constructors allocate before main() is not counted. Each allocation that was
- * made to fail adds a byte to the file named by FAULT_HITS.
+ * number FIRST to number LAST fails; LAST -1: for ever. An empty file: none does. Each allocation
+ * that was made to fail adds a byte to the file named by FAULT_HITS.
+ *
+ * Not counted is what the linker and the libraries' constructors allocate before main(), and what
+ * getpwuid() and FCGX_Accept_r() do: these assert that there is memory.
  *
  * For programs with one thread, on glibc.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 
 #include "plan.h"
@@ -31,7 +34,9 @@ typedef int start_fn(
 int __libc_start_main(main_fn *program, int argc, char **argv, void (*init)(void),
 	void (*fini)(void), void (*rtld_fini)(void), void *stack_end);
 
-static bool in_main;
+int FCGX_Accept_r(void *request);
+
+static bool counts;
 
 /* One number of a line, and on behind it. */
 static long number(char **at)
@@ -45,7 +50,7 @@ static bool is_planned(void)
 	char line[PLAN_SIZE], *at = line;
 	long serial, first, last, every;
 
-	if (!in_main || !plan_read("FAULT_PLAN", line))
+	if (!counts || !plan_read("FAULT_PLAN", line))
 		return false;
 	serial = number(&at);
 	first = number(&at);
@@ -86,12 +91,34 @@ void *realloc(void *old, size_t size)
 	return fails() ? NULL : __libc_realloc(old, size);
 }
 
+struct passwd *getpwuid(uid_t id)
+{
+	struct passwd *(*get)(uid_t), *entry;
+
+	*(void **)&get = dlsym(RTLD_NEXT, "getpwuid");
+	counts = false;
+	entry = get(id);
+	counts = true;
+	return entry;
+}
+
+int FCGX_Accept_r(void *request)
+{
+	int (*accept_request)(void *), status;
+
+	*(void **)&accept_request = dlsym(RTLD_NEXT, "FCGX_Accept_r");
+	counts = false;
+	status = accept_request(request);
+	counts = true;
+	return status;
+}
+
 int __libc_start_main(main_fn *program, int argc, char **argv, void (*init)(void),
 	void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
 {
 	start_fn *start;
 
 	*(void **)&start = dlsym(RTLD_NEXT, "__libc_start_main");
-	in_main = true;
+	counts = true;
 	return start(program, argc, argv, init, fini, rtld_fini, stack_end);
 }

@@ -1,0 +1,214 @@
+"""Memory runs out: rowtail never crashes and never hangs; it refuses, or ends streams, or serves.
+
+At the start each allocation fails in turn, one run each; see tests/faults/memory.c.
+"""
+
+import concurrent.futures
+import os
+import subprocess
+import time
+
+import pytest
+
+import cgiprogram
+import faults
+import rowtail
+import stream
+
+STATUSES = (0, os.EX_USAGE, os.EX_NOINPUT, os.EX_OSERR, os.EX_CONFIG)
+EACH = 200  # the first so many allocations fail one by one, of the others one in SPREAD
+SPREAD = 29
+MOST = 4000
+AT_ONCE = 4
+PATIENCE = 15  # seconds
+
+pytestmark = pytest.mark.skipif(
+    "rowtail-san" in rowtail.BINARY.name, reason="a sanitizer has an allocator of its own"
+)
+
+
+@pytest.fixture
+def filled(log):
+    """A log with three rows."""
+    log.insert_many(3)
+    return log
+
+
+def end(process):
+    """Ends it if it lives; its exit status."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        return process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
+def assert_ended_well(status, said):
+    """A documented exit status, and if it is none of success, a sentence."""
+    assert status in STATUSES, f"{status}: {said}"
+    assert status == 0 or len(said.split()) >= 3, f"{status}: {said!r}"
+
+
+def check(memory, log):
+    """rowtail --check, which says whether it can serve."""
+    done = rowtail.run("--check", "--db", log.path, env=memory.env, timeout=PATIENCE)
+    assert_ended_well(done.returncode, done.stdout + done.stderr)
+    if done.returncode == 0:
+        assert "rowtail can serve" in done.stdout
+
+
+def request(memory, log):
+    """A CGI request: the rows, or an answer that is whole, or a sentence and a status."""
+    program = cgiprogram.Program(["--db", log.path], "since=0", env=memory.env)
+    try:
+        program.wait(lambda: program.eof or len(program.rows) == 3, timeout=PATIENCE)
+        assert [event.data for event in program.rows] == ["row 1", "row 2", "row 3"][
+            : len(program.rows)
+        ]
+        status = end(program.process)
+        said = program.process.stderr.read().decode()
+        assert_ended_well(status, said)
+        if status == 0:
+            assert program.head.get("Content-Type") == "text/event-stream", program.describe()
+            assert len(program.parser.retries) == 1, program.describe()
+            assert program.events or program.parser.comments, program.describe()
+    finally:
+        program.cleanup()
+
+
+def start(memory, log):
+    """A FastCGI start: a status and a sentence, or somebody who serves."""
+    server = rowtail.Rowtail(log.path.parent, ["--db", log.path], env=memory.env)
+    server.start(wait=False)
+    deadline = time.monotonic() + PATIENCE
+    while server.process.poll() is None and "follows" not in server.stderr:
+        assert time.monotonic() < deadline, "neither up nor ended"
+        time.sleep(0.005)
+    if server.process.poll() is None:
+        memory.stop()
+        rows = server.open(last_event_id=0).wait_rows(3)
+        assert [event.data for event in rows] == ["row 1", "row 2", "row 3"]
+        server.close_streams()
+    assert_ended_well(end(server.process), server.stderr)
+
+
+def attempt(how, log, number, last):
+    """One run; was there an allocation to fail?"""
+    memory = faults.Memory(log.path.parent, f"{how.__name__}-{number}")
+    memory.plan(number, last)
+    try:
+        how(memory, log)
+    except Exception as failure:
+        raise AssertionError(f"allocation {number} to {last}: {failure}") from failure
+    return memory.hits > 0
+
+
+def run_all(how, log, numbers, forever):
+    """Runs one attempt for each number until there was nothing to fail any more; returns which."""
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        for at in range(0, len(numbers), AT_ONCE):
+            some = numbers[at : at + AT_ONCE]
+            tries = [
+                pool.submit(attempt, how, log, number, -1 if forever else number)
+                for number in some
+            ]
+            if not all([one.result() for one in tries]):
+                return some[0]
+    return numbers[-1]
+
+
+@pytest.mark.parametrize("how", [check, request, start], ids=lambda how: how.__name__)
+def test_each_allocation_fails(filled, how):
+    numbers = [*range(1, EACH), *range(EACH, MOST, SPREAD)]
+    assert run_all(how, filled, numbers, forever=False) > EACH
+
+
+@pytest.mark.parametrize("how", [check, request, start], ids=lambda how: how.__name__)
+def test_all_fail_from_one_on(filled, how):
+    numbers = [*range(1, 20), *range(20, MOST, 3 * SPREAD)]
+    assert run_all(how, filled, numbers, forever=True) > 20
+
+
+# A server that runs.
+
+QUERIES = ["", "envelope=json", "channel=*", "channel=a&channel=default", "event=message"]
+
+
+class Reader:
+    """A client that comes back where it was whenever its stream ends."""
+
+    def __init__(self, server, query):
+        self.server, self.query = server, query
+        self.ids = []
+        self.position = "0"
+        self.peer = None
+
+    def keep(self):
+        """Reads what is there; asks again when it was refused or ended."""
+        if self.peer is None:
+            self.peer = self.server.connect(self.position)
+            try:
+                self.peer.ask(self.query, headers={"Last-Event-ID": self.position})
+            except BrokenPipeError:
+                return self.leave()
+        self.peer.drain()
+        if self.peer.eof:
+            self.leave()
+
+    def leave(self):
+        assert "gap" not in [event.type for event in self.peer.events]
+        if self.peer.head:
+            assert self.peer.head.status == 200, self.peer.describe()
+        self.ids += self.peer.ids
+        self.position = self.peer.parser.last_event_id
+        self.peer.close()
+        self.peer = None
+
+    def has(self, newest):
+        self.keep()
+        return newest in (self.peer.ids if self.peer else self.ids)
+
+
+def keep_all(readers, log, seconds):
+    """Rows are published and read for a while."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        log.insert("x" * 300, channel=log.newest() % 7 == 3 and "a" or None)
+        for reader in readers:
+            reader.keep()
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 7, 31, 211])
+def test_memory_runs_out_for_a_while(launch, log, workdir, every):
+    memory = faults.Memory(workdir)
+    log.sql("CREATE INDEX IF NOT EXISTS data ON events(data)")
+    server = launch("--heartbeat", 1, "--retry", 1, env=memory.env)
+    readers = [Reader(server, query) for query in QUERIES * 4]
+    keep_all(readers, log, 0.5)
+    memory.plan(1, -1, every)
+    keep_all(readers, log, 1.5)
+    for query in QUERIES:
+        late = Reader(server, query)
+        readers.append(late)
+        keep_all([late], log, 0.05)
+    memory.stop()
+    assert memory.hits > 0
+    newest = log.insert("the end")
+    deadline = time.monotonic() + stream.DEADLINE
+    while not all([reader.has(newest) for reader in readers]):
+        assert time.monotonic() < deadline, server.stderr
+        time.sleep(0.01)
+    server.serves(log)
+    for reader in readers:
+        reader.leave()
+        wanted = "IN ('a', 'default')" if "channel=a" in reader.query else "= 'default'"
+        rows = log.sql(f"SELECT id FROM events WHERE id <= ? AND channel {wanted}", newest)
+        if "*" in reader.query:
+            rows = log.sql("SELECT id FROM events WHERE id <= ?", newest)
+        expected = [id for (id,) in rows]
+        assert [id for id in reader.ids if id <= newest] == sorted(expected), reader.query
+    assert len(server.stderr.splitlines()) < 100
