@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "clock.h"
 #include "connection.h"
 #include "logging.h"
 #include "loop.h"
@@ -14,6 +15,7 @@
 enum {
 	ACCEPT_ROUND = 128, /* connections taken before the loop looks elsewhere */
 	PAUSE_MS = 100,
+	TELL_MS = 10000, /* how often that there are pauses is worth a line */
 	OTHER_FILES = 64, /* descriptors that are not connections: database, loop, libfcgi's pair */
 };
 
@@ -23,6 +25,7 @@ static struct {
 	size_t count;
 	struct loop_timer pause;
 	bool paused;
+	int64_t told_ms; /* 0: never */
 } accepting;
 
 static void set_all(int events)
@@ -47,8 +50,12 @@ static void pause_over(struct loop_timer *timer)
 
 static void pause_accepting(int error)
 {
-	if (!accepting.paused)
+	int64_t now_ms = clock_ms();
+
+	if (accepting.told_ms == 0 || now_ms - accepting.told_ms >= TELL_MS) {
 		log_warn("no more connections for a moment: %s", strerror(error));
+		accepting.told_ms = now_ms;
+	}
 	accepting.paused = true;
 	set_all(0);
 	loop_timer_start(&accepting.pause, PAUSE_MS, 0);

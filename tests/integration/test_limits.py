@@ -1,6 +1,7 @@
 """Limits: how many streams, how many for one client, how long for one that takes nothing."""
 
 import resource
+import subprocess
 import time
 
 import pytest
@@ -129,6 +130,48 @@ def test_slow_readers_cost_no_memory(server, log):
     quick.wait_rows(17)
     assert server.resident_kib() - before < 24 << 10
     assert len(stalled[0].wait_rows(17)) == 17
+
+
+FAILING_ACCEPT = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int accept4(int fd, struct sockaddr *restrict peer, socklen_t *restrict length, int flags)
+{
+	int (*real)(int, struct sockaddr *, socklen_t *, int) = dlsym(RTLD_NEXT, "accept4");
+
+	if (access(getenv("NO_ACCEPT"), F_OK) == 0) {
+		errno = WHY;
+		return -1;
+	}
+	return real(fd, peer, length, flags);
+}
+"""
+
+
+@pytest.mark.parametrize("why", ["ENFILE", "EMFILE", "ENOBUFS", "ENOMEM"])
+def test_system_has_no_room_for_a_while(launch, log, workdir, why):
+    """Whoever waits is served when there is room again; nobody else notices, nor the log file."""
+    library, switch = workdir / "accept.so", workdir / "no-accept"
+    command = ["cc", "-shared", "-fPIC", f"-DWHY={why}", "-x", "c", "-o", library, "-"]
+    subprocess.run(command, input=FAILING_ACCEPT, text=True, check=True)
+    preload = {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    server = launch(env={**preload, "NO_ACCEPT": str(switch)})
+    stays = server.open()
+    switch.touch()
+    waiting = [server.ask() for _ in range(20)]
+    log.insert("on")
+    assert stays.next_row().data == "on"
+    before = server.cpu_seconds()
+    time.sleep(1)
+    assert server.cpu_seconds() - before < 0.5
+    switch.unlink()
+    for peer in waiting:
+        assert peer.next().type == "position"
+    assert server.stderr.count("no more connections") == 1, server.stderr
 
 
 def test_out_of_descriptors(server, log):
