@@ -47,11 +47,31 @@ static void poll_ready(uv_poll_t *handle, int status, int events)
 		status < 0);
 }
 
+/*
+ * libuv keeps a table by descriptor, and aborts when that must grow and there is no memory. What was
+ * there a moment ago is there for it.
+ */
+static bool has_memory(int fd)
+{
+	void *volatile probe = malloc(4 * sizeof(void *) * ((size_t)fd + 4));
+
+	free(probe);
+	return probe != NULL;
+}
+
 bool loop_poll_begin(
 	struct loop_poll *p, int fd, void (*ready)(struct loop_poll *p, int events, bool failed))
 {
-	if (uv_poll_init(&loop, as_poll(p), fd) < 0)
+	static int largest = -1;
+
+	if ((fd > largest && !has_memory(fd)) || uv_poll_init(&loop, as_poll(p), fd) < 0)
 		return false;
+	/* The table grows now, since later nobody could be told. */
+	if (fd > largest) {
+		uv_poll_start(as_poll(p), UV_READABLE, poll_ready);
+		uv_poll_stop(as_poll(p));
+		largest = fd;
+	}
 	as_poll(p)->data = p;
 	p->ready = ready;
 	p->events = 0;
