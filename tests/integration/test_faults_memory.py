@@ -5,6 +5,9 @@ At the start each allocation fails in turn, one run each; see tests/faults/memor
 
 import concurrent.futures
 import os
+import pathlib
+import re
+import resource
 import subprocess
 import time
 
@@ -195,8 +198,13 @@ def test_memory_runs_out_for_a_while(launch, log, workdir, every):
         late = Reader(server, query)
         readers.append(late)
         keep_all([late], log, 0.05)
+    crowd = [Reader(server, "") for _ in range(150)]
+    keep_all(crowd, log, 0.05)
     memory.stop()
     assert memory.hits > 0
+    for reader in crowd:
+        if reader.peer:
+            reader.leave()
     newest = log.insert("the end")
     deadline = time.monotonic() + stream.DEADLINE
     while not all([reader.has(newest) for reader in readers]):
@@ -212,3 +220,33 @@ def test_memory_runs_out_for_a_while(launch, log, workdir, every):
         expected = [id for (id,) in rows]
         assert [id for id in reader.ids if id <= newest] == sorted(expected), reader.query
     assert len(server.stderr.splitlines()) < 100
+
+
+def address_space(server):
+    """How much is in use, in bytes: what RLIMIT_AS bounds."""
+    status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
+    return int(re.search(r"VmSize:\s+(\d+)", status)[1]) << 10
+
+
+def test_the_system_gives_no_more_memory(launch, log):
+    """Hundreds come when the process may not grow by a page: those that are there stay."""
+    server = launch("--heartbeat", 1)
+    readers = [Reader(server, query) for query in QUERIES * 4]
+    keep_all(readers, log, 0.3)
+    size = address_space(server)
+    resource.prlimit(server.pid, resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
+    crowd = [Reader(server, f"channel={'n' * 200}{number}") for number in range(1500)]
+    keep_all(crowd, log, 0.1)
+    keep_all(readers, log, 0.3)
+    refused = sum(reader.peer is None for reader in crowd)
+    resource.prlimit(server.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+    assert refused > 0
+    for reader in crowd:
+        if reader.peer:
+            reader.peer.close()
+    newest = log.insert("the end")
+    deadline = time.monotonic() + stream.DEADLINE
+    while not all([reader.has(newest) for reader in readers]):
+        assert time.monotonic() < deadline, server.stderr
+        time.sleep(0.01)
+    server.serves(log)
