@@ -149,8 +149,10 @@ static bool is_beside_stale(struct eventlog *log)
 		snprintf(path, sizeof(path), "%s%s", database_path(log->db), endings[i]);
 		if (stat(path, &st) < 0)
 			continue;
+		/* Until the log is opened anew, whoever asks first. */
 		stale |= log->beside[i] && st.st_ino != log->beside[i];
-		log->beside[i] = st.st_ino;
+		if (!log->beside[i])
+			log->beside[i] = st.st_ino;
 	}
 	return stale;
 }
