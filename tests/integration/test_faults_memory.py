@@ -14,6 +14,7 @@ import time
 import pytest
 
 import cgiprogram
+import database
 import faults
 import rowtail
 import stream
@@ -63,7 +64,7 @@ def check(memory, log):
         assert "rowtail can serve" in done.stdout
 
 
-def request(memory, log):
+def ask(memory, log):
     """A CGI request: the rows, or an answer that is whole, or a sentence and a status."""
     program = cgiprogram.Program(["--db", log.path], "since=0", env=memory.env)
     try:
@@ -123,13 +124,13 @@ def run_all(how, log, numbers, forever):
     return numbers[-1]
 
 
-@pytest.mark.parametrize("how", [check, request, start], ids=lambda how: how.__name__)
+@pytest.mark.parametrize("how", [check, ask, start], ids=lambda how: how.__name__)
 def test_each_allocation_fails(filled, how):
     numbers = [*range(1, EACH), *range(EACH, MOST, SPREAD)]
     assert run_all(how, filled, numbers, forever=False) > EACH
 
 
-@pytest.mark.parametrize("how", [check, request, start], ids=lambda how: how.__name__)
+@pytest.mark.parametrize("how", [check, ask, start], ids=lambda how: how.__name__)
 def test_all_fail_from_one_on(filled, how):
     numbers = [*range(1, 20), *range(20, MOST, 3 * SPREAD)]
     assert run_all(how, filled, numbers, forever=True) > 20
@@ -185,11 +186,28 @@ def keep_all(readers, log, seconds):
         time.sleep(0.01)
 
 
+@pytest.fixture
+def wide(workdir):
+    """A log in UTF-16, of which every text is converted, in memory of its own."""
+    path = workdir / "wide.db"
+    with database.Database(path) as made:
+        made.sql("PRAGMA encoding = 'UTF-16le'")
+        made.sql("PRAGMA journal_mode = WAL")
+        made.sql(
+            "CREATE TABLE events(id INTEGER PRIMARY KEY AUTOINCREMENT, "
+            "channel TEXT NOT NULL DEFAULT 'default', event TEXT, data TEXT, retry INTEGER)"
+        )
+        made.sql("CREATE TABLE grants(subject TEXT, channel TEXT, expires_at TEXT)")
+        made.grant("*", "*")
+        yield made
+
+
 @pytest.mark.parametrize("every", [1, 2, 3, 7, 31, 211])
-def test_memory_runs_out_for_a_while(launch, log, workdir, every):
+@pytest.mark.parametrize("which", ["log", "wide"])
+def test_memory_runs_out_for_a_while(launch, request, workdir, which, every):
+    log = request.getfixturevalue(which)
     memory = faults.Memory(workdir)
-    log.sql("CREATE INDEX IF NOT EXISTS data ON events(data)")
-    server = launch("--heartbeat", 1, "--retry", 1, env=memory.env)
+    server = launch("--heartbeat", 1, "--retry", 1, db=log, env=memory.env)
     readers = [Reader(server, query) for query in QUERIES * 4]
     keep_all(readers, log, 0.5)
     memory.plan(1, -1, every)
