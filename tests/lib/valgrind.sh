@@ -2,4 +2,6 @@
 # rowtail under valgrind, for the integration tests: ROWTAIL_BIN=tests/lib/valgrind.sh. Whatever
 # valgrind finds, a leak too, makes the exit status 99, which no test expects.
 exec valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
-	--child-silent-after-fork=yes "$(dirname "$0")/../../build/rowtail" "$@"
+	--show-leak-kinds=definite \
+	--child-silent-after-fork=yes --suppressions="$(dirname "$0")/valgrind.supp" \
+	"$(dirname "$0")/../../build/rowtail" "$@"
