@@ -91,7 +91,7 @@ integration-san: $(BUILD)/rowtail-san bench-tools
 	ROWTAIL_BIN=$(BUILD)/rowtail-san $(PYTEST) tests/integration
 
 integration-valgrind: $(BUILD)/rowtail bench-tools
-	ROWTAIL_BIN=tests/lib/valgrind.sh $(PYTEST) tests/integration
+	ROWTAIL_BIN=tests/lib/valgrind.sh TEST_PATIENCE=10 $(PYTEST) tests/integration
 
 servers: $(BUILD)/rowtail $(BROWSER)
 	$(PYTEST) tests/servers
