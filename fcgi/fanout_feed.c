@@ -166,11 +166,12 @@ static void hand_out(struct fanout *f, enum lane lane, uint64_t first)
 		/* The last one to leave takes the group along: it is not touched behind this. */
 		group->first_match = group->last_match = 0;
 		group->next_touched = NULL;
-		if (m.failed)
-			fanout_queue_idle(f, group);
-		else
+		if (!m.failed)
 			deliver(f, group);
 	}
+	/* A group that was not noted at all must not be passed over. */
+	if (m.failed)
+		fanout_queue_lane(f, lane);
 }
 
 static void hand_out_lanes(struct fanout *f, const struct feeding *feeding, const uint64_t *first)
@@ -201,8 +202,12 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 	f->seen_us = clock_us();
 	*more = false;
 	e = eventlog_read(f->log, NULL, f->fed, 0, RUN_RECORDS, feed_row, &feeding, &batch);
-	if (e != EVENTLOG_OK)
+	if (e != EVENTLOG_OK) {
+		/* Rows before the fault are in the windows, and come again. */
+		if (feeding.rows > 0)
+			fanout_reset_windows(f, f->fed);
 		return e;
+	}
 	if (batch.pruned) {
 		fanout_reset_windows(f, batch.bounds.newest);
 		*rows = 1;
