@@ -7,6 +7,9 @@
 
 enum { SLEEP_US = 200 };
 
+/* A statement that lacks a text for want of memory: with NULL in its place it would find nothing. */
+static struct statement *unbound;
+
 /* Both structs are SQLite's own under names that tie nobody to it. */
 static sqlite3 *raw(const struct database *db)
 {
@@ -121,6 +124,8 @@ enum database_status database_prepare(struct database *db, struct statement **st
 
 void database_finalize(struct statement *st)
 {
+	if (st == unbound)
+		unbound = NULL;
 	sqlite3_finalize(raw_statement(st));
 }
 
@@ -131,16 +136,22 @@ void database_bind_int(struct statement *st, int index, int64_t value)
 
 void database_bind_text(struct statement *st, int index, const char *text, size_t length)
 {
-	sqlite3_bind_text64(raw_statement(st), index, text, length, SQLITE_STATIC, SQLITE_UTF8);
+	if (sqlite3_bind_text64(raw_statement(st), index, text, length, SQLITE_STATIC,
+		    SQLITE_UTF8) != SQLITE_OK)
+		unbound = st;
 }
 
 enum database_status database_step(struct statement *st)
 {
+	if (st == unbound)
+		return DATABASE_NO_MEMORY;
 	return status(sqlite3_step(raw_statement(st)));
 }
 
 void database_reset(struct statement *st)
 {
+	if (st == unbound)
+		unbound = NULL;
 	sqlite3_reset(raw_statement(st));
 	sqlite3_clear_bindings(raw_statement(st));
 }

@@ -233,9 +233,11 @@ enum eventlog_status eventlog_end(struct eventlog *log, enum database_status s)
 		snprintf(message, sizeof(message), "%s", database_message(log->db));
 		result = fail(log, s, message);
 	}
-	if (log->db && database_in_transaction(log->db))
-		database_run(log->st[ST_COMMIT]);
-	return result;
+	if (!log->db || !database_in_transaction(log->db))
+		return result;
+	/* Left open, it would show the same state of the log for ever. */
+	s = database_run(log->st[ST_COMMIT]);
+	return s == DATABASE_OK ? result : fail(log, s, database_message(log->db));
 }
 
 enum database_status eventlog_one(struct statement *st, int64_t none, int64_t *id)

@@ -30,20 +30,27 @@ struct reading {
 	enum database_status s;
 };
 
-/* Channel and type: what a filter needs; the rest of a row is not touched when it is not wanted. */
-static void read_names(struct statement *st, struct sse_row *row)
+/*
+ * Channel and type: what a filter needs; the rest of a row is not touched when it is not wanted. False
+ * without memory: a text that is not there is then none that is NULL.
+ */
+static bool read_names(struct statement *st, struct sse_row *row)
 {
 	row->id = database_int(st, COLUMN_ID);
 	row->channel = database_text(st, COLUMN_CHANNEL, &row->channel_length);
+	row->event = database_text(st, COLUMN_EVENT, &row->event_length);
+	if ((!row->channel && !database_is_null(st, COLUMN_CHANNEL)) ||
+		(!row->event && !database_is_null(st, COLUMN_EVENT)))
+		return false;
 	if (!row->channel) {
 		row->channel = "default";
 		row->channel_length = strlen(row->channel);
 	}
-	row->event = database_text(st, COLUMN_EVENT, &row->event_length);
 	if (row->event_length == 0 || sse_type_is_reserved(row->event, row->event_length)) {
 		row->event = NULL;
 		row->event_length = 0;
 	}
+	return true;
 }
 
 /* False without memory: then a text is missing that is not NULL. */
@@ -72,7 +79,10 @@ static enum step offer(struct reading *r, struct statement *st)
 {
 	struct sse_row row;
 
-	read_names(st, &row);
+	if (!read_names(st, &row)) {
+		r->s = DATABASE_NO_MEMORY;
+		return STEP_FAILED;
+	}
 	if (wants(r->f, &row)) {
 		if (!read_payload(st, &row)) {
 			r->s = DATABASE_NO_MEMORY;
@@ -271,7 +281,10 @@ static enum database_status seek_scan(
 	while (!seek->done && (s = database_step(st)) == DATABASE_ROW) {
 		struct sse_row row;
 
-		read_names(st, &row);
+		if (!read_names(st, &row)) {
+			s = DATABASE_NO_MEMORY;
+			break;
+		}
 		looked++;
 		seek->before = row.id;
 		if (wants(f, &row) && ++seek->found == seek->want) {

@@ -156,7 +156,8 @@ bool grants_begin(struct grants *g, int64_t *version)
 		return false;
 	/* Each connection counts by itself; SQLite's number has 32 bits. */
 	*version = (int64_t)((uint64_t)eventlog_generation(g->log) << 32 | (uint32_t)*version);
-	st = statement(g, ST_BEGIN, &unused);
+	/* Nothing is begun that there is no memory to end. */
+	st = statement(g, ST_END, &unused) ? statement(g, ST_BEGIN, &unused) : NULL;
 	return st && database_run(st) == DATABASE_OK;
 }
 
