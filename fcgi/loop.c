@@ -14,13 +14,27 @@ _Static_assert(sizeof(uv_idle_t) <= sizeof(struct loop_handle), "an idle handle 
 _Static_assert(sizeof(uv_check_t) <= sizeof(struct loop_handle), "a check handle fits");
 _Static_assert(sizeof(uv_fs_event_t) <= sizeof(struct loop_handle), "a watch fits");
 
+enum { FIRST_FILES = 64 }; /* descriptors that are open before there are any streams */
+
 static uv_loop_t loop;
 static uv_signal_t on_term, on_int;
 static void (*on_stop)(int signal);
 
+/*
+ * libuv keeps a table by descriptor, and aborts when that must grow and there is no memory. What was
+ * there a moment ago is there for it.
+ */
+static bool has_memory(int fd)
+{
+	void *volatile probe = malloc(4 * sizeof(void *) * ((size_t)fd + 4));
+
+	free(probe);
+	return probe != NULL;
+}
+
 bool loop_init(void)
 {
-	return uv_loop_init(&loop) == 0;
+	return has_memory(FIRST_FILES) && uv_loop_init(&loop) == 0;
 }
 
 void loop_run(void)
@@ -45,18 +59,6 @@ static void poll_ready(uv_poll_t *handle, int status, int events)
 	p->ready(p,
 		(events & UV_READABLE ? LOOP_READ : 0) | (events & UV_WRITABLE ? LOOP_WRITE : 0),
 		status < 0);
-}
-
-/*
- * libuv keeps a table by descriptor, and aborts when that must grow and there is no memory. What was
- * there a moment ago is there for it.
- */
-static bool has_memory(int fd)
-{
-	void *volatile probe = malloc(4 * sizeof(void *) * ((size_t)fd + 4));
-
-	free(probe);
-	return probe != NULL;
 }
 
 bool loop_poll_begin(
