@@ -11,7 +11,7 @@
  * that was made to fail adds a byte to the file named by FAULT_HITS.
  *
  * Not counted is what the linker and the libraries' constructors allocate before main(), and what
- * getpwuid(), FCGX_Accept_r() and uv_poll_start() do: these abort without memory, and their callers
+ * getpwuid(), FCGX_Accept_r(), uv_loop_init() and uv_poll_start() do: these abort without memory, and their callers
  * can only look before whether there is some.
  *
  * For programs with one thread, on glibc.
@@ -36,6 +36,7 @@ int __libc_start_main(main_fn *program, int argc, char **argv, void (*init)(void
 	void (*fini)(void), void (*rtld_fini)(void), void *stack_end);
 
 int FCGX_Accept_r(void *request);
+int uv_loop_init(void *loop);
 int uv_poll_start(void *handle, int events, void *callback);
 
 static bool counts;
@@ -111,6 +112,17 @@ int FCGX_Accept_r(void *request)
 	*(void **)&accept_request = dlsym(RTLD_NEXT, "FCGX_Accept_r");
 	counts = false;
 	status = accept_request(request);
+	counts = true;
+	return status;
+}
+
+int uv_loop_init(void *loop)
+{
+	int (*init)(void *), status;
+
+	*(void **)&init = dlsym(RTLD_NEXT, "uv_loop_init");
+	counts = false;
+	status = init(loop);
 	counts = true;
 	return status;
 }

@@ -268,3 +268,40 @@ def test_the_system_gives_no_more_memory(launch, log):
         assert time.monotonic() < deadline, server.stderr
         time.sleep(0.01)
     server.serves(log)
+
+
+@pytest.mark.parametrize("which", ["log", "wide"])
+def test_each_allocation_fails_under_open_streams(launch, request, workdir, which):
+    """No row is passed over, and none is another channel's or type's for want of its name."""
+    log = request.getfixturevalue(which)
+    memory = faults.Memory(workdir)
+    number = 0
+    while number < 30:
+        number += 1
+        server = launch("--poll", 20, "--heartbeat", 3600, db=log, env=memory.env)
+        since = log.newest()
+        readers = [Reader(server, query) for query in ("event=message", "channel=*")]
+        for reader in readers:
+            reader.position = str(since)
+            reader.keep()
+            reader.peer.wait_head()
+        memory.plan(number, number)
+        planned = time.monotonic()
+        log.insert("private", channel="a-channel-with-a-rather-long-name")
+        log.insert("other", event="a-type-with-a-rather-long-name-as-well")
+        while memory.hits == 0 and time.monotonic() < planned + 0.3:
+            time.sleep(0.005)
+        memory.stop()
+        newest = log.insert("for all")
+        deadline = time.monotonic() + PATIENCE
+        while not all([reader.has(newest) for reader in readers]):
+            assert time.monotonic() < deadline, f"allocation {number}: {server.stderr}"
+            time.sleep(0.005)
+        for reader in readers:
+            reader.leave()
+        assert readers[0].ids == [newest], f"allocation {number}"
+        assert readers[1].ids == [newest - 2, newest - 1, newest], f"allocation {number}"
+        server.stop()
+        if memory.hits == 0:
+            break
+    assert number > 5
