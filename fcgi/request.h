@@ -69,7 +69,7 @@ struct request {
 
 /* Why a request gets no stream. */
 struct request_problem {
-	int status; /* 400, 405, 413, 415, 500 */
+	int status; /* 400, 405, 413, 415, 500; 503 without memory */
 	char sentence[REQUEST_SENTENCE_MAX]; /* UTF-8, one line: which parameter, what is right */
 };
 

@@ -24,7 +24,7 @@ static bool is_utf8(const char *text, size_t length)
 
 static void check_problem(const struct request_problem *problem)
 {
-	static const int statuses[] = {400, 405, 413, 415, 500};
+	static const int statuses[] = {400, 405, 413, 415, 500, 503};
 	bool known = false;
 
 	for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++)

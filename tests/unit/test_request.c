@@ -290,7 +290,7 @@ static bool parse_without_memory(char **params, const char *body, long good)
 	failed = allow_all_allocations();
 	assert_int_equal(result, failed ? -1 : 0);
 	if (failed) {
-		expect_refusal(500, "no memory");
+		expect_refusal(503, "no memory");
 		asking_check_sentence();
 		assert_non_null(request.remote_addr);
 	}
