@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS events(
 		CONSTRAINT "channel: text of 1 to 255 bytes"
 		CHECK (typeof(channel) = 'text' AND length(CAST(channel AS BLOB)) BETWEEN 1 AND 255)
 		CONSTRAINT "channel: no control characters, and no *, which is for patterns"
-		CHECK (instr(channel, '*') = 0 AND instr(CAST(channel AS BLOB), x'00') = 0
+		CHECK (instr(channel, '*') = 0 AND instr(channel, char(0)) = 0
 			AND channel NOT GLOB
 			'*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*'),
 
@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS events(
 			OR typeof(event) = 'text' AND length(CAST(event AS BLOB)) BETWEEN 1 AND 255)
 		CONSTRAINT "event: one line, so no CR, LF or NUL"
 		CHECK (instr(event, char(13)) = 0 AND instr(event, char(10)) = 0
-			AND instr(CAST(event AS BLOB), x'00') = 0)
+			AND instr(event, char(0)) = 0)
 		CONSTRAINT "event: open and error are EventSource's own, position, gap and denied are rowtail's; choose another name"
 		CHECK (event NOT IN ('open', 'error', 'position', 'gap', 'denied')),
 
@@ -140,7 +140,7 @@ CREATE TABLE IF NOT EXISTS grants(
 		CHECK (instr(channel, '*') = 0 OR channel = '*'
 			OR instr(channel, '*') = length(channel) AND channel GLOB '?*/[*]')
 		CONSTRAINT "channel: no control characters"
-		CHECK (instr(CAST(channel AS BLOB), x'00') = 0 AND channel NOT GLOB
+		CHECK (instr(channel, char(0)) = 0 AND channel NOT GLOB
 			'*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*'),
 
 	-- NULL: for ever.

@@ -312,7 +312,6 @@ def test_pages_see_another_file_while_nobody_is_connected(server, log, workdir):
     assert server.metric("rowtail_log_newest_id") == 8
 
 
-@pytest.mark.xfail(strict=True, reason="the CHECK on channel takes UTF-16's NULs for controls")
 def test_schema_in_utf_16(workdir):
     with database.Database(workdir / "wide.db") as wide:
         wide.sql("PRAGMA encoding = 'UTF-16le'")
