@@ -14,7 +14,12 @@ enum { BODY_MAX = 256 * 1024 };
 /* What the pages say of the log: read now, so that they are right while nobody is connected. */
 static bool look_at_log(const struct page *p, struct eventlog_bounds *bounds)
 {
-	return eventlog_open(p->log) == EVENTLOG_OK && eventlog_file(p->log) != EVENTLOG_GONE &&
+	enum eventlog_file file = eventlog_file(p->log);
+
+	/* While somebody is connected, the tail sees to that, and tells of it. */
+	if ((file == EVENTLOG_REPLACED || file == EVENTLOG_STALE) && fanout_count(p->fanout) == 0)
+		eventlog_close(p->log);
+	return file != EVENTLOG_GONE && eventlog_open(p->log) == EVENTLOG_OK &&
 	       eventlog_bounds(p->log, bounds) == EVENTLOG_OK;
 }
 

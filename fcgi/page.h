@@ -2,7 +2,7 @@
  * page: what an administrator looks at: metrics, status, health (interface, section 7).
  *
  * Whether somebody may look is the web server's decision: it sets ROWTAIL_PAGE. Reads the log's
- * bounds, changes nothing.
+ * bounds, of the file that stands there now; changes nothing.
  */
 #ifndef ROWTAIL_PAGE_H
 #define ROWTAIL_PAGE_H

@@ -296,10 +296,6 @@ def test_cgi_program(log, workdir):
     program.cleanup()
 
 
-# Not mended yet.
-
-
-@pytest.mark.xfail(strict=True, reason="the pages read the file that is open while nobody tails")
 def test_pages_see_another_file_while_nobody_is_connected(server, log, workdir):
     log.insert_many(3)
     assert server.metric("rowtail_log_newest_id") == 3
