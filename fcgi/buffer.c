@@ -47,6 +47,15 @@ uint8_t *buffer_reserve(struct buffer *b, size_t more)
 	return b->data + b->length;
 }
 
+bool buffer_memory_is_there(size_t bytes)
+{
+	/* Else a compiler may do without both. */
+	void *volatile probe = malloc(bytes);
+
+	free(probe);
+	return probe != NULL;
+}
+
 bool buffer_append(struct buffer *b, const void *bytes, size_t length)
 {
 	uint8_t *room = buffer_reserve(b, length);

@@ -35,6 +35,12 @@ void buffer_clear(struct buffer *b);
  */
 uint8_t *buffer_reserve(struct buffer *b, size_t more);
 
+/*
+ * Is there memory for so many bytes, at this moment? For libraries that abort where there is none: what
+ * was there a moment ago is there for them.
+ */
+bool buffer_memory_is_there(size_t bytes);
+
 /* Appends bytes; false (and `failed`) when they do not fit. */
 bool buffer_append(struct buffer *b, const void *bytes, size_t length);
 

@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "buffer.h"
+
 _Static_assert(sizeof(uv_poll_t) <= sizeof(struct loop_handle), "a poll handle fits");
 _Static_assert(sizeof(uv_timer_t) <= sizeof(struct loop_handle), "a timer fits");
 _Static_assert(sizeof(uv_idle_t) <= sizeof(struct loop_handle), "an idle handle fits");
@@ -20,16 +22,10 @@ static uv_loop_t loop;
 static uv_signal_t on_term, on_int;
 static void (*on_stop)(int signal);
 
-/*
- * libuv keeps a table by descriptor, and aborts when that must grow and there is no memory. What was
- * there a moment ago is there for it.
- */
+/* libuv keeps a table by descriptor, and aborts when that must grow and there is no memory. */
 static bool has_memory(int fd)
 {
-	void *volatile probe = malloc(4 * sizeof(void *) * ((size_t)fd + 4));
-
-	free(probe);
-	return probe != NULL;
+	return buffer_memory_is_there(4 * sizeof(void *) * ((size_t)fd + 4));
 }
 
 bool loop_init(void)

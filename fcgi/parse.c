@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "arrival.h"
+#include "buffer.h"
 #include "record.h"
 
 /* What libfcgi may need for a request: its parameters once more, and three streams' buffers. */
@@ -70,15 +71,6 @@ static int feed(const uint8_t *bytes, size_t length)
 	return -1;
 }
 
-/* libfcgi aborts where there is no memory. What was there a moment ago is there for it. */
-static bool has_memory(void)
-{
-	void *volatile probe = malloc(LIBFCGI_MEMORY);
-
-	free(probe);
-	return probe != NULL;
-}
-
 /* Reads the body to its end; its length is at most what `arrival` allows. NULL without memory. */
 static uint8_t *read_body(FCGX_Stream *in, size_t *length)
 {
@@ -97,7 +89,8 @@ bool parse_request(uint8_t *bytes, size_t length, parse_use use, void *context)
 {
 	FCGX_Request request;
 	bool parsed = false;
-	int fd = has_memory() ? feed(bytes, record_unpad(bytes, length)) : -1;
+	/* Without memory libfcgi aborts. */
+	int fd = buffer_memory_is_there(LIBFCGI_MEMORY) ? feed(bytes, record_unpad(bytes, length)) : -1;
 
 	if (fd < 0)
 		return false;
