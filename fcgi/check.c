@@ -94,16 +94,6 @@ static void check_beside(struct checking *c, const char *ending)
 			path, user_name(geteuid()));
 }
 
-/* The file cannot even be looked at: the log itself says why. */
-static void check_unreachable(struct checking *c)
-{
-	struct eventlog *log = eventlog_new(c->config->db, c->config->table);
-
-	if (log && eventlog_open(log) == EVENTLOG_FAULT)
-		wrong(c, EX_NOINPUT, "%s", eventlog_error(log));
-	eventlog_free(log);
-}
-
 /*
  * SQLite gives the -wal and -shm that it makes the mode of the database: where rowtail makes them,
  * its group can write only if the database says so.
@@ -137,10 +127,9 @@ static void check_files(struct checking *c)
 {
 	struct stat st;
 
-	if (stat(c->config->db, &st) < 0) {
-		check_unreachable(c);
+	/* Why it can't even be looked at, the log itself says. */
+	if (stat(c->config->db, &st) < 0)
 		return;
-	}
 	if (access(c->config->db, R_OK) < 0)
 		wrong(c, EX_NOINPUT,
 			"%s belongs to %s and cannot be read by %s: chgrp it to a group of both, "
@@ -253,7 +242,8 @@ static void check_log(struct checking *c)
 	if (e == EVENTLOG_BUSY) {
 		note("%s is locked by another program at the moment", c->config->db);
 	} else if (e == EVENTLOG_FAULT) {
-		wrong(c, EX_CONFIG, "%s", log ? eventlog_error(log) : "there is no memory");
+		wrong(c, access(c->config->db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG, "%s",
+			log ? eventlog_error(log) : "there is no memory");
 	} else {
 		if (eventlog_bounds(log, &bounds) == EVENTLOG_OK)
 			good("%s can be followed: oldest id %lld, newest %lld", c->config->table,
