@@ -45,7 +45,7 @@ struct connection {
 	struct record_scanner scanner; /* of what comes while a stream runs */
 	int fd;
 	uint8_t phase;
-	bool whole; /* the request was read to its end: nothing need be lingered for */
+	bool whole; /* all that came was the request: nothing need be lingered for */
 };
 
 static struct {
@@ -101,11 +101,16 @@ static void set_deadline(struct connection *c, int64_t after_ms)
 		loop_timer_stop(&connections.deadlines);
 }
 
+static void drop(struct arriving *a)
+{
+	if (a)
+		buffer_free(&a->bytes);
+	free(a);
+}
+
 static void drop_arriving(struct connection *c)
 {
-	if (c->arriving)
-		buffer_free(&c->arriving->bytes);
-	free(c->arriving);
+	drop(c->arriving);
 	c->arriving = NULL;
 }
 
@@ -238,15 +243,73 @@ static void refuse_large(struct connection *c)
 		refuse_large_request(c, NULL, NULL, 0);
 }
 
+/* A small record between those of the answer. Returns how much of it went. */
+static ssize_t reply(struct connection *c, const uint8_t *bytes, size_t length)
+{
+	struct iovec iov = {(void *)(uintptr_t)bytes, length};
+
+	return sink_write(&c->sink, &iov, 1);
+}
+
+/* The same on a stream, which it must not break: a peer that asks within a record of ours must wait. */
+static void reply_between(struct connection *c, const uint8_t *bytes, size_t length)
+{
+	ssize_t sent = 0;
+
+	if (!c->subscriber.cut && !c->subscriber.pending)
+		sent = reply(c, bytes, length);
+	if (sent > 0 && (size_t)sent < length)
+		fanout_gone(connections.responder->fanout, &c->subscriber, LEAVE_CLIENT);
+}
+
+/* What a web server says while a stream runs, be it in one piece with the request. */
+static void hear(struct connection *c, const uint8_t *bytes, size_t length)
+{
+	struct fanout *f = connections.responder->fanout;
+	uint8_t out[RECORD_VALUES_MAX];
+	size_t at = 0, used;
+
+	while (at < length && c->phase == PHASE_STREAMING) {
+		switch (record_scan(&c->scanner, bytes + at, length - at, &used)) {
+		case RECORD_MORE:
+			return;
+		case RECORD_ABORT:
+			fanout_end(f, &c->subscriber, LEAVE_ABORT);
+			break;
+		case RECORD_BEGIN:
+			reply_between(c, out, record_end(out, c->scanner.id, FCGI_CANT_MPX_CONN));
+			break;
+		case RECORD_MANAGEMENT:
+			/* Its body is passed over: FCGI_GET_VALUES gets an empty answer. */
+			reply_between(c, out,
+				c->scanner.type == FCGI_GET_VALUES
+					? record_values_result(
+						  out, c->scanner.header, RECORD_HEADER, 0)
+					: record_unknown_type(out, c->scanner.type));
+			break;
+		case RECORD_INVALID:
+			fanout_gone(f, &c->subscriber, LEAVE_PROTOCOL);
+			return;
+		}
+		at += used;
+	}
+}
+
 static void begin_stream(struct connection *c, struct response *response, uint16_t request_id)
 {
+	struct arriving *a = c->arriving;
+
+	/* Bytes behind the request are kept until the stream is open. */
+	c->arriving = NULL;
 	c->phase = PHASE_STREAMING;
 	set_deadline(c, 0);
-	drop_arriving(c);
 	record_scanner_init(&c->scanner, request_id);
 	loop_poll_set(&c->poll, LOOP_READ);
-	if (!responder_open(connections.responder, response, &c->subscriber, &c->sink, request_id))
+	if (responder_open(connections.responder, response, &c->subscriber, &c->sink, request_id))
+		hear(c, a->bytes.data + a->scan.length, a->bytes.length - a->scan.length);
+	else
 		end(c);
+	drop(a);
 }
 
 static void use_request(void *context, char *const *params, const uint8_t *body, size_t body_length)
@@ -255,21 +318,13 @@ static void use_request(void *context, char *const *params, const uint8_t *body,
 	uint16_t id = c->arriving->scan.request_id;
 	struct response response;
 
-	c->whole = true;
+	c->whole = c->arriving->scan.length == c->arriving->bytes.length;
 	responder_decide(connections.responder, params, body, body_length, &response);
 	if (response.is_stream)
 		begin_stream(c, &response, id);
 	else
 		answer(c, id, &response.bytes, FCGI_REQUEST_COMPLETE);
 	response_free(connections.responder, &response);
-}
-
-/* A small reply to a management record: a peer that does not take it at once is none. */
-static bool reply(struct connection *c, const uint8_t *bytes, size_t length)
-{
-	struct iovec iov = {(void *)(uintptr_t)bytes, length};
-
-	return sink_write(&c->sink, &iov, 1) == (ssize_t)length;
 }
 
 /* Answers a management record that came before any request, and goes on behind it. */
@@ -288,7 +343,8 @@ static bool manage(struct connection *c)
 	memmove(a->bytes.data, a->bytes.data + length, a->bytes.length - length);
 	a->bytes.length -= length;
 	arrival_init(&a->scan);
-	return reply(c, out, out_length);
+	/* A peer that does not take it at once is none. */
+	return reply(c, out, out_length) == (ssize_t)out_length;
 }
 
 /* Looks at what has arrived, and does what it calls for. */
@@ -365,46 +421,16 @@ static void read_arriving(struct connection *c)
 	}
 }
 
-/* What a web server says while a stream runs: that it is gone, most often. */
+/* That it is gone, most often. */
 static void read_streaming(struct connection *c)
 {
-	struct fanout *f = connections.responder->fanout;
-	uint8_t bytes[4096], out[RECORD_VALUES_MAX];
+	uint8_t bytes[4096];
 	ssize_t got = receive(c, bytes, sizeof(bytes));
-	size_t at = 0, used;
 
-	if (got < 0) {
-		fanout_gone(f, &c->subscriber, LEAVE_CLIENT);
-		return;
-	}
-	while (at < (size_t)got && c->phase == PHASE_STREAMING) {
-		switch (record_scan(&c->scanner, bytes + at, (size_t)got - at, &used)) {
-		case RECORD_MORE:
-			return;
-		case RECORD_ABORT:
-			fanout_end(f, &c->subscriber, LEAVE_ABORT);
-			break;
-		case RECORD_BEGIN:
-			/* Between two records of ours only; a peer that asks in between must wait.
-			 */
-			if (!c->subscriber.cut && !c->subscriber.pending)
-				reply(c, out, record_end(out, c->scanner.id, FCGI_CANT_MPX_CONN));
-			break;
-		case RECORD_MANAGEMENT:
-			/* Its body is passed over: FCGI_GET_VALUES gets an empty answer. */
-			if (!c->subscriber.cut && !c->subscriber.pending)
-				reply(c, out,
-					c->scanner.type == FCGI_GET_VALUES
-						? record_values_result(
-							  out, c->scanner.header, RECORD_HEADER, 0)
-						: record_unknown_type(out, c->scanner.type));
-			break;
-		case RECORD_INVALID:
-			fanout_gone(f, &c->subscriber, LEAVE_PROTOCOL);
-			return;
-		}
-		at += used;
-	}
+	if (got < 0)
+		fanout_gone(connections.responder->fanout, &c->subscriber, LEAVE_CLIENT);
+	else
+		hear(c, bytes, (size_t)got);
 }
 
 static void read_away(struct connection *c)

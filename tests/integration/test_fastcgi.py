@@ -136,6 +136,63 @@ def test_second_request_on_a_connection_is_refused(server, log):
     assert peer.next_row().data == "row"
 
 
+# A web server that keeps the connection (3.5) and does not wait for the end of the first request.
+
+FIRST = fcgi.request(gateway.params(), flags=fcgi.KEEP_CONN)
+SECOND = fcgi.request(gateway.params(), request_id=2, flags=fcgi.KEEP_CONN)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 7, 8, 20, len(SECOND) - 1, len(SECOND)])
+def test_next_request_in_one_piece_with_the_first(server, log, cut):
+    """However its bytes are cut: it is refused, and the first goes on."""
+    peer = server.connect().send(FIRST + SECOND[:cut])
+    assert peer.next().type == "position"
+    peer.send(SECOND[cut:])
+    peer.wait(lambda: 2 in peer.other_ends, "end of request 2")
+    assert peer.other_ends[2].protocol_status == fcgi.CANT_MPX_CONN
+    log.insert("row")
+    assert peer.next_row().data == "row"
+    assert peer.end is None
+
+
+def test_abort_in_one_piece_with_the_request(server):
+    server.connect().send(FIRST + fcgi.abort()).wait_complete()
+    server.wait_metric(0, "rowtail_streams")
+
+
+def test_next_request_behind_one_that_gets_an_answer(server, log):
+    """The answer is whole, then the connection is closed: the next one has to come on another."""
+    refused = fcgi.request(gateway.params("tail=x"), flags=fcgi.KEEP_CONN)
+    peer = server.connect().send(refused + FIRST).wait_complete()
+    assert (peer.head.status, peer.end) == (400, (0, fcgi.REQUEST_COMPLETE))
+    server.serves(log)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_next_request_under_the_same_id(server, log, early):
+    """It could only be refused by an end that is the first one's: so the connection ends."""
+    bystander = server.open()
+    peer = server.connect().send(FIRST + FIRST if early else FIRST)
+    if not early:
+        peer.next()
+        peer.send(FIRST)
+    peer.wait_end()
+    assert peer.end is None
+    log.insert("row")
+    assert bystander.next_row().data == "row"
+
+
+def test_flood_of_next_requests_that_takes_no_answers(server, log):
+    """The answers that find no room are left out; none is cut, and the stream goes on."""
+    peer = server.open()
+    begins = b"".join(fcgi.begin(number) for number in range(2, 4000))
+    peer.send(begins * 3)
+    log.insert("row")
+    assert peer.next_row().data == "row"
+    assert peer.end is None
+    assert peer.other_ends
+
+
 @pytest.mark.parametrize("role", [fcgi.AUTHORIZER, fcgi.FILTER, 0, 77])
 def test_other_roles_are_refused(server, role):
     peer = server.connect().send(fcgi.request(gateway.params(), role=role)).wait_complete()
