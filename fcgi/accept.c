@@ -112,16 +112,23 @@ void accept_stop(void)
 	set_all(0);
 }
 
-long accept_raise_limit(long wanted_streams)
+int64_t accept_streams_fit(int64_t files)
+{
+	return files >= 2 * OTHER_FILES ? files - OTHER_FILES : files / 2;
+}
+
+int64_t accept_raise_limit(int64_t wanted_streams)
 {
 	struct rlimit limit;
+	int64_t fit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return wanted_streams;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	getrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur == RLIM_INFINITY || (long)limit.rlim_cur - OTHER_FILES >= wanted_streams)
+	if (limit.rlim_cur == RLIM_INFINITY)
 		return wanted_streams;
-	return (long)limit.rlim_cur - OTHER_FILES;
+	fit = accept_streams_fit((int64_t)limit.rlim_cur);
+	return fit < wanted_streams ? fit : wanted_streams;
 }

@@ -9,6 +9,7 @@
 #define ROWTAIL_ACCEPT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "listen.h"
 
@@ -21,10 +22,10 @@ void accept_go_on(void);
 /* Takes no more; what waits in the backlog is left to whoever else has the socket. */
 void accept_stop(void);
 
-/*
- * Raises the limit of open files as far as it goes, and says how many streams fit under it, of
- * those that are wanted.
- */
-long accept_raise_limit(long wanted_streams);
+/* How many streams fit under a limit of open files. */
+int64_t accept_streams_fit(int64_t files);
+
+/* Raises that limit as far as it goes; returns how many streams fit under it, of those wanted. */
+int64_t accept_raise_limit(int64_t wanted_streams);
 
 #endif

@@ -15,6 +15,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "accept.h"
 #include "access.h"
 #include "database.h"
 #include "eventlog.h"
@@ -279,11 +280,11 @@ static void check_limits(const struct checking *c)
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY &&
-		(int64_t)limit.rlim_max < c->config->max_streams + 64)
+		accept_streams_fit((int64_t)limit.rlim_max) < c->config->max_streams)
 		note("the limit of open files is %lld: %lld streams fit, not %lld; raise it "
-		     "(ulimit -n, "
-		     "LimitNOFILE=) or lower --max-streams",
-			(long long)limit.rlim_max, (long long)limit.rlim_max - 64,
+		     "(ulimit -n, LimitNOFILE=) or lower --max-streams",
+			(long long)limit.rlim_max,
+			(long long)accept_streams_fit((int64_t)limit.rlim_max),
 			(long long)c->config->max_streams);
 	if (c->config->listen && strchr(c->config->listen, '/') && c->config->listen_mode & 07)
 		note("--listen-mode %04o lets every user of this machine reach the socket, and "

@@ -336,8 +336,8 @@ static bool manage(struct connection *c)
 	size_t out_length;
 
 	if (a->scan.type == FCGI_GET_VALUES)
-		out_length = record_values_result(out, a->bytes.data, length,
-			(long)connections.responder->config->max_streams);
+		out_length = record_values_result(
+			out, a->bytes.data, length, (long)connections.responder->max_streams);
 	else
 		out_length = record_unknown_type(out, a->scan.type);
 	memmove(a->bytes.data, a->bytes.data + length, a->bytes.length - length);

@@ -225,13 +225,11 @@ static void open_fanout(void)
 
 static void serve_fastcgi(void)
 {
-	long streams = accept_raise_limit((long)config.max_streams);
-
-	if (streams < config.max_streams)
-		log_warn("the limit of open files allows %ld streams, not %lld: raise it (ulimit "
-			 "-n, "
-			 "LimitNOFILE=) or lower --max-streams",
-			streams, (long long)config.max_streams);
+	responder.max_streams = accept_raise_limit(config.max_streams);
+	if (responder.max_streams < config.max_streams)
+		log_warn("the limit of open files allows %lld streams, not %lld: raise it (ulimit "
+			 "-n, LimitNOFILE=) or lower --max-streams",
+			(long long)responder.max_streams, (long long)config.max_streams);
 	connections_init(&responder);
 	connections_on_end(connection_ended);
 	if (!accept_start(&listeners))
@@ -272,6 +270,7 @@ int main(int argc, char **argv)
 	open_access();
 	srandom((unsigned)(clock_us() ^ (int64_t)getpid() << 16));
 	responder.config = &config;
+	responder.max_streams = config.max_streams;
 	responder.started_ms = clock_ms();
 	open_fanout();
 	hold_signals(SIG_UNBLOCK);

@@ -98,7 +98,7 @@ static void status_page(struct buffer *out, const struct page *p)
 		row_number(out, "newest id", bounds.newest);
 	}
 	row_number(out, "streams open", (int64_t)fanout_count(p->fanout));
-	row_number(out, "streams allowed", p->config->max_streams);
+	row_number(out, "streams allowed", p->max_streams);
 	row_number(out, "streams so far", (int64_t)metrics_get(METRIC_STREAMS_TOTAL));
 	row_number(out, "records sent", (int64_t)metrics_get(METRIC_RECORDS_SENT));
 	row_number(out, "bytes sent", (int64_t)metrics_get(METRIC_BYTES_SENT));

@@ -19,7 +19,7 @@ struct page {
 	struct fanout *fanout;
 	struct eventlog *log;
 	const struct config *config;
-	int64_t started_ms;
+	int64_t max_streams, started_ms;
 	bool closing;
 };
 

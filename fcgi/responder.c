@@ -48,7 +48,7 @@ static bool is_full(struct deciding *d)
 
 	if (r->closing)
 		come_back(d, REFUSED_SHUTDOWN, "rowtail is restarting; come back in a moment");
-	else if (fanout_count(r->fanout) >= (size_t)r->config->max_streams)
+	else if (fanout_count(r->fanout) >= (size_t)r->max_streams)
 		come_back(d, REFUSED_FULL,
 			"as many streams are open as this server allows; come back later");
 	else
@@ -162,6 +162,7 @@ static void decide_page(struct deciding *d)
 		.fanout = d->r->fanout,
 		.log = d->r->log,
 		.config = d->r->config,
+		.max_streams = d->r->max_streams,
 		.started_ms = d->r->started_ms,
 		.closing = d->r->closing};
 

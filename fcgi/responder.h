@@ -25,6 +25,7 @@ struct responder {
 	struct fanout *fanout;
 	struct access *access;
 	struct tally *clients; /* open streams of each client; NULL without a limit */
+	int64_t max_streams; /* config's, or fewer where the limit of open files allows fewer */
 	int64_t started_ms;
 	bool closing; /* no new streams */
 };
