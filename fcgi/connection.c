@@ -45,6 +45,7 @@ struct connection {
 	struct record_scanner scanner; /* of what comes while a stream runs */
 	int fd;
 	uint8_t phase;
+	bool waits; /* the request is whole; there were no descriptors to parse it with */
 	bool whole; /* all that came was the request: nothing need be lingered for */
 };
 
@@ -227,7 +228,7 @@ static void refuse_large(struct connection *c)
 {
 	const struct arrival *scan = &c->arriving->scan;
 	uint8_t *bytes = scan->params_length ? malloc(scan->params_length + RECORD_HEADER) : NULL;
-	bool parsed = false;
+	enum parse_result result = PARSE_FAILED;
 
 	if (bytes) {
 		const uint8_t no_body[RECORD_HEADER] = {FCGI_VERSION_1, FCGI_STDIN,
@@ -235,11 +236,11 @@ static void refuse_large(struct connection *c)
 
 		memcpy(bytes, c->arriving->bytes.data, scan->params_length);
 		memcpy(bytes + scan->params_length, no_body, sizeof(no_body));
-		parsed = parse_request(
+		result = parse_request(
 			bytes, scan->params_length + sizeof(no_body), refuse_large_request, c);
 		free(bytes);
 	}
-	if (!parsed)
+	if (result != PARSE_USED)
 		refuse_large_request(c, NULL, NULL, 0);
 }
 
@@ -347,6 +348,19 @@ static bool manage(struct connection *c)
 	return reply(c, out, out_length) == (ssize_t)out_length;
 }
 
+/* A whole request: if there are no descriptors at the moment, it is looked at again by and by. */
+static void take_request(struct connection *c)
+{
+	struct arriving *a = c->arriving;
+	enum parse_result result = parse_request(a->bytes.data, a->scan.length, use_request, c);
+
+	c->waits = result == PARSE_LATER;
+	if (result == PARSE_FAILED) {
+		metrics_refused(REFUSED_PROTOCOL);
+		end(c);
+	}
+}
+
 /* Looks at what has arrived, and does what it calls for. */
 static void look(struct connection *c)
 {
@@ -361,10 +375,7 @@ static void look(struct connection *c)
 		}
 	switch (state) {
 	case ARRIVAL_WHOLE:
-		if (!parse_request(a->bytes.data, a->scan.length, use_request, c)) {
-			metrics_refused(REFUSED_PROTOCOL);
-			end(c);
-		}
+		take_request(c);
 		break;
 	case ARRIVAL_TOO_LARGE:
 		refuse_large(c);
@@ -469,7 +480,10 @@ static void ready(struct loop_poll *p, int events, bool failed)
 		read_away(c);
 }
 
-/* Too slow: a request that never became whole gets an answer, what took no answer is closed. */
+/*
+ * Too slow: a request that never became whole gets an answer, what took no answer is closed. A request
+ * that waits for descriptors is looked at again.
+ */
 static void deadlines_due(struct loop_timer *timer)
 {
 	int64_t now_ms = clock_ms();
@@ -477,9 +491,11 @@ static void deadlines_due(struct loop_timer *timer)
 
 	for (c = connections.all; c && connections.timed > 0; c = next) {
 		next = c->next;
+		if (c->deadline_ms && now_ms < c->deadline_ms && c->waits)
+			look(c);
 		if (!c->deadline_ms || now_ms < c->deadline_ms)
 			continue;
-		if (c->phase == PHASE_ARRIVING)
+		if (c->phase == PHASE_ARRIVING && !c->waits)
 			refuse(c, 408, "the request did not arrive whole in 10 seconds", NULL);
 		else
 			end(c);

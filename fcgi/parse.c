@@ -55,13 +55,11 @@ bool parse_init(void)
 }
 
 /* Puts the bytes and their end into one side of a pair; returns the other side, or -1. */
-static int feed(const uint8_t *bytes, size_t length)
+static int feed(const int pair[2], const uint8_t *bytes, size_t length)
 {
-	int pair[2], room = 2 * ARRIVAL_BYTES_MAX;
+	int room = 2 * ARRIVAL_BYTES_MAX;
 	ssize_t sent;
 
-	if (!make_pair(pair))
-		return -1;
 	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	sent = send(pair[1], bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(pair[1]);
@@ -85,15 +83,21 @@ static uint8_t *read_body(FCGX_Stream *in, size_t *length)
 	return body;
 }
 
-bool parse_request(uint8_t *bytes, size_t length, parse_use use, void *context)
+enum parse_result parse_request(uint8_t *bytes, size_t length, parse_use use, void *context)
 {
 	FCGX_Request request;
 	bool parsed = false;
-	/* Without memory libfcgi aborts. */
-	int fd = buffer_memory_is_there(LIBFCGI_MEMORY) ? feed(bytes, record_unpad(bytes, length)) : -1;
+	int pair[2], fd;
 
-	if (fd < 0)
-		return false;
+	/* Without memory libfcgi aborts. */
+	if (!buffer_memory_is_there(LIBFCGI_MEMORY))
+		return PARSE_FAILED;
+	if (!make_pair(pair)) {
+		fill_reserve();
+		return PARSE_LATER;
+	}
+	if ((fd = feed(pair, bytes, record_unpad(bytes, length))) < 0)
+		return PARSE_FAILED;
 	FCGX_InitRequest(&request, -1, 0);
 	request.ipcFd = fd;
 	/* Else it would close the descriptor as the leftover of a request before. */
@@ -111,5 +115,5 @@ bool parse_request(uint8_t *bytes, size_t length, parse_use use, void *context)
 	}
 	/* A request that it refused, it has closed. */
 	fill_reserve();
-	return parsed;
+	return parsed ? PARSE_USED : PARSE_FAILED;
 }

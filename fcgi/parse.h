@@ -19,11 +19,16 @@ bool parse_init(void);
 typedef void (*parse_use)(
 	void *context, char *const *params, const uint8_t *body, size_t body_length);
 
+enum parse_result {
+	PARSE_USED,
+	PARSE_FAILED, /* it can't be parsed, or there is no memory; `use` is not called */
+	PARSE_LATER, /* there are no descriptors at the moment; nothing was touched */
+};
+
 /*
  * Parses a request of so many bytes, and takes their padding out, which libfcgi forgets about where
- * one stream ends and the next begins. False, and `use` is not called, when it can't be parsed or
- * there are no descriptors or no memory.
+ * one stream ends and the next begins.
  */
-bool parse_request(uint8_t *bytes, size_t length, parse_use use, void *context);
+enum parse_result parse_request(uint8_t *bytes, size_t length, parse_use use, void *context);
 
 #endif

@@ -5,6 +5,10 @@ import subprocess
 import time
 
 import pytest
+
+import fcgi
+import gateway
+import rowtail
 import stream
 
 
@@ -132,34 +136,68 @@ def test_slow_readers_cost_no_memory(server, log):
     assert len(stalled[0].wait_rows(17)) == 17
 
 
-FAILING_ACCEPT = """
+NO_DESCRIPTORS = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+static int none(void)
+{
+	return access(getenv("NO_DESCRIPTORS"), F_OK) == 0 ? (errno = WHY, 1) : 0;
+}
 int accept4(int fd, struct sockaddr *restrict peer, socklen_t *restrict length, int flags)
 {
 	int (*real)(int, struct sockaddr *, socklen_t *, int) = dlsym(RTLD_NEXT, "accept4");
 
-	if (access(getenv("NO_ACCEPT"), F_OK) == 0) {
-		errno = WHY;
-		return -1;
-	}
-	return real(fd, peer, length, flags);
+	return none() ? -1 : real(fd, peer, length, flags);
+}
+int socketpair(int domain, int type, int protocol, int pair[2])
+{
+	int (*real)(int, int, int, int *) = dlsym(RTLD_NEXT, "socketpair");
+
+	return none() ? -1 : real(domain, type, protocol, pair);
+}
+int open(const char *path, int flags, ...)
+{
+	int (*real)(const char *, int, int) = dlsym(RTLD_NEXT, "open");
+
+	return none() ? -1 : real(path, flags, 0644);
+}
+int open64(const char *path, int flags, ...)
+{
+	return open(path, flags);
+}
+int inotify_init1(int flags)
+{
+	int (*real)(int) = dlsym(RTLD_NEXT, "inotify_init1");
+
+	return none() ? -1 : real(flags);
 }
 """
 
 
+@pytest.fixture
+def no_descriptors(workdir):
+    """no_descriptors(why): an environment, and a file: while it is there, nobody gets one."""
+
+    def build(why):
+        library, switch = workdir / "none.so", workdir / "none"
+        command = ["cc", "-shared", "-fPIC", f"-DWHY={why}", "-x", "c", "-o", library, "-"]
+        subprocess.run(command, input=NO_DESCRIPTORS, text=True, check=True)
+        preload = {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        return {**preload, "NO_DESCRIPTORS": str(switch)}, switch
+
+    return build
+
+
 @pytest.mark.parametrize("why", ["ENFILE", "EMFILE", "ENOBUFS", "ENOMEM"])
-def test_system_has_no_room_for_a_while(launch, log, workdir, why):
+def test_system_has_no_room_for_a_while(launch, log, no_descriptors, why):
     """Whoever waits is served when there is room again; nobody else notices, nor the log file."""
-    library, switch = workdir / "accept.so", workdir / "no-accept"
-    command = ["cc", "-shared", "-fPIC", f"-DWHY={why}", "-x", "c", "-o", library, "-"]
-    subprocess.run(command, input=FAILING_ACCEPT, text=True, check=True)
-    preload = {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
-    server = launch(env={**preload, "NO_ACCEPT": str(switch)})
+    environment, switch = no_descriptors(why)
+    server = launch(env=environment)
     stays = server.open()
     switch.touch()
     waiting = [server.ask() for _ in range(20)]
@@ -172,6 +210,55 @@ def test_system_has_no_room_for_a_while(launch, log, workdir, why):
     for peer in waiting:
         assert peer.next().type == "position"
     assert server.stderr.count("no more connections") == 1, server.stderr
+
+
+@pytest.mark.parametrize("why", ["ENFILE", "EMFILE"])
+def test_request_that_needs_descriptors_waits_for_them(launch, log, no_descriptors, why):
+    """Who was let in before there were none is not turned away without a word."""
+    environment, switch = no_descriptors(why)
+    server = launch(env=environment)
+    stays = server.open()
+    whole = fcgi.request(gateway.params("since=0"), padding=5)
+    large = gateway.params(method="POST", content_type="text/plain", body=b"x" * 70000)
+    inside = [server.connect().send(whole[:cut]) for cut in (1, 100, len(whole) - 1) * 5]
+    over = server.connect().send(fcgi.begin())
+    server.serves(log)
+    switch.touch()
+    for number, peer in enumerate(inside):
+        peer.send(whole[(1, 100, len(whole) - 1)[number % 3] :])
+    over.send(fcgi.request(large, b"x" * 70000)[16:]).wait_head()
+    assert over.head.status == 413
+    log.insert("on")
+    assert [event.data for event in stays.wait_rows(2)] == ["hello", "on"]
+    time.sleep(0.6)
+    assert not any(peer.drain().eof or peer.head for peer in inside)
+    switch.unlink()
+    for peer in inside:
+        assert [event.data for event in peer.wait_rows(2)] == ["hello", "on"]
+    server.serves(log)
+
+
+def test_fewer_descriptors_than_streams_allowed(launch, log, workdir):
+    """Beyond what fits, clients are told to come back; and then there is room again."""
+    address = workdir / "few.sock"
+    limited = ["--nofile=150:150", rowtail.BINARY, "--db", log.path, "--listen", address]
+    server = launch(*limited, db=None, how=None, program="/usr/bin/prlimit", address=address)
+    fit = int(server.wait_log(r"allows (\d+) streams")[1])
+    assert fit >= 75
+    assert b"streams allowed<td>%d\n" % fit in server.page("status").body
+    inside = [server.open() for _ in range(fit)]
+    for _ in range(5):
+        assert_polite_refusal(server.ask())
+        assert_plain_refusal(server.ask(accept="*/*"))
+    crowd = [server.ask() for _ in range(200)]
+    for peer in crowd:
+        assert_polite_refusal(peer)
+        peer.close()
+    log.insert("row")
+    stream.pump_all(inside, lambda peer: peer.rows)
+    inside.pop().close()
+    server.wait_metric(fit - 1, "rowtail_streams")
+    server.serves(log)
 
 
 def test_out_of_descriptors(server, log):
