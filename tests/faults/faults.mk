@@ -1,6 +1,6 @@
 # faults: objects for LD_PRELOAD that make files and memory fail; see the comments of their sources.
 
-FAULTS := $(BUILD)/faults/vfs.so $(BUILD)/faults/memory.so
+FAULTS := $(BUILD)/faults/vfs.so $(BUILD)/faults/memory.so $(BUILD)/faults/pieces.so
 FAULTS_LIBS_vfs := -lsqlite3
 
 $(BUILD)/faults/%.so: tests/faults/%.c tests/faults/plan.h

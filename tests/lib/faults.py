@@ -1,4 +1,4 @@
-"""Faults that are switched on and off while rowtail runs; see tests/faults/vfs.c and memory.c."""
+"""Faults that are switched on and off while rowtail runs; see tests/faults."""
 
 import contextlib
 import pathlib
@@ -11,7 +11,7 @@ BUILT = rowtail.ROOT / "build" / "faults"
 
 
 class Faults:
-    """The control file of one of the two objects, for one process."""
+    """The control file of one of the objects, for one process."""
 
     def __init__(self, workdir, name, library):
         self.plan_path = pathlib.Path(workdir) / f"{name}.plan"
@@ -85,3 +85,18 @@ class Memory(Faults):
     def plan(self, first, last, every=1):
         """Of the allocations from now on, counted from 1; last -1: for ever."""
         self.begin(f" {first} {last} {every}")
+
+
+class Pieces(Faults):
+    """Reads and writes that do a part, or are interrupted."""
+
+    def __init__(self, workdir, name="pieces"):
+        super().__init__(workdir, name, "pieces.so")
+
+    def plan(self, most, every=0):
+        """At most so many bytes in a call; every so many-th call is interrupted."""
+        self.begin(f" {most} {every}")
+
+    def happened(self):
+        """Which of the two there were: "01" for both."""
+        return "".join(sorted(set(self.hits_path.read_text())))
