@@ -70,18 +70,19 @@ def test_kill_before_the_first_row_loses_nothing(server, log):
     assert server.open(last_event_id=peer.parser.last_event_id).next_row().data == "missed"
 
 
+def write_rows(log, count):
+    """As another program does, each in a transaction of its own."""
+    with database.Database(log.path) as writer:
+        for number in range(count):
+            writer.insert(f"row {number} " + "x" * 500)
+
+
 def test_kills_under_load_lose_nothing(server, log):
     """A client that reconnects as an EventSource does, while rows come and the process dies."""
     last = 1500
     peer = server.open()
     seen = []
-
-    def write():
-        with database.Database(log.path) as writer:
-            for number in range(last):
-                writer.insert(f"row {number} " + "x" * 500)
-
-    writer = threading.Thread(target=write)
+    writer = threading.Thread(target=write_rows, args=(log, last))
     writer.start()
     for _ in range(4):
         peer.wait(lambda: len(peer.rows) >= 100, "100 rows")
@@ -93,6 +94,68 @@ def test_kills_under_load_lose_nothing(server, log):
     writer.join()
     peer.wait_id(last)
     assert seen + peer.ids == list(range(1, last + 1))
+
+
+class Load:
+    """Hundreds of streams: in the middle of a long replay, standing still within it, and live."""
+
+    rows = 2000
+
+    def __init__(self, server, log):
+        log.insert_many(self.rows, prefix="x" * 1000)
+        self.replaying = [server.open(query, last_event_id=0) for query in QUERIES * 50]
+        self.stalled = [server.open(query, last_event_id=0) for query in QUERIES * 10]
+        self.live = [server.open(query) for query in QUERIES * 15]
+
+    @property
+    def all(self):
+        return self.replaying + self.stalled + self.live
+
+    def read_some(self):
+        """Those that replay are somewhere, each elsewhere; those that stand still read nothing."""
+        for number, peer in enumerate(self.replaying):
+            for _ in range(number % 4):
+                peer.pump()
+        assert all(len(peer.ids) < self.rows for peer in self.replaying)
+
+    def first_id(self, peer):
+        return self.rows + 1 if peer in self.live else 1
+
+
+QUERIES = ["", "envelope=json", "channel=*", "channel=other&channel=default"]
+
+
+def test_end_under_load_loses_nothing(server, log):
+    """Within 5 s, whatever hundreds of streams are about; each resumes behind what it has."""
+    rowtail.raise_file_limit()
+    load = Load(server, log)
+    load.read_some()
+    writer = threading.Thread(target=write_rows, args=(log, 300))
+    writer.start()
+    stream.pump_all(load.live, lambda peer: peer.rows, "row")
+    late = [server.connect() for _ in range(50)]
+    server.signal(signal.SIGTERM)
+    moving = load.replaying + load.live
+    stream.pump_all(moving, lambda peer: peer.eof, "end", timeout=5)
+    assert server.wait_exit(5) == 0
+    writer.join()
+    for peer in moving:
+        peer.wait_complete()
+        assert not peer.parser.pending
+        assert len(peer.parser.retries) == 2
+    for peer in load.stalled + late:
+        peer.wait_end()
+    for peer in load.all:
+        first = load.first_id(peer)
+        assert peer.ids == list(range(first, first + len(peer.ids)))
+        assert "gap" not in [event.type for event in peer.events]
+    server.restart()
+    newest = log.insert("the end")
+    for peer in load.replaying[::10] + load.stalled[::10] + load.live[::10]:
+        with server.open(last_event_id=peer.parser.last_event_id) as again:
+            again.wait_id(newest)
+            first = load.first_id(peer)
+            assert peer.ids + again.ids == list(range(first, newest + 1))
 
 
 def test_sigpipe_does_not_kill(server, log):
