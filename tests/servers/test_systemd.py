@@ -16,6 +16,7 @@ import rowtail
 import webserver
 from conftest import directory
 from deployment import wait_until
+from follower import Crowd, Publisher, assert_whole
 from webserver import as_user, deployed, give
 
 UNITS = ("rowtail.socket", "rowtail.service")
@@ -151,15 +152,15 @@ def test_spawn_fcgi(place, shared_log):
 class Holder:
     """What systemd does: a listening socket that outlives each process that is started on it."""
 
-    def __init__(self, place):
-        self.place = place
-        self.address = place / "run" / "held.sock"
+    def __init__(self, place, address=None, binary=None, config=None):
+        self.address = address or place / "run" / "held.sock"
+        self.command = [binary or place / "rowtail", config or place / "rowtail.conf"]
         self.socket = rowtail.listening_socket(self.address)
 
     def start(self):
         script = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@" 3<&0 0</dev/null'
         return subprocess.Popen(
-            ["/bin/sh", "-c", script, self.place / "rowtail", self.place / "rowtail.conf"],
+            as_user(["/bin/sh", "-c", script, *self.command]),
             stdin=self.socket,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -167,7 +168,10 @@ class Holder:
 
 
 class Knocker(threading.Thread):
-    """Asks for a stream again and again; counts who was served and who was turned away."""
+    """Asks for a stream again and again; counts who was served and who was turned away.
+
+    Served is also who is told in a stream to come back in a moment: an EventSource does.
+    """
 
     def __init__(self, address):
         super().__init__()
@@ -181,6 +185,7 @@ class Knocker(threading.Thread):
             try:
                 with fcgi.Connection(self.address) as stream:
                     assert stream.ask().wait_head().head.status == 200
+                    stream.wait(lambda: stream.parser.retries, "reconnection time")
                 self.served += 1
             except (OSError, AssertionError) as failure:
                 self.failures.append(failure)
@@ -192,23 +197,64 @@ class Knocker(threading.Thread):
         assert not self.failures, self.failures[0]
 
 
+def restart_five_times(holder, running, knockers):
+    """As an upgrade does; returns the last process."""
+    for _ in range(5):
+        for knocker in knockers:
+            knocker.wait_served(3)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(5) == 0
+        time.sleep(0.2)  # the time that an upgrade takes
+        running = holder.start()
+    for knocker in knockers:
+        knocker.wait_served(3)
+    return running
+
+
 def test_new_version_takes_over(place):
-    """Restarted under its socket three times: whoever connects meanwhile waits, and is served."""
+    """Restarted under its socket: whoever of a crowd connects meanwhile waits, and is served."""
     holder = Holder(place)
     running = holder.start()
-    knocker = Knocker(holder.address)
-    knocker.start()
+    knockers = [Knocker(holder.address) for _ in range(12)]
     try:
-        for _ in range(3):
-            knocker.wait_served(5)
-            running.send_signal(signal.SIGTERM)
-            assert running.wait(5) == 0
-            time.sleep(0.2)  # the time that an upgrade takes
-            running = holder.start()
-        knocker.wait_served(5)
+        for knocker in knockers:
+            knocker.start()
+        running = restart_five_times(holder, running, knockers)
     finally:
-        knocker.done.set()
-        knocker.join()
+        for knocker in knockers:
+            knocker.done.set()
+        for knocker in knockers:
+            knocker.join()
+        running.kill()
+        running.wait()
+        holder.socket.close()
+    assert not [failure for knocker in knockers for failure in knocker.failures]
+
+
+@pytest.mark.deployments("nginx", "lighttpd")
+def test_new_version_takes_over_behind_a_server(build, deployment):
+    """Those that follow and those that come, by a web server: nothing but streams, no row lost."""
+    site = build(deployment, retry=100, retry_jitter=100, heartbeat=1)
+    holder = Holder(site.directory, site.socket, site.binary, site.config)
+    give(site.socket)
+    running = holder.start()
+    site.server.start()
+    try:
+        target = site.deployment.mount + "?last_event_id=0"
+        with Crowd(site.server.address, target, 40) as crowd, Publisher(site.log) as publisher:
+            for _ in range(3):
+                crowd.run(0.7)
+                running.send_signal(signal.SIGTERM)
+                crowd.run(0.2)
+                assert running.wait(5) == 0
+                crowd.run(0.2)
+                running = holder.start()
+            publisher.stop()
+            newest = publisher.ids[-1]
+            crowd.run(until=lambda follower: follower.ids[-1:] == [newest])
+        assert_whole(crowd, publisher.ids)
+        assert all(follower.connections >= 3 for follower in crowd.followers)
+    finally:
         running.kill()
         running.wait()
         holder.socket.close()
