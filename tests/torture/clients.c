@@ -7,8 +7,9 @@
  *
  * Orders come as lines on standard input: "tell" prints the counts as one line of JSON, "finish FILE"
  * lets all read up to the end of the log, which FILE has as lines of ID and NUMBER, one for each key,
- * and the newest id at last; then the counts are printed, and it ends. The end of standard input is
- * the end, too.
+ * and the newest id at last; then the counts are printed, and it ends. "restored ID" says that a
+ * backup takes the log's place, whose new rows come behind ID, and prints the counts. The end of
+ * standard input is the end, too.
  */
 #include <err.h>
 #include <errno.h>
@@ -221,9 +222,10 @@ static void print_counts(void)
 	const struct ledger_tally *t = &tally;
 
 	printf("{\"lost\":%" PRId64 ",\"twice\":%" PRId64 ",\"disorder\":%" PRId64
-	       ",\"foreign\":%" PRId64 ",\"corrupt\":%" PRId64 ",\"garbage\":%" PRId64,
-		t->lost, t->twice, t->disorder, t->foreign, t->corrupt,
-		t->garbage + counts.garbled);
+	       ",\"foreign\":%" PRId64 ",\"corrupt\":%" PRId64 ",\"garbage\":%" PRId64
+	       ",\"needless\":%" PRId64 ",\"untold\":%" PRId64,
+		t->lost, t->twice, t->disorder, t->foreign, t->corrupt, t->garbage + counts.garbled,
+		t->needless, t->untold);
 	printf(",\"deliveries\":%" PRId64 ",\"positions\":%" PRId64 ",\"gaps_pruned\":%" PRId64
 	       ",\"gaps_replaced\":%" PRId64 ",\"gaps_other\":%" PRId64 ",\"gaps_owed\":%" PRId64,
 		t->rows, t->positions, t->gaps[LEDGER_PRUNED], t->gaps[LEDGER_REPLACED],
@@ -266,8 +268,11 @@ static void order(void)
 		*end = '\0';
 		if (!strncmp(text, "finish ", 7))
 			read_end(text + 7);
-		else
+		else {
+			if (!strncmp(text, "restored ", 9))
+				tally.restored = strtoll(text + 9, NULL, 10);
 			print_counts();
+		}
 		length -= (size_t)(end + 1 - text);
 		memmove(text, end + 1, length + 1);
 	}

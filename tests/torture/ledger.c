@@ -36,11 +36,23 @@ static void next_event(struct ledger *l)
 	l->whole = false;
 }
 
+/* Of all the keys of a channel either none or all? */
+static bool has_whole_channels(uint64_t filter)
+{
+	const uint64_t types = (UINT64_C(1) << ROW_TYPES) - 1;
+
+	for (; filter; filter >>= ROW_TYPES)
+		if ((filter & types) != 0 && (filter & types) != types)
+			return false;
+	return true;
+}
+
 void ledger_init(struct ledger *l, const char *name, uint64_t filter)
 {
 	memset(l, 0, sizeof *l);
 	l->name = name;
 	l->filter = filter;
+	l->by_type = !has_whole_channels(filter);
 	l->position = -1;
 	ledger_connected(l);
 }
@@ -65,6 +77,22 @@ static void take_position(struct ledger *l, struct ledger_tally *t)
 	l->position = l->id;
 }
 
+/* The last row of a key that stood at or below the last gap's end: had this client had it? */
+static void judge_gap(struct ledger *l, int key, int64_t before, struct ledger_tally *t)
+{
+	const uint64_t bit = UINT64_C(1) << key;
+
+	if (!(l->gap_keys & bit))
+		return;
+	if (before > l->gap_from) {
+		t->owed++;
+		l->gap_keys = 0;
+	} else if ((l->gap_keys &= ~bit) == 0 && !l->by_type) {
+		t->needless++;
+		tell(l, "a gap after %" PRId64 " that was not owed", l->gap_from);
+	}
+}
+
 static void take_gap(struct ledger *l, struct ledger_tally *t)
 {
 	t->gaps[l->reason]++;
@@ -73,28 +101,31 @@ static void take_gap(struct ledger *l, struct ledger_tally *t)
 		tell(l, "a gap without an id");
 		return;
 	}
-	l->base = l->position = l->id;
-	l->gapped = l->reason == LEDGER_PRUNED;
+	l->gap_from = l->position;
+	l->gap_keys = l->reason == LEDGER_PRUNED && l->position >= t->restored ? l->filter : 0;
 	/* The file is another one: its numbers may be lower. Its ids are not. */
 	if (l->reason != LEDGER_PRUNED)
 		memset(l->last_number, 0, sizeof l->last_number);
+	l->base = l->position = l->id;
 }
 
 static void look_for_hole(struct ledger *l, const struct row *r, struct ledger_tally *t)
 {
 	int64_t missing = l->last_number[r->key] ? r->number - l->last_number[r->key] - 1 : 1;
 
+	judge_gap(l, r->key, r->before, t);
 	if (r->before == l->last_id[r->key])
 		return;
-	if (r->before > l->base && r->before > l->last_id[r->key]) {
+	if (r->before < l->last_id[r->key] && l->last_id[r->key] > l->base) {
+		t->untold++;
+		tell(l, "key %d had %" PRId64 ", but before number %" PRId64 " was %" PRId64,
+			r->key, l->last_id[r->key], r->number, r->before);
+	} else if (r->before > l->base && r->before > l->last_id[r->key]) {
 		t->lost += missing > 0 ? missing : 1;
 		tell(l,
 			"lost %" PRId64 " of key %d before number %" PRId64 ": had %" PRId64
 			", was %" PRId64,
 			missing, r->key, r->number, l->last_id[r->key], r->before);
-	} else if (l->gapped && l->last_number[r->key] && missing > 0) {
-		t->owed++;
-		l->gapped = false;
 	}
 }
 
@@ -214,6 +245,8 @@ void ledger_close(struct ledger *l, const int64_t last_id[ROW_KEYS],
 	for (int key = 0; key < ROW_KEYS; key++) {
 		int64_t had = l->last_id[key];
 
+		if (last_id[key] <= l->base)
+			judge_gap(l, key, last_id[key], t);
 		if (!(l->filter & UINT64_C(1) << key) || last_id[key] <= had ||
 			last_id[key] <= l->base)
 			continue;

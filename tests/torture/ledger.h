@@ -26,11 +26,14 @@ struct ledger_tally {
 	int64_t foreign; /* a row that the filter does not ask for */
 	int64_t corrupt; /* a row whose text is not what its head says */
 	int64_t garbage; /* lines that are no field of an event stream */
+	int64_t needless; /* a gap of deleted rows, and this client had had them all */
+	int64_t untold; /* a row that it had is gone from the log, and no gap told of another file */
 
 	int64_t rows;
 	int64_t positions;
 	int64_t gaps[3]; /* announced: for rows deleted, for a file replaced, for another reason */
-	int64_t owed; /* of the rows deleted: those that covered a hole in what this client was owed */
+	int64_t owed; /* of the first: a row of this client's was behind its position; the next rows tell */
+	int64_t restored; /* below it nobody knows what was lost with the old file, nor what is owed */
 };
 
 enum { LEDGER_PRUNED, LEDGER_REPLACED, LEDGER_OTHER };
@@ -38,9 +41,11 @@ enum { LEDGER_PRUNED, LEDGER_REPLACED, LEDGER_OTHER };
 struct ledger {
 	const char *name; /* in messages */
 	uint64_t filter; /* one bit for each key */
+	bool by_type; /* it follows some types only; a gap may be for others of its channels */
 	int64_t position; /* the last event ID; -1 before the first */
 	int64_t base; /* nothing at or below it is owed any more: where it began, or the last gap */
-	bool gapped; /* a gap of deleted rows came, and no hole has shown yet */
+	int64_t gap_from; /* where it was when a gap of deleted rows came */
+	uint64_t gap_keys; /* keys whose next row is still to tell whether that was owed; 0: none */
 	int64_t last_id[ROW_KEYS]; /* 0: none yet */
 	int64_t last_number[ROW_KEYS]; /* 0: not known */
 

@@ -29,4 +29,4 @@ torture: $(BUILD)/rowtail torture-tools
 	$(PYTHON) $(TORTURE_SRC)/torture.py --build $(BUILD) --minutes $(MINUTES) $(SEED:%=--seed %)
 
 torture-short: $(BUILD)/rowtail torture-tools
-	$(PYTHON) $(TORTURE_SRC)/torture.py --build $(BUILD) --minutes 0.7 --every 0.7 $(SEED:%=--seed %)
+	$(PYTHON) $(TORTURE_SRC)/torture.py --build $(BUILD) --minutes 0.7 $(SEED:%=--seed %)

@@ -71,7 +71,7 @@ static int begin(void **state)
 static int64_t wrong(void)
 {
 	return tally.lost + tally.twice + tally.disorder + tally.foreign + tally.corrupt +
-	       tally.garbage;
+	       tally.garbage + tally.needless + tally.untold;
 }
 
 static void test_whole(void **state)
@@ -176,6 +176,90 @@ static void test_gap_does_not_excuse_what_is_behind_it(void **state)
 	assert_int_equal(tally.lost, 3);
 }
 
+/* A client of all of a/0, which has its row 11. */
+static void begin_whole_channel(void)
+{
+	ledger_init(&ledger, "test", (1 << ROW_TYPES) - 1);
+	position(10);
+	row(11, A, 5, 9);
+}
+
+static void test_gap_that_is_owed(void **state)
+{
+	begin_whole_channel();
+	control("gap", 20, "{\"reason\":\"pruned\"}");
+	row(25, AX, 1, 0);
+	assert_int_equal(tally.owed, 0);
+	row(26, A, 9, 18);
+	row(27, A, 10, 26);
+	assert_int_equal(tally.owed, 1);
+	assert_int_equal(wrong(), 0);
+}
+
+static void test_gap_that_is_owed_shows_at_the_end(void **state)
+{
+	int64_t ids[ROW_KEYS] = {[A] = 18}, numbers[ROW_KEYS] = {[A] = 8};
+
+	begin_whole_channel();
+	control("gap", 20, "{\"reason\":\"pruned\"}");
+	ledger_close(&ledger, ids, numbers, &tally);
+	assert_int_equal(tally.owed, 1);
+	assert_int_equal(wrong(), 0);
+}
+
+static void test_gap_that_is_not_owed(void **state)
+{
+	int64_t ids[ROW_KEYS] = {[A] = 11}, numbers[ROW_KEYS] = {[A] = 5};
+
+	begin_whole_channel();
+	control("gap", 20, "{\"reason\":\"pruned\"}");
+	row(25, A, 6, 11);
+	assert_int_equal(wrong(), 0);
+	ledger_close(&ledger, ids, numbers, &tally);
+	assert_int_equal(tally.owed, 0);
+	assert_int_equal(tally.needless, 1);
+	assert_int_equal(wrong(), 1);
+}
+
+static void test_gap_of_another_type_is_none_too_many(void **state)
+{
+	row(11, A, 5, 9);
+	control("gap", 20, "{\"reason\":\"pruned\"}");
+	row(25, A, 6, 11);
+	row(26, AX, 1, 0);
+	assert_int_equal(wrong(), 0);
+}
+
+static void test_gap_after_a_restore_is_none_too_many(void **state)
+{
+	int64_t none[ROW_KEYS] = {0};
+
+	begin_whole_channel();
+	tally.restored = 1000;
+	control("gap", 1000, "{\"reason\":\"pruned\"}");
+	row(1001, A, 3, 7);
+	ledger_close(&ledger, none, none, &tally);
+	assert_int_equal(wrong(), 0);
+}
+
+static void test_replaced_file_that_nobody_told_of(void **state)
+{
+	row(11, A, 5, 9);
+	row(1001, A, 3, 7);
+	assert_int_equal(tally.untold, 1);
+	assert_int_equal(wrong(), 1);
+}
+
+static void test_replaced_file(void **state)
+{
+	row(11, A, 5, 9);
+	control("gap", 1000, "{\"reason\":\"replaced\"}");
+	row(1001, A, 3, 7);
+	row(1002, A, 4, 1001);
+	assert_int_equal(tally.gaps[LEDGER_REPLACED], 1);
+	assert_int_equal(wrong(), 0);
+}
+
 static void test_cut_event_is_dropped(void **state)
 {
 	line("id: 11");
@@ -202,6 +286,13 @@ int main(void)
 		cmocka_unit_test_setup(test_corrupt, begin),
 		cmocka_unit_test_setup(test_gap_excuses_what_is_before_it, begin),
 		cmocka_unit_test_setup(test_gap_does_not_excuse_what_is_behind_it, begin),
+		cmocka_unit_test_setup(test_gap_that_is_owed, begin),
+		cmocka_unit_test_setup(test_gap_that_is_owed_shows_at_the_end, begin),
+		cmocka_unit_test_setup(test_gap_that_is_not_owed, begin),
+		cmocka_unit_test_setup(test_gap_of_another_type_is_none_too_many, begin),
+		cmocka_unit_test_setup(test_gap_after_a_restore_is_none_too_many, begin),
+		cmocka_unit_test_setup(test_replaced_file_that_nobody_told_of, begin),
+		cmocka_unit_test_setup(test_replaced_file, begin),
 		cmocka_unit_test_setup(test_cut_event_is_dropped, begin),
 	};
 
