@@ -82,7 +82,8 @@ unit: $(UNIT)
 replay: $(REPLAY)
 	@set -e; for f in $(FUZZ); do $(BUILD)/replay/$$f tests/fuzz/corpus/$$f; done
 
-PYTEST := $(PYTHON) -m pytest -q -o cache_dir=$(CURDIR)/$(BUILD)/pytest
+# What failed last is remembered for each suite by itself.
+PYTEST = $(PYTHON) -m pytest -q -o cache_dir=$(CURDIR)/$(BUILD)/pytest/$(@:-again=)
 integration: $(BUILD)/rowtail bench-tools
 	$(PYTEST) tests/integration
 
@@ -113,17 +114,11 @@ $(BROWSER): tests/browser/package.json tests/browser/package-lock.json
 browser: $(BUILD)/rowtail $(BROWSER)
 	cd tests/browser && node --test
 
-# Every part runs, also behind one that failed; the whole fails if one did.
+# What the parts share is built before, since they run side by side.
 test:
 	sh tests/deps.sh build test
-	$(MAKE) all
-	@failed=; for part in unit replay integration servers torture-short browser; do \
-		echo "=== make $$part"; timeout 1200 $(MAKE) --no-print-directory $$part || { \
-			echo "=== make $$part failed; once more, what failed"; \
-			timeout 1200 $(MAKE) --no-print-directory $$part-again || failed="$$failed $$part"; }; \
-	done; \
-	if [ -n "$$failed" ]; then echo "make test: failed:$$failed"; exit 1; fi; \
-	echo "make test: all parts passed"
+	$(MAKE) all bench-tools torture-tools $(FAULTS) $(BROWSER)
+	@MAKE='$(MAKE)' sh tests/all.sh
 
 demo:
 	@sh tests/deps.sh build demo
