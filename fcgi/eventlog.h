@@ -95,8 +95,10 @@ struct eventlog_seek {
 	int64_t floor; /* go back no further than this id */
 	int64_t before; /* look below this id; INT64_MAX at first */
 	int64_t found; /* rows so far, `want` at most; 0 at first */
+	int64_t first; /* the oldest of them; of use when there is one */
 	bool done;
 	int64_t id; /* when done: the stream goes on after this id */
+	int64_t pruned; /* when done: wanted rows behind it are missing up to this id; 0: none */
 };
 enum eventlog_status eventlog_seek(
 	struct eventlog *log, const struct filter *f, struct eventlog_seek *seek);

@@ -263,7 +263,9 @@ static enum database_status seek_index(
 	qsort(ids, count, sizeof(*ids), compare_ids);
 	seek->done = true;
 	seek->found = (int64_t)count < seek->want ? (int64_t)count : seek->want;
-	seek->id = (int64_t)count >= seek->want ? ids[count - (size_t)seek->want] - 1 : seek->floor;
+	if (seek->found > 0)
+		seek->first = ids[count - (size_t)seek->found];
+	seek->id = seek->found == seek->want ? seek->first - 1 : seek->floor;
 	return s;
 }
 
@@ -287,7 +289,10 @@ static enum database_status seek_scan(
 		}
 		looked++;
 		seek->before = row.id;
-		if (wants(f, &row) && ++seek->found == seek->want) {
+		if (!wants(f, &row))
+			continue;
+		seek->first = row.id;
+		if (++seek->found == seek->want) {
 			seek->id = row.id - 1;
 			seek->done = true;
 		}
@@ -316,5 +321,7 @@ enum eventlog_status eventlog_seek(
 	} else {
 		s = index ? seek_index(log, f, seek) : seek_scan(log, f, seek);
 	}
+	if (s == DATABASE_DONE && seek->done)
+		s = eventlog_pruned(log, f, seek->id, &seek->pruned);
 	return eventlog_end(log, s);
 }

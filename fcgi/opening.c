@@ -56,6 +56,26 @@ static enum eventlog_status begin_at_position(
 	return e;
 }
 
+static int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * Who asks for the newest rows misses none that were deleted before, be it among them or before the
+ * oldest: that is no gap, and the position must not be one that makes a gap when the client comes
+ * back with it. What came behind the bounds, while the seek went on, is not spoken of.
+ */
+static void pass_over_pruned(struct opening *o)
+{
+	int64_t id = o->pruned = smaller(o->seek.pruned, o->bounds.newest);
+
+	if (o->seek.found > 0)
+		id = smaller(id, o->seek.first - 1);
+	if (id > o->id)
+		o->id = id;
+}
+
 /* What the seek has found: the place before the newest rows that were wanted. */
 static void take_seek(struct opening *o)
 {
@@ -72,6 +92,8 @@ static void take_seek(struct opening *o)
 		o->reason = SSE_GAP_LIMIT;
 	}
 	o->id = o->seek.id;
+	if (!*o->requested)
+		pass_over_pruned(o);
 }
 
 enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, const struct filter *f,

@@ -166,6 +166,31 @@ def test_tail_longer_than_the_log(server, log):
     assert datas(peer, 3) == ["row 1", "row 2", "row 3"]
 
 
+@pytest.mark.parametrize("channel", ["default", "def/*", "none"])
+def test_tail_of_a_pruned_log_is_no_gap(server, log, channel):
+    """Nor is coming back with the position that it begins with."""
+    log.insert("other", channel="other")
+    for name in ("default", "def/a", "none"):
+        log.insert_many(10, channel=name)
+    log.sql("DELETE FROM events WHERE (id - 2) % 10 < 7 OR channel = 'none'")
+    left = [] if channel == "none" else ["row 8", "row 9", "row 10"]
+    first = server.open({"channel": channel, "tail": 5})
+    again = server.open({"channel": channel}, last_event_id=first.first.last_event_id)
+    log.insert("new", channel=channel.replace("*", "a"))
+    for peer in (first, again):
+        assert datas(peer, len(left) + 1) == [*left, "new"]
+        assert {event.type for event in peer.events} == {"position", "message"}
+
+
+def test_tail_with_a_row_deleted_among_the_newest_is_no_gap(server, log):
+    log.insert_many(10)
+    log.sql("DELETE FROM events WHERE id = 8")
+    peer = server.open("tail=4")
+    assert datas(peer, 4) == ["row 6", "row 7", "row 9", "row 10"]
+    assert [event.type for event in peer.events][1:] == ["message"] * 4
+    peer.close()
+
+
 def test_tail_counts_the_types_that_are_followed(server, log):
     for number in range(1, 7):
         log.insert(str(number), event="a" if number < 4 else "b")
