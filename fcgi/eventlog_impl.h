@@ -23,8 +23,9 @@ enum eventlog_statement {
 	ST_SCAN,
 	ST_BACK,
 	ST_ROW,
-	ST_IDS, /* this and the one behind it: NULL without an index on channel */
+	ST_IDS, /* this and the two behind it: NULL without an index on channel */
 	ST_IDS_BACK,
+	ST_NO_TEXT, /* is there a row whose channel is NULL or a BLOB? */
 	ST_COUNT,
 };
 

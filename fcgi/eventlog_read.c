@@ -163,6 +163,18 @@ static enum step fetch(struct reading *r, int64_t id)
 	return step;
 }
 
+/*
+ * Does the index find every row of a filter's channels? Not where patterns are followed, nor in a table
+ * with channels that are no text: NULL is followed as "default", a BLOB by its bytes.
+ */
+static bool index_finds_all(struct eventlog *log, const struct filter *f)
+{
+	int64_t others;
+
+	return log->st[ST_IDS] && !f->wild &&
+	       eventlog_one(log->st[ST_NO_TEXT], 1, &others) == DATABASE_DONE && !others;
+}
+
 /* By the index, a channel at a time, each wanted row looked up: for channels with few rows. */
 static void follow_index(struct reading *r, int64_t after)
 {
@@ -186,7 +198,7 @@ static void follow_index(struct reading *r, int64_t after)
 
 static bool can_follow_index(const struct reading *r)
 {
-	return r->batch->sparse && r->f && !r->f->wild && r->log->st[ST_IDS];
+	return r->batch->sparse && r->f && index_finds_all(r->log, r->f);
 }
 
 /* Tells of missing rows; true when there are any that were not told yet. */
@@ -308,10 +320,9 @@ static enum database_status seek_scan(
 enum eventlog_status eventlog_seek(
 	struct eventlog *log, const struct filter *f, struct eventlog_seek *seek)
 {
-	bool index = log->st[ST_IDS_BACK] && !f->wild && f->event_count == 0 &&
-		     seek->want <= IDS_MAX / (int64_t)f->channel_count;
 	enum eventlog_status e = eventlog_begin(log);
 	enum database_status s;
+	bool index;
 
 	if (e != EVENTLOG_OK)
 		return e;
@@ -319,6 +330,8 @@ enum eventlog_status eventlog_seek(
 		s = eventlog_newest(log, &seek->id);
 		seek->done = true;
 	} else {
+		index = f->event_count == 0 && seek->want <= IDS_MAX / (int64_t)f->channel_count &&
+			index_finds_all(log, f);
 		s = index ? seek_index(log, f, seek) : seek_scan(log, f, seek);
 	}
 	if (s == DATABASE_DONE && seek->done)

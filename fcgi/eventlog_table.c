@@ -93,9 +93,12 @@ static enum database_status discover(struct eventlog *log, struct columns *c)
 	if (s != DATABASE_DONE)
 		return s;
 	read_sequence(log, c);
+	/* In a column without a type, the number 42 is not equal to the text that it is sent as. */
 	s = look_up(log->db,
-		"SELECT 1 FROM pragma_index_list(?1) l, pragma_index_info(l.name) i "
-		"WHERE l.partial = 0 AND i.seqno = 0 AND lower(i.name) = 'channel'",
+		"SELECT 1 FROM pragma_index_list(?1) l, pragma_index_info(l.name) i, "
+		"pragma_table_xinfo(?1) c WHERE l.partial = 0 AND i.seqno = 0 AND "
+		"lower(i.name) = 'channel' AND c.name = i.name AND c.type <> '' AND "
+		"c.type NOT LIKE '%blob%'",
 		log->table, &c->channel_index);
 	if (s != DATABASE_DONE && s != DATABASE_ROW)
 		return s;
@@ -194,6 +197,10 @@ static enum database_status prepare_extras(
 		{c->channel_index, ST_IDS_BACK,
 			PARTS("SELECT id FROM ", table,
 				" WHERE channel = ?1 AND id > ?2 ORDER BY id DESC LIMIT ?3")},
+		{c->channel_index, ST_NO_TEXT,
+			PARTS("SELECT EXISTS (SELECT 1 FROM ", table,
+				" WHERE channel IS NULL) OR EXISTS (SELECT 1 FROM ", table,
+				" WHERE channel >= x'')")},
 		{c->pruned_table, ST_PRUNED_ANY, PARTS("SELECT max(id) FROM events_pruned")},
 		{c->pruned_table, ST_PRUNED_CHANNEL,
 			PARTS("SELECT id FROM events_pruned WHERE channel = ?1")},

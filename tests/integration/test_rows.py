@@ -176,6 +176,27 @@ def test_view_over_a_table_is_live(workdir, launch):
         assert peer.next_row() == ("order", "tea", "1")
 
 
+@pytest.mark.parametrize("kind", ["", "TEXT", "BLOB", "VARCHAR(20)", "INTEGER"])
+def test_channels_that_are_no_text_are_found_by_an_index_too(workdir, launch, kind):
+    """Each of them has one row in a hundred, which is little enough to follow an index."""
+    with database.Database(workdir / "app.db") as app:
+        app.sql(f"CREATE TABLE v(id INTEGER PRIMARY KEY, channel {kind}, data)")
+        app.sql("CREATE INDEX v_channel ON v(channel)")
+        app.sql(
+            "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000) INSERT INTO v "
+            "SELECT i, CASE i % 100 WHEN 0 THEN NULL WHEN 1 THEN 42 WHEN 2 THEN x'6161' "
+            "ELSE 'noise' END, i FROM n"
+        )
+        server = launch("--db", app.path, "--table", "v", "--public", db=None)
+        for channel, first in (("default", 100), ("42", 1), ("aa", 2)):
+            ids = list(range(first, 3001, 100))
+            peer = server.open({"channel": channel, "last_event_id": 0})
+            newest = server.open({"channel": channel, "tail": 3})
+            app.sql("INSERT INTO v(channel, data) SELECT channel, 'end' FROM v WHERE id = ?", first)
+            end = app.sql("SELECT max(id) FROM v")[0][0]
+            assert [peer.wait_id(end).ids, newest.wait_id(end).ids] == [[*ids, end], [*ids[-3:], end]]
+
+
 def test_ill_formed_utf8(view):
     bad = "ff 61ff62 c3 e282 f09f98 eda080 c080 f4908080 e28228a1 61c30a62".split()
     rows = [f"({at}, CAST(x'{text}' AS TEXT))" for at, text in enumerate(bad, 1)]
