@@ -10,6 +10,8 @@
 
 #include "channel.h"
 
+enum { SCHEMA_TRIES = 8 };
+
 struct eventlog *eventlog_new(const char *path, const char *table)
 {
 	struct eventlog *log = calloc(1, sizeof(*log));
@@ -34,14 +36,19 @@ void eventlog_on_close(struct eventlog *log, void (*closing)(void *context), voi
 	log->closing_context = context;
 }
 
-void eventlog_close(struct eventlog *log)
+static void finalize_all(struct eventlog *log)
 {
-	if (log->db && log->closing)
-		log->closing(log->closing_context);
 	for (int i = 0; i < ST_COUNT; i++) {
 		database_finalize(log->st[i]);
 		log->st[i] = NULL;
 	}
+}
+
+void eventlog_close(struct eventlog *log)
+{
+	if (log->db && log->closing)
+		log->closing(log->closing_context);
+	finalize_all(log);
 	if (log->db)
 		database_close(log->db);
 	log->db = NULL;
@@ -214,14 +221,33 @@ enum eventlog_file eventlog_file(struct eventlog *log)
 	return is_beside_stale(log) ? EVENTLOG_STALE : EVENTLOG_SAME;
 }
 
+/* *same: the schema is that for which the statements were made. If not, no transaction is open. */
+static enum eventlog_status begin_with_schema(struct eventlog *log, bool *same)
+{
+	int64_t schema;
+	enum database_status s = database_run(log->st[ST_BEGIN]);
+
+	*same = false;
+	if (s != DATABASE_OK)
+		return fail(log, s, database_message(log->db));
+	s = eventlog_one(log->st[ST_SCHEMA], 0, &schema);
+	*same = s == DATABASE_DONE && schema == log->schema;
+	return *same ? EVENTLOG_OK : eventlog_end(log, s);
+}
+
 enum eventlog_status eventlog_begin(struct eventlog *log)
 {
-	enum database_status s;
+	enum eventlog_status e = log->db ? EVENTLOG_OK : EVENTLOG_FAULT;
+	bool same = false;
 
-	if (!log->db)
-		return EVENTLOG_FAULT;
-	s = database_run(log->st[ST_BEGIN]);
-	return s == DATABASE_OK ? EVENTLOG_OK : fail(log, s, database_message(log->db));
+	/* SQLite would go on with the old columns, and take each row for one of channel "default". */
+	for (int i = 0; e == EVENTLOG_OK && i < SCHEMA_TRIES; i++) {
+		if ((e = begin_with_schema(log, &same)) != EVENTLOG_OK || same)
+			return e;
+		finalize_all(log);
+		e = look_at_table(log);
+	}
+	return e == EVENTLOG_OK ? EVENTLOG_BUSY : e;
 }
 
 enum eventlog_status eventlog_end(struct eventlog *log, enum database_status s)

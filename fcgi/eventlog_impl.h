@@ -13,6 +13,7 @@ enum eventlog_statement {
 	ST_BEGIN,
 	ST_COMMIT,
 	ST_VERSION,
+	ST_SCHEMA,
 	ST_OLDEST,
 	ST_NEWEST,
 	ST_SEQUENCE, /* NULL when the table is not AUTOINCREMENT */
@@ -39,6 +40,7 @@ struct eventlog {
 	bool replaced; /* device and inode were others before */
 	ino_t beside[2]; /* the -wal and -shm that are open; 0: not seen yet */
 	struct statement *st[ST_COUNT];
+	int64_t schema; /* a number that changes with the schema, of that which st[] was made for */
 	void (*closing)(void *context); /* NULL: nobody wants to know */
 	void *closing_context;
 	char error[512];
@@ -50,7 +52,10 @@ struct eventlog {
  */
 enum database_status eventlog_prepare_table(struct eventlog *log, bool *lacking);
 
-/* Begins a transaction. Anything but EVENTLOG_OK: none is open. */
+/*
+ * Begins a transaction, in which the statements are those for the columns that the table has now.
+ * Anything but EVENTLOG_OK: none is open.
+ */
 enum eventlog_status eventlog_begin(struct eventlog *log);
 
 /*

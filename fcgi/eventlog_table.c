@@ -216,12 +216,24 @@ static enum database_status prepare_extras(
 	return s;
 }
 
+/* First of all: should the schema change while it is looked at, the number is an old one. */
+static enum database_status note_schema(struct eventlog *log)
+{
+	enum database_status s = prepare(log, ST_SCHEMA, PARTS("PRAGMA schema_version"));
+
+	if (s == DATABASE_OK)
+		s = eventlog_one(log->st[ST_SCHEMA], 0, &log->schema);
+	return s == DATABASE_DONE ? DATABASE_OK : s;
+}
+
 enum database_status eventlog_prepare_table(struct eventlog *log, bool *lacking)
 {
 	struct columns c = {0};
 	char table[NAME_MAX_QUOTED];
-	enum database_status s = discover(log, &c);
+	enum database_status s = note_schema(log);
 
+	if (s == DATABASE_OK)
+		s = discover(log, &c);
 	*lacking = s == DATABASE_OK && lacks(log, &c);
 	if (s != DATABASE_OK || *lacking)
 		return s;

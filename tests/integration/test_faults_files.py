@@ -87,6 +87,34 @@ def test_table_that_goes_and_comes_back(server, peers, log):
     assert len(said(server, "error")) == 1
 
 
+def test_view_that_is_made_anew_with_channels(launch, workdir):
+    """Whoever follows one channel does not get what now belongs to another."""
+    with database.Database(workdir / "app.db") as app:
+        app.sql("CREATE TABLE notes(number INTEGER PRIMARY KEY, room TEXT, text TEXT)")
+        app.sql("CREATE VIEW v AS SELECT number AS id, text AS data FROM notes")
+        server = launch("--db", app.path, "--table", "v", "--public", db=None)
+        peer = server.open()
+        app.sql("INSERT INTO notes VALUES (1, 'default', 'a')")
+        assert peer.next_row() == ("message", "a", "1")
+        app.connection.executescript(
+            "BEGIN; DROP VIEW v; CREATE VIEW v AS SELECT number AS id, room AS channel, "
+            "'note' AS event, text AS data FROM notes; COMMIT"
+        )
+        app.sql("INSERT INTO notes VALUES (2, 'secret', 'b'), (3, 'default', 'c')")
+        assert peer.next_row() == ("note", "c", "3")
+        assert server.open("channel=secret&last_event_id=0").next() == ("note", "b", "2")
+
+
+def test_column_that_is_added(launch, workdir):
+    with database.Database(workdir / "app.db") as app:
+        app.sql("CREATE TABLE v(id INTEGER PRIMARY KEY, data TEXT)")
+        server = launch("--db", app.path, "--table", "v", "--public", db=None)
+        peer = server.open()
+        app.sql("ALTER TABLE v ADD COLUMN event TEXT")
+        app.sql("INSERT INTO v(event, data) VALUES ('paid', 'a')")
+        assert peer.next_row() == ("paid", "a", "1")
+
+
 # The file.
 
 
