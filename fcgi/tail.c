@@ -76,6 +76,32 @@ static enum eventlog_status note(enum eventlog_status e)
 	return e;
 }
 
+/*
+ * The directory to watch is that of the file itself: SQLite keeps the write-ahead log beside it,
+ * also when the path is a symbolic link.
+ */
+static bool split_path(void)
+{
+	char real[PATH_MAX];
+	const char *path = realpath(tail.path, real) ? real : tail.path;
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	int length = slash ? snprintf(tail.directory, sizeof(tail.directory), "%.*s",
+				     slash == path ? 1 : (int)(slash - path), path)
+			   : snprintf(tail.directory, sizeof(tail.directory), ".");
+
+	return length > 0 && (size_t)length < sizeof(tail.directory) &&
+	       (size_t)snprintf(tail.name, sizeof(tail.name), "%s", name) < sizeof(tail.name);
+}
+
+/* The file may have another place now: a link leads elsewhere, or its directory was made anew. */
+static void watch_anew(void)
+{
+	loop_watch_end(&tail.watch);
+	if (split_path() && tail.awake)
+		loop_watch_begin(&tail.watch, tail.directory);
+}
+
 /* Makes sure that the file that is open is the one that the path leads to. */
 static enum eventlog_status check_file(void)
 {
@@ -92,6 +118,7 @@ static enum eventlog_status check_file(void)
 	case EVENTLOG_REPLACED:
 		log_warn("%s/%s was replaced by another file", tail.directory, tail.name);
 		eventlog_close(tail.log);
+		watch_anew();
 		break;
 	case EVENTLOG_STALE:
 		log_warn("%s/%s-wal or -shm was removed and made anew; a database and these two "
@@ -180,24 +207,6 @@ static void poll_due(struct loop_timer *timer)
 		look(&news);
 	else if (!eventlog_is_open(tail.log))
 		note(EVENTLOG_FAULT);
-}
-
-/*
- * The directory to watch is that of the file itself: SQLite keeps the write-ahead log beside it,
- * also when the path is a symbolic link.
- */
-static bool split_path(void)
-{
-	char real[PATH_MAX];
-	const char *path = realpath(tail.path, real) ? real : tail.path;
-	const char *slash = strrchr(path, '/');
-	const char *name = slash ? slash + 1 : path;
-	int length = slash ? snprintf(tail.directory, sizeof(tail.directory), "%.*s",
-				     slash == path ? 1 : (int)(slash - path), path)
-			   : snprintf(tail.directory, sizeof(tail.directory), ".");
-
-	return length > 0 && (size_t)length < sizeof(tail.directory) &&
-	       (size_t)snprintf(tail.name, sizeof(tail.name), "%s", name) < sizeof(tail.name);
 }
 
 bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms)

@@ -6,6 +6,7 @@ watch made impossible it was noticed by the poll.
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import threading
@@ -16,6 +17,7 @@ import pytest
 import database
 
 WATCH_ONLY = ("--poll", 60000, "--heartbeat", 3600)
+POLL_MS = 3000
 
 NO_INOTIFY = """
 #include <errno.h>
@@ -262,3 +264,29 @@ def test_first_stream_after_idleness_is_live(launch, log):
     peer = server.open()
     assert peer.first.last_event_id == "2"
     follow_each(peer, log, 3)
+
+
+@pytest.mark.parametrize("how", ["link", "directory"])
+def test_database_that_has_another_place(launch, log, workdir, how):
+    """A link that leads elsewhere, or a directory made anew: commits there are noticed as well."""
+    place, other = workdir / "place", workdir / "other"
+    for path in (place, other):
+        path.mkdir()
+        shutil.copyfile(log.path, path / "events.db")
+    link = workdir / "link.db"
+    link.symlink_to(place / "events.db")
+    server = launch("--db", link, "--poll", POLL_MS, db=None)
+    peer = server.open()
+    if how == "link":
+        (workdir / "new.db").symlink_to(other / "events.db")
+        (workdir / "new.db").rename(link)
+    else:
+        place.rename(workdir / "old")
+        other.rename(place)
+    assert peer.next().type == "gap"
+    with database.Database(link.resolve()) as opened:
+        for number in range(1, 4):
+            started = time.monotonic()
+            opened.insert(f"row {number}")
+            peer.wait_rows(number)
+            assert time.monotonic() - started < POLL_MS / 1000 / 3
