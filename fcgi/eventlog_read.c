@@ -164,8 +164,8 @@ static enum step fetch(struct reading *r, int64_t id)
 }
 
 /*
- * Does the index find every row of a filter's channels? Not where patterns are followed, nor in a table
- * with channels that are no text: NULL is followed as "default", a BLOB by its bytes.
+ * Does the index find every row of a filter's channels? Not where patterns are followed, nor in a
+ * table with channels that are no text: NULL is followed as "default", a BLOB by its bytes.
  */
 static bool index_finds_all(struct eventlog *log, const struct filter *f)
 {
