@@ -322,69 +322,85 @@ enum eventlog_status eventlog_bounds(struct eventlog *log, struct eventlog_bound
 	return e == EVENTLOG_OK ? eventlog_end(log, eventlog_get_bounds(log, bounds)) : e;
 }
 
-/* The highest pruned id among the channels of one pattern. */
+/* The highest id that was pruned from the channels of one pattern, by deletions later than `told`. */
 static enum database_status pruned_of(
-	struct eventlog *log, const struct filter_text *pattern, int64_t *pruned)
+	struct eventlog *log, const struct filter_text *pattern, int64_t told, int64_t *pruned)
 {
 	struct statement *st = log->st[ST_PRUNED_CHANNEL];
+	size_t length = pattern->length;
 	char above[CHANNEL_MAX + 1];
 
-	if (!channel_is_wild(pattern->text, pattern->length)) {
-		database_bind_text(st, 1, pattern->text, pattern->length);
-		return eventlog_one(st, 0, pruned);
+	if (channel_is_wild(pattern->text, length)) {
+		/* "orders/" + "*": from "orders/" to below "orders0", '0' being the byte behind '/'. */
+		length--;
+		if (length == 0)
+			st = log->st[told ? ST_PRUNED_SINCE : ST_PRUNED_ANY];
+		else
+			st = log->st[ST_PRUNED_BELOW];
 	}
-	if (pattern->length == 1)
-		return eventlog_one(log->st[ST_PRUNED_ANY], 0, pruned);
-	/* "orders/" + "*": from "orders/" to below "orders0", '0' being the byte behind '/'. */
-	st = log->st[ST_PRUNED_BELOW];
-	memcpy(above, pattern->text, pattern->length - 1);
-	above[pattern->length - 2] = '/' + 1;
-	database_bind_text(st, 1, pattern->text, pattern->length - 1);
-	database_bind_text(st, 2, above, pattern->length - 1);
+	if (st == log->st[ST_PRUNED_BELOW]) {
+		memcpy(above, pattern->text, length);
+		above[length - 1] = '/' + 1;
+		database_bind_text(st, 3, above, length);
+	}
+	database_bind_int(st, 1, told);
+	if (length > 0)
+		database_bind_text(st, 2, pattern->text, length);
 	return eventlog_one(st, 0, pruned);
 }
 
-static enum database_status pruned_known(
-	struct eventlog *log, const struct filter *f, int64_t after, int64_t *pruned)
+/* The highest that was pruned from any channel of a filter. */
+static enum database_status pruned_of_all(
+	struct eventlog *log, const struct filter *f, int64_t told, int64_t *pruned)
 {
+	/* A row of channel '*' stands for all: it was merged from many. */
 	static const struct filter_text any = {"*", 1};
-	int64_t highest, id;
-	enum database_status s = eventlog_one(log->st[ST_PRUNED_ANY], 0, &highest);
+	int64_t id;
+	enum database_status s = DATABASE_DONE;
 
-	*pruned = 0;
-	if (s != DATABASE_DONE || highest <= after)
-		return s;
-	if (!f) {
-		*pruned = highest;
-		return s;
-	}
-	/* The row of channel '*' stands for all: it was merged from many. */
-	database_bind_text(log->st[ST_PRUNED_CHANNEL], 1, any.text, any.length);
-	s = eventlog_one(log->st[ST_PRUNED_CHANNEL], 0, &highest);
+	database_bind_int(log->st[ST_PRUNED_CHANNEL], 1, told);
+	database_bind_text(log->st[ST_PRUNED_CHANNEL], 2, any.text, any.length);
+	s = eventlog_one(log->st[ST_PRUNED_CHANNEL], 0, pruned);
 	for (size_t i = 0; i < f->channel_count && s == DATABASE_DONE; i++) {
-		s = pruned_of(log, &f->channels[i], &id);
-		if (id > highest)
-			highest = id;
+		s = pruned_of(log, &f->channels[i], told, &id);
+		if (id > *pruned)
+			*pruned = id;
 	}
-	*pruned = highest > after ? highest : 0;
 	return s;
 }
 
-enum database_status eventlog_pruned(
-	struct eventlog *log, const struct filter *f, int64_t after, int64_t *pruned)
+static enum database_status missing_known(struct eventlog *log, const struct filter *f,
+	int64_t after, int64_t told, struct eventlog_missing *missing)
+{
+	int64_t id;
+	/* Most often nothing at all is missing so far on. */
+	enum database_status s = eventlog_one(log->st[ST_PRUNED_ANY], 0, &id);
+
+	if (s == DATABASE_DONE && id > after && f)
+		s = pruned_of_all(log, f, told, &id);
+	if (s != DATABASE_DONE || id <= after)
+		return s;
+	missing->id = id;
+	return eventlog_one(log->st[ST_DELETION], 0, &missing->deletion);
+}
+
+enum database_status eventlog_missing(struct eventlog *log, const struct filter *f, int64_t after,
+	int64_t told, struct eventlog_missing *missing)
 {
 	struct eventlog_bounds bounds;
 	enum database_status s;
 
+	memset(missing, 0, sizeof(*missing));
+	if (told == EVENTLOG_TOLD_ALL)
+		return DATABASE_DONE;
 	if (log->st[ST_PRUNED_ANY])
-		return pruned_known(log, f, after, pruned);
-	*pruned = 0;
+		return missing_known(log, f, after, told, missing);
 	/* Of a table that is not ours, 0 is the beginning, wherever its ids begin. */
 	if (after <= 0)
 		return DATABASE_DONE;
 	s = eventlog_get_bounds(log, &bounds);
 	if (s == DATABASE_DONE && bounds.oldest - 1 > after)
-		*pruned = bounds.oldest - 1;
+		missing->id = bounds.oldest - 1;
 	return s;
 }
 
@@ -403,15 +419,15 @@ static enum database_status find_place(struct eventlog *log, const struct filter
 		place->id = place->bounds.newest;
 		return s;
 	}
-	s = eventlog_pruned(log, f, position, &place->pruned);
-	if (s != DATABASE_DONE || place->pruned <= position)
+	s = eventlog_missing(log, f, position, 0, &place->pruned);
+	if (s != DATABASE_DONE || !place->pruned.id)
 		return s;
 	place->gap = true;
 	place->reason = SSE_GAP_PRUNED;
 	/* As far on as nothing that is still there is passed over. */
 	database_bind_int(log->st[ST_NEXT], 1, position);
 	s = eventlog_one(log->st[ST_NEXT], 0, &next);
-	place->id = next > 0 && next - 1 < place->pruned ? next - 1 : place->pruned;
+	place->id = next > 0 && next - 1 < place->pruned.id ? next - 1 : place->pruned.id;
 	return s;
 }
 

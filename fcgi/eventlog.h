@@ -75,12 +75,21 @@ struct eventlog_bounds {
 };
 enum eventlog_status eventlog_bounds(struct eventlog *log, struct eventlog_bounds *bounds);
 
+/*
+ * Rows that are missing. Deletions are numbered, so that whoever was told of some is told of later ones
+ * again, also where they took rows from before those that were missing already.
+ */
+struct eventlog_missing {
+	int64_t id; /* up to this id; 0: none are */
+	int64_t deletion; /* with id: the number of the last deletion there was, of whichever rows */
+};
+
 /* Where a stream goes on that asks for what follows `position`. */
 struct eventlog_place {
 	int64_t id; /* goes on after this: the position itself where it holds */
 	bool gap; /* it does not hold, for `reason` */
 	enum sse_gap reason; /* SSE_GAP_PRUNED or SSE_GAP_FUTURE */
-	int64_t pruned; /* with SSE_GAP_PRUNED: rows are missing up to this id */
+	struct eventlog_missing pruned; /* with SSE_GAP_PRUNED */
 	struct eventlog_bounds bounds;
 };
 enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f, int64_t position,
@@ -98,7 +107,7 @@ struct eventlog_seek {
 	int64_t first; /* the oldest of them; of use when there is one */
 	bool done;
 	int64_t id; /* when done: the stream goes on after this id */
-	int64_t pruned; /* when done: wanted rows behind it are missing up to this id; 0: none */
+	struct eventlog_missing pruned; /* when done: of wanted rows behind it */
 };
 enum eventlog_status eventlog_seek(
 	struct eventlog *log, const struct filter *f, struct eventlog_seek *seek);
@@ -112,15 +121,18 @@ struct eventlog_batch {
 	bool sparse; /* in and out, false at first: follow the index instead of scanning */
 	int64_t scanned; /* everything up to this id has been looked at and, where wanted, taken */
 	bool at_end; /* there was nothing behind it; scanned is the newest id */
-	int64_t pruned; /* rows that were wanted are missing up to this id; 0: none are */
-	int64_t next; /* with pruned: the oldest row behind `after`; 0: none */
-	struct eventlog_bounds bounds; /* with pruned */
+	struct eventlog_missing pruned; /* of rows that were wanted */
+	int64_t next; /* with pruned.id: the oldest row behind `after`; 0: none */
+	struct eventlog_bounds bounds; /* with pruned.id */
 };
+
+/* Instead of a deletion's number: missing rows are not looked for. */
+#define EVENTLOG_TOLD_ALL INT64_MAX
 
 /*
  * Reads rows after an id in order, of a filter (NULL: all), at most max_rows of them, and tells of
- * a bounded number only. Rows are not read when some are missing that are not yet `told` (ids up to
- * which a gap has been announced): the caller announces it and calls again.
+ * a bounded number only. Rows are not read when some are missing by a deletion later than `told` (the
+ * number of the last one of which a gap was announced, or 0): the caller announces it and calls again.
  */
 enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f, int64_t after,
 	int64_t told, size_t max_rows, eventlog_take take, void *context,

@@ -18,9 +18,11 @@ enum eventlog_statement {
 	ST_NEWEST,
 	ST_SEQUENCE, /* NULL when the table is not AUTOINCREMENT */
 	ST_NEXT,
-	ST_PRUNED_ANY, /* this and the two behind it: NULL without a table events_pruned */
+	ST_PRUNED_ANY, /* this and the four behind it: NULL without a table events_pruned */
+	ST_PRUNED_SINCE,
 	ST_PRUNED_CHANNEL,
 	ST_PRUNED_BELOW,
+	ST_DELETION,
 	ST_SCAN,
 	ST_BACK,
 	ST_ROW,
@@ -75,10 +77,10 @@ enum database_status eventlog_newest(struct eventlog *log, int64_t *newest);
 enum database_status eventlog_get_bounds(struct eventlog *log, struct eventlog_bounds *bounds);
 
 /*
- * Up to which id rows that f wants are missing behind `after`; 0 when none are. Where nothing but
- * the oldest id is known of the table, all that may have stood before it counts as missing.
+ * Are rows missing that f wants behind `after`, by a deletion later than `told`? Where nothing but the
+ * oldest id is known of the table, all that may have stood before it counts as missing.
  */
-enum database_status eventlog_pruned(
-	struct eventlog *log, const struct filter *f, int64_t after, int64_t *pruned);
+enum database_status eventlog_missing(struct eventlog *log, const struct filter *f, int64_t after,
+	int64_t told, struct eventlog_missing *missing);
 
 #endif

@@ -206,10 +206,8 @@ static bool read_pruned(struct reading *r, int64_t after, int64_t told)
 {
 	struct eventlog_batch *b = r->batch;
 
-	r->s = eventlog_pruned(r->log, r->f, after, &b->pruned);
-	if (r->s == DATABASE_DONE && b->pruned <= told)
-		b->pruned = 0;
-	if (r->s != DATABASE_DONE || !b->pruned)
+	r->s = eventlog_missing(r->log, r->f, after, told, &b->pruned);
+	if (r->s != DATABASE_DONE || !b->pruned.id)
 		return r->s != DATABASE_DONE;
 	database_bind_int(r->log->st[ST_NEXT], 1, after);
 	r->s = eventlog_one(r->log->st[ST_NEXT], 0, &b->next);
@@ -247,7 +245,8 @@ enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f,
 
 	batch->scanned = after;
 	batch->at_end = false;
-	batch->pruned = batch->next = 0;
+	memset(&batch->pruned, 0, sizeof(batch->pruned));
+	batch->next = 0;
 	if (e != EVENTLOG_OK)
 		return e;
 	if (!read_pruned(&r, after, told))
@@ -335,6 +334,6 @@ enum eventlog_status eventlog_seek(
 		s = index ? seek_index(log, f, seek) : seek_scan(log, f, seek);
 	}
 	if (s == DATABASE_DONE && seek->done)
-		s = eventlog_pruned(log, f, seek->id, &seek->pruned);
+		s = eventlog_missing(log, f, seek->id, 0, &seek->pruned);
 	return eventlog_end(log, s);
 }

@@ -102,8 +102,9 @@ static enum database_status discover(struct eventlog *log, struct columns *c)
 		log->table, &c->channel_index);
 	if (s != DATABASE_DONE && s != DATABASE_ROW)
 		return s;
-	s = look_up(
-		log->db, "SELECT 1 FROM sqlite_master WHERE name = 'events_pruned'", NULL, &found);
+	s = look_up(log->db,
+		"SELECT 1 FROM pragma_table_info('events_pruned') WHERE name = 'deletion'", NULL,
+		&found);
 	c->pruned_table = found && !strcasecmp(log->table, "events");
 	return s == DATABASE_DONE || s == DATABASE_ROW ? DATABASE_OK : s;
 }
@@ -202,11 +203,15 @@ static enum database_status prepare_extras(
 				" WHERE channel IS NULL) OR EXISTS (SELECT 1 FROM ", table,
 				" WHERE channel >= x'')")},
 		{c->pruned_table, ST_PRUNED_ANY, PARTS("SELECT max(id) FROM events_pruned")},
+		{c->pruned_table, ST_PRUNED_SINCE,
+			PARTS("SELECT max(id) FROM events_pruned WHERE deletion > ?1")},
 		{c->pruned_table, ST_PRUNED_CHANNEL,
-			PARTS("SELECT id FROM events_pruned WHERE channel = ?1")},
+			PARTS("SELECT id FROM events_pruned WHERE channel = ?2 AND deletion > ?1 "
+			      "ORDER BY id DESC LIMIT 1")},
 		{c->pruned_table, ST_PRUNED_BELOW,
-			PARTS("SELECT max(id) FROM events_pruned WHERE channel >= ?1 AND channel < "
-			      "?2")},
+			PARTS("SELECT max(id) FROM events_pruned WHERE channel >= ?2 AND channel < "
+			      "?3 AND deletion > ?1")},
+		{c->pruned_table, ST_DELETION, PARTS("SELECT max(deletion) FROM events_pruned")},
 	};
 	enum database_status s = DATABASE_OK;
 

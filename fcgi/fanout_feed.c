@@ -208,7 +208,7 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 			fanout_reset_windows(f, f->fed);
 		return e;
 	}
-	if (batch.pruned) {
+	if (batch.pruned.id) {
 		fanout_reset_windows(f, batch.bounds.newest);
 		*rows = 1;
 		return e;

@@ -105,7 +105,7 @@ static enum turn say_words(struct fanout *f, struct subscriber *s)
 }
 
 /* Announces a gap and goes on after `id`. */
-static enum turn say_gap(struct fanout *f, struct subscriber *s, int64_t id, int64_t pruned,
+static enum turn say_gap(struct fanout *f, struct subscriber *s, int64_t id, int64_t deletion,
 	const struct eventlog_bounds *bounds, enum sse_gap reason)
 {
 	char requested[24];
@@ -115,8 +115,7 @@ static enum turn say_gap(struct fanout *f, struct subscriber *s, int64_t id, int
 	sse_gap(&f->words, id, requested, bounds->oldest, bounds->newest, reason);
 	metrics_gap(reason);
 	s->cursor = s->told = id;
-	if (pruned > s->gap_told)
-		s->gap_told = pruned;
+	s->deletion_told = deletion;
 	return say_words(f, s);
 }
 
@@ -138,7 +137,7 @@ static enum turn begin_stream(struct fanout *f, struct subscriber *s)
 		sse_position(&f->words, o->id, s->bare);
 	}
 	s->cursor = s->told = o->id;
-	s->gap_told = o->pruned;
+	s->deletion_told = o->deletion;
 	turn = say_words(f, s);
 	free(u);
 	s->unopened = NULL;
@@ -162,8 +161,7 @@ static enum turn step_replaced(struct fanout *f, struct subscriber *s)
 	if (eventlog_place(f->log, s->group->filter, s->cursor, &place) != EVENTLOG_OK)
 		return TURN_WAIT;
 	s->replaced = false;
-	s->gap_told = 0;
-	return say_gap(f, s, place.id, place.pruned, &place.bounds, SSE_GAP_REPLACED);
+	return say_gap(f, s, place.id, place.pruned.deletion, &place.bounds, SSE_GAP_REPLACED);
 }
 
 static enum turn step_farewell(struct subscriber *s)
@@ -229,7 +227,7 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	struct eventlog_batch batch = {.sparse = s->sparse};
 	/* A record that was cut is finished first, whatever is missing behind it. */
 	size_t rows = s->state == SUBSCRIBER_DRAIN || s->cut ? 1 : REPLAY_ROWS;
-	int64_t told = s->cut ? INT64_MAX : s->gap_told;
+	int64_t told = s->cut ? EVENTLOG_TOLD_ALL : s->deletion_told;
 	enum turn at_end = s->group->lane == LANE_NONE ? TURN_IDLE : TURN_AGAIN;
 
 	buffer_clear(&f->scratch);
@@ -240,10 +238,11 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	s->sparse = batch.sparse;
 	if (replay.failed && f->run.count == 0)
 		return out_of_memory(s);
-	if (batch.pruned)
+	if (batch.pruned.id)
 		return say_gap(f, s,
-			batch.next && batch.next - 1 < batch.pruned ? batch.next - 1 : batch.pruned,
-			batch.pruned, &batch.bounds, SSE_GAP_PRUNED);
+			batch.next && batch.next - 1 < batch.pruned.id ? batch.next - 1
+								       : batch.pruned.id,
+			batch.pruned.deletion, &batch.bounds, SSE_GAP_PRUNED);
 	settle_run(f, &replay);
 	metrics_add(METRIC_ROWS_REPLAYED, f->run.count);
 	return send_run(f, s, batch.scanned, batch.at_end ? at_end : TURN_AGAIN);

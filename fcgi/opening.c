@@ -44,7 +44,7 @@ static enum eventlog_status begin_at_position(
 	o->id = place.id;
 	o->gap = place.gap;
 	o->reason = place.reason;
-	o->pruned = place.pruned;
+	o->deletion = place.pruned.deletion;
 	o->bounds = place.bounds;
 	o->done = true;
 	snprintf(o->requested, sizeof(o->requested), "%" PRId64, r->position);
@@ -68,8 +68,9 @@ static int64_t smaller(int64_t a, int64_t b)
  */
 static void pass_over_pruned(struct opening *o)
 {
-	int64_t id = o->pruned = smaller(o->seek.pruned, o->bounds.newest);
+	int64_t id = smaller(o->seek.pruned.id, o->bounds.newest);
 
+	o->deletion = o->seek.pruned.deletion;
 	if (o->seek.found > 0)
 		id = smaller(id, o->seek.first - 1);
 	if (id > o->id)

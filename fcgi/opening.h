@@ -19,7 +19,7 @@ struct opening {
 	int64_t id; /* when done: the stream goes on after this id */
 	bool gap; /* the first record is a gap, for `reason` */
 	enum sse_gap reason;
-	int64_t pruned; /* for rows missing up to this id no gap is owed, or it is this one */
+	int64_t deletion; /* no gap is owed for deletions up to this one, or it is this one */
 	struct eventlog_bounds bounds;
 	char requested[REQUEST_ID_TEXT_MAX + 1]; /* for the gap */
 	int64_t limit; /* --max-replay, 0: none */

@@ -73,7 +73,7 @@ struct subscriber {
 	struct subscriber *all_previous, *all_next;
 	int64_t cursor; /* everything up to here has been sent, or was not wanted */
 	int64_t told; /* the last id that the client has been given */
-	int64_t gap_told; /* a gap was announced for rows missing up to here */
+	int64_t deletion_told; /* see struct eventlog_missing: gaps of later ones are announced */
 	int64_t opened_ms;
 	int64_t moved_ms; /* when bytes were last taken */
 	uint64_t records;

@@ -21,7 +21,7 @@ UPDATE sqlite_sequence SET seq = max(seq,
 	ifnull((SELECT max(id) FROM events), 0),
 	ifnull((SELECT max(id) FROM events_pruned), 0))
 WHERE name = 'events';
-DELETE FROM events_pruned;
 INSERT INTO events_pruned(channel, id)
 SELECT '*', seq FROM sqlite_sequence WHERE name = 'events';
+DELETE FROM events_pruned WHERE deletion < last_insert_rowid();
 COMMIT;

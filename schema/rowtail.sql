@@ -60,13 +60,17 @@ CREATE TABLE IF NOT EXISTS events(
 );
 CREATE INDEX IF NOT EXISTS events_channel ON events(channel, id);
 
--- Of each channel the highest id that was ever deleted, so that whoever comes back from before it
--- is told of the gap, and nobody else. The row '*' stands for any channel. Kept by the triggers
--- below; nobody else writes here.
+-- What was deleted, so that whoever comes back from before it is told of the gap, and nobody else: of
+-- each channel the highest id that was ever deleted, and behind it the highest of those that were
+-- deleted later, and so on. A reader who was told of the deletions up to one number, and then reads
+-- on, so sees whether rows went since that were still to come. The channel '*' stands for any. Kept
+-- by the triggers below; nobody else writes here.
 CREATE TABLE IF NOT EXISTS events_pruned(
-	channel TEXT NOT NULL PRIMARY KEY,
+	deletion INTEGER PRIMARY KEY, -- only grows, since the newest row goes only when another is made
+	channel TEXT NOT NULL,
 	id INTEGER NOT NULL
-) WITHOUT ROWID;
+);
+CREATE INDEX IF NOT EXISTS events_pruned_channel ON events_pruned(channel, id);
 CREATE INDEX IF NOT EXISTS events_pruned_id ON events_pruned(id);
 
 -- In a BEFORE INSERT trigger NEW.id is -1 when the statement gives none. sqlite_sequence lags until
@@ -100,22 +104,22 @@ END;
 DROP TRIGGER IF EXISTS events_deleted;
 CREATE TRIGGER events_deleted AFTER DELETE ON events
 BEGIN
-	INSERT INTO events_pruned(channel, id) VALUES (OLD.channel, OLD.id)
-	ON CONFLICT(channel) DO UPDATE SET id = excluded.id WHERE excluded.id > events_pruned.id;
+	INSERT INTO events_pruned(channel, id) VALUES (OLD.channel, OLD.id);
+	DELETE FROM events_pruned
+	WHERE channel = OLD.channel AND id <= OLD.id AND deletion < last_insert_rowid();
 END;
 
--- A log with ever new channels does not make this table grow without end: above 10,000 rows, all
--- but the newest 5,000 become one, '*'. Counting costs more than the rest, so it is done for one
--- new channel in 256 or so.
+-- A log with ever new channels, or one that is deleted from its end backwards, does not make this
+-- table grow without end: above 10,000 rows, all but those of the highest 5,000 ids become one, of
+-- '*'. Counting costs more than the rest, so it is done for one deletion in 256 or so.
 DROP TRIGGER IF EXISTS events_pruned_bound;
 CREATE TRIGGER events_pruned_bound AFTER INSERT ON events_pruned
 WHEN NEW.channel <> '*' AND random() % 256 = 0 AND (SELECT count(*) FROM events_pruned) > 10000
 BEGIN
 	INSERT INTO events_pruned(channel, id)
-	SELECT '*', id FROM events_pruned WHERE channel <> '*' ORDER BY id DESC LIMIT 1 OFFSET 5000
-	ON CONFLICT(channel) DO UPDATE SET id = excluded.id WHERE excluded.id > events_pruned.id;
-	DELETE FROM events_pruned WHERE channel <> '*'
-		AND id <= (SELECT id FROM events_pruned WHERE channel = '*');
+	SELECT '*', id FROM events_pruned ORDER BY id DESC LIMIT 1 OFFSET 5000;
+	DELETE FROM events_pruned WHERE deletion < last_insert_rowid()
+		AND id <= (SELECT id FROM events_pruned WHERE deletion = last_insert_rowid());
 END;
 
 -- Who may read what:
@@ -162,7 +166,9 @@ CREATE TEMP TABLE rowtail_setup(
 	events_fits CONSTRAINT "a table or view events of another kind is here; make the log in a database of its own, or see rowtail --table"
 		CHECK (events_fits),
 	grants_fits CONSTRAINT "a table or view grants of another kind is here; make the log in a database of its own"
-		CHECK (grants_fits)
+		CHECK (grants_fits),
+	pruned_fits CONSTRAINT "the table events_pruned is of another kind: DROP TABLE events_pruned, run this again, and then after-restore.sql"
+		CHECK (pruned_fits)
 );
 INSERT OR ROLLBACK INTO rowtail_setup SELECT
 	(SELECT count(*) = 6 FROM pragma_table_info('events')
@@ -171,6 +177,8 @@ INSERT OR ROLLBACK INTO rowtail_setup SELECT
 		AND sql LIKE '%AUTOINCREMENT%'),
 	(SELECT count(*) = 3 FROM pragma_table_info('grants')
 		WHERE name IN ('subject', 'channel', 'expires_at'))
-	AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'grants');
+	AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'grants'),
+	(SELECT count(*) = 3 FROM pragma_table_info('events_pruned')
+		WHERE name IN ('deletion', 'channel', 'id'));
 DROP TABLE IF EXISTS temp.rowtail_setup;
 COMMIT;

@@ -32,7 +32,7 @@ def assert_nothing_skipped(events, log_ids, position):
         position, excused = number, False
 
 
-def follow_to(server, peer, newest):
+def follow_to(server, peer, newest, channel="default"):
     """Reads until a row with this id; returns all events.
 
     A stream may end within a row that is pruned while it goes out: then the client comes back, as
@@ -44,7 +44,7 @@ def follow_to(server, peer, newest):
         events += peer.events
         if not peer.eof:
             return events
-        peer = server.open(last_event_id=peer.parser.last_event_id)
+        peer = server.open(f"channel={channel}", last_event_id=peer.parser.last_event_id)
 
 
 # When the stream is opened.
@@ -216,6 +216,36 @@ def test_rows_pruned_while_a_reader_catches_up(server, log):
     log.insert("end")
     events = follow_to(server, slow, 201)
     assert_nothing_skipped(events, range(1, 202), 0)
+
+
+def test_rows_pruned_below_a_gap_that_was_told(server, log):
+    """A deletion behind which the reader already was told of another one."""
+    log.insert_many(2000, prefix="x" * 5000, channel="a")
+    log.insert_many(10, channel="b")
+    log.sql("DELETE FROM events WHERE id = 2005")
+    slow = server.open("channel=*", last_event_id=0)
+    assert gap(slow.first)["reason"] == "pruned"
+    log.sql("DELETE FROM events WHERE id BETWEEN 500 AND 1500")
+    log.insert("end", channel="b")
+    events = follow_to(server, slow, 2011, "*")
+    rows = [event.last_event_id for event in events if event.type == "message"]
+    assert rows == [str(id) for id in range(1, 2012) if id != 2005 and not 500 <= id <= 1500]
+    told_first, told_then = [gap(event) for event in events if event.type == "gap"]
+    assert told_first["requested"] == "0" and 0 < int(told_then["requested"]) < 500
+
+
+def test_rows_pruned_that_the_reader_had_are_no_gap(server, log):
+    """It was told of rows that are missing ahead; those that go behind it are not its affair."""
+    log.insert_many(2000, prefix="x" * 5000)
+    log.sql("DELETE FROM events WHERE id = 1999")
+    slow = server.open(last_event_id=0)
+    assert gap(slow.first)["reason"] == "pruned"
+    had = [int(slow.next_row().last_event_id) for _ in range(20)]
+    log.prune(10)
+    log.insert("end")
+    events = follow_to(server, slow, 2001)
+    assert had == list(range(1, 21))
+    assert [event.type for event in events].count("gap") == 1
 
 
 # The database file is replaced.

@@ -190,7 +190,7 @@ def test_readers_of_pruned_rows_will_be_told(db):
     keep(db, "a", rows=2)
     made = insert(db, "a", 5)
     insert(db, "b", 5)
-    assert dict(db.execute("SELECT channel, id FROM events_pruned")) == {"a": made[2]}
+    assert dict(db.execute("SELECT channel, max(id) FROM events_pruned GROUP BY channel")) == {"a": made[2]}
 
 
 def test_the_id_that_a_publisher_is_told_is_its_own(db):

@@ -33,7 +33,8 @@ def ids(db):
 
 
 def pruned(db):
-    return dict(db.execute("SELECT channel, id FROM events_pruned"))
+    """Of each channel the highest id that was deleted."""
+    return dict(db.execute("SELECT channel, max(id) FROM events_pruned GROUP BY channel"))
 
 
 def insert(db, **fields):
@@ -368,6 +369,55 @@ def test_pruned_channels_are_bounded_and_none_is_forgotten(db):
     for row_id in range(1, count + 1):
         assert kept.get(f"orders/{row_id}") == (row_id if row_id > of_any else None)
     assert of_any <= count - 5_000
+
+
+def test_a_log_deleted_backwards_is_bounded_and_all_is_known(db):
+    """Each deletion is a later one of a lower id, and so a row of its own; until they are merged."""
+    count = 25_000
+    db.execute("BEGIN")
+    insert_many(db, count, "a")
+    db.executemany("DELETE FROM events WHERE id = ?", [(row_id,) for row_id in range(count, 0, -1)])
+    db.execute("COMMIT")
+    kept = db.execute("SELECT id FROM events_pruned ORDER BY deletion").fetchall()
+    assert 5_000 <= len(kept) <= 15_000
+    assert kept == sorted(kept, reverse=True)
+    assert kept[0] == (count,)
+    # Whoever was told of all but the last few deletions: of the lowest ids, and of no more than was merged.
+    (told,) = db.execute("SELECT max(deletion) - 1 FROM events_pruned").fetchone()
+    (later,) = db.execute("SELECT max(id) FROM events_pruned WHERE deletion > ?", [told]).fetchone()
+    assert 1 <= later < count - 5_000
+
+
+def test_numbers_of_deletions_only_grow(db, path):
+    insert_many(db, 100, "a")
+    newest = 0
+    for statement in [
+        "DELETE FROM events WHERE id = 50",
+        "DELETE FROM events WHERE id = 40",
+        "DELETE FROM events WHERE id < 60",
+        "DELETE FROM events",
+        None,
+    ]:
+        if statement:
+            db.execute(statement)
+        else:
+            set_up(path, "after-restore.sql")
+        (number,) = db.execute("SELECT max(deletion) FROM events_pruned").fetchone()
+        assert number > newest
+        newest = number
+
+
+def test_deletions_noted_in_another_form_are_left_alone(path):
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("CREATE TABLE events_pruned(channel TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID")
+    before = list(db.iterdump())
+    done = run_script(path, "rowtail.sql")
+    assert done.returncode != 0
+    assert "DROP TABLE events_pruned" in done.stderr and "after-restore.sql" in done.stderr
+    assert list(db.iterdump()) == before
+    db.execute("DROP TABLE events_pruned")
+    set_up(path, "rowtail.sql")
+    db.close()
 
 
 def test_no_row_is_noted_as_pruned_before_it_is(db):

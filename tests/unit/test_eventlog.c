@@ -80,7 +80,7 @@ static void expect_read(
 			eventlog_read(eventlog, f, at, INT64_MAX, rows, take, NULL, &batch),
 			EVENTLOG_OK);
 		assert_true(taken_count - before <= rows);
-		assert_int_equal(batch.pruned, 0);
+		assert_int_equal(batch.pruned.id, 0);
 		/* Each turn goes on, or it is the end. */
 		assert_true(batch.scanned > at || batch.at_end);
 		if (taken_count > before)
@@ -177,7 +177,7 @@ static void expect_place(const char *channel, int64_t position, bool gap, enum s
 	if (gap)
 		assert_int_equal(place.reason, reason);
 	if (gap && reason == SSE_GAP_PRUNED)
-		assert_int_equal(place.pruned, pruned);
+		assert_int_equal(place.pruned.id, pruned);
 	free(f);
 }
 
@@ -228,28 +228,71 @@ static void test_pruned_in_a_batch(void **state)
 {
 	struct filter *f = follow("a", NULL), *g = follow("b", NULL);
 	struct eventlog_batch batch = {0};
+	int64_t told;
 
 	must("INSERT INTO events(channel) VALUES ('a'),('b'),('a'),('b'),('a'),('b')");
 	must("DELETE FROM events WHERE id IN (1, 5)");
 	taken_count = 0;
 	room = 100;
 	assert_int_equal(eventlog_read(eventlog, f, 0, 0, 100, take, NULL, &batch), EVENTLOG_OK);
-	assert_int_equal(batch.pruned, 5);
+	assert_int_equal(batch.pruned.id, 5);
 	assert_int_equal(batch.next, 2);
 	assert_int_equal(batch.bounds.oldest, 2);
 	assert_int_equal(batch.bounds.newest, 6);
 	assert_int_equal(taken_count, 0);
 	/* Told, it goes on. */
-	assert_int_equal(eventlog_read(eventlog, f, 1, 5, 100, take, NULL, &batch), EVENTLOG_OK);
-	assert_int_equal(batch.pruned, 0);
+	told = batch.pruned.deletion;
+	assert_int_equal(eventlog_read(eventlog, f, 1, told, 100, take, NULL, &batch), EVENTLOG_OK);
+	assert_int_equal(batch.pruned.id, 0);
 	assert_int_equal(taken_count, 1);
 	assert_int_equal(taken[0], 3);
 	/* Nothing of b is missing. */
 	assert_int_equal(eventlog_read(eventlog, g, 0, 0, 100, take, NULL, &batch), EVENTLOG_OK);
-	assert_int_equal(batch.pruned, 0);
+	assert_int_equal(batch.pruned.id, 0);
 	assert_int_equal(taken_count, 4);
 	free(f);
 	free(g);
+}
+
+/* The deletions that a reader of `channel` behind `after` was not told of take rows up to `pruned`. */
+static void expect_pruned(const char *channel, int64_t after, int64_t told, int64_t pruned)
+{
+	struct filter *f = follow(channel, NULL);
+	struct eventlog_batch batch = {0};
+
+	room = 0;
+	assert_int_equal(
+		eventlog_read(eventlog, f, after, told, 1, take, NULL, &batch), EVENTLOG_OK);
+	assert_int_equal(batch.pruned.id, pruned);
+	free(f);
+}
+
+/* Of each deletion one is told, wherever its rows stood, unless they stood before the reader. */
+static void test_pruned_before_what_was_pruned_already(void **state)
+{
+	static const char *const channels[] = {"a", "*", "a b", "b *"};
+
+	must("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20) "
+	     "INSERT INTO events(channel) SELECT 'a' FROM n");
+	must("DELETE FROM events WHERE id = 19"); /* deletion 1 */
+	must("DELETE FROM events WHERE id = 15"); /* 2 */
+	must("DELETE FROM events WHERE id IN (8, 9)"); /* 3, 4 */
+	must("DELETE FROM events WHERE id = 12"); /* 5 */
+	for (size_t i = 0; i < sizeof(channels) / sizeof(channels[0]); i++) {
+		expect_pruned(channels[i], 3, 0, 19);
+		expect_pruned(channels[i], 3, 1, 15);
+		expect_pruned(channels[i], 3, 2, 12);
+		expect_pruned(channels[i], 3, 4, 12);
+		expect_pruned(channels[i], 3, 5, 0);
+		expect_pruned(channels[i], 12, 2, 0);
+		expect_pruned(channels[i], 12, 1, 15);
+		expect_pruned(channels[i], 12, EVENTLOG_TOLD_ALL, 0);
+	}
+	expect_pruned("b", 3, 0, 0);
+	expect_pruned("a/*", 3, 0, 0);
+	must("INSERT INTO events(channel) VALUES ('a/1'); DELETE FROM events WHERE id = 21");
+	expect_pruned("a/*", 3, 5, 21);
+	expect_pruned("a/*", 3, 6, 0);
 }
 
 /* The place before the newest `want` rows that are followed, as a query says. */
@@ -497,6 +540,7 @@ int main(void)
 		TEST(test_places_of_a_pattern_end_where_it_ends),
 		TEST(test_place_of_merged_channels),
 		TEST(test_pruned_in_a_batch),
+		TEST(test_pruned_before_what_was_pruned_already),
 		TEST(test_seeking),
 		TEST(test_version_changes_with_every_commit),
 		TEST(test_nothing_is_held_open),
