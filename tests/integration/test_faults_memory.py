@@ -6,6 +6,7 @@ At the start each allocation fails in turn, one run each; see tests/faults/memor
 import concurrent.futures
 import os
 import pathlib
+import random
 import re
 import resource
 import subprocess
@@ -20,9 +21,10 @@ import rowtail
 import stream
 
 STATUSES = (0, os.EX_USAGE, os.EX_NOINPUT, os.EX_OSERR, os.EX_CONFIG)
-EACH = 200  # the first so many allocations fail one by one, of the others one in SPREAD
+EACH = 200  # the first allocations fail one by one, of the others one in SPREAD, each time others
 SPREAD = 29
 MOST = 4000
+KEY = "thirty-two or more bytes, which nobody would guess"
 AT_ONCE = 4
 PATIENCE = 15  # seconds
 
@@ -33,9 +35,25 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def filled(log):
-    """A log with three rows."""
+    """A log with three rows, and a CONFIG file beside it that says all that takes memory."""
     log.insert_many(3)
+    key, conf = log.path.with_name("key"), log.path.with_name("rowtail.conf")
+    key.write_text(KEY)
+    lines = {
+        "db": log.path,
+        "jwt-key": key,
+        "jwt-algorithm": "HS256",
+        "jwt-audience": "rowtail",
+        "allow-origin": "https://a.example https://b.example",
+        "max-streams-per-client": 5,
+    }
+    conf.write_text("".join(f"{name} = {value}\n" for name, value in lines.items()))
     return log
+
+
+def options(log):
+    """Half of them from the command line, half from the CONFIG file."""
+    return ["--allow-query-token", "--retry", 100, log.path.with_name("rowtail.conf")]
 
 
 def end(process):
@@ -58,7 +76,7 @@ def assert_ended_well(status, said):
 
 def check(memory, log):
     """rowtail --check, which says whether it can serve."""
-    done = rowtail.run("--check", "--db", log.path, env=memory.env, timeout=PATIENCE)
+    done = rowtail.run("--check", *options(log), env=memory.env, timeout=PATIENCE)
     assert_ended_well(done.returncode, done.stdout + done.stderr)
     if done.returncode == 0:
         assert "rowtail can serve" in done.stdout
@@ -66,7 +84,7 @@ def check(memory, log):
 
 def ask(memory, log):
     """A CGI request: the rows, or an answer that is whole, or a sentence and a status."""
-    program = cgiprogram.Program(["--db", log.path], "since=0", env=memory.env)
+    program = cgiprogram.Program(options(log), "since=0", env=memory.env)
     try:
         program.wait(lambda: program.eof or len(program.rows) == 3, timeout=PATIENCE)
         assert [event.data for event in program.rows] == ["row 1", "row 2", "row 3"][
@@ -85,7 +103,7 @@ def ask(memory, log):
 
 def start(memory, log):
     """A FastCGI start: a status and a sentence, or somebody who serves."""
-    server = rowtail.Rowtail(log.path.parent, ["--db", log.path], env=memory.env)
+    server = rowtail.Rowtail(log.path.parent, options(log), env=memory.env)
     server.start(wait=False)
     deadline = time.monotonic() + PATIENCE
     while server.process.poll() is None and "follows" not in server.stderr:
@@ -126,13 +144,13 @@ def run_all(how, log, numbers, forever):
 
 @pytest.mark.parametrize("how", [check, ask, start], ids=lambda how: how.__name__)
 def test_each_allocation_fails(filled, how):
-    numbers = [*range(1, EACH), *range(EACH, MOST, SPREAD)]
+    numbers = [*range(1, EACH), *range(EACH + random.randrange(SPREAD), MOST, SPREAD)]
     assert run_all(how, filled, numbers, forever=False) > EACH
 
 
 @pytest.mark.parametrize("how", [check, ask, start], ids=lambda how: how.__name__)
 def test_all_fail_from_one_on(filled, how):
-    numbers = [*range(1, 20), *range(20, MOST, 3 * SPREAD)]
+    numbers = [*range(1, 20), *range(20 + random.randrange(3 * SPREAD), MOST, 3 * SPREAD)]
     assert run_all(how, filled, numbers, forever=True) > 20
 
 
