@@ -28,6 +28,7 @@ struct fanout *fanout_new(
 	f->version = -1;
 	f->match_count = 1;
 	buffer_init(&f->scratch, SCRATCH_MAX);
+	buffer_init(&f->kept.bytes, SCRATCH_MAX);
 	buffer_init(&f->words, WORDS_MAX);
 	f->groups = groups_new();
 	for (int lane = 0; limits->windows && lane < LANE_COUNT; lane++)
@@ -47,9 +48,16 @@ void fanout_free(struct fanout *f)
 		window_free(f->windows[lane]);
 	groups_free(f->groups);
 	buffer_free(&f->scratch);
+	fanout_forget(f);
 	buffer_free(&f->words);
 	free(f->matches);
 	free(f);
+}
+
+void fanout_forget(struct fanout *f)
+{
+	buffer_free(&f->kept.bytes);
+	f->kept.record.id = 0;
 }
 
 size_t fanout_count(const struct fanout *f)
@@ -117,6 +125,8 @@ void fanout_drop(struct fanout *f, struct subscriber *s)
 {
 	take_off(f, s);
 	unlink_all(f, s);
+	if (f->count == 0)
+		fanout_forget(f);
 	if (s->group->lane != LANE_NONE)
 		f->lane_count[s->group->lane]--;
 	groups_release(f->groups, s->group);
@@ -356,6 +366,9 @@ void fanout_sweep(struct fanout *f)
 		next = s->all_next;
 		sweep_one(f, s, now_ms);
 	}
+	if (!f->kept.used)
+		fanout_forget(f);
+	f->kept.used = false;
 }
 
 void fanout_shutdown(struct fanout *f)

@@ -221,6 +221,38 @@ static enum turn step_window(
 	return send_run(f, s, window_last(w), TURN_IDLE);
 }
 
+/*
+ * The record that was cut, if it is the one that is kept. To read and encode 10 MiB anew for each piece
+ * that a socket takes of it would keep the loop from everyone else.
+ */
+static bool run_of_kept(struct fanout *f, const struct subscriber *s)
+{
+	struct kept *k = &f->kept;
+
+	if (!s->cut || k->record.id != s->cursor + 1 || k->envelope != s->group->envelope ||
+		k->request_id != s->request_id)
+		return false;
+	run_clear(&f->run);
+	run_add(&f->run, &k->record);
+	k->used = true;
+	return subscriber_continues(s, &f->run);
+}
+
+/* The run is one large record: it changes places with the one that was kept before. */
+static void keep_record(struct fanout *f, const struct subscriber *s)
+{
+	struct buffer bytes = f->scratch;
+	struct run_record *record = &f->run.records[0];
+
+	f->scratch = f->kept.bytes;
+	f->kept = (struct kept){.bytes = bytes,
+		.envelope = s->group->envelope,
+		.request_id = s->request_id,
+		.used = true};
+	record->hash = window_hash(record->bytes, record->length);
+	f->kept.record = *record;
+}
+
 static enum turn step_replay(struct fanout *f, struct subscriber *s)
 {
 	struct replay replay = {.f = f, .s = s};
@@ -230,6 +262,8 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	int64_t told = s->cut ? EVENTLOG_TOLD_ALL : s->deletion_told;
 	enum turn at_end = s->group->lane == LANE_NONE ? TURN_IDLE : TURN_AGAIN;
 
+	if (run_of_kept(f, s))
+		return send_run(f, s, f->kept.record.id, TURN_AGAIN);
 	buffer_clear(&f->scratch);
 	run_clear(&f->run);
 	if (eventlog_read(f->log, s->group->filter, s->cursor, told, rows, take_row, &replay,
@@ -244,6 +278,8 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 								       : batch.pruned.id,
 			batch.pruned.deletion, &batch.bounds, SSE_GAP_PRUNED);
 	settle_run(f, &replay);
+	if (f->run.count == 1 && f->run.total >= REPLAY_BYTES)
+		keep_record(f, s);
 	metrics_add(METRIC_ROWS_REPLAYED, f->run.count);
 	return send_run(f, s, batch.scanned, batch.at_end ? at_end : TURN_AGAIN);
 }

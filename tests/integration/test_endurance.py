@@ -5,6 +5,7 @@ import time
 import pytest
 
 import crowd
+import database
 import rowtail
 
 MEBIBYTE = 1 << 20
@@ -60,6 +61,46 @@ def test_everybody_comes_back_at_once(sized, log):
             assert peer.next_row().last_event_id == "1200"
         live.order("stop")
         assert live.wait_done()["events"] == 5 * 200
+
+
+def busy_seconds(server, streams, until):
+    """Processor time for so many that replay the whole log."""
+    before = server.cpu_seconds()
+    with crowd.Crowd(server.address, streams=streams, **{"from": 0, "until": until}) as readers:
+        told = readers.wait_open().wait_done()
+    assert told["events"] == streams * until
+    return server.cpu_seconds() - before
+
+
+def test_a_large_row_costs_its_bytes(launch, log, workdir):
+    """Twenty replay 30 MiB: in three rows it is no more work than in thousands."""
+    small, large = launch(), None
+    crowd.published(log, 1, 3 * 2560, length=4096)
+    with database.Database.create(workdir / "large.db") as other:
+        other.grant("*", "*")
+        large = launch(db=other)
+        crowd.published(other, 1, 3, length=10 * MEBIBYTE, batch=1)
+        usual = busy_seconds(small, 20, 3 * 2560)
+        assert busy_seconds(large, 20, 3) < 5 * usual + 0.5
+
+
+def test_large_rows_starve_nobody(launch, log):
+    """While dozens read rows of 10 MiB again and again, small ones go to the others as ever."""
+    server = launch("--heartbeat", 1)
+    crowd.published(log, 1, 2, length=10 * MEBIBYTE, batch=1)
+    replay = {"from": 0, "until": 2, "rounds": 0}
+    live = server.open("channel=small")
+    idle = server.open("channel=silence")
+    with crowd.Crowd(server.address, streams=40, **replay) as readers:
+        readers.wait_open()
+        for number in range(60):
+            log.insert(f"small {number}", channel="small")
+            assert live.next_row().data == f"small {number}"
+            assert server.open("channel=small").first.type == "position"
+        idle.wait(lambda: idle.parser.comments or len(idle.events) > 1, "sign of life")
+        readers.order("stop")
+        assert readers.wait_done()["events"] > 0
+    server.serves(log)
 
 
 def test_a_flood_beyond_the_limit_harms_nobody_inside(sized, log):

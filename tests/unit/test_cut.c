@@ -434,6 +434,95 @@ static void test_cut_record_that_is_gone(void **state)
 	}
 }
 
+/* Has the client got all the rows behind `first`, large ones among them? */
+static void expect_large_rows(struct double_sink *d, uint16_t id, int64_t first, int64_t last)
+{
+	struct eventstream p;
+	bool ended;
+
+	parse(d, id, &p, &ended);
+	assert_false(ended);
+	assert_int_equal(p.count, last - first + 1);
+	for (size_t i = 1; i < p.count; i++) {
+		assert_int_equal(atoll(p.events[i].id), first + (int64_t)i);
+		assert_int_equal(p.events[i].data[0], 'a' + ((int)i - 1) % 3);
+	}
+	eventstream_free(&p);
+}
+
+/* Rows of 300 kB, a, b and c, twice, with a small one behind each. */
+static void insert_large_rows(void)
+{
+	for (int i = 0; i < 6; i++) {
+		char *sql = sqlite3_mprintf("INSERT INTO events(data) VALUES "
+					    "(replace(hex(zeroblob(150000)), '0', '%c')), ('%c')",
+			'a' + i * 2 % 3, 'a' + (i * 2 + 1) % 3);
+
+		must(sql);
+		sqlite3_free(sql);
+	}
+}
+
+/*
+ * Clients of all kinds, each in the middle of a large record, take turns: the one that is kept is now
+ * theirs and now another's, or was forgotten.
+ */
+static void test_large_records_by_turns(void **state)
+{
+	static const uint16_t ids[] = {1, 7, 0, 1, 1};
+	enum { CLIENTS = sizeof(ids) / sizeof(*ids) };
+	struct double_sink d[CLIENTS];
+	int64_t first = newest();
+
+	insert_large_rows();
+	assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+	for (int i = 0; i < CLIENTS; i++)
+		open_stream(&d[i], first, 100, false, ids[i]);
+	for (int round = 0, busy = CLIENTS; busy > 0; round++) {
+		busy = 0;
+		for (int i = 0; i < CLIENTS; i++) {
+			take_turns();
+			if (!d[i].wants_write)
+				continue;
+			busy++;
+			d[i].room = (size_t)(30011 + 7919 * i);
+			fanout_writable(world.fanout, &d[i].subscriber);
+			take_turns();
+		}
+		if (round % 3 == 0)
+			fanout_sweep(world.fanout);
+	}
+	for (int i = 0; i < CLIENTS; i++) {
+		expect_large_rows(&d[i], ids[i], first, newest());
+		close_stream(&d[i]);
+	}
+}
+
+/* The large row is deleted while its record goes out: it becomes whole, then a gap tells of the rest. */
+static void test_large_record_that_is_gone(void **state)
+{
+	struct double_sink d;
+	struct eventstream p;
+	int64_t first = newest();
+	bool ended;
+
+	insert_large_rows();
+	assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+	open_stream(&d, first, 100000, false, 1);
+	take_turns();
+	must("DELETE FROM events");
+	read_on(&d, 50000);
+	parse(&d, 1, &p, &ended);
+	assert_false(ended);
+	assert_int_equal(p.count, 3);
+	assert_int_equal(atoll(p.events[1].id), first + 1);
+	assert_int_equal(strlen(p.events[1].data), 300000);
+	assert_string_equal(p.events[2].type, "gap");
+	assert_int_equal(atoll(p.events[2].id), first + 12);
+	eventstream_free(&p);
+	close_stream(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +538,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_shutdown_finishes_the_record, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cut_record_that_is_gone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_large_records_by_turns, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_large_record_that_is_gone, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
