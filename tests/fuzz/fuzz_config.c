@@ -4,6 +4,8 @@
  * Any CONFIG file, environment and command line either makes a configuration whose every member is
  * in range, or one harmless sentence.
  *
+ * What the command line says wins over the environment, and that over the file, whatever else they say.
+ *
  * An input is a CONFIG file up to its first NUL byte; of the strings that follow, each ended by a
  * NUL, those that begin with a capital are the environment and the others are arguments.
  */
@@ -101,6 +103,34 @@ static void run(struct input *in)
 	config_free(&c);
 }
 
+/* Does the heartbeat that argv, envp or the file says come to be this one? */
+static void expect_heartbeat(int argc, char **argv, char **envp, int64_t ms)
+{
+	struct config_error error;
+	struct config c;
+
+	if (config_load(&c, argc, argv, envp, &error))
+		return;
+	require(c.action == CONFIG_HELP || c.action == CONFIG_VERSION || c.heartbeat_ms == ms,
+		"a better place wins");
+	config_free(&c);
+}
+
+/* The same file under other arguments, and the same file and environment. */
+static void run_below(const struct input *in)
+{
+	static char name[] = "rowtail", db[] = "--db=x", option[] = "--heartbeat=77";
+	static char variable[] = "ROWTAIL_HEARTBEAT=78";
+	char file[sizeof(in->file)];
+	char *above[] = {name, db, option, file, NULL}, *plain[] = {name, db, file, NULL};
+	char *alone[] = {variable, NULL};
+
+	snprintf(file, sizeof(file), "%s", in->file);
+	expect_heartbeat(4, above, (char **)(uintptr_t)in->envp, 77000);
+	expect_heartbeat(4, above, alone, 77000);
+	expect_heartbeat(3, plain, alone, 78000);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -123,6 +153,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (length < size)
 		cut(&in, text + length + 1, text + size);
 	run(&in);
+	if (length > 0)
+		run_below(&in);
 	close(fd);
 	free(text);
 	return 0;

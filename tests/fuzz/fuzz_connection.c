@@ -4,7 +4,8 @@
  * The input is what one connection brings to the whole program, libfcgi included: its first byte
  * says into how many pieces it is cut, the rest is sent, and the sending side closed. The program,
  * in a thread of its own so that the fuzzer sees what it covers, must close as well, and all that
- * it says must be whole FastCGI records of the kinds that a responder sends.
+ * it says must be whole FastCGI records of the kinds that a responder sends. Some channels are
+ * everyone's; the others want the user ann, the token "good", or a JWT that SECRET has signed.
  */
 int rowtail_main(int argc, char **argv);
 #define main rowtail_main
@@ -26,29 +27,40 @@ enum { ANSWER_MAX = 4 << 20, HANG_MS = 5000, PIECES_MAX = 16 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char directory[] = "/tmp/rt-fuzz-XXXXXX", database[64], listening[64];
+#define SECRET "thirty-two or more bytes, which nobody would guess"
+
+static char directory[] = "/tmp/rt-fuzz-XXXXXX", database[64], listening[64], key[64];
 
 static const char rows[] =
 	"CREATE TABLE events(id INTEGER PRIMARY KEY, channel TEXT, event TEXT, data TEXT);"
 	"INSERT INTO events VALUES (1, 'default', NULL, 'hello'), (2, 'a/b', 'x', 'two' || "
 	"char(10)),"
-	"(3, 'default', 'y', hex(zeroblob(50000)))";
+	"(3, 'default', 'y', hex(zeroblob(50000))), (4, 'c', NULL, 'of few');"
+	"CREATE TABLE grants(subject TEXT, channel TEXT, expires_at TEXT);"
+	"INSERT INTO grants VALUES ('*', 'default', NULL), ('*', 'a/*', '2999-01-01T00:00:00Z'),"
+	"('user:ann', '*', NULL), ('user:bob', 'c', '2001-01-01T00:00:00Z'), "
+	"('token:770e607624d689265ca6c44884d0807d9b054d23c473c106c72be9de08b7376c', '*', NULL)";
 
 static void clean_up(void)
 {
 	unlink(database);
 	unlink(listening);
+	unlink(key);
 	rmdir(directory);
 }
 
 static void make_database(void)
 {
+	FILE *file;
 	sqlite3 *db;
 
 	require(mkdtemp(directory) != NULL, "there is a directory");
 	snprintf(database, sizeof(database), "%s/db", directory);
 	snprintf(listening, sizeof(listening), "%s/socket", directory);
+	snprintf(key, sizeof(key), "%s/key", directory);
 	atexit(clean_up);
+	file = fopen(key, "w");
+	require(file && fputs(SECRET, file) >= 0 && fclose(file) == 0, "there is a key");
 	require(sqlite3_open(database, &db) == SQLITE_OK &&
 			sqlite3_exec(db, rows, NULL, NULL, NULL) == SQLITE_OK,
 		"there is a database");
@@ -60,7 +72,9 @@ static pid_t server;
 static void *serve(void *unused)
 {
 	static const char *const arguments[] = {"rowtail", "--db", database, "--listen", listening,
-		"--public", "--log-level", "error", "--allow-origin", "https://example.org", NULL};
+		"--log-level", "error", "--allow-origin", "https://example.org",
+		"--allow-query-token", "--jwt-key", key, "--jwt-algorithm", "HS256",
+		"--max-streams-per-client", "3", NULL};
 
 	server = gettid();
 	rowtail_main(sizeof(arguments) / sizeof(*arguments) - 1, (char **)(uintptr_t)arguments);
