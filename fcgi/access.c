@@ -1,5 +1,6 @@
 #include "access.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ struct asking {
 	bool has_token;
 	bool valid; /* the token is good: of a JWT the claims are to be freed */
 	bool held; /* it was not looked at: too many failed before */
-	bool later; /* the grants can't be read now */
+	bool later; /* the grants can't be read now, or there is no memory for the token */
 	bool has_claims;
 	struct jwt_claims claims;
 	char subject[sizeof("token:") + TOKEN_HEX];
@@ -86,7 +87,10 @@ static bool is_good_jwt(struct access *a, struct asking *k)
 
 	if (!a->jwt || !jwt_has_shape(k->shown.token, k->shown.length))
 		return false;
+	errno = 0;
 	wrong = jwt_verify(a->jwt, k->shown.token, k->shown.length, clock_unix(), &k->claims);
+	/* To libjwt a token for which it had no memory is a bad one; to its owner that were for ever. */
+	k->later = wrong && errno == ENOMEM;
 	if (wrong)
 		log_debug("a JWT was refused: %s", wrong);
 	return !wrong;
@@ -105,6 +109,8 @@ static void judge(struct access *a, struct asking *k)
 		k->valid = k->has_claims = true;
 		return;
 	}
+	if (k->later)
+		return;
 	memcpy(k->subject, "token:", strlen("token:"));
 	token_hash(k->shown.token, k->shown.length, hash);
 	k->held = !attempts_allowed(a->attempts, k->r->remote_addr, clock_ms()) &&

@@ -3,7 +3,12 @@
 At the start each allocation fails in turn, one run each; see tests/faults/memory.c.
 """
 
+import base64
 import concurrent.futures
+import contextlib
+import hashlib
+import hmac
+import json
 import os
 import pathlib
 import random
@@ -12,7 +17,10 @@ import resource
 import subprocess
 import time
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 import cgiprogram
 import database
@@ -286,6 +294,91 @@ def test_the_system_gives_no_more_memory(launch, log):
         assert time.monotonic() < deadline, server.stderr
         time.sleep(0.01)
     server.serves(log)
+
+
+def signed(claims):
+    """A JWT that KEY has signed."""
+
+    def part(content):
+        return base64.urlsafe_b64encode(content).rstrip(b"=")
+
+    text = b".".join(part(json.dumps(one).encode()) for one in ({"alg": "HS256"}, claims))
+    mac = hmac.new(KEY.encode(), text, hashlib.sha256).digest()
+    return (text + b"." + part(mac)).decode()
+
+
+CLAIMS = {"exp": 4102444800, "aud": "rowtail", "sub": "eve", "channels": ["secret/*", "other"]}
+REQUESTS = {
+    "jwt": {"headers": {"Authorization": "Bearer " + signed(CLAIMS)}},
+    "jwt in a cookie": {"headers": {"Cookie": "a=b; rowtail_token=" + signed(CLAIMS)}},
+    "token": {"headers": {"Authorization": "Bearer good"}},
+    "user": {"user": "ann"},
+    "json": {
+        "user": "ann",
+        "method": "POST",
+        "content_type": "application/json",
+        "body": b'{"channel":["secret/1","secret/2"],"since":0}',
+    },
+}
+
+
+def assert_served_or_told_to_come_back(peer, what):
+    """Not refused: to an EventSource that is for ever. No answer at all the web server mends."""
+    peer.wait(lambda: peer.eof or peer.rows)
+    if peer.head is None:
+        return
+    assert peer.head.status == 200, f"{what}: {peer.describe()}"
+    if not peer.rows and peer.end:
+        assert len(peer.parser.retries) == 1, f"{what}: {peer.describe()}"
+
+
+def ask_while_each_allocation_fails(memory, server, how):
+    """The same request, until there was none to fail any more (OpenSSL makes thousands)."""
+    for number in [*range(1, EACH), *range(EACH + random.randrange(SPREAD), MOST, SPREAD)]:
+        memory.plan(number, number)
+        with server.connect() as peer, contextlib.suppress(BrokenPipeError):
+            peer.ask(**how)
+            assert_served_or_told_to_come_back(peer, f"allocation {number}")
+        memory.stop()
+        if memory.hits == 0:
+            break
+    assert 5 < number < MOST - SPREAD
+    assert server.ask(**how).next_row().data == "for few"
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_each_allocation_fails_for_one_who_may_read(launch, filled, workdir, name):
+    """Nobody is told that a token is not valid, or a channel not granted, for want of memory."""
+    filled.sql("DELETE FROM grants")
+    filled.grant("user:ann", "secret/*")
+    filled.grant("token:" + hashlib.sha256(b"good").hexdigest(), "*")
+    filled.insert("for few", channel="secret/1")
+    memory = faults.Memory(workdir)
+    server = launch(*options(filled), db=None, env=memory.env)
+    how = {"query": "channel=secret/1&channel=secret/2&since=0", **REQUESTS[name]}
+    if "body" in how:
+        how["query"] = ""
+    ask_while_each_allocation_fails(memory, server, how)
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+def test_each_allocation_fails_for_a_signature(launch, filled, workdir, algorithm):
+    keys = {
+        "RS256": lambda: rsa.generate_private_key(65537, 2048),
+        "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "EdDSA": ed25519.Ed25519PrivateKey.generate,
+    }
+    key, pem = keys[algorithm](), workdir / "key.pem"
+    kind = serialization.PublicFormat.SubjectPublicKeyInfo
+    pem.write_bytes(key.public_key().public_bytes(serialization.Encoding.PEM, kind))
+    filled.insert("for few", channel="secret/1")
+    filled.sql("DELETE FROM grants")
+    memory = faults.Memory(workdir)
+    server = launch("--jwt-key", pem, "--jwt-algorithm", algorithm, env=memory.env)
+    token = jwt.encode(CLAIMS, key, algorithm)
+    headers = {"Authorization": f"Bearer {token}"}
+    how = {"query": "channel=secret/1&since=0", "headers": headers}
+    ask_while_each_allocation_fails(memory, server, how)
 
 
 @pytest.mark.parametrize("which", ["log", "wide"])
