@@ -6,6 +6,7 @@ files themselves, their permissions, the schema) are in test_faults_files.py.
 
 import random
 import re
+import signal
 import time
 
 import pytest
@@ -179,6 +180,33 @@ def test_faults_that_pass(start, files, log, journal):
         peer.wait(lambda: peer.eof or newest in peer.ids, f"id {newest}, seed {seed}")
         if not peer.eof:
             assert peer.ids == list(range(since + 1, newest + 1)), f"seed {seed}"
+
+
+@pytest.mark.parametrize("fault", [WAL[0][0], LOCKED[0][1][0]], ids=["unreadable", "locked"])
+def test_end_while_the_log_cannot_be_read(start, files, log, fault):
+    """SIGTERM: streams end politely, one that is in the middle of a row as well, within 5 s."""
+    server = start()
+    log.insert_many(30, prefix="x" * 100_000)
+    peers = open_streams(server)
+    stalled = server.open(last_event_id=0)
+    stream.pump_all(peers[:-1], lambda peer: beats(peer))
+    with files.during(fault):
+        log.insert("in the dark")
+        files.wait_hits(5)
+        server.signal(signal.SIGTERM)
+        stream.pump_all(peers[:-1], lambda peer: peer.eof, "end", timeout=5)
+        assert server.wait_exit(5) == 0
+    for peer in peers[:-1]:
+        peer.wait_complete()
+        assert len(peer.parser.retries) == 2
+    for peer in (peers[-1], stalled):
+        peer.wait_end()
+        assert peer.ids == list(range(1, len(peer.ids) + 1))
+    server.restart()
+    for peer in [one for one in [*peers, stalled] if one.events]:
+        with server.open("channel=default", last_event_id=peer.parser.last_event_id) as again:
+            again.wait_id(31)
+            assert again.ids == list(range(int(peer.parser.last_event_id) + 1, 32))
 
 
 def test_position_survives_a_fault(start, files, log):

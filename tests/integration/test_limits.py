@@ -238,6 +238,26 @@ def test_request_that_needs_descriptors_waits_for_them(launch, log, no_descripto
     server.serves(log)
 
 
+def test_half_requests_that_take_all_descriptors(launch, log, workdir):
+    """Slowloris: streams go on; newcomers are served when the half ones have had their time."""
+    address = workdir / "few.sock"
+    limited = ["--nofile=120:120", rowtail.BINARY, "--db", log.path, "--listen", address]
+    server = launch(*limited, db=None, how=None, program="/usr/bin/prlimit", address=address)
+    stays = server.open()
+    whole = fcgi.request(gateway.params())
+    halves = [server.connect().send(whole[: number % len(whole)]) for number in range(110)]
+    server.wait_log("no more connections")
+    late = [server.ask() for _ in range(20)]
+    for number in range(20):
+        log.insert(f"row {number}")
+        assert stays.next_row().data == f"row {number}"
+    for peer in late:
+        peer.wait(lambda: peer.head, "head", timeout=60)
+        assert peer.next().type == "position"
+    assert sum(peer.drain().eof for peer in halves) > 80
+    server.serves(log)
+
+
 def test_fewer_descriptors_than_streams_allowed(launch, log, workdir):
     """Beyond what fits, clients are told to come back; and then there is room again."""
     address = workdir / "few.sock"
