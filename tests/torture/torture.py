@@ -129,6 +129,7 @@ class Clients:
     """The process of clients.c."""
 
     def __init__(self, tool, count, seed, targets):
+        self.count = count
         self.process = subprocess.Popen(
             [str(tool), str(count), str(seed), *targets],
             stdin=subprocess.PIPE,
@@ -345,7 +346,7 @@ def report(run, counts, sizes, minutes):
     print(f"torture: {minutes} minutes, {', '.join(f'{n} {k}' for k, n in run.happened.items())}")
     print(f"  rows {rows}, deliveries {counts['deliveries']}")
     print(f"  kills {sum(kills)} ({kills[0]} by SIGKILL, {kills[1]} by SIGTERM), reconnects "
-          f"{counts['connects']}, cut off {counts['cuts']}, not let in {counts['refused']} and "
+          f"{counts['connects'] - run.clients.count}, cut off {counts['cuts']}, not let in {counts['refused']} and "
           f"{counts['unconnected']}")  # fmt: skip
     print(f"  clients that stalled {counts['stalls']}, trickled {counts['trickles']}, vanished "
           f"{counts['vanished']}, began anew {counts['anew']}")  # fmt: skip
