@@ -78,7 +78,9 @@ def busy_seconds(server, streams, until):
 
 def test_a_large_row_costs_its_bytes(launch, log, workdir):
     """Twenty replay 30 MiB: in three rows it is no more work than in thousands."""
-    small, large = launch(), None
+    small = launch()
+    if small.is_sanitized():
+        pytest.skip("to copy 10 MiB is slow there")
     crowd.published(log, 1, 3 * 2560, length=4096)
     with database.Database.create(workdir / "large.db") as other:
         other.grant("*", "*")
@@ -103,7 +105,7 @@ def test_large_rows_starve_nobody(launch, log):
             assert server.open("channel=small").first.type == "position"
         idle.wait(lambda: idle.parser.comments or len(idle.events) > 1, "sign of life")
         readers.order("stop")
-        assert readers.wait_done()["events"] > 0
+        assert readers.wait_done()["bytes"] > 10 * MEBIBYTE
     server.serves(log)
 
 
