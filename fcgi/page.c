@@ -11,16 +11,22 @@
 
 enum { BODY_MAX = 256 * 1024 };
 
-/* What the pages say of the log: read now, so that they are right while nobody is connected. */
-static bool look_at_log(const struct page *p, struct eventlog_bounds *bounds)
+/*
+ * What the pages say of the log: read now, so that they are right while nobody is connected. Returns
+ * NULL, or why it can't be read.
+ */
+static const char *look_at_log(const struct page *p, struct eventlog_bounds *bounds)
 {
 	enum eventlog_file file = eventlog_file(p->log);
 
 	/* While somebody is connected, the tail sees to that, and tells of it. */
 	if ((file == EVENTLOG_REPLACED || file == EVENTLOG_STALE) && fanout_count(p->fanout) == 0)
 		eventlog_close(p->log);
-	return file != EVENTLOG_GONE && eventlog_open(p->log) == EVENTLOG_OK &&
-	       eventlog_bounds(p->log, bounds) == EVENTLOG_OK;
+	if (file == EVENTLOG_GONE)
+		return "its file is not there any more; put it back, or make a new one";
+	if (eventlog_open(p->log) == EVENTLOG_OK && eventlog_bounds(p->log, bounds) == EVENTLOG_OK)
+		return NULL;
+	return eventlog_error(p->log);
 }
 
 static void html(struct buffer *out, const char *text)
@@ -75,8 +81,8 @@ static void refusal_rows(struct buffer *out)
 
 static void status_page(struct buffer *out, const struct page *p)
 {
-	struct eventlog_bounds bounds;
-	bool well = look_at_log(p, &bounds);
+	struct eventlog_bounds bounds = {0};
+	const char *trouble = look_at_log(p, &bounds);
 
 	buffer_text(out,
 		"<!doctype html><html lang=en><meta charset=utf-8>"
@@ -92,8 +98,8 @@ static void status_page(struct buffer *out, const struct page *p)
 	row_number(out, "up for, seconds", (clock_ms() - p->started_ms) / 1000);
 	row_text(out, "event log", p->config->db);
 	row_text(out, "table", p->config->table);
-	row_text(out, "state", well ? "can be read" : eventlog_error(p->log));
-	if (well) {
+	row_text(out, "state", trouble ? trouble : "can be read");
+	if (!trouble) {
 		row_number(out, "oldest id", bounds.oldest);
 		row_number(out, "newest id", bounds.newest);
 	}
@@ -114,7 +120,7 @@ static void metrics_page(struct buffer *out, const struct page *p)
 	struct metrics_now now = {.streams = fanout_count(p->fanout),
 		.uptime_s = (clock_ms() - p->started_ms) / 1000};
 
-	now.database_ok = look_at_log(p, &bounds);
+	now.database_ok = !look_at_log(p, &bounds);
 	now.newest_id = now.database_ok ? bounds.newest : fanout_newest(p->fanout);
 	metrics_text(out, &now);
 }
@@ -122,16 +128,17 @@ static void metrics_page(struct buffer *out, const struct page *p)
 static int health_page(struct buffer *out, const struct page *p)
 {
 	struct eventlog_bounds bounds;
+	const char *trouble;
 
 	if (p->closing) {
 		buffer_text(out, "rowtail is shutting down\n");
 		return 503;
 	}
-	if (look_at_log(p, &bounds)) {
+	if (!(trouble = look_at_log(p, &bounds))) {
 		buffer_text(out, "ok\n");
 		return 200;
 	}
-	buffer_printf(out, "the event log cannot be read: %s\n", eventlog_error(p->log));
+	buffer_printf(out, "the event log cannot be read: %s\n", trouble);
 	return 503;
 }
 

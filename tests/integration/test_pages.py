@@ -71,6 +71,17 @@ def test_health(server):
     assert page.end is not None
 
 
+def test_pages_say_why_the_log_cannot_be_read(server, log, workdir):
+    """Moved away while nobody is connected: the reason, never an empty place."""
+    log.path.rename(workdir / "away.db")
+    health = server.page("health")
+    assert health.head.status == 503
+    assert re.search("cannot be read: .*not there", health.sentence())
+    assert re.search("state<td>.*not there", server.page("status").body.decode())
+    (workdir / "away.db").rename(log.path)
+    assert server.page("health").head.status == 200
+
+
 def test_no_client_can_ask_for_a_page(server):
     for name in ("metrics", "status", "health"):
         peer = server.open({"ROWTAIL_PAGE": name}, headers={"Rowtail-Page": name})
