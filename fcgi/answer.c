@@ -143,7 +143,8 @@ void answer_later(struct buffer *out, const char *sentence, int64_t retry_ms, bo
 		&(struct answer){.status = 503,
 			.body = sentence,
 			.body_length = strlen(sentence),
-			.retry_after_s = (int)((retry_ms + 999) / 1000),
+			/* Never nothing, which would leave the field out. */
+			.retry_after_s = retry_ms > 1000 ? (int)((retry_ms + 999) / 1000) : 1,
 			.head_only = head_only},
 		cors);
 	if (!head_only)

@@ -210,6 +210,10 @@ static void test_later(void **state)
 	/* Whole seconds, and not too soon. */
 	assert_string_equal(field("Retry-After"), "3");
 	assert_string_equal(body(), "The log is gone.\n");
+	/* Where streams begin with no waiting time (--retry 0), a 503 has the field all the same. */
+	buffer_clear(&out);
+	answer_later(&out, "The log is gone.", 0, false, false, &none);
+	assert_string_equal(field("Retry-After"), "1");
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
