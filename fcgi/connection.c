@@ -213,20 +213,30 @@ static void refuse(struct connection *c, int status, const char *sentence, char 
 	response_free(connections.responder, &response);
 }
 
-static void refuse_large_request(
+/* A refusal before the request was whole. */
+struct refusing {
+	struct connection *connection;
+	int status;
+	const char *sentence;
+};
+
+static void refuse_by_params(
 	void *context, char *const *params, const uint8_t *body, size_t body_length)
 {
-	refuse(context, 413, "a request, its parameters and its body, may have 65536 bytes at most",
-		params);
+	const struct refusing *r = context;
+
+	refuse(r->connection, r->status, r->sentence, params);
 }
 
 /*
- * Too large: if it is the body, the parameters are there, and with an empty body in its place they
- * say which CORS fields the answer needs, without which a page of another origin could not read it.
+ * Too large, or too slow: if it is the body, the parameters are there, and with an empty body in its
+ * place they say which CORS fields the answer needs, without which a page of another origin could not
+ * read it.
  */
-static void refuse_large(struct connection *c)
+static void refuse_early(struct connection *c, int status, const char *sentence)
 {
 	const struct arrival *scan = &c->arriving->scan;
+	struct refusing refusing = {c, status, sentence};
 	uint8_t *bytes = scan->params_length ? malloc(scan->params_length + RECORD_HEADER) : NULL;
 	enum parse_result result = PARSE_FAILED;
 
@@ -237,11 +247,17 @@ static void refuse_large(struct connection *c)
 		memcpy(bytes, c->arriving->bytes.data, scan->params_length);
 		memcpy(bytes + scan->params_length, no_body, sizeof(no_body));
 		result = parse_request(
-			bytes, scan->params_length + sizeof(no_body), refuse_large_request, c);
+			bytes, scan->params_length + sizeof(no_body), refuse_by_params, &refusing);
 		free(bytes);
 	}
 	if (result != PARSE_USED)
-		refuse_large_request(c, NULL, NULL, 0);
+		refuse(c, status, sentence, NULL);
+}
+
+static void refuse_large(struct connection *c)
+{
+	refuse_early(
+		c, 413, "a request, its parameters and its body, may have 65536 bytes at most");
 }
 
 /* A small record between those of the answer. Returns how much of it went. */
@@ -496,7 +512,7 @@ static void deadlines_due(struct loop_timer *timer)
 		if (!c->deadline_ms || now_ms < c->deadline_ms)
 			continue;
 		if (c->phase == PHASE_ARRIVING && !c->waits)
-			refuse(c, 408, "the request did not arrive whole in 10 seconds", NULL);
+			refuse_early(c, 408, "the request did not arrive whole in 10 seconds");
 		else
 			end(c);
 	}

@@ -142,6 +142,20 @@ def test_every_answer_for_the_allowed_origin_says_so(cors_server, how, status):
     assert peer.head.get("Vary") == "Origin"
 
 
+def test_a_body_that_comes_too_slowly_is_told_to_its_page(cors_server):
+    """As Apache and Caddy hand over a slow POST: only with these fields a page can read why."""
+    parameters = gateway.params(method="POST", headers={"Origin": ALLOWED}, content_type="text/x")
+    peer = cors_server.connect()
+    peer.send(fcgi.begin() + fcgi.data(fcgi.PARAMS, 1, fcgi.pairs(parameters)))
+    peer.send(fcgi.record(fcgi.STDIN, 1, b"half a bo")).wait_complete()
+    assert peer.head.status == 408
+    assert "10 seconds" in peer.sentence()
+    assert cors_fields(peer) == {
+        "access-control-allow-origin": ALLOWED,
+        "access-control-allow-credentials": "true",
+    }
+
+
 def test_any_origin_goes_without_credentials(launch):
     peer = launch("--allow-origin", "*").open(headers={"Origin": "https://anyone.example"})
     assert cors_fields(peer) == {"access-control-allow-origin": "*"}
