@@ -2,6 +2,7 @@
 
 import random
 import struct
+import subprocess
 
 import pytest
 
@@ -57,6 +58,39 @@ def test_garbage_on_a_running_stream_ends_it_alone(server, log):
     peer.send(b"GET / HTTP/1.1\r\n\r\n").wait_end()
     log.insert("row")
     assert bystander.next_row().data == "row"
+
+
+FULL_SOCKET = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/socket.h>
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	ssize_t (*real)(int, const struct msghdr *, int) = dlsym(RTLD_NEXT, "sendmsg");
+
+	if (message->msg_iovlen == 1 && message->msg_iov->iov_len == 16)
+		return send(fd, message->msg_iov->iov_base, 5, flags);
+	return real(fd, message, flags);
+}
+"""
+
+
+def test_reply_that_is_taken_in_part_ends_the_stream(launch, log, workdir):
+    """As TCP does when a peer asks and asks and reads nothing: behind the part nothing has a place."""
+    library = workdir / "full.so"
+    command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
+    subprocess.run(command, input=FULL_SOCKET, text=True, check=True)
+    env = {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    server = launch(env=env)
+    asks = [fcgi.record(99, 0), fcgi.begin(2)]
+    bystander, peers = server.open(), [server.open() for _ in asks]
+    for peer, ask in zip(peers, asks):
+        peer.send(ask)
+    server.wait_metric(1, "rowtail_streams")
+    log.insert("row")
+    assert bystander.next_row().data == "row"
+    for peer in peers:
+        assert not peer.wait_end().rows
 
 
 def test_hundred_half_requests_hold_up_nobody(server, log):

@@ -113,6 +113,13 @@ def test_abort_ends_the_stream(server):
     server.wait_metric(0, "rowtail_streams")
 
 
+def test_abort_right_behind_the_request_ends_the_stream(server):
+    """Both in one write: the client has left before its request was looked at."""
+    peer = server.connect()
+    peer.send(fcgi.request(gateway.params()) + fcgi.abort()).wait_complete()
+    server.wait_metric(0, "rowtail_streams")
+
+
 def test_abort_of_another_request_is_passed_over(server, log):
     peer = server.open(request_id=3)
     peer.send(fcgi.abort(4))
@@ -191,6 +198,16 @@ def test_flood_of_next_requests_that_takes_no_answers(server, log):
     assert peer.next_row().data == "row"
     assert peer.end is None
     assert peer.other_ends
+
+
+def test_half_a_record_right_behind_the_request(server, log):
+    """Its other half is looked for where it belongs."""
+    peer = server.connect()
+    abort = fcgi.abort()
+    peer.send(fcgi.request(gateway.params()) + abort[:5]).next()
+    log.insert("row")
+    assert peer.next_row().data == "row"
+    peer.send(abort[5:]).wait_complete()
 
 
 @pytest.mark.parametrize("role", [fcgi.AUTHORIZER, fcgi.FILTER, 0, 77])
