@@ -178,31 +178,69 @@ static int bind_tcp(const struct addrinfo *info)
 	return -1;
 }
 
+/* Where /etc/hosts names an address twice, so does the list. */
+static bool is_repeated(const struct addrinfo *first, const struct addrinfo *info)
+{
+	while (first != info &&
+		(first->ai_addrlen != info->ai_addrlen ||
+			memcmp(first->ai_addr, info->ai_addr, info->ai_addrlen) != 0))
+		first = first->ai_next;
+	return first != info;
+}
+
+/*
+ * A web server may come by any address of the name (localhost is ::1 and 127.0.0.1), so we listen on
+ * each that this machine has. Returns 0, or the error that was in the way.
+ */
+static int bind_all(struct listeners *l, const struct addrinfo *first)
+{
+	const struct addrinfo *info;
+	int missing = 0, fd;
+
+	for (info = first; info && l->count < LISTEN_MAX; info = info->ai_next) {
+		if (is_repeated(first, info))
+			continue;
+		if ((fd = bind_tcp(info)) >= 0)
+			add(l, fd);
+		else if (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT)
+			missing = errno;
+		else
+			return errno;
+	}
+	return l->count > 0 ? 0 : missing;
+}
+
+static void warn_if_exposed(const struct addrinfo *info, const char *listen)
+{
+	while (info && is_loopback(info->ai_addr))
+		info = info->ai_next;
+	if (info)
+		log_warn("%s can be reached from other machines: who reaches it can claim to be "
+			 "anyone; use a unix socket or 127.0.0.1",
+			listen);
+}
+
 static bool open_tcp(struct listeners *l, const struct config *config, char *sentence, size_t size)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
 	struct addrinfo *info;
 	char host[256];
 	const char *port;
-	int error, fd;
+	int error;
 
 	split_address(config->listen, host, sizeof(host), &port);
 	if ((error = getaddrinfo(host, port, &hints, &info))) {
 		snprintf(sentence, size, "listen: %s: %s", config->listen, gai_strerror(error));
 		return false;
 	}
-	if ((fd = bind_tcp(info)) >= 0) {
-		add(l, fd);
-		if (!is_loopback(info->ai_addr))
-			log_warn("%s can be reached from other machines: who reaches it can claim "
-				 "to "
-				 "be anyone; use a unix socket or 127.0.0.1",
-				config->listen);
+	if ((error = bind_all(l, info))) {
+		snprintf(sentence, size, "listen: %s: %s", config->listen, strerror(error));
+		listen_close(l);
 	} else {
-		snprintf(sentence, size, "listen: %s: %s", config->listen, strerror(errno));
+		warn_if_exposed(info, config->listen);
 	}
 	freeaddrinfo(info);
-	return fd >= 0;
+	return error == 0;
 }
 
 bool listen_is_served(void)

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import subprocess
 
 import pytest
 
@@ -42,6 +43,53 @@ def test_listen_on_ipv6(launch, log):
     except OSError:
         pytest.skip("this machine has no ::1")
     launch("--listen", f"[::1]:{port}", how=None, address=("::1", port)).serves(log)
+
+
+SEVERAL_ADDRESSES = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+typedef int look_up(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+	struct addrinfo **first)
+{
+	static const char *const addresses[] = {"192.0.2.1", "127.0.0.1", "127.0.0.1", "127.0.0.2"};
+	look_up *real = (look_up *)dlsym(RTLD_NEXT, "getaddrinfo");
+
+	for (int i = 0; i < 4; i++, first = &(*first)->ai_next)
+		if (real(addresses[i], port, hints, first))
+			return EAI_NONAME;
+	return 0;
+}
+"""
+
+
+@pytest.fixture
+def several_addresses(workdir):
+    """An environment where a name has an address that is not here, one twice, and one more."""
+    library = workdir / "addresses.so"
+    command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
+    subprocess.run(command, input=SEVERAL_ADDRESSES, text=True, check=True)
+    return {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+
+
+def test_listen_on_every_address_of_a_name(launch, log, several_addresses):
+    """localhost is ::1 and 127.0.0.1: a web server may be told either."""
+    port = ports.free_port()
+    option = ["--listen", f"name:{port}"]
+    process = launch(*option, how=None, address=("127.0.0.1", port), env=several_addresses)
+    process.serves(log)
+    process.address = ("127.0.0.2", port)
+    process.serves(log)
+    assert "other machines" in process.stderr  # 192.0.2.1 would be one of those
+
+
+def test_port_that_is_taken_on_one_address_of_a_name(log, several_addresses):
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        option = f"name:{taken.getsockname()[1]}"
+        done = rowtail.run("--db", log.path, "--listen", option, env=several_addresses)
+    assert done.returncode == os.EX_CONFIG
+    assert option in done.stderr
 
 
 @pytest.mark.parametrize("mode, expected", [(None, 0o660), ("0600", 0o600), ("0666", 0o666)])
