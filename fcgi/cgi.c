@@ -90,30 +90,29 @@ static void look_for_hangup(struct loop_timer *timer)
 }
 
 /*
- * Reads the body until its announced length, or to the end where none is announced (chunked
- * bodies). Too slow a client gets what a half body gets.
+ * Reads the body until its announced length, or to the end where none is announced (chunked bodies).
+ * *whole: has all of it come? Where none is announced and none comes, there is none.
  */
-static size_t read_body(uint8_t *body, const char *content_length)
+static size_t read_body(uint8_t *body, const char *content_length, bool *whole)
 {
-	size_t length = 0, wanted = BODY_MAX;
+	bool announced = content_length && *content_length && *content_length != '-', ended = false;
+	size_t length = 0, wanted = announced ? strtoull(content_length, NULL, 10) : BODY_MAX;
 	int64_t until = clock_ms() + BODY_MS;
 	ssize_t got;
 
-	if (content_length && *content_length && *content_length != '-')
-		wanted = strtoull(content_length, NULL, 10);
 	if (wanted > BODY_MAX)
 		wanted = BODY_MAX;
-	while (length < wanted && clock_ms() < until) {
+	while (length < wanted && !ended && clock_ms() < until) {
 		struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
 
 		if (poll(&p, 1, (int)(until - clock_ms())) <= 0)
 			break;
 		got = read(STDIN_FILENO, body + length, wanted - length);
-		if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN))
-			break;
+		ended = got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN);
 		if (got > 0)
 			length += (size_t)got;
 	}
+	*whole = length == wanted || (!announced && (ended || length == 0));
 	return length;
 }
 
@@ -167,14 +166,20 @@ bool cgi_begin(struct responder *responder, char *const *environment)
 	struct response response;
 	uint8_t *body = malloc(BODY_MAX);
 	size_t length = 0;
-	bool runs = false;
+	bool whole = true, runs = false;
 
+	if (!body)
+		return false;
 	cgi.responder = responder;
 	/* A body that a script does not read is an error to some servers: it is read in any case.
 	 */
-	if (body && method && strcmp(method, "GET") && strcmp(method, "HEAD"))
-		length = read_body(body, request_param(environment, "CONTENT_LENGTH"));
-	responder_decide(responder, environment, body, length, &response);
+	if (method && strcmp(method, "GET") && strcmp(method, "HEAD"))
+		length = read_body(body, request_param(environment, "CONTENT_LENGTH"), &whole);
+	if (whole)
+		responder_decide(responder, environment, body, length, &response);
+	else
+		responder_refuse(responder, &response, 408,
+			"the body of the request did not arrive whole; send it again", environment);
 	if (response.is_stream)
 		runs = begin_stream(&response);
 	else

@@ -155,6 +155,21 @@ def test_answers_that_end(run, query, how, status):
     assert program.wait_exit() == 0
 
 
+@pytest.mark.parametrize("plumbing", ["pipes", "socket"])
+def test_half_a_body_is_not_acted_on(run, plumbing):
+    """What is left of a list of channels is another list, and half a number another number."""
+    program = run(
+        method="POST",
+        body=b"channel=orders/4",
+        content_type=FORM,
+        plumbing=plumbing,
+        extra={"CONTENT_LENGTH": "17"},
+    ).wait_end()
+    assert program.head.status == 408
+    assert "whole" in program.sentence()
+    assert program.wait_exit() == 0
+
+
 def test_grants_count(run, log):
     log.sql("DELETE FROM grants")
     assert run().wait_end().head.status == 401
