@@ -67,16 +67,26 @@ static void wrong(struct checking *c, int status, const char *format, ...)
 		c->status = status;
 }
 
-static const char *user_name(uid_t id)
+/* A user's name; a sentence may hold two of them. */
+struct user {
+	char name[64];
+};
+
+static const char *user_name(struct user *u, uid_t id)
 {
 	const struct passwd *entry = getpwuid(id);
 
-	return entry ? entry->pw_name : "a user without a name";
+	if (entry)
+		snprintf(u->name, sizeof(u->name), "%s", entry->pw_name);
+	else
+		snprintf(u->name, sizeof(u->name), "user %u", (unsigned)id);
+	return u->name;
 }
 
 /* A file beside the database, which is there only while somebody has the database open. */
 static void check_beside(struct checking *c, const char *ending)
 {
+	struct user owner, us;
 	char path[PATH_MAX];
 	struct stat st;
 
@@ -87,12 +97,12 @@ static void check_beside(struct checking *c, const char *ending)
 		wrong(c, EX_NOINPUT,
 			"%s belongs to %s and cannot be read by %s: give the writers and rowtail a "
 			"common group, and the directory mode 2770",
-			path, user_name(st.st_uid), user_name(geteuid()));
+			path, user_name(&owner, st.st_uid), user_name(&us, geteuid()));
 	else if (access(path, W_OK) < 0 && !strcmp(ending, "-shm"))
 		note("%s cannot be written by %s: rowtail reads only while a writer has the "
 		     "database "
 		     "open",
-			path, user_name(geteuid()));
+			path, user_name(&us, geteuid()));
 }
 
 /*
@@ -101,17 +111,20 @@ static void check_beside(struct checking *c, const char *ending)
  */
 static void check_mode(const struct checking *c, const struct stat *st)
 {
+	struct user us;
+
 	/* Made by root, SQLite gives them the owner of the database. */
 	if (geteuid() == 0 || st->st_uid == geteuid() || st->st_mode & (S_IWGRP | S_IWOTH))
 		return;
 	note("%s is of mode %04o: the -wal and -shm that rowtail makes beside it, when it is there "
 	     "first, can then be written by %s alone, and writers are locked out; chmod 660 mends "
 	     "it",
-		c->config->db, st->st_mode & 07777, user_name(geteuid()));
+		c->config->db, st->st_mode & 07777, user_name(&us, geteuid()));
 }
 
 static void check_directory(const struct checking *c)
 {
+	struct user us;
 	char copy[PATH_MAX];
 	const char *directory;
 
@@ -121,11 +134,12 @@ static void check_directory(const struct checking *c)
 		note("%s cannot be written by %s: in WAL mode rowtail then reads only while the "
 		     "-wal and -shm files are there, that is while a writer has the database open; "
 		     "mode 2770 with a common group mends it",
-			directory, user_name(geteuid()));
+			directory, user_name(&us, geteuid()));
 }
 
 static void check_files(struct checking *c)
 {
+	struct user owner, us;
 	struct stat st;
 
 	/* Why it can't even be looked at, the log itself says. */
@@ -135,9 +149,9 @@ static void check_files(struct checking *c)
 		wrong(c, EX_NOINPUT,
 			"%s belongs to %s and cannot be read by %s: chgrp it to a group of both, "
 			"and chmod 660",
-			c->config->db, user_name(st.st_uid), user_name(geteuid()));
+			c->config->db, user_name(&owner, st.st_uid), user_name(&us, geteuid()));
 	else
-		good("the mode of %s lets %s read it", c->config->db, user_name(geteuid()));
+		good("the mode of %s lets %s read it", c->config->db, user_name(&us, geteuid()));
 	check_mode(c, &st);
 	check_directory(c);
 	check_beside(c, "-wal");

@@ -4,6 +4,7 @@ Needs root, to be several users; the ids belong to nobody.
 """
 
 import os
+import pwd
 import shutil
 import subprocess
 
@@ -123,6 +124,19 @@ def test_unreadable_database(make, refusal):
     status, said = refusal(place)
     assert status in (66, 78), said
     assert str(place.database) in said and ("read" in said or "permission" in said), said
+
+
+def test_check_names_both_users(make):
+    """The owner of the log and who cannot read it are two."""
+    place = make()
+    os.chown(place.database, 0, 0)
+    place.database.chmod(0o600)
+    words = as_ids(65534, place.binary, "--check", "--db", place.database)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=20)
+    owner, reader = (pwd.getpwuid(user).pw_name for user in (0, 65534))
+    assert f"belongs to {owner} and cannot be read by {reader}" in done.stdout, done.stdout
+    os.chown(place.database, WRITER, GROUP)
+    assert f"belongs to user {WRITER} and cannot be read by user {READER}" in place.say("--check")[1]
 
 
 def test_unreachable_directory(make, refusal):
