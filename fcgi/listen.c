@@ -42,39 +42,49 @@ static void take_passed(struct listeners *l)
 			add(l, FIRST_PASSED + (int)i);
 }
 
-/* Does somebody listen on this path? */
-static bool is_alive(const struct sockaddr_un *address)
+/* Does somebody listen on this path? 0, or why not: ECONNREFUSED where nobody does. */
+static int try_path(const struct sockaddr_un *address)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool alive;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
 
 	if (fd < 0)
-		return true;
-	alive = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-		(errno != ECONNREFUSED && errno != ENOENT);
+		return errno;
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+		error = errno;
 	close(fd);
-	return alive;
+	return error;
 }
 
 static bool path_is_free(const struct sockaddr_un *address, char *sentence, size_t size)
 {
+	const char *path = address->sun_path;
 	struct stat st;
 
-	if (lstat(address->sun_path, &st) < 0)
+	if (lstat(path, &st) < 0)
 		return true;
 	if (!S_ISSOCK(st.st_mode)) {
 		snprintf(sentence, size, "listen: %s is there and is no socket; name another path",
-			address->sun_path);
+			path);
 		return false;
 	}
-	if (is_alive(address)) {
+	switch (try_path(address)) {
+	case ECONNREFUSED:
+	case ENOENT:
+		return true;
+	case EACCES:
+	case EPERM:
+		snprintf(sentence, size,
+			"listen: %s is the socket of another user, and whether somebody listens on "
+			"it cannot be seen; remove it if nobody does, or name another path",
+			path);
+		return false;
+	default:
 		snprintf(sentence, size,
 			"listen: another process listens on %s; stop it first, or name another "
 			"path",
-			address->sun_path);
+			path);
 		return false;
 	}
-	return true;
 }
 
 /* Binds under another name, and gives it the right one when it is ready. */

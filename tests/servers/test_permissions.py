@@ -139,6 +139,17 @@ def test_check_names_both_users(make):
     assert f"belongs to user {WRITER} and cannot be read by user {READER}" in place.say("--check")[1]
 
 
+def test_stale_socket_of_another_user(make):
+    """Left by a run as root: it says what it knows, not that somebody listens there."""
+    place = make()
+    left = place.run_directory / "left.sock"
+    rowtail.listening_socket(left).close()
+    left.chmod(0o600)
+    status, said = place.say("--listen", str(left))
+    assert status == os.EX_CONFIG
+    assert str(left) in said and "remove it" in said and "another process listens" not in said, said
+
+
 def test_unreachable_directory(make, refusal):
     place = make(directory_mode=0o700)
     status, said = refusal(place)
