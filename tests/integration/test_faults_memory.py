@@ -266,6 +266,24 @@ def test_memory_runs_out_for_a_while(launch, request, workdir, which, every):
     assert len(server.stderr.splitlines()) < 100
 
 
+def test_a_request_is_never_called_too_large_for_want_of_memory(launch, log, workdir):
+    """413 would end an EventSource for good, and be untrue."""
+    memory = faults.Memory(workdir)
+    server = launch(env=memory.env)
+    hits = 0
+    for number in range(1, 30):
+        with server.connect() as peer:
+            server.wait_metric(0, "rowtail_streams")
+            memory.plan(number, number)
+            peer.ask(headers={"Cookie": "x" * 9000})
+            peer.wait(lambda: peer.eof or peer.head)
+            assert peer.head is None or peer.head.status == 200, f"allocation {number}"
+            memory.stop()
+            hits += memory.hits
+    assert hits > 5
+    server.serves(log)
+
+
 def address_space(server):
     """How much is in use, in bytes: what RLIMIT_AS bounds."""
     status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
