@@ -55,6 +55,17 @@ static int try_path(const struct sockaddr_un *address)
 	return error;
 }
 
+/* Is something there that must not be taken away? */
+static bool is_other_file(const char *path, char *sentence, size_t size)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0 || S_ISSOCK(st.st_mode))
+		return false;
+	snprintf(sentence, size, "listen: %s is there and is no socket; name another path", path);
+	return true;
+}
+
 static bool path_is_free(const struct sockaddr_un *address, char *sentence, size_t size)
 {
 	const char *path = address->sun_path;
@@ -62,11 +73,8 @@ static bool path_is_free(const struct sockaddr_un *address, char *sentence, size
 
 	if (lstat(path, &st) < 0)
 		return true;
-	if (!S_ISSOCK(st.st_mode)) {
-		snprintf(sentence, size, "listen: %s is there and is no socket; name another path",
-			path);
+	if (is_other_file(path, sentence, size))
 		return false;
-	}
 	switch (try_path(address)) {
 	case ECONNREFUSED:
 	case ENOENT:
@@ -88,28 +96,20 @@ static bool path_is_free(const struct sockaddr_un *address, char *sentence, size
 }
 
 /* Binds under another name, and gives it the right one when it is ready. */
-static int bind_beside(const struct sockaddr_un *address, unsigned mode)
+static int bind_beside(
+	const struct sockaddr_un *beside, const struct sockaddr_un *address, unsigned mode)
 {
-	struct sockaddr_un beside = *address;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
-	size_t length = strlen(address->sun_path);
 
 	if (fd < 0)
 		return -1;
-	if (length + 2 > sizeof(beside.sun_path)) {
-		close(fd);
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	beside.sun_path[length] = '~';
-	beside.sun_path[length + 1] = '\0';
-	unlink(beside.sun_path);
-	if (bind(fd, (const struct sockaddr *)&beside, sizeof(beside)) == 0 &&
-		chmod(beside.sun_path, mode) == 0 && listen(fd, BACKLOG) == 0 &&
-		rename(beside.sun_path, address->sun_path) == 0)
+	unlink(beside->sun_path);
+	if (bind(fd, (const struct sockaddr *)beside, sizeof(*beside)) == 0 &&
+		chmod(beside->sun_path, mode) == 0 && listen(fd, BACKLOG) == 0 &&
+		rename(beside->sun_path, address->sun_path) == 0)
 		return fd;
 	error = errno;
-	unlink(beside.sun_path);
+	unlink(beside->sun_path);
 	close(fd);
 	errno = error;
 	return -1;
@@ -117,7 +117,7 @@ static int bind_beside(const struct sockaddr_un *address, unsigned mode)
 
 static bool open_unix(struct listeners *l, const struct config *config, char *sentence, size_t size)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address = {.sun_family = AF_UNIX}, beside = address;
 	struct stat st;
 	int fd;
 
@@ -127,9 +127,11 @@ static bool open_unix(struct listeners *l, const struct config *config, char *se
 		return false;
 	}
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", config->listen);
-	if (!path_is_free(&address, sentence, size))
+	snprintf(beside.sun_path, sizeof(beside.sun_path), "%s~", config->listen);
+	if (!path_is_free(&address, sentence, size) ||
+		is_other_file(beside.sun_path, sentence, size))
 		return false;
-	if ((fd = bind_beside(&address, config->listen_mode)) < 0) {
+	if ((fd = bind_beside(&beside, &address, config->listen_mode)) < 0) {
 		snprintf(sentence, size,
 			"listen: no socket can be made at %s: %s; its directory must be there, and "
 			"rowtail's user must be able to write in it",

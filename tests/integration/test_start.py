@@ -125,6 +125,23 @@ def test_file_in_the_place_of_the_socket_is_kept(workdir, log):
     assert precious.read_text() == "letters"
 
 
+def test_file_beside_the_socket_is_kept(workdir, log):
+    """The socket is made as PATH~: an editor may have left a letter of that name."""
+    precious = workdir / "s~"
+    precious.write_text("letters")
+    done = rowtail.run("--db", log.path, "--listen", workdir / "s")
+    assert done.returncode == os.EX_CONFIG
+    assert str(precious) in done.stderr
+    assert precious.read_text() == "letters"
+
+
+@pytest.mark.parametrize("where", ["nosuch/s", "events.db/s"])
+def test_directory_that_is_none(workdir, log, where):
+    done = rowtail.run("--db", log.path, "--listen", workdir / where)
+    assert done.returncode == os.EX_CONFIG
+    assert where in done.stderr and "directory" in done.stderr, done.stderr
+
+
 def test_port_that_is_taken(workdir, log):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
