@@ -43,10 +43,10 @@ struct answer_cors answer_cors_of(const char *origin, const char *const *allowed
 	if (!origin || !allowed)
 		return cors;
 	for (; *allowed; allowed++) {
-		if (!strcmp(*allowed, origin))
-			return (struct answer_cors){origin, false};
 		if (!strcmp(*allowed, "*"))
 			cors = (struct answer_cors){origin, true};
+		else if (!strcmp(*allowed, origin))
+			return (struct answer_cors){origin, false};
 	}
 	return cors;
 }

@@ -85,6 +85,8 @@ static void test_origins(void **state)
 	assert_string_equal(cors.origin, "https://b.example");
 	assert_false(cors.any);
 	assert_true(answer_cors_of("https://c.example", any).any);
+	/* No origin is called so; who says it is not named by the "*". */
+	assert_true(answer_cors_of("*", any).any);
 	/* One that is named is let in with its cookies, wherever the "*" stands. */
 	assert_false(answer_cors_of("https://a.example", both).any);
 	assert_true(answer_cors_of("https://b.example", both).any);
