@@ -68,7 +68,9 @@ static bool is_plain(const char *line, size_t length)
 /* inih would take "name: value", pass over a line without either, and know sections. */
 static int check_line(struct config_load *l, const char *line)
 {
+	const struct setting *s;
 	struct text_quote quote;
+	size_t length;
 
 	if (l->line == 1 && !strncmp(line, "\xef\xbb\xbf", 3))
 		line += 3;
@@ -79,6 +81,10 @@ static int check_line(struct config_load *l, const char *line)
 		return config_fail(l, EX_CONFIG, "there are no [sections]; take this line out");
 	if (line[strcspn(line, "=:")] == '=' && *line != '=')
 		return 0;
+	length = strcspn(line, " \t\r\n");
+	if (!line[length + strspn(line + length, " \t\r\n")] && (s = setting_find(line, length)))
+		return config_fail(l, EX_CONFIG, "%s stands alone; write %s = %s", s->name, s->name,
+			s->operand ? s->operand : "yes");
 	return config_fail(l, EX_CONFIG,
 		"\"%s\" is no setting; a line is NAME = VALUE, or begins with #",
 		text_quote(&quote, line, strcspn(line, "\r\n")));

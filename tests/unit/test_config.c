@@ -326,6 +326,10 @@ static void test_errors_in_the_file_name_file_line_and_key(void **state)
 	refused_at(1, "allow-origin = \n", "allow-origin \"\"");
 	refused_at(1, "allow-origin = http://a example.com", "\"example.com\"");
 	refused_at(2, "poll = 5\njust words\npoll = 6\n", "\"just words\" is no setting");
+	/* As on the command line: what would be right is told. */
+	refused_at(1, "public\n", "write public = yes");
+	refused_at(1, "  max-streams \t\r\n", "write max-streams = N");
+	refused_at(1, "public yes\n", "\"public yes\" is no setting");
 	refused_at(1, "= 5\n", "NAME = VALUE");
 	refused_at(1, "poll: 5\n", "NAME = VALUE");
 	refused_at(1, "listen :9000\n", "NAME = VALUE");
