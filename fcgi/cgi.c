@@ -147,6 +147,17 @@ static void write_whole(const struct buffer *bytes)
 	}
 }
 
+/*
+ * Of the methods only POST has a body whose length may be untold; with the others, to wait for an end
+ * of standard input would be to wait in vain where the server leaves it open.
+ */
+static bool may_have_body(const char *method, const char *content_length)
+{
+	if (!method || !strcmp(method, "GET") || !strcmp(method, "HEAD"))
+		return false;
+	return !strcmp(method, "POST") || (content_length && *content_length);
+}
+
 static bool begin_stream(struct response *response)
 {
 	fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
@@ -163,6 +174,7 @@ static bool begin_stream(struct response *response)
 bool cgi_begin(struct responder *responder, char *const *environment)
 {
 	const char *method = request_param(environment, "REQUEST_METHOD");
+	const char *content_length = request_param(environment, "CONTENT_LENGTH");
 	struct response response;
 	uint8_t *body = malloc(BODY_MAX);
 	size_t length = 0;
@@ -173,8 +185,8 @@ bool cgi_begin(struct responder *responder, char *const *environment)
 	cgi.responder = responder;
 	/* A body that a script does not read is an error to some servers: it is read in any case.
 	 */
-	if (method && strcmp(method, "GET") && strcmp(method, "HEAD"))
-		length = read_body(body, request_param(environment, "CONTENT_LENGTH"), &whole);
+	if (may_have_body(method, content_length))
+		length = read_body(body, content_length, &whole);
 	if (whole)
 		responder_decide(responder, environment, body, length, &response);
 	else

@@ -155,6 +155,13 @@ def test_answers_that_end(run, query, how, status):
     assert program.wait_exit() == 0
 
 
+@pytest.mark.parametrize("method, status", [("OPTIONS", 204), ("DELETE", 405), ("HEAD", 200)])
+def test_no_body_is_waited_for_where_there_is_none(run, method, status):
+    start = time.monotonic()
+    assert run(method=method, plumbing="open").wait_head().head.status == status
+    assert time.monotonic() - start < 5
+
+
 @pytest.mark.parametrize("plumbing", ["pipes", "socket"])
 def test_half_a_body_is_not_acted_on(run, plumbing):
     """What is left of a list of channels is another list, and half a number another number."""

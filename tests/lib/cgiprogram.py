@@ -18,7 +18,7 @@ class Program(stream.Stream):
 
     plumbing: "pipes" (lighttpd, mod_cgi: standard input is a pipe), "null" (standard input is
     /dev/null), "socket" (mod_cgid: both are one connected socket, whose other side is half closed
-    as soon as the body is sent).
+    as soon as the body is sent), "open" (a pipe that never ends).
     """
 
     def __init__(
@@ -31,7 +31,8 @@ class Program(stream.Stream):
             source, theirs = socket.socketpair()
             ends = (theirs, theirs)
         else:
-            ends = (subprocess.PIPE if plumbing == "pipes" else subprocess.DEVNULL, subprocess.PIPE)
+            piped = plumbing in ("pipes", "open")
+            ends = (subprocess.PIPE if piped else subprocess.DEVNULL, subprocess.PIPE)
         self.process = subprocess.Popen(
             command,
             env=rowtail.environment(**parameters),
