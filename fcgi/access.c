@@ -44,6 +44,7 @@ struct asking {
 	struct credentials shown;
 	bool has_token;
 	bool valid; /* the token is good: of a JWT the claims are to be freed */
+	bool guess; /* it could be one: it counts when it is not good */
 	bool held; /* it was not looked at: too many failed before */
 	bool later; /* the grants can't be read now, or there is no memory for the token */
 	bool has_claims;
@@ -98,7 +99,7 @@ static bool is_good_jwt(struct access *a, struct asking *k)
 
 /*
  * A JWT that is good, or a token that some grant names. Who has failed too often may still show a
- * JWT, which can't be guessed, and a token that was good before.
+ * JWT, which can't be guessed (one that has ended is told so), and a token that was good before.
  */
 static void judge(struct access *a, struct asking *k)
 {
@@ -111,9 +112,10 @@ static void judge(struct access *a, struct asking *k)
 	}
 	if (k->later)
 		return;
+	k->guess = !a->jwt || !jwt_has_header(k->shown.token, k->shown.length);
 	memcpy(k->subject, "token:", strlen("token:"));
 	token_hash(k->shown.token, k->shown.length, hash);
-	k->held = !attempts_allowed(a->attempts, k->r->remote_addr, clock_ms()) &&
+	k->held = k->guess && !attempts_allowed(a->attempts, k->r->remote_addr, clock_ms()) &&
 		  !attempts_remembered(a->attempts, k->r->remote_addr, hash);
 	if (k->held)
 		return;
@@ -240,7 +242,8 @@ static enum access_verdict refuse_token(
 		return say(ACCESS_TOO_MANY, sentence, size,
 			"too many tokens that are not valid came from your address: wait a "
 			"little");
-	attempts_fail(a->attempts, k->r->remote_addr, clock_ms());
+	if (k->guess)
+		attempts_fail(a->attempts, k->r->remote_addr, clock_ms());
 	return say(k->shown.is_cookie && k->r->remote_user ? ACCESS_FORBIDDEN : ACCESS_UNAUTHORIZED,
 		sentence, size, "the token is not valid, or not any more: get a new one");
 }

@@ -218,6 +218,19 @@ static bool says(const struct json_value *v, const char *text)
 	       !memcmp(v->text, text, v->length);
 }
 
+bool jwt_has_header(const char *token, size_t length)
+{
+	struct json_members members;
+	struct parts p;
+	bool has;
+
+	if (!split(token, length, &p) || !read_part(p.header, p.header_length, &members))
+		return false;
+	has = member(&members, "alg") != NULL;
+	json_free(&members);
+	return has;
+}
+
 /* RFC 7519, section 5.1, in any letter case. libjwt takes no other; so no algorithm does. */
 static bool type_is_good(const struct json_value *type)
 {

@@ -33,6 +33,9 @@ void jwt_verifier_free(struct jwt_verifier *v);
 /* Has the text the shape of a JWT: three parts with dots between them? */
 bool jwt_has_shape(const char *token, size_t length);
 
+/* Is its first part the header of a JWT as well, so that nobody would show it by guessing? */
+bool jwt_has_header(const char *token, size_t length);
+
 struct jwt_claims {
 	const char *subject; /* "" when there is none; borrowed from members */
 	int64_t expires_s; /* exp and the leeway, seconds since 1970 */

@@ -168,6 +168,17 @@ def test_forged_tokens_are_refused(jwt_server, name):
     assert status(server, signed(HEADER, claims()), address="192.0.2.8") == 200
 
 
+def test_a_jwt_is_no_guess(jwt_server):
+    """A page with many tabs wakes up with a token that has ended: each is to get a new one."""
+    server = jwt_server()
+    ended = signed(HEADER, claims(exp=now(-1)))
+    assert [status(server, ended) for _ in range(15)] == [401] * 15
+    assert status(server, "no.jwt.atall") == 401
+    # What only looks like one is a guess like others.
+    assert [status(server, f"guess.number.{n}") for n in range(15)][-1] == 429
+    assert status(server, ended) == 401
+
+
 def test_audience_issuer_and_leeway(jwt_server):
     server = jwt_server(
         "HS256", SECRET, "--jwt-audience", "rowtail", "--jwt-issuer", "shop", "--jwt-leeway", 30

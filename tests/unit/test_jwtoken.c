@@ -417,6 +417,17 @@ static void test_shape(void **state)
 	assert_true(jwt_has_shape("a.b.c.d", 5));
 }
 
+static void test_header(void **state)
+{
+	/* {"alg":"none"}, {}, [], and what is no JSON or no base64url. */
+	static const char *const others[] = {
+		"e30.b.c", "W10.b.c", "abc.b.c", "a!.b.c", "eyJhbGciOiJub25lIn0.b", "", "a.b.c"};
+
+	assert_true(jwt_has_header("eyJhbGciOiJub25lIn0.b.", 22));
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		assert_false(jwt_has_header(others[i], strlen(others[i])));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,6 +448,7 @@ int main(void)
 		JWT_TEST(depth),
 		JWT_TEST(length),
 		JWT_TEST(shape),
+		JWT_TEST(header),
 	};
 
 	return cmocka_run_group_tests(tests, make_keys, NULL);
