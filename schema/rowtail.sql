@@ -152,9 +152,9 @@ CREATE TABLE IF NOT EXISTS grants(
 		CONSTRAINT "expires_at: NULL, or a time in UTC such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59Z"
 		CHECK (expires_at IS NULL
 			OR expires_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9][ T][0-9][0-9]:[0-9][0-9]:[0-9][0-9]*'
-			AND (substr(expires_at, 20) IN ('', 'Z')
+			AND (substr(expires_at, 20) IN ('', 'Z', '+00:00')
 				OR substr(expires_at, 20) GLOB '.[0-9]*'
-				AND ltrim(substr(expires_at, 21), '0123456789') IN ('', 'Z'))
+				AND ltrim(substr(expires_at, 21), '0123456789') IN ('', 'Z', '+00:00'))
 			AND strftime('%Y-%m-%d %H:%M:%S', expires_at, '+0 days')
 				IS replace(substr(expires_at, 1, 19), 'T', ' ')),
 

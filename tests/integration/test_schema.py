@@ -468,6 +468,8 @@ def test_no_pattern_is_refused(db, channel):
 
 EXPIRIES = ["2026-01-31 23:59:59", "2026-01-31T23:59:59Z", "2026-01-31 23:59:59.5"]
 EXPIRIES += ["2024-02-29T00:00:00.123Z"]
+# As Python's isoformat() writes UTC.
+EXPIRIES += ["2026-01-31T23:59:59+00:00", "2026-01-31T23:59:59.123456+00:00"]
 
 
 @pytest.mark.parametrize("time", EXPIRIES)
