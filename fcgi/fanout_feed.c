@@ -8,6 +8,8 @@ enum {
 	LOOK_US = 10000, /* what new rows may take before the loop looks elsewhere */
 	LARGE_ROW =
 		256 * 1024, /* bytes of data; may push all others out of a window: it goes alone */
+	MATCHES_ENOUGH = 1 << 20, /* records noted for groups, all in all: then they go first */
+	MATCHES_KEPT = 1 << 16, /* the memory for so many is kept for the next rows */
 };
 
 /* New rows on their way into the windows. */
@@ -146,28 +148,44 @@ static void deliver(struct fanout *f, struct group *group)
 	}
 }
 
-/* Hands a lane's new entries to those that wait for them. */
-static void hand_out(struct fanout *f, enum lane lane, uint64_t first)
+/* All that was noted goes out, unless some could not be noted. */
+static void deliver_matches(struct fanout *f, bool failed)
 {
-	const struct window *w = f->windows[lane];
-	struct matching m = {.f = f, .lane = lane};
 	struct group *group;
 
-	f->match_count = 1;
-	f->touched = NULL;
-	for (m.sequence = first; m.sequence < window_next(w); m.sequence++) {
-		m.entry = window_at(w, m.sequence);
-		groups_of_channel(
-			f->groups, m.entry->channel, m.entry->channel_length, match_group, &m);
-	}
 	while ((group = f->touched)) {
 		f->touched = group->next_touched;
 		build_run(f, group);
 		/* The last one to leave takes the group along: it is not touched behind this. */
 		group->first_match = group->last_match = 0;
 		group->next_touched = NULL;
-		if (!m.failed)
+		if (!failed)
 			deliver(f, group);
+	}
+	f->match_count = 1;
+}
+
+/* Hands a lane's new entries to those that wait for them. */
+static void hand_out(struct fanout *f, enum lane lane, uint64_t first)
+{
+	const struct window *w = f->windows[lane];
+	struct matching m = {.f = f, .lane = lane};
+
+	f->match_count = 1;
+	f->touched = NULL;
+	for (m.sequence = first; m.sequence < window_next(w) && !m.failed; m.sequence++) {
+		m.entry = window_at(w, m.sequence);
+		groups_of_channel(
+			f->groups, m.entry->channel, m.entry->channel_length, match_group, &m);
+		/* Thousands of groups that all follow the channel of a large commit. */
+		if (f->match_count > MATCHES_ENOUGH)
+			deliver_matches(f, m.failed);
+	}
+	deliver_matches(f, m.failed);
+	if (f->match_capacity > MATCHES_KEPT) {
+		free(f->matches);
+		f->matches = NULL;
+		f->match_capacity = 0;
 	}
 	/* A group that was not noted at all must not be passed over. */
 	if (m.failed)

@@ -109,6 +109,23 @@ def test_large_rows_starve_nobody(launch, log):
     server.serves(log)
 
 
+def test_thousands_who_each_follow_a_channel_of_their_own_and_one_of_all(launch, log):
+    """Whatever is noted for each while a large commit is handed out, little of it stays."""
+    count = crowd.most_streams(4000) - 1000
+    server = launch()
+    peers = [server.open(f"channel=all&channel=own/{number}") for number in range(count)]
+    log.insert("first", channel="all")
+    for peer in peers:
+        assert peer.next_row().data == "first"
+    before = server.resident_kib()
+    log.insert_many(600, channel="all")
+    for number, peer in list(enumerate(peers))[::50]:
+        log.insert("own", channel=f"own/{number}")
+        rows = [peer.next_row().data for _ in range(601)]
+        assert rows == [f"row {row}" for row in range(1, 601)] + ["own"]
+    assert server.is_sanitized() or server.resident_kib() - before < 4 * 1024
+
+
 def test_a_flood_beyond_the_limit_harms_nobody_inside(sized, log):
     server = sized("--max-streams", 100)
     with crowd.Crowd(server.address, streams=100, until=50) as inside:
