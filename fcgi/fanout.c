@@ -28,7 +28,8 @@ struct fanout *fanout_new(
 	f->version = -1;
 	f->match_count = 1;
 	buffer_init(&f->scratch, SCRATCH_MAX);
-	buffer_init(&f->kept.bytes, SCRATCH_MAX);
+	for (size_t i = 0; i < KEPT_RECORDS; i++)
+		buffer_init(&f->kept[i].bytes, SCRATCH_MAX);
 	buffer_init(&f->words, WORDS_MAX);
 	f->groups = groups_new();
 	for (int lane = 0; limits->windows && lane < LANE_COUNT; lane++)
@@ -48,16 +49,31 @@ void fanout_free(struct fanout *f)
 		window_free(f->windows[lane]);
 	groups_free(f->groups);
 	buffer_free(&f->scratch);
-	fanout_forget(f);
+	fanout_forget(f, 0);
 	buffer_free(&f->words);
 	free(f->matches);
 	free(f);
 }
 
-void fanout_forget(struct fanout *f)
+static void forget(struct kept *k)
 {
-	buffer_free(&f->kept.bytes);
-	f->kept.record.id = 0;
+	buffer_free(&k->bytes);
+	memset(&k->record, 0, sizeof(k->record));
+}
+
+void fanout_forget(struct fanout *f, size_t from)
+{
+	for (size_t i = from; i < KEPT_RECORDS; i++)
+		forget(&f->kept[i]);
+}
+
+void fanout_forget_unused(struct fanout *f)
+{
+	for (size_t i = 0; i < KEPT_RECORDS; i++) {
+		if (!f->kept[i].used)
+			forget(&f->kept[i]);
+		f->kept[i].used = false;
+	}
 }
 
 size_t fanout_count(const struct fanout *f)
@@ -126,7 +142,7 @@ void fanout_drop(struct fanout *f, struct subscriber *s)
 	take_off(f, s);
 	unlink_all(f, s);
 	if (f->count == 0)
-		fanout_forget(f);
+		fanout_forget(f, 0);
 	if (s->group->lane != LANE_NONE)
 		f->lane_count[s->group->lane]--;
 	groups_release(f->groups, s->group);
@@ -366,9 +382,7 @@ void fanout_sweep(struct fanout *f)
 		next = s->all_next;
 		sweep_one(f, s, now_ms);
 	}
-	if (!f->kept.used)
-		fanout_forget(f);
-	f->kept.used = false;
+	fanout_forget_unused(f);
 }
 
 void fanout_shutdown(struct fanout *f)

@@ -15,10 +15,15 @@ struct match {
 	uint32_t next;
 };
 
-/* The large record that was replayed last: whoever is in the middle of it goes on from here. */
+enum {
+	KEPT_RECORDS = 4,
+	KEPT_BYTES = 48 << 20, /* in all; one record may be larger */
+};
+
+/* A large record that was replayed: whoever is in the middle of it goes on from here. */
 struct kept {
 	struct buffer bytes;
-	struct run_record record; /* id 0: none */
+	struct run_record record; /* all zero: none */
 	bool envelope;
 	uint16_t request_id;
 	bool used; /* since the last sweep */
@@ -36,7 +41,7 @@ struct fanout {
 	struct subscriber_list queue; /* those that have work */
 	struct subscriber_list waiting; /* those whose log cannot be read now */
 	struct buffer scratch; /* encoded rows */
-	struct kept kept;
+	struct kept kept[KEPT_RECORDS]; /* the one that was used last is the first */
 	struct buffer words; /* a text of our own in the making */
 	struct run run;
 	int64_t fed; /* all rows up to this id have been read into the windows */
@@ -83,8 +88,11 @@ void fanout_enqueue(struct fanout *f, struct subscriber *s);
 /* The stream is over: nothing of it stays here, and its sink is told. */
 void fanout_drop(struct fanout *f, struct subscriber *s);
 
-/* The large record is not needed any more. */
-void fanout_forget(struct fanout *f);
+/* Lets go of the large records from this one on. */
+void fanout_forget(struct fanout *f, size_t from);
+
+/* Lets go of those that nobody used since the last time. */
+void fanout_forget_unused(struct fanout *f);
 
 /* All of a group, or of a lane, that wait for rows go and read the log themselves. */
 void fanout_queue_idle(struct fanout *f, struct group *group);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "clock.h"
 #include "metrics.h"
@@ -221,36 +222,69 @@ static enum turn step_window(
 	return send_run(f, s, window_last(w), TURN_IDLE);
 }
 
+/* Makes the place of this record the first; returns it. */
+static struct kept *to_the_front(struct fanout *f, size_t i)
+{
+	struct kept kept = f->kept[i];
+
+	memmove(f->kept + 1, f->kept, i * sizeof(kept));
+	f->kept[0] = kept;
+	return f->kept;
+}
+
+static bool is_kept(const struct kept *k, const struct subscriber *s, int64_t id)
+{
+	return k->record.id == id && k->envelope == s->group->envelope &&
+	       k->request_id == s->request_id;
+}
+
 /*
- * The record that was cut, if it is the one that is kept. To read and encode 10 MiB anew for each piece
- * that a socket takes of it would keep the loop from everyone else.
+ * The record that was cut, if it is kept. To read and encode 10 MiB anew for each piece that a socket
+ * takes of it would keep the loop from everyone else.
  */
 static bool run_of_kept(struct fanout *f, const struct subscriber *s)
 {
-	struct kept *k = &f->kept;
+	size_t i = 0;
 
-	if (!s->cut || k->record.id != s->cursor + 1 || k->envelope != s->group->envelope ||
-		k->request_id != s->request_id)
+	while (i < KEPT_RECORDS && !is_kept(&f->kept[i], s, s->cursor + 1))
+		i++;
+	if (!s->cut || i == KEPT_RECORDS)
 		return false;
 	run_clear(&f->run);
-	run_add(&f->run, &k->record);
-	k->used = true;
+	run_add(&f->run, &f->kept[i].record);
+	to_the_front(f, i)->used = true;
 	return subscriber_continues(s, &f->run);
 }
 
-/* The run is one large record: it changes places with the one that was kept before. */
+/* Too many bytes: those go that were not used for longest. */
+static void bound_kept(struct fanout *f)
+{
+	size_t bytes = f->kept[0].record.length, i = 1;
+
+	while (i < KEPT_RECORDS && bytes + f->kept[i].record.length <= KEPT_BYTES)
+		bytes += f->kept[i++].record.length;
+	fanout_forget(f, i);
+}
+
+/* The run is one large record: it takes the place of the one that was not used for longest. */
 static void keep_record(struct fanout *f, const struct subscriber *s)
 {
-	struct buffer bytes = f->scratch;
 	struct run_record *record = &f->run.records[0];
+	struct buffer bytes = f->scratch;
+	struct kept *k;
+	size_t i = 0;
 
-	f->scratch = f->kept.bytes;
-	f->kept = (struct kept){.bytes = bytes,
+	while (i < KEPT_RECORDS - 1 && !is_kept(&f->kept[i], s, record->id))
+		i++;
+	k = to_the_front(f, i);
+	f->scratch = k->bytes;
+	record->hash = window_hash(record->bytes, record->length);
+	*k = (struct kept){.bytes = bytes,
+		.record = *record,
 		.envelope = s->group->envelope,
 		.request_id = s->request_id,
 		.used = true};
-	record->hash = window_hash(record->bytes, record->length);
-	f->kept.record = *record;
+	bound_kept(f);
 }
 
 static enum turn step_replay(struct fanout *f, struct subscriber *s)
@@ -263,7 +297,7 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	enum turn at_end = s->group->lane == LANE_NONE ? TURN_IDLE : TURN_AGAIN;
 
 	if (run_of_kept(f, s))
-		return send_run(f, s, f->kept.record.id, TURN_AGAIN);
+		return send_run(f, s, f->kept[0].record.id, TURN_AGAIN);
 	buffer_clear(&f->scratch);
 	run_clear(&f->run);
 	if (eventlog_read(f->log, s->group->filter, s->cursor, told, rows, take_row, &replay,
