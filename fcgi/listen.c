@@ -2,18 +2,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "logging.h"
 
-enum { FIRST_PASSED = 3, BACKLOG = 4096 };
+enum {
+	FIRST_PASSED = 3,
+	BACKLOG = 4096,
+	LOCK_MOMENT_NS = 10 * 1000 * 1000,
+	LOCK_TRIES = 200,
+};
 
 static bool is_listening(int fd)
 {
@@ -115,29 +123,58 @@ static int bind_beside(
 	return -1;
 }
 
-static bool open_unix(struct listeners *l, const struct config *config, char *sentence, size_t size)
+/*
+ * Two that start at once would both find the path free, and one of them would serve where nobody can
+ * reach it: so each waits for the other. Returns a descriptor to close, or -1 where it goes without.
+ */
+static int lock_directory(const struct sockaddr_un *address)
+{
+	const struct timespec moment = {.tv_nsec = LOCK_MOMENT_NS};
+	struct sockaddr_un copy = *address;
+	int fd = open(dirname(copy.sun_path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	/* Not for ever: in a directory for everyone, anyone may hold the lock. */
+	for (int i = 0; fd >= 0 && i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			break;
+		nanosleep(&moment, NULL);
+	}
+	return fd;
+}
+
+/* Returns a socket that listens on the path, or -1 with what would be right. */
+static int make_unix(const struct config *config, char *sentence, size_t size)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX}, beside = address;
-	struct stat st;
-	int fd;
+	int fd = -1, lock;
 
-	if (strlen(config->listen) >= sizeof(address.sun_path) - 1) {
-		snprintf(sentence, size, "listen: a socket's path has at most %zu bytes",
-			sizeof(address.sun_path) - 2);
-		return false;
-	}
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", config->listen);
 	snprintf(beside.sun_path, sizeof(beside.sun_path), "%s~", config->listen);
-	if (!path_is_free(&address, sentence, size) ||
-		is_other_file(beside.sun_path, sentence, size))
-		return false;
-	if ((fd = bind_beside(&beside, &address, config->listen_mode)) < 0) {
+	lock = lock_directory(&address);
+	if (path_is_free(&address, sentence, size) &&
+		!is_other_file(beside.sun_path, sentence, size) &&
+		(fd = bind_beside(&beside, &address, config->listen_mode)) < 0)
 		snprintf(sentence, size,
 			"listen: no socket can be made at %s: %s; its directory must be there, and "
 			"rowtail's user must be able to write in it",
 			config->listen, strerror(errno));
+	if (lock >= 0)
+		close(lock);
+	return fd;
+}
+
+static bool open_unix(struct listeners *l, const struct config *config, char *sentence, size_t size)
+{
+	struct stat st;
+	int fd;
+
+	if (strlen(config->listen) >= sizeof(l->path) - 1) {
+		snprintf(sentence, size, "listen: a socket's path has at most %zu bytes",
+			sizeof(l->path) - 2);
 		return false;
 	}
+	if ((fd = make_unix(config, sentence, size)) < 0)
+		return false;
 	add(l, fd);
 	snprintf(l->path, sizeof(l->path), "%s", config->listen);
 	if (lstat(l->path, &st) == 0)

@@ -116,6 +116,42 @@ def test_stale_socket_is_replaced(server, log):
     server.serves(log)
 
 
+SLOW_RENAME = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <unistd.h>
+int rename(const char *from, const char *to)
+{
+	int (*real)(const char *, const char *) = dlsym(RTLD_NEXT, "rename");
+
+	usleep(400000);
+	return real(from, to);
+}
+"""
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_of_two_that_start_at_once_one_serves(log, workdir, stale):
+    """And not the other, where nobody reaches it: here both would be ready in the same moment."""
+    library, path = workdir / "slow.so", workdir / "s"
+    command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
+    subprocess.run(command, input=SLOW_RENAME, text=True, check=True)
+    if stale:
+        rowtail.listening_socket(path).close()
+    env = {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    how = {"how": None, "address": path, "env": env}
+    options = ["--db", log.path, "--listen", path]
+    both = [rowtail.Rowtail(workdir, options, **how).start(wait=False) for _ in range(2)]
+    try:
+        said = [process.wait_log("follows|another process")[0] for process in both]
+        assert sorted(said) == ["another process", "follows"]
+        both[said.index("another process")].wait_exit()
+        both[said.index("follows")].serves(log)
+    finally:
+        for process in both:
+            process.cleanup()
+
+
 def test_file_in_the_place_of_the_socket_is_kept(workdir, log):
     precious = workdir / "precious"
     precious.write_text("letters")
