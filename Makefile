@@ -33,7 +33,7 @@ links = $(patsubst %,$(BUILD)/san/%.o,$(shell sed -n 's/^.* links: *\([a-z0-9_ ]
 libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
 
 # The names with -again are make test's own.
-.PHONY: integration-again servers-again browser-again unit-again replay-again torture-short-again
+.PHONY: endurance endurance-again integration-again servers-again browser-again unit-again replay-again torture-short-again
 .PHONY: integration-san integration-valgrind
 .PHONY: all help deps test unit replay integration servers browser bench lint fuzz demo \
 	install uninstall clean
@@ -47,7 +47,7 @@ help:
 	@echo 'make demo        a live page on http://127.0.0.1:$(PORT)/'
 	@echo 'make test        everything: unit, replay, integration, servers, a short torture, browser'
 	@echo 'make torture     MINUTES=60 of killing and breaking; counts what got lost'
-	@echo 'make unit replay integration servers browser    each part alone'
+	@echo 'make unit replay integration endurance servers browser    each part alone'
 	@echo 'make bench lint fuzz install uninstall clean'
 
 deps:
@@ -85,7 +85,12 @@ replay: $(REPLAY)
 # What failed last is remembered for each suite by itself.
 PYTEST = $(PYTHON) -m pytest -q -o cache_dir=$(CURDIR)/$(BUILD)/pytest/$(@:-again=)
 integration: $(BUILD)/rowtail bench-tools
-	$(PYTEST) tests/integration
+	$(PYTEST) --ignore=$(ENDURANCE) tests/integration
+
+# Crowds, which want the machine for themselves.
+ENDURANCE := tests/integration/test_endurance.py
+endurance: $(BUILD)/rowtail bench-tools
+	$(PYTEST) $(ENDURANCE)
 
 # The same tests, of a program that looks at its own memory; not part of make test, for their time.
 integration-san: $(BUILD)/rowtail-san bench-tools
@@ -100,6 +105,8 @@ servers: $(BUILD)/rowtail $(BROWSER)
 # Only those that failed last time: on a busy machine a deadline may pass. make test says so.
 integration-again servers-again:
 	$(PYTEST) --lf --lfnf=none tests/$(@:-again=)
+endurance-again:
+	$(PYTEST) --lf --lfnf=none $(ENDURANCE)
 browser-again: browser
 unit-again: unit
 replay-again: replay

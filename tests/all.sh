@@ -43,8 +43,8 @@ for lane in $lanes; do
 	wait "$lane"
 done
 cat "$output/first" "$output/second"
-# By itself: it wants the whole machine.
-run_lane last torture-short
+# These want the whole machine.
+run_lane last endurance torture-short
 
 if cat "$output"/*.failed 2>/dev/null; then
 	echo "make test: the parts above failed"

@@ -99,8 +99,11 @@ def silent_streams(request):
 
 
 def pytest_collection_modifyitems(items):
-    """The test of the long silence comes last of these."""
-    items.sort(key=lambda item: item.name == "test_ninety_seconds_without_a_row")
+    """The long silence ends behind most of the others, and before mod_fcgid's 300 s are over."""
+    silence = [item for item in items if item.name == "test_ninety_seconds_without_a_row"]
+    others = [item for item in items if item not in silence]
+    most = len(others) * 2 // 3
+    items[:] = others[:most] + silence + others[most:]
 
 
 @pytest.fixture(scope="module")
