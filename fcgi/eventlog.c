@@ -108,8 +108,15 @@ static void explain_open(struct eventlog *log, const char *message)
 {
 	char directory[200];
 	struct stat st;
+	bool there = stat(log->path, &st) == 0;
 
-	if (stat(log->path, &st) == 0)
+	if (there && S_ISDIR(st.st_mode))
+		snprintf(log->error, sizeof(log->error),
+			"%s is a directory: give the database in it", log->path);
+	else if (there && strstr(message, "not a database"))
+		snprintf(log->error, sizeof(log->error),
+			"%s cannot be read: %s (is it the right file?)", log->path, message);
+	else if (there)
 		snprintf(log->error, sizeof(log->error),
 			"%s cannot be read: %s (rowtail's user must be able to read the file, and "
 			"in WAL mode its -wal and -shm, or to make them in its directory; rowtail "

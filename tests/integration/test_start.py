@@ -292,6 +292,17 @@ def test_file_that_is_no_database(workdir):
     refused(os.EX_CONFIG, [path], "--db", path, "--listen", workdir / "s")
 
 
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_what_is_no_database_is_not_blamed_on_permissions(workdir, kind):
+    path = workdir / kind
+    path.mkdir() if kind == "directory" else path.write_bytes(b"rubbish " * 200)
+    done = rowtail.run("--db", path, "--listen", workdir / "s")
+    assert done.returncode == os.EX_CONFIG
+    words = {"file": "is it the right file?", "directory": "is a directory: give the database in it"}
+    assert f"{path} " in done.stderr and words[kind] in done.stderr
+    assert "must be able to" not in done.stderr
+
+
 def test_check_of_a_good_set_up(log):
     done = rowtail.run("--check", "--db", log.path)
     assert done.returncode == 0, done.stdout + done.stderr
