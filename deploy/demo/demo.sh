@@ -92,6 +92,7 @@ explain_lighttpd() {
 # lighttpd writes "server started" when it listens, and ends when it can't.
 start_lighttpd() {
     export DEMO_SOURCE="$source" DEMO_DIR="$dir" DEMO_PORT="$port"
+    : >"$dir/lighttpd.log"
     lighttpd -D -f "$source/lighttpd.conf" >>"$dir/lighttpd.log" 2>&1 &
     lighttpd=$!
     tries=0
