@@ -6,8 +6,9 @@ import { after, before, describe, it } from 'node:test';
 
 import { closePage, launch, openPage } from './lib/chromium.mjs';
 import { Demo, runDemo } from './lib/demo.mjs';
-import { processesWith, until } from './lib/process.mjs';
+import { processesWith, sleep, until } from './lib/process.mjs';
 
+const DRAW_MS = 250; // more than that of deploy/demo/page/demo.js
 const CLIENTS = ['eventsource', 'fetch', 'shared', 'post'];
 
 // Tests that share a demo, each with a page of its own.
@@ -69,7 +70,7 @@ describe('the demo program', { concurrency: 3 }, () => {
     const demo = await Demo.open();
     try {
       const second = runDemo(demo.port, demo.dir);
-      const { code } = await second.exited;
+      const { code } = await second.closed;
       assert.equal(code, 1);
       assert.match(second.output(), new RegExp(`port ${demo.port} is taken`));
       assert.equal(readdirSync(demo.dir).length, 1);
@@ -80,8 +81,8 @@ describe('the demo program', { concurrency: 3 }, () => {
   });
 
   it('says that a port is none', async () => {
-    const { exited, output } = runDemo('80 80', '/tmp');
-    assert.equal((await exited).code, 1);
+    const { closed, output } = runDemo('80 80', '/tmp');
+    assert.equal((await closed).code, 1);
     assert.match(output(), /PORT=80 80 is no port/);
   });
 });
@@ -133,7 +134,10 @@ async function showsRows(page, demo) {
 async function cutsAndResumes(page, demo) {
   await everyClient(page, ({ received }) => received > 0);
   await page.click('#cut-all');
-  const cut = await everyClient(page, ({ state }) => state === 'cut');
+  await everyClient(page, ({ state }) => state === 'cut');
+  // A card's numbers are drawn a few times a second, its state at once.
+  await sleep(DRAW_MS * 2);
+  const cut = await cards(page);
   const first = await newestId(demo);
   await until('rows that nobody hears', async () => await newestId(demo) >= first + 5);
   assert.deepEqual(await cards(page), cut);

@@ -50,7 +50,8 @@ export function removeDirectory(dir) {
 }
 
 /**
- * Starts a program. The result has child, exited (a promise of { code, signal }), output() (what it
+ * Starts a program. The result has child, exited and closed (promises of { code, signal }: it has ended;
+ * and its outputs, which may come later or be a child's of its own, have ended as well), output() (what it
  * wrote so far to both outputs) and stop(signal), which resolves when it has ended.
  */
 export function start(command, args, options = {}) {
@@ -66,9 +67,12 @@ export function start(command, args, options = {}) {
     running.delete(child);
     return { code, signal };
   });
+  const closed = once(child, 'close').then(([code, signal]) => ({ code, signal }));
+  closed.catch(() => {}); // `exited` tells it
   return {
     child,
     exited,
+    closed,
     output: () => output,
     stop(signal = 'SIGTERM') {
       child.kill(signal);
@@ -82,7 +86,7 @@ export async function run(command, args, { input = '', ...options } = {}) {
   const program = start(command, args, options);
   program.child.stdin.on('error', () => {}); // it may have ended without reading
   program.child.stdin.end(input);
-  const { code } = await program.exited;
+  const { code } = await program.closed;
   if (code !== 0) {
     throw new Error(`${command} ended with ${code}: ${program.output()}`);
   }
