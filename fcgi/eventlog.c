@@ -329,30 +329,39 @@ enum eventlog_status eventlog_bounds(struct eventlog *log, struct eventlog_bound
 	return e == EVENTLOG_OK ? eventlog_end(log, eventlog_get_bounds(log, bounds)) : e;
 }
 
+/* The highest id that was pruned from all channels below "orders/" + "*". */
+static enum database_status pruned_below(
+	struct eventlog *log, const struct filter_text *pattern, int64_t told, int64_t *pruned)
+{
+	struct statement *st = log->st[ST_PRUNED_BELOW];
+	size_t length = pattern->length - 1;
+	char above[CHANNEL_MAX + 1];
+
+	/* From "orders/" to below "orders0", '0' being the byte behind '/'. */
+	memcpy(above, pattern->text, length);
+	above[length - 1] = '/' + 1;
+	database_bind_int(st, 1, told);
+	database_bind_text(st, 2, pattern->text, length);
+	database_bind_text(st, 3, above, length);
+	return eventlog_one(st, 0, pruned);
+}
+
 /* The highest id that was pruned from the channels of one pattern, by deletions later than `told`. */
 static enum database_status pruned_of(
 	struct eventlog *log, const struct filter_text *pattern, int64_t told, int64_t *pruned)
 {
 	struct statement *st = log->st[ST_PRUNED_CHANNEL];
-	size_t length = pattern->length;
-	char above[CHANNEL_MAX + 1];
 
-	if (channel_is_wild(pattern->text, length)) {
-		/* "orders/" + "*": from "orders/" to below "orders0", '0' being the byte behind '/'. */
-		length--;
-		if (length == 0)
-			st = log->st[told ? ST_PRUNED_SINCE : ST_PRUNED_ANY];
-		else
-			st = log->st[ST_PRUNED_BELOW];
-	}
-	if (st == log->st[ST_PRUNED_BELOW]) {
-		memcpy(above, pattern->text, length);
-		above[length - 1] = '/' + 1;
-		database_bind_text(st, 3, above, length);
+	if (channel_is_wild(pattern->text, pattern->length)) {
+		if (pattern->length > 1)
+			return pruned_below(log, pattern, told, pruned);
+		if (!told)
+			return eventlog_one(log->st[ST_PRUNED_ANY], 0, pruned);
+		st = log->st[ST_PRUNED_SINCE];
+	} else {
+		database_bind_text(st, 2, pattern->text, pattern->length);
 	}
 	database_bind_int(st, 1, told);
-	if (length > 0)
-		database_bind_text(st, 2, pattern->text, length);
 	return eventlog_one(st, 0, pruned);
 }
 
@@ -363,7 +372,7 @@ static enum database_status pruned_of_all(
 	/* A row of channel '*' stands for all: it was merged from many. */
 	static const struct filter_text any = {"*", 1};
 	int64_t id;
-	enum database_status s = DATABASE_DONE;
+	enum database_status s;
 
 	database_bind_int(log->st[ST_PRUNED_CHANNEL], 1, told);
 	database_bind_text(log->st[ST_PRUNED_CHANNEL], 2, any.text, any.length);
