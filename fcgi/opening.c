@@ -64,13 +64,14 @@ static int64_t smaller(int64_t a, int64_t b)
 /*
  * Who asks for the newest rows misses none that were deleted before, be it among them or before the
  * oldest: that is no gap, and the position must not be one that makes a gap when the client comes
- * back with it. What came behind the bounds, while the seek went on, is not spoken of.
+ * back with it. Of what came behind the bounds and went, while the seek went on, it will be told.
  */
 static void pass_over_pruned(struct opening *o)
 {
 	int64_t id = smaller(o->seek.pruned.id, o->bounds.newest);
 
-	o->deletion = o->seek.pruned.deletion;
+	if (o->seek.pruned.id <= o->bounds.newest)
+		o->deletion = o->seek.pruned.deletion;
 	if (o->seek.found > 0)
 		id = smaller(id, o->seek.first - 1);
 	if (id > o->id)

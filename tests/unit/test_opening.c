@@ -93,6 +93,28 @@ static void test_position_that_holds(void **state)
 	}
 }
 
+/* A row comes and goes while the newest are still looked for: it stands behind the position, and is told. */
+static void test_row_that_goes_behind_the_newest(void **state)
+{
+	const char *channel = "odd/*";
+	size_t length = strlen(channel);
+	struct filter *f = filter_new(&channel, &length, 1, NULL, NULL, 0);
+	struct request newest = {.position_kind = REQUEST_POSITION_NONE, .tail = 3};
+	struct eventlog_batch batch = {0};
+	struct opening o;
+
+	assert_int_equal(opening_begin(&o, eventlog, f, &newest, 0), EVENTLOG_OK);
+	assert_false(o.done);
+	must("INSERT INTO events(channel) VALUES ('odd/2'); DELETE FROM events WHERE id > 6000");
+	while (!o.done)
+		assert_int_equal(opening_continue(&o, eventlog, f), EVENTLOG_OK);
+	assert_int_equal(o.id, 3499);
+	assert_int_equal(
+		eventlog_read(eventlog, f, o.id, o.deletion, 1, NULL, NULL, &batch), EVENTLOG_OK);
+	assert_int_equal(batch.pruned.id, 6001);
+	free(f);
+}
+
 /* A position counts more than the newest N. */
 static void test_position_and_tail(void **state)
 {
@@ -245,6 +267,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_without_a_position_at_the_tail),
 		TEST(test_position_that_holds),
+		TEST(test_row_that_goes_behind_the_newest),
 		TEST(test_position_and_tail),
 		TEST(test_position_of_rows_that_are_gone),
 		TEST(test_position_ahead_of_the_log),
