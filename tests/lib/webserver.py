@@ -104,9 +104,13 @@ class WebServer:
     directory     where it finds everything, made by the caller
     address       ("127.0.0.1", port), plain HTTP
     tls_address   the same site over TLS and, where the server can, HTTP/2
+    around        the rest of the site: further lines of its configuration, in the server's own language.
+                  nginx: inside server { }; Caddy: inside the site's block; Apache: after Debian's
+                  configuration, outside of the virtual hosts; lighttpd: in a file that is read first
     """
 
     stop_signal = signal.SIGTERM
+    around = ""
 
     def __init__(self, directory, configuration):
         self.directory = directory
@@ -151,6 +155,10 @@ class WebServer:
         """Ends it; some would wait for the end of every stream, and need not be waited for."""
         end(self.process, timeout=1)
 
+    def reload(self):
+        """Does what `systemctl reload` does on Debian: a signal to the main process."""
+        self.process.send_signal(self.reload_signal)
+
     def log(self):
         """All that the server has written to its logs."""
         files = sorted(path for path in self.logs.iterdir() if "access" not in path.name)
@@ -168,6 +176,7 @@ class Apache(WebServer):
         "ssl http2"
     ).split()
     allow_override = "None"
+    reload_signal = signal.SIGUSR1  # apachectl graceful
 
     def configure(self, configuration):
         self.root = self.directory / "apache2"
@@ -205,6 +214,7 @@ DocumentRoot "{self.www}"
 	AllowOverride {self.allow_override}
 </Directory>
 AddOutputFilterByType DEFLATE text/event-stream
+{self.around}
 <IfModule mod_fcgid.c>
 	FcgidIPCDir "{self.directory}/tmp/fcgid"
 	FcgidProcessTableFile "{self.directory}/tmp/fcgid_shm"
@@ -255,6 +265,7 @@ class Lighttpd(WebServer):
     """lighttpd; its /etc/lighttpd is made anew with Debian's lighttpd.conf."""
 
     etc = pathlib.Path("/etc/lighttpd")
+    reload_signal = signal.SIGUSR1
 
     def configure(self, configuration):
         self.root = self.directory / "lighttpd"
@@ -286,6 +297,7 @@ $SERVER["socket"] == "127.0.0.1:{self.tls_port}" {{
 	ssl.pemfile = "{self.certificate}"
 	ssl.privkey = "{self.key}"
 }}
+{self.around}
 """
 
     def command(self):
@@ -297,6 +309,7 @@ class Nginx(WebServer):
 
     etc = pathlib.Path("/etc/nginx")
     edits = {}
+    reload_signal = signal.SIGHUP
 
     def configure(self, configuration):
         self.root = self.directory / "nginx"
@@ -333,6 +346,7 @@ server {{
 	root {self.www};
 	gzip_types text/event-stream text/plain;
 	include snippets/rowtail.conf;
+{self.around}
 }}
 {scratch}"""
 
@@ -346,19 +360,28 @@ class Caddy(WebServer):
     def configure(self, configuration):
         site = "app.example.org {\n"
         assert configuration.count(site) == 1
-        body = f"(site) {{\n\tbind 127.0.0.1\n\tencode gzip\n\troot * {self.www}\n\tfile_server\n"
+        body = f"(site) {{\n\tbind 127.0.0.1\n\tencode gzip\n\troot * {self.www}\n\tfile_server\n{self.around}\n"
         ports = (
             f"http://:{self.port} {{\n\timport site\n}}\n"
             f"https://:{self.tls_port} {{\n\timport site\n\ttls {self.certificate} {self.key}\n}}\n"
         )
         self.file = self.directory / "Caddyfile"
-        options = "\n{\n\tadmin off\n\tauto_https off\n"
+        self.admin = self.directory / "tmp" / "admin.sock"
+        options = f"\n{{\n\tadmin unix/{self.admin}\n\tauto_https off\n"
         assert configuration.count("\n{\n") == 1, "where the global options begin"
         configuration = configuration.replace("\n{\n", options)
         self.file.write_text(configuration.replace(site, body) + ports)
 
     def command(self):
         return as_user(["/usr/bin/caddy", "run", "--config", self.file, "--adapter", "caddyfile"])
+
+    def reload(self):
+        """What Debian's unit runs for `systemctl reload caddy`."""
+        options = ["--config", self.file, "--adapter", "caddyfile", "--force"]
+        command = as_user(["/usr/bin/caddy", "reload", *options, "--address", f"unix/{self.admin}"])
+        environment = {**os.environ, **self.environment()}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
     def environment(self):
         scratch = str(self.directory / "tmp")

@@ -100,7 +100,11 @@ class Site:
         self._place_programs()
 
     def _write_config(self, settings):
-        """deploy/rowtail.conf with these settings; also the CGI and FastCGI program."""
+        """deploy/rowtail.conf with these settings; also the CGI and FastCGI program.
+
+        The file is shipped closed. The tests open it, but for those that say public=None.
+        """
+        settings = {"public": "yes", **settings}
         name = "apache/shared-hosting/events.cgi" if self._shared() else "rowtail.conf"
         defaults = {
             "/home/USER/rowtail/rowtail": self.binary,
@@ -138,6 +142,7 @@ class Site:
             "/usr/local/bin/rowtail": self.binary,
             "/etc/rowtail.conf": self.config,
             "/usr/lib/cgi-bin": self.directory / "cgi",
+            "/usr/local/lib/rowtail": self.directory / "cgi",
         }.items():
             text = text.replace(default, str(value))
         return text

@@ -1,6 +1,5 @@
 """deploy/access through the real web servers: who is admitted, who is not, and for how long."""
 
-import base64
 import json
 import pathlib
 import re
@@ -13,39 +12,14 @@ import pytest
 import httpc
 import webserver
 from conftest import directory
-from deployment import DEPLOYMENTS, wait_until
+from deployment import wait_until
+from logins import PASSWORDS, basic, htpasswd, with_file, with_login
 
 KEY = "0123456789abcdef0123456789abcdef"
-PASSWORDS = {"ann": "Grüße & +ße", "bob": "b"}
 LOGINS = ("apache", "nginx")  # login.py as a CGI program, login.php by php-fpm
 ASK_FOR_A_LOGIN = ("apache", "apache-fcgid", "lighttpd", "lighttpd-cgi", "nginx", "nginx-fcgiwrap")
 PROMISED = 10.0  # seconds from a DELETE to the end, interface, section 6
 SLACK = 3.0  # for a busy machine
-
-
-def with_file(name, file, replacements):
-    """The server of a deployment, with one more file of deploy/access behind rowtail's own."""
-
-    class WithFile(DEPLOYMENTS[name].server):
-        def configure(self, configuration):
-            more = webserver.deployed(f"access/{file}", replacements)
-            super().configure(f"{configuration}\n{more}")
-            for module in re.findall(r"^#\s+lighty-enable-mod (\w+) ", more, re.M):
-                (enabled,) = self.etc.glob(f"conf-available/*-{module}.conf")
-                (self.root / "conf-enabled" / enabled.name).symlink_to(enabled)
-
-    return WithFile
-
-
-def basic(user, password):
-    """What a browser sends when somebody has typed name and password."""
-    pair = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return {"Authorization": f"Basic {pair}"}
-
-
-def htpasswd(user, password):
-    command = ["htpasswd", "-niB", user]
-    return subprocess.run(command, input=password, text=True, capture_output=True, check=True).stdout
 
 
 @pytest.fixture
@@ -281,12 +255,7 @@ def revoke(log):
 @pytest.fixture
 def guarded(build, place, deployment):
     """A site whose web server asks for a password: of ann, who may read, and of bob, who may not."""
-    kind = deployment.partition("-")[0]
-    users = place / "htpasswd"
-    users.write_text("".join(htpasswd(*pair) for pair in PASSWORDS.items()))
-    replacements = {f"/etc/{kind.replace('apache', 'apache2')}/rowtail.htpasswd": users}
-    server = with_file(deployment, f"basic-{kind}.conf", replacements)
-    site = build(deployment, public=None, server=server).start()
+    site = build(deployment, public=None, server=with_login(deployment, place)).start()
     site.log.grant("user:ann", "default")
     return site
 

@@ -1,0 +1,44 @@
+"""The files of deploy/access beside a deployment: logins that the web server asks for."""
+
+import base64
+import re
+import subprocess
+
+import webserver
+from deployment import DEPLOYMENTS
+
+PASSWORDS = {"ann": "Grüße & +ße", "bob": "b"}
+
+
+def with_file(name, file, replacements):
+    """The server of a deployment, with one more file of deploy/access behind rowtail's own."""
+
+    class WithFile(DEPLOYMENTS[name].server):
+        def configure(self, configuration):
+            more = webserver.deployed(f"access/{file}", replacements)
+            super().configure(f"{configuration}\n{more}")
+            for module in re.findall(r"^#\s+lighty-enable-mod (\w+) ", more, re.M):
+                (enabled,) = self.etc.glob(f"conf-available/*-{module}.conf")
+                (self.root / "conf-enabled" / enabled.name).symlink_to(enabled)
+
+    return WithFile
+
+
+def basic(user, password):
+    """What a browser sends when somebody has typed name and password."""
+    pair = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {pair}"}
+
+
+def htpasswd(user, password):
+    command = ["htpasswd", "-niB", user]
+    return subprocess.run(command, input=password, text=True, capture_output=True, check=True).stdout
+
+
+def with_login(name, place):
+    """The server of a deployment that asks for a password: of ann and bob, kept in `place`."""
+    kind = name.partition("-")[0]
+    users = place / "htpasswd"
+    users.write_text("".join(htpasswd(*pair) for pair in PASSWORDS.items()))
+    replacements = {f"/etc/{kind.replace('apache', 'apache2')}/rowtail.htpasswd": users}
+    return with_file(name, f"basic-{kind}.conf", replacements)
