@@ -106,7 +106,8 @@ class WebServer:
     tls_address   the same site over TLS and, where the server can, HTTP/2
     around        the rest of the site: further lines of its configuration, in the server's own language.
                   nginx: inside server { }; Caddy: inside the site's block; Apache: after Debian's
-                  configuration, outside of the virtual hosts; lighttpd: in a file that is read first
+                  configuration, outside of the virtual hosts; lighttpd: in a file that is read first;
+                  HAProxy: in the frontend, in front of rowtail's lines
     """
 
     stop_signal = signal.SIGTERM
@@ -386,3 +387,65 @@ class Caddy(WebServer):
     def environment(self):
         scratch = str(self.directory / "tmp")
         return {"HOME": scratch, "XDG_DATA_HOME": scratch, "XDG_CONFIG_HOME": scratch}
+
+
+class HAProxy(WebServer):
+    """haproxy, with Debian's haproxy.cfg, in a chroot; its static files are served by another."""
+
+    etc = pathlib.Path("/etc/haproxy")
+    edits = {}
+    reload_signal = signal.SIGUSR2
+
+    def configure(self, configuration):
+        self.static = ("127.0.0.1", ports.free_port())
+        self.files = None
+        combined = self.directory / "site.pem"
+        combined.write_text(self.certificate.read_text() + self.key.read_text())
+        text = (self.etc / "haproxy.cfg").read_text()
+        for default, value in {
+            "log /dev/log\tlocal0": f"log {self.directory}/log local0",
+            "log /dev/log\tlocal1 notice": "",
+            "chroot /var/lib/haproxy": f"chroot {self.directory}" if AS_ROOT else "",
+            "stats socket /run/haproxy/admin.sock": f"stats socket {self.directory}/tmp/admin.sock",
+            "user haproxy": f"user {USER}" if AS_ROOT else "",
+            "group haproxy": f"group {USER}" if AS_ROOT else "",
+            **self.edits,
+        }.items():
+            assert default in text, default
+            text = text.replace(default, value)
+        if AS_ROOT:
+            configuration = configuration.replace(f"unix@{self.directory}/", "unix@/")
+        self.file = self.directory / "haproxy.cfg"
+        # The lines for the frontend stand in the first lines of the file.
+        rules = "\n".join(re.findall(r"(?m)^#(\s+use_backend .*)$", configuration))
+        assert rules
+        self.file.write_text(f"{text}\n{self.site(combined, rules)}\n{configuration}\n")
+
+    def site(self, combined, rules):
+        return f"""
+frontend site
+\tbind 127.0.0.1:{self.port}
+\tbind 127.0.0.1:{self.tls_port} ssl crt {combined} alpn h2,http/1.1
+\tcompression algo gzip
+\tcompression type text/event-stream text/plain
+{self.around}
+{rules}
+\tdefault_backend files
+backend files
+\tserver files {self.static[0]}:{self.static[1]}
+"""
+
+    def command(self):
+        return ["/usr/sbin/haproxy", "-Ws", "-f", self.file, "-p", self.directory / "tmp/pid"]
+
+    def start(self):
+        if self.files is None:
+            command = ["/usr/bin/python3", "-m", "http.server", "--bind", self.static[0]]
+            command += ["--directory", self.www, self.static[1]]
+            self.files = start(command, self.logs / "files.log")
+        return super().start()
+
+    def stop(self):
+        super().stop()
+        end(self.files, timeout=1)
+        self.files = None

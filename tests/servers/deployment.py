@@ -71,6 +71,7 @@ DEPLOYMENTS = {
         Deployment("nginx", webserver.Nginx, "nginx/fastcgi.conf"),
         Deployment("nginx-fcgiwrap", webserver.Nginx, "nginx/fcgiwrap.conf", "each"),
         Deployment("caddy", webserver.Caddy, "caddy/Caddyfile"),
+        Deployment("haproxy", webserver.HAProxy, "haproxy/rowtail.cfg"),
     ]
 }
 

@@ -35,9 +35,32 @@ def htpasswd(user, password):
     return subprocess.run(command, input=password, text=True, capture_output=True, check=True).stdout
 
 
+def crypt(password):
+    """As crypt(3) writes a password down, by SHA-256."""
+    command = ["openssl", "passwd", "-5", "-stdin"]
+    done = subprocess.run(command, input=password, text=True, capture_output=True, check=True)
+    return done.stdout.strip()
+
+
+class HAProxyLogin(webserver.HAProxy):
+    """With the lines for a login, which are comments in the file, in force, and these users."""
+
+    def configure(self, configuration):
+        for line in "http-request auth ", "http-request set-var(txn.rowtail_user) ", "userlist ":
+            assert configuration.count(f"#{line}") == 1, line
+            configuration = configuration.replace(f"#{line}", line)
+        users = [f"\tuser {user} password {crypt(word)}" for user, word in PASSWORDS.items()]
+        example = re.compile("(?m)^#\tuser ann .*$")
+        assert len(example.findall(configuration)) == 1
+        configuration = example.sub(lambda _: "\n".join(users), configuration)
+        super().configure(configuration)
+
+
 def with_login(name, place):
     """The server of a deployment that asks for a password: of ann and bob, kept in `place`."""
     kind = name.partition("-")[0]
+    if kind == "haproxy":
+        return HAProxyLogin
     users = place / "htpasswd"
     users.write_text("".join(htpasswd(*pair) for pair in PASSWORDS.items()))
     replacements = {f"/etc/{kind.replace('apache', 'apache2')}/rowtail.htpasswd": users}

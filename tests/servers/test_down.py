@@ -14,8 +14,10 @@ import pytest
 import stream
 import webserver
 
-SERVICES = pytest.mark.deployments("apache", "apache-tcp", "lighttpd", "nginx", "caddy")
-UNIX_SERVICES = pytest.mark.deployments("apache", "lighttpd", "nginx", "caddy")
+SERVICES = pytest.mark.deployments(
+    "apache", "apache-tcp", "lighttpd", "nginx", "caddy", "haproxy"
+)
+UNIX_SERVICES = pytest.mark.deployments("apache", "lighttpd", "nginx", "caddy", "haproxy")
 PROGRAMS = pytest.mark.deployments(
     "apache-fcgid", "apache-cgid", "lighttpd-spawn", "lighttpd-cgi", "nginx-fcgiwrap"
 )

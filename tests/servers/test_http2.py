@@ -5,7 +5,13 @@ import pytest
 import h2client
 
 # (streams asked for, of which this many are served). README.md of deploy/ says the same numbers.
-SERVED = {"apache": (12, 6), "lighttpd": (12, 8), "nginx": (140, 128), "caddy": (260, 250)}
+SERVED = {
+    "apache": (12, 6),
+    "lighttpd": (12, 8),
+    "nginx": (140, 128),
+    "caddy": (260, 250),
+    "haproxy": (110, 100),
+}
 
 
 @pytest.mark.deployments(*SERVED)

@@ -52,7 +52,7 @@ def out_of_the_way(opened):
     return opened
 
 
-@pytest.mark.deployments("apache", "lighttpd", "lighttpd-spawn", "nginx", "caddy")
+@pytest.mark.deployments("apache", "lighttpd", "lighttpd-spawn", "nginx", "caddy", "haproxy")
 def test_thousand_streams(build, deployment):
     """All are served at once, each gets the row, and the rest of the site still answers."""
     rowtail.raise_file_limit()

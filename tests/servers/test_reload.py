@@ -20,7 +20,7 @@ BEARABLE_S = 3.0  # a page; a second is promised, on a machine that does nothing
 QUICK = {"retry": 100, "retry_jitter": 100, "heartbeat": 1, "max_stream_age": 4}
 RELOADABLE = pytest.mark.deployments(
     "apache", "apache-fcgid", "apache-cgid", "lighttpd", "lighttpd-spawn", "lighttpd-cgi", "nginx",
-    "nginx-fcgiwrap", "caddy",
+    "nginx-fcgiwrap", "caddy", "haproxy",
 )
 
 
