@@ -184,6 +184,7 @@ static enum turn send_run(
 
 	if (!subscriber_continues(s, &f->run)) {
 		subscriber_give_up_cut(s);
+		metrics_add(METRIC_RECORDS_SENT, s->records - before);
 		return TURN_AGAIN;
 	}
 	if (f->run.count > 0)

@@ -1,6 +1,7 @@
 #include "sse.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "utf8.h"
@@ -177,9 +178,15 @@ static void envelope_line(struct buffer *out, const struct sse_row *row)
 	buffer_text(out, "}\n");
 }
 
+/* Ends a record: its id, and the empty line behind it. */
+static void end_record(struct buffer *out, int64_t id)
+{
+	field_number(out, "id: ", id);
+	buffer_append(out, "\n", 1);
+}
+
 void sse_row(struct buffer *out, const struct sse_row *row, bool envelope)
 {
-	field_number(out, "id: ", row->id);
 	if (row->event)
 		event_line(out, row->event, row->event_length);
 	if (row->retry_ms >= 0)
@@ -188,7 +195,14 @@ void sse_row(struct buffer *out, const struct sse_row *row, bool envelope)
 		envelope_line(out, row);
 	else
 		data_lines(out, (const uint8_t *)row->data, row->data_length);
-	buffer_append(out, "\n", 1);
+	end_record(out, row->id);
+}
+
+size_t sse_row_end(char *out, int64_t id)
+{
+	int length = snprintf(out, SSE_ROW_END_MAX, "id: %" PRId64 "\n\n", id);
+
+	return (size_t)length;
 }
 
 void sse_retry(struct buffer *out, int64_t retry_ms)
@@ -198,9 +212,13 @@ void sse_retry(struct buffer *out, int64_t retry_ms)
 
 void sse_position(struct buffer *out, int64_t id, bool bare)
 {
-	field_number(out, "id: ", id);
-	if (!bare)
-		buffer_printf(out, "event: position\ndata: %" PRId64 "\n\n", id);
+	if (bare) {
+		field_number(out, "id: ", id);
+		return;
+	}
+	buffer_text(out, "event: position\n");
+	field_number(out, "data: ", id);
+	end_record(out, id);
 }
 
 void sse_heartbeat(struct buffer *out)
@@ -223,11 +241,11 @@ const char *sse_gap_name(enum sse_gap reason)
 void sse_gap(struct buffer *out, int64_t id, const char *requested, int64_t oldest, int64_t newest,
 	enum sse_gap reason)
 {
-	field_number(out, "id: ", id);
 	buffer_text(out, "event: gap\ndata: {\"requested\":");
 	sse_json_string(out, requested, strlen(requested));
-	buffer_printf(out, ",\"oldest\":%" PRId64 ",\"newest\":%" PRId64 ",\"reason\":\"%s\"}\n\n",
+	buffer_printf(out, ",\"oldest\":%" PRId64 ",\"newest\":%" PRId64 ",\"reason\":\"%s\"}\n",
 		oldest, newest, sse_gap_name(reason));
+	end_record(out, id);
 }
 
 void sse_denied(struct buffer *out, const char *reason)

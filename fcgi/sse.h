@@ -38,10 +38,19 @@ struct sse_row {
 bool sse_type_is_reserved(const char *type, size_t length);
 
 /*
- * Appends the record of a row: id, event, retry, and a data line for each line of the payload, or
- * (envelope) one data line of JSON. Fails as buffer_append() does.
+ * Appends the record of a row: event, retry, a data line for each line of the payload, or (envelope)
+ * one data line of JSON, and last its id. Some clients keep an id as soon as its line arrives. If such
+ * a client is cut off inside the record, it must not hold the id of a row that it never delivered.
+ * Fails as buffer_append() does.
  */
 void sse_row(struct buffer *out, const struct sse_row *row, bool envelope);
+
+enum { SSE_ROW_END_MAX = 32 };
+/*
+ * Writes what every record of a row ends with, its id and the empty line, into
+ * out[SSE_ROW_END_MAX], with a NUL behind it. Returns its length.
+ */
+size_t sse_row_end(char *out, int64_t id);
 
 /* Appends the reconnection time as a field alone, which opens no record: "retry: N". */
 void sse_retry(struct buffer *out, int64_t retry_ms);

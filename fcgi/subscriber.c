@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "record.h"
+#include "sse.h"
 #include "window.h"
 
 const char *leave_name(enum leave_reason reason)
@@ -195,42 +196,97 @@ void subscriber_leave(
 	s->farewell_length = (uint32_t)framed;
 }
 
+/* How much of the record's content has not gone out. */
+static size_t content_left(const struct subscriber *s)
+{
+	if (!s->request_id)
+		return s->cut_content - s->cut;
+	return s->cut_content - record_content_between(s->cut_content, 0, s->cut);
+}
+
+/* Makes bytes the words to send next, of which `sent` have gone out. */
+static void set_pending(struct subscriber *s, uint8_t *bytes, size_t length, size_t sent)
+{
+	s->pending = bytes;
+	s->pending_length = (uint32_t)length;
+	s->pending_sent = (uint32_t)sent;
+}
+
+/*
+ * Only the end of the record is missing, its id and the empty line, which can be told without the row.
+ * Makes it the words to send next; what went out before it is filled with any byte. False without memory.
+ */
+static bool finish_record(struct subscriber *s, const char *end, size_t end_length)
+{
+	size_t records = s->request_id ? (s->cut_content - 1) / RECORD_CONTENT_MAX : 0;
+	/* The end may lie in the last two FastCGI records. */
+	size_t skip = records > 1 ? (records - 1) * RECORD_CONTENT_MAX : 0;
+	size_t content = s->cut_content - skip, head = s->request_id ? RECORD_HEADER : 0;
+	size_t length = s->request_id ? record_framed_size(content) : content;
+	size_t before = s->request_id ? record_framed_size(skip) : 0;
+	uint8_t *bytes = malloc(length);
+
+	if (!bytes)
+		return false;
+	memset(bytes, '?', length);
+	memcpy(bytes + head + content - end_length, end, end_length);
+	if (s->request_id)
+		record_frame(bytes, content, s->request_id);
+	set_pending(s, bytes, length, s->cut - before);
+	return true;
+}
+
 /* The FastCGI record that was begun, filled up: its header, of which bytes may be missing, is right. */
-static uint8_t *filled_record(const struct subscriber *s, size_t sent, size_t *length)
+static bool fill_record(struct subscriber *s, size_t sent)
 {
 	size_t before = sent / (RECORD_HEADER + RECORD_CONTENT_MAX) * RECORD_CONTENT_MAX;
 	size_t content = s->cut_content - before;
+	size_t length;
 	uint8_t *bytes;
 
 	if (content > RECORD_CONTENT_MAX)
 		content = RECORD_CONTENT_MAX;
-	*length = record_framed_size(content);
-	if (!(bytes = malloc(*length)))
-		return NULL;
+	length = record_framed_size(content);
+	if (!(bytes = malloc(length)))
+		return false;
 	/* No line break: the line that was begun must not become a whole one. */
-	memset(bytes, '?', *length);
+	memset(bytes, '?', length);
 	record_frame(bytes, content, s->request_id);
-	return bytes;
+	set_pending(s, bytes, length, sent % (RECORD_HEADER + RECORD_CONTENT_MAX));
+	return true;
+}
+
+/* The client has all of the row but its end, and gets that as well. False without memory. */
+static bool end_cut(struct subscriber *s)
+{
+	char end[SSE_ROW_END_MAX];
+	size_t length = sse_row_end(end, s->cursor + 1);
+
+	if (s->pending || content_left(s) > length || !finish_record(s, end, length))
+		return false;
+	s->cut = 0;
+	s->cursor = s->told = s->cursor + 1;
+	s->records++;
+	return true;
 }
 
 void subscriber_give_up_cut(struct subscriber *s)
 {
-	size_t sent = s->cut, length;
+	size_t sent = s->cut;
 	bool begun = s->request_id && record_begun_left(s->cut_content, sent) > 0;
 
+	if (end_cut(s))
+		return;
 	s->cut = 0;
 	subscriber_leave(s, LEAVE_CUT, NULL, 0);
 	if (!begun || s->pending)
 		return;
-	if (!(s->pending = filled_record(s, sent, &length))) {
+	if (!fill_record(s, sent)) {
 		/* Without memory the connection is closed in the middle, without last words. */
 		free(s->farewell);
 		s->farewell = NULL;
 		s->farewell_length = 0;
-		return;
 	}
-	s->pending_length = (uint32_t)length;
-	s->pending_sent = (uint32_t)(sent % (RECORD_HEADER + RECORD_CONTENT_MAX));
 }
 
 enum subscriber_result subscriber_farewell(struct subscriber *s, int64_t now_ms)

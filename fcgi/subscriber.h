@@ -135,9 +135,10 @@ void subscriber_leave(
 	struct subscriber *s, enum leave_reason reason, const uint8_t *text, size_t length);
 
 /*
- * The record that was cut cannot be finished: fills the FastCGI record that was begun, so that
- * FCGI_END_REQUEST can follow; the client drops the unfinished event, as the standard says, and
- * resumes before it.
+ * The row of the record that was cut is gone. If only the record's end is missing (see sse_row_end()),
+ * sends that, and the stream goes on. Otherwise fills the FastCGI record that was begun, so that
+ * FCGI_END_REQUEST can follow, and ends the stream: the client drops the unfinished event, as the
+ * standard says, and resumes before it.
  */
 void subscriber_give_up_cut(struct subscriber *s);
 

@@ -33,7 +33,7 @@ def test_first_record_is_the_position(server, log, rows, position):
     peer = server.open()
     assert peer.first == ("position", position, position)
     time = peer.parser.reconnection_time
-    expected = f"retry: {time}\nid: {rows}\nevent: position\ndata: {rows}\n\n"
+    expected = f"retry: {time}\nevent: position\ndata: {rows}\nid: {rows}\n\n"
     assert bytes(peer.body) == expected.encode()
 
 

@@ -74,6 +74,43 @@ static void test_text_arrives_as_it_is(void **state)
 	SAME("0123456\n89abcdef0123456789\n");
 }
 
+static void expect_end(struct buffer *out, const char *end)
+{
+	size_t length = strlen(end);
+
+	assert_true(out->length >= length);
+	assert_memory_equal(out->data + out->length - length, end, length);
+	for (size_t i = 0; i + length < out->length; i++)
+		assert_memory_not_equal(out->data + i, "id: ", 4);
+	buffer_clear(out);
+}
+
+/* A client that keeps an id as soon as its line arrives has then received all of the record. */
+static void test_id_is_the_last_line_of_every_record(void **state)
+{
+	struct sse_row row = row_of("two\nlines", 9);
+	struct buffer out;
+	char end[SSE_ROW_END_MAX];
+
+	buffer_init(&out, 1000);
+	row.event = "paid";
+	row.event_length = 4;
+	row.retry_ms = 500;
+	for (int envelope = 0; envelope < 2; envelope++) {
+		sse_row(&out, &row, envelope);
+		expect_end(&out, "\nid: 7\n\n");
+	}
+	sse_position(&out, 8, false);
+	expect_end(&out, "\nid: 8\n\n");
+	sse_gap(&out, 9, "1", 2, 3, SSE_GAP_PRUNED);
+	expect_end(&out, "\nid: 9\n\n");
+	sse_position(&out, 10, true);
+	expect_end(&out, "id: 10\n");
+	assert_int_equal(sse_row_end(end, INT64_MAX), strlen("id: 9223372036854775807\n\n"));
+	assert_string_equal(end, "id: 9223372036854775807\n\n");
+	buffer_free(&out);
+}
+
 static void test_line_breaks_become_lf(void **state)
 {
 	BECOMES("a\rb", "a\nb");
@@ -195,6 +232,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text_arrives_as_it_is),
+		cmocka_unit_test(test_id_is_the_last_line_of_every_record),
 		cmocka_unit_test(test_line_breaks_become_lf),
 		cmocka_unit_test(test_ill_formed_bytes_become_the_replacement_character),
 		cmocka_unit_test(test_all_short_texts),

@@ -1,4 +1,4 @@
-/* links: subscriber record window run */
+/* links: subscriber record window run sse utf8 buffer */
 /* libs: --for-linker --wrap --for-linker malloc */
 /*
  * One stream at its sink: whatever number of bytes is taken at a time, what arrives is what was
@@ -16,6 +16,7 @@
 
 #include "no_memory.h"
 #include "record.h"
+#include "sse.h"
 #include "subscriber.h"
 #include "window.h"
 
@@ -298,23 +299,78 @@ static void test_farewell(void **state)
 	assert_true(ended);
 }
 
+#define END "id: 10\n\n"
+
+/* A record of so many bytes, id 10, that ends as rows do; it was cut after `cut` framed bytes. */
+static void give_up(uint16_t request_id, size_t length, size_t cut)
+{
+	begin(request_id, cut);
+	subscriber.cursor = 9;
+	make_run(&length, 1, 10, request_id != 0);
+	assert_int_equal(subscriber_send(&subscriber, &run, 1), SUBSCRIBER_BLOCKED);
+	subscriber_give_up_cut(&subscriber);
+}
+
+/*
+ * The row is gone, but only its id and the empty line are missing. A client that keeps an id as soon as
+ * its line arrives would otherwise resume behind a row that it never delivered.
+ */
+static void test_end_of_a_record_is_sent_without_its_row(void **state)
+{
+	static const size_t lengths[] = {40, RECORD_CONTENT_MAX, RECORD_CONTENT_MAX + 3,
+		2 * RECORD_CONTENT_MAX + 7, 2 * RECORD_CONTENT_MAX + 8, LONG};
+	static uint8_t content[TAKEN_MAX];
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		size_t whole = record_framed_size(lengths[i]), cut = whole;
+
+		while (--cut > 0 && lengths[i] - record_content_between(lengths[i], 0, cut) <=
+					    sizeof(END) - 1) {
+			size_t sent = record_content_between(lengths[i], 0, cut);
+			size_t end = lengths[i] - (sizeof(END) - 1);
+			bool ended;
+
+			give_up(1, lengths[i], cut);
+			more(SIZE_MAX);
+			assert_int_equal(subscriber_flush(&subscriber, 2), SUBSCRIBER_SENT);
+			assert_int_equal(subscriber.state, SUBSCRIBER_LIVE);
+			assert_int_equal(subscriber.cursor, 10);
+			assert_int_equal(subscriber.told, 10);
+			assert_int_equal(unframe(content, &ended), lengths[i]);
+			assert_false(ended);
+			assert_memory_equal(content + sent, END + (sent - end), lengths[i] - sent);
+		}
+		assert_true(cut > 0 && cut < whole - 1);
+	}
+}
+
+static void test_end_of_a_record_without_frames(void **state)
+{
+	for (size_t cut = 40 - (sizeof(END) - 1); cut < 40; cut++) {
+		give_up(0, 40, cut);
+		more(SIZE_MAX);
+		assert_int_equal(subscriber_flush(&subscriber, 2), SUBSCRIBER_SENT);
+		assert_int_equal(peer.length, 40);
+		assert_memory_equal(
+			peer.bytes + cut, END + (cut - (40 - (sizeof(END) - 1))), 40 - cut);
+		assert_int_equal(subscriber.cursor, 10);
+	}
+}
+
 /* The record that can't be finished is filled up: frames stay whole, no line is made whole. */
 static void test_give_up_at_every_byte(void **state)
 {
-	static const size_t contents[] = {LONG};
 	static uint8_t content[TAKEN_MAX];
 	size_t framed = record_framed_size(LONG);
 
 	for (size_t cut = 1; cut < framed; cut += cut < 40 || cut % 65536 < 40 ? 1 : 3001) {
 		enum subscriber_result r;
-		size_t length, sent = 0;
+		size_t length, sent = record_content_between(LONG, 0, cut);
 		bool ended;
 
-		begin(1, cut);
-		subscriber.cursor = 9;
-		make_run(contents, 1, 10, true);
-		assert_int_equal(subscriber_send(&subscriber, &run, 1), SUBSCRIBER_BLOCKED);
-		subscriber_give_up_cut(&subscriber);
+		if (LONG - sent <= sizeof(END) - 1)
+			break;
+		give_up(1, LONG, cut);
 		assert_int_equal(subscriber.reason, LEAVE_CUT);
 		more(SIZE_MAX);
 		assert_int_equal(subscriber_flush(&subscriber, 2), SUBSCRIBER_SENT);
@@ -322,7 +378,6 @@ static void test_give_up_at_every_byte(void **state)
 		assert_int_equal(r, SUBSCRIBER_SENT);
 		length = unframe(content, &ended);
 		assert_true(ended);
-		sent = record_content_between(LONG, 0, cut);
 		assert_true(length >= sent && length <= LONG);
 		assert_null(memchr(content + sent, '\n', length - sent));
 		for (size_t i = 0; i < sent; i++)
@@ -386,6 +441,8 @@ int main(void)
 		TEST(test_peer_that_is_gone),
 		TEST(test_when_bytes_were_taken),
 		TEST(test_farewell),
+		TEST(test_end_of_a_record_is_sent_without_its_row),
+		TEST(test_end_of_a_record_without_frames),
 		TEST(test_give_up_at_every_byte),
 		TEST(test_no_memory_for_words),
 		TEST(test_lists),
