@@ -13,7 +13,7 @@ build='gcc libc6-dev make pkg-config libfcgi-dev libsqlite3-dev libuv1-dev uthas
 	libsodium-dev libjwt-dev libjansson-dev sqlite3'
 demo='lighttpd'
 tests='libcmocka-dev python3 python3-pytest python3-jwt python3-cryptography lighttpd lighttpd-mod-openssl lighttpd-mod-deflate python3-h2 nginx-light
-	apache2 libapache2-mod-fcgid fcgiwrap caddy haproxy spawn-fcgi curl openssl chromium php-cli php-fpm php-sqlite3
+	apache2 libapache2-mod-fcgid fcgiwrap caddy haproxy varnish spawn-fcgi curl openssl chromium php-cli php-fpm php-sqlite3
 	libdbd-sqlite3-perl valgrind systemd strace procps util-linux mandoc clang clang-format
 	clang-tidy cppcheck shellcheck'
 

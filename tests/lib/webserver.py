@@ -399,8 +399,7 @@ class HAProxy(WebServer):
     def configure(self, configuration):
         self.static = ("127.0.0.1", ports.free_port())
         self.files = None
-        combined = self.directory / "site.pem"
-        combined.write_text(self.certificate.read_text() + self.key.read_text())
+        (self.directory / "site.pem").write_text(self.certificate.read_text() + self.key.read_text())
         text = (self.etc / "haproxy.cfg").read_text()
         for default, value in {
             "log /dev/log\tlocal0": f"log {self.directory}/log local0",
@@ -416,23 +415,23 @@ class HAProxy(WebServer):
         if AS_ROOT:
             configuration = configuration.replace(f"unix@{self.directory}/", "unix@/")
         self.file = self.directory / "haproxy.cfg"
+        self.file.write_text(text + self.site(configuration))
+
+    def site(self, configuration):
         # The lines for the frontend stand in the first lines of the file.
         rules = "\n".join(re.findall(r"(?m)^#(\s+use_backend .*)$", configuration))
-        assert rules
-        self.file.write_text(f"{text}\n{self.site(combined, rules)}\n{configuration}\n")
-
-    def site(self, combined, rules):
         return f"""
 frontend site
-\tbind 127.0.0.1:{self.port}
-\tbind 127.0.0.1:{self.tls_port} ssl crt {combined} alpn h2,http/1.1
-\tcompression algo gzip
-\tcompression type text/event-stream text/plain
+	bind 127.0.0.1:{self.port}
+	bind 127.0.0.1:{self.tls_port} ssl crt {self.directory}/site.pem alpn h2,http/1.1
+	compression algo gzip
+	compression type text/event-stream text/plain
 {self.around}
 {rules}
-\tdefault_backend files
+	default_backend files
 backend files
-\tserver files {self.static[0]}:{self.static[1]}
+	server files {self.static[0]}:{self.static[1]}
+{configuration}
 """
 
     def command(self):

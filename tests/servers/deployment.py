@@ -195,10 +195,10 @@ class Site:
 
     # Looking at it.
 
-    def open(self, query="", *, path="", **how):
-        """Sends a request for a stream; see httpc.open_request()."""
+    def open(self, query="", *, path="", address=None, **how):
+        """Sends a request for a stream, here or where a proxy serves it; see httpc.open_request()."""
         target = self.deployment.mount + path + ("?" + query if query else "")
-        self._opened.append(httpc.open_request(self.server.address, target, **how))
+        self._opened.append(httpc.open_request(address or self.server.address, target, **how))
         return self._opened[-1]
 
     def hang_up(self):

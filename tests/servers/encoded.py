@@ -26,11 +26,11 @@ class Encoded(httpc.Response):
             self.parser = Inflating()
 
 
-def open_encoded(site, query):
+def open_encoded(site, query, address=None):
     """A request of a client that offers gzip."""
     target = f"{site.deployment.mount}?{query}"
     request = (
         f"GET {target} HTTP/1.1\r\nHost: localhost\r\n"
         "Accept: text/event-stream\r\nAccept-Encoding: gzip\r\n\r\n"
     )
-    return Encoded(site.server.address).send(request.encode())
+    return Encoded(address or site.server.address).send(request.encode())

@@ -1,0 +1,134 @@
+"""Debian's servers as a second proxy, in front of the web server that rowtail is behind.
+
+One proxy stands before several inner servers, each of which it serves at a port of its own. It reads
+Debian's own main configuration, and for each inner server a text: a file of deploy/proxy with that
+server's address, or `plain`, what somebody writes who has read nothing of rowtail.
+"""
+
+import re
+
+import ports
+import webserver
+from webserver import AS_ROOT, USER, give
+
+INNER = "127.0.0.1:8080"  # what the files of deploy/proxy name
+
+
+class Proxied:
+    """What the proxies have in common; the other base is the server's class.
+
+    inner       {name: address of an inner server}
+    addresses   {name: where the proxy serves it}
+    file        the file of deploy/proxy
+    plain       the same for somebody who wants the whole site forwarded
+    everywhere  further lines for the whole proxy, in its own language
+    """
+
+    everywhere = ""
+
+    def __init__(self, directory, inner, *, plain=False):
+        self.inner = inner
+        self.addresses = {name: ("127.0.0.1", ports.free_port()) for name in inner}
+        text = self.plain if plain else (webserver.DEPLOY / "proxy" / self.file).read_text()
+        assert INNER in text
+        self.texts = {
+            name: text.replace(INNER, "%s:%d" % address) for name, address in inner.items()
+        }
+        super().__init__(directory, text)
+
+
+class Nginx(Proxied, webserver.Nginx):
+    file = "nginx.conf"
+    plain = f"location / {{ proxy_pass http://{INNER}; }}"
+
+    def site(self):
+        def server(name):
+            return f"""
+server {{
+	listen 127.0.0.1:{self.addresses[name][1]};
+	{self.around}
+	{self.texts[name]}
+}}
+"""
+
+        return super().site().replace("\tinclude snippets/rowtail.conf;\n", "") + "".join(
+            [self.everywhere, *map(server, self.inner)]
+        )
+
+
+class Apache(Proxied, webserver.Apache):
+    file = "apache.conf"
+    plain = f'ProxyPass "/" "http://{INNER}/"\nProxyPassReverse "/" "http://{INNER}/"\n'
+    modules = [*webserver.Apache.modules, "proxy_http"]
+
+    def configure(self, configuration):
+        super().configure("\n".join(re.findall(r"(?m)^#\s+a2enmod .*$", configuration)))
+
+    def site(self):
+        def server(name):
+            port = self.addresses[name][1]
+            return f"""
+Listen 127.0.0.1:{port}
+<VirtualHost 127.0.0.1:{port}>
+	{self.around}
+	{self.texts[name]}
+</VirtualHost>
+"""
+
+        return super().site() + "".join([self.everywhere, *map(server, self.inner)])
+
+
+class HAProxy(Proxied, webserver.HAProxy):
+    file = "haproxy.cfg"
+    plain = f"backend site\n\tserver inner {INNER}\n"
+
+    def site(self, configuration):
+        def server(name):
+            text = re.sub(r"(?m)^backend (\w+)$", rf"backend \1-{name}", self.texts[name])
+            lines = re.findall(r"(?m)^#(\s+use_backend \w+)(.*)$", text)
+            used = "\n".join(f"{use}-{name}{rule}" for use, rule in lines)
+            used = used or f"\tdefault_backend site-{name}"
+            return f"""
+frontend site-{name}
+	bind 127.0.0.1:{self.addresses[name][1]}
+{self.around}
+{used}
+{text}
+"""
+
+        return super().site("") + "".join([self.everywhere, *map(server, self.inner)])
+
+
+class Varnish(Proxied, webserver.WebServer):
+    file = "varnish.vcl"
+    plain = f"# {INNER}"
+
+    def configure(self, configuration):
+        self.vcl = self.directory / "default.vcl"
+        backends = "".join(
+            f'backend {_word(name)} {{ .host = "{host}"; .port = "{port}"; }}\n'
+            for name, (host, port) in self.inner.items()
+        )
+        choice = "".join(
+            f'if (local.socket == "{name}") {{ set req.backend_hint = {_word(name)}; }}\n'
+            for name in self.inner
+        )
+        (self.directory / "rowtail.vcl").write_text(configuration)
+        self.vcl.write_text(
+            f'vcl 4.1;\nbackend default {{ .host = "127.0.0.1"; .port = "1"; }}\n{backends}\n'
+            f'sub vcl_recv {{\n{choice}}}\ninclude "{self.directory}/rowtail.vcl";\n{self.around}\n'
+        )
+
+    def command(self):
+        sites = {"main": self.address, "tls": self.tls_address, **self.addresses}
+        listen = [f"-a{name}={host}:{port}" for name, (host, port) in sites.items()]
+        jail = "-junix,user=vcache" if AS_ROOT else "-jnone"
+        work = ["-n", self.directory / "tmp" / "varnish", "-smalloc,256m", "-Tnone"]
+        return ["/usr/sbin/varnishd", jail, "-F", *listen, "-f", self.vcl, *work]
+
+
+def _word(name):
+    return name.replace("-", "_")
+
+
+PROXIES = {"nginx": Nginx, "apache": Apache, "haproxy": HAProxy, "varnish": Varnish}
