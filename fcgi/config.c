@@ -153,15 +153,18 @@ static const struct setting *find_variable(const char *name, size_t length)
 }
 
 /*
- * Names that others give: ROWTAIL_PAGE is a parameter of a request, and container runtimes describe
- * a service called rowtail as ROWTAIL_SERVICE_HOST, ROWTAIL_PORT, ROWTAIL_PORT_80_TCP_ADDR…
+ * Names that others give: ROWTAIL_PAGE and ROWTAIL_MOUNT are parameters of a request, and container
+ * runtimes describe a service called rowtail as ROWTAIL_SERVICE_HOST, ROWTAIL_PORT,
+ * ROWTAIL_PORT_80_TCP_ADDR…
  */
 static bool is_foreign(const char *name, size_t length)
 {
+	static const char *const names[] = {"ROWTAIL_PAGE", "ROWTAIL_MOUNT"};
 	static const char *const parts[] = {"_PORT", "_SERVICE_"};
 
-	if (length == strlen("ROWTAIL_PAGE") && !memcmp(name, "ROWTAIL_PAGE", length))
-		return true;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (length == strlen(names[i]) && !memcmp(name, names[i], length))
+			return true;
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
 		if (memmem(name, length, parts[i], strlen(parts[i])))
 			return true;

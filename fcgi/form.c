@@ -13,6 +13,17 @@ static int hex(char c)
 	return -1;
 }
 
+bool form_unescape(const char *text, size_t length, char *byte)
+{
+	int high, low;
+
+	if (length < FORM_ESCAPE_LENGTH || text[0] != '%' || (high = hex(text[1])) < 0 ||
+		(low = hex(text[2])) < 0)
+		return false;
+	*byte = (char)(high << 4 | low);
+	return true;
+}
+
 /* Decodes from[0..length) where it stands, puts a NUL behind it, and returns its new length. */
 static size_t decode(char *from, size_t length, bool *bad_escape)
 {
@@ -20,14 +31,12 @@ static size_t decode(char *from, size_t length, bool *bad_escape)
 
 	*bad_escape = false;
 	while (in < length) {
-		bool escape = from[in] == '%';
-
-		if (escape && length - in > 2 && hex(from[in + 1]) >= 0 && hex(from[in + 2]) >= 0) {
-			from[out++] = (char)(hex(from[in + 1]) << 4 | hex(from[in + 2]));
-			in += 3;
+		if (form_unescape(from + in, length - in, from + out)) {
+			out++;
+			in += FORM_ESCAPE_LENGTH;
 			continue;
 		}
-		*bad_escape |= escape;
+		*bad_escape |= from[in] == '%';
 		from[out++] = (char)(from[in] == '+' ? ' ' : from[in]);
 		in++;
 	}

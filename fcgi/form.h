@@ -37,4 +37,9 @@ void form_init(struct form *f, char *text, size_t length);
  */
 bool form_next(struct form *f, struct form_pair *pair);
 
+enum { FORM_ESCAPE_LENGTH = 3 };
+
+/* Does text[0..length) begin with an escape, "%2F"? Then *byte is what it stands for. */
+bool form_unescape(const char *text, size_t length, char *byte);
+
 #endif

@@ -282,11 +282,14 @@ bool parameters_json(struct parameters *p, const char *text, size_t length)
 	return true;
 }
 
-bool parameters_path(struct parameters *p, const char *path)
+bool parameters_path(struct parameters *p, const struct path *path)
 {
-	if (*path == '/')
-		path++;
-	return !*path || take_channel(p, "the path", path, strlen(path));
+	size_t length, slash;
+
+	if (!(p->path = path_behind_mount(path, &length)))
+		return parameters_refuse_memory(p);
+	slash = p->path[0] == '/';
+	return !length || take_channel(p, "the path", p->path + slash, length - slash);
 }
 
 void parameters_last_event_id(struct parameters *p, const char *value)
@@ -302,6 +305,7 @@ void parameters_default(struct parameters *p)
 
 void parameters_free(struct parameters *p)
 {
+	free(p->path);
 	for (size_t i = 0; i < p->form_count; i++)
 		free(p->form[i]);
 	json_free(&p->members);

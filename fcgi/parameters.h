@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "json.h"
+#include "path.h"
 #include "request.h"
 
 enum {
@@ -27,8 +28,8 @@ struct parameters_names {
 
 /*
  * One reading. Numbers, switches and the access token go into the request. What is read stays
- * valid until parameters_free(), as long as the texts given stay; parameters_path() and
- * parameters_last_event_id() alone keep pointers to those.
+ * valid until parameters_free(), as long as the texts given stay; parameters_last_event_id()
+ * alone keeps pointers to those.
  *
  * Each function below returns false when it has set the problem: a status and a sentence.
  */
@@ -37,7 +38,8 @@ struct parameters {
 	struct request_problem *problem;
 	struct parameters_names channels, events;
 
-	char *form[PARAMETERS_FORMS_MAX]; /* owned, as is all below */
+	char *path; /* owned, as is all below */
+	char *form[PARAMETERS_FORMS_MAX];
 	size_t form_count;
 	struct json_members members;
 };
@@ -53,8 +55,8 @@ bool parameters_form(struct parameters *p, const char *text, size_t length);
 /* A JSON object; may be called once. */
 bool parameters_json(struct parameters *p, const char *text, size_t length);
 
-/* PATH_INFO: without its leading '/', and unless it is then empty, a channel. */
-bool parameters_path(struct parameters *p, const char *path);
+/* The URL's path: what is behind the mount and its '/' is a channel. May be called once. */
+bool parameters_path(struct parameters *p, const struct path *path);
 
 /* The value of the Last-Event-ID header, or "". Never fails. */
 void parameters_last_event_id(struct parameters *p, const char *value);

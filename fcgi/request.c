@@ -119,11 +119,16 @@ static bool read_stream(struct parameters *p, char *const *params, const void *b
 {
 	const char *query = param_or_empty(params, "QUERY_STRING");
 	bool post = p->request->method == REQUEST_POST;
+	struct path path = {
+		.request_uri = param_or_empty(params, "REQUEST_URI"),
+		.script_name = param_or_empty(params, "SCRIPT_NAME"),
+		.path_info = param_or_empty(params, "PATH_INFO"),
+		.mount = param_or_empty(params, "ROWTAIL_MOUNT"),
+	};
 
 	p->request->positions = !post;
 	parameters_last_event_id(p, param_or_empty(params, "HTTP_LAST_EVENT_ID"));
-	if (!parameters_path(p, param_or_empty(params, "PATH_INFO")) ||
-		!parameters_form(p, query, strlen(query)))
+	if (!parameters_path(p, &path) || !parameters_form(p, query, strlen(query)))
 		return false;
 	if (post && !read_body(p, param_or_empty(params, "CONTENT_TYPE"), body, length))
 		return false;

@@ -1,4 +1,4 @@
-/* links: request parameters form json text channel utf8 */
+/* links: request parameters path form json text channel utf8 */
 /* libs: -ljansson */
 /*
  * The input is lines of parameters, an empty line, and a body. What is understood must keep the

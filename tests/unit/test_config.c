@@ -265,10 +265,10 @@ static void test_an_unknown_variable_is_an_error(void **state)
 
 static void test_variables_of_others_are_left_alone(void **state)
 {
-	taken(LOAD(
-		LIST("ROWTAIL_PAGE=metrics", "ROWTAIL_VERSION=1.2", "ROWTAIL_SERVICE_HOST=10.0.0.1",
-			"ROWTAIL_SERVICE_PORT_HTTP=80", "ROWTAIL_PORT=tcp://10.0.0.1:80",
-			"ROWTAIL_PORT_80_TCP_ADDR=10.0.0.1", "ROWTAIL_HELP=no"),
+	taken(LOAD(LIST("ROWTAIL_PAGE=metrics", "ROWTAIL_VERSION=1.2",
+			   "ROWTAIL_SERVICE_HOST=10.0.0.1", "ROWTAIL_SERVICE_PORT_HTTP=80",
+			   "ROWTAIL_PORT=tcp://10.0.0.1:80", "ROWTAIL_PORT_80_TCP_ADDR=10.0.0.1",
+			   "ROWTAIL_HELP=no", "ROWTAIL_MOUNT=/events"),
 		"--db", "x"));
 	assert_int_equal(config.action, CONFIG_SERVE);
 }

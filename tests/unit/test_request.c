@@ -1,4 +1,4 @@
-/* links: request parameters form json text channel utf8 */
+/* links: request parameters path form json text channel utf8 */
 /* libs: -ljansson --for-linker --wrap --for-linker malloc */
 /* What a request asks for, or a status and a sentence: methods, headers, bodies, sizes, memory. */
 #include <setjmp.h>
@@ -171,6 +171,11 @@ static void test_the_path_is_a_channel(void **state)
 	}
 	ASK("PATH_INFO=/b", "QUERY_STRING=channel=c&channel=a");
 	expect_list(&request.channels, "a|b|c|");
+	ASK("REQUEST_URI=/events/a%2Fb?tail=1", "SCRIPT_NAME=/events/a", "PATH_INFO=/b",
+		"ROWTAIL_MOUNT=/events");
+	expect_list(&request.channels, "a/b|");
+	ASK("REQUEST_URI=/events/%00", "SCRIPT_NAME=/events", "PATH_INFO=/%00");
+	expect_refusal(400, "the path: \"�\" is not a channel");
 	ASK("PATH_INFO=/orders*");
 	expect_refusal(400, "the path: \"orders*\" is not a channel");
 	ASK("PATH_INFO=/\xff");
