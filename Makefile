@@ -12,7 +12,7 @@ VERSION := 0.1.0
 BUILD := build
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
-	-Wwrite-strings -Wformat=2 -Wundef -Wvla -Wno-unused-parameter
+	-Wwrite-strings -Wformat=2 -Wundef -Wvla -Wno-unused-parameter $(WERROR)
 CPPFLAGS += -D_GNU_SOURCE -DROWTAIL_VERSION='"$(VERSION)"' -Ifcgi
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 LDHARDEN := -pie -Wl,-z,relro,-z,now
@@ -45,10 +45,12 @@ help:
 	@echo 'make             build $(BUILD)/rowtail (after make deps)'
 	@echo 'make deps        install the Debian packages that building and testing need'
 	@echo 'make demo        a live page on http://127.0.0.1:$(PORT)/'
-	@echo 'make test        everything: unit, replay, integration, servers, a short torture, browser'
+	@echo 'make test        everything: unit, replay, integration, servers, a short torture, browser, Debian 13'
 	@echo 'make torture     MINUTES=60 of killing and breaking; counts what got lost'
 	@echo 'make unit replay integration endurance servers browser    each part alone'
-	@echo 'make bench lint fuzz install uninstall clean'
+	@echo 'make test-releases    the same in chroots of $(RELEASES) (root)'
+	@echo 'make releases-shell RELEASE=sid    a shell in one of them'
+	@echo 'make bench lint fuzz install uninstall clean releases-clean'
 
 deps:
 	sh tests/deps.sh build test
@@ -84,8 +86,10 @@ replay: $(REPLAY)
 
 # What failed last is remembered for each suite by itself.
 PYTEST = $(PYTHON) -m pytest -q -o cache_dir=$(CURDIR)/$(BUILD)/pytest/$(@:-again=)
+INTEGRATION ?= tests/integration
+SERVERS ?= tests/servers
 integration: $(BUILD)/rowtail bench-tools
-	$(PYTEST) --ignore=$(ENDURANCE) tests/integration
+	$(PYTEST) --ignore=$(ENDURANCE) $(INTEGRATION)
 
 # Crowds, which want the machine for themselves.
 ENDURANCE := tests/integration/test_endurance.py
@@ -100,7 +104,7 @@ integration-valgrind: $(BUILD)/rowtail bench-tools
 	ROWTAIL_BIN=tests/lib/valgrind.sh TEST_PATIENCE=10 $(PYTEST) tests/integration
 
 servers: $(BUILD)/rowtail $(BROWSER)
-	$(PYTEST) tests/servers
+	$(PYTEST) $(SERVERS)
 
 # Only those that failed last time: on a busy machine a deadline may pass. make test says so.
 integration-again servers-again:
@@ -172,10 +176,12 @@ uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/rowtail $(DESTDIR)$(MANDIR)/man8/rowtail.8
 	rm -rf $(DESTDIR)$(DATADIR)
 
+# The chroots take minutes to make: they go with make releases-clean.
 clean:
-	rm -rf $(BUILD)
+	[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name releases -exec rm -rf {} +
 
 include tests/bench/bench.mk
 include tests/torture/torture.mk
 include tests/faults/faults.mk
+include tests/releases/releases.mk
 -include $(OBJ:.o=.d) $(wildcard $(BUILD)/san/*.d)

@@ -8,4 +8,6 @@ $(BUILD)/faults/%.so: tests/faults/%.c tests/faults/plan.h
 	$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(CFLAGS) -fno-builtin -fPIC -shared -o $@ $< \
 		$(FAULTS_LIBS_$*) -ldl
 
+faults: $(FAULTS)
+
 integration: $(FAULTS)

@@ -1,10 +1,12 @@
 """schema/examples: each publisher run by its real interpreter, alone and all at once.
 
 Node.js has SQLite built in from 22.13 on. Where the machine's own is older, one is taken from npm
-into build/node, and kept there.
+into build/node, and kept there. In a chroot of make test-releases npm has no network: there it is
+the one of the tree outside, if that has one.
 """
 
 import json
+import os
 import pathlib
 import platform
 import shutil
@@ -131,11 +133,14 @@ def has_sqlite(node):
 
 @pytest.fixture(scope="module")
 def node():
+    """A Node.js that has SQLite; None in a chroot to which none was brought."""
     if has_sqlite(shutil.which("node")):
         return shutil.which("node")
     machine = {"x86_64": "x64", "aarch64": "arm64"}[platform.machine()]
     package = f"node-linux-{machine}"
     ours = NODE_HOME / "node_modules" / package / "bin" / "node"
+    if not ours.exists() and os.environ.get("TEST_RELEASE"):
+        return None
     if not ours.exists():
         NODE_HOME.mkdir(parents=True, exist_ok=True)
         install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", NODE_HOME]
@@ -165,7 +170,7 @@ def compiled(directory):
 @pytest.fixture(scope="module")
 def publishers(node, compiled):
     """The command of each example, for one record."""
-    return {
+    commands = {
         "python": ["/usr/bin/python3", EXAMPLES / "publish.py"],
         "php": ["php", EXAMPLES / "publish.php"],
         "perl": ["perl", EXAMPLES / "publish.pl"],
@@ -173,6 +178,15 @@ def publishers(node, compiled):
         "c": [compiled / "publish"],
         "shell": [EXAMPLES / "publish.sh"],
     }
+    return commands if node else {**commands, "node": None}
+
+
+@pytest.fixture
+def publisher(publishers, language):
+    """The command of one example."""
+    if not publishers[language]:
+        pytest.skip("no Node.js that has SQLite is here; after make integration there is one")
+    return publishers[language]
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +194,8 @@ def drivers(directory, node, compiled):
     """The command of each driver."""
     interpreters = {"python": "/usr/bin/python3", "php": "php", "perl": "perl", "node": node}
     interpreters["shell"] = "sh"
+    if not node:
+        del interpreters["node"]
     commands = {"c": [compiled / "driver"]}
     for language, interpreter in interpreters.items():
         suffix = ".mjs" if language == "node" else ""
@@ -213,9 +229,9 @@ def records(db):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_one_record(publishers, db, path, language):
+def test_one_record(publisher, db, path):
     for number, text in enumerate(TEXTS, 1):
-        done = run(*publishers[language], path, "orders/4'2 ö", "paid \"x\"", text)
+        done = run(*publisher, path, "orders/4'2 ö", "paid \"x\"", text)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.strip() == str(number)
     made = [(number, "orders/4'2 ö", 'paid "x"', text) for number, text in enumerate(TEXTS, 1)]
@@ -223,14 +239,14 @@ def test_one_record(publishers, db, path, language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_without_an_event_type_it_is_a_plain_message(publishers, db, path, language):
-    assert run(*publishers[language], path, "a", "", "x").returncode == 0
+def test_without_an_event_type_it_is_a_plain_message(publisher, db, path):
+    assert run(*publisher, path, "a", "", "x").returncode == 0
     assert records(db) == [(1, "a", None, "x")]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_refused_record_fails_and_says_why(publishers, db, path, language):
-    done = run(*publishers[language], path, "orders/*", "paid", "x")
+def test_a_refused_record_fails_and_says_why(publisher, db, path):
+    done = run(*publisher, path, "orders/*", "paid", "x")
     assert done.returncode != 0
     assert "no control characters, and no *" in done.stdout + done.stderr
     assert records(db) == []
@@ -280,11 +296,11 @@ def test_all_at_once_lose_nothing(drivers, db, path, directory):
             process.kill()
             process.communicate()
     made = [f"{number}:{TEXTS[number % len(TEXTS)]}" for number in range(EACH)]
-    for language in LANGUAGES:
+    for language in drivers:
         its = db.execute("SELECT event, data FROM events WHERE channel = ? ORDER BY id", [language])
         assert its.fetchall() == [("made", text) for text in made], language
     [(count, newest)] = db.execute("SELECT count(*), max(id) FROM events")
-    assert count == newest == EACH * len(LANGUAGES)
+    assert count == newest == EACH * len(drivers)
 
 
 # The outbox: triggers on the application's own table

@@ -100,6 +100,7 @@ frontend site-{name}
 
 
 class Varnish(Proxied, webserver.WebServer):
+    program, package = "/usr/sbin/varnishd", "varnish"
     file = "varnish.vcl"
     plain = f"# {INNER}"
 
@@ -124,7 +125,7 @@ class Varnish(Proxied, webserver.WebServer):
         listen = [f"-a{name}={host}:{port}" for name, (host, port) in sites.items()]
         jail = "-junix,user=vcache" if AS_ROOT else "-jnone"
         work = ["-n", self.directory / "tmp" / "varnish", "-smalloc,256m", "-Tnone"]
-        return ["/usr/sbin/varnishd", jail, "-F", *listen, "-f", self.vcl, *work]
+        return [self.program, jail, "-F", *listen, "-f", self.vcl, *work]
 
 
 def _word(name):

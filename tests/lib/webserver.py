@@ -16,6 +16,7 @@ import signal
 import subprocess
 import time
 
+import packages
 import ports
 import stream
 
@@ -104,6 +105,8 @@ class WebServer:
     directory     where it finds everything, made by the caller
     address       ("127.0.0.1", port), plain HTTP
     tls_address   the same site over TLS and, where the server can, HTTP/2
+    program       where Debian's package has put the server
+    package       that package; a test is skipped in a release of Debian that does not have it
     around        the rest of the site: further lines of its configuration, in the server's own language.
                   nginx: inside server { }; Caddy: inside the site's block; Apache: after Debian's
                   configuration, outside of the virtual hosts; lighttpd: in a file that is read first;
@@ -111,9 +114,11 @@ class WebServer:
     """
 
     stop_signal = signal.SIGTERM
+    program, package = "", ""
     around = ""
 
     def __init__(self, directory, configuration):
+        packages.need(self.program, self.package)
         self.directory = directory
         self.port, self.tls_port = ports.free_port(), ports.free_port()
         self.address = ("127.0.0.1", self.port)
@@ -169,6 +174,7 @@ class WebServer:
 class Apache(WebServer):
     """apache2 with its event MPM; its /etc/apache2 is made anew with Debian's apache2.conf."""
 
+    program, package = "/usr/sbin/apache2", "apache2"
     etc = pathlib.Path("/etc/apache2")
     # What Debian's package enables by itself, and TLS with HTTP/2.
     modules = (
@@ -230,7 +236,7 @@ AddOutputFilterByType DEFLATE text/event-stream
 """
 
     def command(self):
-        return ["/usr/sbin/apache2", "-DFOREGROUND", "-d", self.root, "-f", "apache2.conf"]
+        return [self.program, "-DFOREGROUND", "-d", self.root, "-f", "apache2.conf"]
 
     def environment(self):
         run = self.directory / "tmp"
@@ -265,6 +271,7 @@ class SharedApache(Apache):
 class Lighttpd(WebServer):
     """lighttpd; its /etc/lighttpd is made anew with Debian's lighttpd.conf."""
 
+    program, package = "/usr/sbin/lighttpd", "lighttpd"
     etc = pathlib.Path("/etc/lighttpd")
     reload_signal = signal.SIGUSR1
 
@@ -302,12 +309,13 @@ $SERVER["socket"] == "127.0.0.1:{self.tls_port}" {{
 """
 
     def command(self):
-        return ["/usr/sbin/lighttpd", "-D", "-f", self.root / "lighttpd.conf"]
+        return [self.program, "-D", "-f", self.root / "lighttpd.conf"]
 
 
 class Nginx(WebServer):
     """nginx; its /etc/nginx is made anew with Debian's nginx.conf."""
 
+    program, package = "/usr/sbin/nginx", "nginx-light"
     etc = pathlib.Path("/etc/nginx")
     edits = {}
     reload_signal = signal.SIGHUP
@@ -352,11 +360,13 @@ server {{
 {scratch}"""
 
     def command(self):
-        return ["/usr/sbin/nginx", "-g", "daemon off;", "-c", self.root / "nginx.conf"]
+        return [self.program, "-g", "daemon off;", "-c", self.root / "nginx.conf"]
 
 
 class Caddy(WebServer):
     """caddy; the file of deploy/ is all there is, but for ports, certificate and `encode`."""
+
+    program, package = "/usr/bin/caddy", "caddy"
 
     def configure(self, configuration):
         site = "app.example.org {\n"
@@ -374,12 +384,12 @@ class Caddy(WebServer):
         self.file.write_text(configuration.replace(site, body) + ports)
 
     def command(self):
-        return as_user(["/usr/bin/caddy", "run", "--config", self.file, "--adapter", "caddyfile"])
+        return as_user([self.program, "run", "--config", self.file, "--adapter", "caddyfile"])
 
     def reload(self):
         """What Debian's unit runs for `systemctl reload caddy`."""
         options = ["--config", self.file, "--adapter", "caddyfile", "--force"]
-        command = as_user(["/usr/bin/caddy", "reload", *options, "--address", f"unix/{self.admin}"])
+        command = as_user([self.program, "reload", *options, "--address", f"unix/{self.admin}"])
         environment = {**os.environ, **self.environment()}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -392,6 +402,7 @@ class Caddy(WebServer):
 class HAProxy(WebServer):
     """haproxy, with Debian's haproxy.cfg, in a chroot; its static files are served by another."""
 
+    program, package = "/usr/sbin/haproxy", "haproxy"
     etc = pathlib.Path("/etc/haproxy")
     edits = {}
     reload_signal = signal.SIGUSR2
@@ -435,7 +446,7 @@ backend files
 """
 
     def command(self):
-        return ["/usr/sbin/haproxy", "-Ws", "-f", self.file, "-p", self.directory / "tmp/pid"]
+        return [self.program, "-Ws", "-f", self.file, "-p", self.directory / "tmp/pid"]
 
     def start(self):
         if self.files is None:

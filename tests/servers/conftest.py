@@ -11,6 +11,7 @@ import pytest
 
 import database
 from deployment import DEPLOYMENTS, Site
+from packages import missing, need
 from webserver import give
 
 TOKEN = "a-token-for-one-channel"
@@ -33,6 +34,22 @@ def pytest_generate_tests(metafunc):
     if "deployment" in metafunc.fixturenames:
         only = metafunc.definition.get_closest_marker("deployments")
         metafunc.parametrize("deployment", only.args if only else DEPLOYMENTS)
+
+
+def is_here(name):
+    """Has this release of Debian the deployment's server?"""
+    server = DEPLOYMENTS[name].server
+    return not missing(server.program, server.package)
+
+
+@pytest.fixture(autouse=True)
+def only_what_is_here(request):
+    """Skips the test of a server that this release of Debian does not have."""
+    chosen = getattr(request.node, "callspec", None)
+    for parameter in ("deployment", "inner"):
+        if chosen and parameter in chosen.params:
+            server = DEPLOYMENTS[chosen.params[parameter]].server
+            need(server.program, server.package)
 
 
 @contextlib.contextmanager
@@ -85,7 +102,8 @@ class SilentStreams(Builder):
 
     def start(self):
         self.log = self.log(self.enter_context(directory()))
-        self.opened = {name: self(name, log=self.log).start().follow() for name in DEPLOYMENTS}
+        names = filter(is_here, DEPLOYMENTS)
+        self.opened = {name: self(name, log=self.log).start().follow() for name in names}
         self.began = time.monotonic()
 
 

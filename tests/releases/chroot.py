@@ -1,0 +1,271 @@
+"""Chroots of Debian's releases, made by debootstrap, and commands in them.
+
+A chroot stays where it was made, with the packages of tests/deps.sh in it. Whatever runs in it gets a copy of the source
+tree at /rowtail, a /tmp of its own and only the loopback interface; what it changes elsewhere is gone when it has ended.
+It runs in namespaces of its own, so that nothing of it outlives this program: no process, no mount.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).parents[2]
+ENTER = pathlib.Path(__file__).with_name("enter.sh")
+DEPS = ROOT / "tests" / "deps.sh"
+NODE = pathlib.Path("build", "node")  # a Node.js that tests/integration has taken from npm
+UPGRADE_AFTER_S = 7 * 24 * 3600
+ATTEMPTS, PAUSE_S = 4, 15  # a mirror may be away for a moment
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+# Nothing of the caller's environment goes in.
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+class CannotMake(Exception):
+    """A chroot could not be made; says why."""
+
+
+class NotHere(Exception):
+    """This machine or this user can have no chroot; says why."""
+
+
+def look_around():
+    """Raises NotHere unless this user may make chroots and namespaces on this machine."""
+    if os.geteuid() != 0:
+        raise NotHere("chroots can be made only by root")
+    for program in ("debootstrap", "unshare", "ip"):
+        if not shutil.which(program):
+            raise NotHere(f"there is no {program} here; make deps installs it")
+    trial = "mount -t tmpfs none /mnt && mount -t proc proc /proc && ip link set lo up"
+    tried = subprocess.run(
+        [*_namespaces(network=False), "sh", "-c", trial], capture_output=True, text=True, check=False
+    )
+    if tried.returncode != 0:
+        raise NotHere(f"namespaces and mounts are refused here: {tried.stderr.strip()}")
+
+
+def _namespaces(network):
+    return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--ipc", "--uts"] + (
+        [] if network else ["--net"]
+    )
+
+
+def _end_with_us():
+    """Between fork and exec: unshare is killed when we are, and takes its namespaces with it."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _run(command, log, env=None):
+    """Runs a command to its end, its output appended to log; returns its status."""
+    with open(log, "ab") as out:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,  # Ctrl-C is ours to hear
+            preexec_fn=_end_with_us,
+        )
+        try:
+            return process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+
+
+class Mirror:
+    """Where this machine's apt takes Debian from; nothing if it takes another distribution."""
+
+    def __init__(self):
+        self.archive = os.environ.get("RELEASES_MIRROR") or self._of("Debian")
+        self.security = os.environ.get("RELEASES_SECURITY_MIRROR") or self._of("Debian-Security")
+
+    @staticmethod
+    def _of(label):
+        wanted = ["--format", "$(REPO_URI)", "Origin: Debian", f"Label: {label}"]
+        said = subprocess.run(
+            ["apt-get", "indextargets", *wanted], capture_output=True, text=True, check=False
+        )
+        return next(iter(said.stdout.split()), None)
+
+    def sources(self, release, archive):
+        """The text of sources.list; archive is where debootstrap found the release."""
+        lines = [f"deb {archive} {release} main"]
+        if self.security and release != "sid":
+            lines.append(f"deb {self.security} {release}-security main")
+        return "\n".join(lines) + "\n"
+
+
+class Chroot:
+    """One release's chroot below the directory `cache`."""
+
+    def __init__(self, release, cache):
+        self.release = release
+        self.place = cache / release
+        self.path = self.place / "chroot"
+        self.log = self.place / "chroot.log"
+        self.stamp = self.place / "packages"
+
+    @contextlib.contextmanager
+    def ready(self, parts):
+        """Holds the chroot with the packages of these parts of deps.sh installed, made if need be."""
+        self.place.mkdir(parents=True, exist_ok=True)
+        with open(self.place / "lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if not self._is_current(parts):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._make(parts)
+                fcntl.flock(lock, fcntl.LOCK_SH)
+            yield self
+
+    def _is_current(self, parts):
+        """Has it the packages, and were they looked at within the week?"""
+        try:
+            age_s = time.time() - self.stamp.stat().st_mtime
+            digest, *installed = self.stamp.read_text().split()
+        except (OSError, ValueError):
+            return False
+        includes = ["ci"] if "suites" in installed else []
+        known = digest == _digest_of_deps() and set(parts) <= {*installed, *includes}
+        return known and age_s < UPGRADE_AFTER_S
+
+    def _make(self, parts):
+        self.log.write_bytes(b"")
+        if not self.path.exists():
+            self._attempt("make the chroot", self._debootstrap)
+        self._attempt("install the packages", lambda: self._install(parts))
+        self.stamp.write_text(f"{_digest_of_deps()} {' '.join(parts)}\n")
+
+    def _attempt(self, what, act):
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(PAUSE_S * attempt)
+            if act() == 0:
+                return
+        last = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+        raise CannotMake(
+            f"{self.release}: tried {ATTEMPTS} times to {what}, in vain. Is the mirror reachable? "
+            f"All was said in {self.log}; its end:\n{last}"
+        )
+
+    def _debootstrap(self):
+        making = self.place / "making"
+        shutil.rmtree(making, ignore_errors=True)
+        mirror = Mirror()
+        command = ["debootstrap", "--variant=minbase", self.release, making]
+        status = _run([*command, *filter(None, [mirror.archive])], self.log)
+        if status == 0:
+            sources = making / "etc/apt/sources.list"
+            archive = sources.read_text().split()[1]
+            sources.write_text(mirror.sources(self.release, archive))
+            (making / "etc/apt/apt.conf.d/90rowtail").write_text('Acquire::Retries "3";\n')
+            (making / "etc/dpkg/dpkg.cfg.d/90rowtail").write_text("force-unsafe-io\n")
+            policy = making / "usr/sbin/policy-rc.d"
+            policy.write_text("#!/bin/sh\nexit 101\n")
+            policy.chmod(0o755)
+            making.rename(self.path)
+        return status
+
+    def _install(self, parts):
+        """Brings the packages up to date and installs what is missing."""
+        shutil.copy("/etc/resolv.conf", self.path / "etc/resolv.conf")
+        shutil.copy(DEPS, self.path / "root/deps.sh")
+        script = f"""set -e
+			apt-get update -q
+			apt-get dist-upgrade -q -y --no-install-recommends
+			sh /root/deps.sh {' '.join(parts)}
+			apt-get clean"""
+        with self.scratch() as scratch:
+            return _run(self._command(["sh", "-c", script], "change", scratch), self.log)
+
+    @contextlib.contextmanager
+    def scratch(self):
+        """A directory for one who enters. What others left, who were killed, goes."""
+        for old in self.place.glob("run-*"):
+            with contextlib.suppress(OSError), _locked(old):
+                shutil.rmtree(old, ignore_errors=True)
+        made = pathlib.Path(tempfile.mkdtemp(prefix="run-", dir=self.place))
+        with _locked(made):
+            try:
+                made.chmod(0o755)
+                for name in ("tree", "tmp", "root"):
+                    (made / name).mkdir()
+                (made / "tmp").chmod(0o1777)
+                yield made
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
+
+    def _command(self, command, kept, scratch, env=None):
+        settings = {**ENVIRONMENT, **_proxies(kept), **(env or {})}
+        return [
+            *_namespaces(network=kept == "change"),
+            *("sh", ENTER, kept, self.path, scratch),
+            *("env", "-i", *(f"{name}={value}" for name, value in settings.items())),
+            *command,
+        ]
+
+    def run(self, script, scratch, log, env=None):
+        """Runs a shell script in /rowtail; returns its status."""
+        command = ["sh", "-c", f"cd /rowtail && {script}"]
+        return _run(self._command(command, "discard", scratch, env), log)
+
+    def shell(self, scratch):
+        """A shell in /rowtail, at this terminal."""
+        env = {"TERM": os.environ.get("TERM", "dumb"), "PS1": f"({self.release}) \\w# "}
+        command = ["sh", "-c", "cd /rowtail && exec bash --norc"]
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the shell's
+        return subprocess.run(
+            [str(word) for word in self._command(command, "discard", scratch, env)], check=False
+        ).returncode
+
+
+def _digest_of_deps():
+    return hashlib.sha256(DEPS.read_bytes()).hexdigest()
+
+
+def _proxies(kept):
+    """What packages are fetched through."""
+    names = [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "no_proxy")]
+    return {name: os.environ[name] for name in names} if kept == "change" else {}
+
+
+@contextlib.contextmanager
+def _locked(directory):
+    """Raises OSError while another holds it."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def copy_tree(target):
+    """Copies the source tree as git sees it, with what is not committed, and a Node.js if we have one."""
+    git = ["git", "-c", "safe.directory=*", "-C", ROOT, "ls-files", "-z", "-co", "--exclude-standard"]
+    listed = subprocess.run(git, capture_output=True, check=True).stdout.decode().split("\0")
+    for name in filter(None, listed):
+        source = ROOT / name
+        if not source.is_file():
+            continue  # removed, but not yet from the index
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target / name)
+    if (ROOT / NODE).is_dir():
+        shutil.copytree(ROOT / NODE, target / NODE, symlinks=True)

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Runs a command in a chroot. tests/releases/chroot.py starts this by unshare, as the first process of namespaces of its
+# own: when it ends, the kernel ends what it started and unmounts what it mounted, however it ended.
+#
+#   sh tests/releases/enter.sh change|discard CHROOT SCRATCH COMMAND ARGUMENT…
+#
+#   change     what the command changes in CHROOT stays (packages are installed)
+#   discard    what it changes is gone afterwards, but for what lies in /tmp and in /rowtail
+#   SCRATCH    a directory with tmp (becomes /tmp), tree (becomes /rowtail) and root (where all of it is mounted)
+set -eu
+kept=$1 chroot=$2 scratch=$3
+shift 3
+root=$scratch/root
+
+if [ "$kept" = change ]; then
+	mount --bind "$chroot" "$root"
+else
+	ip link set lo up
+	mount -t tmpfs -o mode=755 rowtail "$root"
+	mkdir "$root/changes" "$root/work" "$root/all"
+	mount -t overlay -o "lowerdir=$chroot,upperdir=$root/changes,workdir=$root/work" overlay "$root/all"
+	root=$root/all
+	mkdir -p "$root/rowtail"
+	mount --bind "$scratch/tree" "$root/rowtail"
+fi
+
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount -t tmpfs -o mode=755 run "$root/run"
+mount --bind "$scratch/tmp" "$root/tmp"
+mount -t tmpfs -o mode=755 dev "$root/dev"
+mkdir "$root/dev/pts" "$root/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts "$root/dev/pts"
+mount -t tmpfs -o mode=1777 shm "$root/dev/shm"
+for device in null zero full random urandom tty; do
+	: >"$root/dev/$device"
+	mount --bind "/dev/$device" "$root/dev/$device"
+done
+ln -s pts/ptmx "$root/dev/ptmx"
+ln -s /proc/self/fd "$root/dev/fd"
+for number in 0:stdin 1:stdout 2:stderr; do
+	ln -s "/proc/self/fd/${number%:*}" "$root/dev/${number#*:}"
+done
+
+# Not exec: the first process of a PID namespace has to take up what others leave behind, and a shell that waits does.
+status=0
+chroot "$root" "$@" || status=$?
+exit "$status"

@@ -1,0 +1,28 @@
+# releases: make test-releases builds and tests rowtail in chroots of Debian's releases; see tests/releases/releases.py.
+# make clean leaves the chroots where they are, for they take minutes to make.
+
+RELEASES ?= bullseye bookworm trixie sid
+RELEASE ?= trixie
+COMPILERS ?= gcc clang
+SUITES ?= build unit replay integration servers
+RELEASES_CACHE ?= $(BUILD)/releases
+RELEASES_RUN := $(PYTHON) tests/releases/releases.py --cache $(RELEASES_CACHE)
+
+.PHONY: test-releases test-releases-ci test-releases-ci-again releases-shell releases-clean
+
+test-releases:
+	$(RELEASES_RUN) --compilers '$(COMPILERS)' --suites '$(SUITES)' $(RELEASES)
+
+# The part of it that make test runs, in today's stable release; nice, for it runs beside the others.
+test-releases-ci:
+	nice $(RELEASES_RUN) --ci --compilers gcc --suites 'build unit integration servers' $(RELEASE)
+
+# What failed has run twice already.
+test-releases-ci-again:
+	@false
+
+releases-shell:
+	@$(RELEASES_RUN) --shell $(RELEASE)
+
+releases-clean:
+	rm -rf $(RELEASES_CACHE)

@@ -1,0 +1,133 @@
+"""What is built and tested in a chroot, and what became of it."""
+
+import os
+import re
+import xml.etree.ElementTree
+from typing import NamedTuple
+
+PARTS = {"full": ("build", "suites"), "ci": ("build", "ci")}
+NAMES = ("build", "unit", "replay", "integration", "servers")
+
+# What make test runs in one release: enough to see that the program starts, streams and ends there,
+# and one test of each way behind a web server.
+CI = {
+    "integration": "test_cgi test_start test_shutdown test_fastcgi test_head test_rows".split(),
+    "servers": ["test_stream.py::test_a_row_is_there_before_the_next_is_inserted"],
+}
+# A browser is the same one everywhere.
+ELSEWHERE = "--ignore=tests/servers/test_eventsource.py"
+
+# Whose versions the summary tells; what is not installed is told as well.
+VERSIONS = (
+    "gcc clang libc6 libuv1-dev libfcgi-dev libsqlite3-dev libjwt-dev libsodium-dev nginx-common "
+    "apache2 libapache2-mod-fcgid lighttpd caddy haproxy varnish fcgiwrap php-cli python3 systemd"
+).split()
+
+
+class Outcome(NamedTuple):
+    """What became of one suite; lists of names, and (name, reason) for those that were skipped."""
+
+    passed: int
+    failed: list
+    skipped: list
+    second_time: int = 0  # of those that passed, how many failed at first
+    broken: bool = False  # it came to no end
+
+    @property
+    def good(self):
+        return not self.failed and not self.broken
+
+    def __str__(self):
+        words = [f"{self.passed} passed"]
+        if self.second_time:
+            words.append(f"{self.second_time} of them the second time")
+        if self.skipped:
+            words.append(f"{len(self.skipped)} skipped")
+        if self.failed:
+            words.append(f"{len(self.failed)} FAILED")
+        if self.broken:
+            words.append("FAILED to build or to run")
+        return ", ".join(words)
+
+
+class Runner:
+    """The suites with one compiler, in one copy of the tree."""
+
+    def __init__(self, where, scratch, compiler, part):
+        self.where, self.scratch, self.compiler, self.part = where, scratch, compiler, part
+
+    def run(self, name):
+        """Runs one; what failed in Python's suites runs once more, for the machine may be busy."""
+        log = self.log(name)
+        log.write_bytes(b"")
+        status = self._make(name, name, log)
+        if name in ("integration", "servers"):
+            first = self._python_outcome(name, status)
+            if not first.failed or first.broken:
+                return first
+            status = self._make(name, f"{name}-again", log)
+            return _both(first, self._python_outcome(f"{name}-again", status))
+        return _c_outcome(log, status)
+
+    def log(self, name):
+        return self.where.place / f"{self.compiler}-{name}.log"
+
+    def _make(self, name, target, log):
+        made = {"build": "all bench-tools faults"}.get(target, target)
+        what = [f"CC={self.compiler}", "WERROR=-Werror", "BROWSER="]
+        if self.part == "ci" and name in CI:
+            files = [word if "::" in word else f"{word}.py" for word in CI[name]]
+            paths = " ".join(f"tests/{name}/{file}" for file in files)
+            what.append(f"{name.upper()}='{paths}'")
+        env = {
+            "PYTEST_ADDOPTS": f"-rs --junitxml=/tmp/{target}.xml {ELSEWHERE}",
+            "TEST_RELEASE": self.where.release,
+        }
+        jobs = os.cpu_count()
+        script = f"make -s --no-print-directory -j{jobs} {' '.join(what)} {made}"
+        return self.where.run(script, self.scratch, log, env)
+
+    def _python_outcome(self, target, status):
+        try:
+            root = xml.etree.ElementTree.parse(self.scratch / "tmp" / f"{target}.xml").getroot()
+        except (OSError, xml.etree.ElementTree.ParseError):
+            return Outcome(0, [], [], broken=True)
+        passed, failed, skipped = 0, [], []
+        for case in root.iter("testcase"):
+            name = f"{case.get('classname').rpartition('.')[2]}.{case.get('name')}"
+            reason = case.find("skipped")
+            if reason is not None:
+                skipped.append((name, reason.get("message")))
+            elif case.find("failure") is not None or case.find("error") is not None:
+                failed.append(name)
+            else:
+                passed += 1
+        return Outcome(passed, failed, skipped, broken=status != 0 and not failed)
+
+
+def _both(first, again):
+    passed = len(first.failed) - len(again.failed)
+    return Outcome(first.passed + passed, again.failed, first.skipped, passed, again.broken)
+
+
+def _c_outcome(log, status):
+    """cmocka counts its tests; of what counts nothing there is one."""
+    text = log.read_text(errors="replace")
+    counted = [int(number) for number in re.findall(r"\[  PASSED  \] (\d+) test", text)]
+    failed = re.findall(r"(?m)^\[  FAILED  \] (\w+)$", text)
+    return Outcome(sum(counted) or int(status == 0), failed, [], broken=status != 0 and not failed)
+
+
+def versions(where, scratch):
+    """{package: version} of what is installed in the chroot, without Debian's own suffixes."""
+    log = scratch / "versions"
+    asked = "dpkg-query -W -f '${Package} ${Version}\\n' 2>/dev/null || true"
+    where.run(asked, scratch, log)
+    found = dict(line.split() for line in log.read_text().splitlines() if " " in line)
+    return {name: re.sub(r"^\d+:|[-+~].*$", "", version) for name, version in found.items()}
+
+
+def left_out(where):
+    """The packages that deps.sh did not find in this release."""
+    said = re.findall(r"(?m)^deps\.sh: not in this release.*:(.*)$", where.log.read_text())
+    return said[-1].split() if said else []
