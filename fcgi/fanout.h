@@ -87,7 +87,8 @@ void fanout_end(struct fanout *f, struct subscriber *s, enum leave_reason reason
 enum eventlog_status fanout_wake(struct fanout *f);
 
 /*
- * Reads what is new and hands it out. *news says whether there was any. When it stops early to let
+ * Reads what is new and hands it out. *news says whether a commit became visible since the last look,
+ * with rows for us or without. When it stops early to let
  * others have their turn, it asks for one. On a fault streams stay, and wait.
  */
 enum eventlog_status fanout_look(struct fanout *f, bool *news);

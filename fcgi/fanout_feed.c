@@ -255,7 +255,7 @@ static enum eventlog_status look(struct fanout *f, bool *news)
 	int64_t until = clock_us() + LOOK_US, version;
 	enum eventlog_status e;
 	size_t rows = 0;
-	bool more = true;
+	bool more = true, known;
 
 	if (f->generation != eventlog_generation(f->log)) {
 		f->generation = eventlog_generation(f->log);
@@ -263,10 +263,11 @@ static enum eventlog_status look(struct fanout *f, bool *news)
 	}
 	if ((e = eventlog_version(f->log, &version)) != EVENTLOG_OK || version == f->version)
 		return e;
+	known = f->version >= 0;
 	f->version = -1;
 	while (e == EVENTLOG_OK && more && clock_us() < until)
 		e = feed(f, &more, &rows);
-	*news = rows > 0;
+	*news = rows > 0 || known;
 	if (e == EVENTLOG_OK && more) {
 		f->unread = true;
 		f->calls.want_turn(f->calls.context);

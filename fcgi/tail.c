@@ -10,8 +10,11 @@
 #include "loop.h"
 
 enum {
-	LADDER_FIRST_US = 30,
-	LADDER_LAST_US = 32768,
+	PAUSE_MAX_US = 32768, /* between two looks that one notice causes */
+	FIRST_PAUSE_US = 30,
+	FIRST_PAUSE_AFTER_NEWS_US = 125,
+	COMMIT_US = 2000000, /* how long after its notice a commit may become visible */
+	COMMIT_LEAST_US = 64000, /* the same, after a look that brought news; see look_soon() */
 	SAME_FAULT_MS = 60000, /* how soon the same fault is not worth another line */
 };
 
@@ -26,7 +29,12 @@ static struct {
 	struct loop_timer poll;
 	struct loop_turn soon; /* the look that notices cause */
 	struct loop_alarm ladder; /* looks again after a notice */
-	int64_t pause_us; /* before the next look; 0: none is due */
+	int64_t pause_us; /* before the next look */
+	int factor; /* by which the pauses grow */
+	int64_t noticed_us; /* when the last notice came */
+	bool waiting; /* no commit became visible since then */
+	int64_t until_us; /* when the ladder ends */
+	int64_t slow_us; /* how long commits take here from their notice until they are visible */
 	bool awake;
 	bool well; /* the last look at the log succeeded */
 	bool quiet; /* that it did not, was told before */
@@ -139,27 +147,47 @@ static enum eventlog_status look(bool *news)
 	return note(fanout_look(tail.fanout, news));
 }
 
-/* The next look is due after twice the last pause, until that is long enough for any fsync. */
+/* The next look is due after a pause that is longer than the last one, if the ladder goes on. */
 static void climb(void)
 {
-	if (tail.pause_us == 0 || tail.pause_us > LADDER_LAST_US) {
-		tail.pause_us = 0;
-		loop_alarm_stop(&tail.ladder);
+	if (clock_us() >= tail.until_us)
 		return;
-	}
 	loop_alarm_start(&tail.ladder, tail.pause_us);
-	tail.pause_us *= 2;
+	tail.pause_us *= tail.factor;
+	if (tail.pause_us > PAUSE_MAX_US)
+		tail.pause_us = PAUSE_MAX_US;
 }
 
+/*
+ * The commit that was waited for is visible. Keeps what is usual here; a slow commit counts at once,
+ * quick ones bring it down again.
+ */
+static void note_delay(void)
+{
+	int64_t delay_us = clock_us() - tail.noticed_us;
+
+	if (!tail.waiting)
+		return;
+	tail.waiting = false;
+	if (delay_us > tail.slow_us)
+		tail.slow_us = delay_us;
+	else
+		tail.slow_us -= (tail.slow_us - delay_us) / 8;
+}
+
+/*
+ * A look that brings news here ends the ladder: the look before it brought none, so this commit became
+ * visible after the notice. Writers take turns: the next one begins after that, with a notice of its own.
+ */
 static void look_again(struct loop_alarm *alarm)
 {
 	bool news = false;
 
 	look(&news);
-	/* What the notice was about has been read; a new commit brings its own notice. */
 	if (news)
-		tail.pause_us = 0;
-	climb();
+		note_delay();
+	else
+		climb();
 }
 
 /*
@@ -186,14 +214,31 @@ static void noticed(struct loop_watch *watch, const char *name, bool renamed)
 		loop_turn_want(&tail.soon);
 }
 
+/*
+ * The first look after a notice. When it brings nothing, the notice's commit is still to come, and is
+ * waited for as long as any fsync takes. When it brings news, the notice may have been that of a second
+ * commit, which is not visible yet: so it is looked for as well, for as long as commits take here.
+ */
 static void look_soon(struct loop_turn *turn)
 {
+	int64_t wait_us = COMMIT_US;
 	bool news = false;
 
 	if (!tail.awake)
 		return;
 	look(&news);
-	tail.pause_us = news ? 0 : LADDER_FIRST_US;
+	if (news)
+		note_delay();
+	tail.waiting = !news;
+	tail.noticed_us = clock_us();
+	tail.pause_us = FIRST_PAUSE_US;
+	tail.factor = 2;
+	if (news) {
+		tail.pause_us = FIRST_PAUSE_AFTER_NEWS_US;
+		tail.factor = 4;
+		wait_us = 4 * tail.slow_us > COMMIT_LEAST_US ? 4 * tail.slow_us : COMMIT_LEAST_US;
+	}
+	tail.until_us = tail.noticed_us + wait_us;
 	climb();
 }
 
@@ -242,8 +287,7 @@ enum eventlog_status tail_wake(void)
 
 void tail_sleep(void)
 {
-	tail.awake = false;
-	tail.pause_us = 0;
+	tail.awake = tail.waiting = false;
 	loop_alarm_stop(&tail.ladder);
 	loop_timer_stop(&tail.poll);
 	loop_watch_end(&tail.watch);
