@@ -3,8 +3,10 @@
 A Deployment names the file of deploy/ and what is special about it; a Site is one that runs.
 """
 
+import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import time
@@ -177,9 +179,11 @@ class Site:
         self.rowtail.start()
 
     def start_wrapper(self):
-        """fcgiwrap with as many workers as the configuration says."""
+        """fcgiwrap as the configuration says; Debian's unit makes one word of the options."""
         path = self.directory / "run" / "fcgiwrap.sock"
-        command = ["/usr/sbin/fcgiwrap", "-c", "50", "-s", f"unix:{path}"]
+        text = (webserver.DEPLOY / self.deployment.file).read_text()
+        (options,) = re.findall(r"DAEMON_OPTS=(.*)", text)
+        command = ["/usr/sbin/fcgiwrap", options, "-s", f"unix:{path}"]
         self.wrapper = webserver.start(as_user(command), self.server.logs / "fcgiwrap.log")
         wait_until(path.exists, "socket of fcgiwrap", self.server.log)
 
@@ -189,7 +193,8 @@ class Site:
         self.server.stop()
         webserver.end(self.wrapper)
         for pid in self.programs():
-            os.kill(pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                os.kill(pid, signal.SIGTERM)
         if self.rowtail:
             self.rowtail.assert_clean(self.rowtail.cleanup())
 

@@ -1,0 +1,178 @@
+"""What holds on every site, whatever else its web server is told to do: shared by test_sites_*.py.
+
+A Visitor asks one of the sites that a server has, by its host name; the functions assert what the
+visitor notices.
+"""
+
+import time
+
+import encoded
+import httpc
+from deployment import wait_until
+
+SOON_S = 1.5  # a row that is held back comes after far more than this, or never
+FORM = "application/x-www-form-urlencoded"
+# Channels that servers may take for something else, as the path and as the parameter spell them.
+SPELLED = {
+    "orders%2F42": "orders/42",
+    "a/b.html": "a/b.html",
+    "app.js": "app.js",
+    "index.php": "index.php",
+    "index.php/x": "index.php/x",
+    "a%20b": "a b",
+    "gr%C3%BC%C3%9Fe": "grüße",
+    "100%25": "100%",
+    "%2525": "%25",
+    "a+b": "a+b",
+    "what%3F": "what?",
+    "a%23b": "a#b",
+    "a%26b=c": "a&b=c",
+    "a;b": "a;b",
+    "a:b@c": "a:b@c",
+    ".well-known": ".well-known",
+    "events": "events",
+    "EVENTS/x": "EVENTS/x",
+}
+
+
+class Visitor:
+    """Somebody who asks one site; close() hangs up."""
+
+    def __init__(self, site, host):
+        self.site = site
+        self.host = host
+        self.opened = []
+
+    def get(self, target, *, headers=None, **how):
+        """Sends a request; returns its answer once the head is there."""
+        fields = {"Host": self.host, **(headers or {})}
+        answer = httpc.open_request(self.site.server.address, target, headers=fields, **how)
+        self.opened.append(answer)
+        return answer.wait_head()
+
+    def page(self, target, **how):
+        """A whole answer, asked for as a browser asks for a page."""
+        answer = self.get(target, **{"accept": "text/html,*/*", **how})
+        return answer.wait(lambda: answer.complete or answer.eof, "end of the answer")
+
+    def gzipped(self, target):
+        """Asks for a stream as a client that offers compression, which every browser does."""
+        request = (
+            f"GET {target} HTTP/1.1\r\nHost: {self.host}\r\nAccept: text/event-stream\r\n"
+            "Accept-Encoding: gzip\r\n\r\n"
+        )
+        answer = encoded.Encoded(self.site.server.address).send(request.encode())
+        self.opened.append(answer)
+        return answer.wait_head()
+
+    def follow(self, target, **how):
+        """A stream whose first record has come."""
+        return as_stream(self.get(target, **how))
+
+    def close(self):
+        while self.opened:
+            self.opened.pop().close()
+
+
+def as_stream(answer):
+    """Asserts that this is rowtail's stream, begun at once, and that nobody may keep a copy of it."""
+    assert answer.head.status == 200, answer.describe()
+    kind = answer.head.get("Content-Type") or ""
+    assert kind.partition(";")[0].strip().lower() == "text/event-stream", answer.describe()
+    controls = " ".join(value for name, value in answer.head.fields if name == "Cache-Control")
+    assert "no-cache" in controls and "no-transform" in controls, answer.head.raw
+    assert answer.head.get("Expires") is None, answer.head.raw
+    assert answer.next().type == "position"
+    return answer
+
+
+def assert_row_comes_at_once(log, stream, channel, data):
+    began = time.monotonic()
+    log.insert(data, channel=channel)
+    row = stream.next_row()
+    assert row.data == data
+    assert time.monotonic() - began < SOON_S, "the row was held back"
+
+
+def assert_streams(visitor):
+    """Rows come one by one and unchanged: by GET and POST, to clients that offer compression too."""
+    log, name = visitor.site.log, visitor.host
+    rows = [
+        'row <!--#echo var="host" --> <?= 1 ?> {{.Host}} http://example.org/ é Ж',
+        "long " + "x" * 3000,
+        "x",
+    ]
+    body = f"channel={name}&pad={'x' * 3000}".encode()
+    posted = {"method": "POST", "headers": {"Content-Type": FORM}, "body": body}
+    with (
+        visitor.follow(f"/events?channel={name}&x=/index.php") as plain,
+        as_stream(visitor.gzipped(f"/events/{name}")) as gzipped,
+        visitor.follow("/events/?positions=1", **posted) as post,
+    ):
+        for stream in plain, gzipped, post:
+            for row in rows:
+                assert_row_comes_at_once(log, stream, name, row)
+                for other in {plain, gzipped, post} - {stream}:
+                    assert other.next_row().data == row
+        last = plain.parser.last_event_id
+    log.insert("meanwhile", channel=name)
+    with visitor.follow(f"/events?channel={name}", last_event_id=last) as resumed:
+        assert resumed.next_row().data == "meanwhile"
+
+
+def assert_paths_name_channels(visitor):
+    """What stands behind the mount names the channel that ?channel= names, whatever it looks like."""
+    log = visitor.site.log
+    streams = {
+        channel: visitor.follow("/events/" + spelled) for spelled, channel in SPELLED.items()
+    }
+    for channel, stream in streams.items():
+        log.insert(f"for {channel}", channel=channel)
+        assert stream.next_row().data == f"for {channel}"
+
+
+def assert_refusals_are_rowtails(visitor):
+    """The site's error pages do not take the place of rowtail's sentences."""
+    cases = [
+        ("GET", "/events?channel=a**b", 400, "a**b"),
+        ("GET", "/events/a%0Ab", 400, "channel"),
+        ("GET", "/events/secret%0A", 400, "channel"),
+        ("GET", "/events?channel=secret", 401, "token"),
+        ("PUT", "/events", 405, "PUT"),
+    ]
+    for method, target, status, says in cases:
+        answer = visitor.page(target, method=method)
+        assert answer.head.status == status, answer.describe()
+        assert says in answer.sentence()
+
+
+def assert_asks_again(visitor, target="/events?channel=a", **how):
+    """While rowtail is down, or the site refuses for the moment, EventSource is told to come back."""
+    answer = visitor.get(target, **how)
+    assert answer.head.status == 200, answer.describe()
+    assert answer.head.get("Content-Type").startswith("text/event-stream"), answer.head.raw
+    assert "no-cache" in answer.head.get("Cache-Control"), answer.head.raw
+    assert answer.head.get("Expires") is None, answer.head.raw
+    answer.wait(lambda: answer.complete or answer.eof, "end of the answer")
+    assert answer.parser.reconnection_time == 3000, answer.describe()
+    assert not answer.events and answer.parser.empty_blocks == 0
+
+
+def assert_leaving_is_noticed(visitor, heartbeats=4):
+    """A client that hangs up is gone from rowtail after some heartbeats of a second."""
+    visitor.close()
+    site = visitor.site
+    wait_until(lambda: site.streams() == 0, "end of the streams", site.streams, heartbeats + 3)
+
+
+def silence(site, names):
+    """A stream of each site, on which for two seconds nothing happens but heartbeats."""
+    visitors = {name: Visitor(site, name) for name in names}
+    streams = {name: one.follow("/events/silence") for name, one in visitors.items()}
+    for name, stream in streams.items():
+        stream.wait(lambda s=stream: len(s.parser.comments) > 1, f"heartbeats of {name}")
+    site.log.insert("after a silence", channel="silence")
+    for stream in streams.values():
+        assert stream.next_row().data == "after a silence"
+    for one in visitors.values():
+        one.close()
