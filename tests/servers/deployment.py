@@ -99,7 +99,8 @@ class Site:
         self.config = self._write_config(settings or {})
         for down in ("rowtail-down.asis", "rowtail-down.shtml"):
             shutil.copy(webserver.DEPLOY / down, directory / "share")
-        self.server = deployment.server(directory, self._configuration(edits or {}))
+        self.configuration = self._configuration(edits or {})
+        self.server = deployment.server(directory, self.configuration)
         self._place_programs()
 
     def _write_config(self, settings):
@@ -181,8 +182,7 @@ class Site:
     def start_wrapper(self):
         """fcgiwrap as the configuration says; Debian's unit makes one word of the options."""
         path = self.directory / "run" / "fcgiwrap.sock"
-        text = (webserver.DEPLOY / self.deployment.file).read_text()
-        (options,) = re.findall(r"DAEMON_OPTS=(.*)", text)
+        (options,) = re.findall(r"DAEMON_OPTS=(.*)", self.configuration)
         command = ["/usr/sbin/fcgiwrap", options, "-s", f"unix:{path}"]
         self.wrapper = webserver.start(as_user(command), self.server.logs / "fcgiwrap.log")
         wait_until(path.exists, "socket of fcgiwrap", self.server.log)

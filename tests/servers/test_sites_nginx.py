@@ -369,6 +369,31 @@ def described(answer):
     return answer.head.status, answer.head.get("Content-Type"), body
 
 
+@pytest.mark.deployments("nginx", "nginx-fcgiwrap")
+def test_log_that_cannot_be_read(deployment):
+    """rowtail's own 503 keeps its sentence, and says when to come back."""
+    with Builder() as build:
+        site = build_sites(build, deployment).start()
+        pathlib.Path(site.log.path).rename(f"{site.log.path}.away")
+        for name in "plain.test", "errors.test":
+            answer = sites.Visitor(site, name).page("/events?channel=a")
+            assert answer.head.status == 503 and answer.head.get("Retry-After"), answer.describe()
+            assert "event log" in answer.sentence()
+
+
+def test_more_streams_than_fcgiwrap_has_workers():
+    """Who gets none in a minute, here in two seconds, is told to come back."""
+    with Builder() as build:
+        short = {"fastcgi_read_timeout 60s": "fastcgi_read_timeout 2s", "=-fc50": "=-fc1"}
+        site = build("nginx-fcgiwrap", heartbeat=1, edits=short).start()
+        visitor = sites.Visitor(site, "localhost")
+        first = visitor.follow("/events?channel=a")
+        sites.assert_asks_again(visitor)
+        sites.assert_row_comes_at_once(site.log, first, "a", "still there")
+        visitor.close()
+        visitor.follow("/events?channel=a")
+
+
 class WithoutRowtail(ManySites):
     rowtail = ""
 
