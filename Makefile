@@ -128,7 +128,7 @@ browser: $(BUILD)/rowtail $(BROWSER)
 # What the parts share is built before, since they run side by side.
 test:
 	sh tests/deps.sh build test
-	$(MAKE) all bench-tools torture-tools $(FAULTS) $(BROWSER)
+	$(MAKE) all bench-tools torture-tools $(FAULTS) $(SQLITES) $(BROWSER)
 	@MAKE='$(MAKE)' sh tests/all.sh
 
 demo:
@@ -183,5 +183,6 @@ clean:
 include tests/bench/bench.mk
 include tests/torture/torture.mk
 include tests/faults/faults.mk
+include tests/sqlite/sqlite.mk
 include tests/releases/releases.mk
 -include $(OBJ:.o=.d) $(wildcard $(BUILD)/san/*.d)

@@ -1,27 +1,86 @@
--- after-restore.sql: for a log that came back from a backup, or whose sqlite_sequence was reset.
+-- after-restore.sql: for a log that came back from a backup, whose sqlite_sequence was set back, or that has
+-- no ids left.
 --
---     sqlite3 events.db < after-restore.sql    (before the writers start again; SQLite 3.31 or newer)
+--     sqlite3 events.db < after-restore.sql    (before the writers start again; SQLite 3.7.17 or newer)
 --
--- The restored log is older than what readers have seen: rows were lost, and SQLite would give
--- their ids to new rows, which a reader who already has that id would never be sent. How far the
--- lost rows went, nobody knows any more. So ids go on from the present time in milliseconds since
--- 1970: no log has passed that, unless it took 1,000 rows a second ever since or was given larger
--- ids by hand; and up to 2^53, as far as JavaScript counts exactly, there is room for 285,000 years.
--- And everyone who comes back from a position before it is told of a gap, since rows of theirs may
--- be among the lost.
+-- A restored log is older than what readers have seen: rows were lost, and SQLite would give their ids to new
+-- rows, which a reader who already has that id would never be sent. How far the lost rows went, nobody knows
+-- any more. So ids go on from the present time in milliseconds since 1970: no log has passed that, unless it
+-- took 1,000 rows a second ever since or was given larger ids by hand; and up to 2^53, as far as JavaScript
+-- counts exactly, there is room for 285,000 years. Whoever comes back from a position before it is told of a
+-- gap, since rows of theirs may be among the lost.
 --
--- Running it again does no harm; those who are connected are told of a gap again.
+-- A log in which a row was given one of the largest ids takes no more rows. Rows whose ids are above
+-- 9000000000000000 get new ids here, in the same order, behind that gap. Readers who have such an id already
+-- are told of a gap, too; rowtail is started anew afterwards.
+--
+-- All of it happens, or nothing does. Running it again does no harm; those who are connected are told of a gap
+-- again.
 
 PRAGMA busy_timeout = 10000;
-BEGIN IMMEDIATE;
+
+-- As in rowtail.sql: a check that fails rolls everything back, also what the sqlite3 shell runs after it.
+DROP TABLE IF EXISTS temp.rowtail_setup;
+CREATE TEMP TABLE rowtail_setup(step TEXT);
+
+CREATE TEMP TRIGGER rowtail_setup_before BEFORE INSERT ON rowtail_setup
+WHEN NEW.step = 'before'
+BEGIN
+	SELECT RAISE(ROLLBACK, 'run rowtail.sql first; after-restore.sql works on the log that it makes')
+	WHERE 2 > (SELECT count(*) FROM main.sqlite_master
+		WHERE type = 'trigger' AND name = 'events_deleted' AND lower(tbl_name) = 'events'
+		OR type = 'table' AND name = 'events_pruned' AND lower(sql) LIKE '%deletion%');
+
+	SELECT RAISE(ROLLBACK, 'the clock of this machine stands before November 2023, so the ids that it gives may have been given before; set the clock, and run this again')
+	WHERE CAST(strftime('%s', 'now') AS INTEGER) < 1700000000;
+END;
+
+CREATE TEMP TRIGGER rowtail_setup_after BEFORE INSERT ON rowtail_setup
+WHEN NEW.step = 'after'
+BEGIN
+	SELECT RAISE(ROLLBACK, 'after-restore.sql: a statement has failed, and nothing was changed; the first error says why')
+	WHERE (SELECT count(DISTINCT step) FROM temp.rowtail_setup
+		WHERE step IN ('before', 'large ids were copied', 'ids go on', 'one mark is left', 'rows are back')) < 5
+		OR EXISTS (SELECT 1 FROM main.sqlite_master WHERE name = 'rowtail_lock');
+END;
+
+SAVEPOINT rowtail;
+CREATE TABLE rowtail_lock(x);
+DROP TABLE rowtail_lock;
+INSERT INTO rowtail_setup VALUES ('before');
+SAVEPOINT rowtail_checked;
+
+DROP TABLE IF EXISTS temp.rowtail_large;
+CREATE TEMP TABLE rowtail_large AS SELECT * FROM events WHERE id > 9000000000000000 ORDER BY id;
+INSERT INTO rowtail_setup SELECT 'large ids were copied'
+WHERE (SELECT count(*) FROM rowtail_large) = (SELECT count(*) FROM events WHERE id > 9000000000000000);
+SAVEPOINT rowtail_copied;
+DELETE FROM events WHERE id > 9000000000000000;
+
 INSERT INTO sqlite_sequence(name, seq)
 SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events');
-UPDATE sqlite_sequence SET seq = max(seq,
+UPDATE sqlite_sequence SET seq = max(CASE WHEN seq <= 9000000000000000 THEN seq ELSE 0 END,
 	CAST(strftime('%s', 'now') AS INTEGER) * 1000,
 	ifnull((SELECT max(id) FROM events), 0),
-	ifnull((SELECT max(id) FROM events_pruned), 0))
+	ifnull((SELECT max(id) FROM events_pruned WHERE id <= 9000000000000000), 0))
 WHERE name = 'events';
-INSERT INTO events_pruned(channel, id)
-SELECT '*', seq FROM sqlite_sequence WHERE name = 'events';
-DELETE FROM events_pruned WHERE deletion < last_insert_rowid();
-COMMIT;
+INSERT INTO rowtail_setup SELECT 'ids go on' FROM sqlite_sequence
+WHERE name = 'events' AND seq BETWEEN 1700000000000 AND 9000000000000000;
+
+-- Numbers of deletions only grow: the new mark comes before the others go.
+INSERT INTO events_pruned(channel, id) SELECT '*', seq FROM sqlite_sequence WHERE name = 'events';
+DELETE FROM events_pruned WHERE deletion < (SELECT max(deletion) FROM events_pruned);
+INSERT INTO rowtail_setup SELECT 'one mark is left'
+WHERE (SELECT group_concat(channel || id) FROM events_pruned)
+	= (SELECT '*' || seq FROM sqlite_sequence WHERE name = 'events');
+
+-- All columns, also those that the application has added; without an id SQLite numbers the row.
+UPDATE rowtail_large SET id = NULL;
+INSERT INTO events SELECT * FROM rowtail_large ORDER BY rowid;
+INSERT INTO rowtail_setup SELECT 'rows are back' FROM sqlite_sequence WHERE name = 'events'
+	AND seq >= (SELECT max(id) FROM events_pruned WHERE channel = '*') + (SELECT count(*) FROM rowtail_large);
+DROP TABLE IF EXISTS temp.rowtail_large;
+
+INSERT INTO rowtail_setup VALUES ('after');
+RELEASE rowtail;
+DROP TABLE IF EXISTS temp.rowtail_setup;

@@ -2,63 +2,129 @@
 --
 --     sqlite3 events.db < rowtail.sql
 --
--- SQLite 3.31 or newer. The database may be the application's own. All is made in one transaction,
--- or nothing is: where tables of the same names but of another kind are in the way, the last step
--- says so and undoes the rest. Running it again keeps every row and renews the triggers.
+-- The database may be the application's own. SQLite 3.7.17 (2013) or newer runs this file, and every such
+-- version can read and write what it makes. Running it again keeps every row, grant and mark, and renews the
+-- triggers. A log that an older rowtail.sql made becomes one of this version, also while others use it.
+--
+-- All of it happens, or nothing does: if the application has a table of one of these names, or if a statement
+-- fails, an error says why, and the database stays as it was.
+--
+-- In a migration tool, which opens a transaction itself, leave out the line PRAGMA journal_mode = WAL: SQLite
+-- cannot change the journal mode inside a transaction. Until somebody runs that line by itself, once, readers
+-- and writers have to wait for each other. The tool must not split this file at each semicolon: triggers have
+-- semicolons inside.
 
 PRAGMA busy_timeout = 10000;
 PRAGMA journal_mode = WAL;
-BEGIN IMMEDIATE;
+
+-- The checks before the first change and after the last. The sqlite3 shell goes on after an error. So a check
+-- that fails rolls everything back; whatever runs after it does so in a savepoint that is not released; and
+-- the last check rolls that back as well.
+DROP TABLE IF EXISTS temp.rowtail_setup;
+CREATE TEMP TABLE rowtail_setup(step TEXT);
+
+CREATE TEMP TRIGGER rowtail_setup_before BEFORE INSERT ON rowtail_setup
+WHEN NEW.step = 'before'
+BEGIN
+	SELECT RAISE(ROLLBACK, 'rowtail.sql needs SQLite 3.7.17 or newer')
+	WHERE sqlite_version() GLOB '3.[0-7].*' AND NOT (sqlite_version() GLOB '3.7.*'
+		AND CAST(substr(sqlite_version(), 5) AS INTEGER) >= 17);
+
+	SELECT RAISE(ROLLBACK, 'a table or view events of another kind is here; make the log in a database of its own, or see rowtail --table')
+	FROM main.sqlite_master WHERE lower(name) = 'events' AND NOT (type = 'table'
+		AND lower(sql) LIKE '%autoincrement%' AND lower(sql) LIKE '%channel%'
+		AND lower(sql) LIKE '%event%' AND lower(sql) LIKE '%data%'
+		AND lower(sql) LIKE '%retry%' AND lower(sql) LIKE '%created_at%');
+
+	SELECT RAISE(ROLLBACK, 'a table or view grants of another kind is here; make the log in a database of its own')
+	FROM main.sqlite_master WHERE lower(name) = 'grants' AND NOT (type = 'table'
+		AND lower(sql) LIKE '%subject%' AND lower(sql) LIKE '%channel%'
+		AND lower(sql) LIKE '%expires_at%');
+
+	SELECT RAISE(ROLLBACK, 'the table events_pruned is of another kind: DROP TABLE events_pruned, run this again, and then after-restore.sql')
+	FROM main.sqlite_master WHERE lower(name) = 'events_pruned' AND NOT (type = 'table'
+		AND lower(sql) LIKE '%deletion%' AND lower(sql) LIKE '%channel%');
+
+	SELECT RAISE(ROLLBACK, 'an index, trigger, table or view of the application has the name of one that rowtail.sql makes; make the log in a database of its own')
+	FROM main.sqlite_master WHERE lower(name) GLOB 'events_*' AND (
+		lower(name) = 'events_channel' AND NOT (type = 'index' AND lower(tbl_name) = 'events')
+		OR lower(name) IN ('events_pruned_channel', 'events_pruned_id')
+			AND NOT (type = 'index' AND lower(tbl_name) = 'events_pruned')
+		OR lower(name) IN ('events_refused', 'events_numbered', 'events_row_is_final', 'events_deleted',
+			'events_id_grows', 'events_id_is_new')
+			AND NOT (type = 'trigger' AND lower(tbl_name) = 'events')
+		OR lower(name) = 'events_pruned_bound'
+			AND NOT (type = 'trigger' AND lower(tbl_name) = 'events_pruned'))
+	OR lower(name) IN ('grants_inserted', 'grants_updated')
+		AND NOT (type = 'trigger' AND lower(tbl_name) = 'grants')
+	OR lower(name) IN ('rowtail_grant', 'rowtail_numbers') AND type <> 'view'
+	OR lower(name) = 'rowtail_grant_checked'
+		AND NOT (type = 'trigger' AND lower(tbl_name) = 'rowtail_grant');
+
+	-- The table is made anew below, and only what is known here can be made anew.
+	SELECT RAISE(ROLLBACK, 'the table grants was changed, or made by other means, and rowtail.sql would lose what was added: a column, constraint, index, trigger or reference; keep its rows elsewhere, DROP TABLE grants, run this again, and put them back')
+	FROM main.sqlite_master WHERE lower(name) = 'grants'
+		AND length(replace(replace(replace(replace(sql, char(9), ''), char(10), ''), char(13), ''), ' ', ''))
+			NOT IN (99, 1323) -- this version, 0.1.0
+	OR lower(tbl_name) = 'grants' AND lower(name) NOT IN ('grants', 'grants_inserted', 'grants_updated')
+		AND name NOT LIKE 'sqlite_autoindex_%'
+	OR type = 'table' AND replace(replace(replace(replace(lower(sql), '"', ''), char(10), ''), char(9), ''), ' ', '')
+		GLOB '*referencesgrants[(,)o]*';
+END;
+
+CREATE TEMP TRIGGER rowtail_setup_after BEFORE INSERT ON rowtail_setup
+WHEN NEW.step = 'after'
+BEGIN
+	SELECT RAISE(ROLLBACK, 'rowtail.sql: a statement has failed, and nothing was changed; the first error says why')
+	WHERE (SELECT count(*) FROM main.sqlite_master WHERE type = 'table'
+			AND lower(name) IN ('events', 'events_pruned', 'grants')) < 3
+		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'index'
+			AND name IN ('events_channel', 'events_pruned_channel', 'events_pruned_id')) < 3
+		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'view'
+			AND name IN ('rowtail_grant', 'rowtail_numbers')) < 2
+		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'trigger'
+			AND name IN ('events_refused', 'events_numbered', 'events_row_is_final', 'events_deleted',
+				'events_pruned_bound', 'grants_inserted', 'grants_updated', 'rowtail_grant_checked')) < 8
+		OR EXISTS (SELECT 1 FROM main.sqlite_master
+			WHERE name IN ('rowtail_lock', 'events_id_grows', 'events_id_is_new')
+			OR name = 'grants' AND lower(sql) LIKE '%without rowid%')
+		OR (SELECT count(DISTINCT step) FROM temp.rowtail_setup
+			WHERE step IN ('before', 'events has its columns', 'grants were copied', 'grants are back')) < 4;
+END;
+
+SAVEPOINT rowtail;
+-- The first statement waits until no other writer is left; the others need not.
+CREATE TABLE rowtail_lock(x);
+DROP TABLE rowtail_lock;
+INSERT INTO rowtail_setup VALUES ('before');
+SAVEPOINT rowtail_checked;
 
 -- The event log: one row per record. To publish is to insert:
 --
 --     INSERT INTO events(data) VALUES ('hello');
 --     INSERT INTO events(channel, event, data) VALUES ('orders/42', 'paid', '{"total":12}');
 --
--- Leave id and created_at out. A constraint's name is what the writer who broke it reads.
+-- Leave id and created_at out. The trigger events_refused says what each column may hold.
 CREATE TABLE IF NOT EXISTS events(
-	-- JavaScript counts exactly up to 9007199254740991, and one row at the end of all integers
-	-- would leave no id for the next.
-	id INTEGER PRIMARY KEY AUTOINCREMENT
-		CONSTRAINT "id: 1 to 9007199254740991; leave it out and SQLite numbers the row"
-		CHECK (id BETWEEN 1 AND 9007199254740991),
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
 
 	-- Whoever follows this channel, or a pattern that covers it, gets the row.
-	channel TEXT NOT NULL DEFAULT 'default'
-		CONSTRAINT "channel: text of 1 to 255 bytes"
-		CHECK (typeof(channel) = 'text' AND length(CAST(channel AS BLOB)) BETWEEN 1 AND 255)
-		CONSTRAINT "channel: no control characters, and no *, which is for patterns"
-		CHECK (instr(channel, '*') = 0 AND instr(channel, char(0)) = 0
-			AND channel NOT GLOB
-			'*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*'),
+	channel TEXT NOT NULL DEFAULT 'default',
 
 	-- The type that the page listens for; NULL is a plain message.
-	event TEXT
-		CONSTRAINT "event: NULL for a plain message, or text of 1 to 255 bytes"
-		CHECK (event IS NULL
-			OR typeof(event) = 'text' AND length(CAST(event AS BLOB)) BETWEEN 1 AND 255)
-		CONSTRAINT "event: one line, so no CR, LF or NUL"
-		CHECK (instr(event, char(13)) = 0 AND instr(event, char(10)) = 0
-			AND instr(event, char(0)) = 0)
-		CONSTRAINT "event: open and error are EventSource's own, position, gap and denied are rowtail's; choose another name"
-		CHECK (event NOT IN ('open', 'error', 'position', 'gap', 'denied')),
+	event TEXT,
 
 	-- The payload; its line breaks survive.
-	data TEXT NOT NULL DEFAULT ''
-		CONSTRAINT "data: text, not a BLOB; bind it as text, or write CAST(... AS TEXT)"
-		CHECK (typeof(data) = 'text'),
+	data TEXT NOT NULL DEFAULT '',
 
 	-- A new reconnection time for whoever gets this row, in ms.
-	retry INTEGER
-		CONSTRAINT "retry: NULL, or whole milliseconds from 0 to 3600000"
-		CHECK (retry IS NULL OR typeof(retry) = 'integer' AND retry BETWEEN 0 AND 3600000),
+	retry INTEGER,
 
 	created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-		CONSTRAINT "created_at: UTC such as 2026-01-31T23:59:59.123Z; leave it out and it is now"
-		CHECK (created_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z'
-			AND strftime('%Y-%m-%dT%H:%M:%S', created_at, '+0 days') IS substr(created_at, 1, 19))
 );
 CREATE INDEX IF NOT EXISTS events_channel ON events(channel, id);
+INSERT INTO rowtail_setup SELECT 'events has its columns'
+WHERE (SELECT count(*) FROM (SELECT id, channel, event, data, retry, created_at FROM events LIMIT 0)) = 0;
 
 -- What was deleted, so that whoever comes back from before it is told of the gap, and nobody else: of
 -- each channel the highest id that was ever deleted, and behind it the highest of those that were
@@ -73,26 +139,98 @@ CREATE TABLE IF NOT EXISTS events_pruned(
 CREATE INDEX IF NOT EXISTS events_pruned_channel ON events_pruned(channel, id);
 CREATE INDEX IF NOT EXISTS events_pruned_id ON events_pruned(id);
 
+-- 1 to 256, to look at each character of a name. In UTF-16 nothing else tells how many bytes of UTF-8 it has.
+DROP VIEW IF EXISTS rowtail_numbers;
+CREATE VIEW rowtail_numbers AS
+SELECT 1 + a + 4 * b + 16 * c + 64 * d AS n
+FROM (SELECT 0 AS a UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
+	(SELECT 0 AS b UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
+	(SELECT 0 AS c UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
+	(SELECT 0 AS d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3);
+
+-- What can't be a record is refused by triggers, not by CHECK: only so every version of SQLite tells the
+-- writer what would be right, INSERT OR IGNORE does not drop a row without a word, and an INSERT takes half
+-- the time. A log that rowtail.sql 0.1.0 made has the CHECKs as well.
+--
 -- In a BEFORE INSERT trigger NEW.id is -1 when the statement gives none. sqlite_sequence lags until
--- the statement ends, hence the look at all three places where an earlier id can be.
+-- the statement ends, hence the look at all three places where an earlier id can be. An id that is given
+-- must leave room for the ids of later rows: JavaScript counts exactly up to 9007199254740991.
+--
+-- length() of text ends at a NUL, length() of a BLOB does not; CAST('a' AS BLOB) has 2 bytes in UTF-16.
 DROP TRIGGER IF EXISTS events_id_grows;
-CREATE TRIGGER events_id_grows BEFORE INSERT ON events
-WHEN NEW.id <> -1 AND NEW.id <= max(
-	ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0),
-	ifnull((SELECT max(id) FROM events), 0),
-	ifnull((SELECT max(id) FROM events_pruned), 0))
+DROP TRIGGER IF EXISTS events_refused;
+CREATE TRIGGER events_refused BEFORE INSERT ON events
 BEGIN
-	SELECT RAISE(ABORT, 'events: this id is not above every earlier one, and ids only grow; leave id out and SQLite numbers the row');
+	SELECT CASE WHEN NEW.id <> -1 THEN CASE
+	WHEN NEW.id NOT BETWEEN 1 AND 9000000000000000 THEN
+		RAISE(ABORT, 'id: 1 to 9000000000000000; leave it out and SQLite numbers the row')
+	WHEN NEW.id <= max(
+			ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0),
+			ifnull((SELECT max(id) FROM events), 0),
+			ifnull((SELECT max(id) FROM events_pruned), 0)) THEN
+		RAISE(ABORT, 'events: this id is not above every earlier one, and ids only grow; leave id out and SQLite numbers the row')
+	END END,
+
+	-- Most channels are plain: printable ASCII without a *.
+	CASE WHEN NEW.channel GLOB '*[^ -)+-~]*' OR typeof(NEW.channel) <> 'text'
+		OR length(NEW.channel) NOT BETWEEN 1 AND 255
+		OR length(CAST(NEW.channel AS BLOB)) <> length(NEW.channel) * length(CAST('a' AS BLOB))
+	THEN CASE
+	WHEN typeof(NEW.channel) <> 'text' OR NEW.channel = '' OR 255 < CASE length(CAST('a' AS BLOB))
+			WHEN 1 THEN length(CAST(NEW.channel AS BLOB))
+			ELSE (SELECT sum(1 + (u > 127) + (u > 2047) + (u > 65535)) FROM (
+				SELECT unicode(substr(NEW.channel, n, 1)) AS u FROM rowtail_numbers)) END THEN
+		RAISE(ABORT, 'channel: text of 1 to 255 bytes of UTF-8')
+	WHEN instr(NEW.channel, '*') OR instr(NEW.channel, char(0)) OR NEW.channel GLOB
+			'*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*' THEN
+		RAISE(ABORT, 'channel: no control characters, and no *, which is for patterns')
+	END END,
+
+	CASE WHEN NEW.event IS NOT NULL THEN CASE
+	WHEN typeof(NEW.event) <> 'text' OR NEW.event = '' OR 255 < CASE
+			WHEN length(CAST('a' AS BLOB)) = 1 OR length(CAST(NEW.event AS BLOB)) <= 170 THEN
+				length(CAST(NEW.event AS BLOB))
+			ELSE (SELECT sum(1 + (u > 127) + (u > 2047) + (u > 65535)) FROM (
+				SELECT unicode(substr(NEW.event, n, 1)) AS u FROM rowtail_numbers)) END THEN
+		RAISE(ABORT, 'event: NULL for a plain message, or text of 1 to 255 bytes of UTF-8')
+	WHEN instr(NEW.event, char(13)) OR instr(NEW.event, char(10)) OR instr(NEW.event, char(0)) THEN
+		RAISE(ABORT, 'event: one line, so no CR, LF or NUL')
+	WHEN NEW.event IN ('open', 'error', 'position', 'gap', 'denied') THEN
+		RAISE(ABORT, 'event: open and error are EventSource''s own, position, gap and denied are rowtail''s; choose another name')
+	END END,
+
+	CASE
+	WHEN typeof(NEW.data) NOT IN ('text', 'null') THEN
+		RAISE(ABORT, 'data: text, not a BLOB; bind it as text, or write CAST(... AS TEXT)')
+	-- A line break becomes 7 bytes of an event stream: 7 times as much must stay below 2 GiB.
+	WHEN length(CAST(NEW.data AS BLOB)) > 268435456 * length(CAST('a' AS BLOB)) THEN
+		RAISE(ABORT, 'data: at most 256 MiB (268435456 bytes), since a record is encoded in memory; publish where the data can be fetched')
+	WHEN NEW.retry IS NOT NULL
+			AND (typeof(NEW.retry) <> 'integer' OR NEW.retry NOT BETWEEN 0 AND 3600000) THEN
+		RAISE(ABORT, 'retry: NULL, or whole milliseconds from 0 to 3600000')
+	WHEN NEW.created_at NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z'
+			OR typeof(NEW.created_at) = 'blob'
+			OR length(CAST(NEW.created_at AS BLOB)) <> 24 * length(CAST('a' AS BLOB))
+			OR strftime('%Y-%m-%dT%H:%M:%S', NEW.created_at, '+0 days') IS NOT substr(NEW.created_at, 1, 19) THEN
+		RAISE(ABORT, 'created_at: UTC such as 2026-01-31T23:59:59.123Z; leave it out and it is now')
+	END;
 END;
 
 -- The same for ids that SQLite gave out, after someone has emptied both the log and
 -- sqlite_sequence. The row may be gone already, if another trigger prunes.
 DROP TRIGGER IF EXISTS events_id_is_new;
-CREATE TRIGGER events_id_is_new AFTER INSERT ON events
-WHEN NEW.id <= (SELECT max(id) FROM events_pruned)
-	AND EXISTS (SELECT 1 FROM events WHERE id = NEW.id)
+DROP TRIGGER IF EXISTS events_numbered;
+CREATE TRIGGER events_numbered AFTER INSERT ON events
+WHEN NEW.id NOT BETWEEN 1 AND 9007199254740991 OR NEW.id <= (SELECT max(id) FROM events_pruned)
 BEGIN
-	SELECT RAISE(ABORT, 'events: sqlite_sequence was set back, so that ids would be given out twice; run after-restore.sql');
+	SELECT CASE
+	WHEN NEW.id < 1 THEN
+		RAISE(ABORT, 'id: 1 to 9000000000000000; leave it out and SQLite numbers the row')
+	WHEN NEW.id > 9007199254740991 THEN
+		RAISE(ABORT, 'events: no ids are left, since a row was once given one of the largest; run after-restore.sql')
+	WHEN EXISTS (SELECT 1 FROM events WHERE id = NEW.id) THEN
+		RAISE(ABORT, 'events: sqlite_sequence was set back, so that ids would be given out twice; run after-restore.sql')
+	END;
 END;
 
 DROP TRIGGER IF EXISTS events_row_is_final;
@@ -127,58 +265,77 @@ END;
 --     INSERT INTO grants(subject, channel) VALUES ('*', 'news/*');
 --     INSERT INTO grants VALUES ('user:ann', 'orders/42', datetime('now', '+1 day'));
 --
--- Without a grant nobody reads anything, unless rowtail runs with --public.
-CREATE TABLE IF NOT EXISTS grants(
-	subject TEXT NOT NULL
-		CONSTRAINT "subject: * for everyone, user:NAME, or token:HEX"
-		CHECK (typeof(subject) = 'text'
-			AND (subject = '*' OR subject GLOB 'user:?*' OR subject GLOB 'token:*'))
-		CONSTRAINT "subject: after token: come the 64 lower-case hex digits of the token's SHA-256, never the token"
-		CHECK (subject NOT GLOB 'token:*'
-			OR length(CAST(subject AS BLOB)) = 70 AND substr(subject, 7) NOT GLOB '*[^0-9a-f]*'),
-
-	channel TEXT NOT NULL
-		CONSTRAINT "channel: text of 1 to 255 bytes"
-		CHECK (typeof(channel) = 'text' AND length(CAST(channel AS BLOB)) BETWEEN 1 AND 255)
-		CONSTRAINT "channel: a name, a pattern such as orders/*, or * alone for all"
-		CHECK (instr(channel, '*') = 0 OR channel = '*'
-			OR instr(channel, '*') = length(channel) AND channel GLOB '?*/[*]')
-		CONSTRAINT "channel: no control characters"
-		CHECK (instr(channel, char(0)) = 0 AND channel NOT GLOB
-			'*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*'),
-
-	-- NULL: for ever.
-	expires_at TEXT
-		CONSTRAINT "expires_at: NULL, or a time in UTC such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59Z"
-		CHECK (expires_at IS NULL
-			OR expires_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9][ T][0-9][0-9]:[0-9][0-9]:[0-9][0-9]*'
-			AND (substr(expires_at, 20) IN ('', 'Z', '+00:00')
-				OR substr(expires_at, 20) GLOB '.[0-9]*'
-				AND ltrim(substr(expires_at, 21), '0123456789') IN ('', 'Z', '+00:00'))
-			AND strftime('%Y-%m-%d %H:%M:%S', expires_at, '+0 days')
-				IS replace(substr(expires_at, 1, 19), 'T', ' ')),
-
+-- Without a grant nobody reads anything, unless rowtail runs with --public. expires_at is in UTC; NULL: for
+-- ever. The trigger rowtail_grant_checked says what each column may hold.
+--
+-- rowtail.sql 0.1.0 made the table WITHOUT ROWID, which no SQLite before 3.8.2 can read, nor anything else
+-- in the same database. So it is made anew, and its rows are put back.
+CREATE TABLE IF NOT EXISTS grants(subject, channel, expires_at);
+DROP TABLE IF EXISTS temp.rowtail_grants;
+CREATE TEMP TABLE rowtail_grants(subject TEXT, channel TEXT, expires_at TEXT);
+INSERT INTO rowtail_grants SELECT * FROM grants;
+INSERT INTO rowtail_setup SELECT 'grants were copied'
+WHERE (SELECT count(*) FROM (SELECT * FROM grants UNION ALL SELECT 1, 2, 3)) - 1
+	= (SELECT count(*) FROM rowtail_grants);
+-- Should a full disk have ended the transaction, nothing is dropped outside of one.
+SAVEPOINT rowtail_grants_copied;
+DROP TABLE grants;
+CREATE TABLE grants(
+	subject TEXT NOT NULL,
+	channel TEXT NOT NULL,
+	expires_at TEXT,
 	PRIMARY KEY (subject, channel)
-) WITHOUT ROWID;
-
--- The application may have tables of these names: then undo everything.
-CREATE TEMP TABLE rowtail_setup(
-	events_fits CONSTRAINT "a table or view events of another kind is here; make the log in a database of its own, or see rowtail --table"
-		CHECK (events_fits),
-	grants_fits CONSTRAINT "a table or view grants of another kind is here; make the log in a database of its own"
-		CHECK (grants_fits),
-	pruned_fits CONSTRAINT "the table events_pruned is of another kind: DROP TABLE events_pruned, run this again, and then after-restore.sql"
-		CHECK (pruned_fits)
 );
-INSERT OR ROLLBACK INTO rowtail_setup SELECT
-	(SELECT count(*) = 6 FROM pragma_table_info('events')
-		WHERE name IN ('id', 'channel', 'event', 'data', 'retry', 'created_at'))
-	AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'events'
-		AND sql LIKE '%AUTOINCREMENT%'),
-	(SELECT count(*) = 3 FROM pragma_table_info('grants')
-		WHERE name IN ('subject', 'channel', 'expires_at'))
-	AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'grants'),
-	(SELECT count(*) = 3 FROM pragma_table_info('events_pruned')
-		WHERE name IN ('deletion', 'channel', 'id'));
+INSERT INTO grants SELECT subject, channel, expires_at FROM rowtail_grants ORDER BY subject, channel;
+INSERT INTO rowtail_setup SELECT 'grants are back'
+WHERE (SELECT count(*) FROM grants) = (SELECT count(*) FROM rowtail_grants);
+DROP TABLE IF EXISTS temp.rowtail_grants;
+
+-- To insert here is to ask whether a grant may be so.
+DROP VIEW IF EXISTS rowtail_grant;
+CREATE VIEW rowtail_grant AS SELECT NULL AS subject, NULL AS channel, NULL AS expires_at WHERE 0;
+CREATE TRIGGER rowtail_grant_checked INSTEAD OF INSERT ON rowtail_grant
+BEGIN
+	SELECT CASE
+	WHEN typeof(NEW.subject) <> 'text'
+			OR NEW.subject <> '*' AND NEW.subject NOT GLOB 'user:?*' AND NEW.subject NOT GLOB 'token:*' THEN
+		RAISE(ABORT, 'subject: * for everyone, user:NAME, or token:HEX')
+	WHEN NEW.subject GLOB 'token:*' AND (length(NEW.subject) <> 70 OR instr(NEW.subject, char(0))
+			OR substr(NEW.subject, 7) GLOB '*[^0-9a-f]*') THEN
+		RAISE(ABORT, 'subject: after token: come the 64 lower-case hex digits of the token''s SHA-256, never the token')
+
+	WHEN typeof(NEW.channel) <> 'text' OR NEW.channel = '' OR 255 < CASE length(CAST('a' AS BLOB))
+			WHEN 1 THEN length(CAST(NEW.channel AS BLOB))
+			ELSE (SELECT sum(1 + (u > 127) + (u > 2047) + (u > 65535)) FROM (
+				SELECT unicode(substr(NEW.channel, n, 1)) AS u FROM rowtail_numbers)) END THEN
+		RAISE(ABORT, 'channel: text of 1 to 255 bytes of UTF-8')
+	WHEN instr(NEW.channel, char(0)) OR NEW.channel GLOB
+			'*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*' THEN
+		RAISE(ABORT, 'channel: no control characters')
+	WHEN instr(NEW.channel, '*') AND NEW.channel <> '*' AND NOT (
+			instr(NEW.channel, '*') = length(NEW.channel) AND NEW.channel GLOB '?*/[*]') THEN
+		RAISE(ABORT, 'channel: a name, a pattern such as orders/*, or * alone for all')
+
+	WHEN NEW.expires_at IS NOT NULL AND (
+			typeof(NEW.expires_at) <> 'text' OR instr(NEW.expires_at, char(0))
+			OR NEW.expires_at NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9][ T][0-9][0-9]:[0-9][0-9]:[0-9][0-9]*'
+			OR substr(NEW.expires_at, 20) NOT IN ('', 'Z', '+00:00')
+				AND NOT (substr(NEW.expires_at, 20) GLOB '.[0-9]*'
+					AND ltrim(substr(NEW.expires_at, 21), '0123456789') IN ('', 'Z', '+00:00'))
+			OR strftime('%Y-%m-%d %H:%M:%S', NEW.expires_at, '+0 days')
+				IS NOT replace(substr(NEW.expires_at, 1, 19), 'T', ' ')) THEN
+		RAISE(ABORT, 'expires_at: NULL, or a time in UTC such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59Z')
+	END;
+END;
+CREATE TRIGGER grants_inserted BEFORE INSERT ON grants
+BEGIN
+	INSERT INTO rowtail_grant VALUES (NEW.subject, NEW.channel, NEW.expires_at);
+END;
+CREATE TRIGGER grants_updated BEFORE UPDATE ON grants
+BEGIN
+	INSERT INTO rowtail_grant VALUES (NEW.subject, NEW.channel, NEW.expires_at);
+END;
+
+INSERT INTO rowtail_setup VALUES ('after');
+RELEASE rowtail;
 DROP TABLE IF EXISTS temp.rowtail_setup;
-COMMIT;

@@ -6,9 +6,10 @@ import subprocess
 
 import pytest
 
-from schema import SCHEMA, run_script, set_up, steps
+from schema import FORMER, SCHEMA, run_script, set_up, steps
 
 LARGEST_ID = 2**53 - 1
+LARGEST_GIVEN_ID = 9 * 10**15
 
 
 @pytest.fixture
@@ -192,15 +193,74 @@ def test_explicit_id_of_a_row_deleted_in_the_same_statement_is_refused(db):
     assert "ids only grow" in refusal(db, "INSERT INTO events(id) VALUES (10), (10)")
 
 
-@pytest.mark.parametrize("row_id", [0, -1, -5, LARGEST_ID + 1, 2**63 - 1, "abc", 1.5])
+@pytest.mark.parametrize("row_id", [0, -1, -5, LARGEST_ID + 1, 2**63 - 1, -(2**63), "abc", 1.5])
 def test_what_is_no_id_is_refused(db, row_id):
     refusal(db, "INSERT INTO events(id) VALUES (?)", [row_id])
 
 
-def test_an_id_out_of_range_says_what_to_do(db):
-    for row_id in (-1, LARGEST_ID + 1):
-        message = refusal(db, "INSERT INTO events(id) VALUES (?)", [row_id])
-        assert "leave it out and SQLite numbers the row" in message
+@pytest.mark.parametrize(
+    "row_id", [-1, 0, LARGEST_GIVEN_ID + 1, LARGEST_ID - 1, LARGEST_ID, LARGEST_ID + 1]
+)
+@pytest.mark.parametrize("verb", ["INSERT", "INSERT OR REPLACE", "INSERT OR IGNORE"])
+def test_an_id_out_of_range_says_what_to_do(db, verb, row_id):
+    """Also one that is so large that it leaves no room for later ids."""
+    message = refusal(db, f"{verb} INTO events(id) VALUES (?)", [row_id])
+    assert "leave it out and SQLite numbers the row" in message
+    assert insert(db, data="x") == 1
+
+
+def test_the_largest_id_that_can_be_given_leaves_room(db):
+    assert insert(db, id=LARGEST_GIVEN_ID) == LARGEST_GIVEN_ID
+    assert insert(db, data="x") == LARGEST_GIVEN_ID + 1
+    assert LARGEST_ID - LARGEST_GIVEN_ID > 10**12
+
+
+def use_up_the_ids(db):
+    """Rows with the last two ids, however they came there; no id is left for another."""
+    insert_many(db, 2, "a")
+    db.execute("UPDATE sqlite_sequence SET seq = ?", [LARGEST_ID - 2])
+    insert(db, channel="b", event="made", data="x\ny", retry=5)
+    insert(db, channel="c", created_at="2024-02-29T00:00:00.000Z")
+    assert ids(db) == [1, 2, LARGEST_ID - 1, LARGEST_ID]
+
+
+def test_a_log_without_room_says_how_to_mend_it(db, path):
+    use_up_the_ids(db)
+    assert "run after-restore.sql" in refusal(db, "INSERT INTO events(data) VALUES ('x')")
+    before = rows(db, "channel, event, data, retry, created_at")
+    db.execute("DELETE FROM events WHERE id = 2")
+    set_up(path, "after-restore.sql")
+    assert rows(db, "channel, event, data, retry, created_at") == before[:1] + before[2:]
+    assert insert(db, data="next") == ids(db)[2] + 1 < 10**13
+    # The rows that were told of under their old ids lie behind the gap.
+    assert pruned(db) == {"*": ids(db)[1] - 1}
+
+
+def test_rows_that_get_new_ids_keep_the_columns_that_the_application_added(db, path):
+    db.execute("ALTER TABLE events ADD COLUMN author TEXT")
+    use_up_the_ids(db)
+    insert_author = "UPDATE events SET author = 'Zoë' WHERE id > 2"
+    db.execute("DROP TRIGGER events_row_is_final")
+    db.execute(insert_author)
+    set_up(path, "rowtail.sql", "after-restore.sql")
+    assert [row[0] for row in db.execute("SELECT author FROM events ORDER BY id")] == [
+        None,
+        None,
+        "Zoë",
+        "Zoë",
+    ]
+
+
+def test_a_log_of_an_older_version_without_room_is_mended(path):
+    set_up(path, "rowtail.sql", directory=FORMER)
+    made = sqlite3.connect(path, isolation_level=None)
+    insert(made, id=LARGEST_ID, data="x")
+    with pytest.raises(sqlite3.IntegrityError):
+        insert(made, data="y")
+    set_up(path, "rowtail.sql", "after-restore.sql")
+    assert rows(made, "data") == [("x",)]
+    assert insert(made, data="y") == ids(made)[0] + 1 < 10**13
+    made.close()
 
 
 @pytest.mark.parametrize("channels", ["a", "abababab"])
@@ -536,10 +596,10 @@ def test_after_restore_of_an_empty_log(db, path):
 
 
 def test_after_restore_never_goes_back(db, path):
-    insert(db, id=LARGEST_ID - 10)
+    insert(db, id=LARGEST_GIVEN_ID - 10)
     db.execute("DELETE FROM events")
     set_up(path, "after-restore.sql")
-    assert insert(db, data="x") == LARGEST_ID - 9
+    assert insert(db, data="x") == LARGEST_GIVEN_ID - 9
 
 
 # Cost

@@ -1,24 +1,116 @@
-"""The SQL of schema/: running it as a user does, and counting what a statement costs."""
+"""The SQL of schema/: running it as a user does, by any SQLite, and counting what a statement costs."""
 
+import itertools
 import pathlib
+import re
 import subprocess
 
-SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "schema"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCHEMA = ROOT / "schema"
+# What rowtail 0.1.0 came with.
+FORMER = ROOT / "tests" / "schema-0.1.0"
+# The shells that tests/sqlite/sqlite.mk builds, by their version.
+SHELLS = {path.parent.name: path for path in ROOT.glob("build/sqlite/*/sqlite3")}
+VERSIONS = re.search(
+    r"^SQLITE_VERSIONS := (.*)$", (ROOT / "tests/sqlite/sqlite.mk").read_text(), re.MULTILINE
+)[1].split()
+_serial = itertools.count()
 
 
-def run_script(path, name):
+def run_text(path, text, sqlite="sqlite3"):
+    """sqlite3 PATH with the text on standard input; returns what subprocess.run() does."""
+    return subprocess.run(
+        [str(sqlite), str(path)],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def run_script(path, name, sqlite="sqlite3", directory=SCHEMA):
     """sqlite3 PATH < schema/NAME, as the README says; returns what subprocess.run() does."""
-    with open(SCHEMA / name, encoding="utf-8") as script:
-        return subprocess.run(
-            ["sqlite3", path], stdin=script, capture_output=True, text=True, timeout=60, check=False
-        )
+    return run_text(path, (directory / name).read_text(encoding="utf-8"), sqlite)
 
 
-def set_up(path, *names):
+def set_up(path, *names, sqlite="sqlite3", directory=SCHEMA):
     """Runs each script, which must succeed."""
     for name in names:
-        done = run_script(path, name)
+        done = run_script(path, name, sqlite, directory)
         assert (done.returncode, done.stderr) == (0, ""), name
+
+
+class Shell:
+    """A shell of SQLite that stays open, as a publisher with an old library does; one connection.
+
+    Refused: what it said instead of doing a statement.
+    """
+
+    class Refused(Exception):
+        pass
+
+    def __init__(self, path, version):
+        self.version = version
+        self.process = subprocess.Popen(
+            [str(SHELLS[version]), "-batch", str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self.sql("PRAGMA busy_timeout = 20000")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+    def sql(self, statement):
+        """Runs one statement, and returns its rows as lists of texts; values hold no line breaks."""
+        mark = f"done {next(_serial)}"
+        text = f"{statement.rstrip(';')};\nSELECT '{mark}';\n"
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+        lines = []
+        while True:
+            line = self.process.stdout.readline().decode("utf-8", "replace")
+            assert line, f"SQLite {self.version} ended: {lines}"
+            if line == mark + "\n":
+                break
+            lines.append(line[:-1])
+        for line in lines:
+            if re.match(r"(Parse |Runtime )?[Ee]rror", line):
+                raise self.Refused("\n".join(lines))
+        return [line.split("|") for line in lines]
+
+    def refusal(self, statement):
+        """Runs what must be refused, and returns what it said."""
+        try:
+            done = self.sql(statement)
+        except self.Refused as refused:
+            return str(refused)
+        raise AssertionError(f"SQLite {self.version} took {statement[:200]}: {done}")
+
+
+def literal(value):
+    """A value as SQL that has the same meaning in each version and encoding; a text without NUL."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"x'{value.hex()}'"
+    if not isinstance(value, str):
+        return repr(value)
+    parts = re.split("([\x00-\x1f\x7f])", value)
+    return "(" + " || ".join(
+        f"char({ord(part)})" if index % 2 else "'" + part.replace("'", "''") + "'"
+        for index, part in enumerate(parts)
+    ) + ")"
 
 
 def steps(db, statement):

@@ -20,7 +20,8 @@ import time
 ROOT = pathlib.Path(__file__).parents[2]
 ENTER = pathlib.Path(__file__).with_name("enter.sh")
 DEPS = ROOT / "tests" / "deps.sh"
-NODE = pathlib.Path("build", "node")  # a Node.js that tests/integration has taken from npm
+# What tests/integration has taken from npm: a Node.js, and SQLite's shells, which are static.
+FROM_NPM = [pathlib.Path("build", "node"), pathlib.Path("build", "sqlite")]
 UPGRADE_AFTER_S = 7 * 24 * 3600
 ATTEMPTS, PAUSE_S = 4, 15  # a mirror may be away for a moment
 PR_SET_PDEATHSIG = 1
@@ -267,5 +268,6 @@ def copy_tree(target):
             continue  # removed, but not yet from the index
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target / name)
-    if (ROOT / NODE).is_dir():
-        shutil.copytree(ROOT / NODE, target / NODE, symlinks=True)
+    for directory in FROM_NPM:
+        if (ROOT / directory).is_dir():
+            shutil.copytree(ROOT / directory, target / directory, symlinks=True)

@@ -10,6 +10,9 @@ RELEASES_RUN := $(PYTHON) tests/releases/releases.py --cache $(RELEASES_CACHE)
 
 .PHONY: test-releases test-releases-ci test-releases-ci-again releases-shell releases-clean
 
+# They have no network, and take the shells of SQLite from here.
+test-releases test-releases-ci: $(SQLITES)
+
 test-releases:
 	$(RELEASES_RUN) --compilers '$(COMPILERS)' --suites '$(SUITES)' $(RELEASES)
 

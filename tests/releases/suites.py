@@ -74,7 +74,7 @@ class Runner:
 
     def _make(self, name, target, log):
         made = {"build": "all bench-tools faults"}.get(target, target)
-        what = [f"CC={self.compiler}", "WERROR=-Werror", "BROWSER="]
+        what = [f"CC={self.compiler}", "WERROR=-Werror", "BROWSER=", "SQLITES="]
         if self.part == "ci" and name in CI:
             files = [word if "::" in word else f"{word}.py" for word in CI[name]]
             paths = " ".join(f"tests/{name}/{file}" for file in files)

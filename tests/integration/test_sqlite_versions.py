@@ -1,0 +1,385 @@
+"""The files of schema/ and what they leave behind, by SQLite of every age: publishers on old hosts have old libraries.
+
+The shells are real ones, built from their sources (tests/sqlite). "now" is the machine's own.
+"""
+
+import itertools
+import re
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+import test_schema as cases
+from schema import FORMER, SCHEMA, SHELLS, VERSIONS, Shell, literal, run_script, run_text, set_up
+
+SQLITES = {"now": "sqlite3", **SHELLS}
+NAMES = ["now", *VERSIONS]
+# Those that can read what 0.1.0 made.
+READ_FORMER = [name for name in NAMES if name != "3.7.17"]
+FILES = ["rowtail.sql", "after-restore.sql"]
+
+
+@pytest.fixture
+def path(workdir):
+    return str(workdir / "events.db")
+
+
+def dump(path):
+    """Everything that a database holds, and its journal mode."""
+    db = sqlite3.connect(path, isolation_level=None)
+    lines = sorted(db.iterdump())
+    mode = db.execute("PRAGMA journal_mode").fetchone()
+    db.close()
+    return lines, mode
+
+
+def timeless(lines):
+    """A dump without what depends on when it was made."""
+    return [re.sub(r"\b1[7-9]\d{11}\b", "NOW", line) for line in lines]
+
+
+def test_all_versions_are_built():
+    assert sorted(SHELLS) == sorted(VERSIONS)
+    for name in VERSIONS:
+        assert run_text(":memory:", "SELECT sqlite_version();", SHELLS[name]).stdout.strip() == name
+
+
+# Making it
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_version_runs_each_file_again_and_again(path, name):
+    for file in FILES + FILES:
+        set_up(path, file, sqlite=SQLITES[name])
+    done = run_text(path, "INSERT INTO events(data) VALUES ('x'); SELECT data FROM events;", SQLITES[name])
+    assert (done.stdout, done.stderr) == ("x\n", "")
+
+
+def test_every_version_makes_the_same(workdir):
+    made = []
+    for name in NAMES:
+        path = str(workdir / name)
+        set_up(path, "rowtail.sql", sqlite=SQLITES[name])
+        made.append(dump(path))
+    assert all(one == made[0] for one in made)
+    assert made[0][1] == ("wal",)
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
+@pytest.mark.parametrize("maker", NAMES)
+def test_what_one_made_all_use(path, maker, encoding):
+    run_text(path, f"PRAGMA encoding = '{encoding}'; CREATE TABLE theirs(x);", SQLITES[maker])
+    set_up(path, "rowtail.sql", sqlite=SQLITES[maker])
+    for number, name in enumerate(VERSIONS, 1):
+        with Shell(path, name) as shell:
+            assert shell.sql("PRAGMA encoding") == [[encoding]]
+            shell.sql(f"INSERT INTO events(channel, data) VALUES ('é/{name}', '{name} 😀')")
+            shell.sql(f"INSERT INTO events(channel) VALUES ('é/{name}')")
+            shell.sql(f"DELETE FROM events WHERE id = {2 * number}")
+            token = f"token:{number:064x}"
+            shell.sql(f"INSERT INTO grants VALUES ('{token}', 'orders/*', datetime('now', '+1 day'))")
+            shell.sql(f"UPDATE grants SET channel = 'é/{name}' WHERE subject = '{token}'")
+            assert shell.sql(f"SELECT channel FROM grants WHERE subject = '{token}'") == [[f"é/{name}"]]
+            assert "ids only grow" in shell.refusal("INSERT INTO events(id) VALUES (1)")
+            assert shell.sql("PRAGMA integrity_check") == [["ok"]]
+    db = sqlite3.connect(path)
+    assert db.execute("SELECT channel, data FROM events ORDER BY id").fetchall() == [
+        (f"é/{name}", f"{name} 😀") for name in VERSIONS
+    ]
+    assert db.execute("SELECT channel, id FROM events_pruned ORDER BY id").fetchall() == [
+        (f"é/{name}", 2 * number) for number, name in enumerate(VERSIONS, 1)
+    ]
+    db.close()
+
+
+# What is taken and refused, and what is said
+
+
+def params(test):
+    """The lists of values that a test of test_schema.py is given."""
+    return {mark.args[0]: mark.args[1] for mark in test.pytestmark if mark.name == "parametrize"}
+
+
+EVENTS_TAKEN = {
+    "channel": cases.CHANNELS,
+    "event": params(cases.test_event_is_taken)["event"],
+    "retry": params(cases.test_retry_is_taken)["retry"],
+    "created_at": params(cases.test_created_at_is_taken)["time"],
+}
+EVENTS_REFUSED = {
+    "channel": (cases.NO_CHANNELS, "channel: "),
+    "event": (params(cases.test_no_event_is_refused)["event"], "event: "),
+    "data": ([b"hi"], "bind it as text"),
+    "retry": (params(cases.test_no_retry_is_refused)["retry"], "from 0 to 3600000"),
+    "created_at": (
+        params(cases.test_no_created_at_is_refused)["time"],
+        "created_at: UTC such as 2026-01-31T23:59:59.123Z",
+    ),
+    "id": (
+        params(cases.test_an_id_out_of_range_says_what_to_do)["row_id"],
+        "leave it out and SQLite numbers the row",
+    ),
+}
+SUBJECTS_TAKEN = params(cases.test_grant_is_taken)["subject"]
+PATTERNS_TAKEN = params(cases.test_grant_is_taken)["channel"]
+GRANTS_REFUSED = {
+    "subject": (params(cases.test_no_subject_is_refused)["subject"], "subject: "),
+    "channel": (params(cases.test_no_pattern_is_refused)["channel"], "channel: "),
+    "expires_at": (
+        params(cases.test_no_expiry_is_refused)["time"],
+        "expires_at: NULL, or a time in UTC such as 2026-01-31 23:59:59",
+    ),
+}
+GRANT = {"subject": "*", "channel": "a", "expires_at": None}
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
+@pytest.mark.parametrize("name", VERSIONS)
+def test_each_version_takes_and_refuses_the_same_and_says_why(path, name, encoding):
+    run_text(path, f"PRAGMA encoding = '{encoding}'; CREATE TABLE theirs(x);")
+    set_up(path, "rowtail.sql")
+    with Shell(path, name) as shell:
+        shell.sql("PRAGMA synchronous = OFF")
+        taken = 0
+        for column, values in EVENTS_TAKEN.items():
+            for value in values:
+                shell.sql(f"INSERT INTO events({column}) VALUES ({literal(value)})")
+                taken += 1
+        for column, (values, says) in EVENTS_REFUSED.items():
+            for verb, value in itertools.product(("INSERT", "INSERT OR IGNORE"), values):
+                message = shell.refusal(f"{verb} INTO events({column}) VALUES ({literal(value)})")
+                assert says in message, (column, value)
+        assert shell.sql("SELECT count(*) FROM events") == [[str(taken)]]
+        for subject, pattern in itertools.product(SUBJECTS_TAKEN, PATTERNS_TAKEN):
+            shell.sql(f"INSERT INTO grants VALUES ({literal(subject)}, {literal(pattern)}, NULL)")
+        for time_text in cases.EXPIRIES:
+            shell.sql(f"UPDATE grants SET expires_at = {literal(time_text)}")
+        for column, (values, says) in GRANTS_REFUSED.items():
+            for value in values:
+                given = ", ".join(literal(part) for part in {**GRANT, column: value}.values())
+                assert says in shell.refusal(f"INSERT INTO grants VALUES ({given})"), value
+                assert says in shell.refusal(f"UPDATE grants SET {column} = {literal(value)}"), value
+
+
+LONG = {
+    "1 byte": ("a", 255),
+    "2 bytes": ("é", 127),
+    "3 bytes": ("日", 85),
+    "4 bytes": ("😀", 63),
+    "mixed": ("aé日😀" * 25, 1),
+}
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
+def test_names_may_have_255_bytes_of_utf8_in_every_encoding(path, encoding):
+    run_text(path, f"PRAGMA encoding = '{encoding}'; CREATE TABLE theirs(x);")
+    set_up(path, "rowtail.sql")
+    db = sqlite3.connect(path, isolation_level=None)
+    for character, count in LONG.values():
+        most = character * count
+        most += "x" * (255 - len(most.encode()))
+        for statement in (
+            "INSERT INTO events(channel) VALUES (?)",
+            "INSERT INTO events(event) VALUES (?)",
+            "INSERT INTO grants(subject, channel) VALUES ('*', ?)",
+        ):
+            db.execute(statement, [most])
+            for longer in (most + "x", most + "é", most * 2):
+                with pytest.raises(sqlite3.IntegrityError, match="255 bytes of UTF-8"):
+                    db.execute(statement, [longer])
+    db.close()
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_a_row_that_no_reader_could_be_sent_is_refused(path, name):
+    """A line break is seven bytes of an event stream, and a record is made in one piece."""
+    set_up(path, "rowtail.sql")
+    with Shell(path, name) as shell:
+        for size in (2**28 + 1, 330 * 2**20):
+            message = shell.refusal(f"INSERT INTO events(data) VALUES (CAST(zeroblob({size}) AS TEXT))")
+            assert "data: at most 256 MiB" in message
+        shell.sql(f"INSERT INTO events(data) VALUES (CAST(zeroblob({2**20}) AS TEXT))")
+
+
+# All or nothing
+
+
+def statements(script):
+    """The statements of a script, each with the comments before it."""
+    parts, so_far = [], ""
+    for line in script.splitlines(keepends=True):
+        so_far += line
+        if sqlite3.complete_statement(so_far):
+            parts.append(so_far)
+            so_far = ""
+    return parts
+
+
+def fill(path, encoding="UTF-8"):
+    """A log of 0.1.0 with rows, marks and grants."""
+    run_text(path, f"PRAGMA encoding = '{encoding}'; CREATE TABLE theirs(x);")
+    set_up(path, "rowtail.sql", directory=FORMER)
+    db = sqlite3.connect(path, isolation_level=None)
+    for number in range(30):
+        db.execute(
+            "INSERT INTO events(channel, event, data, retry) VALUES (?, ?, ?, ?)",
+            [f"room/{number % 3}", [None, "made"][number % 2], f"{number} é\r\n😀", number],
+        )
+    db.execute("DELETE FROM events WHERE id IN (3, 7, 30)")
+    db.execute("INSERT INTO grants(subject, channel) VALUES ('*', 'room/*')")
+    if encoding == "UTF-8":
+        db.execute("INSERT INTO grants VALUES (?, 'é', '2099-01-01 00:00:00')", ["token:" + "0f" * 32])
+    db.close()
+
+
+@pytest.mark.parametrize("name", ["now", "3.24.0", "3.52.0"])
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_of_which_a_statement_fails_changes_nothing(workdir, file, name):
+    """The shell goes on behind an error, and must not commit half of it. Each statement fails in turn."""
+    template = str(workdir / "template.db")
+    fill(template)
+    if file != "rowtail.sql":
+        set_up(template, "rowtail.sql")
+    db = sqlite3.connect(template)
+    parts = statements((SCHEMA / file).read_text(encoding="utf-8"))
+    outcomes = []
+    complete = None
+    for broken in [None, *range(len(parts))]:
+        path = str(workdir / f"{broken}.db")
+        db.execute("VACUUM INTO ?", [path])
+        db.commit()
+        before = dump(path)
+        script = [
+            "SELECT no_such_column;\n" if number == broken else part for number, part in enumerate(parts)
+        ]
+        done = run_text(path, "".join(script), SQLITES[name])
+        after = dump(path)
+        if broken is None:
+            complete = timeless(after[0])
+            continue
+        assert done.returncode != 0
+        # What was a query, or a step of which the result is there already, does not matter.
+        if timeless(after[0]) != complete:
+            assert after[0] == before[0], parts[broken]
+            outcomes.append(broken)
+    db.close()
+    assert len(outcomes) > len(parts) / 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("file", FILES)
+def test_a_database_that_is_locked_for_a_time_gets_all_or_nothing(path, file, name):
+    """Some statements find it locked for longer than they wait, and the later ones do not."""
+    fill(path) if name in READ_FORMER else set_up(path, "rowtail.sql")
+    if file != "rowtail.sql":
+        set_up(path, "rowtail.sql")
+    script = (SCHEMA / file).read_text(encoding="utf-8").replace("busy_timeout = 10000", "busy_timeout = 3")
+    before = dump(path)
+    writer = sqlite3.connect(path, isolation_level=None)
+    for seconds in (0.02, 0.05, 0.09):
+        writer.execute("BEGIN IMMEDIATE")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen([str(SQLITES[name]), path], **pipes)
+        process.stdin.write(script.encode())
+        process.stdin.flush()
+        time.sleep(seconds)
+        writer.execute("ROLLBACK")
+        output = process.communicate(timeout=60)
+        if process.returncode:
+            assert b"locked" in output[1]
+            assert dump(path) == before
+        else:
+            before = dump(path)
+    writer.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        "CREATE TABLE events(id INTEGER PRIMARY KEY, title TEXT)",
+        "CREATE TABLE Grants(id INTEGER PRIMARY KEY, amount REAL)",
+        "CREATE TABLE events_pruned(channel TEXT PRIMARY KEY, id INTEGER)",
+        "CREATE TABLE a(x); CREATE INDEX events_channel ON a(x)",
+        "CREATE TABLE a(x); CREATE TRIGGER events_deleted AFTER DELETE ON a BEGIN SELECT 1; END",
+        "CREATE TABLE a(x); CREATE TRIGGER grants_inserted AFTER DELETE ON a BEGIN SELECT 1; END",
+        "CREATE TABLE rowtail_grant(x)",
+    ],
+)
+def test_what_the_application_has_is_left_alone(path, theirs, name):
+    assert run_text(path, theirs + ";").stderr == ""
+    before = dump(path)[0]
+    done = run_script(path, "rowtail.sql", SQLITES[name])
+    assert done.returncode != 0
+    assert "database of its own" in done.stderr or "DROP TABLE events_pruned" in done.stderr
+    assert dump(path)[0] == before
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        "ALTER TABLE grants ADD COLUMN note TEXT",
+        "CREATE INDEX by_channel ON grants(channel)",
+        "CREATE TRIGGER noted AFTER INSERT ON grants BEGIN SELECT 1; END",
+        "CREATE TABLE notes(s, c, FOREIGN KEY (s, c) REFERENCES grants(subject, channel))",
+        "CREATE TABLE notes(s, c, FOREIGN KEY (s, c) REFERENCES\n\"grants\" ON DELETE CASCADE)",
+    ],
+)
+@pytest.mark.parametrize("directory", [FORMER, SCHEMA])
+def test_what_was_added_to_the_grants_is_not_lost(path, theirs, directory):
+    """They are made anew; what rowtail.sql does not know it could not make anew."""
+    set_up(path, "rowtail.sql", directory=directory)
+    assert run_text(path, theirs + ";").stderr == ""
+    before = dump(path)
+    done = run_script(path, "rowtail.sql")
+    assert done.returncode != 0 and "keep its rows elsewhere, DROP TABLE grants" in done.stderr
+    assert dump(path) == before
+
+
+def test_other_tables_may_speak_of_grants(path):
+    run_text(
+        path,
+        "CREATE TABLE users(id INTEGER PRIMARY KEY);"
+        "CREATE TABLE x(u REFERENCES users(id), grants INTEGER, grants_total INTEGER);"
+        "CREATE VIEW v AS SELECT subject FROM grants;"
+        "CREATE TRIGGER gone AFTER DELETE ON users BEGIN"
+        " DELETE FROM grants WHERE subject = 'user:' || OLD.id; END;",
+    )
+    set_up(path, "rowtail.sql", "rowtail.sql")
+
+
+# From 0.1.0 on
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le"])
+@pytest.mark.parametrize("name", READ_FORMER)
+def test_a_log_of_the_former_version_is_upgraded_and_keeps_everything(path, name, encoding):
+    fill(path, encoding)
+    db = sqlite3.connect(path, isolation_level=None)
+    tables = ("events", "events_pruned", "grants", "sqlite_sequence")
+    before = [db.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables]
+    set_up(path, "rowtail.sql", sqlite=SQLITES[name])
+    assert before == [db.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables]
+    with Shell(path, "3.7.17") as old:
+        old.sql("INSERT INTO events(data) VALUES ('from long ago')")
+        assert "choose another name" in old.refusal("INSERT INTO events(event) VALUES ('open')")
+        old.sql("DELETE FROM events WHERE id < 10")
+        old.sql(f"INSERT INTO grants(subject, channel) VALUES ('token:{'ab' * 32}', 'a')")
+    assert db.execute("SELECT id, data FROM events ORDER BY id DESC").fetchone() == (31, "from long ago")
+    db.close()
+
+
+def test_the_former_version_may_be_run_on_a_log_of_this_one(path):
+    """By mistake: it changes nothing that harms, and this one puts it right."""
+    set_up(path, "rowtail.sql")
+    before = dump(path)
+    set_up(path, "rowtail.sql", directory=FORMER)
+    with Shell(path, "3.7.17") as old:
+        old.sql("INSERT INTO events(data) VALUES ('x')")
+        old.sql("DELETE FROM events")
+    set_up(path, "rowtail.sql")
+    assert [line for line in dump(path)[0] if "CREATE" in line] == [
+        line for line in before[0] if "CREATE" in line
+    ]
