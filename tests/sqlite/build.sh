@@ -12,7 +12,10 @@ npm pack --silent "sqlite3@$package" >/dev/null
 tar -xzOf "sqlite3-$package.tgz" "package/deps/$archive" >"$archive"
 echo "$sum  $archive" | sha256sum -c --quiet -
 tar -xzf "$archive" --strip-components=1
-${CC:-cc} -O0 -w -static -DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -o made shell.c sqlite3.c -lm
+${CC:-cc} -O0 -w -static -DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -o made shell.c sqlite3.c -lm >log 2>&1 || {
+	cat log >&2
+	exit 1
+}
 # Only what is complete has the name.
 mv made sqlite3
 # The sources are large.
