@@ -95,7 +95,7 @@ static bool take_event(struct parameters *p, const char *name, const char *text,
 }
 
 /* A number that holds goes before one that is too large, and that before what is no number. */
-static bool take_position(struct parameters *p, const char *name, const char *text, size_t length)
+static void take_one_position(struct parameters *p, const char *text, size_t length)
 {
 	struct request *r = p->request;
 	enum request_position kind = r->position_kind;
@@ -108,26 +108,38 @@ static bool take_position(struct parameters *p, const char *name, const char *te
 	while (length > 0 && text_is_blank(text[length - 1]))
 		length--;
 	if (length == 0)
-		return true;
+		return;
 	switch (text_digits(text, length, &number)) {
 	case TEXT_NUMBER:
 		if (kind != REQUEST_POSITION_AT || number > r->position)
 			r->position = number;
 		r->position_kind = REQUEST_POSITION_AT;
 		r->position_text[0] = '\0';
-		return true;
+		return;
 	case TEXT_BEYOND:
 		if (kind == REQUEST_POSITION_AT || kind == REQUEST_POSITION_BEYOND)
-			return true;
+			return;
 		r->position_kind = REQUEST_POSITION_BEYOND;
 		break;
 	case TEXT_NONE:
 		if (kind != REQUEST_POSITION_NONE)
-			return true;
+			return;
 		r->position_kind = REQUEST_POSITION_MALFORMED;
 		break;
 	}
 	text_harmless(r->position_text, REQUEST_ID_TEXT_MAX, text, length, true);
+}
+
+/* Two headers of one name arrive joined by a comma (RFC 9110, section 5.2): "5, 9". */
+static bool take_position(struct parameters *p, const char *name, const char *text, size_t length)
+{
+	const char *comma;
+
+	for (; (comma = memchr(text, ',', length)); text = comma + 1) {
+		take_one_position(p, text, (size_t)(comma - text));
+		length -= (size_t)(comma + 1 - text);
+	}
+	take_one_position(p, text, length);
 	return true;
 }
 
@@ -203,17 +215,65 @@ static const struct parameter known_parameters[] = {
 	{"access_token", take_access_token, STRING, "a string"},
 };
 
-static const struct parameter *find_parameter(const char *name, size_t length)
+enum { PARAMETER_COUNT = sizeof(known_parameters) / sizeof(*known_parameters) };
+
+/* PHP, jQuery and axios write the name of a list as channel[] or channel[0]. */
+static size_t without_brackets(const char *name, size_t length)
 {
-	size_t count = sizeof(known_parameters) / sizeof(*known_parameters);
+	size_t at = length;
 
-	for (size_t i = 0; i < count; i++) {
-		const struct parameter *known = &known_parameters[i];
+	if (at < 2 || name[--at] != ']')
+		return length;
+	while (at > 0 && name[at - 1] >= '0' && name[at - 1] <= '9')
+		at--;
+	return at > 1 && name[at - 1] == '[' ? at - 1 : length;
+}
 
-		if (strlen(known->name) == length && !memcmp(known->name, name, length))
-			return known;
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/* Do two names differ only by case, a plural s, or '-' for '_'? */
+static bool is_near(const char *known, const char *name, size_t length)
+{
+	size_t known_length = strlen(known);
+
+	length -= length > 1 && lower(name[length - 1]) == 's';
+	known_length -= known[known_length - 1] == 's';
+	if (length != known_length)
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		char left = known[i] == '-' ? '_' : known[i],
+		     right = name[i] == '-' ? '_' : name[i];
+
+		if (lower(left) != lower(right))
+			return false;
 	}
-	return NULL;
+	return true;
+}
+
+/*
+ * *known: the parameter of this name, or NULL for a name that is nothing to us. False when the name was
+ * meant for another one: to pass it over would follow something else than was asked for.
+ */
+static bool find_parameter(
+	struct parameters *p, const struct parameter **known, const char *name, size_t length)
+{
+	struct text_quote q;
+	size_t bare = without_brackets(name, length);
+
+	for (*known = known_parameters; *known < known_parameters + PARAMETER_COUNT; ++*known)
+		if (strlen((*known)->name) == bare && !memcmp((*known)->name, name, bare))
+			return true;
+	for (*known = known_parameters; *known < known_parameters + PARAMETER_COUNT; ++*known)
+		if (is_near((*known)->name, name, bare))
+			return (*known)->take == take_position ||
+			       parameters_refuse(p, 400,
+				       "there is no parameter \"%s\"; write \"%s\"",
+				       text_quote(&q, name, length), (*known)->name);
+	*known = NULL;
+	return true;
 }
 
 bool parameters_form(struct parameters *p, const char *text, size_t length)
@@ -228,8 +288,10 @@ bool parameters_form(struct parameters *p, const char *text, size_t length)
 	memcpy(copy, text, length);
 	form_init(&form, copy, length);
 	while (form_next(&form, &pair)) {
-		const struct parameter *known = find_parameter(pair.name, pair.name_length);
+		const struct parameter *known;
 
+		if (!find_parameter(p, &known, pair.name, pair.name_length))
+			return false;
 		if (!known)
 			continue;
 		if (pair.bad_escape)
@@ -245,9 +307,11 @@ bool parameters_form(struct parameters *p, const char *text, size_t length)
 
 static bool take_json_value(struct parameters *p, const struct json_value *v)
 {
-	const struct parameter *known = find_parameter(v->name, strlen(v->name));
+	const struct parameter *known;
 	unsigned kind = 1U << v->kind;
 
+	if (!find_parameter(p, &known, v->name, strlen(v->name)))
+		return false;
 	if (!known || (v->kind == JSON_KIND_NULL && !v->listed))
 		return true;
 	if (!(known->kinds & kind) || (v->listed && kind != STRING))

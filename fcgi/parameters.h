@@ -58,7 +58,7 @@ bool parameters_json(struct parameters *p, const char *text, size_t length);
 /* The URL's path: what is behind the mount and its '/' is a channel. May be called once. */
 bool parameters_path(struct parameters *p, const struct path *path);
 
-/* The value of the Last-Event-ID header, or "". Never fails. */
+/* The value of a Last-Event-ID header: positions, joined by commas. Never fails. */
 void parameters_last_event_id(struct parameters *p, const char *value);
 
 /* Follows "default" if nothing was asked for. Never fails. */

@@ -115,6 +115,16 @@ static bool read_body(struct parameters *p, const char *type, const char *body, 
 		text_quote(&q, type, strlen(type)));
 }
 
+/* Where a client sends the header twice, a web server joins the two, or hands over both. */
+static void read_last_event_ids(struct parameters *p, char *const *params)
+{
+	static const char name[] = "HTTP_LAST_EVENT_ID=";
+
+	for (; *params; params++)
+		if (!strncmp(*params, name, sizeof(name) - 1))
+			parameters_last_event_id(p, *params + sizeof(name) - 1);
+}
+
 static bool read_stream(struct parameters *p, char *const *params, const void *body, size_t length)
 {
 	const char *query = param_or_empty(params, "QUERY_STRING");
@@ -127,7 +137,7 @@ static bool read_stream(struct parameters *p, char *const *params, const void *b
 	};
 
 	p->request->positions = !post;
-	parameters_last_event_id(p, param_or_empty(params, "HTTP_LAST_EVENT_ID"));
+	read_last_event_ids(p, params);
 	if (!parameters_path(p, &path) || !parameters_form(p, query, strlen(query)))
 		return false;
 	if (post && !read_body(p, param_or_empty(params, "CONTENT_TYPE"), body, length))

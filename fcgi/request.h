@@ -75,7 +75,7 @@ struct request_problem {
 
 /*
  * Parses. params: "NAME=value" strings, NULL at the end (libfcgi's and CGI's environment alike);
- * the first of two equal names counts. body: of a POST, read to its end; may be NULL when empty.
+ * the first of two equal names counts, but every Last-Event-ID is read. body: of a POST, read to its end; may be NULL when empty.
  * Copies what it keeps. Returns 0 and fills *r, to be given to request_free(); or -1 and fills
  * *problem, and then in *r only method, origin, requested_headers, accepts_stream, remote_addr are
  * of use (for the CORS headers and the kind of the answer), and it must be freed as well.

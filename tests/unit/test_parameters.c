@@ -76,6 +76,86 @@ static void test_a_hundred_are_enough(void **state)
 	expect_refusal(400, "event: one stream selects at most 100 event types");
 }
 
+static void test_brackets_of_a_list_are_taken_off(void **state)
+{
+	ask_query("channel[]=b&channel%5B%5D=a&channel[0]=c&channel[12]=d&event[]=x");
+	expect_good();
+	expect_list(&request.channels, "a|b|c|d|");
+	expect_list(&request.events, "x|");
+	ask_json("{\"channel[]\": [\"a\", \"b\"]}");
+	expect_good();
+	expect_list(&request.channels, "a|b|");
+}
+
+static void test_near_miss_of_a_name_is_refused(void **state)
+{
+	static const char *const misses[][2] = {
+		{"Channel=a", "there is no parameter \"Channel\"; write \"channel\""},
+		{"channels=a", "there is no parameter \"channels\"; write \"channel\""},
+		{"CHANNELS[]=a", "there is no parameter \"CHANNELS[]\"; write \"channel\""},
+		{"events=a", "there is no parameter \"events\"; write \"event\""},
+		{"Tail=5", "there is no parameter \"Tail\"; write \"tail\""},
+		{"position=0", "there is no parameter \"position\"; write \"positions\""},
+		{"ENVELOPE=json", "there is no parameter \"ENVELOPE\"; write \"envelope\""},
+		{"access-token=x", "there is no parameter \"access-token\"; write \"access_token\""},
+	};
+
+	for (size_t i = 0; i < sizeof(misses) / sizeof(misses[0]); i++) {
+		ask_query(misses[i][0]);
+		expect_refusal(400, misses[i][1]);
+	}
+	ask_json("{\"channels\": [\"a\"]}");
+	expect_refusal(400, "there is no parameter \"channels\"; write \"channel\"");
+}
+
+static void test_names_of_other_kinds_are_passed_over(void **state)
+{
+	ask_query("_=17&utm_source=x&chan=a&channe=b&channelss=c&s=1&=2&[]=3&channel[x]=4&"
+		  "channel]=5&[0]=6&ss=7&S=8");
+	expect_good();
+	expect_list(&request.channels, "default|");
+}
+
+static void test_near_misses_of_a_position_are_taken(void **state)
+{
+	static const char *const names[] = {"last-event-id", "LAST_EVENT_ID", "lasteventid", "Since",
+		"last_event_ids", "evs-last-event-id", "last_event_id[]"};
+	char query[64];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(query, sizeof(query), "%s=41", names[i]);
+		ask_query(query);
+		expect_good();
+		assert_int_equal(request.position, 41);
+	}
+}
+
+static void test_largest_of_several_positions_wins(void **state)
+{
+	static const char *const queries[] = {"since=5,9", "since=9,5", "since=9&last_event_id=5",
+		"since=x,9", "since=,,9,", "since=+5+,+9+", "since=99999999999999999999,9"};
+
+	for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+		ask_query(queries[i]);
+		expect_good();
+		assert_int_equal(request.position_kind, REQUEST_POSITION_AT);
+		assert_int_equal(request.position, 9);
+	}
+	ask_query("since=x,y");
+	expect_good();
+	assert_int_equal(request.position_kind, REQUEST_POSITION_MALFORMED);
+}
+
+static void test_every_header_with_a_position_is_read(void **state)
+{
+	ASK("HTTP_LAST_EVENT_ID=5", "HTTP_LAST_EVENT_ID=9", "QUERY_STRING=since=7");
+	expect_good();
+	assert_int_equal(request.position, 9);
+	ASK("HTTP_LAST_EVENT_ID=5, 9");
+	expect_good();
+	assert_int_equal(request.position, 9);
+}
+
 static void test_lengths(void **state)
 {
 	char query[280];
@@ -139,9 +219,6 @@ static void test_every_spelling_of_the_position(void **state)
 		assert_int_equal(request.position_kind, REQUEST_POSITION_AT);
 		assert_int_equal(request.position, i + 50);
 	}
-	ask_query("LASTEVENTID=4&last-event-id=5");
-	expect_good();
-	assert_int_equal(request.position_kind, REQUEST_POSITION_NONE);
 }
 
 static void test_positions(void **state)
@@ -171,7 +248,8 @@ static void test_positions(void **state)
 			"9223372036854775808"},
 		{"-1", "", REQUEST_POSITION_MALFORMED, 0, "-1"},
 		{" a b ", "since=c", REQUEST_POSITION_MALFORMED, 0, "a b"},
-		{"4, 5", "", REQUEST_POSITION_MALFORMED, 0, "4, 5"},
+		{"4, 5", "", REQUEST_POSITION_AT, 5, ""},
+		{"a, b", "", REQUEST_POSITION_MALFORMED, 0, "a"},
 		{"", "since=1.5", REQUEST_POSITION_MALFORMED, 0, "1.5"},
 		{"", "since=%FF%00%07", REQUEST_POSITION_MALFORMED, 0, "��\a"},
 	};
@@ -259,7 +337,7 @@ static void test_the_last_wins_where_one_is_meant(void **state)
 
 static void test_unknown_parameters_are_ignored(void **state)
 {
-	ask_query("_=1&utm=100%&Channel=*x&channel%00=x*&channels=a&%63hannel=b&chann%zzel=c");
+	ask_query("_=1&utm=100%&chan=*x&channel%00=x*&channels=a&%63hannel=b&chann%zzel=c");
 	expect_list(&request.channels, "b|");
 }
 
@@ -396,6 +474,12 @@ int main(void)
 		cmocka_unit_test(test_channels),
 		cmocka_unit_test(test_what_is_no_channel),
 		cmocka_unit_test(test_a_hundred_are_enough),
+		cmocka_unit_test(test_brackets_of_a_list_are_taken_off),
+		cmocka_unit_test(test_near_miss_of_a_name_is_refused),
+		cmocka_unit_test(test_names_of_other_kinds_are_passed_over),
+		cmocka_unit_test(test_near_misses_of_a_position_are_taken),
+		cmocka_unit_test(test_largest_of_several_positions_wins),
+		cmocka_unit_test(test_every_header_with_a_position_is_read),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_every_spelling_of_the_position),
