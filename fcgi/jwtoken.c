@@ -13,7 +13,11 @@
 #include "publickey.h"
 #include "token.h"
 
-enum { KEY_MAX = 16384, RSA_BITS_MIN = 2048 /* RFC 7518, section 3.3 */ };
+enum {
+	KEY_MAX = 16384,
+	RSA_BITS_MIN = 2048, /* RFC 7518, section 3.3 */
+	CLOCKS_DIFFER_S = 30,
+};
 
 struct jwt_verifier {
 	jwt_alg_t algorithm; /* JWT_ALG_NONE for EdDSA, which is not libjwt's */
@@ -292,6 +296,15 @@ static bool read_time(const struct json_members *m, const char *name, bool *ther
 	return errno == 0 && *time >= 0 && *time <= INT64_MAX / 2000;
 }
 
+/*
+ * How far a token may begin in the future. The clock of whoever made it may be ahead, and some round up to
+ * the next second. RFC 7519, section 4.1.5, allows such a leeway; section 4.1.6 refuses no token for its iat.
+ */
+static int64_t early_s(const struct jwt_verifier *v)
+{
+	return v->leeway_s > CLOCKS_DIFFER_S ? v->leeway_s : CLOCKS_DIFFER_S;
+}
+
 static const char *wrong_times(const struct jwt_verifier *v, const struct json_members *m,
 	int64_t now_s, int64_t *expires_s)
 {
@@ -306,9 +319,9 @@ static const char *wrong_times(const struct jwt_verifier *v, const struct json_m
 	*expires_s = exp + v->leeway_s;
 	if (now_s >= *expires_s)
 		return "its exp has passed";
-	if (has_nbf && nbf > now_s + v->leeway_s)
+	if (has_nbf && nbf > now_s + early_s(v))
 		return "its nbf is to come";
-	return has_iat && iat > now_s + v->leeway_s ? "its iat is to come" : NULL;
+	return has_iat && iat > now_s + early_s(v) ? "its iat is to come" : NULL;
 }
 
 /* Is this text the member, or one of its list? */
