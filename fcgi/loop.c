@@ -18,9 +18,18 @@ _Static_assert(sizeof(uv_fs_event_t) <= sizeof(struct loop_handle), "a watch fit
 
 enum { FIRST_FILES = 64 }; /* descriptors that are open before there are any streams */
 
+/* Of a loop_handle. */
+enum { NOT_BEGUN, BEGUN, ENDING };
+
 static uv_loop_t loop;
-static uv_signal_t on_term, on_int;
-static void (*on_stop)(int signal);
+static bool has_loop;
+
+/* A signal that somebody waits for. */
+static struct {
+	uv_signal_t handle;
+	void (*came)(int number);
+	bool begun;
+} signals[NSIG];
 
 /* libuv keeps a table by descriptor, and aborts when that must grow and there is no memory. */
 static bool has_memory(int fd)
@@ -30,17 +39,41 @@ static bool has_memory(int fd)
 
 bool loop_init(void)
 {
-	return has_memory(FIRST_FILES) && uv_loop_init(&loop) == 0;
+	if (!has_loop)
+		has_loop = has_memory(FIRST_FILES) && uv_loop_init(&loop) == 0;
+	return has_loop;
 }
 
 void loop_run(void)
 {
-	uv_run(&loop, UV_RUN_DEFAULT);
+	if (has_loop)
+		uv_run(&loop, UV_RUN_DEFAULT);
+}
+
+void loop_look(void)
+{
+	if (has_loop)
+		uv_run(&loop, UV_RUN_NOWAIT);
 }
 
 void loop_stop(void)
 {
-	uv_stop(&loop);
+	if (has_loop)
+		uv_stop(&loop);
+}
+
+static bool is_begun(const struct loop_handle *h)
+{
+	return h->state == BEGUN;
+}
+
+/* May it begin? What is left of an earlier life is of no use to libuv. */
+static bool clear(struct loop_handle *h)
+{
+	if (!has_loop || h->state != NOT_BEGUN)
+		return false;
+	memset(h, 0, sizeof(*h));
+	return true;
 }
 
 static uv_poll_t *as_poll(struct loop_poll *p)
@@ -62,8 +95,10 @@ bool loop_poll_begin(
 {
 	static int largest = -1;
 
-	if ((fd > largest && !has_memory(fd)) || uv_poll_init(&loop, as_poll(p), fd) < 0)
+	if (!clear(&p->handle) || (fd > largest && !has_memory(fd)) ||
+		uv_poll_init(&loop, as_poll(p), fd) < 0)
 		return false;
+	p->handle.state = BEGUN;
 	/* The table grows now, since later nobody could be told. */
 	if (fd > largest) {
 		uv_poll_start(as_poll(p), UV_READABLE, poll_ready);
@@ -78,7 +113,7 @@ bool loop_poll_begin(
 
 void loop_poll_set(struct loop_poll *p, int events)
 {
-	if (events == p->events)
+	if (!is_begun(&p->handle) || events == p->events)
 		return;
 	p->events = events;
 	if (events == 0)
@@ -94,12 +129,16 @@ static void poll_closed(uv_handle_t *handle)
 {
 	struct loop_poll *p = handle->data;
 
+	p->handle.state = NOT_BEGUN;
 	if (p->ended)
 		p->ended(p);
 }
 
 void loop_poll_end(struct loop_poll *p, void (*ended)(struct loop_poll *p))
 {
+	if (!is_begun(&p->handle))
+		return;
+	p->handle.state = ENDING;
 	p->ended = ended;
 	uv_close((uv_handle_t *)as_poll(p), poll_closed);
 }
@@ -118,14 +157,20 @@ static void timer_due(uv_timer_t *handle)
 
 void loop_timer_init(struct loop_timer *t, void (*due)(struct loop_timer *t), void *context)
 {
-	uv_timer_init(&loop, as_timer(t));
-	as_timer(t)->data = t;
+	loop_timer_stop(t);
 	t->due = due;
 	t->context = context;
+	if (!clear(&t->handle))
+		return;
+	uv_timer_init(&loop, as_timer(t));
+	as_timer(t)->data = t;
+	t->handle.state = BEGUN;
 }
 
 void loop_timer_start(struct loop_timer *t, int64_t after_ms, int64_t every_ms)
 {
+	if (!is_begun(&t->handle))
+		return;
 	/* The loop's time is that of the round's start: a long round would make the timer early. */
 	uv_update_time(&loop);
 	uv_timer_start(as_timer(t), timer_due, (uint64_t)after_ms, (uint64_t)every_ms);
@@ -133,7 +178,8 @@ void loop_timer_start(struct loop_timer *t, int64_t after_ms, int64_t every_ms)
 
 void loop_timer_stop(struct loop_timer *t)
 {
-	uv_timer_stop(as_timer(t));
+	if (is_begun(&t->handle))
+		uv_timer_stop(as_timer(t));
 }
 
 static void alarm_ready(struct loop_poll *p, int events, bool failed)
@@ -147,6 +193,8 @@ static void alarm_ready(struct loop_poll *p, int events, bool failed)
 
 bool loop_alarm_init(struct loop_alarm *a, void (*due)(struct loop_alarm *a), void *context)
 {
+	if (!has_loop || a->poll.handle.state != NOT_BEGUN)
+		return false;
 	a->due = due;
 	a->context = context;
 	if ((a->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) < 0)
@@ -163,7 +211,8 @@ static void set_alarm(struct loop_alarm *a, int64_t after_us)
 {
 	struct itimerspec when = {.it_value = {after_us / 1000000, after_us % 1000000 * 1000}};
 
-	timerfd_settime(a->fd, 0, &when, NULL);
+	if (is_begun(&a->poll.handle))
+		timerfd_settime(a->fd, 0, &when, NULL);
 }
 
 void loop_alarm_start(struct loop_alarm *a, int64_t after_us)
@@ -191,31 +240,40 @@ static void idle_round(uv_idle_t *handle)
 {
 }
 
+static void stop_turn(struct loop_turn *t)
+{
+	uv_idle_stop(as_idle(t));
+	uv_check_stop(as_check(t));
+}
+
 static void after_polling(uv_check_t *handle)
 {
 	struct loop_turn *t = handle->data;
 
 	t->wanted = false;
 	t->turn(t);
-	if (!t->wanted) {
-		uv_idle_stop(as_idle(t));
-		uv_check_stop(as_check(t));
-	}
+	if (!t->wanted)
+		stop_turn(t);
 }
 
 void loop_turn_init(struct loop_turn *t, void (*turn)(struct loop_turn *t), void *context)
 {
-	uv_idle_init(&loop, as_idle(t));
-	uv_check_init(&loop, as_check(t));
-	as_check(t)->data = t;
+	if (is_begun(&t->idle))
+		stop_turn(t);
 	t->turn = turn;
 	t->context = context;
 	t->wanted = false;
+	if (!clear(&t->idle) || !clear(&t->check))
+		return;
+	uv_idle_init(&loop, as_idle(t));
+	uv_check_init(&loop, as_check(t));
+	as_check(t)->data = t;
+	t->idle.state = t->check.state = BEGUN;
 }
 
 void loop_turn_want(struct loop_turn *t)
 {
-	if (t->wanted)
+	if (t->wanted || !is_begun(&t->idle))
 		return;
 	t->wanted = true;
 	uv_idle_start(as_idle(t), idle_round);
@@ -224,16 +282,18 @@ void loop_turn_want(struct loop_turn *t)
 
 static void signal_came(uv_signal_t *handle, int number)
 {
-	on_stop(number);
+	signals[number].came(number);
 }
 
-bool loop_on_signals(void (*stop)(int signal))
+bool loop_on_signal(int number, void (*came)(int number))
 {
-	on_stop = stop;
-	signal(SIGPIPE, SIG_IGN);
-	return uv_signal_init(&loop, &on_term) == 0 && uv_signal_init(&loop, &on_int) == 0 &&
-	       uv_signal_start(&on_term, signal_came, SIGTERM) == 0 &&
-	       uv_signal_start(&on_int, signal_came, SIGINT) == 0;
+	if (!has_loop || number < 1 || number >= NSIG)
+		return false;
+	signals[number].came = came;
+	if (!signals[number].begun && uv_signal_init(&loop, &signals[number].handle) < 0)
+		return false;
+	signals[number].begun = true;
+	return uv_signal_start(&signals[number].handle, signal_came, number) == 0;
 }
 
 static uv_fs_event_t *as_watch(struct loop_watch *w)
@@ -251,16 +311,19 @@ static void watch_changed(uv_fs_event_t *handle, const char *name, int events, i
 void loop_watch_init(struct loop_watch *w,
 	void (*changed)(struct loop_watch *w, const char *name, bool renamed), void *context)
 {
-	uv_fs_event_init(&loop, as_watch(w));
-	as_watch(w)->data = w;
+	loop_watch_end(w);
 	w->changed = changed;
 	w->context = context;
-	w->begun = false;
+	if (!clear(&w->handle))
+		return;
+	uv_fs_event_init(&loop, as_watch(w));
+	as_watch(w)->data = w;
+	w->handle.state = BEGUN;
 }
 
 bool loop_watch_begin(struct loop_watch *w, const char *directory)
 {
-	if (!w->begun)
+	if (!w->begun && is_begun(&w->handle))
 		w->begun = uv_fs_event_start(as_watch(w), watch_changed, directory, 0) == 0;
 	return w->begun;
 }

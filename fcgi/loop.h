@@ -2,8 +2,12 @@
  * loop: the little of libuv that is used: readiness, timers, signals, a file watch, turns.
  *
  * The only includer of <uv.h>. One loop per process, one thread, no pool. Handles live in the
- * structs of those who use them, so that a connection is one allocation; a handle that was begun
+ * structs of those who use them, so that a connection is one allocation; a poll that was begun
  * must be ended, and its memory stays until `ended` is called.
+ *
+ * A handle whose bytes are all zero is not begun. libuv never sees such a handle, nor one that has
+ * ended: to stop, set, start, want or end it does nothing, in every build. (libuv itself crashes or
+ * not, depending on its version.)
  */
 #ifndef ROWTAIL_LOOP_H
 #define ROWTAIL_LOOP_H
@@ -12,10 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Sets up the process's loop; false when the system refuses. */
+/* Sets up the process's loop, once; false when the system refuses. Without it nothing can begin. */
 bool loop_init(void);
 
-/* Runs until loop_stop(). */
+/* Runs until loop_stop(). Returns at once where there is no loop. */
 void loop_run(void);
 void loop_stop(void);
 
@@ -24,6 +28,7 @@ enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 /* Room for libuv's handles, whose sizes only loop.c knows; it checks them. */
 struct loop_handle {
 	_Alignas(max_align_t) unsigned char space[168];
+	unsigned char state; /* loop.c's; 0: not begun */
 };
 
 /* Readiness of a descriptor. */
@@ -33,12 +38,17 @@ struct loop_poll {
 	void (*ended)(struct loop_poll *p);
 	int events; /* LOOP_READ | LOOP_WRITE, as last asked for; 0: paused */
 };
-/* Makes the descriptor non-blocking and begins paused. False when it can't be watched. */
+/*
+ * Makes the descriptor non-blocking and begins paused. False when it can't be watched, or when the
+ * poll has begun already, or has not quite ended.
+ */
 bool loop_poll_begin(
 	struct loop_poll *p, int fd, void (*ready)(struct loop_poll *p, int events, bool failed));
 void loop_poll_set(struct loop_poll *p, int events);
-/* Ends it: no call of `ready` any more; the descriptor may be closed at once; the memory stays
- * until `ended` (may be NULL) is called. */
+/*
+ * Ends it: no call of `ready` any more; the descriptor may be closed at once; the memory stays
+ * until `ended` (may be NULL) is called: once for each begin, however often it is ended.
+ */
 void loop_poll_end(struct loop_poll *p, void (*ended)(struct loop_poll *p));
 
 /* A timer; for the life of the process. */
@@ -47,6 +57,7 @@ struct loop_timer {
 	void (*due)(struct loop_timer *t);
 	void *context;
 };
+/* Begins it, stopped. Again: it is stopped, and gets the new function. */
 void loop_timer_init(struct loop_timer *t, void (*due)(struct loop_timer *t), void *context);
 /* Due after so many ms; again after each `every_ms`, if that is not 0. Starting again moves it. */
 void loop_timer_start(struct loop_timer *t, int64_t after_ms, int64_t every_ms);
@@ -62,6 +73,7 @@ struct loop_alarm {
 	void (*due)(struct loop_alarm *a);
 	void *context;
 };
+/* False when the system refuses, or when it has begun already. */
 bool loop_alarm_init(struct loop_alarm *a, void (*due)(struct loop_alarm *a), void *context);
 void loop_alarm_start(struct loop_alarm *a, int64_t after_us);
 void loop_alarm_stop(struct loop_alarm *a);
@@ -73,11 +85,15 @@ struct loop_turn {
 	void *context;
 	bool wanted;
 };
+/* Begins it; nothing is wanted. Again: nothing is wanted any more, and it gets the new function. */
 void loop_turn_init(struct loop_turn *t, void (*turn)(struct loop_turn *t), void *context);
 void loop_turn_want(struct loop_turn *t);
 
-/* SIGTERM and SIGINT. SIGPIPE is ignored from here on. */
-bool loop_on_signals(void (*stop)(int signal));
+/* Calls `came` for a signal, in the loop. Again for the same signal: it gets the new function. */
+bool loop_on_signal(int number, void (*came)(int number));
+
+/* One round of the loop, which waits for nothing: takes the signals that have come. */
+void loop_look(void);
 
 /* Changes of the files in a directory, where the system tells of them. */
 struct loop_watch {
@@ -87,6 +103,7 @@ struct loop_watch {
 	void *context;
 	bool begun;
 };
+/* Begins it, watching nothing. Again: it watches nothing any more, and gets the new function. */
 void loop_watch_init(struct loop_watch *w,
 	void (*changed)(struct loop_watch *w, const char *name, bool renamed), void *context);
 /* False when the directory can't be watched: the poll timer then has to do. */

@@ -215,7 +215,7 @@ static void open_fanout(void)
 		(config.max_streams_per_client > 0 &&
 			!(responder.clients = tally_new((size_t)config.max_streams))))
 		err(EX_OSERR, "starting");
-	if (!loop_init() || !loop_on_signals(stop) || !parse_init() ||
+	if (!loop_init() || !loop_on_signal(SIGTERM, stop) || !loop_on_signal(SIGINT, stop) || !parse_init() ||
 		!tail_init(responder.log, responder.fanout, config.db, config.poll_ms))
 		err(EX_OSERR, "starting");
 	loop_turn_init(&turn, take_turn, NULL);

@@ -8,6 +8,7 @@ import time
 import pytest
 
 import cgiprogram
+import faults
 import sse
 import stream
 
@@ -102,9 +103,10 @@ def test_body_that_has_ended_is_no_client_that_has_left(run, log, plumbing):
     assert program.next().data == "row"
 
 
+@PLUMBING
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_ends_it_politely(run, number):
-    program = run()
+def test_signal_ends_it_politely(run, number, plumbing):
+    program = run(plumbing=plumbing, env=faults.STRICT_LIBUV)
     program.next()
     program.signal(number)
     program.wait_end()

@@ -9,6 +9,12 @@ import stream
 
 BUILT = rowtail.ROOT / "build" / "faults"
 
+# The environment of a program whose libuv takes no handle that was never begun, or has ended.
+STRICT_LIBUV = {
+    "LD_PRELOAD": str(BUILT / "handles.so"),
+    "ASAN_OPTIONS": "verify_asan_link_order=0",
+}
+
 
 class Faults:
     """The control file of one of the objects, for one process."""

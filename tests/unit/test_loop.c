@@ -1,0 +1,347 @@
+/* links: loop buffer */
+/* libs: -luv */
+/*
+ * Handles that were not begun, have ended, or begin twice: each kind. libuv crashes at some of
+ * these in some of its versions; loop lets none of them reach it.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "loop.h"
+
+enum { SOON_MS = 5, WHILE_MS = 40 };
+
+static int calls; /* of whatever a test counts */
+
+static void count_ready(struct loop_poll *p, int events, bool failed)
+{
+	calls++;
+	loop_poll_set(p, 0);
+}
+
+static void count_ended(struct loop_poll *p)
+{
+	calls++;
+}
+
+static void free_ended(struct loop_poll *p)
+{
+	calls++;
+	free(p);
+}
+
+static void count_due(struct loop_timer *t)
+{
+	calls++;
+}
+
+static void count_alarm(struct loop_alarm *a)
+{
+	calls++;
+}
+
+static void count_turn(struct loop_turn *t)
+{
+	calls++;
+}
+
+static void count_change(struct loop_watch *w, const char *name, bool renamed)
+{
+	calls++;
+}
+
+static void count_signal(int number)
+{
+	calls++;
+}
+
+static void count_ten(int number)
+{
+	calls += 10;
+}
+
+static void stop(struct loop_timer *t)
+{
+	loop_stop();
+}
+
+/* Runs the loop for a moment; returns how often something was called in it. */
+static int calls_in_a_while(void)
+{
+	static struct loop_timer end;
+
+	calls = 0;
+	loop_timer_init(&end, stop, NULL);
+	loop_timer_start(&end, WHILE_MS, 0);
+	loop_run();
+	return calls;
+}
+
+/* All that can be done to handles that are not begun. */
+static void use_what_is_not_begun(void)
+{
+	struct loop_poll poll = {0};
+	struct loop_timer timer = {0};
+	struct loop_alarm alarm = {0};
+	struct loop_turn turn = {0};
+	struct loop_watch watch = {0};
+
+	loop_poll_set(&poll, LOOP_READ);
+	loop_poll_set(&poll, 0);
+	loop_poll_end(&poll, count_ended);
+	loop_timer_stop(&timer);
+	loop_timer_start(&timer, SOON_MS, SOON_MS);
+	loop_timer_stop(&timer);
+	loop_alarm_stop(&alarm);
+	loop_alarm_start(&alarm, 1);
+	loop_turn_want(&turn);
+	loop_watch_end(&watch);
+	assert_false(loop_watch_begin(&watch, "/"));
+	loop_watch_end(&watch);
+}
+
+/* The first of the tests: those behind it have a loop. */
+static void nothing_begins_without_a_loop(void **state)
+{
+	struct loop_poll poll = {0};
+	struct loop_timer timer = {0};
+	struct loop_alarm alarm = {0};
+	struct loop_turn turn = {0};
+	struct loop_watch watch = {0};
+
+	calls = 0;
+	use_what_is_not_begun();
+	assert_false(loop_poll_begin(&poll, STDERR_FILENO, count_ready));
+	loop_timer_init(&timer, count_due, NULL);
+	loop_timer_start(&timer, 0, 0);
+	assert_false(loop_alarm_init(&alarm, count_alarm, NULL));
+	loop_turn_init(&turn, count_turn, NULL);
+	loop_turn_want(&turn);
+	loop_watch_init(&watch, count_change, NULL);
+	assert_false(loop_watch_begin(&watch, "/"));
+	assert_false(loop_on_signal(SIGUSR1, count_signal));
+	loop_look();
+	loop_stop();
+	loop_run();
+	assert_int_equal(calls, 0);
+	assert_true(loop_init());
+	assert_true(loop_init());
+}
+
+static void what_is_not_begun_does_nothing(void **state)
+{
+	use_what_is_not_begun();
+	assert_int_equal(calls_in_a_while(), 0);
+}
+
+/* A pipe that has something to read. */
+static void open_full_pipe(int ends[2])
+{
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "x", 1), 1);
+}
+
+static void close_pipe(const int ends[2])
+{
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void poll_that_has_ended_is_silent(void **state)
+{
+	struct loop_poll p = {0};
+	int ends[2];
+
+	open_full_pipe(ends);
+	assert_true(loop_poll_begin(&p, ends[0], count_ready));
+	loop_poll_set(&p, LOOP_READ);
+	assert_int_equal(calls_in_a_while(), 1);
+	loop_poll_set(&p, LOOP_READ);
+	loop_poll_end(&p, NULL);
+	loop_poll_set(&p, LOOP_READ | LOOP_WRITE);
+	loop_poll_set(&p, 0);
+	assert_int_equal(calls_in_a_while(), 0);
+	close_pipe(ends);
+}
+
+static void poll_ends_once(void **state)
+{
+	struct loop_poll *p = calloc(1, sizeof(*p));
+	int ends[2];
+
+	open_full_pipe(ends);
+	assert_true(loop_poll_begin(p, ends[0], count_ready));
+	loop_poll_end(p, free_ended);
+	loop_poll_end(p, count_ended);
+	loop_poll_end(p, NULL);
+	assert_int_equal(calls_in_a_while(), 1);
+	close_pipe(ends);
+}
+
+static void poll_begins_once_at_a_time(void **state)
+{
+	struct loop_poll p = {0};
+	int ends[2];
+
+	open_full_pipe(ends);
+	assert_true(loop_poll_begin(&p, ends[0], count_ready));
+	loop_poll_set(&p, LOOP_READ);
+	assert_false(loop_poll_begin(&p, ends[1], count_ready));
+	assert_int_equal(calls_in_a_while(), 1);
+	loop_poll_end(&p, count_ended);
+	assert_false(loop_poll_begin(&p, ends[0], count_ready));
+	assert_int_equal(calls_in_a_while(), 1);
+	assert_true(loop_poll_begin(&p, ends[0], count_ready));
+	loop_poll_set(&p, LOOP_READ);
+	assert_int_equal(calls_in_a_while(), 1);
+	loop_poll_end(&p, NULL);
+	assert_int_equal(calls_in_a_while(), 0);
+	close_pipe(ends);
+}
+
+/* A file is always ready, which epoll has no word for: it is told, and can be tried again. */
+static void poll_that_cannot_begin(void **state)
+{
+	struct loop_poll p = {0};
+	FILE *file = tmpfile();
+	int ends[2];
+
+	assert_non_null(file);
+	assert_false(loop_poll_begin(&p, fileno(file), count_ready));
+	loop_poll_set(&p, LOOP_READ);
+	loop_poll_end(&p, count_ended);
+	assert_int_equal(calls_in_a_while(), 0);
+	open_full_pipe(ends);
+	assert_true(loop_poll_begin(&p, ends[0], count_ready));
+	loop_poll_end(&p, NULL);
+	assert_int_equal(calls_in_a_while(), 0);
+	close_pipe(ends);
+	fclose(file);
+}
+
+static void timer_begins_again(void **state)
+{
+	static struct loop_timer t;
+
+	loop_timer_init(&t, count_due, NULL);
+	loop_timer_stop(&t);
+	loop_timer_start(&t, 1, 1);
+	loop_timer_init(&t, count_due, NULL);
+	assert_int_equal(calls_in_a_while(), 0);
+	loop_timer_start(&t, 1, 0);
+	assert_int_equal(calls_in_a_while(), 1);
+	loop_timer_stop(&t);
+	loop_timer_stop(&t);
+}
+
+static void alarm_begins_once(void **state)
+{
+	static struct loop_alarm a;
+	int fd;
+
+	assert_true(loop_alarm_init(&a, count_alarm, NULL));
+	fd = a.fd;
+	assert_false(loop_alarm_init(&a, count_alarm, NULL));
+	assert_int_equal(a.fd, fd);
+	loop_alarm_stop(&a);
+	loop_alarm_start(&a, 1);
+	assert_int_equal(calls_in_a_while(), 1);
+	loop_alarm_start(&a, 1000);
+	loop_alarm_stop(&a);
+	loop_alarm_stop(&a);
+	assert_int_equal(calls_in_a_while(), 0);
+}
+
+static void turn_begins_again(void **state)
+{
+	static struct loop_turn t;
+
+	loop_turn_init(&t, count_turn, NULL);
+	loop_turn_want(&t);
+	loop_turn_init(&t, count_turn, NULL);
+	assert_int_equal(calls_in_a_while(), 0);
+	loop_turn_want(&t);
+	loop_turn_want(&t);
+	assert_int_equal(calls_in_a_while(), 1);
+}
+
+static void change(const char *directory)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/file", directory);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(rmdir(path), 0);
+}
+
+static void watch_begins_again(void **state)
+{
+	char directory[] = "/tmp/rt-loop-XXXXXX";
+	static struct loop_watch w;
+
+	assert_non_null(mkdtemp(directory));
+	loop_watch_init(&w, count_change, NULL);
+	loop_watch_end(&w);
+	assert_true(loop_watch_begin(&w, directory));
+	assert_true(loop_watch_begin(&w, directory));
+	change(directory);
+	assert_int_not_equal(calls_in_a_while(), 0);
+	loop_watch_init(&w, count_change, NULL);
+	change(directory);
+	assert_int_equal(calls_in_a_while(), 0);
+	assert_true(loop_watch_begin(&w, directory));
+	loop_watch_end(&w);
+	loop_watch_end(&w);
+	change(directory);
+	assert_int_equal(calls_in_a_while(), 0);
+	rmdir(directory);
+	assert_false(loop_watch_begin(&w, directory));
+}
+
+static void signal_has_one_function(void **state)
+{
+	assert_false(loop_on_signal(0, count_signal));
+	assert_false(loop_on_signal(-1, count_signal));
+	assert_false(loop_on_signal(NSIG, count_signal));
+	assert_false(loop_on_signal(SIGKILL, count_signal));
+	assert_false(loop_on_signal(SIGKILL, count_signal));
+	assert_true(loop_on_signal(SIGUSR1, count_signal));
+	raise(SIGUSR1);
+	assert_int_equal(calls_in_a_while(), 1);
+	assert_true(loop_on_signal(SIGUSR1, count_ten));
+	raise(SIGUSR1);
+	calls = 0;
+	loop_look();
+	assert_int_equal(calls, 10);
+	loop_look();
+	assert_int_equal(calls, 10);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_begins_without_a_loop),
+		cmocka_unit_test(what_is_not_begun_does_nothing),
+		cmocka_unit_test(poll_that_has_ended_is_silent),
+		cmocka_unit_test(poll_ends_once),
+		cmocka_unit_test(poll_begins_once_at_a_time),
+		cmocka_unit_test(poll_that_cannot_begin),
+		cmocka_unit_test(timer_begins_again),
+		cmocka_unit_test(alarm_begins_once),
+		cmocka_unit_test(turn_begins_again),
+		cmocka_unit_test(watch_begins_again),
+		cmocka_unit_test(signal_has_one_function),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
