@@ -344,7 +344,8 @@ const char *access_recheck(struct access *a, struct access_session *s, const str
 		s->checked_ms = now_ms - random() % RECHECK_MS;
 	if (a->version < 0 || now_ms - s->checked_ms < RECHECK_MS)
 		return NULL;
-	s->checked_ms = now_ms;
+	/* They stay spread, also when all are late because this process was stopped. */
+	s->checked_ms = now_ms - (now_ms - s->checked_ms) % RECHECK_MS;
 	/* Nothing was committed since, and nothing can have run out. */
 	if (s->version == a->version && !s->timed)
 		return NULL;

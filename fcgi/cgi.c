@@ -15,6 +15,7 @@
 enum {
 	BODY_MAX = REQUEST_SIZE_MAX + 1, /* one more shows that it is too large */
 	BODY_MS = 10000,
+	LOOK_MS = 100, /* how long signals and the clock wait while a body comes */
 	HANGUP_MS = 500, /* how often a pipe that can't be watched is looked at */
 };
 
@@ -56,8 +57,17 @@ static void finished(struct sink *sink)
 	loop_stop();
 }
 
-static const struct sink_operations operations = {
-	.write = write_out, .want_write = want_write, .finished = finished};
+static bool would_take(struct sink *sink)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+	return poll(&p, 1, 0) > 0 && p.revents & POLLOUT;
+}
+
+static const struct sink_operations operations = {.write = write_out,
+	.want_write = want_write,
+	.would_take = would_take,
+	.finished = finished};
 
 /*
  * Only HUP and ERR mean that the reader is gone: under Apache's mod_cgid standard input and output
@@ -89,29 +99,36 @@ static void look_for_hangup(struct loop_timer *timer)
 		fanout_writable(cgi.responder->fanout, &cgi.subscriber);
 }
 
+/* Waits a moment for bytes; how many came. *ended: none come any more. */
+static size_t read_some(uint8_t *bytes, size_t size, bool *ended)
+{
+	struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+	int count = poll(&p, 1, LOOK_MS);
+	ssize_t got = count > 0 ? read(STDIN_FILENO, bytes, size) : -1;
+
+	*ended = count != 0 && (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN));
+	return got > 0 ? (size_t)got : 0;
+}
+
 /*
  * Reads the body until its announced length, or to the end where none is announced (chunked bodies).
- * *whole: has all of it come? Where none is announced and none comes, there is none.
+ * *whole: has all of it come? Where none is announced and none comes, there is none. Signals are
+ * heard meanwhile: when rowtail is to end, nothing is waited for any more.
  */
 static size_t read_body(uint8_t *body, const char *content_length, bool *whole)
 {
 	bool announced = content_length && *content_length && *content_length != '-', ended = false;
 	size_t length = 0, wanted = announced ? strtoull(content_length, NULL, 10) : BODY_MAX;
-	int64_t until = clock_ms() + BODY_MS;
-	ssize_t got;
+	int64_t until = clock_awake_ms() + BODY_MS;
 
 	if (wanted > BODY_MAX)
 		wanted = BODY_MAX;
-	while (length < wanted && !ended && clock_ms() < until) {
-		struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
-
-		if (poll(&p, 1, (int)(until - clock_ms())) <= 0)
+	do {
+		if (length == wanted || ended)
 			break;
-		got = read(STDIN_FILENO, body + length, wanted - length);
-		ended = got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN);
-		if (got > 0)
-			length += (size_t)got;
-	}
+		length += read_some(body + length, wanted - length, &ended);
+		loop_look();
+	} while (clock_awake_ms() < until && !cgi.responder->closing);
 	*whole = length == wanted || (!announced && (ended || length == 0));
 	return length;
 }

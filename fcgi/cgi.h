@@ -2,7 +2,7 @@
  * cgi: one stream to standard output, and then the end.
  *
  * The same parts as in FastCGI mode with another sink and one subscriber. Ends when standard output
- * closes, on SIGTERM, at --max-stream-age, or with an answer that is no stream.
+ * closes, on a signal (signals.h), at --max-stream-age, or with an answer that is no stream.
  *
  * Source: RFC 3875 (CGI/1.1), sections 4.1 (meta-variables) and 4.2 (request body).
  */

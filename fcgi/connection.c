@@ -1,6 +1,7 @@
 #include "connection_impl.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -45,19 +46,29 @@ static void sink_want_write(struct sink *sink, bool want)
 	loop_poll_set(&c->poll, want ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 
+/* As epoll sees it, or a socket would count as ready that takes a byte. */
+static bool sink_would_take(struct sink *sink)
+{
+	struct pollfd p = {.fd = ((struct connection *)sink)->fd, .events = POLLOUT};
+
+	return poll(&p, 1, 0) > 0 && p.revents & POLLOUT;
+}
+
 static void sink_finished(struct sink *sink)
 {
 	connection_end((struct connection *)sink);
 }
 
-static const struct sink_operations operations = {
-	.write = sink_write, .want_write = sink_want_write, .finished = sink_finished};
+static const struct sink_operations operations = {.write = sink_write,
+	.want_write = sink_want_write,
+	.would_take = sink_would_take,
+	.finished = sink_finished};
 
 static void set_deadline(struct connection *c, int64_t after_ms)
 {
 	if (c->deadline_ms)
 		connections.timed--;
-	c->deadline_ms = after_ms ? clock_ms() + after_ms : 0;
+	c->deadline_ms = after_ms ? clock_awake_ms() + after_ms : 0;
 	if (c->deadline_ms && connections.timed++ == 0)
 		loop_timer_start(&connections.deadlines, DEADLINE_SWEEP_MS, DEADLINE_SWEEP_MS);
 	if (connections.timed == 0)
@@ -279,24 +290,39 @@ static void ready(struct loop_poll *p, int events, bool failed)
 }
 
 /*
- * Too slow: a request that never became whole gets an answer, what took no answer is closed. A request
- * that waits for descriptors is looked at again.
+ * Too slow: a request that never became whole gets an answer, what took no answer is closed; but first
+ * comes what the peer did a moment ago, and the loop has not come to.
  */
+static void be_too_late(struct connection *c)
+{
+	uint8_t phase = c->phase;
+
+	if (phase == PHASE_ANSWERING)
+		write_answer(c);
+	else if (phase == PHASE_ARRIVING)
+		connection_arriving_read(c);
+	if (c->phase != phase)
+		return;
+	if (phase == PHASE_ARRIVING)
+		connection_arriving_late(c);
+	else
+		connection_end(c);
+}
+
+/* A request that waits for descriptors is looked at again. */
 static void deadlines_due(struct loop_timer *timer)
 {
-	int64_t now_ms = clock_ms();
+	int64_t now_ms = clock_awake_ms();
 	struct connection *c, *next;
 
 	for (c = connections.all; c && connections.timed > 0; c = next) {
 		next = c->next;
-		if (c->deadline_ms && now_ms < c->deadline_ms && c->phase == PHASE_ARRIVING)
-			connection_arriving_again(c);
-		if (!c->deadline_ms || now_ms < c->deadline_ms)
+		if (!c->deadline_ms)
 			continue;
-		if (c->phase == PHASE_ARRIVING)
-			connection_arriving_late(c);
-		else
-			connection_end(c);
+		if (now_ms >= c->deadline_ms)
+			be_too_late(c);
+		else if (c->phase == PHASE_ARRIVING)
+			connection_arriving_again(c);
 	}
 }
 

@@ -28,7 +28,7 @@ struct connection {
 	struct arriving *arriving;
 	uint8_t *answer; /* framed, with FCGI_END_REQUEST */
 	uint32_t answer_length, answer_sent;
-	int64_t deadline_ms; /* 0: none (a stream has its own clocks) */
+	int64_t deadline_ms; /* by clock_awake_ms(); 0: none (a stream has its own clocks) */
 	struct record_scanner scanner; /* of what comes while a stream runs */
 	int fd;
 	uint8_t phase;

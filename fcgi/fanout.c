@@ -115,6 +115,17 @@ void fanout_enqueue(struct fanout *f, struct subscriber *s)
 	f->calls.want_turn(f->calls.context);
 }
 
+/*
+ * When a new stream is to leave for its age: not before, and up to a tenth later, so that those that
+ * came together do not leave together.
+ */
+static int64_t end_of_age(const struct fanout *f)
+{
+	int64_t age_ms = f->limits.max_age_ms;
+
+	return age_ms ? clock_awake_ms() + age_ms + age_ms / 10 * random() / RAND_MAX : 0;
+}
+
 static void link_all(struct fanout *f, struct subscriber *s)
 {
 	s->all_previous = NULL;
@@ -242,6 +253,9 @@ bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_str
 	s->client = stream->client;
 	s->retry_ms = stream->retry_ms;
 	s->unopened = u;
+	s->ends_ms = end_of_age(f);
+	if (f->count == 0)
+		f->absent_ms = clock_absent_ms();
 	link_all(f, s);
 	metrics_add(METRIC_STREAMS_TOTAL, 1);
 	if (f->calls.opened)
@@ -281,6 +295,8 @@ static void leave(
 		sse_retry(&f->words, fanout_retry(f));
 	s->cursor = fanout_position(f, s);
 	subscriber_leave(s, reason, f->words.data, f->words.length);
+	/* A peer that takes the last record by single bytes, or a log that is away, has no more. */
+	s->ends_ms = clock_awake_ms() + f->limits.stall_ms;
 	if (!s->blocked)
 		fanout_enqueue(f, s);
 }
@@ -346,41 +362,75 @@ static void beat(struct fanout *f, struct subscriber *s, int64_t now_ms)
 		take_off(f, s);
 }
 
-/* Everything that time does to a stream. It may be gone afterwards. */
-static void sweep_one(struct fanout *f, struct subscriber *s, int64_t now_ms)
+/* What time it is in a sweep. */
+struct sweep {
+	int64_t now_ms, awake_ms;
+	int64_t absent_ms; /* passed since the last sweep while this process saw to nobody */
+};
+
+/* Has its peer taken nothing for too long, although it could? */
+static bool is_stalled(const struct fanout *f, struct subscriber *s, const struct sweep *sweep)
 {
+	if (!s->blocked)
+		return false;
+	s->moved_ms += sweep->absent_ms;
+	if (s->moved_ms > sweep->now_ms)
+		s->moved_ms = sweep->now_ms;
+	return sweep->now_ms - s->moved_ms >= f->limits.stall_ms;
+}
+
+static void end_stalled(struct fanout *f, struct subscriber *s)
+{
+	const struct sink_operations *operations = s->sink->operations;
+
+	/* It may have made room a moment ago, and the loop has not come to it. */
+	if (operations->would_take && operations->would_take(s->sink))
+		fanout_writable(f, s);
+	else
+		fanout_gone(f, s, LEAVE_STALL);
+}
+
+/* Everything that time does to a stream. It may be gone afterwards. */
+static void sweep_one(struct fanout *f, struct subscriber *s, const struct sweep *sweep)
+{
+	bool ends = s->ends_ms && sweep->awake_ms >= s->ends_ms;
 	enum leave_reason reason;
 	const char *denied;
 
-	if (s->blocked && now_ms - s->moved_ms >= f->limits.stall_ms) {
-		fanout_gone(f, s, LEAVE_STALL);
+	if (is_stalled(f, s, sweep)) {
+		end_stalled(f, s);
 		return;
 	}
-	if (s->state >= SUBSCRIBER_DRAIN)
+	if (s->state >= SUBSCRIBER_DRAIN) {
+		if (ends)
+			fanout_gone(f, s, LEAVE_STALL);
 		return;
+	}
 	if (f->calls.recheck && s->session &&
 		(denied = f->calls.recheck(f->calls.context, s, &reason))) {
 		leave(f, s, reason, denied);
 		return;
 	}
-	if (f->limits.max_age_ms && now_ms - s->opened_ms >= f->limits.max_age_ms) {
+	if (ends) {
 		leave(f, s, LEAVE_AGE, NULL);
 		return;
 	}
 	/* Now, if by the next sweep it would be too late. */
 	if (s->state != SUBSCRIBER_OPENING && !s->blocked && !s->cut && !s->pending &&
-		now_ms - s->moved_ms + f->limits.sweep_ms > f->limits.heartbeat_ms)
-		beat(f, s, now_ms);
+		sweep->now_ms - s->moved_ms + f->limits.sweep_ms > f->limits.heartbeat_ms)
+		beat(f, s, sweep->now_ms);
 }
 
 void fanout_sweep(struct fanout *f)
 {
-	int64_t now_ms = clock_ms();
+	struct sweep sweep = {.now_ms = clock_ms(), .awake_ms = clock_awake_ms()};
 	struct subscriber *s, *next;
 
+	sweep.absent_ms = clock_absent_ms() - f->absent_ms;
+	f->absent_ms += sweep.absent_ms;
 	for (s = f->all; s; s = next) {
 		next = s->all_next;
-		sweep_one(f, s, now_ms);
+		sweep_one(f, s, &sweep);
 	}
 	fanout_forget_unused(f);
 }

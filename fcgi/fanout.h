@@ -22,7 +22,7 @@ struct fanout;
 
 struct fanout_limits {
 	int64_t heartbeat_ms;
-	int64_t max_age_ms; /* 0: none */
+	int64_t max_age_ms; /* 0: none; a stream gets up to a tenth more, by chance */
 	int64_t stall_ms;
 	int64_t sweep_ms; /* how often fanout_sweep() is called */
 	int64_t retry_ms, retry_jitter_ms;

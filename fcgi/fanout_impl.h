@@ -50,6 +50,7 @@ struct fanout {
 	struct match *matches;
 	size_t match_count, match_capacity;
 	struct group *touched;
+	int64_t absent_ms; /* clock_absent_ms() at the last sweep */
 	unsigned generation; /* of the log that `version` is of */
 	bool unread; /* fanout_look() stopped early */
 };

@@ -3,7 +3,7 @@
  * responder or a CGI program. This file is order only: options, log, signals, sockets, loop, drain.
  */
 #include <err.h>
-#include <signal.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -25,6 +25,7 @@
 #include "loop.h"
 #include "parse.h"
 #include "responder.h"
+#include "signals.h"
 #include "tail.h"
 
 enum {
@@ -39,7 +40,8 @@ static struct config config;
 static struct listeners listeners;
 static struct responder responder;
 static struct loop_turn turn;
-static struct loop_timer sweep, drain;
+static struct loop_timer sweep, drain, pulse;
+static int64_t drained_ms; /* by clock_awake_ms(): when the streams have had their time to end */
 
 static void want_turn(void *context)
 {
@@ -76,15 +78,19 @@ static int64_t sweep_ms(void)
 
 static void opened(void *context)
 {
-	if (fanout_count(responder.fanout) == 1)
-		loop_timer_start(&sweep, sweep_ms(), sweep_ms());
+	if (fanout_count(responder.fanout) > 1)
+		return;
+	loop_timer_start(&sweep, sweep_ms(), sweep_ms());
+	loop_timer_start(&pulse, CLOCK_PULSE_MS, CLOCK_PULSE_MS);
 }
 
 static void left(void *context, struct subscriber *s)
 {
 	responder_left(&responder, s);
-	if (fanout_count(responder.fanout) == 0)
+	if (fanout_count(responder.fanout) == 0) {
 		loop_timer_stop(&sweep);
+		loop_timer_stop(&pulse);
+	}
 	stop_when_empty();
 }
 
@@ -100,22 +106,30 @@ static void sweep_due(struct loop_timer *timer)
 	access_recheck_end(responder.access);
 }
 
-static void drain_over(struct loop_timer *timer)
+/* The clock that counts what peers are given time for has to be asked often. */
+static void pulse_due(struct loop_timer *timer)
 {
-	loop_stop();
+	clock_awake_ms();
+}
+
+static void drain_due(struct loop_timer *timer)
+{
+	if (clock_awake_ms() >= drained_ms)
+		loop_stop();
 }
 
 static void stop(int signal)
 {
 	if (responder.closing)
 		return;
-	log_info("signal %d: ending %zu streams", signal, fanout_count(responder.fanout));
+	log_info("%s: ending %zu streams", signals_name(signal), fanout_count(responder.fanout));
 	responder.closing = true;
 	accept_stop();
 	/* A socket of our own is free at once for the process that comes next. */
 	if (listeners.own)
 		listen_close(&listeners);
-	loop_timer_start(&drain, DRAIN_MS, 0);
+	drained_ms = clock_awake_ms() + DRAIN_MS;
+	loop_timer_start(&drain, CLOCK_PULSE_MS, CLOCK_PULSE_MS);
 	fanout_shutdown(responder.fanout);
 	stop_when_empty();
 }
@@ -172,6 +186,18 @@ static void give_up(int status, const char *sentence)
 	errx(status, "%s", sentence);
 }
 
+static void fail(void) __attribute__((noreturn));
+
+/* The system refuses what is needed to begin with. */
+static void fail(void)
+{
+	int error = errno;
+
+	listen_close(&listeners);
+	errno = error;
+	err(EX_OSERR, "starting");
+}
+
 /* A database that cannot be read now is told at once, by the exit status, not by a broken stream.
  */
 static void open_log(void)
@@ -179,7 +205,7 @@ static void open_log(void)
 	enum eventlog_status e;
 
 	if (!(responder.log = eventlog_new(config.db, config.table)))
-		err(EX_OSERR, "starting");
+		fail();
 	e = eventlog_open(responder.log);
 	if (e == EVENTLOG_FAULT && listeners.kind == LISTEN_FASTCGI)
 		give_up(access(config.db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG,
@@ -214,13 +240,14 @@ static void open_fanout(void)
 	if (!responder.fanout ||
 		(config.max_streams_per_client > 0 &&
 			!(responder.clients = tally_new((size_t)config.max_streams))))
-		err(EX_OSERR, "starting");
-	if (!loop_init() || !loop_on_signal(SIGTERM, stop) || !loop_on_signal(SIGINT, stop) || !parse_init() ||
+		fail();
+	if (!loop_init() || !signals_begin(stop) || !parse_init() ||
 		!tail_init(responder.log, responder.fanout, config.db, config.poll_ms))
-		err(EX_OSERR, "starting");
+		fail();
 	loop_turn_init(&turn, take_turn, NULL);
 	loop_timer_init(&sweep, sweep_due, NULL);
-	loop_timer_init(&drain, drain_over, NULL);
+	loop_timer_init(&drain, drain_due, NULL);
+	loop_timer_init(&pulse, pulse_due, NULL);
 }
 
 static void serve_fastcgi(void)
@@ -233,7 +260,7 @@ static void serve_fastcgi(void)
 	connections_init(&responder);
 	connections_on_end(connection_ended);
 	if (!accept_start(&listeners))
-		err(EX_OSERR, "starting");
+		fail();
 	log_info("rowtail %s follows %s of %s", ROWTAIL_VERSION, config.table, config.db);
 	loop_run();
 	connections_close_all();
@@ -246,25 +273,10 @@ static void serve_cgi(void)
 	cgi_close();
 }
 
-/*
- * A signal that comes while the process still sets itself up waits until it can be answered politely:
- * clients may be in the backlog already.
- */
-static void hold_signals(int how)
-{
-	sigset_t signals;
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigprocmask(how, &signals, NULL);
-}
-
 int main(int argc, char **argv)
 {
 	load_config(argc, argv);
-	signal(SIGPIPE, SIG_IGN);
-	hold_signals(SIG_BLOCK);
+	signals_hold();
 	open_sockets();
 	open_log();
 	open_access();
@@ -273,7 +285,6 @@ int main(int argc, char **argv)
 	responder.max_streams = config.max_streams;
 	responder.started_ms = clock_ms();
 	open_fanout();
-	hold_signals(SIG_UNBLOCK);
 	if (listeners.kind == LISTEN_FASTCGI)
 		serve_fastcgi();
 	else

@@ -10,8 +10,11 @@
 #include "metrics.h"
 #include "page.h"
 #include "tail.h"
+#include "text.h"
 
 enum { RESPONSE_MAX = 1 << 20 };
+
+static const char restarting[] = "rowtail is restarting; come back in a moment";
 
 /* Nobody is there any more: nothing need be watched. */
 static void rest(struct responder *r)
@@ -47,7 +50,7 @@ static bool is_full(struct deciding *d)
 	struct responder *r = d->r;
 
 	if (r->closing)
-		come_back(d, REFUSED_SHUTDOWN, "rowtail is restarting; come back in a moment");
+		come_back(d, REFUSED_SHUTDOWN, restarting);
 	else if (fanout_count(r->fanout) >= (size_t)r->max_streams)
 		come_back(d, REFUSED_FULL,
 			"as many streams are open as this server allows; come back later");
@@ -202,8 +205,17 @@ void responder_refuse(struct responder *r, struct response *response, int status
 	const char *origin = params ? request_param(params, "HTTP_ORIGIN") : NULL;
 	const struct answer_cors cors = answer_cors_of(origin, r->config->allow_origins);
 
+	const char *accept = params ? request_param(params, "HTTP_ACCEPT") : NULL;
+
 	memset(response, 0, sizeof(*response));
 	buffer_init(&response->bytes, RESPONSE_MAX);
+	/* It was our own end that cut the request short, which must not be final to an EventSource. */
+	if (r->closing && status == 408) {
+		metrics_refused(REFUSED_SHUTDOWN);
+		answer_later(&response->bytes, restarting, fanout_retry(r->fanout),
+			accept && text_accepts(accept, "text/event-stream"), false, &cors);
+		return;
+	}
 	metrics_refused(status == 413 ? REFUSED_BAD_REQUEST : REFUSED_PROTOCOL);
 	answer_sentence(&response->bytes, status, sentence, false, &cors);
 }

@@ -252,7 +252,8 @@ static const struct setting table[] = {
 	{"retry-jitter", "MS", "1000", "random 0 to MS added to it, so that a crowd spreads out",
 		NUMBER(retry_jitter_ms, 0, HOUR_MS, 1)},
 	{"max-stream-age", "SECONDS", "0",
-		"end a stream after this long; the client resumes; 0: no limit",
+		"end a stream after this long or up to a tenth later; the client resumes; 0: no "
+		"limit",
 		NUMBER(max_stream_age_ms, 0, INT64_C(365) * DAY_SECONDS, 1000)},
 	{"max-streams", "N", "10000", "more streams are asked to come back later",
 		NUMBER(max_streams, 1, 1000000, 1)},

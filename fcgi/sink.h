@@ -27,6 +27,9 @@ struct sink_operations {
 	 * is no longer used by anyone; the owner closes and frees, at once or later.
 	 */
 	void (*finished)(struct sink *sink);
+
+	/* Would it take bytes now, though it has not said so yet? NULL: it would have. */
+	bool (*would_take)(struct sink *sink);
 };
 
 struct sink {

@@ -76,6 +76,7 @@ struct subscriber {
 	int64_t deletion_told; /* see struct eventlog_missing: gaps of later ones are announced */
 	int64_t opened_ms;
 	int64_t moved_ms; /* when bytes were last taken */
+	int64_t ends_ms; /* clock_awake_ms() at which it leaves, or in DRAIN is closed; 0: none */
 	uint64_t records;
 	uint64_t cut_hash; /* window_hash() of the record that was cut */
 	uint32_t cut; /* bytes of the record behind the cursor that went out; 0: none */

@@ -1,7 +1,8 @@
-# faults: objects for LD_PRELOAD that make files and memory fail, or libuv strict; see the comments of their sources.
+# faults: objects for LD_PRELOAD that make files and memory fail, clocks jump, and libuv
+# strict; see the comments of their sources.
 
 FAULTS := $(BUILD)/faults/vfs.so $(BUILD)/faults/memory.so $(BUILD)/faults/pieces.so \
-	$(BUILD)/faults/handles.so
+	$(BUILD)/faults/handles.so $(BUILD)/faults/clocks.so
 FAULTS_LIBS_vfs := -lsqlite3
 FAULTS_LIBS_handles := -luv
 

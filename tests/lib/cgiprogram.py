@@ -18,11 +18,20 @@ class Program(stream.Stream):
 
     plumbing: "pipes" (lighttpd, mod_cgi: standard input is a pipe), "null" (standard input is
     /dev/null), "socket" (mod_cgid: both are one connected socket, whose other side is half closed
-    as soon as the body is sent), "open" (a pipe that never ends).
+    as soon as the body is sent), "open" (a pipe that stays open: process.stdin).
+    prepare: is called in the child, before it becomes rowtail.
     """
 
     def __init__(
-        self, arguments=(), query="", *, plumbing="pipes", env=None, last_event_id="", **how
+        self,
+        arguments=(),
+        query="",
+        *,
+        plumbing="pipes",
+        env=None,
+        last_event_id="",
+        prepare=None,
+        **how,
     ):
         body = how.get("body", b"")
         parameters = {**gateway.params(query, **how), **(env or {})}
@@ -39,6 +48,7 @@ class Program(stream.Stream):
             stdin=ends[0],
             stdout=ends[1],
             stderr=subprocess.PIPE,
+            preexec_fn=prepare,
         )
         if plumbing == "socket":
             theirs.close()

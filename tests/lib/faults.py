@@ -106,3 +106,17 @@ class Pieces(Faults):
     def happened(self):
         """Which of the two there were: "01" for both."""
         return "".join(sorted(set(self.hits_path.read_text())))
+
+
+class Clocks(Faults):
+    """The process's clocks."""
+
+    def __init__(self, workdir, name="clocks"):
+        super().__init__(workdir, name, "clocks.so")
+        self.monotonic_ms = self.wall_ms = 0
+
+    def jump(self, seconds=0, *, wall=0):
+        """From now on the monotonic clock, and the wall clock, show so many seconds more."""
+        self.monotonic_ms += int(seconds * 1000)
+        self.wall_ms += int(wall * 1000)
+        self.begin(f" {self.monotonic_ms} {self.wall_ms}")

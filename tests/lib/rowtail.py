@@ -66,16 +66,26 @@ class Rowtail:
     how it gets its socket: "listen" (--listen on a fresh unix socket), "fd0" (a listening socket as
     descriptor 0), "systemd" (LISTEN_FDS), or None (the arguments say it).
     address: where it is reached; a test with how=None sets it.
+    prepare: is called in the child, before it becomes rowtail.
     """
 
     def __init__(
-        self, workdir, arguments=(), *, how="listen", env=None, program=None, address=None
+        self,
+        workdir,
+        arguments=(),
+        *,
+        how="listen",
+        env=None,
+        program=None,
+        address=None,
+        prepare=None,
     ):
         self.workdir = pathlib.Path(workdir)
         self.arguments = [str(argument) for argument in arguments]
         self.how = how
         self.env = env or {}
         self.program = str(program or BINARY)
+        self.prepare = prepare or (lambda: None)
         name = f"rt{next(_serial)}"
         self.address = address or self.workdir / f"{name}.sock"
         self.stderr_path = self.workdir / f"{name}.err"
@@ -115,6 +125,7 @@ class Rowtail:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if self.how == "systemd":
             os.dup2(listener.fileno(), 3)
+        self.prepare()
 
     def wait_up(self):
         """Waits until somebody answers on the socket."""

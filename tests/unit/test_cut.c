@@ -153,7 +153,8 @@ static void note_finished(struct sink *sink)
 	((struct double_sink *)sink)->finished = true;
 }
 
-static const struct sink_operations operations = {take, note_want, note_finished};
+static const struct sink_operations operations = {
+	.write = take, .want_write = note_want, .finished = note_finished};
 
 static void look(void)
 {

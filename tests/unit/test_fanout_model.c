@@ -139,7 +139,8 @@ static void note_finished(struct sink *sink)
 	((struct client *)sink)->finished = true;
 }
 
-static const struct sink_operations operations = {take, note_want, note_finished};
+static const struct sink_operations operations = {
+	.write = take, .want_write = note_want, .finished = note_finished};
 
 static void want_turn(void *context)
 {

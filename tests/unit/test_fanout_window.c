@@ -70,7 +70,8 @@ static void note_finished(struct sink *sink)
 	world.wants_turn = false;
 }
 
-static const struct sink_operations operations = {take, note_want, note_finished};
+static const struct sink_operations operations = {
+	.write = take, .want_write = note_want, .finished = note_finished};
 
 static void open_stream(void)
 {

@@ -61,7 +61,8 @@ static void note_finished(struct sink *sink)
 	fail_msg("that is for fanout to say");
 }
 
-static const struct sink_operations operations = {take, note_want, note_finished};
+static const struct sink_operations operations = {
+	.write = take, .want_write = note_want, .finished = note_finished};
 
 static void begin(uint16_t request_id, size_t room)
 {

@@ -1,0 +1,133 @@
+/* links: clock */
+/* The clocks, on a machine that is stopped, suspended, late, or whose wall clock is set. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "clock.h"
+
+enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
+
+static int64_t monotonic_ms = 5 * HOUR, wall_s = 1700000000;
+
+/* The system's, in the place of libc's. */
+int clock_gettime(clockid_t id, struct timespec *now)
+{
+	if (id == CLOCK_MONOTONIC)
+		*now = (struct timespec){monotonic_ms / 1000, monotonic_ms % 1000 * 1000000};
+	else
+		*now = (struct timespec){.tv_sec = wall_s};
+	return 0;
+}
+
+time_t time(time_t *now)
+{
+	return wall_s;
+}
+
+/* How much of some time counts in which the clock is asked every `every_ms`. */
+static int64_t counted(int64_t ms, int64_t every_ms)
+{
+	int64_t before = clock_awake_ms(), last = before, now = before;
+
+	for (int64_t end = monotonic_ms + ms; monotonic_ms < end;) {
+		monotonic_ms += every_ms;
+		now = clock_awake_ms();
+		assert_true(now >= last);
+		last = now;
+	}
+	return now - before;
+}
+
+/* One pause; how much of it counts. */
+static int64_t counted_of_pause(int64_t ms)
+{
+	int64_t before = clock_awake_ms();
+
+	monotonic_ms += ms;
+	return clock_awake_ms() - before;
+}
+
+/* Whatever a test did before, the clock is in its pace. */
+static int setup(void **state)
+{
+	clock_awake_ms();
+	counted(SECOND, CLOCK_PULSE_MS);
+	return 0;
+}
+
+static void every_ms_counts_while_it_is_asked(void **state)
+{
+	assert_int_equal(counted(HOUR, 10), HOUR);
+	assert_int_equal(counted(HOUR, CLOCK_PULSE_MS), HOUR);
+	assert_int_equal(counted(HOUR, CLOCK_PAUSE_MS), HOUR);
+	assert_int_equal(counted_of_pause(0), 0);
+}
+
+static void pause_does_not_count(void **state)
+{
+	static const int64_t pauses[] = {CLOCK_PAUSE_MS + 1, 2 * SECOND, MINUTE, 24 * HOUR};
+
+	for (size_t i = 0; i < sizeof(pauses) / sizeof(*pauses); i++) {
+		int64_t absent = clock_absent_ms();
+
+		assert_int_equal(counted_of_pause(pauses[i]), 0);
+		assert_int_equal(clock_absent_ms() - absent, pauses[i]);
+		assert_int_equal(counted(MINUTE, CLOCK_PULSE_MS), MINUTE);
+		assert_int_equal(clock_absent_ms() - absent, pauses[i]);
+	}
+}
+
+/* Who stops and goes on again and again has been awake in between. */
+static void pauses_with_something_between(void **state)
+{
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(counted_of_pause(MINUTE), 0);
+		assert_int_equal(counted(SECOND, CLOCK_PULSE_MS), SECOND);
+	}
+}
+
+/* Or nothing that stalls would ever end. */
+static void always_late_is_slow_not_stopped(void **state)
+{
+	int64_t total = 0;
+
+	for (int round = 0; round < 10; round++) {
+		total += counted_of_pause(2 * SECOND);
+		/* Much is done in each round, and the clock is asked for all of it. */
+		total += counted(5, 1);
+	}
+	assert_int_equal(total, 9 * CLOCK_PULSE_MS + 10 * 5);
+	assert_int_equal(counted(MINUTE, CLOCK_PULSE_MS), MINUTE);
+}
+
+static void wall_clock_changes_nothing_but_the_calendar(void **state)
+{
+	int64_t awake = clock_awake_ms(), ms = clock_ms(), us = clock_us();
+	static const int64_t jumps_s[] = {86400 * 365, -86400 * 730, 1, -1};
+
+	for (size_t i = 0; i < sizeof(jumps_s) / sizeof(*jumps_s); i++) {
+		wall_s += jumps_s[i];
+		assert_int_equal(clock_awake_ms(), awake);
+		assert_int_equal(clock_ms(), ms);
+		assert_int_equal(clock_us(), us);
+		assert_int_equal(clock_unix(), wall_s);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(every_ms_counts_while_it_is_asked, setup),
+		cmocka_unit_test_setup(pause_does_not_count, setup),
+		cmocka_unit_test_setup(pauses_with_something_between, setup),
+		cmocka_unit_test_setup(always_late_is_slow_not_stopped, setup),
+		cmocka_unit_test_setup(wall_clock_changes_nothing_but_the_calendar, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
