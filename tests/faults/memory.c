@@ -8,7 +8,8 @@
  *
  * Of the allocations since this plan was first seen, counted from 1, every EVERYth of those from
  * number FIRST to number LAST fails; LAST -1: for ever. An empty file: none does. Each allocation
- * that was made to fail adds a byte to the file named by FAULT_HITS.
+ * that was made to fail adds a byte to the file named by FAULT_HITS. With EVERY 0 none fails, and each
+ * one adds a byte: how many there are depends on the libraries' versions, and is a test's to find out.
  *
  * Not counted is what the linker and the libraries' constructors allocate before main(), and what
  * getpwuid(), FCGX_Accept_r(), uv_loop_init() and uv_poll_start() do: these abort without memory, and their callers
@@ -64,6 +65,8 @@ static bool is_planned(void)
 		count = 0;
 	}
 	count++;
+	if (every == 0)
+		plan_hit("FAULT_HITS", '0');
 	return every > 0 && count >= first && (last < 0 || count <= last) &&
 	       (count - first) % every == 0;
 }

@@ -92,6 +92,10 @@ class Memory(Faults):
         """Of the allocations from now on, counted from 1; last -1: for ever."""
         self.begin(f" {first} {last} {every}")
 
+    def count(self):
+        """None fails from now on; `hits` says how many there were."""
+        self.begin(" 0 0 0")
+
 
 class Pieces(Faults):
     """Reads and writes that do a part, or are interrupted."""

