@@ -14,7 +14,10 @@
 #include "logging.h"
 #include "token.h"
 
-enum { RECHECK_MS = 5000 /* with a sweep's period, well under the 10 s that are promised */ };
+enum {
+	RECHECK_MS = 5000, /* with a sweep's period, well under the 10 s that are promised */
+	COOKIES_MAX = 4, /* of one name are tried */
+};
 
 struct access {
 	const struct config *config;
@@ -45,11 +48,11 @@ struct asking {
 	bool has_token;
 	bool valid; /* the token is good: of a JWT the claims are to be freed */
 	bool guess; /* it could be one: it counts when it is not good */
+	char hash[TOKEN_HEX + 1]; /* of the token that was looked at last */
 	bool held; /* it was not looked at: too many failed before */
 	bool later; /* the grants can't be read now, or there is no memory for the token */
 	bool has_claims;
 	struct jwt_claims claims;
-	char subject[sizeof("token:") + TOKEN_HEX];
 };
 
 struct access *access_new(const struct config *config, struct eventlog *log, int *exit_status,
@@ -82,48 +85,70 @@ void access_free(struct access *a)
 	free(a);
 }
 
-static bool is_good_jwt(struct access *a, struct asking *k)
+/* Has this address failed too often to be let look at another token? One that it has shown before it may. */
+static bool is_held(struct access *a, const struct asking *k)
 {
-	const char *wrong;
-
-	if (!a->jwt || !jwt_has_shape(k->shown.token, k->shown.length))
-		return false;
-	errno = 0;
-	wrong = jwt_verify(a->jwt, k->shown.token, k->shown.length, clock_unix(), &k->claims);
-	/* To libjwt a token for which it had no memory is a bad one; to its owner that were for ever. */
-	k->later = wrong && errno == ENOMEM;
-	if (wrong)
-		log_debug("a JWT was refused: %s", wrong);
-	return !wrong;
+	return !attempts_allowed(a->attempts, k->r->remote_addr, clock_ms()) &&
+	       !attempts_remembered(a->attempts, k->r->remote_addr, k->hash);
 }
 
-/*
- * A JWT that is good, or a token that some grant names. Who has failed too often may still show a
- * JWT, which can't be guessed (one that has ended is told so), and a token that was good before.
- */
-static void judge(struct access *a, struct asking *k)
+static void judge_jwt(struct access *a, struct asking *k)
 {
-	char *hash = k->subject + strlen("token:");
-	enum grant any;
+	enum jwt_verdict verdict;
+	const char *wrong;
 
-	if (is_good_jwt(a, k)) {
-		k->valid = k->has_claims = true;
-		return;
-	}
-	if (k->later)
-		return;
-	k->guess = !a->jwt || !jwt_has_header(k->shown.token, k->shown.length);
-	memcpy(k->subject, "token:", strlen("token:"));
-	token_hash(k->shown.token, k->shown.length, hash);
-	k->held = k->guess && !attempts_allowed(a->attempts, k->r->remote_addr, clock_ms()) &&
-		  !attempts_remembered(a->attempts, k->r->remote_addr, hash);
+	k->held = is_held(a, k) &&
+		  jwt_is_timely(a->jwt, k->shown.token, k->shown.length, clock_unix());
 	if (k->held)
 		return;
-	any = grants_any(a->grants, k->subject);
+	errno = 0;
+	verdict = jwt_verify(
+		a->jwt, k->shown.token, k->shown.length, clock_unix(), &k->claims, &wrong);
+	k->valid = k->has_claims = verdict == JWT_GOOD;
+	/* To libjwt a token for which it had no memory is a bad one; to its owner that were for ever. */
+	k->later = !k->valid && errno == ENOMEM;
+	/* It costs a millisecond to find out, which a stranger may not ask for again and again. */
+	k->guess = verdict == JWT_FORGED;
+	if (!k->valid)
+		log_debug("a JWT was refused: %s", wrong);
+}
+
+/* A token that some grant names. */
+static void judge_opaque(struct access *a, struct asking *k)
+{
+	char subject[sizeof("token:") + TOKEN_HEX];
+	enum grant any;
+
+	snprintf(subject, sizeof(subject), "token:%s", k->hash);
+	any = grants_any(a->grants, subject);
 	k->valid = any == GRANT_VALID;
 	k->later = any == GRANT_UNKNOWN;
+}
+
+static void judge_one(struct access *a, struct asking *k)
+{
+	token_hash(k->shown.token, k->shown.length, k->hash);
+	k->held = k->later = false;
+	k->guess = !a->jwt || !jwt_has_header(k->shown.token, k->shown.length);
+	if (k->guess)
+		k->held = is_held(a, k);
+	else
+		judge_jwt(a, k);
+	/* A grant may name any text. */
+	if (!k->valid && !k->later && !k->held)
+		judge_opaque(a, k);
 	if (k->valid)
-		attempts_remember(a->attempts, k->r->remote_addr, hash);
+		attempts_remember(a->attempts, k->r->remote_addr, k->hash);
+}
+
+/* Of several cookies the first that is good counts. */
+static void judge(struct access *a, struct asking *k)
+{
+	judge_one(a, k);
+	for (int i = 1; i < COOKIES_MAX && !k->valid && !k->later && k->shown.is_cookie &&
+			credentials_next(&k->shown);
+		i++)
+		judge_one(a, k);
 }
 
 /* Appends two texts as one, with a NUL; or with `at` NULL only counts their bytes. */
@@ -150,7 +175,7 @@ static size_t lay(char *at, const struct asking *k, uint32_t *channels)
 	if (k->has_claims && *k->claims.subject)
 		size += put(&at, "user:", k->claims.subject);
 	if (k->valid && !k->has_claims)
-		size += put(&at, k->subject, "");
+		size += put(&at, "token:", k->hash);
 	size += put(&at, "", "");
 	*channels = (uint32_t)size;
 	for (size_t i = 0; k->has_claims && i < m->count; i++)
@@ -243,7 +268,7 @@ static enum access_verdict refuse_token(
 			"too many tokens that are not valid came from your address: wait a "
 			"little");
 	if (k->guess)
-		attempts_fail(a->attempts, k->r->remote_addr, clock_ms());
+		attempts_fail(a->attempts, k->r->remote_addr, k->hash, clock_ms());
 	return say(k->shown.is_cookie && k->r->remote_user ? ACCESS_FORBIDDEN : ACCESS_UNAUTHORIZED,
 		sentence, size, "the token is not valid, or not any more: get a new one");
 }

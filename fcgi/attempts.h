@@ -2,9 +2,9 @@
  * attempts: how often an address has shown a token that is not valid, so that tokens can't be
  * guessed at speed.
  *
- * An address may fail ATTEMPTS_MAX times in a row, and then once a second. A token that was valid
- * from an address before is let through whatever others behind that address do: a page that comes
- * back after a cut is not shut out by a neighbour. Memory is bounded: of addresses only those that
+ * An address may fail with ATTEMPTS_MAX different tokens in a row, and then with one a second. A token
+ * that the address has shown before is looked at again whatever others behind that address do: a page that
+ * comes back after a cut is not shut out by a neighbour. Memory is bounded: of addresses only those that
  * have just failed are kept, of tokens a part of a hash, the older making room for the newer.
  */
 #ifndef ROWTAIL_ATTEMPTS_H
@@ -32,11 +32,16 @@ void attempts_free(struct attempts *a);
  */
 bool attempts_allowed(struct attempts *a, const char *address, int64_t now_ms);
 
-/* The address has shown a token that is not valid. */
-void attempts_fail(struct attempts *a, const char *address, int64_t now_ms);
+/*
+ * The address has shown a token that is not valid; hash: token_hash(). The same token counts once: a page
+ * that comes back again and again with an old token is no guesser.
+ */
+void attempts_fail(struct attempts *a, const char *address, const char *hash, int64_t now_ms);
 
-/* The address has shown a valid token, of which this is the hash (token_hash()). */
+/* The address has shown a valid token. */
 void attempts_remember(struct attempts *a, const char *address, const char *hash);
+
+/* Has the address shown this token before, valid or not? To look at it again helps no guesser. */
 bool attempts_remembered(const struct attempts *a, const char *address, const char *hash);
 
 #endif

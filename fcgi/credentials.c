@@ -32,21 +32,31 @@ static void unquote(struct credentials *c)
 	}
 }
 
+/* The first cookie of the name that is not empty: an empty one is how a cookie is taken back. */
 static bool find_cookie(struct credentials *c, const char *cookie)
 {
 	static const char name[] = "rowtail_token=";
+	struct credentials found = {.is_cookie = true};
 
 	for (; cookie && *cookie; cookie += strcspn(cookie, ";")) {
 		cookie += strspn(cookie, "; \t");
 		if (strncmp(cookie, name, strlen(name)))
 			continue;
-		c->token = cookie + strlen(name);
-		c->length = strcspn(c->token, "; \t");
-		c->is_cookie = true;
-		unquote(c);
-		return c->length > 0;
+		found.token = cookie + strlen(name);
+		found.length = strcspn(found.token, "; \t");
+		found.more = found.token + found.length;
+		unquote(&found);
+		if (found.length == 0)
+			continue;
+		*c = found;
+		return true;
 	}
 	return false;
+}
+
+bool credentials_next(struct credentials *c)
+{
+	return find_cookie(c, c->more);
 }
 
 bool credentials_find(struct credentials *c, const char *authorization, const char *access_token,

@@ -190,13 +190,6 @@ static bool split(const char *token, size_t length, struct parts *p)
 	return p->header_length > 0 && p->payload_length > 0;
 }
 
-bool jwt_has_shape(const char *token, size_t length)
-{
-	struct parts p;
-
-	return split(token, length, &p);
-}
-
 static bool read_part(const char *text, size_t length, struct json_members *members)
 {
 	uint8_t json[JWT_TOKEN_MAX];
@@ -371,27 +364,51 @@ static const char *wrong_claims(
 	return NULL;
 }
 
-const char *jwt_verify(const struct jwt_verifier *v, const char *token, size_t length,
-	int64_t now_s, struct jwt_claims *claims)
+/* Looks at all but the signature. NULL, and then *claims is to be freed, when nothing is wrong with it. */
+static const char *wrong_content(const struct jwt_verifier *v, const char *token, size_t length,
+	int64_t now_s, struct parts *p, struct jwt_claims *claims)
 {
-	struct parts p;
 	const char *wrong;
 
 	memset(claims, 0, sizeof(*claims));
 	if (length > JWT_TOKEN_MAX)
 		return "it is too long";
-	if (!split(token, length, &p))
+	if (!split(token, length, p))
 		return "it has not the three parts of a JWT";
-	if (!header_is_good(v, &p))
+	if (!header_is_good(v, p))
 		return "its header names another algorithm or type, or asks for what is not "
 		       "supported";
-	if (!signature_is_good(v, token, length, &p))
-		return "its signature is not the key's";
-	if (!read_part(p.payload, p.payload_length, &claims->members))
+	if (!read_part(p->payload, p->payload_length, &claims->members))
 		return "its claims are not an object of JSON, or hold a name twice";
 	if ((wrong = wrong_claims(v, now_s, claims)))
 		jwt_claims_free(claims);
 	return wrong;
+}
+
+enum jwt_verdict jwt_verify(const struct jwt_verifier *v, const char *token, size_t length,
+	int64_t now_s, struct jwt_claims *claims, const char **wrong)
+{
+	struct parts p;
+
+	/* What costs nothing comes first: a page with an old token asks often. */
+	if ((*wrong = wrong_content(v, token, length, now_s, &p, claims)))
+		return JWT_BAD;
+	if (signature_is_good(v, token, length, &p))
+		return JWT_GOOD;
+	jwt_claims_free(claims);
+	*wrong = "its signature is not the key's";
+	return JWT_FORGED;
+}
+
+bool jwt_is_timely(const struct jwt_verifier *v, const char *token, size_t length, int64_t now_s)
+{
+	struct jwt_claims claims;
+	struct parts p;
+	bool timely = !wrong_content(v, token, length, now_s, &p, &claims);
+
+	if (timely)
+		jwt_claims_free(&claims);
+	return timely;
 }
 
 void jwt_claims_free(struct jwt_claims *claims)

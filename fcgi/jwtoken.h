@@ -30,10 +30,7 @@ struct jwt_verifier *jwt_verifier_new(
 	const struct config *config, int *exit_status, char *sentence, size_t size);
 void jwt_verifier_free(struct jwt_verifier *v);
 
-/* Has the text the shape of a JWT: three parts with dots between them? */
-bool jwt_has_shape(const char *token, size_t length);
-
-/* Is its first part the header of a JWT as well, so that nobody would show it by guessing? */
+/* Is its first part the header of a JWT, so that nobody would show it by guessing? */
 bool jwt_has_header(const char *token, size_t length);
 
 struct jwt_claims {
@@ -42,13 +39,22 @@ struct jwt_claims {
 	struct json_members members; /* `channels` are its listed values; owned */
 };
 
+enum jwt_verdict {
+	JWT_GOOD,
+	JWT_BAD, /* malformed, not for us, or out of its time: found out at no cost */
+	JWT_FORGED, /* its signature is not the key's, which takes a millisecond to find out */
+};
+
 /*
- * Verifies a token at a time (seconds since 1970). NULL when it is good: *claims is then to be given
- * to jwt_claims_free(). Else what is wrong with it, in words for the log (they quote nothing of it),
- * and there is nothing to free.
+ * Verifies a token at a time (seconds since 1970). JWT_GOOD: *claims is then to be given to
+ * jwt_claims_free(). Else *wrong says what is wrong with it, in words for the log (they quote nothing of
+ * it), and there is nothing to free.
  */
-const char *jwt_verify(const struct jwt_verifier *v, const char *token, size_t length,
-	int64_t now_s, struct jwt_claims *claims);
+enum jwt_verdict jwt_verify(const struct jwt_verifier *v, const char *token, size_t length,
+	int64_t now_s, struct jwt_claims *claims, const char **wrong);
+
+/* Is all but the signature of the token as it should be? Costs little. */
+bool jwt_is_timely(const struct jwt_verifier *v, const char *token, size_t length, int64_t now_s);
 void jwt_claims_free(struct jwt_claims *claims);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "answer.h"
 #include "clock.h"
 #include "logging.h"
@@ -83,7 +84,11 @@ static bool is_admitted(struct deciding *d)
 		refuse(d, REFUSED_FORBIDDEN, 403, sentence);
 		return false;
 	case ACCESS_TOO_MANY:
-		refuse(d, REFUSED_TOO_MANY_ATTEMPTS, 429, sentence);
+		/* It passes, so an EventSource must not take it for final. */
+		if (d->request.accepts_stream)
+			come_back(d, REFUSED_TOO_MANY_ATTEMPTS, sentence);
+		else
+			refuse(d, REFUSED_TOO_MANY_ATTEMPTS, 429, sentence);
 		return false;
 	case ACCESS_BAD_REQUEST:
 		refuse(d, REFUSED_BAD_REQUEST, 400, sentence);
@@ -100,15 +105,15 @@ static bool has_room_for_client(struct deciding *d)
 {
 	struct responder *r = d->r;
 	const char *user = d->response->session ? access_session_user(d->response->session) : NULL;
-	char name[512];
+	char name[512], address[ADDRESS_NAME];
 	struct tally_entry *client;
 
 	if (!r->clients)
 		return true;
 	if (!user)
 		user = d->request.remote_user;
-	snprintf(name, sizeof(name), "%s%s",
-		user ? "user:" : "address:", user ? user : d->request.remote_addr);
+	address_name(address, d->request.remote_addr);
+	snprintf(name, sizeof(name), "%s%s", user ? "user:" : "address:", user ? user : address);
 	client = tally_find(r->clients, name);
 	if (client && tally_count(client) < r->config->max_streams_per_client) {
 		tally_add(r->clients, client, 1);

@@ -224,8 +224,10 @@ static void check_claims(const struct jwt_claims *claims)
 static bool accepts(const struct jwt_verifier *v, const char *token, size_t length)
 {
 	struct jwt_claims claims;
+	const char *wrong;
 
-	if (jwt_verify(v, token, length, NOW, &claims)) {
+	if (jwt_verify(v, token, length, NOW, &claims, &wrong) != JWT_GOOD) {
+		require(wrong != NULL, "it says what is wrong");
 		require(claims.members.memory == NULL, "there is nothing to free");
 		return false;
 	}
@@ -240,7 +242,7 @@ static bool check_token(const char *token, size_t length)
 	const bool good = accepts(verifiers[0], token, length);
 
 	require(!good || is_signed(token, length), "none is good that is not signed");
-	require(!good || jwt_has_shape(token, length), "a good one has the shape");
+	require(!good || jwt_has_header(token, length), "a good one has a header");
 	require(good || !accepts(verifiers[1], token, length), "asking for more refuses more");
 	for (int i = 2; i < VERIFIERS; i++)
 		require(!accepts(verifiers[i], token, length), "another key accepts none");

@@ -69,8 +69,9 @@ def jwt_server(launch, log, workdir):
     return start
 
 
-def status(server, token, query="channel=orders", address="192.0.2.7"):
-    peer = server.ask(query, headers={"Authorization": "Bearer " + token}, addr=address)
+def status(server, token, query="channel=orders", address="192.0.2.7", **how):
+    headers = {"Authorization": "Bearer " + token}
+    peer = server.ask(query, headers=headers, addr=address, **how)
     peer.wait_head()
     code = peer.head.status
     peer.close()
@@ -175,8 +176,20 @@ def test_a_jwt_is_no_guess(jwt_server):
     assert [status(server, ended) for _ in range(15)] == [401] * 15
     assert status(server, "no.jwt.atall") == 401
     # What only looks like one is a guess like others.
-    assert [status(server, f"guess.number.{n}") for n in range(15)][-1] == 429
+    codes = [status(server, f"guess.number.{n}", accept="*/*") for n in range(15)]
+    assert codes[-1] == 429
     assert status(server, ended) == 401
+
+
+def test_forged_jwts_are_counted(jwt_server):
+    """To look at a signature costs a millisecond: nobody may ask for it again and again."""
+    server = jwt_server()
+    forged = [signed(HEADER, claims(sub=f"user {n}"))[:-4] + "AAAA" for n in range(15)]
+    codes = [status(server, token, accept="*/*") for token in forged]
+    assert codes[0] == 401 and codes[-1] == 429
+    # One that was good before is looked at, and so is the forged one that was counted.
+    assert status(server, forged[0], accept="*/*") == 401
+    assert status(server, signed(HEADER, claims()), address="192.0.2.8") == 200
 
 
 def test_audience_issuer_and_leeway(jwt_server):

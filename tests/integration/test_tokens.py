@@ -80,15 +80,55 @@ def test_wrong_token_is_never_taken_for_nobody(launch, granted):
     assert status(server, headers={"Cookie": "rowtail_token=wrong"}) == 200
 
 
+PLAIN = {"accept": "*/*"}
+
+
+def guess(server, count, prefix="guess", **how):
+    """The statuses of so many different tokens, each of them wrong."""
+    tokens = (f"{prefix}{number}" for number in range(count))
+    return [status(server, headers=bearer(token), **how) for token in tokens]
+
+
 def test_tokens_cannot_be_guessed_at_speed(launch, granted):
     server = launch()
-    codes = [status(server, headers=bearer(f"guess {n}".replace(" ", "")), addr="192.0.2.1") for n in range(30)]
+    codes = guess(server, 30, addr="192.0.2.1", **PLAIN)
     assert set(codes) == {401, 429}
     assert codes[0] == 401 and codes[-1] == 429
-    assert server.answer("channel=orders", headers=bearer("x"), addr="192.0.2.1").head.get("Retry-After")
+    last = server.answer("channel=orders", headers=bearer("x"), addr="192.0.2.1", **PLAIN)
+    assert last.head.get("Retry-After")
     # Others are not concerned, nor is who shows no token.
     assert status(server, headers=bearer(TOKEN), addr="192.0.2.2") == 200
     assert status(server, addr="192.0.2.1") == 401
+
+
+def test_an_event_source_comes_back_after_too_many_guesses(launch, granted):
+    """Any status but 200 would end it for good; the refusal passes."""
+    server = launch()
+    guess(server, 15, addr="192.0.2.1")
+    peer = server.ask("channel=orders", headers=bearer(TOKEN), addr="192.0.2.1").wait_complete()
+    assert peer.head.status == 200 and peer.parser.retries and not peer.events
+    assert peer.parser.comments
+
+
+def test_a_stale_token_that_comes_again_is_no_guess(launch, granted):
+    """Pages behind one address that retry with an old token shut nobody out."""
+    server = launch()
+    for _ in range(30):
+        assert status(server, headers=bearer("stale"), addr="192.0.2.1") == 401
+    assert status(server, headers=bearer(TOKEN), addr="192.0.2.1") == 200
+
+
+def test_one_of_several_cookies_is_good(launch, granted):
+    """A browser sends a stale cookie of another path first."""
+    server = launch()
+    for cookies in (
+        f"rowtail_token=stale; rowtail_token={TOKEN}",
+        f"rowtail_token={TOKEN}; rowtail_token=stale",
+        f"rowtail_token=; rowtail_token=stale; a=b; rowtail_token={TOKEN}",
+    ):
+        assert status(server, headers={"Cookie": cookies}, addr="192.0.2.1") == 200
+    stale = {"Cookie": "rowtail_token=stale; rowtail_token=old"}
+    assert status(server, headers=stale, addr="192.0.2.1") == 401
 
 
 def test_a_token_is_written_nowhere(launch, granted):

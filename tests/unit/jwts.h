@@ -93,12 +93,16 @@ static inline const char *verify_part(size_t length, int64_t now_s)
 {
 	char *copy = malloc(length ? length : 1);
 	const char *wrong;
+	enum jwt_verdict verdict;
 
 	assert_non_null(copy);
 	memcpy(copy, token, length);
 	jwt_claims_free(&claims);
 	memset(&claims, 0xff, sizeof(claims));
-	wrong = jwt_verify(verifier, copy, length, now_s, &claims);
+	verdict = jwt_verify(verifier, copy, length, now_s, &claims, &wrong);
+	assert_int_equal(verdict == JWT_GOOD, !wrong);
+	/* What can be said without the signature is said without it. */
+	assert_int_equal(jwt_is_timely(verifier, copy, length, now_s), verdict != JWT_BAD);
 	free(copy);
 	/* Nothing to free is left. */
 	if (wrong)

@@ -1,4 +1,4 @@
-/* links: attempts tally token */
+/* links: address attempts tally token */
 /* libs: -lsodium */
 /* Who may show a token: how often an address may fail, what is forgotten, what is remembered. */
 #include <setjmp.h>
@@ -29,13 +29,24 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* A token that was never shown before has failed. */
+static void fail_anew(const char *address, int64_t now_ms)
+{
+	static int serial;
+	char hash[TOKEN_HEX + 1], token[32];
+	int length = snprintf(token, sizeof(token), "token %d", serial++);
+
+	token_hash(token, (size_t)length, hash);
+	attempts_fail(attempts, address, hash, now_ms);
+}
+
 /* Shows bad tokens until that is not allowed any more, `most` at most; returns how many. */
 static int fail_while_allowed(const char *address, int64_t now_ms, int most)
 {
 	int count = 0;
 
 	while (count < most && attempts_allowed(attempts, address, now_ms)) {
-		attempts_fail(attempts, address, now_ms);
+		fail_anew(address, now_ms);
 		count++;
 	}
 	return count;
@@ -50,6 +61,19 @@ static void use_up(const char *address, int64_t now_ms)
 static void test_an_address_may_fail_so_often(void **state)
 {
 	use_up("192.0.2.1", START);
+}
+
+static void test_same_token_counts_once(void **state)
+{
+	char hash[TOKEN_HEX + 1];
+
+	token_hash("stale", 5, hash);
+	for (int i = 0; i < 100; i++)
+		attempts_fail(attempts, "192.0.2.1", hash, START);
+	assert_int_equal(fail_while_allowed("192.0.2.1", START, 1000), ATTEMPTS_MAX - 1);
+	/* To look at it again is no guess. */
+	assert_true(attempts_remembered(attempts, "192.0.2.1", hash));
+	assert_false(attempts_remembered(attempts, "192.0.2.2", hash));
 }
 
 static void test_others_are_not_shut_out(void **state)
@@ -153,7 +177,7 @@ static const char *one_of_many(int i)
 static void fail_from_many(int count)
 {
 	for (int i = 0; i < count; i++)
-		attempts_fail(attempts, one_of_many(i), START);
+		fail_anew(one_of_many(i), START);
 }
 
 static void test_those_that_only_ask_take_no_room(void **state)
@@ -260,6 +284,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ATTEMPTS_TEST(an_address_may_fail_so_often),
+		ATTEMPTS_TEST(same_token_counts_once),
 		ATTEMPTS_TEST(others_are_not_shut_out),
 		ATTEMPTS_TEST(asking_is_no_failure),
 		ATTEMPTS_TEST(then_it_may_once_a_second),

@@ -179,7 +179,23 @@ static void test_a_cookie_among_others(void **state)
 static void test_the_first_cookie_of_that_name_counts(void **state)
 {
 	expect_cookie("rowtail_token=first; rowtail_token=second", "first");
-	expect_no_cookie("rowtail_token=; rowtail_token=second");
+	expect_cookie("rowtail_token=; rowtail_token=second", "second");
+}
+
+static void test_the_next_cookie_of_that_name(void **state)
+{
+	struct credentials c;
+
+	assert_true(credentials_find(
+		&c, NULL, NULL, "rowtail_token=a; x=y; rowtail_token=; rowtail_token=\"b\""));
+	assert_true(credentials_next(&c));
+	assert_true(c.is_cookie);
+	assert_int_equal(c.length, 1);
+	assert_memory_equal(c.token, "b", 1);
+	assert_false(credentials_next(&c));
+	assert_memory_equal(c.token, "b", 1);
+	assert_true(credentials_find(&c, "Bearer a", NULL, "rowtail_token=b"));
+	assert_false(credentials_next(&c));
 }
 
 static void test_other_cookies_are_none(void **state)
@@ -230,6 +246,7 @@ int main(void)
 			test_the_header_goes_before_the_parameter_and_that_before_the_cookie),
 		cmocka_unit_test(test_a_cookie_among_others),
 		cmocka_unit_test(test_the_first_cookie_of_that_name_counts),
+		cmocka_unit_test(test_the_next_cookie_of_that_name),
 		cmocka_unit_test(test_other_cookies_are_none),
 		cmocka_unit_test(test_an_empty_cookie_is_one_that_was_taken_back),
 		cmocka_unit_test(test_quotes_around_a_cookie),
