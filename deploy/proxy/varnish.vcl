@@ -18,3 +18,23 @@ sub vcl_recv {
 		return (pipe);
 	}
 }
+
+# What Varnish cannot pipe, as a stream over HTTP/2, it passes, and then it answers itself while the inner
+# server is down. A 503 would end an EventSource for ever; this answer makes it ask again in 3 seconds.
+sub vcl_backend_error {
+	if (bereq.url ~ "^/events([/?]|$)" && bereq.http.Accept ~ "text/event-stream") {
+		set beresp.status = 200;
+		set beresp.http.Content-Type = "text/event-stream";
+		set beresp.http.Cache-Control = "no-cache, no-transform";
+		# The answer says nothing but "ask again", so a page of any origin may read it.
+		if (bereq.http.Origin) {
+			set beresp.http.Access-Control-Allow-Origin = bereq.http.Origin;
+			set beresp.http.Access-Control-Allow-Credentials = "true";
+			set beresp.http.Vary = "Origin";
+		}
+		synthetic("retry: 3000" + {"
+: rowtail is down; ask again in three seconds
+"});
+		return (deliver);
+	}
+}

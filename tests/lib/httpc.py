@@ -56,8 +56,8 @@ class Response(stream.Stream):
 
     status_line = True
 
-    def __init__(self, address, method="GET", last_event_id=""):
-        super().__init__(stream.connect(address), last_event_id)
+    def __init__(self, address, method="GET", last_event_id="", client=""):
+        super().__init__(stream.connect(address, client=client), last_event_id)
         self.method = method
         self.complete = False
         self._chunked = None
@@ -104,6 +104,7 @@ def open_request(
     accept="text/event-stream",
     body=None,
     last_event_id="",
+    client="",
 ):
     """Connects, sends a request, and returns its Response at once, with nothing read yet."""
     fields = {"Host": "localhost", "Accept": accept}
@@ -115,4 +116,4 @@ def open_request(
     lines = [f"{method} {target} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in fields.items() if value is not None]
     raw = "\r\n".join(lines).encode("utf-8") + b"\r\n\r\n" + (body or b"")
-    return Response(address, method, last_event_id).send(raw)
+    return Response(address, method, last_event_id, client).send(raw)

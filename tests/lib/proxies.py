@@ -6,10 +6,11 @@ server's address, or `plain`, what somebody writes who has read nothing of rowta
 """
 
 import re
+import shutil
 
 import ports
 import webserver
-from webserver import AS_ROOT, USER, give
+from webserver import AS_ROOT
 
 INNER = "127.0.0.1:8080"  # what the files of deploy/proxy name
 
@@ -19,6 +20,7 @@ class Proxied:
 
     inner       {name: address of an inner server}
     addresses   {name: where the proxy serves it}
+    secure      the same over TLS with HTTP/2; not by Varnish
     file        the file of deploy/proxy
     plain       the same for somebody who wants the whole site forwarded
     everywhere  further lines for the whole proxy, in its own language
@@ -29,8 +31,13 @@ class Proxied:
     def __init__(self, directory, inner, *, plain=False):
         self.inner = inner
         self.addresses = {name: ("127.0.0.1", ports.free_port()) for name in inner}
+        self.secure = {name: ("127.0.0.1", ports.free_port()) for name in inner}
         text = self.plain if plain else (webserver.DEPLOY / "proxy" / self.file).read_text()
         assert INNER in text
+        share = directory / "share"
+        share.mkdir()
+        shutil.copy(webserver.DEPLOY / "rowtail-down.asis", share)
+        text = text.replace("/usr/local/share/rowtail", str(share))
         self.texts = {
             name: text.replace(INNER, "%s:%d" % address) for name, address in inner.items()
         }
@@ -46,6 +53,9 @@ class Nginx(Proxied, webserver.Nginx):
             return f"""
 server {{
 	listen 127.0.0.1:{self.addresses[name][1]};
+	listen 127.0.0.1:{self.secure[name][1]} ssl http2;
+	ssl_certificate {self.certificate};
+	ssl_certificate_key {self.key};
 	{self.around}
 	{self.texts[name]}
 }}
@@ -59,23 +69,31 @@ server {{
 class Apache(Proxied, webserver.Apache):
     file = "apache.conf"
     plain = f'ProxyPass "/" "http://{INNER}/"\nProxyPassReverse "/" "http://{INNER}/"\n'
+    below = ""  # as around, but behind our lines
     modules = [*webserver.Apache.modules, "proxy_http"]
 
     def configure(self, configuration):
         super().configure("\n".join(re.findall(r"(?m)^#\s+a2enmod .*$", configuration)))
 
     def site(self):
-        def server(name):
-            port = self.addresses[name][1]
-            return f"""
-Listen 127.0.0.1:{port}
-<VirtualHost 127.0.0.1:{port}>
-	{self.around}
-	{self.texts[name]}
+        return super().site() + "".join([self.everywhere, *map(self.server, self.inner)])
+
+    def server(self, name):
+        plain, secure = self.addresses[name][1], self.secure[name][1]
+        lines = f"{self.around}\n{self.texts[name]}\n{self.below}\n"
+        return f"""
+Listen 127.0.0.1:{plain}
+Listen 127.0.0.1:{secure}
+<VirtualHost 127.0.0.1:{plain}>
+	{lines}
+</VirtualHost>
+<VirtualHost 127.0.0.1:{secure}>
+	SSLEngine on
+	SSLCertificateFile "{self.certificate}"
+	SSLCertificateKeyFile "{self.key}"
+	{lines}
 </VirtualHost>
 """
-
-        return super().site() + "".join([self.everywhere, *map(server, self.inner)])
 
 
 class HAProxy(Proxied, webserver.HAProxy):
@@ -91,6 +109,7 @@ class HAProxy(Proxied, webserver.HAProxy):
             return f"""
 frontend site-{name}
 	bind 127.0.0.1:{self.addresses[name][1]}
+	bind 127.0.0.1:{self.secure[name][1]} ssl crt {self.directory}/site.pem alpn h2,http/1.1
 {self.around}
 {used}
 {text}
@@ -125,7 +144,9 @@ class Varnish(Proxied, webserver.WebServer):
         listen = [f"-a{name}={host}:{port}" for name, (host, port) in sites.items()]
         jail = "-junix,user=vcache" if AS_ROOT else "-jnone"
         work = ["-n", self.directory / "tmp" / "varnish", "-smalloc,256m", "-Tnone"]
-        return [self.program, jail, "-F", *listen, "-f", self.vcl, *work]
+        # Debian's unit lets it open many files.
+        many = ["/bin/sh", "-c", 'ulimit -n $(ulimit -Hn); exec "$0" "$@"']
+        return [*many, self.program, jail, "-F", *listen, "-f", self.vcl, *work]
 
 
 def _word(name):

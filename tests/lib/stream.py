@@ -18,10 +18,10 @@ DEADLINE = 20.0 * float(os.environ.get("TEST_PATIENCE", 1))
 CONTROL_TYPES = ("position", "gap", "denied")
 
 
-def connect(address, timeout=DEADLINE):
-    """A connected socket: to a unix socket's path, or to a (host, port)."""
+def connect(address, timeout=DEADLINE, client=""):
+    """A connected socket: to a unix socket's path, or to a (host, port), from this client's address."""
     if isinstance(address, tuple):
-        return socket.create_connection(address, timeout)
+        return socket.create_connection(address, timeout, (client, 0) if client else None)
     peer = socket.socket(socket.AF_UNIX)
     peer.settimeout(timeout)
     try:

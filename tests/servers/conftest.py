@@ -10,6 +10,7 @@ import time
 import pytest
 
 import database
+import proxies
 from deployment import DEPLOYMENTS, Site
 from packages import missing, need
 from webserver import give
@@ -50,6 +51,9 @@ def only_what_is_here(request):
         if chosen and parameter in chosen.params:
             server = DEPLOYMENTS[chosen.params[parameter]].server
             need(server.program, server.package)
+    if chosen and "outer" in chosen.params:
+        server = proxies.PROXIES[chosen.params["outer"]]
+        need(server.program, server.package)
 
 
 @contextlib.contextmanager
@@ -89,6 +93,13 @@ class Builder(contextlib.ExitStack):
         self.callback(log.close)
         return log
 
+    def proxy(self, name, inner, server=None, **how):
+        """Starts a proxy in front of {name: address}; see proxies.Proxied."""
+        kind = server or proxies.PROXIES[name]
+        proxy = kind(self.enter_context(directory()), inner, **how)
+        self.callback(proxy.stop)
+        return proxy.start()
+
 
 @pytest.fixture
 def build():
@@ -98,12 +109,23 @@ def build():
 
 
 class SilentStreams(Builder):
-    """A stream through every server, with everything as it is shipped, on which nothing happens."""
+    """A stream through every server and every second proxy, with everything as it is shipped.
+
+    Nothing happens on them.
+    """
 
     def start(self):
         self.log = self.log(self.enter_context(directory()))
-        names = filter(is_here, DEPLOYMENTS)
-        self.opened = {name: self(name, log=self.log).start().follow() for name in names}
+        sites = {name: self(name, log=self.log).start() for name in DEPLOYMENTS if is_here(name)}
+        self.opened = {name: site.follow() for name, site in sites.items()}
+        for outer, server in proxies.PROXIES.items():
+            if missing(server.program, server.package):
+                continue
+            for plain in False, True:
+                inner = {"lighttpd": sites["lighttpd"].server.address}
+                address = self.proxy(outer, inner, plain=plain).addresses["lighttpd"]
+                name = f"lighttpd behind {outer}{', plain' if plain else ''}"
+                self.opened[name] = sites["lighttpd"].follow(address=address)
         self.began = time.monotonic()
 
 

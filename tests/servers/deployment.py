@@ -227,12 +227,7 @@ class Site:
         known = {self.server.process.pid, *self.programs()}
         if self.wrapper:
             known.add(self.wrapper.pid)
-        grown = True
-        while grown:
-            children = {pid for pid in _all_pids() if _parent(pid) in known}
-            grown = not children <= known
-            known |= children
-        return known
+        return family(known)
 
     def control(self):
         """rowtail as one that can be asked for its pages, past the web server."""
@@ -256,7 +251,23 @@ class Site:
 
     def memory_kib(self):
         """Memory of all of them, pages that they share counted once in all."""
-        return sum(_pss_kib(pid) for pid in self.family())
+        return memory_kib(self.family())
+
+
+def family(known):
+    """These processes and all below them."""
+    known = set(known)
+    grown = True
+    while grown:
+        children = {pid for pid in _all_pids() if _parent(pid) in known}
+        grown = not children <= known
+        known |= children
+    return known
+
+
+def memory_kib(pids):
+    """Memory of these processes, pages that they share counted once in all."""
+    return sum(map(_pss_kib, pids))
 
 
 def wait_until(condition, what, now=lambda: "", timeout=stream.DEADLINE):

@@ -1,0 +1,50 @@
+"""A browser's own EventSource behind a second proxy comes back by itself when everything behind it was down."""
+
+import urllib.parse
+
+import pytest
+
+import proxies
+from conftest import Builder
+from deployment import wait_until
+from test_eventsource import browse, origin  # noqa: F401 (fixtures)
+
+
+@pytest.fixture
+def told():
+    """What each EventSource has told of itself so far, by its name."""
+    return {name: [] for name in proxies.PROXIES}
+
+
+def test_comes_back_by_itself(told, origin, browse):  # noqa: F811
+    with Builder() as build:
+        site = build("nginx", allow_origin=origin).start()
+        inner = {"nginx": site.server.address}
+        urls = {
+            name: "http://%s:%d/events" % build.proxy(name, inner).addresses["nginx"] for name in told
+        }
+        browse(f"{origin}/?{urllib.parse.urlencode(urls)}")
+
+        def all_told(what):
+            wait_until(lambda: all(what in said for said in told.values()), what, lambda: told, 40)
+
+        all_told("open")
+        site.log.insert("before")
+        all_told("before")
+        site.server.stop()
+        site.log.insert("while-down")
+        for said in told.values():
+            said.append("stopped")
+        # Each has asked in vain at least once: the proxy has answered, or has closed.
+        wait_until(lambda: all(told_since_the_stop(said) for said in told.values()), "try", lambda: told, 40)
+        site.server.start()
+        all_told("while-down")
+    for name, said in told.items():
+        assert "gave-up" not in said, f"{name}: {said}"
+        rows = [what for what in said if what in ("before", "while-down")]
+        assert rows == ["before", "while-down"], f"{name}: {said}"
+
+
+def told_since_the_stop(said):
+    """Is the second error there: the first is the cut, another an attempt that was answered or not?"""
+    return said[said.index("stopped") :].count("error") >= 2
