@@ -3,6 +3,7 @@
 Once with the files of deploy/proxy, and once as somebody writes it who wants the whole site forwarded.
 """
 
+import itertools
 import re
 import subprocess
 import time
@@ -134,6 +135,16 @@ def test_requests_come_through(way, channel, shared_log, request):
 
 
 @behind_each
+def test_plain_nginx_in_front_of_the_proxy(start, proxy, sites, outer, channel, shared_log):
+    """A third server in the row still hears that nothing is to be held back."""
+    inner = {outer: proxy(outer).addresses["nginx"]}
+    address = start("nginx", inner, plain=True).addresses[outer]
+    with sites["nginx"].follow(f"channel={channel}", address=address) as opened:
+        row = shared_log.insert("through three", channel=channel)
+        assert opened.next().last_event_id == str(row)
+
+
+@behind_each
 def test_escaped_channel_in_the_path(proxy, sites, outer, channel, shared_log):
     address = proxy(outer).addresses["nginx"]
     row = shared_log.insert("there", channel=channel)
@@ -162,8 +173,8 @@ def test_rowtail_is_down(proxy, sites, inner):
     site = sites[inner]
     site.rowtail.kill()
     try:
-        for outer in proxies.PROXIES:
-            address = proxy(outer).addresses[inner]
+        for outer, plain in itertools.product(proxies.PROXIES, (False, True)):
+            address = proxy(outer, plain).addresses[inner]
             answer = site.open(address=address, headers={"Origin": ORIGIN})
             assert_asks_again(answer)
             assert answer.head.get("Access-Control-Allow-Origin") == ORIGIN

@@ -59,6 +59,20 @@ def test_units_are_valid(units):
     assert (status, said) == (0, "")
 
 
+def test_haproxys_socket_is_valid(units):
+    """The drop-in of deploy/haproxy puts the socket into the chroot, and nowhere else."""
+    drop_in = units[0].with_name(units[0].name + ".d")
+    drop_in.mkdir()
+    shutil.copy(webserver.DEPLOY / "haproxy" / "rowtail.socket.conf", drop_in / "haproxy.conf")
+    status, said = analyze("verify", "--man=no", *units)
+    assert (status, said) == (0, "")
+    server = (webserver.DEPLOY / "haproxy" / "rowtail.cfg").read_text()
+    inside = re.search(r"(?m)^\tserver rowtail unix@(\S+)", server)[1]
+    chroot = re.search(r"(?m)^\s*chroot (\S+)", (webserver.HAProxy.etc / "haproxy.cfg").read_text())[1]
+    text = (drop_in / "haproxy.conf").read_text()
+    assert re.findall(r"(?m)^ListenStream=(.*)$", text) == ["", chroot + inside]
+
+
 def test_sandbox_leaves_little(units):
     _, said = analyze("security", "--offline=yes", "--no-pager", units[1])
     exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
