@@ -38,22 +38,38 @@ static void field_number(struct buffer *out, const char *field, int64_t number)
 	buffer_append(out, "\n", 1);
 }
 
+enum { PARTS_AT_ONCE = 4096 };
+
+/* U+FFFD for each of the ill-formed parts at p, up to a well-formed one; returns how long they are. */
+static size_t ill_formed(struct buffer *out, const uint8_t *p, size_t length)
+{
+	uint8_t *room = buffer_reserve(out, PARTS_AT_ONCE * strlen(UTF8_REPLACEMENT));
+	size_t at = 0;
+	int step;
+
+	for (int i = 0; i < PARTS_AT_ONCE && at < length; i++) {
+		if ((step = utf8_step(p + at, length - at)) > 0)
+			break;
+		at += (size_t)-step;
+		if (!room)
+			continue;
+		memcpy(out->data + out->length, UTF8_REPLACEMENT, strlen(UTF8_REPLACEMENT));
+		out->length += strlen(UTF8_REPLACEMENT);
+	}
+	return at;
+}
+
 /* Well-formed text, as it is; U+FFFD for each ill-formed part. */
 static void text(struct buffer *out, const uint8_t *p, size_t length)
 {
 	while (length > 0) {
-		size_t good = utf8_valid_prefix(p, length);
+		size_t done = utf8_valid_prefix(p, length);
 
-		buffer_append(out, p, good);
-		p += good;
-		length -= good;
-		if (length > 0) {
-			size_t bad = (size_t)-utf8_step(p, length);
-
-			buffer_text(out, UTF8_REPLACEMENT);
-			p += bad;
-			length -= bad;
-		}
+		buffer_append(out, p, done);
+		if (done < length)
+			done += ill_formed(out, p + done, length - done);
+		p += done;
+		length -= done;
 	}
 }
 
@@ -90,15 +106,32 @@ static size_t line_length(const uint8_t *p, size_t length)
 	return i;
 }
 
+/* One data line: in one piece where it is well formed. */
+static void data_line(struct buffer *out, const uint8_t *p, size_t length)
+{
+	static const char field[] = "data: ";
+	const size_t head = sizeof(field) - 1;
+	uint8_t *room;
+
+	if (utf8_valid_prefix(p, length) < length) {
+		buffer_append(out, field, head);
+		text(out, p, length);
+		buffer_append(out, "\n", 1);
+	} else if ((room = buffer_reserve(out, head + length + 1))) {
+		memcpy(room, field, head);
+		memcpy(room + head, p, length);
+		room[head + length] = '\n';
+		out->length += head + length + 1;
+	}
+}
+
 static void data_lines(struct buffer *out, const uint8_t *p, size_t length)
 {
 	for (;;) {
 		size_t line = line_length(p, length);
 		size_t skip;
 
-		buffer_append(out, "data: ", 6);
-		text(out, p, line);
-		buffer_append(out, "\n", 1);
+		data_line(out, p, line);
 		if (line == length)
 			return;
 		skip = line + (length - line > 1 && p[line] == '\r' && p[line + 1] == '\n' ? 2 : 1);
@@ -127,16 +160,65 @@ static void event_line(struct buffer *out, const char *type, size_t length)
 	buffer_append(out, "\n", 1);
 }
 
-static void json_escape(struct buffer *out, uint8_t byte)
+static bool is_escaped(uint8_t byte)
 {
-	static const char shorts[] = "\b\t\n\f\r\"\\";
-	static const char letters[] = "btnfr\"\\";
-	const char *at = byte ? strchr(shorts, byte) : NULL;
+	return byte < 0x20 || byte == '"' || byte == '\\';
+}
 
-	if (at)
-		buffer_printf(out, "\\%c", letters[at - shorts]);
-	else
-		buffer_printf(out, "\\u%04x", byte);
+/* How many bytes there are before one that JSON escapes; eight at a time, as in line_length(). */
+static size_t plain_length(const uint8_t *p, size_t length)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	size_t i = 0;
+	uint64_t word;
+
+	for (; length - i >= sizeof(word); i += sizeof(word)) {
+		memcpy(&word, p + i, sizeof(word));
+		if (has_byte(word, '"') || has_byte(word, '\\') ||
+			((word - ones * 0x20) & ~word & ones << 7))
+			break;
+	}
+	while (i < length && !is_escaped(p[i]))
+		i++;
+	return i;
+}
+
+/* Writes "\n" or "\u001f"; returns where it ends. */
+static uint8_t *json_escape(uint8_t *to, uint8_t byte)
+{
+	static const char hex[] = "0123456789abcdef";
+	static const char letters[0x20] = {
+		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+	char letter = byte < 0x20 ? letters[byte] : (char)byte;
+
+	*to++ = '\\';
+	if (letter) {
+		*to++ = (uint8_t)letter;
+		return to;
+	}
+	memcpy(to, "u00", 3);
+	to[3] = (uint8_t)hex[byte >> 4];
+	to[4] = (uint8_t)hex[byte & 0xf];
+	return to + 5;
+}
+
+enum { ESCAPE_MAX = 6, ESCAPES_AT_ONCE = 4096 };
+
+/* Escapes the bytes at p that need it, up to the first that does not; returns how many. */
+static size_t json_escapes(struct buffer *out, const uint8_t *p, size_t length)
+{
+	size_t n = 0;
+	uint8_t *room, *to;
+
+	while (n < length && n < ESCAPES_AT_ONCE && is_escaped(p[n]))
+		n++;
+	if (!(room = buffer_reserve(out, n * ESCAPE_MAX)))
+		return n;
+	to = room;
+	for (size_t i = 0; i < n; i++)
+		to = json_escape(to, p[i]);
+	out->length += (size_t)(to - room);
+	return n;
 }
 
 void sse_json_string(struct buffer *out, const char *string, size_t length)
@@ -145,15 +227,12 @@ void sse_json_string(struct buffer *out, const char *string, size_t length)
 
 	buffer_append(out, "\"", 1);
 	while (length > 0) {
-		size_t plain = 0;
+		size_t done = plain_length(p, length);
 
-		while (plain < length && p[plain] >= 0x20 && p[plain] != '"' && p[plain] != '\\')
-			plain++;
-		text(out, p, plain);
-		if (plain < length)
-			json_escape(out, p[plain++]);
-		p += plain;
-		length -= plain;
+		text(out, p, done);
+		done += json_escapes(out, p + done, length - done);
+		p += done;
+		length -= done;
 	}
 	buffer_append(out, "\"", 1);
 }
