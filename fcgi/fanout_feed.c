@@ -8,6 +8,7 @@ enum {
 	LOOK_US = 10000, /* what new rows may take before the loop looks elsewhere */
 	LARGE_ROW =
 		256 * 1024, /* bytes of data; may push all others out of a window: it goes alone */
+	UNFOLLOWED_ROW = 4096, /* bytes of data; is encoded only if somebody follows it */
 	MATCHES_ENOUGH = 1 << 20, /* records noted for groups, all in all: then they go first */
 	MATCHES_KEPT = 1 << 16, /* the memory for so many is kept for the next rows */
 };
@@ -20,20 +21,48 @@ struct feeding {
 	bool broken[LANE_COUNT];
 };
 
+/* Does anybody on a lane follow a row? */
+struct following {
+	enum lane lane;
+	const struct sse_row *row;
+	bool found;
+};
+
+static void note_follower(void *context, struct group *group)
+{
+	struct following *l = context;
+
+	l->found |= group->lane == l->lane &&
+		    filter_has_type(group->filter, l->row->event, l->row->event_length);
+}
+
+static bool is_followed(struct fanout *f, enum lane lane, const struct sse_row *row)
+{
+	struct following l = {.lane = lane, .row = row};
+
+	groups_of_channel(f->groups, row->channel, row->channel_length, note_follower, &l);
+	return l.found;
+}
+
+/* Encodes a row for a lane. A large one that nobody there follows gets an entry without a record. */
 static size_t feed_lane(struct feeding *feeding, enum lane lane, const struct sse_row *row)
 {
 	struct fanout *f = feeding->f;
 	struct window_entry entry = {.id = row->id, .channel = row->channel, .event = row->event};
-	size_t length, content;
+	bool encode = row->data_length < UNFOLLOWED_ROW || is_followed(f, lane, row);
+	size_t length = 0, content;
 
-	buffer_clear(&f->scratch);
-	length = fanout_encode(&f->scratch, row, lane == LANE_ENVELOPE, 1, &content);
-	entry.bytes = f->scratch.data;
-	entry.length = (uint32_t)length;
-	entry.content = (uint32_t)content;
+	if (encode) {
+		buffer_clear(&f->scratch);
+		length = fanout_encode(&f->scratch, row, lane == LANE_ENVELOPE, 1, &content);
+		entry.bytes = f->scratch.data;
+		entry.length = (uint32_t)length;
+		entry.content = (uint32_t)content;
+	}
 	entry.channel_length = (uint16_t)row->channel_length;
 	entry.event_length = (uint16_t)row->event_length;
-	if (length == 0 || row->channel_length > UINT16_MAX || row->event_length > UINT16_MAX) {
+	if ((encode && length == 0) || row->channel_length > UINT16_MAX ||
+		row->event_length > UINT16_MAX) {
 		window_reset(f->windows[lane], row->id);
 		feeding->broken[lane] = true;
 	} else if (!window_append(f->windows[lane], &entry)) {

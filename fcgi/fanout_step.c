@@ -197,6 +197,14 @@ static enum turn send_run(
 	return when_sent;
 }
 
+static bool wants(const struct filter *filter, const struct window_entry *e)
+{
+	return filter_has_channel(filter, e->channel, e->channel_length) &&
+	       filter_has_type(filter, e->event, e->event_length);
+}
+
+static enum turn step_replay(struct fanout *f, struct subscriber *s);
+
 /* From the window: what is there behind the cursor, or nothing, and then it has all. */
 static enum turn step_window(
 	struct fanout *f, struct subscriber *s, const struct window *w, uint64_t sequence)
@@ -209,18 +217,22 @@ static enum turn step_window(
 	for (; sequence < window_next(w) && !run_is_full(&f->run); sequence++) {
 		const struct window_entry *e = window_at(w, sequence);
 
+		if (wants(filter, e)) {
+			/* Nobody followed it when it came. */
+			if (!e->bytes)
+				break;
+			run_add(&f->run, &(struct run_record){
+						 e->id, e->bytes, e->length, e->content, e->hash});
+		}
 		scanned = e->id;
-		if (!filter_has_channel(filter, e->channel, e->channel_length) ||
-			!filter_has_type(filter, e->event, e->event_length))
-			continue;
-		run_add(&f->run,
-			&(struct run_record){e->id, e->bytes, e->length, e->content, e->hash});
-		if (one)
+		if (one && f->run.count > 0)
 			break;
 	}
-	if (sequence < window_next(w) || one)
+	if (sequence == window_next(w) && !one)
+		return send_run(f, s, window_last(w), TURN_IDLE);
+	if (f->run.count > 0 || (scanned > s->cursor && !s->cut))
 		return send_run(f, s, scanned, TURN_AGAIN);
-	return send_run(f, s, window_last(w), TURN_IDLE);
+	return step_replay(f, s);
 }
 
 /* Makes the place of this record the first; returns it. */

@@ -94,11 +94,16 @@ static struct window_entry *entry_at(const struct window *w, uint64_t sequence)
 	return &w->entries[sequence % w->max_entries];
 }
 
+static bool is_in_ring(const struct window_entry *e)
+{
+	return e->bytes && !e->own;
+}
+
 /* The next entry whose record lies in the ring, not in memory of its own. */
 static const uint8_t *next_in_ring(const struct window *w, uint64_t sequence)
 {
 	for (; sequence < w->next; sequence++)
-		if (!entry_at(w, sequence)->own)
+		if (is_in_ring(entry_at(w, sequence)))
 			return entry_at(w, sequence)->bytes;
 	return NULL;
 }
@@ -108,9 +113,8 @@ static void drop_oldest(struct window *w)
 	struct window_entry *e = entry_at(w, w->first++);
 
 	w->base = e->id;
-	if (e->own)
-		free(e->own);
-	else
+	free(e->own);
+	if (is_in_ring(e))
 		ring_give(&w->records, next_in_ring(w, w->first));
 	ring_give(&w->names,
 		w->first < w->next ? (const uint8_t *)entry_at(w, w->first)->channel : NULL);
@@ -175,11 +179,13 @@ bool window_append(struct window *w, const struct window_entry *from)
 	}
 	/* The memory of one large record stands in for the window's own: it is alone. */
 	make_room(w, large ? w->records.size + 1 : from->length, names);
-	room = large ? entry.own : ring_take(&w->records, from->length);
-	memcpy(room, from->bytes, from->length);
-	entry.bytes = room;
+	if (from->bytes) {
+		room = large ? entry.own : ring_take(&w->records, from->length);
+		memcpy(room, from->bytes, from->length);
+		entry.bytes = room;
+		entry.hash = window_hash(entry.bytes, entry.length);
+	}
 	place_names(&entry, ring_take(&w->names, names), from);
-	entry.hash = window_hash(entry.bytes, entry.length);
 	*entry_at(w, w->next++) = entry;
 	w->last = entry.id;
 	return true;

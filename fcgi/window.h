@@ -4,7 +4,8 @@
  * Pure. Owns a fixed amount of memory, in which new records push the oldest out; only a record too
  * large for it gets memory of its own, and is then alone in the window until newer ones come. It
  * covers the ids above window_base() up to window_last() without a hole: a row of that range that
- * is not in it did not exist. A cursor inside is served from here, one below the base must
+ * is not in it did not exist. A row that nobody followed when it came may stand there without a record:
+ * whoever wants it later has to replay it. A cursor inside is served from here, one below the base must
  * be replayed from the log. Entries have sequence numbers that only grow.
  */
 #ifndef ROWTAIL_WINDOW_H
@@ -18,7 +19,7 @@ struct window;
 
 struct window_entry {
 	int64_t id;
-	const uint8_t *bytes; /* framed; valid until the entry is pushed out */
+	const uint8_t *bytes; /* framed; valid until the entry is pushed out; NULL: no record is kept */
 	uint32_t length; /* of bytes */
 	uint32_t content; /* of what is framed */
 	uint64_t hash; /* window_hash() of bytes */

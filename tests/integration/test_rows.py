@@ -254,3 +254,29 @@ def test_hostile_texts_in_an_envelope(workdir, launch):
         event = server.open("channel=*&last_event_id=0&envelope=json").next()
     inside = json.loads(event.data)
     assert (inside["channel"], inside["data"]) == (text, text)
+
+
+@pytest.mark.parametrize("envelope", ["", "&envelope=json"])
+def test_large_rows_that_nobody_followed_when_they_came(server, log, envelope):
+    """They are not encoded in advance; whoever comes back for them gets them, in order."""
+    live = server.open("channel=a" + envelope)
+    sizes = {"b": [5000, 10, 300_000, 10, 70_000], "a": [10, 6000, 10]}
+    for size in sizes["b"]:
+        log.insert("b" * size, channel="b")
+        log.insert("c" * size, channel="c")
+    for size in sizes["a"]:
+        log.insert("a" * size, channel="a")
+    live.wait_rows(len(sizes["a"]))
+    back = server.open("channel=b&channel=c" + envelope, last_event_id=0)
+    both = server.open("channel=*" + envelope, last_event_id=2)
+    back.wait_rows(2 * len(sizes["b"]))
+    both.wait_rows(2 * len(sizes["b"]) + len(sizes["a"]) - 2)
+    log.insert("b" * 9000, channel="b")
+    log.insert("a" * 9000, channel="a")
+    newest = log.newest()
+    assert live.wait_id(newest).ids == [11, 12, 13, newest]
+    assert back.wait_rows(11)[-1].last_event_id == str(newest - 1)
+    assert back.ids == [*range(1, 11), newest - 1]
+    assert both.wait_id(newest).ids == list(range(3, newest + 1))
+    for row in both.rows if not envelope else []:
+        assert set(row.data) in ({"a"}, {"b"}, {"c"})
