@@ -284,7 +284,8 @@ class Lighttpd(WebServer):
             "/var/www/html": self.www,
             "/var/cache/lighttpd/uploads": self.directory / "tmp",
             "/var/log/lighttpd/error.log": self.logs / "error.log",
-            "/run/lighttpd.pid": self.directory / "tmp" / "lighttpd.pid",
+            # As in /run, its user may not write there.
+            "/run/lighttpd.pid": self.directory / "lighttpd.pid",
             "/etc/lighttpd/conf-enabled": enabled,
         }.items():
             assert default in text, default
@@ -293,7 +294,7 @@ class Lighttpd(WebServer):
         text = re.sub(r'(?m)^include_shell .*use-ipv6.*$', 'server.bind = "127.0.0.1"', text)
         (self.root / "lighttpd.conf").write_text(text)
         (enabled / "20-site.conf").write_text(self.site())
-        (enabled / "60-rowtail.conf").write_text(configuration)
+        (enabled / "98-rowtail.conf").write_text(configuration)
         give(self.logs)
 
     def site(self):
