@@ -64,4 +64,8 @@ def with_login(name, place):
     users = place / "htpasswd"
     users.write_text("".join(htpasswd(*pair) for pair in PASSWORDS.items()))
     replacements = {f"/etc/{kind.replace('apache', 'apache2')}/rowtail.htpasswd": users}
-    return with_file(name, f"basic-{kind}.conf", replacements)
+    server = with_file(name, f"basic-{kind}.conf", replacements)
+    if kind == "lighttpd":
+        # It answers a wrong password after a second, which takes long where many are tried.
+        server.around = 'server.feature-flags += ( "auth.delay-invalid-creds" => "disable" )'
+    return server
