@@ -26,7 +26,8 @@ struct checking {
 	int status;
 };
 
-static void say(const char *mark, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void say(
+	const char *mark, const char *format, va_list args)
 {
 	printf("%-6s", mark);
 	vprintf(format, args);

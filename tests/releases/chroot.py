@@ -23,7 +23,9 @@ DEPS = ROOT / "tests" / "deps.sh"
 # What tests/integration has taken from npm: a Node.js, and SQLite's shells, which are static.
 FROM_NPM = [pathlib.Path("build", "node"), pathlib.Path("build", "sqlite")]
 UPGRADE_AFTER_S = 7 * 24 * 3600
-ATTEMPTS, PAUSE_S = 4, 15  # a mirror may be away for a moment
+ATTEMPTS, PAUSE_S = 3, 15  # a mirror may be away for a moment
+# The lists of a mirror may be weeks old: what it has is good enough to test with.
+APT_CONF = 'Acquire::Retries "3";\nAcquire::Check-Valid-Until "false";\n'
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -106,13 +108,6 @@ class Mirror:
         )
         return next(iter(said.stdout.split()), None)
 
-    def sources(self, release, archive):
-        """The text of sources.list; archive is where debootstrap found the release."""
-        lines = [f"deb {archive} {release} main"]
-        if self.security and release != "sid":
-            lines.append(f"deb {self.security} {release}-security main")
-        return "\n".join(lines) + "\n"
-
 
 class Chroot:
     """One release's chroot below the directory `cache`."""
@@ -123,6 +118,7 @@ class Chroot:
         self.path = self.place / "chroot"
         self.log = self.place / "chroot.log"
         self.stamp = self.place / "packages"
+        self.mirror = Mirror()
 
     @contextlib.contextmanager
     def ready(self, parts):
@@ -148,35 +144,56 @@ class Chroot:
         return known and age_s < UPGRADE_AFTER_S
 
     def _make(self, parts):
+        """Makes it, or brings it up to date.
+
+        The archive of security updates is soon gone when a release's support has ended: where the
+        packages cannot be had with it, the chroot is made again without.
+        """
         self.log.write_bytes(b"")
-        if not self.path.exists():
-            self._attempt("make the chroot", self._debootstrap)
-        self._attempt("install the packages", lambda: self._install(parts))
+        if not self.path.exists() and self.mirror.security and self.release != "sid":
+            if self._attempt(lambda: self._debootstrap(self.mirror.security) or self._install(parts)):
+                return self._made(parts)
+            shutil.rmtree(self.path, ignore_errors=True)
+        if not self.path.exists() and not self._attempt(self._debootstrap):
+            raise CannotMake(self._why("make the chroot"))
+        if not self._attempt(lambda: self._install(parts)):
+            raise CannotMake(self._why("install the packages"))
+        self._made(parts)
+
+    def _made(self, parts):
         self.stamp.write_text(f"{_digest_of_deps()} {' '.join(parts)}\n")
 
-    def _attempt(self, what, act):
+    def _attempt(self, act):
+        """Acts until the status is 0, with pauses; False if it never is."""
         for attempt in range(ATTEMPTS):
-            if attempt:
-                time.sleep(PAUSE_S * attempt)
+            time.sleep(PAUSE_S * attempt)
             if act() == 0:
-                return
+                return True
+        return False
+
+    def _why(self, what):
         last = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-        raise CannotMake(
+        return (
             f"{self.release}: tried {ATTEMPTS} times to {what}, in vain. Is the mirror reachable? "
             f"All was said in {self.log}; its end:\n{last}"
         )
 
-    def _debootstrap(self):
+    def has_security(self):
+        """Are its packages those with the security updates?"""
+        return "-security" in (self.path / "etc/apt/sources.list").read_text()
+
+    def _debootstrap(self, security=None):
+        if self.path.exists():
+            return 0
         making = self.place / "making"
         shutil.rmtree(making, ignore_errors=True)
-        mirror = Mirror()
         command = ["debootstrap", "--variant=minbase", self.release, making]
-        status = _run([*command, *filter(None, [mirror.archive])], self.log)
+        status = _run([*command, *filter(None, [self.mirror.archive])], self.log)
         if status == 0:
-            sources = making / "etc/apt/sources.list"
-            archive = sources.read_text().split()[1]
-            sources.write_text(mirror.sources(self.release, archive))
-            (making / "etc/apt/apt.conf.d/90rowtail").write_text('Acquire::Retries "3";\n')
+            if security:
+                with open(making / "etc/apt/sources.list", "a", encoding="ascii") as sources:
+                    sources.write(f"deb {security} {self.release}-security main\n")
+            (making / "etc/apt/apt.conf.d/90rowtail").write_text(APT_CONF)
             (making / "etc/dpkg/dpkg.cfg.d/90rowtail").write_text("force-unsafe-io\n")
             policy = making / "usr/sbin/policy-rc.d"
             policy.write_text("#!/bin/sh\nexit 101\n")

@@ -91,6 +91,8 @@ def test(release, given, report):
                 for name in given.suites:
                     if not run(runner, name, report) and name == "build":
                         break
+        if release != "sid" and not where.has_security():
+            report.notes.append(f"{release}: without security updates, which the mirror does not have")
         gone = suites.left_out(where)
         if gone:
             report.notes.append(f"{release}: has no {', '.join(gone)}")

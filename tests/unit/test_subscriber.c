@@ -339,7 +339,7 @@ static void test_end_of_a_record_is_sent_without_its_row(void **state)
 			assert_int_equal(subscriber.told, 10);
 			assert_int_equal(unframe(content, &ended), lengths[i]);
 			assert_false(ended);
-			assert_memory_equal(content + sent, END + (sent - end), lengths[i] - sent);
+			assert_memory_equal(content + sent, &END[sent - end], lengths[i] - sent);
 		}
 		assert_true(cut > 0 && cut < whole - 1);
 	}
@@ -353,7 +353,7 @@ static void test_end_of_a_record_without_frames(void **state)
 		assert_int_equal(subscriber_flush(&subscriber, 2), SUBSCRIBER_SENT);
 		assert_int_equal(peer.length, 40);
 		assert_memory_equal(
-			peer.bytes + cut, END + (cut - (40 - (sizeof(END) - 1))), 40 - cut);
+			peer.bytes + cut, &END[cut - (40 - (sizeof(END) - 1))], 40 - cut);
 		assert_int_equal(subscriber.cursor, 10);
 	}
 }
