@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "origin.h"
 #include "sse.h"
 
 static const char *reason_phrase(int status)
@@ -44,6 +45,8 @@ struct answer_cors answer_cors_of(const char *origin, const char *const *allowed
 		return cors;
 	for (; *allowed; allowed++) {
 		if (!strcmp(*allowed, "*"))
+			cors = (struct answer_cors){origin, true};
+		else if (!strcmp(*allowed, origin) && origin_is_anyones(origin))
 			cors = (struct answer_cors){origin, true};
 		else if (!strcmp(*allowed, origin))
 			return (struct answer_cors){origin, false};

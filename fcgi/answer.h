@@ -17,7 +17,7 @@
 /* What the request's Origin is allowed. */
 struct answer_cors {
 	const char *origin; /* as it came, when it is allowed; NULL: no CORS fields */
-	bool any; /* allowed by "*" only: without credentials */
+	bool any; /* any site can have it, or "*" allows it: without credentials */
 };
 
 /* Looks an origin (NULL: none) up in a NULL-terminated list of allowed ones, where "*" allows any.

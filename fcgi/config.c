@@ -87,17 +87,29 @@ static int apply_one(struct config_load *l, const struct setting *s, const char 
 		text_quote(&quote, text, strlen(text)), advice);
 }
 
-/* The same for each of the words of a list. */
+/* The same for a word of a list, in its usual form. */
+static int apply_word(struct config_load *l, const struct setting *s, const char *word)
+{
+	char usual[SETTING_USUAL_MAX], advice[SETTING_ADVICE_MAX];
+
+	/* What has none is refused as it was written. */
+	if (s->usual && s->usual(word, usual, advice) && strcmp(word, usual) &&
+		!(word = keep(l, usual)))
+		return config_fail_memory(l);
+	return apply_one(l, s, word);
+}
+
+/* The same for each of the words of a list, which spaces or commas part. */
 static int apply_list(struct config_load *l, const struct setting *s, char *text)
 {
-	const char *const blank = " \t";
+	const char *const blank = " \t\r\n,";
 	char *word = text + strspn(text, blank), *end;
 
 	do {
 		end = word + strcspn(word, blank);
 		text = end + strspn(end, blank);
 		*end = '\0';
-		if (apply_one(l, s, word))
+		if (apply_word(l, s, word))
 			return -1;
 		word = text;
 	} while (*word);

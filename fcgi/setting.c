@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "origin.h"
 #include "text.h"
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
@@ -151,44 +152,21 @@ static bool parse_mode(const struct setting *s, struct config *c, const char *te
 	return true;
 }
 
-/* As RFC 6454 section 6.2 serializes one, which is what a browser sends. */
-static bool is_origin(const char *text)
-{
-	const char *host = strstr(text, "://");
-	const char *port;
-	int64_t number;
-	size_t length;
+_Static_assert((int)SETTING_USUAL_MAX >= (int)ORIGIN_MAX, "an origin has room");
+_Static_assert((int)SETTING_ADVICE_MAX >= (int)ORIGIN_ADVICE_MAX, "advice has room");
 
-	if (!host || !islower((unsigned char)*text) ||
-		strspn(text, LOWER DIGITS "+.-") != (size_t)(host - text))
-		return false;
-	host += 3;
-	length = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
-	if (length > strlen(host) || length == 0 || strpbrk(host, UPPER) || !is_host(host, length))
-		return false;
-	port = host + length;
-	return !*port || (*port == ':' && read_number(port + 1, 1, 65535, &number));
-}
-
-/* A browser leaves the usual port out, so that an origin with one would never be met. */
-static bool has_usual_port(const char *origin)
-{
-	const char *port = strrchr(origin, ':');
-
-	return (!strncmp(origin, "http://", 7) && !strcmp(port, ":80")) ||
-	       (!strncmp(origin, "https://", 8) && !strcmp(port, ":443"));
-}
-
+/* Only in its usual form, since that is compared with what browsers send. */
 static bool parse_origin(const struct setting *s, struct config *c, const char *text, char *advice)
 {
+	char usual[ORIGIN_MAX];
 	size_t count = 0;
 
-	if (strcmp(text, "*") && strcmp(text, "null") && !is_origin(text))
-		return advise(advice, "give scheme://host or scheme://host:port in lower case "
-				      "without a path or a final '/', or * or null");
-	if (is_origin(text) && has_usual_port(text))
-		return advise(
-			advice, "leave the port out, as browsers do where it is the usual one");
+	if (!origin_read(text, usual, advice))
+		return false;
+	if (strcmp(text, usual)) {
+		snprintf(advice, SETTING_ADVICE_MAX, "give %.180s", usual);
+		return false;
+	}
 	while (c->allow_origins[count])
 		count++;
 	if (count == SETTING_ORIGINS_MAX)
@@ -268,7 +246,7 @@ static const struct setting table[] = {
 		NUMBER(max_replay, 0, 1000000000, 1)},
 	{"allow-origin", "ORIGIN", NULL,
 		"answer pages of this origin (CORS); repeatable; * for any, without credentials",
-		.parse = parse_origin},
+		.parse = parse_origin, .usual = origin_read},
 	{"public", NULL, NULL, "whoever the web server lets through may read every channel",
 		FLAG(public_)},
 	{"allow-query-token", NULL, NULL, "accept access_token in the URL",

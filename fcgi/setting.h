@@ -20,6 +20,7 @@ enum {
 	SETTING_NAME_MAX = 32, /* bytes of the longest name, with room for "ROWTAIL_" and a NUL */
 	SETTING_ORIGINS_MAX = 100, /* c->allow_origins has room for so many and a NULL */
 	SETTING_ADVICE_MAX = 200,
+	SETTING_USUAL_MAX = 320,
 };
 
 struct setting {
@@ -30,6 +31,11 @@ struct setting {
 
 	/* For setting.c. Turns text into the member; false, with what would be right in advice. */
 	bool (*parse)(const struct setting *s, struct config *c, const char *text, char *advice);
+	/*
+	 * Of a list: writes the usual form of a value to usual[SETTING_USUAL_MAX], which parse wants;
+	 * false when there is none. NULL: values are taken as they are.
+	 */
+	bool (*usual)(const char *text, char *usual, char *advice);
 	size_t member; /* offset in struct config */
 	int64_t least, most; /* of a number, in the operand's unit */
 	int64_t scale; /* the member is the number times this: SECONDS are kept in ms */

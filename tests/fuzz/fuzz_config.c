@@ -1,4 +1,4 @@
-/* links: config config_file arguments setting text utf8 */
+/* links: config config_file arguments origin setting text utf8 */
 /* libs: -linih */
 /*
  * Any CONFIG file, environment and command line either makes a configuration whose every member is

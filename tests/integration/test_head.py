@@ -161,6 +161,34 @@ def test_any_origin_goes_without_credentials(launch):
     assert cors_fields(peer) == {"access-control-allow-origin": "*"}
 
 
+@pytest.mark.parametrize("how", [{}, {"method": "HEAD"}, {"method": "OPTIONS"}, {"query": "tail=x"}])
+def test_pages_of_no_origin_go_without_credentials(launch, how):
+    """Any site can make a page whose origin is null."""
+    server = launch("--allow-origin", "null", "--allow-origin", ALLOWED)
+    peer = server.ask(**how, headers={"Origin": "null"}).wait_head()
+    fields = cors_fields(peer)
+    assert fields["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in fields
+    for origin, credentials in ((ALLOWED, "true"), ("https://evil.example", None)):
+        peer = server.ask(**how, headers={"Origin": origin}).wait_head()
+        assert peer.head.get("Access-Control-Allow-Credentials") == credentials
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "HTTPS://App.Example",
+        "https://app.example/",
+        "https://app.example:443",
+        "https://b.example, https://app.example",
+        "https://b.example https://app.example",
+    ],
+)
+def test_origin_that_is_spelled_otherwise(launch, spelled):
+    peer = launch("--allow-origin", spelled).open(headers={"Origin": ALLOWED})
+    assert cors_fields(peer)["access-control-allow-origin"] == ALLOWED
+
+
 def test_request_without_a_method_is_a_get(server):
     parameters = gateway.params(extra={"REQUEST_METHOD": None})
     peer = server.connect().send(fcgi.request(parameters))

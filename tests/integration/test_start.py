@@ -249,6 +249,11 @@ def test_option_that_is_unknown(workdir):
         ("--listen", "localhost:99999"),
         ("--log-level", "loud"),
         ("--allow-origin", "example.com/path"),
+        ("--allow-origin", "https://example.com/path"),
+        ("--allow-origin", "https://*.example.com"),
+        ("--allow-origin", "https://b\u00fccher.example"),
+        ("--allow-origin", "file:///home"),
+        ("--allow-origin", "http://127.1"),
     ],
 )
 def test_value_that_is_bad(log, option, value):

@@ -1,4 +1,4 @@
-/* links: answer buffer sse utf8 */
+/* links: answer buffer origin sse text utf8 */
 /* Heads of streams and finite answers, read back as a web server reads CGI output. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,6 +73,7 @@ static void test_origins(void **state)
 {
 	static const char *const some[] = {"https://a.example", "https://b.example", NULL};
 	static const char *const any[] = {"*", NULL};
+	static const char *const nobody[] = {"null", "https://a.example", NULL};
 	static const char *const both[] = {"*", "https://a.example", NULL};
 	struct answer_cors cors;
 
@@ -87,6 +88,12 @@ static void test_origins(void **state)
 	assert_true(answer_cors_of("https://c.example", any).any);
 	/* No origin is called so; who says it is not named by the "*". */
 	assert_true(answer_cors_of("*", any).any);
+	/* Any site can make a page of origin null. */
+	assert_string_equal(answer_cors_of("null", nobody).origin, "null");
+	assert_true(answer_cors_of("null", nobody).any);
+	assert_false(answer_cors_of("https://a.example", nobody).any);
+	assert_null(answer_cors_of("https://b.example", nobody).origin);
+	assert_null(answer_cors_of("null", some).origin);
 	/* One that is named is let in with its cookies, wherever the "*" stands. */
 	assert_false(answer_cors_of("https://a.example", both).any);
 	assert_true(answer_cors_of("https://b.example", both).any);

@@ -1,4 +1,4 @@
-/* links: config config_file arguments setting text utf8 */
+/* links: config config_file arguments origin setting text utf8 */
 /* libs: -linih --for-linker --wrap --for-linker malloc */
 /* Which source wins, what a CONFIG file may hold, and what an error says. */
 #include <setjmp.h>
@@ -167,6 +167,8 @@ static void test_lists_add_up_in_one_source_and_replace_those_of_another(void **
 	taken(LOAD(env, "--db", "x", path, "--allow-origin", "http://f",
 		"--allow-origin=http://g http://h"));
 	origins_are(LIST("http://f", "http://g", "http://h"));
+	taken(LOAD(NOTHING, "--db", "x", "--allow-origin", " http://F:80/,\thttp://g, \nNULL,"));
+	origins_are(LIST("http://f", "http://g", "null"));
 }
 
 static void test_the_last_of_equal_options_wins(void **state)
