@@ -43,6 +43,10 @@ class Proxied:
         }
         super().__init__(directory, text)
 
+    def listens(self):
+        secure = [] if self.file == Varnish.file else self.secure.values()
+        return [*super().listens(), *self.addresses.values(), *secure]
+
 
 class Nginx(Proxied, webserver.Nginx):
     file = "nginx.conf"

@@ -146,7 +146,7 @@ class WebServer:
         """Starts the server and waits until it accepts."""
         self.process = start(self.command(), self.logs / "console.log", self.environment())
         deadline = time.monotonic() + stream.DEADLINE
-        for address in (self.address, self.tls_address):
+        for address in self.listens():
             while True:
                 assert self.process.poll() is None, self.log()
                 try:
@@ -156,6 +156,10 @@ class WebServer:
                     assert time.monotonic() < deadline, self.log()
                     time.sleep(0.01)
         return self
+
+    def listens(self):
+        """Where it accepts once it is up."""
+        return [self.address, self.tls_address]
 
     def stop(self):
         """Ends it; some would wait for the end of every stream, and need not be waited for."""
