@@ -36,10 +36,36 @@ size_t text_harmless(char *to, size_t max, const char *from, size_t length, bool
 	return in;
 }
 
+/* How the quote writes the character at p, of this size: `<` and `{` by their numbers. */
+static const char *written(const char *p, size_t *size)
+{
+	const char *escape = *p == '<' ? "\\x3c" : *p == '{' ? "\\x7b" : NULL;
+
+	if (escape)
+		*size = strlen(escape);
+	return escape ? escape : p;
+}
+
 const char *text_quote(struct text_quote *q, const char *text, size_t length)
 {
-	if (text_harmless(q->text, TEXT_QUOTE_MAX, text, length, false) < length)
-		memcpy(q->text + strlen(q->text), "…", sizeof("…"));
+	char harmless[TEXT_QUOTE_MAX + 1];
+	bool whole = text_harmless(harmless, TEXT_QUOTE_MAX, text, length, false) == length;
+	size_t in = 0, out = 0, all = strlen(harmless);
+
+	while (in < all) {
+		size_t step = (size_t)utf8_step((const uint8_t *)harmless + in, all - in);
+		size_t size = step;
+		const char *from = written(harmless + in, &size);
+
+		if (size > TEXT_QUOTE_MAX - out)
+			break;
+		memcpy(q->text + out, from, size);
+		in += step;
+		out += size;
+	}
+	q->text[out] = '\0';
+	if (!whole || in < all)
+		memcpy(q->text + out, "…", sizeof("…"));
 	return q->text;
 }
 

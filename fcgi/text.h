@@ -23,7 +23,11 @@ bool text_is_blank(char c);
  */
 size_t text_harmless(char *to, size_t max, const char *from, size_t length, bool keep_controls);
 
-/* The beginning of a text, at most TEXT_QUOTE_MAX bytes, and "…" when that is not all of it. */
+/*
+ * The beginning of a text, at most TEXT_QUOTE_MAX bytes, and "…" when that is not all of it. `<` is
+ * written \x3c and `{` \x7b: a web server that fills in pages on their way (Caddy's templates, SSI,
+ * ESI) would obey commands in them.
+ */
 struct text_quote {
 	char text[TEXT_QUOTE_MAX + sizeof("…")];
 };

@@ -43,7 +43,7 @@ class Head:
             self.status = int(lines.pop(0).split(" ")[1])
         self.fields = [tuple(line.split(": ", 1)) for line in lines]
         for name, value in self.fields:
-            if name == "Status":
+            if name == "Status" and not status_line:
                 self.status = int(value.split(" ")[0])
 
     def get(self, name):

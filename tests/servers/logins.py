@@ -16,6 +16,10 @@ def with_file(name, file, replacements):
     class WithFile(DEPLOYMENTS[name].server):
         def configure(self, configuration):
             more = webserver.deployed(f"access/{file}", replacements)
+            if isinstance(self, webserver.Caddy):
+                (self.directory / "access.conf").write_text(more)
+                self.around = f"import {self.directory}/access.conf"
+                return super().configure(configuration)
             super().configure(f"{configuration}\n{more}")
             for module in re.findall(r"^#\s+lighty-enable-mod (\w+) ", more, re.M):
                 (enabled,) = self.etc.glob(f"conf-available/*-{module}.conf")
@@ -56,12 +60,20 @@ class HAProxyLogin(webserver.HAProxy):
         super().configure(configuration)
 
 
+def bcrypt(user):
+    """The hash of a user's password alone."""
+    return htpasswd(user, PASSWORDS[user]).strip().partition(":")[2]
+
+
 def with_login(name, place):
     """The server of a deployment that asks for a password: of ann and bob, kept in `place`."""
     kind = name.partition("-")[0]
     if kind == "haproxy":
         return HAProxyLogin
     users = place / "htpasswd"
+    if kind == "caddy":
+        users.write_text("".join(f"{user} {bcrypt(user)}\n" for user in PASSWORDS))
+        return with_file(name, "basic-caddy.conf", {"/etc/caddy/rowtail.users": users})
     users.write_text("".join(htpasswd(*pair) for pair in PASSWORDS.items()))
     replacements = {f"/etc/{kind.replace('apache', 'apache2')}/rowtail.htpasswd": users}
     server = with_file(name, f"basic-{kind}.conf", replacements)

@@ -18,7 +18,8 @@ from logins import PASSWORDS, basic, htpasswd, with_file, with_login
 KEY = "0123456789abcdef0123456789abcdef"
 LOGINS = ("apache", "nginx")  # login.py as a CGI program, login.php by php-fpm
 ASK_FOR_A_LOGIN = (
-    "apache", "apache-fcgid", "lighttpd", "lighttpd-cgi", "nginx", "nginx-fcgiwrap", "haproxy",
+    "apache", "apache-fcgid", "lighttpd", "lighttpd-cgi", "nginx", "nginx-fcgiwrap", "caddy",
+    "haproxy",
 )
 PROMISED = 10.0  # seconds from a DELETE to the end, interface, section 6
 SLACK = 3.0  # for a busy machine
@@ -282,7 +283,7 @@ def test_the_web_servers_login(guarded):
     assert not wrong.events, wrong.describe()
 
 
-@pytest.mark.deployments("apache", "lighttpd", "nginx", "haproxy")
+@pytest.mark.deployments("apache", "lighttpd", "nginx", "caddy", "haproxy")
 def test_rowtail_is_down_behind_a_login(guarded):
     """Those with a login are asked to come back; those without are asked for it as ever."""
     guarded.rowtail.kill()
@@ -292,7 +293,7 @@ def test_rowtail_is_down_behind_a_login(guarded):
     assert status(guarded) == 401
 
 
-@pytest.mark.deployments("apache", "lighttpd", "nginx", "haproxy")
+@pytest.mark.deployments("apache", "lighttpd", "nginx", "caddy", "haproxy")
 def test_one_delete_ends_the_stream_of_a_login(guarded):
     peer = guarded.follow(headers=basic("ann", PASSWORDS["ann"]))
     revoke(guarded.log)

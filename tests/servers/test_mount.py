@@ -137,7 +137,7 @@ def test_the_program_is_not_handed_out(sites, deployment):
         assert b"db = " not in get(site, spelling).body, spelling
 
 
-@pytest.mark.deployments(*[n for n in MOUNTED if n != "caddy"])
+@mounted
 @pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
 def test_no_spelling_passes_the_login(sites, deployment, accept):
     """Without the password no URL gives a row, or says that there is one."""

@@ -98,6 +98,24 @@ static void test_quote(void **state)
 	assert_string_equal(text_quote(&q, text, 50), "�������������…");
 }
 
+/* A web server that fills in pages on their way finds no command in a quote. */
+static void test_quote_of_a_command(void **state)
+{
+	struct text_quote q;
+	const char *text = "{{env \"X\"}} <!--#exec-->";
+	char many[50];
+
+	assert_string_equal(
+		text_quote(&q, text, strlen(text)), "\\x7b\\x7benv \"X\"}} \\x3c!--#exec-->");
+	memset(many, '{', sizeof(many));
+	assert_string_equal(
+		text_quote(&q, many, 10), "\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b");
+	assert_string_equal(
+		text_quote(&q, many, 11), "\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b…");
+	assert_string_equal(
+		text_quote(&q, many, 50), "\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b\\x7b…");
+}
+
 static bool is_json(const char *text)
 {
 	return text_is_media_type(text, strlen(text), "application/json");
@@ -160,6 +178,7 @@ int main(void)
 		cmocka_unit_test(test_harmless_replaces_what_is_not),
 		cmocka_unit_test(test_harmless_cuts_between_characters),
 		cmocka_unit_test(test_quote),
+		cmocka_unit_test(test_quote_of_a_command),
 		cmocka_unit_test(test_media_types),
 		cmocka_unit_test(test_accept),
 	};
