@@ -16,6 +16,7 @@ FORM = "application/x-www-form-urlencoded"
 SPELLED = {
     "orders%2F42": "orders/42",
     "a/b.html": "a/b.html",
+    "a//b": "a//b",
     "app.js": "app.js",
     "index.php": "index.php",
     "index.php/x": "index.php/x",

@@ -40,6 +40,7 @@ SITES = {
     "encode-all.test": "encode gzip {\n minimum_length 1\n match header Content-Type *\n }\n file_server",
     "headers.test": "header X-Content-Type-Options nosniff\n header -Server\n"
     "header ?Cache-Control max-age=3600\n file_server",
+    "cached.test": 'header Cache-Control "public, max-age=3600"\n file_server',
     "body.test": "request_body {\n max_size 8KB\n }\n file_server",
     "log.test": "log {\n output file <directory>/logs/access.log\n }\n file_server",
     "templates.test": "@pages not path /events*\n templates @pages\n file_server",
@@ -65,6 +66,8 @@ CLOSED = {
     "other.test": "file_server <none>",
 }
 WITH_PASSWORDS = [name for name in CLOSED if name.startswith("login")]
+# Below a prefix that the site takes off.
+NESTED = {"nested.test": "handle_path /app/* {\n <rowtail>\n }\n file_server"}
 # A site whose templates are filled in whatever the address.
 TEMPLATES = {"everywhere.test": "templates\n file_server"}
 # What the server is asked for under names of no use to rowtail: by reverse_proxy and forward_auth.
@@ -80,7 +83,7 @@ http://127.0.0.1:<port> {
 class ManySites(webserver.Caddy):
     """Caddy with each of SITES for its host name."""
 
-    sites = {**SITES, **CLOSED, **TEMPLATES}
+    sites = {**SITES, **CLOSED, **NESTED, **TEMPLATES}
     rowtail = "import rowtail"
     down = "import rowtail_down"
 
@@ -177,6 +180,13 @@ def test_refusals(visit, name):
 def test_silence(server):
     """Nothing ends a stream that has nothing but heartbeats, one a second here."""
     sites.silence(server, SITES)
+
+
+def test_below_a_prefix(visit):
+    visitor = visit("nested.test")
+    with visitor.follow("/app/events/app.js") as stream:
+        sites.assert_row_comes_at_once(visitor.site.log, stream, "app.js", "a row")
+    assert visitor.page("/events").head.status == 404
 
 
 def test_headers_of_the_site_stay(visit):

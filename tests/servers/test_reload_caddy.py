@@ -1,0 +1,56 @@
+"""Caddy's other ways of a long life: it is stopped, restarted, and given a Caddyfile with a mistake."""
+
+import time
+
+import pytest
+
+from follower import Crowd, Publisher, assert_whole
+from test_reload import QUICK, page_seconds
+
+UNIT_WAITS_S = 5.0  # TimeoutStopSec of Debian's caddy.service; then it kills
+
+
+@pytest.fixture
+def at_work(build):
+    """A site with streams that end by no age, and rows that come."""
+    site = build("caddy", **{**QUICK, "max_stream_age": 0}).start()
+    with (
+        Crowd(site.server.address, "/events?last_event_id=0", 8) as crowd,
+        Publisher(site.log, pause_s=0.02) as publisher,
+    ):
+        crowd.run(0.5)
+        yield site, crowd, publisher
+
+
+def finish(crowd, publisher):
+    publisher.stop()
+    newest = publisher.ids[-1]
+    crowd.run(until=lambda follower: follower.ids[-1:] == [newest])
+    assert_whole(crowd, publisher.ids)
+
+
+def test_restart(at_work):
+    """It ends by itself, before Debian's unit would kill it, and the clients go on with the next."""
+    site, crowd, publisher = at_work
+    for _ in range(2):
+        began = time.monotonic()
+        site.server.process.terminate()
+        while site.server.process.poll() is None:
+            crowd.run(0.05)
+            assert time.monotonic() - began < UNIT_WAITS_S
+        site.server.start()
+        crowd.run(0.5)
+    finish(crowd, publisher)
+
+
+def test_a_caddyfile_with_a_mistake(at_work):
+    """Caddy refuses it, and neither the site nor a stream notices."""
+    site, crowd, publisher = at_work
+    right = site.server.file.read_text()
+    site.server.file.write_text(right + "\nimport rowtail\n")
+    with pytest.raises(AssertionError):
+        site.server.reload()
+    crowd.run(2.5)  # longer than grace_period
+    page_seconds(site)
+    finish(crowd, publisher)
+    assert all(follower.connections == 0 for follower in crowd.followers), "a stream was cut"
