@@ -4,25 +4,37 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "accept.h"
 #include "access.h"
 #include "database.h"
 #include "eventlog.h"
+#include "listen.h"
+#include "place.h"
+#include "trouble.h"
+#include "who.h"
+
+enum {
+	LOCKED_MS = 3000, /* a commit in rollback mode, and its fsync, are over by then */
+	LOCKED_MOMENT_MS = 50,
+	APART_MOMENT_MS = 200, /* to open a database takes less */
+};
 
 /* What has been found so far: the exit status is that of the first thing that is wrong. */
 struct checking {
 	const struct config *config;
+	char real[PATH_MAX]; /* of the database, symbolic links followed */
 	int status;
 };
 
@@ -68,42 +80,26 @@ static void wrong(struct checking *c, int status, const char *format, ...)
 		c->status = status;
 }
 
-/* A user's name; a sentence may hold two of them. */
-struct user {
-	char name[64];
-};
-
-static const char *user_name(struct user *u, uid_t id)
-{
-	const struct passwd *entry = getpwuid(id);
-
-	if (entry)
-		snprintf(u->name, sizeof(u->name), "%s", entry->pw_name);
-	else
-		snprintf(u->name, sizeof(u->name), "user %u", (unsigned)id);
-	return u->name;
-}
-
 /* A file beside the database, which is there only while somebody has the database open. */
 static void check_beside(struct checking *c, const char *ending)
 {
-	struct user owner, us;
+	struct who_user owner, us;
 	char path[PATH_MAX];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "%s%s", c->config->db, ending);
-	if (stat(path, &st) < 0)
+	if ((size_t)snprintf(path, sizeof(path), "%s%s", c->real, ending) >= sizeof(path) ||
+		stat(path, &st) < 0)
 		return;
 	if (access(path, R_OK) < 0)
 		wrong(c, EX_NOINPUT,
 			"%s belongs to %s and cannot be read by %s: give the writers and rowtail a "
 			"common group, and the directory mode 2770",
-			path, user_name(&owner, st.st_uid), user_name(&us, geteuid()));
+			path, who_user(&owner, st.st_uid), who_user(&us, geteuid()));
 	else if (access(path, W_OK) < 0 && !strcmp(ending, "-shm"))
 		note("%s cannot be written by %s: rowtail reads only while a writer has the "
 		     "database "
 		     "open",
-			path, user_name(&us, geteuid()));
+			path, who_user(&us, geteuid()));
 }
 
 /*
@@ -112,7 +108,7 @@ static void check_beside(struct checking *c, const char *ending)
  */
 static void check_mode(const struct checking *c, const struct stat *st)
 {
-	struct user us;
+	struct who_user us;
 
 	/* Made by root, SQLite gives them the owner of the database. */
 	if (geteuid() == 0 || st->st_uid == geteuid() || st->st_mode & (S_IWGRP | S_IWOTH))
@@ -120,39 +116,42 @@ static void check_mode(const struct checking *c, const struct stat *st)
 	note("%s is of mode %04o: the -wal and -shm that rowtail makes beside it, when it is there "
 	     "first, can then be written by %s alone, and writers are locked out; chmod 660 mends "
 	     "it",
-		c->config->db, st->st_mode & 07777, user_name(&us, geteuid()));
+		c->config->db, st->st_mode & 07777, who_user(&us, geteuid()));
 }
 
 static void check_directory(const struct checking *c)
 {
-	struct user us;
+	struct who_user us;
 	char copy[PATH_MAX];
 	const char *directory;
 
-	snprintf(copy, sizeof(copy), "%s", c->config->db);
+	snprintf(copy, sizeof(copy), "%s", c->real);
 	directory = dirname(copy);
 	if (access(directory, W_OK) < 0)
 		note("%s cannot be written by %s: in WAL mode rowtail then reads only while the "
 		     "-wal and -shm files are there, that is while a writer has the database open; "
 		     "mode 2770 with a common group mends it",
-			directory, user_name(&us, geteuid()));
+			directory, who_user(&us, geteuid()));
 }
 
 static void check_files(struct checking *c)
 {
-	struct user owner, us;
+	struct who_user owner, us;
 	struct stat st;
 
 	/* Why it can't even be looked at, the log itself says. */
-	if (stat(c->config->db, &st) < 0)
+	if (stat(c->config->db, &st) < 0 || !S_ISREG(st.st_mode))
 		return;
+	if (geteuid() == 0 && st.st_uid != 0)
+		note("this looks as root, who may do everything: what rowtail's own user may do is "
+		     "seen by runuser -u USER -- rowtail --check, with that user's name");
 	if (access(c->config->db, R_OK) < 0)
 		wrong(c, EX_NOINPUT,
 			"%s belongs to %s and cannot be read by %s: chgrp it to a group of both, "
 			"and chmod 660",
-			c->config->db, user_name(&owner, st.st_uid), user_name(&us, geteuid()));
+			c->config->db, who_user(&owner, st.st_uid), who_user(&us, geteuid()));
 	else
-		good("the mode of %s lets %s read it", c->config->db, user_name(&us, geteuid()));
+		good("the mode of %s lets %s read it", c->config->db, who_user(&us, geteuid()));
 	check_mode(c, &st);
 	check_directory(c);
 	check_beside(c, "-wal");
@@ -252,26 +251,114 @@ static void check_grants(const struct checking *c, struct database *db)
 		     "grants(subject, channel) VALUES ('*', '*') lets everyone read all");
 }
 
+/* Opens the log. A lock is waited for as long as a commit may take, and one that stays is wrong. */
+static enum eventlog_status open_log(struct checking *c, struct eventlog *log)
+{
+	const struct timespec moment = {.tv_nsec = LOCKED_MOMENT_MS * 1000000L};
+	char sentence[EVENTLOG_SENTENCE_MAX];
+	enum eventlog_status e = eventlog_open(log);
+
+	for (int ms = 0; e == EVENTLOG_BUSY && ms < LOCKED_MS; ms += LOCKED_MOMENT_MS) {
+		nanosleep(&moment, NULL);
+		e = eventlog_open(log);
+	}
+	if (e == EVENTLOG_BUSY) {
+		trouble_locked(c->config->db, sentence, sizeof(sentence));
+		wrong(c, EX_CONFIG, "%s", sentence);
+	} else if (e == EVENTLOG_FAULT) {
+		wrong(c, access(c->config->db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG, "%s",
+			eventlog_error(log));
+	}
+	return e;
+}
+
+/* Does somebody write whom nobody hears? It is asked while our own -wal and -shm are there. */
+static void check_others(struct checking *c, struct eventlog *log)
+{
+	const struct timespec moment = {.tv_nsec = APART_MOMENT_MS * 1000000L};
+	char sentence[EVENTLOG_SENTENCE_MAX];
+	pid_t suspect = 0;
+
+	if (!eventlog_is_wal(log))
+		return;
+	trouble_is_apart(c->config->db, &suspect, sentence, sizeof(sentence));
+	if (!suspect)
+		return;
+	nanosleep(&moment, NULL);
+	if (trouble_is_apart(c->config->db, &suspect, sentence, sizeof(sentence)))
+		wrong(c, EX_CONFIG, "%s", sentence);
+}
+
 static void check_log(struct checking *c)
 {
 	struct eventlog *log = eventlog_new(c->config->db, c->config->table);
 	struct eventlog_bounds bounds;
-	enum eventlog_status e = log ? eventlog_open(log) : EVENTLOG_FAULT;
 
-	if (e == EVENTLOG_BUSY) {
-		note("%s is locked by another program at the moment", c->config->db);
-	} else if (e == EVENTLOG_FAULT) {
-		wrong(c, access(c->config->db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG, "%s",
-			log ? eventlog_error(log) : "there is no memory");
-	} else {
+	if (!log) {
+		wrong(c, EX_OSERR, "there is no memory");
+		return;
+	}
+	if (open_log(c, log) == EVENTLOG_OK) {
 		if (eventlog_bounds(log, &bounds) == EVENTLOG_OK)
 			good("%s can be followed: oldest id %lld, newest %lld", c->config->table,
 				(long long)bounds.oldest, (long long)bounds.newest);
 		check_journal(eventlog_database(log));
 		check_schema(c, eventlog_database(log));
 		check_grants(c, eventlog_database(log));
+		check_others(c, log);
 	}
 	eventlog_free(log);
+}
+
+/* Where a database stands, rows can stay away without any error. */
+static void check_place(struct checking *c)
+{
+	char sentence[EVENTLOG_SENTENCE_MAX];
+
+	for (int i = 0; i < PLACE_DOUBTS; i++) {
+		if (!place_doubts(i, c->config->db, sentence, sizeof(sentence)))
+			continue;
+		if (i < PLACE_SHARED)
+			wrong(c, EX_CONFIG, "%s", sentence);
+		else
+			note("%s", sentence);
+	}
+}
+
+/* Without notices rows come later, and nothing else tells why. */
+static void check_watch(const struct checking *c)
+{
+	char copy[PATH_MAX];
+	int fd = inotify_init1(IN_CLOEXEC);
+
+	snprintf(copy, sizeof(copy), "%s", c->real);
+	if ((fd < 0 || inotify_add_watch(fd, dirname(copy), IN_MODIFY) < 0) && errno != ENOENT)
+		note("changes of the database's files cannot be watched (%s), so that each row is "
+		     "found up to %lld ms later, as --poll says: see the sysctls "
+		     "fs.inotify.max_user_instances and max_user_watches, and let rowtail's user "
+		     "read the directory",
+			strerror(errno), (long long)c->config->poll_ms);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void check_listen(struct checking *c)
+{
+	char sentence[LISTEN_SENTENCE_MAX];
+
+	if (!c->config->listen)
+		return;
+	switch (listen_check(c->config, sentence, sizeof(sentence))) {
+	case LISTEN_FREE:
+		good("%s", sentence);
+		break;
+	case LISTEN_SERVED:
+	case LISTEN_EXPOSED:
+		note("%s", sentence);
+		break;
+	case LISTEN_IMPOSSIBLE:
+		wrong(c, EX_CONFIG, "%s", sentence);
+	}
 }
 
 static void check_key(struct checking *c)
@@ -304,23 +391,23 @@ static void check_limits(const struct checking *c)
 			(long long)limit.rlim_max,
 			(long long)accept_streams_fit((int64_t)limit.rlim_max),
 			(long long)c->config->max_streams);
-	if (c->config->listen && strchr(c->config->listen, '/') && c->config->listen_mode & 07)
-		note("--listen-mode %04o lets every user of this machine reach the socket, and "
-		     "claim to "
-		     "be anyone: 0660 with the web server's group is enough",
-			c->config->listen_mode);
 }
 
 int check_run(const struct config *config)
 {
 	struct checking c = {.config = config};
 
+	place_real(config->db, c.real);
 	good("the configuration has no mistake");
 	check_files(&c);
 	if (!c.status)
 		check_log(&c);
+	check_place(&c);
+	check_watch(&c);
 	check_key(&c);
+	check_listen(&c);
 	check_limits(&c);
-	printf("%s\n", c.status ? "rowtail would not serve as it is." : "rowtail can serve.");
+	printf("%s\n", c.status ? "rowtail would not serve as it should: mend what is WRONG."
+				: "rowtail can serve.");
 	return c.status;
 }

@@ -6,13 +6,13 @@
  * one by one, which is also where they are counted and checked.
  */
 #include <assert.h>
-#include <errno.h>
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "config_impl.h"
+#include "file.h"
 #include "text.h"
 
 enum {
@@ -21,30 +21,18 @@ enum {
 	ROW_MAX = VALUE_MAX + 256, /* of a line in it: the key, the blanks and the value */
 };
 
-/* What cannot be read at all. */
-static int fail_file(struct config_load *l, int error)
-{
-	return config_fail(l, EX_NOINPUT, "cannot read the CONFIG file %.255s: %s", l->c->file,
-		strerror(error));
-}
-
 static int slurp(struct config_load *l)
 {
 	const char *name = l->c->file;
-	FILE *file = fopen(name, "re");
-	int error;
+	char why[FILE_WHY_MAX];
+	ssize_t length;
 
-	if (!file)
-		return fail_file(l, errno);
-	if (!(l->text = malloc(FILE_MAX + 1))) {
-		fclose(file);
+	if (!(l->text = malloc(FILE_MAX + 1)))
 		return config_fail_memory(l);
-	}
-	l->length = fread(l->text, 1, FILE_MAX + 1, file);
-	error = ferror(file) ? errno : 0;
-	fclose(file);
-	if (error)
-		return fail_file(l, error);
+	if ((length = file_read(name, l->text, FILE_MAX, why)) < 0)
+		return config_fail(
+			l, EX_NOINPUT, "cannot read the CONFIG file %.255s: %s", name, why);
+	l->length = (size_t)length;
 	if (l->length >= 16 && !memcmp(l->text, "SQLite format 3", 16))
 		return config_fail(l, EX_CONFIG,
 			"%.200s is a database, no CONFIG file; say --db %.200s", name, name);

@@ -75,8 +75,42 @@ static const char *impatient(void)
 	return sqlite3_vfs_find("rowtail") ? "rowtail" : NULL;
 }
 
+static enum database_cause cause(int extended)
+{
+	if (extended == SQLITE_READONLY_ROLLBACK)
+		return DATABASE_CAUSE_HOT_JOURNAL;
+	switch (extended & 0xff) {
+	case SQLITE_CANTOPEN:
+	case SQLITE_PERM:
+	case SQLITE_READONLY:
+		return DATABASE_CAUSE_NOT_OPENED;
+	case SQLITE_NOTADB:
+		return DATABASE_CAUSE_NO_DATABASE;
+	case SQLITE_CORRUPT:
+		return DATABASE_CAUSE_DAMAGED;
+	case SQLITE_IOERR:
+	case SQLITE_FULL:
+	case SQLITE_NOLFS:
+		return DATABASE_CAUSE_IO;
+	default:
+		return DATABASE_CAUSE_OTHER;
+	}
+}
+
+void database_explain(const struct database *db, struct database_failure *why)
+{
+	int code = sqlite3_extended_errcode(raw(db));
+
+	why->cause = cause(code);
+	/* With other codes it would be that of an earlier failure. */
+	why->error = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR
+			     ? sqlite3_system_errno(raw(db))
+			     : 0;
+	snprintf(why->message, sizeof(why->message), "%s", sqlite3_errmsg(raw(db)));
+}
+
 enum database_status database_open(
-	struct database **db, const char *path, char *message, size_t message_size)
+	struct database **db, const char *path, struct database_failure *why)
 {
 	sqlite3 *handle = NULL;
 	int code = sqlite3_open_v2(
@@ -89,8 +123,11 @@ enum database_status database_open(
 	*db = (struct database *)handle;
 	if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY)
 		return status(code);
-	snprintf(message, message_size, "%s",
-		handle ? sqlite3_errmsg(handle) : sqlite3_errstr(code));
+	memset(why, 0, sizeof(*why));
+	if (handle)
+		database_explain(*db, why);
+	else
+		snprintf(why->message, sizeof(why->message), "%s", sqlite3_errstr(code));
 	sqlite3_close(handle);
 	*db = NULL;
 	return status(code);

@@ -26,19 +26,38 @@ enum database_status {
 	DATABASE_NO_MEMORY,
 };
 
+/* Why something failed, as far as it makes a difference to who has to mend it. */
+enum database_cause {
+	DATABASE_CAUSE_OTHER,
+	DATABASE_CAUSE_HOT_JOURNAL, /* a write that was not finished has to be rolled back first */
+	DATABASE_CAUSE_NOT_OPENED, /* the file, or one that belongs to it, can't be opened or made */
+	DATABASE_CAUSE_NO_DATABASE,
+	DATABASE_CAUSE_DAMAGED,
+	DATABASE_CAUSE_IO,
+};
+
+struct database_failure {
+	enum database_cause cause;
+	int error; /* the system's errno; 0: none is known */
+	char message[256]; /* what SQLite says */
+};
+
 /*
- * Opens a file read-only. On anything but DATABASE_OK and DATABASE_BUSY *db is NULL and message says
+ * Opens a file read-only. On anything but DATABASE_OK and DATABASE_BUSY *db is NULL and *why says
  * why; a file that was locked is open, and read when the lock is gone.
  */
 enum database_status database_open(
-	struct database **db, const char *path, char *message, size_t message_size);
+	struct database **db, const char *path, struct database_failure *why);
 void database_close(struct database *db);
 
 /* The path of the file itself, symbolic links followed. Borrowed until database_close(). */
 const char *database_path(const struct database *db);
 
-/* What SQLite said of the last failure, for the log. Borrowed until the next call. */
+/* What SQLite said of the last failure. Borrowed until the next call. */
 const char *database_message(const struct database *db);
+
+/* Why the last call has failed. */
+void database_explain(const struct database *db, struct database_failure *why);
 
 /*
  * Prepares a statement that will be used many times. On failure *st is NULL. Statements are

@@ -1,14 +1,13 @@
 #include "eventlog_impl.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "channel.h"
+#include "trouble.h"
 
 enum { SCHEMA_TRIES = 8 };
 
@@ -59,6 +58,11 @@ bool eventlog_is_open(const struct eventlog *log)
 	return log->db != NULL;
 }
 
+enum eventlog_status eventlog_state(const struct eventlog *log)
+{
+	return log->db ? EVENTLOG_OK : log->locked ? EVENTLOG_BUSY : EVENTLOG_FAULT;
+}
+
 const char *eventlog_error(const struct eventlog *log)
 {
 	return log->error;
@@ -74,63 +78,29 @@ unsigned eventlog_generation(const struct eventlog *log)
 	return log->generation;
 }
 
-static enum eventlog_status fail(struct eventlog *log, enum database_status s, const char *what)
+static enum eventlog_status busy(struct eventlog *log)
 {
-	if (s == DATABASE_BUSY) {
-		snprintf(log->error, sizeof(log->error), "%s is locked by another program",
-			log->path);
-		return EVENTLOG_BUSY;
-	}
-	snprintf(log->error, sizeof(log->error), "%s: %s", log->path, what);
+	snprintf(log->error, sizeof(log->error), "%s is locked by another program", log->path);
+	return EVENTLOG_BUSY;
+}
+
+/* After the last call on log->db has failed, with `s`. */
+static enum eventlog_status fail(struct eventlog *log, enum database_status s)
+{
+	struct database_failure why;
+
+	if (s == DATABASE_BUSY)
+		return busy(log);
+	database_explain(log->db, &why);
+	if (s == DATABASE_SCHEMA)
+		snprintf(log->error, sizeof(log->error), "%s: %s", log->path, why.message);
+	else if (s == DATABASE_NO_MEMORY)
+		snprintf(log->error, sizeof(log->error),
+			"%s cannot be read: there is no memory for it", log->path);
+	else
+		trouble_explain(log->path, &why, log->error, sizeof(log->error));
 	eventlog_close(log);
 	return EVENTLOG_FAULT;
-}
-
-/* The first directory on the way to a path that we may not enter; false when that is not why. */
-static bool find_closed(const char *path, char *directory, size_t size)
-{
-	for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		int length = snprintf(directory, size, "%.*s", (int)(slash - path), path);
-
-		if (length < 0 || (size_t)length >= size)
-			return false;
-		if (access(directory, X_OK) < 0 && errno == EACCES)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Says in words why a database could not be opened: SQLite's own message names neither the file nor
- * the directory that is in the way.
- */
-static void explain_open(struct eventlog *log, const char *message)
-{
-	char directory[200];
-	struct stat st;
-	bool there = stat(log->path, &st) == 0;
-
-	if (there && S_ISDIR(st.st_mode))
-		snprintf(log->error, sizeof(log->error),
-			"%s is a directory: give the database in it", log->path);
-	else if (there && strstr(message, "not a database"))
-		snprintf(log->error, sizeof(log->error),
-			"%s cannot be read: %s (is it the right file?)", log->path, message);
-	else if (there)
-		snprintf(log->error, sizeof(log->error),
-			"%s cannot be read: %s (rowtail's user must be able to read the file, and "
-			"in WAL mode its -wal and -shm, or to make them in its directory; rowtail "
-			"--check says which is in the way)",
-			log->path, message);
-	else if (find_closed(log->path, directory, sizeof(directory)))
-		snprintf(log->error, sizeof(log->error),
-			"%s cannot be reached: rowtail's user may not enter %s (give the directory "
-			"a group that rowtail is in, and mode 2770)",
-			log->path, directory);
-	else
-		snprintf(log->error, sizeof(log->error),
-			"%s cannot be opened: %s (make it with: sqlite3 %s < schema/rowtail.sql)",
-			log->path, strerror(errno), log->path);
 }
 
 static enum eventlog_status look_at_table(struct eventlog *log)
@@ -142,7 +112,7 @@ static enum eventlog_status look_at_table(struct eventlog *log)
 	if (lacking)
 		e = EVENTLOG_FAULT;
 	else if (s != DATABASE_OK)
-		e = fail(log, s, database_message(log->db));
+		e = fail(log, s);
 	if (e != EVENTLOG_OK)
 		eventlog_close(log);
 	return e;
@@ -174,31 +144,41 @@ static bool is_beside_stale(struct eventlog *log)
 enum eventlog_status eventlog_open(struct eventlog *log)
 {
 	struct stat before = {0}, after = {0};
-	char message[256];
+	struct database_failure why;
 	enum database_status s;
 
 	if (log->db)
 		return EVENTLOG_OK;
+	log->locked = false;
+	/* To open a FIFO would wait, for ever. */
+	if (trouble_is_odd(log->path, log->error, sizeof(log->error)))
+		return EVENTLOG_FAULT;
 	stat(log->path, &before);
-	s = database_open(&log->db, log->path, message, sizeof(message));
+	s = database_open(&log->db, log->path, &why);
 	if (!log->db) {
-		explain_open(log, message);
+		trouble_explain(log->path, &why, log->error, sizeof(log->error));
 		return EVENTLOG_FAULT;
 	}
 	if (s == DATABASE_BUSY) {
-		fail(log, s, "");
 		eventlog_close(log);
-		return EVENTLOG_BUSY;
+		log->locked = true;
+		return busy(log);
 	}
 	/* Which of two files was opened is not known if one took the other's place meanwhile. */
 	if (stat(log->path, &after) < 0 || before.st_dev != after.st_dev ||
-		before.st_ino != after.st_ino)
-		return fail(log, DATABASE_MISSING, "was replaced while it was opened");
+		before.st_ino != after.st_ino) {
+		snprintf(log->error, sizeof(log->error),
+			"%s was replaced by another file while it was opened; try again",
+			log->path);
+		eventlog_close(log);
+		return EVENTLOG_FAULT;
+	}
 	/* Stays until it is told: also when this file cannot be read yet, and is opened again. */
 	log->replaced |=
 		log->generation > 0 && (log->device != after.st_dev || log->inode != after.st_ino);
 	log->device = after.st_dev;
 	log->inode = after.st_ino;
+	log->links = after.st_nlink;
 	log->generation++;
 	memset(log->beside, 0, sizeof(log->beside));
 	is_beside_stale(log);
@@ -223,9 +203,30 @@ enum eventlog_file eventlog_file(struct eventlog *log)
 		return EVENTLOG_SAME;
 	if (stat(log->path, &st) < 0)
 		return EVENTLOG_GONE;
+	log->links = st.st_nlink;
 	if (st.st_dev != log->device || st.st_ino != log->inode)
 		return EVENTLOG_REPLACED;
 	return is_beside_stale(log) ? EVENTLOG_STALE : EVENTLOG_SAME;
+}
+
+nlink_t eventlog_links(const struct eventlog *log)
+{
+	return log->links;
+}
+
+bool eventlog_is_wal(struct eventlog *log)
+{
+	struct statement *st;
+	const char *mode;
+	size_t length;
+	bool wal = false;
+
+	if (!log->db || database_prepare(log->db, &st, "PRAGMA journal_mode") != DATABASE_OK)
+		return false;
+	if (database_step(st) == DATABASE_ROW && (mode = database_text(st, 0, &length)))
+		wal = !strcmp(mode, "wal");
+	database_finalize(st);
+	return wal;
 }
 
 /* *same: the schema is that for which the statements were made. If not, no transaction is open. */
@@ -236,7 +237,7 @@ static enum eventlog_status begin_with_schema(struct eventlog *log, bool *same)
 
 	*same = false;
 	if (s != DATABASE_OK)
-		return fail(log, s, database_message(log->db));
+		return fail(log, s);
 	s = eventlog_one(log->st[ST_SCHEMA], 0, &schema);
 	*same = s == DATABASE_DONE && schema == log->schema;
 	return *same ? EVENTLOG_OK : eventlog_end(log, s);
@@ -260,17 +261,14 @@ enum eventlog_status eventlog_begin(struct eventlog *log)
 enum eventlog_status eventlog_end(struct eventlog *log, enum database_status s)
 {
 	enum eventlog_status result = EVENTLOG_OK;
-	char message[256];
 
-	if (s != DATABASE_OK && s != DATABASE_ROW && s != DATABASE_DONE) {
-		snprintf(message, sizeof(message), "%s", database_message(log->db));
-		result = fail(log, s, message);
-	}
+	if (s != DATABASE_OK && s != DATABASE_ROW && s != DATABASE_DONE)
+		result = fail(log, s);
 	if (!log->db || !database_in_transaction(log->db))
 		return result;
 	/* Left open, it would show the same state of the log for ever. */
 	s = database_run(log->st[ST_COMMIT]);
-	return s == DATABASE_OK ? result : fail(log, s, database_message(log->db));
+	return s == DATABASE_OK ? result : fail(log, s);
 }
 
 enum database_status eventlog_one(struct statement *st, int64_t none, int64_t *id)
@@ -294,7 +292,7 @@ enum eventlog_status eventlog_version(struct eventlog *log, int64_t *version)
 	if (!log->db)
 		return EVENTLOG_FAULT;
 	s = eventlog_one(log->st[ST_VERSION], 0, version);
-	return s == DATABASE_DONE ? EVENTLOG_OK : fail(log, s, database_message(log->db));
+	return s == DATABASE_DONE ? EVENTLOG_OK : fail(log, s);
 }
 
 enum database_status eventlog_newest(struct eventlog *log, int64_t *newest)

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "database.h"
 #include "filter.h"
@@ -44,8 +45,11 @@ void eventlog_free(struct eventlog *log);
 enum eventlog_status eventlog_open(struct eventlog *log);
 void eventlog_close(struct eventlog *log);
 bool eventlog_is_open(const struct eventlog *log);
+/* EVENTLOG_OK: open. EVENTLOG_BUSY: closed, since it was locked when it was to be opened. */
+enum eventlog_status eventlog_state(const struct eventlog *log);
 
-/* One sentence about the last fault, which says what would be right. */
+/* One sentence about the last fault, which says what would be right; shorter than this. */
+enum { EVENTLOG_SENTENCE_MAX = 960 };
 const char *eventlog_error(const struct eventlog *log);
 
 /* Was another file open before this one, and has nobody been told? Until eventlog_replaced_told(). */
@@ -54,6 +58,10 @@ void eventlog_replaced_told(struct eventlog *log);
 
 /* Does the path still lead to the files that are open? EVENTLOG_SAME when none is open. */
 enum eventlog_file eventlog_file(struct eventlog *log);
+/* How many names the file had when it was last opened or asked for: more than 1 with hard links. */
+nlink_t eventlog_links(const struct eventlog *log);
+/* Is it in WAL mode now? */
+bool eventlog_is_wal(struct eventlog *log);
 
 /* The connection, for other tables of the same database; NULL when closed. Borrowed until closed.
  */

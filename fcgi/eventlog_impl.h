@@ -39,13 +39,15 @@ struct eventlog {
 	unsigned generation;
 	dev_t device;
 	ino_t inode;
+	nlink_t links;
 	bool replaced; /* device and inode were others before */
+	bool locked; /* when it was to be opened */
 	ino_t beside[2]; /* the -wal and -shm that are open; 0: not seen yet */
 	struct statement *st[ST_COUNT];
 	int64_t schema; /* a number that changes with the schema, of that which st[] was made for */
 	void (*closing)(void *context); /* NULL: nobody wants to know */
 	void *closing_context;
-	char error[512];
+	char error[EVENTLOG_SENTENCE_MAX];
 };
 
 /*

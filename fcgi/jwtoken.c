@@ -10,6 +10,7 @@
 #include <jwt.h>
 
 #include "channel.h"
+#include "file.h"
 #include "publickey.h"
 #include "token.h"
 
@@ -73,18 +74,14 @@ static bool is_text(const char *bytes, size_t length)
 
 static bool read_key(struct jwt_verifier *v, const char *path, char *sentence, size_t size)
 {
-	FILE *file = fopen(path, "re");
-	char *key = v->key;
+	char *key = v->key, why[FILE_WHY_MAX];
+	ssize_t length = file_read(path, key, KEY_MAX, why);
 
-	if (file)
-		v->key_length = fread(key, 1, KEY_MAX + 1, file);
-	if (!file || ferror(file)) {
-		snprintf(sentence, size, "jwt-key: %s cannot be read: %s", path, strerror(errno));
-		if (file)
-			fclose(file);
+	if (length < 0) {
+		snprintf(sentence, size, "jwt-key: %s cannot be read: %s", path, why);
 		return false;
 	}
-	fclose(file);
+	v->key_length = (size_t)length;
 	/* A line break at the end of a text is an editor's, not the key's. */
 	if (v->key_length <= KEY_MAX && is_text(key, v->key_length))
 		while (v->key_length > 0 && strchr("\r\n", key[v->key_length - 1]))

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "listen_impl.h"
 #include "logging.h"
 
 enum {
@@ -50,21 +51,24 @@ static void take_passed(struct listeners *l)
 			add(l, FIRST_PASSED + (int)i);
 }
 
-/* Does somebody listen on this path? 0, or why not: ECONNREFUSED where nobody does. */
-static int try_path(const struct sockaddr_un *address)
+int listen_try_path(const struct sockaddr_un *address, pid_t *listener)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
+	struct ucred peer = {0};
+	socklen_t length = sizeof(peer);
 
 	if (fd < 0)
 		return errno;
 	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
 		error = errno;
+	else
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
 	close(fd);
+	*listener = peer.pid;
 	return error;
 }
 
-/* Is something there that must not be taken away? */
-static bool is_other_file(const char *path, char *sentence, size_t size)
+bool listen_is_other_file(const char *path, char *sentence, size_t size)
 {
 	struct stat st;
 
@@ -78,12 +82,13 @@ static bool path_is_free(const struct sockaddr_un *address, char *sentence, size
 {
 	const char *path = address->sun_path;
 	struct stat st;
+	pid_t listener;
 
 	if (lstat(path, &st) < 0)
 		return true;
-	if (is_other_file(path, sentence, size))
+	if (listen_is_other_file(path, sentence, size))
 		return false;
-	switch (try_path(address)) {
+	switch (listen_try_path(address, &listener)) {
 	case ECONNREFUSED:
 	case ENOENT:
 		return true;
@@ -152,7 +157,7 @@ static int make_unix(const struct config *config, char *sentence, size_t size)
 	snprintf(beside.sun_path, sizeof(beside.sun_path), "%s~", config->listen);
 	lock = lock_directory(&address);
 	if (path_is_free(&address, sentence, size) &&
-		!is_other_file(beside.sun_path, sentence, size) &&
+		!listen_is_other_file(beside.sun_path, sentence, size) &&
 		(fd = bind_beside(&beside, &address, config->listen_mode)) < 0)
 		snprintf(sentence, size,
 			"listen: no socket can be made at %s: %s; its directory must be there, and "
@@ -187,8 +192,7 @@ static bool open_unix(struct listeners *l, const struct config *config, char *se
 	return true;
 }
 
-/* HOST:PORT, [HOST]:PORT or :PORT, which config has found to be one of these. */
-static void split_address(const char *listen, char *host, size_t host_size, const char **port)
+void listen_split(const char *listen, char *host, size_t host_size, const char **port)
 {
 	const char *colon = strrchr(listen, ':');
 	size_t length = (size_t)(colon - listen);
@@ -202,7 +206,7 @@ static void split_address(const char *listen, char *host, size_t host_size, cons
 		snprintf(host, host_size, "%.*s", (int)length, listen);
 }
 
-static bool is_loopback(const struct sockaddr *address)
+bool listen_is_loopback(const struct sockaddr *address)
 {
 	const struct sockaddr_in *v4 = (const void *)address;
 	const struct sockaddr_in6 *v6 = (const void *)address;
@@ -261,7 +265,7 @@ static int bind_all(struct listeners *l, const struct addrinfo *first)
 
 static void warn_if_exposed(const struct addrinfo *info, const char *listen)
 {
-	while (info && is_loopback(info->ai_addr))
+	while (info && listen_is_loopback(info->ai_addr))
 		info = info->ai_next;
 	if (info)
 		log_warn("%s can be reached from other machines: who reaches it can claim to be "
@@ -277,7 +281,7 @@ static bool open_tcp(struct listeners *l, const struct config *config, char *sen
 	const char *port;
 	int error;
 
-	split_address(config->listen, host, sizeof(host), &port);
+	listen_split(config->listen, host, sizeof(host), &port);
 	if ((error = getaddrinfo(host, port, &hints, &info))) {
 		snprintf(sentence, size, "listen: %s: %s", config->listen, gai_strerror(error));
 		return false;

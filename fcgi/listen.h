@@ -13,7 +13,7 @@
 
 #include "config.h"
 
-enum { LISTEN_MAX = 16 };
+enum { LISTEN_MAX = 16, LISTEN_SENTENCE_MAX = 512 };
 
 enum listen_kind {
 	LISTEN_FASTCGI,
@@ -35,6 +35,19 @@ bool listen_is_served(void);
 
 /* Finds or makes the sockets. False: the sentence says what would be right (exit status 78). */
 bool listen_open(struct listeners *l, const struct config *config, char *sentence, size_t size);
+
+enum listen_finding {
+	LISTEN_FREE, /* a socket can be made; the sentence says for whom */
+	LISTEN_SERVED, /* rowtail or systemd listens there now, perhaps this very service */
+	LISTEN_EXPOSED, /* it can be made, and is open to others than it should be */
+	LISTEN_IMPOSSIBLE,
+};
+
+/*
+ * Could a socket be made where --listen says? Makes none, and takes none away; one that is there it
+ * connects to, and hangs up.
+ */
+enum listen_finding listen_check(const struct config *config, char *sentence, size_t size);
 
 /* Closes them; removes the path of a unix socket of our own if it is still that one. */
 void listen_close(struct listeners *l);

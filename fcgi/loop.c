@@ -323,8 +323,11 @@ void loop_watch_init(struct loop_watch *w,
 
 bool loop_watch_begin(struct loop_watch *w, const char *directory)
 {
-	if (!w->begun && is_begun(&w->handle))
-		w->begun = uv_fs_event_start(as_watch(w), watch_changed, directory, 0) == 0;
+	if (w->begun || !is_begun(&w->handle))
+		return w->begun;
+	/* libuv's codes are negative errnos. */
+	w->error = -uv_fs_event_start(as_watch(w), watch_changed, directory, 0);
+	w->begun = w->error == 0;
 	return w->begun;
 }
 

@@ -102,11 +102,12 @@ struct loop_watch {
 	void (*changed)(struct loop_watch *w, const char *name, bool renamed);
 	void *context;
 	bool begun;
+	int error; /* errno of why it could not begin */
 };
 /* Begins it, watching nothing. Again: it watches nothing any more, and gets the new function. */
 void loop_watch_init(struct loop_watch *w,
 	void (*changed)(struct loop_watch *w, const char *name, bool renamed), void *context);
-/* False when the directory can't be watched: the poll timer then has to do. */
+/* False, and w->error, when the directory can't be watched: the poll timer then has to do. */
 bool loop_watch_begin(struct loop_watch *w, const char *directory);
 void loop_watch_end(struct loop_watch *w);
 

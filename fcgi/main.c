@@ -212,6 +212,8 @@ static void open_log(void)
 			eventlog_error(responder.log));
 	if (e == EVENTLOG_FAULT)
 		log_error("%s", eventlog_error(responder.log));
+	if (e == EVENTLOG_BUSY)
+		log_warn("%s; waiting for it", eventlog_error(responder.log));
 }
 
 static void open_access(void)

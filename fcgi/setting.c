@@ -1,10 +1,9 @@
-#include "setting.h"
+#include "setting_impl.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/un.h>
 
 #include "origin.h"
 #include "text.h"
@@ -13,7 +12,7 @@
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
 
-static bool advise(char *advice, const char *text)
+bool setting_advise(char *advice, const char *text)
 {
 	snprintf(advice, SETTING_ADVICE_MAX, "%s", text);
 	return false;
@@ -24,18 +23,18 @@ static void *member_of(const struct setting *s, struct config *c)
 	return (char *)c + s->member;
 }
 
-static bool parse_text(const struct setting *s, struct config *c, const char *text, char *advice)
+bool setting_parse_text(const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	const char **member = member_of(s, c);
 
 	if (!*text)
-		return advise(advice, "give a value, or leave it out");
+		return setting_advise(advice, "give a value, or leave it out");
 	*member = text;
 	return true;
 }
 
 /* Digits alone, no sign, no unit, no blank; false also when out of range. */
-static bool read_number(const char *text, int64_t least, int64_t most, int64_t *number)
+bool setting_read_number(const char *text, int64_t least, int64_t most, int64_t *number)
 {
 	return text_digits(text, strlen(text), number) == TEXT_NUMBER && *number >= least &&
 	       *number <= most;
@@ -47,7 +46,7 @@ static bool parse_number(const struct setting *s, struct config *c, const char *
 	const char *unit = "";
 	int64_t number;
 
-	if (read_number(text, s->least, s->most, &number)) {
+	if (setting_read_number(text, s->least, s->most, &number)) {
 		*member = number * s->scale;
 		return true;
 	}
@@ -70,7 +69,7 @@ static bool read_flag(const char *text, bool *flag, char *advice)
 		if (*flag || !strcmp(text, no[i]))
 			return true;
 	}
-	return advise(advice, "give yes or no (or on, off, true, false, 1, 0)");
+	return setting_advise(advice, "give yes or no (or on, off, true, false, 1, 0)");
 }
 
 static bool parse_flag(const struct setting *s, struct config *c, const char *text, char *advice)
@@ -92,21 +91,10 @@ static bool parse_check(const struct setting *s, struct config *c, const char *t
 static bool parse_question(
 	const struct setting *s, struct config *c, const char *text, char *advice)
 {
-	return advise(advice, "give it on the command line, without a value");
+	return setting_advise(advice, "give it on the command line, without a value");
 }
 
-static bool parse_path(const struct setting *s, struct config *c, const char *text, char *advice)
-{
-	struct sockaddr_un address;
-
-	if (strlen(text) < sizeof(address.sun_path))
-		return parse_text(s, c, text, advice);
-	snprintf(advice, SETTING_ADVICE_MAX, "give the socket a path of at most %zu bytes",
-		sizeof(address.sun_path) - 1);
-	return false;
-}
-
-static bool is_host(const char *host, size_t length)
+bool setting_is_host(const char *host, size_t length)
 {
 	char text[INET6_ADDRSTRLEN];
 	struct in6_addr address;
@@ -119,35 +107,17 @@ static bool is_host(const char *host, size_t length)
 	return inet_pton(AF_INET6, text, &address) == 1;
 }
 
-static bool parse_listen(const struct setting *s, struct config *c, const char *text, char *advice)
-{
-	const char *colon = strrchr(text, ':');
-	int64_t port;
-
-	if (strchr(text, '/'))
-		return parse_path(s, c, text, advice);
-	if (!colon)
-		return advise(advice, "give a socket's path with a '/' in it (./rowtail.sock), "
-				      "HOST:PORT or :PORT");
-	if (!is_host(text, (size_t)(colon - text)))
-		return advise(advice, "give HOST:PORT with a name, an IPv4 address or an IPv6 "
-				      "address in brackets, as in [::1]:9000");
-	if (!read_number(colon + 1, 1, 65535, &port))
-		return advise(advice, "give a port from 1 to 65535, as in 127.0.0.1:9000 or :9000");
-	return parse_text(s, c, text, advice);
-}
-
 static bool parse_mode(const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	size_t length = strlen(text);
 	unsigned mode = 0;
 
 	if (length == 0 || length > 4 || strspn(text, "01234567") != length)
-		return advise(advice, "give an octal mode from 0000 to 0777, as in 0660");
+		return setting_advise(advice, "give an octal mode from 0000 to 0777, as in 0660");
 	for (; *text; text++)
 		mode = mode * 8 + (unsigned)(*text - '0');
 	if (mode > 0777)
-		return advise(advice, "give an octal mode from 0000 to 0777, as in 0660");
+		return setting_advise(advice, "give an octal mode from 0000 to 0777, as in 0660");
 	c->listen_mode = mode;
 	return true;
 }
@@ -170,7 +140,7 @@ static bool parse_origin(const struct setting *s, struct config *c, const char *
 	while (c->allow_origins[count])
 		count++;
 	if (count == SETTING_ORIGINS_MAX)
-		return advise(advice, "give at most 100 origins, or *");
+		return setting_advise(advice, "give at most 100 origins, or *");
 	c->allow_origins[count] = text;
 	c->allow_origins[count + 1] = NULL;
 	return true;
@@ -184,12 +154,14 @@ static bool parse_algorithm(
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (!strcmp(text, known[i]))
-			return parse_text(s, c, text, advice);
+			return setting_parse_text(s, c, text, advice);
 	if (!strcasecmp(text, "none"))
-		return advise(advice, "a token without a signature proves nothing; give the "
-				      "algorithm that the tokens are signed with, such as HS256");
-	return advise(advice, "give HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384, ES512 "
-			      "or EdDSA");
+		return setting_advise(advice,
+			"a token without a signature proves nothing; give the "
+			"algorithm that the tokens are signed with, such as HS256");
+	return setting_advise(advice,
+		"give HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384, ES512 "
+		"or EdDSA");
 }
 
 static bool parse_level(const struct setting *s, struct config *c, const char *text, char *advice)
@@ -203,11 +175,11 @@ static bool parse_level(const struct setting *s, struct config *c, const char *t
 			c->log_level = levels[i];
 			return true;
 		}
-	return advise(advice, "give error, warn, info or debug");
+	return setting_advise(advice, "give error, warn, info or debug");
 }
 
 #define AT(field) offsetof(struct config, field)
-#define TEXT(field) .parse = parse_text, .member = AT(field)
+#define TEXT(field) .parse = setting_parse_text, .member = AT(field)
 #define FLAG(field) .parse = parse_flag, .member = AT(field)
 #define NUMBER(field, low, high, times)                                                            \
 	.parse = parse_number, .member = AT(field), .least = (low), .most = (high), .scale = (times)
@@ -215,10 +187,11 @@ static bool parse_level(const struct setting *s, struct config *c, const char *t
 enum { DAY_SECONDS = 86400, HOUR_MS = 3600000 };
 
 static const struct setting table[] = {
-	{"db", "PATH", NULL, "the SQLite database; opened read-only; required", TEXT(db)},
+	{"db", "PATH", NULL, "the SQLite database; opened read-only; required",
+		.parse = setting_parse_database, .member = AT(db)},
 	{"table", "NAME", "events", "the table or view to tail", TEXT(table)},
 	{"listen", "ADDR", NULL, "serve FastCGI here: PATH, HOST:PORT, or :PORT on loopback",
-		.parse = parse_listen, .member = AT(listen)},
+		.parse = setting_parse_listen, .member = AT(listen)},
 	{"listen-mode", "MODE", "0660", "permissions of a unix socket made by --listen",
 		.parse = parse_mode},
 	{"poll", "MS", "100", "longest time between two looks at the log when no file notice comes",
@@ -253,7 +226,7 @@ static const struct setting table[] = {
 		FLAG(allow_query_token)},
 	{"jwt-key", "FILE", NULL,
 		"accept JWTs signed with this key: a secret, or a public key in PEM",
-		TEXT(jwt_key)},
+		.parse = setting_parse_file, .member = AT(jwt_key)},
 	{"jwt-algorithm", "NAME", NULL, "the one algorithm, such as HS256, RS256, ES256 or EdDSA",
 		.parse = parse_algorithm, .member = AT(jwt_algorithm)},
 	{"jwt-audience", "TEXT", NULL, "only JWTs whose aud is or holds this", TEXT(jwt_audience)},

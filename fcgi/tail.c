@@ -1,5 +1,6 @@
 #include "tail.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,8 @@
 #include "clock.h"
 #include "logging.h"
 #include "loop.h"
+#include "place.h"
+#include "trouble.h"
 
 enum {
 	PAUSE_MAX_US = 32768, /* between two looks that one notice causes */
@@ -16,6 +19,8 @@ enum {
 	COMMIT_US = 2000000, /* how long after its notice a commit may become visible */
 	COMMIT_LEAST_US = 64000, /* the same, after a look that brought news; see look_soon() */
 	SAME_FAULT_MS = 60000, /* how soon the same fault is not worth another line */
+	OTHERS_MS = 2000, /* how often processes with another -wal are looked for */
+	LOCKED_MS = 5000, /* a commit in rollback mode, and its fsync, are over by then */
 };
 
 static struct {
@@ -38,26 +43,59 @@ static struct {
 	bool awake;
 	bool well; /* the last look at the log succeeded */
 	bool quiet; /* that it did not, was told before */
-	char told[512]; /* the last fault, and when */
+	char told[EVENTLOG_SENTENCE_MAX]; /* the last fault, and when */
 	int64_t told_ms;
+	bool locked; /* the last look found a lock in its way */
+	int64_t locked_ms; /* since when */
+	bool lock_told; /* the fault that was told is that lock */
+	unsigned generation; /* of the log, when its place was looked at */
+	unsigned doubts; /* about the file's place, that were told: a bit for each */
+	nlink_t links; /* that the file had then */
+	int watch_error; /* why the directory can't be watched; 0: it can */
+	struct {
+		int64_t due_ms;
+		pid_t suspect, told;
+	} others; /* processes with another -wal than ours */
 } tail;
+
+/* What makes rows stay away without any error is told when the file is opened, once. */
+static void tell_doubts(void)
+{
+	char sentence[EVENTLOG_SENTENCE_MAX];
+
+	for (int i = 0; i <= PLACE_SHARED; i++)
+		if (!place_doubts(i, tail.path, sentence, sizeof(sentence)))
+			tail.doubts &= ~(1U << i);
+		else if (!(tail.doubts & 1U << i)) {
+			tail.doubts |= 1U << i;
+			log_warn("%s", sentence);
+		}
+}
 
 /*
  * Opens the log if it is closed, and tells of another file in its place, whoever opened that. After a
  * fault it may be the same file again: then streams go on where they are.
  */
-static bool reopen(void)
+static enum eventlog_status reopen(void)
 {
-	if (eventlog_open(tail.log) != EVENTLOG_OK)
-		return false;
+	enum eventlog_status e = eventlog_open(tail.log);
+
+	if (e != EVENTLOG_OK)
+		return e;
+	if (tail.generation != eventlog_generation(tail.log) ||
+		tail.links != eventlog_links(tail.log)) {
+		tail.generation = eventlog_generation(tail.log);
+		tail.links = eventlog_links(tail.log);
+		tell_doubts();
+	}
 	if (eventlog_was_replaced(tail.log) && fanout_count(tail.fanout) > 0 &&
-		fanout_replaced(tail.fanout) != EVENTLOG_OK) {
+		(e = fanout_replaced(tail.fanout)) != EVENTLOG_OK) {
 		/* It is opened again, and then all are told. */
 		eventlog_close(tail.log);
-		return false;
+		return e;
 	}
 	eventlog_replaced_told(tail.log);
-	return true;
+	return EVENTLOG_OK;
 }
 
 /* One damaged page breaks the log again and again while all others can be read. */
@@ -71,16 +109,42 @@ static void tell_fault(const char *error)
 	tail.told_ms = clock_ms();
 }
 
-/* Says once that the log can't be read, and once that it can again: when rows were read, not when it
- * was opened. */
+/* A lock that does not go away in some seconds is one that somebody has to take away. */
+static void note_locked(void)
+{
+	char sentence[EVENTLOG_SENTENCE_MAX];
+
+	if (!tail.locked)
+		tail.locked_ms = clock_ms();
+	tail.locked = true;
+	if (!tail.well || clock_ms() - tail.locked_ms < LOCKED_MS)
+		return;
+	trouble_locked(tail.path, sentence, sizeof(sentence));
+	tell_fault(sentence);
+	tail.lock_told = true;
+	tail.well = false;
+}
+
+/*
+ * Says once that the log can't be read, and once that it can again: when rows were read, not when it
+ * was opened.
+ */
 static enum eventlog_status note(enum eventlog_status e)
 {
+	/* A closed log is a fault to who reads it, also where it was locked when it was to be opened. */
+	if (e == EVENTLOG_FAULT && eventlog_state(tail.log) == EVENTLOG_BUSY)
+		e = EVENTLOG_BUSY;
+	if (e == EVENTLOG_BUSY) {
+		note_locked();
+		return e;
+	}
+	tail.locked = false;
 	if (e == EVENTLOG_OK && !tail.well && !tail.quiet)
 		log_info("the log can be read");
-	if (e == EVENTLOG_FAULT && tail.well)
+	if (e == EVENTLOG_FAULT && (tail.well || tail.lock_told))
 		tell_fault(eventlog_error(tail.log));
-	if (e != EVENTLOG_BUSY)
-		tail.well = e == EVENTLOG_OK;
+	tail.lock_told = false;
+	tail.well = e == EVENTLOG_OK;
 	return e;
 }
 
@@ -102,19 +166,46 @@ static bool split_path(void)
 	       (size_t)snprintf(tail.name, sizeof(tail.name), "%s", name) < sizeof(tail.name);
 }
 
+/* Without notices rows come as well, each by the poll timer. */
+static void tell_unwatched(int error)
+{
+	const char *cure = error == ENOSPC   ? "raise the sysctl fs.inotify.max_user_watches"
+			   : error == EMFILE ? "raise the sysctl fs.inotify.max_user_instances"
+			   : error == EACCES ? "let rowtail's user read the directory"
+					     : NULL;
+
+	if (cure)
+		log_warn("changes of files in %s cannot be watched (%s), so that each row is found "
+			 "up to %lld ms later, as --poll says: %s",
+			tail.directory, strerror(error), (long long)tail.poll_ms, cure);
+	else
+		log_debug("%s cannot be watched (%s); polling", tail.directory, strerror(error));
+}
+
+static void begin_watch(void)
+{
+	int error = loop_watch_begin(&tail.watch, tail.directory) ? 0 : tail.watch.error;
+
+	if (error && error != tail.watch_error)
+		tell_unwatched(error);
+	tail.watch_error = error;
+}
+
 /* The file may have another place now: a link leads elsewhere, or its directory was made anew. */
 static void watch_anew(void)
 {
 	loop_watch_end(&tail.watch);
 	if (split_path() && tail.awake)
-		loop_watch_begin(&tail.watch, tail.directory);
+		begin_watch();
 }
 
 /* Makes sure that the file that is open is the one that the path leads to. */
 static enum eventlog_status check_file(void)
 {
+	enum eventlog_status e;
+
 	/* Somebody else has met the fault: a stream that catches up, or a look at the grants. */
-	if (!eventlog_is_open(tail.log))
+	if (eventlog_state(tail.log) == EVENTLOG_FAULT)
 		note(EVENTLOG_FAULT);
 	switch (eventlog_file(tail.log)) {
 	case EVENTLOG_GONE:
@@ -137,9 +228,9 @@ static enum eventlog_status check_file(void)
 	case EVENTLOG_SAME:
 		break;
 	}
-	if (!reopen())
-		return eventlog_is_open(tail.log) ? EVENTLOG_BUSY : EVENTLOG_FAULT;
-	return EVENTLOG_OK;
+	if ((e = reopen()) != EVENTLOG_OK)
+		note(e);
+	return e;
 }
 
 static enum eventlog_status look(bool *news)
@@ -242,16 +333,30 @@ static void look_soon(struct loop_turn *turn)
 	climb();
 }
 
+/* What others write beside us brings no error, and no notice: it has to be looked for. */
+static void look_for_others(void)
+{
+	char sentence[EVENTLOG_SENTENCE_MAX];
+	pid_t told = tail.others.told;
+
+	if (clock_ms() < tail.others.due_ms)
+		return;
+	tail.others.due_ms = clock_ms() + OTHERS_MS;
+	if (!trouble_is_apart(tail.path, &tail.others.suspect, sentence, sizeof(sentence)) ||
+		tail.others.suspect == told || !eventlog_is_wal(tail.log))
+		return;
+	tail.others.told = tail.others.suspect;
+	log_warn("%s", sentence);
+}
+
 static void poll_due(struct loop_timer *timer)
 {
 	bool news = false;
 
-	if (!loop_watch_begin(&tail.watch, tail.directory))
-		log_debug("%s cannot be watched; polling", tail.directory);
+	begin_watch();
 	if (check_file() == EVENTLOG_OK)
 		look(&news);
-	else if (!eventlog_is_open(tail.log))
-		note(EVENTLOG_FAULT);
+	look_for_others();
 }
 
 bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms)
@@ -264,6 +369,8 @@ bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, in
 	loop_timer_init(&tail.poll, poll_due, NULL);
 	loop_turn_init(&tail.soon, look_soon, NULL);
 	tail.path = path;
+	if (eventlog_is_open(log))
+		reopen();
 	return split_path() && loop_alarm_init(&tail.ladder, look_again, NULL);
 }
 
@@ -273,14 +380,12 @@ enum eventlog_status tail_wake(void)
 	bool news;
 
 	if (e == EVENTLOG_OK && !tail.awake)
-		e = fanout_wake(tail.fanout);
-	if (e != EVENTLOG_OK || !tail.awake)
-		note(e);
+		e = note(fanout_wake(tail.fanout));
 	if (e == EVENTLOG_FAULT || tail.awake)
 		return e;
 	tail.awake = true;
 	split_path();
-	loop_watch_begin(&tail.watch, tail.directory);
+	begin_watch();
 	loop_timer_start(&tail.poll, tail.poll_ms, tail.poll_ms);
 	return e == EVENTLOG_OK ? look(&news) : e;
 }

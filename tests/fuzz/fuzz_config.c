@@ -1,4 +1,4 @@
-/* links: config config_file arguments origin setting text utf8 */
+/* links: config config_file arguments origin setting text utf8 clock file setting_path */
 /* libs: -linih */
 /*
  * Any CONFIG file, environment and command line either makes a configuration whose every member is

@@ -1,4 +1,4 @@
-/* links: credentials jwtoken publickey token json channel utf8 */
+/* links: credentials clock file jwtoken publickey token json channel utf8 */
 /* libs: -ljwt -ljansson -lsodium */
 /*
  * The first byte says what the rest is: a key or base64url, what a request shows, a token, or header

@@ -1,4 +1,4 @@
-/* links: arguments origin setting text utf8 */
+/* links: arguments origin setting text utf8 setting_path */
 /* How a command line is cut, and that no client can put an option into it. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* links: config config_file arguments origin setting text utf8 */
+/* links: config config_file arguments origin setting text utf8 clock file setting_path */
 /* libs: -linih --for-linker --wrap --for-linker malloc */
 /* Which source wins, what a CONFIG file may hold, and what an error says. */
 #include <setjmp.h>

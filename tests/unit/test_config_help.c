@@ -1,4 +1,4 @@
-/* links: config_help origin setting text utf8 */
+/* links: config_help origin setting text utf8 setting_path */
 /* What people read: --help, and that the manual knows as much. */
 #include <setjmp.h>
 #include <stdarg.h>

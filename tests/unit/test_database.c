@@ -1,11 +1,13 @@
 /* links: database */
 /* libs: -lsqlite3 */
 /* The little of SQLite that is used: what a file is like decides what is said of it. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -17,12 +19,11 @@ static struct statement *statement;
 
 static int set_up(void **state)
 {
-	char message[256];
+	struct database_failure why;
 
 	logfile_begin(
 		"PRAGMA journal_mode=WAL; CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 'x')");
-	assert_int_equal(
-		database_open(&database, logfile.path, message, sizeof(message)), DATABASE_OK);
+	assert_int_equal(database_open(&database, logfile.path, &why), DATABASE_OK);
 	statement = NULL;
 	return 0;
 }
@@ -42,14 +43,18 @@ static void prepare(const char *sql)
 	assert_int_equal(database_prepare(database, &statement, sql), DATABASE_OK);
 }
 
-static void expect_open(const char *path, enum database_status wanted)
+static void expect_open(
+	const char *path, enum database_status wanted, enum database_cause cause, int error)
 {
 	struct database *db = (struct database *)&db;
-	char message[256] = "";
+	struct database_failure why;
 
-	assert_int_equal(database_open(&db, path, message, sizeof(message)), wanted);
+	memset(&why, '#', sizeof(why));
+	assert_int_equal(database_open(&db, path, &why), wanted);
 	assert_null(db);
-	assert_true(strlen(message) > 0);
+	assert_int_equal(why.cause, cause);
+	assert_int_equal(why.error, error);
+	assert_true(strlen(why.message) > 0);
 }
 
 static void write_file(const char *bytes, size_t length)
@@ -64,15 +69,15 @@ static void test_files_that_cannot_be_opened(void **state)
 {
 	static const char text[2000] = "This is no database.";
 
-	expect_open(logfile.other, DATABASE_MISSING);
+	expect_open(logfile.other, DATABASE_MISSING, DATABASE_CAUSE_NOT_OPENED, ENOENT);
 	write_file(text, sizeof(text));
-	expect_open(logfile.other, DATABASE_DAMAGED);
+	expect_open(logfile.other, DATABASE_DAMAGED, DATABASE_CAUSE_NO_DATABASE, 0);
 }
 
 /* Neither a new file nor a changed one is left behind. */
 static void test_nothing_is_written(void **state)
 {
-	expect_open(logfile.other, DATABASE_MISSING);
+	expect_open(logfile.other, DATABASE_MISSING, DATABASE_CAUSE_NOT_OPENED, ENOENT);
 	assert_int_equal(access(logfile.other, F_OK), -1);
 	prepare("INSERT INTO t VALUES (2, 'y')");
 	assert_int_equal(database_run(statement), DATABASE_MISSING);
@@ -81,15 +86,21 @@ static void test_nothing_is_written(void **state)
 	assert_int_equal(database_int(statement, 0), 1);
 }
 
-static void test_a_short_message(void **state)
+/* A process that is stopped within a write leaves the journal that undoes it. */
+static void test_a_hot_journal(void **state)
 {
-	struct database *db;
-	char message[8];
+	int child;
 
-	memset(message, '#', sizeof(message));
-	database_open(&db, logfile.other, message, 5);
-	assert_int_equal(strlen(message), 4);
-	assert_int_equal(message[5], '#');
+	database_close(database);
+	database = NULL;
+	must("PRAGMA journal_mode=DELETE");
+	if ((child = fork()) == 0) {
+		must("PRAGMA cache_size=1; BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+		     "SELECT i + 1 FROM n LIMIT 9999) INSERT INTO t SELECT i, 'a row' FROM n");
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	expect_open(logfile.path, DATABASE_MISSING, DATABASE_CAUSE_HOT_JOURNAL, 0);
 }
 
 static void test_wrong_sql(void **state)
@@ -202,12 +213,12 @@ static void test_run_to_the_end(void **state)
 static void test_locks(void **state)
 {
 	struct database *db;
-	char message[256];
+	struct database_failure why;
 
 	database_close(database);
 	database = NULL;
 	must("PRAGMA journal_mode=DELETE; BEGIN EXCLUSIVE");
-	assert_int_equal(database_open(&db, logfile.path, message, sizeof(message)), DATABASE_BUSY);
+	assert_int_equal(database_open(&db, logfile.path, &why), DATABASE_BUSY);
 	must("COMMIT");
 	database = db; /* it was left open, and can be read now */
 	prepare("SELECT a FROM t");
@@ -274,7 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_files_that_cannot_be_opened),
 		TEST(test_nothing_is_written),
-		TEST(test_a_short_message),
+		TEST(test_a_hot_journal),
 		TEST(test_wrong_sql),
 		TEST(test_columns),
 		TEST(test_bindings),

@@ -1,4 +1,4 @@
-/* links: jwtoken publickey token json channel utf8 */
+/* links: clock file jwtoken publickey token json channel utf8 */
 /* libs: -ljwt -ljansson -lsodium */
 /* Which keys a verifier is made of, and what it says of the others. */
 #include "jwts.h"

@@ -1,4 +1,4 @@
-/* links: origin setting text utf8 */
+/* links: origin setting text utf8 setting_path */
 /* What each setting takes and refuses, what it is when nobody sets it, and which was meant. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -179,11 +179,62 @@ static void test_listen_refuses_the_rest_and_says_why(void **state)
 	/* A unix socket's path has 108 bytes in the kernel, one of them a NUL. */
 	memset(path, 'a', sizeof(path));
 	path[0] = '/';
-	path[107] = '\0';
+	path[106] = '\0';
 	take("listen", path);
-	path[107] = 'a';
-	path[108] = '\0';
-	refuse("listen", path, "107 bytes");
+	path[106] = 'a';
+	path[107] = '\0';
+	refuse("listen", path, "106 bytes");
+}
+
+/* As nginx, Apache, php-fpm and Caddy write the same addresses. */
+static void test_listen_takes_what_other_servers_write(void **state)
+{
+	static const struct {
+		const char *text, *address;
+	} known[] = {{"unix:/run/x.sock", "/run/x.sock"}, {"unix:///run/x.sock", "/run/x.sock"},
+		{"unix://run/x.sock", "/run/x.sock"}, {"unix//run/x.sock", "/run/x.sock"},
+		{"unix:./x.sock", "./x.sock"}, {"tcp:127.0.0.1:9000", "127.0.0.1:9000"},
+		{"tcp://[::1]:9000", "[::1]:9000"}, {"tcp/localhost:9000", "localhost:9000"},
+		{"tcp::9000", ":9000"}};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		take("listen", known[i].text);
+		assert_string_equal(config.listen, known[i].address);
+	}
+	refuse("listen", "unix:x.sock", "./rowtail.sock");
+	refuse("listen", "unix:", "./rowtail.sock");
+	refuse("listen", "@rowtail", "give a path");
+	refuse("listen", "unix:@rowtail", "give a path");
+	refuse("listen", "fcgi://127.0.0.1:9000", "no URL");
+	refuse("listen", "http://localhost:9000/", "no URL");
+	refuse("listen", "tcp://localhost", "HOST:PORT");
+	refuse("listen", "/run/rowtail/", "a name");
+	refuse("listen", "'127.0.0.1:9000'", "without the quotes");
+	refuse("listen", "\"/run/x.sock\"", "without the quotes");
+	refuse("listen", "~/x.sock", "whole path");
+}
+
+static void test_a_database_is_a_plain_path(void **state)
+{
+	static const char *const right[] = {"/var/lib/events.db", "events.db", "./file:x.db", "\"",
+		"a~/b", "files:x", ":memory"};
+
+	for (size_t i = 0; i < sizeof(right) / sizeof(*right); i++) {
+		take("db", right[i]);
+		assert_string_equal(config.db, right[i]);
+	}
+	refuse("db", "file:/var/lib/events.db?mode=ro", "as in /var/lib/events.db;");
+	refuse("db", "file:///var/lib/events.db?mode=ro&cache=shared", "as in /var/lib/events.db;");
+	refuse("db", "file://localhost/var/lib/events.db#x", "as in /var/lib/events.db;");
+	refuse("db", "file:events.db", "as in events.db;");
+	refuse("db", "file:", "plain path");
+	refuse("db", "sqlite:/var/lib/events.db", "plain path");
+	refuse("db", "sqlite:///var/lib/events.db", "plain path");
+	refuse("db", ":memory:", "path of a file");
+	refuse("db", "\"/var/lib/events.db\"", "without the quotes");
+	refuse("db", "~/events.db", "whole path");
+	refuse("jwt-key", "'/etc/key'", "without the quotes");
+	refuse("jwt-key", "~/key", "whole path");
 }
 
 static void test_listen_mode_is_octal(void **state)
@@ -364,6 +415,8 @@ int main(void)
 		TEST(a_flag_is_yes_or_no),
 		TEST(listen_takes_a_path_or_a_port),
 		TEST(listen_refuses_the_rest_and_says_why),
+		TEST(listen_takes_what_other_servers_write),
+		TEST(a_database_is_a_plain_path),
 		TEST(listen_mode_is_octal),
 		TEST(origins_are_as_browsers_send_them),
 		TEST(there_is_room_for_a_hundred_origins),

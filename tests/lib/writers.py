@@ -1,0 +1,48 @@
+"""Programs that write to a database, and die or hold on as real ones do."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+
+HALF = """
+import os, signal, sqlite3, sys
+log = sqlite3.connect(sys.argv[1], timeout=20, isolation_level=None)
+log.execute("PRAGMA journal_mode=" + sys.argv[2])
+log.execute("PRAGMA cache_size=1")
+log.execute("BEGIN IMMEDIATE")
+for _ in range(300):
+    log.execute("INSERT INTO events(channel, data) VALUES ('half', ?)", ("x" * 1000,))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+HOLD = """
+import sqlite3, sys
+log = sqlite3.connect(sys.argv[1], timeout=20, isolation_level=None)
+for statement in sys.argv[2:]:
+    log.execute(statement).fetchall()
+print("holds", flush=True)
+sys.stdin.read()
+"""
+
+
+def die_in_mid_write(path, mode="DELETE"):
+    """A program that is killed when a part of its transaction is in the database already."""
+    done = subprocess.run([sys.executable, "-c", HALF, path, mode], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+
+
+@contextlib.contextmanager
+def holding(path, *statements, **how):
+    """A program that has run these statements, and keeps its connection open; the process."""
+    command = [sys.executable, "-c", HOLD, str(path), *statements]
+    holder = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **how
+    )
+    try:
+        assert holder.stdout.readline() == "holds\n"
+        yield holder
+    finally:
+        holder.stdin.close()
+        holder.wait()
+        holder.stdout.close()
