@@ -79,6 +79,7 @@ class Builder(contextlib.ExitStack):
 
     def __call__(self, name, *, log=None, edits=None, server=None, **settings):
         deployment = DEPLOYMENTS[name]
+        need(deployment.server.program, deployment.server.package)
         if server:
             deployment = deployment._replace(server=server)
         path = self.enter_context(directory())

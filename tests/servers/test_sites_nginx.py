@@ -14,6 +14,7 @@ import sites
 import webserver
 from conftest import Builder, directory, make_log
 from logins import PASSWORDS, basic, htpasswd
+from packages import need
 from test_mount import NEIGHBOURS
 
 MODULES = pathlib.Path("/usr/lib/nginx/modules")
@@ -94,10 +95,10 @@ SITES = {
     "replacing.test": "sub_filter nowhere x; sub_filter_types *; sub_filter_once off;"
     "subs_filter_types text/event-stream text/plain; subs_filter nowhere x g;",
 }
-NEEDS = {
-    "modsecurity.test": ["ngx_http_modsecurity_module"],
-    "brotli.test": ["ngx_http_brotli_filter_module"],
-    "replacing.test": ["ngx_http_subs_filter_module"],
+NEEDS = {  # the module, and Debian's package of it
+    "modsecurity.test": ("ngx_http_modsecurity_module", "libnginx-mod-http-modsecurity"),
+    "brotli.test": ("ngx_http_brotli_filter_module", "libnginx-mod-http-brotli-filter"),
+    "replacing.test": ("ngx_http_subs_filter_module", "libnginx-mod-http-subs-filter"),
 }
 MODSECURITY = """
 SecRuleEngine On
@@ -132,10 +133,13 @@ COUNTED = {
 }
 
 
-def modules():
-    """Those that SITES needs and this machine has, in the order in which nginx wants them."""
-    wanted = {name for names in NEEDS.values() for name in names}
-    return sorted(path for path in MODULES.glob("*.so") if path.stem in wanted)
+def module(name):
+    """The file of the module that this site needs, or None."""
+    return MODULES / f"{NEEDS[name][0]}.so" if name in NEEDS else None
+
+
+def is_here(name):
+    return name not in NEEDS or module(name).exists()
 
 
 class ManySites(webserver.Nginx):
@@ -147,7 +151,7 @@ class ManySites(webserver.Nginx):
     def configure(self, configuration):
         super().configure(configuration)
         main = self.root / "nginx.conf"
-        loaded = "".join(f"load_module {path};\n" for path in modules())
+        loaded = "".join(f"load_module {module(name)};\n" for name in NEEDS if is_here(name))
         main.write_text(loaded + main.read_text())
         (self.directory / "users").write_text(
             "".join(htpasswd(*pair) for pair in PASSWORDS.items())
@@ -167,7 +171,7 @@ class ManySites(webserver.Nginx):
     def site(self):
         text = super().site()
         end = text.rindex("\n}\n") + 3  # of the base class's own server { }
-        here = [self.server(name, around) for name, around in self.sites.items()]
+        here = [self.server(*site) for site in self.sites.items() if is_here(site[0])]
         text = text[:end] + HTTP + "".join(here) + text[end:]
         for word, value in {
             "<rowtail>": f"\n{self.rowtail}\n",
@@ -179,8 +183,6 @@ class ManySites(webserver.Nginx):
         return text
 
     def server(self, name, around):
-        if {path.stem for path in modules()} < set(NEEDS.get(name, [])):
-            return ""
         root = "" if "root <" in around else f"root {self.www};"
         end = "" if re.search("<rowtail>|<none>", around) else "<rowtail>"
         return f"server {{\nlisten 127.0.0.1:{self.port};\nserver_name {name};\n{root}\n{around}\n{end}}}\n"
@@ -208,9 +210,8 @@ def visit(server):
     visitors = []
 
     def visitor(name):
-        for module in NEEDS.get(name, []):
-            if not (MODULES / f"{module}.so").exists():
-                pytest.skip(f"{module} is not installed")
+        if name in NEEDS:
+            need(module(name), NEEDS[name][1])
         visitors.append(sites.Visitor(server, name))
         return visitors[-1]
 
@@ -249,6 +250,19 @@ def test_fcgiwrap_hands_on_the_same(visit):
 def test_silence(server):
     """No time-out of a site ends a stream that has nothing but heartbeats, one a second here."""
     sites.silence(server, [name for name in SITES if name not in NEEDS])
+
+
+@as_a_service
+def test_brotli_holds_nothing_back(visit):
+    """The bytes of each row come at once; what they say, only a browser could read."""
+    visitor = visit("brotli.test")
+    answer = visitor.get("/events/brotli.test", headers={"Accept-Encoding": "br"})
+    assert answer.head.get("Content-Encoding") == "br"
+    answer.on_body = answer.body.__iadd__
+    for number in range(3):
+        before = len(answer.drain().body)
+        visitor.site.log.insert(f"row {number}", channel="brotli.test")
+        answer.wait(lambda: len(answer.body) > before, "bytes of a row", sites.SOON_S)
 
 
 def test_leaving_is_noticed(visit):
