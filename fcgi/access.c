@@ -16,7 +16,9 @@
 
 enum {
 	RECHECK_MS = 5000, /* with a sweep's period, well under the 10 s that are promised */
+	LATEST_MS = 8000,
 	COOKIES_MAX = 4, /* of one name are tried */
+	SWEEP_US = 5000, /* what one sweep may take; who is not looked at then is next time */
 };
 
 struct access {
@@ -25,6 +27,7 @@ struct access {
 	struct jwt_verifier *jwt; /* NULL: no JWTs */
 	struct attempts *attempts;
 	int64_t version; /* of the database, during a row of rechecks; -1: it can't be read */
+	int64_t until_us; /* when such a row has taken long enough */
 };
 
 /*
@@ -277,10 +280,16 @@ static enum grant covered_request(
 	struct access *a, struct access_session *s, const struct request *r)
 {
 	struct filter_text channels[REQUEST_CHANNELS_MAX];
+	enum grant found = GRANT_UNKNOWN;
+	int64_t version;
 
 	for (size_t i = 0; i < r->channels.count; i++)
 		channels[i] = (struct filter_text){r->channels.text[i], r->channels.length[i]};
-	return covered_all(a, s, channels, r->channels.count);
+	if (!grants_begin(a->grants, &version))
+		return found;
+	found = covered_all(a, s, channels, r->channels.count);
+	grants_end(a->grants);
+	return found;
 }
 
 static enum access_verdict admit(struct access *a, const struct asking *k,
@@ -343,6 +352,7 @@ void access_recheck_begin(struct access *a)
 {
 	if (a->config->public_ || !grants_begin(a->grants, &a->version))
 		a->version = -1;
+	a->until_us = clock_us() + SWEEP_US;
 }
 
 void access_recheck_end(struct access *a)
@@ -368,6 +378,9 @@ const char *access_recheck(struct access *a, struct access_session *s, const str
 	if (s->checked_ms == 0)
 		s->checked_ms = now_ms - random() % RECHECK_MS;
 	if (a->version < 0 || now_ms - s->checked_ms < RECHECK_MS)
+		return NULL;
+	/* Many channels of many streams: the next sweep goes on, unless that would be too late. */
+	if (clock_us() >= a->until_us && now_ms - s->checked_ms < LATEST_MS)
 		return NULL;
 	/* They stay spread, also when all are late because this process was stopped. */
 	s->checked_ms = now_ms - (now_ms - s->checked_ms) % RECHECK_MS;

@@ -47,31 +47,3 @@ bool channel_covers(
 		return cover_length == pattern_length && !memcmp(cover, pattern, cover_length);
 	return pattern_length >= cover_length - 1 && !memcmp(cover, pattern, cover_length - 1);
 }
-
-void channel_cover_first(struct channel_cover *c, const char *pattern, size_t pattern_length)
-{
-	c->pattern = pattern;
-	c->pattern_length = pattern_length;
-	c->wild = channel_is_wild(pattern, pattern_length);
-	c->length = pattern_length - (c->wild ? 1 : 0);
-}
-
-bool channel_cover_next(struct channel_cover *c)
-{
-	size_t at = c->length;
-
-	if (c->wild && c->length == 0)
-		return false;
-	/* A wild cover already ends in '/': the next one ends in the '/' before that. */
-	if (c->wild)
-		at--;
-	while (at > 0 && c->pattern[at - 1] != '/')
-		at--;
-	/* "/" alone is no pattern: "/" + "*" would be as wide as it is odd, but is allowed in none.
-	 */
-	if (at == 1)
-		at = 0;
-	c->length = at;
-	c->wild = true;
-	return true;
-}

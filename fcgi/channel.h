@@ -29,19 +29,4 @@ bool channel_is_wild(const char *text, size_t length);
 bool channel_covers(
 	const char *cover, size_t cover_length, const char *pattern, size_t pattern_length);
 
-/*
- * The patterns that cover `pattern`, one after another, for looking each up in an index:
- * channel_cover_first() gives the text itself, channel_cover_next() each wider one, from the
- * narrowest to '*'. The text of a cover is the first *length bytes of `pattern`, and a '*' behind
- * them where *wild. next returns false when there is none left.
- */
-struct channel_cover {
-	const char *pattern;
-	size_t pattern_length;
-	size_t length; /* of the literal part */
-	bool wild;
-};
-void channel_cover_first(struct channel_cover *c, const char *pattern, size_t pattern_length);
-bool channel_cover_next(struct channel_cover *c);
-
 #endif

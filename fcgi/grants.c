@@ -7,7 +7,7 @@
 #include "database.h"
 #include "logging.h"
 
-enum { ST_COVER, ST_ANY, ST_BEGIN, ST_END, ST_COUNT };
+enum { ST_COVER, ST_BELOW, ST_ANY, ST_BEGIN, ST_END, ST_COUNT };
 
 struct grants {
 	struct eventlog *log;
@@ -19,6 +19,8 @@ static const char *const sql[ST_COUNT] = {
 	[ST_COVER] = "SELECT expires_at IS NULL OR julianday(expires_at) > julianday('now'), "
 		     "expires_at IS NOT NULL FROM grants WHERE subject = ?1 AND channel = ?2 "
 		     "ORDER BY 1 DESC, 2 LIMIT 1",
+	[ST_BELOW] = "SELECT 1 FROM grants WHERE subject = ?1 AND channel >= ?2 AND channel < ?3 "
+		     "LIMIT 1",
 	[ST_ANY] = "SELECT 1 FROM grants WHERE subject = ?1 LIMIT 1",
 	[ST_BEGIN] = "BEGIN",
 	[ST_END] = "COMMIT",
@@ -93,20 +95,18 @@ static enum grant result(struct grants *g, enum database_status s, enum grant ro
 	}
 }
 
+/* What grants hold this very name or pattern. */
 static enum grant look_up(
-	struct grants *g, const char *subject, const struct channel_cover *c, bool *timed)
+	struct grants *g, const char *subject, const char *channel, size_t length, bool *timed)
 {
 	enum grant found = GRANT_NONE;
 	struct statement *st = statement(g, ST_COVER, &found);
-	char channel[CHANNEL_MAX + 2];
 	enum database_status s;
 
 	if (!st)
 		return found;
-	memcpy(channel, c->pattern, c->length);
-	channel[c->length] = '*';
 	database_bind_text(st, 1, subject, strlen(subject));
-	database_bind_text(st, 2, channel, c->length + (c->wild ? 1 : 0));
+	database_bind_text(st, 2, channel, length);
 	s = database_step(st);
 	if (s == DATABASE_ROW) {
 		/* A time that SQLite can't read is NULL here, and grants nothing. */
@@ -118,18 +118,65 @@ static enum grant look_up(
 	return result(g, s, found);
 }
 
+/* Is there any grant that begins with this prefix, which ends with '/'? GRANT_VALID: there is. */
+static enum grant look_below(
+	struct grants *g, const char *subject, const char *prefix, size_t length)
+{
+	enum grant instead;
+	struct statement *st = statement(g, ST_BELOW, &instead);
+	char above[CHANNEL_MAX + 1];
+	enum database_status s;
+
+	if (!st)
+		return instead;
+	/* From "orders/" to below "orders0", '0' being the byte behind '/'. */
+	memcpy(above, prefix, length);
+	above[length - 1] = '/' + 1;
+	database_bind_text(st, 1, subject, strlen(subject));
+	database_bind_text(st, 2, prefix, length);
+	database_bind_text(st, 3, above, length);
+	s = database_step(st);
+	database_reset(st);
+	return result(g, s, GRANT_VALID);
+}
+
+static enum grant better(enum grant a, enum grant b)
+{
+	return a > b ? a : b;
+}
+
+/*
+ * The patterns that end with a level of this one, from the widest on. A level below which there is no
+ * grant ends the search: who asks for a hundred levels has no more of them looked up than are granted.
+ */
+static enum grant cover_levels(
+	struct grants *g, const char *subject, const char *pattern, size_t length, bool *timed)
+{
+	char wide[CHANNEL_MAX + 1];
+	enum grant best = GRANT_NONE, below;
+
+	for (size_t i = 0; i < length && best < GRANT_VALID; i++) {
+		wide[i] = pattern[i];
+		/* The pattern itself was looked up. */
+		if (pattern[i] != '/' || (i + 2 == length && pattern[i + 1] == '*'))
+			continue;
+		if ((below = look_below(g, subject, pattern, i + 1)) != GRANT_VALID)
+			return better(best, below);
+		wide[i + 1] = '*';
+		best = better(best, look_up(g, subject, wide, i + 2, timed));
+	}
+	return best;
+}
+
 enum grant grants_cover(struct grants *g, const char *subject, const char *pattern,
 	size_t pattern_length, bool *timed)
 {
-	struct channel_cover c;
-	enum grant best = GRANT_NONE, found;
+	enum grant best = look_up(g, subject, pattern, pattern_length, timed);
 
-	channel_cover_first(&c, pattern, pattern_length);
-	do {
-		found = look_up(g, subject, &c, timed);
-		if (found > best)
-			best = found;
-	} while (best < GRANT_VALID && channel_cover_next(&c));
+	if (best < GRANT_VALID && (pattern_length > 1 || pattern[0] != '*'))
+		best = better(best, look_up(g, subject, "*", 1, timed));
+	if (best < GRANT_VALID)
+		best = better(best, cover_levels(g, subject, pattern, pattern_length, timed));
 	return best;
 }
 

@@ -23,8 +23,9 @@ struct grants *grants_new(struct eventlog *log);
 void grants_free(struct grants *g);
 
 /*
- * Does a subject have a grant that covers the pattern? Each that could is looked up, the narrowest
- * first. *timed becomes true when one that was found has an end.
+ * Does a subject have a grant that covers the pattern? *timed becomes true when one that was found has an
+ * end. The cost grows with the levels that are granted, not with those of the pattern. Of many look-ups, each
+ * costs a fraction between grants_begin() and grants_end().
  */
 enum grant grants_cover(struct grants *g, const char *subject, const char *pattern,
 	size_t pattern_length, bool *timed);

@@ -160,46 +160,6 @@ static void test_a_pattern_is_covered_by_what_matches_all_it_matches(void **stat
 				fail_msg("%s, %s", texts[c], texts[p]);
 }
 
-/* Is this text among the covers of the pattern? */
-static bool is_told(const char *pattern, const char *text)
-{
-	struct channel_cover c;
-	char told[SHORT + 2];
-
-	channel_cover_first(&c, pattern, strlen(pattern));
-	do {
-		snprintf(told, sizeof(told), "%.*s%s", (int)c.length, c.pattern, c.wild ? "*" : "");
-		if (!strcmp(told, text))
-			return true;
-	} while (channel_cover_next(&c));
-	return false;
-}
-
-static void test_covers_are_told_one_after_another(void **state)
-{
-	for (size_t p = 0; p < text_count; p++)
-		for (size_t c = 0; is_pattern(texts[p]) && c < text_count; c++)
-			if (is_pattern(texts[c]) &&
-				is_told(texts[p], texts[c]) != covers(texts[c], texts[p]))
-				fail_msg("%s, %s", texts[p], texts[c]);
-}
-
-static void test_covers_go_from_the_narrowest_to_the_widest(void **state)
-{
-	static const char *const wanted[] = {"a/b//c", "a/b//*", "a/b/*", "a/*", "*"};
-	struct channel_cover c;
-	size_t i = 0;
-	char told[16];
-
-	channel_cover_first(&c, wanted[0], strlen(wanted[0]));
-	do {
-		snprintf(told, sizeof(told), "%.*s%s", (int)c.length, c.pattern, c.wild ? "*" : "");
-		assert_true(i < 5);
-		assert_string_equal(told, wanted[i++]);
-	} while (channel_cover_next(&c));
-	assert_int_equal(i, 5);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,8 +170,6 @@ int main(void)
 		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_a_name_is_covered_by_what_matches_it),
 		cmocka_unit_test(test_a_pattern_is_covered_by_what_matches_all_it_matches),
-		cmocka_unit_test(test_covers_are_told_one_after_another),
-		cmocka_unit_test(test_covers_go_from_the_narrowest_to_the_widest),
 	};
 
 	return cmocka_run_group_tests(tests, make_texts, NULL);
