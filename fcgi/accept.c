@@ -74,7 +74,7 @@ static void ready(struct loop_poll *p, int events, bool failed)
 {
 	int listener = accepting.fds[p - accepting.polls];
 
-	for (int i = 0; i < ACCEPT_ROUND && !accepting.paused; i++) {
+	for (int i = 0; i < ACCEPT_ROUND && !accepting.paused && !loop_round_is_long(); i++) {
 		struct sockaddr_storage peer = {0};
 		socklen_t length = sizeof(peer);
 		int fd = accept4(

@@ -281,7 +281,8 @@ static void ready(struct loop_poll *p, int events, bool failed)
 	}
 	if (!(events & LOOP_READ))
 		return;
-	if (c->phase == PHASE_ARRIVING)
+	/* A crowd of requests must not keep the streams waiting: it is told again that this one is ready. */
+	if (c->phase == PHASE_ARRIVING && !loop_round_is_long())
 		connection_arriving_read(c);
 	else if (c->phase == PHASE_STREAMING)
 		read_streaming(c);

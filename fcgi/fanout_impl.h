@@ -16,8 +16,8 @@ struct match {
 };
 
 enum {
-	KEPT_RECORDS = 4,
-	KEPT_BYTES = 48 << 20, /* in all; one record may be larger */
+	KEPT_RECORDS = 64,
+	KEPT_BYTES = 192 << 20, /* in all; one record may be larger */
 };
 
 /* A large record that was replayed: whoever is in the middle of it goes on from here. */

@@ -21,8 +21,12 @@ enum { FIRST_FILES = 64 }; /* descriptors that are open before there are any str
 /* Of a loop_handle. */
 enum { NOT_BEGUN, BEGUN, ENDING };
 
+enum { ROUND_NS = 2000000 };
+
 static uv_loop_t loop;
 static bool has_loop;
+static uv_prepare_t before_polling;
+static uint64_t round_ns; /* when this round's first function asked; 0: none did */
 
 /* A signal that somebody waits for. */
 static struct {
@@ -37,11 +41,30 @@ static bool has_memory(int fd)
 	return buffer_memory_is_there(4 * sizeof(void *) * ((size_t)fd + 4));
 }
 
+static void begin_round(uv_prepare_t *handle)
+{
+	round_ns = 0;
+}
+
 bool loop_init(void)
 {
-	if (!has_loop)
-		has_loop = has_memory(FIRST_FILES) && uv_loop_init(&loop) == 0;
+	if (has_loop)
+		return true;
+	has_loop = has_memory(FIRST_FILES) && uv_loop_init(&loop) == 0;
+	if (has_loop) {
+		uv_prepare_init(&loop, &before_polling);
+		uv_prepare_start(&before_polling, begin_round);
+		/* It is no reason for the loop to go on. */
+		uv_unref((uv_handle_t *)&before_polling);
+	}
 	return has_loop;
+}
+
+bool loop_round_is_long(void)
+{
+	if (!round_ns)
+		round_ns = uv_hrtime();
+	return uv_hrtime() - round_ns > ROUND_NS;
 }
 
 void loop_run(void)

@@ -23,6 +23,12 @@ bool loop_init(void);
 void loop_run(void);
 void loop_stop(void);
 
+/*
+ * Have the functions of this round taken so long that the rest should wait for the next one? What is still
+ * ready then is told again. For work that a crowd can make long: new requests.
+ */
+bool loop_round_is_long(void);
+
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
 /* Room for libuv's handles, whose sizes only loop.c knows; it checks them. */
