@@ -125,8 +125,15 @@ enum eventlog_status eventlog_seek(
  */
 typedef bool (*eventlog_take)(void *context, const struct sse_row *row);
 
+/* What is known of the rows that a stream follows. */
+enum eventlog_rows {
+	EVENTLOG_DENSE, /* or unknown, as at first: they are scanned */
+	EVENTLOG_SPARSE, /* they are looked up by the index */
+	EVENTLOG_CROWDED, /* sparse, but of too many channels for that */
+};
+
 struct eventlog_batch {
-	bool sparse; /* in and out, false at first: follow the index instead of scanning */
+	enum eventlog_rows rows; /* in and out */
 	int64_t scanned; /* everything up to this id has been looked at and, where wanted, taken */
 	bool at_end; /* there was nothing behind it; scanned is the newest id */
 	struct eventlog_missing pruned; /* of rows that were wanted */

@@ -26,8 +26,10 @@ enum eventlog_statement {
 	ST_SCAN,
 	ST_BACK,
 	ST_ROW,
-	ST_IDS, /* this and the two behind it: NULL without an index on channel */
+	ST_IDS, /* this and the four behind it: NULL without an index on channel */
 	ST_IDS_BACK,
+	ST_CHANNEL_FROM, /* the first channel from a text on, and behind a text */
+	ST_CHANNEL_BEHIND,
 	ST_NO_TEXT, /* is there a row whose channel is NULL or a BLOB? */
 	ST_COUNT,
 };

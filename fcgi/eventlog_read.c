@@ -1,13 +1,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "channel.h"
 #include "eventlog_impl.h"
 
 enum {
 	SCAN_ROWS = 512, /* looked at in one call */
 	SEEK_ROWS = 2048,
 	SPARSE = 10, /* a channel is sparse when fewer than one row in so many is its own */
-	IDS_MAX = 4096, /* of all channels of a filter in one call */
+	IDS_MAX = 8192, /* of all channels of a filter in one call */
+	CHANNELS_MAX = 256, /* looked up in one call, those of patterns included */
 	COLUMN_ID = 0,
 	COLUMN_CHANNEL,
 	COLUMN_EVENT,
@@ -109,8 +111,95 @@ static void scan(struct reading *r, int64_t after)
 		step = offer(r, st);
 	database_reset(st);
 	r->batch->at_end = r->s == DATABASE_DONE && r->looked < SCAN_ROWS;
-	if (r->looked == SCAN_ROWS && r->taken * SPARSE < r->looked)
-		r->batch->sparse = true;
+	if (r->looked == SCAN_ROWS && r->taken * SPARSE < r->looked &&
+		r->batch->rows == EVENTLOG_DENSE)
+		r->batch->rows = EVENTLOG_SPARSE;
+}
+
+/* The ids of the channels that a filter follows, by the index. */
+struct ids {
+	struct eventlog *log;
+	enum eventlog_statement which; /* ST_IDS or ST_IDS_BACK */
+	int64_t after;
+	size_t each; /* of one channel, at most */
+	int64_t id[IDS_MAX];
+	size_t count;
+	int64_t horizon; /* beyond which a channel may have more ids; INT64_MAX when none has */
+	size_t looked_up; /* channels */
+	bool too_many; /* channels or ids: nothing is known */
+	enum database_status s;
+};
+
+static bool goes_on(const struct ids *ids)
+{
+	return ids->s == DATABASE_DONE && !ids->too_many;
+}
+
+static void collect_channel(struct ids *ids, const char *channel, size_t length)
+{
+	struct statement *st = ids->log->st[ids->which];
+	size_t first = ids->count;
+
+	if (++ids->looked_up > CHANNELS_MAX || ids->count + ids->each > IDS_MAX) {
+		ids->too_many = true;
+		return;
+	}
+	database_bind_text(st, 1, channel, length);
+	database_bind_int(st, 2, ids->after);
+	database_bind_int(st, 3, (int64_t)ids->each);
+	while ((ids->s = database_step(st)) == DATABASE_ROW)
+		ids->id[ids->count++] = database_int(st, 0);
+	database_reset(st);
+	if (ids->count - first == ids->each && ids->id[ids->count - 1] < ids->horizon)
+		ids->horizon = ids->id[ids->count - 1];
+}
+
+/* A channel that is looked for: the first from a text on or behind it, below another. */
+struct next_channel {
+	enum eventlog_statement which;
+	char name[CHANNEL_MAX + 1], above[CHANNEL_MAX + 1];
+	size_t length, above_length;
+};
+
+/* Finds the next one; false when there is none. */
+static bool find_channel(struct ids *ids, struct next_channel *next)
+{
+	struct statement *st = ids->log->st[next->which];
+	const char *text = NULL;
+	size_t length;
+
+	database_bind_text(st, 1, next->name, next->length);
+	database_bind_text(st, 2, next->above, next->above_length);
+	ids->s = database_step(st);
+	if (ids->s == DATABASE_ROW && (text = database_text(st, 0, &length))) {
+		/* Only a table that is not ours has longer ones. */
+		ids->too_many |= length > CHANNEL_MAX;
+		next->length = length > CHANNEL_MAX ? CHANNEL_MAX : length;
+		memcpy(next->name, text, next->length);
+	}
+	database_reset(st);
+	if (ids->s == DATABASE_ROW)
+		ids->s = DATABASE_DONE;
+	next->which = ST_CHANNEL_BEHIND;
+	return text != NULL;
+}
+
+/* Every channel below "orders/" + "*", one after the other. */
+static void collect_below(struct ids *ids, const struct filter_text *pattern)
+{
+	struct next_channel next = {.which = ST_CHANNEL_FROM};
+
+	next.length = next.above_length = pattern->length - 1;
+	memcpy(next.name, pattern->text, next.length);
+	memcpy(next.above, pattern->text, next.length);
+	/* From "orders/" to below "orders0", '0' being the byte behind '/'. */
+	next.above[next.length - 1] = '/' + 1;
+	while (goes_on(ids) && find_channel(ids, &next) && !ids->too_many) {
+		if (channel_covers(pattern->text, pattern->length, next.name, next.length))
+			collect_channel(ids, next.name, next.length);
+		else
+			ids->too_many |= ++ids->looked_up > CHANNELS_MAX;
+	}
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -120,32 +209,42 @@ static int compare_ids(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/*
- * The ids of a filter's channels after `after`, up to *horizon, beyond which a channel may have
- * more; INT64_MAX when none has. Returns how many.
- */
-static size_t collect_ids(struct reading *r, int64_t after, int64_t *ids, int64_t *horizon)
+/* In ascending order, each once: nested patterns find a row twice. */
+static void sort_ids(struct ids *ids)
 {
-	struct statement *st = r->log->st[ST_IDS];
-	size_t each = IDS_MAX / r->f->channel_count, count = 0;
+	size_t count = 0;
 
-	if (each > r->max_rows)
-		each = r->max_rows;
-	*horizon = INT64_MAX;
-	r->s = DATABASE_DONE;
-	for (size_t i = 0; i < r->f->channel_count && r->s == DATABASE_DONE; i++) {
-		size_t first = count;
+	qsort(ids->id, ids->count, sizeof(*ids->id), compare_ids);
+	for (size_t i = 0; i < ids->count; i++)
+		if (i == 0 || ids->id[i] != ids->id[i - 1])
+			ids->id[count++] = ids->id[i];
+	ids->count = count;
+}
 
-		database_bind_text(st, 1, r->f->channels[i].text, r->f->channels[i].length);
-		database_bind_int(st, 2, after);
-		database_bind_int(st, 3, (int64_t)each);
-		while ((r->s = database_step(st)) == DATABASE_ROW)
-			ids[count++] = database_int(st, 0);
-		database_reset(st);
-		if (count - first == each && ids[count - 1] < *horizon)
-			*horizon = ids[count - 1];
+/* For one call: it is too large for the stack. */
+static struct ids *collect(struct eventlog *log, const struct filter *f,
+	enum eventlog_statement which, int64_t after, size_t each)
+{
+	static struct ids ids;
+
+	ids.log = log;
+	ids.which = which;
+	ids.after = after;
+	ids.each = each;
+	ids.count = ids.looked_up = 0;
+	ids.horizon = INT64_MAX;
+	ids.too_many = false;
+	ids.s = DATABASE_DONE;
+	for (size_t i = 0; i < f->channel_count && goes_on(&ids); i++) {
+		const struct filter_text *c = &f->channels[i];
+
+		if (channel_is_wild(c->text, c->length))
+			collect_below(&ids, c);
+		else
+			collect_channel(&ids, c->text, c->length);
 	}
-	return count;
+	sort_ids(&ids);
+	return &ids;
 }
 
 static enum step fetch(struct reading *r, int64_t id)
@@ -164,41 +263,50 @@ static enum step fetch(struct reading *r, int64_t id)
 }
 
 /*
- * Does the index find every row of a filter's channels? Not where patterns are followed, nor in a
+ * Does the index find every row of a filter's channels? Not where all channels are followed, nor in a
  * table with channels that are no text: NULL is followed as "default", a BLOB by its bytes.
  */
 static bool index_finds_all(struct eventlog *log, const struct filter *f)
 {
 	int64_t others;
 
-	return log->st[ST_IDS] && !f->wild &&
-	       eventlog_one(log->st[ST_NO_TEXT], 1, &others) == DATABASE_DONE && !others;
+	if (!log->st[ST_IDS] || filter_has_all(f))
+		return false;
+	return eventlog_one(log->st[ST_NO_TEXT], 1, &others) == DATABASE_DONE && !others;
 }
 
-/* By the index, a channel at a time, each wanted row looked up: for channels with few rows. */
-static void follow_index(struct reading *r, int64_t after)
+/*
+ * By the index, a channel at a time, each wanted row looked up: for channels with few rows. False when
+ * these are not few: nothing was read.
+ */
+static bool follow_index(struct reading *r, int64_t after)
 {
-	static int64_t ids[IDS_MAX];
-	int64_t horizon;
-	size_t count = collect_ids(r, after, ids, &horizon), i;
-	enum step step = r->s == DATABASE_DONE ? STEP_ON : STEP_FAILED;
+	size_t fair = IDS_MAX / r->f->channel_count;
+	struct ids *ids =
+		collect(r->log, r->f, ST_IDS, after, fair < r->max_rows ? fair : r->max_rows);
+	enum step step = STEP_ON;
 
-	qsort(ids, count, sizeof(*ids), compare_ids);
-	for (i = 0; i < count && ids[i] <= horizon && step == STEP_ON; i++)
-		step = fetch(r, ids[i]);
+	if (ids->too_many && ids->s == DATABASE_DONE)
+		return false;
+	r->s = ids->s;
+	if (r->s != DATABASE_DONE)
+		return true;
+	for (size_t i = 0; i < ids->count && ids->id[i] <= ids->horizon && step == STEP_ON; i++)
+		step = fetch(r, ids->id[i]);
 	if (step == STEP_FAILED)
-		return;
+		return true;
 	r->s = DATABASE_DONE;
-	if (step == STEP_ON && horizon < INT64_MAX)
-		r->batch->scanned = horizon;
-	r->batch->at_end = step == STEP_ON && horizon == INT64_MAX;
+	if (step == STEP_ON && ids->horizon < INT64_MAX)
+		r->batch->scanned = ids->horizon;
+	r->batch->at_end = step == STEP_ON && ids->horizon == INT64_MAX;
 	if (r->looked && (r->batch->scanned - after) / (int64_t)r->looked < SPARSE / 2)
-		r->batch->sparse = false;
+		r->batch->rows = EVENTLOG_DENSE;
+	return true;
 }
 
 static bool can_follow_index(const struct reading *r)
 {
-	return r->batch->sparse && r->f && index_finds_all(r->log, r->f);
+	return r->batch->rows == EVENTLOG_SPARSE && r->f && index_finds_all(r->log, r->f);
 }
 
 /* Tells of missing rows; true when there are any that were not told yet. */
@@ -220,10 +328,12 @@ static void read_rows(struct reading *r, int64_t after)
 {
 	int64_t newest;
 
-	if (can_follow_index(r))
-		follow_index(r, after);
-	else
+	if (!can_follow_index(r)) {
 		scan(r, after);
+	} else if (!follow_index(r, after)) {
+		r->batch->rows = EVENTLOG_CROWDED;
+		scan(r, after);
+	}
 	if (r->s != DATABASE_DONE || !r->batch->at_end)
 		return;
 	r->s = eventlog_newest(r->log, &newest);
@@ -254,30 +364,22 @@ enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f,
 	return eventlog_end(log, r.s);
 }
 
-/* The want-th newest row of one channel: the index alone answers. */
-static enum database_status seek_index(
-	struct eventlog *log, const struct filter *f, struct eventlog_seek *seek)
+/* The want-th newest row: the index alone answers. False when it can't: there are too many. */
+static bool seek_index(struct eventlog *log, const struct filter *f, struct eventlog_seek *seek,
+	enum database_status *s)
 {
-	static int64_t ids[IDS_MAX];
-	struct statement *st = log->st[ST_IDS_BACK];
-	enum database_status s = DATABASE_DONE;
-	size_t count = 0;
+	struct ids *ids = collect(log, f, ST_IDS_BACK, seek->floor, (size_t)seek->want);
+	int64_t count = (int64_t)ids->count;
 
-	for (size_t i = 0; i < f->channel_count && s == DATABASE_DONE; i++) {
-		database_bind_text(st, 1, f->channels[i].text, f->channels[i].length);
-		database_bind_int(st, 2, seek->floor);
-		database_bind_int(st, 3, seek->want);
-		while ((s = database_step(st)) == DATABASE_ROW)
-			ids[count++] = database_int(st, 0);
-		database_reset(st);
-	}
-	qsort(ids, count, sizeof(*ids), compare_ids);
+	*s = ids->s;
+	if (ids->too_many && ids->s == DATABASE_DONE)
+		return false;
 	seek->done = true;
-	seek->found = (int64_t)count < seek->want ? (int64_t)count : seek->want;
+	seek->found = count < seek->want ? count : seek->want;
 	if (seek->found > 0)
-		seek->first = ids[count - (size_t)seek->found];
+		seek->first = ids->id[count - seek->found];
 	seek->id = seek->found == seek->want ? seek->first - 1 : seek->floor;
-	return s;
+	return true;
 }
 
 /* From the newest row backwards, some rows a call. */
@@ -321,7 +423,6 @@ enum eventlog_status eventlog_seek(
 {
 	enum eventlog_status e = eventlog_begin(log);
 	enum database_status s;
-	bool index;
 
 	if (e != EVENTLOG_OK)
 		return e;
@@ -329,9 +430,13 @@ enum eventlog_status eventlog_seek(
 		s = eventlog_newest(log, &seek->id);
 		seek->done = true;
 	} else {
-		index = f->event_count == 0 && seek->want <= IDS_MAX / (int64_t)f->channel_count &&
-			index_finds_all(log, f);
-		s = index ? seek_index(log, f, seek) : seek_scan(log, f, seek);
+		/* Once it has begun to scan, it goes on with that. */
+		bool by_index = seek->before == INT64_MAX && f->event_count == 0 &&
+				seek->want <= IDS_MAX / (int64_t)f->channel_count &&
+				index_finds_all(log, f);
+
+		if (!by_index || !seek_index(log, f, seek, &s))
+			s = seek_scan(log, f, seek);
 	}
 	if (s == DATABASE_DONE && seek->done)
 		s = eventlog_missing(log, f, seek->id, 0, &seek->pruned);

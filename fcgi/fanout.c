@@ -218,6 +218,7 @@ static struct unopened *unopened_new(const struct fanout_stream *stream)
 	if (!u)
 		return NULL;
 	u->opening = *stream->opening;
+	u->head_sent = false;
 	u->head_length = stream->head_length;
 	memcpy(u->head, stream->head, stream->head_length);
 	return u;
@@ -287,7 +288,7 @@ static void leave(
 	if (s->state >= SUBSCRIBER_DRAIN)
 		return;
 	buffer_clear(&f->words);
-	if (s->unopened)
+	if (s->unopened && !s->unopened->head_sent)
 		buffer_append(&f->words, s->unopened->head, s->unopened->head_length);
 	if (denied)
 		sse_denied(&f->words, denied);
@@ -416,7 +417,7 @@ static void sweep_one(struct fanout *f, struct subscriber *s, const struct sweep
 		return;
 	}
 	/* Now, if by the next sweep it would be too late. */
-	if (s->state != SUBSCRIBER_OPENING && !s->blocked && !s->cut && !s->pending &&
+	if ((!s->unopened || s->unopened->head_sent) && !s->blocked && !s->cut && !s->pending &&
 		sweep->now_ms - s->moved_ms + f->limits.sweep_ms > f->limits.heartbeat_ms)
 		beat(f, s, sweep->now_ms);
 }

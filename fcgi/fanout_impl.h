@@ -55,9 +55,10 @@ struct fanout {
 	bool unread; /* fanout_look() stopped early */
 };
 
-/* A stream that has not begun: its head waits until the place is found. */
+/* A stream that has not begun. Its head leaves with its place, or before, if that takes time to find. */
 struct unopened {
 	struct opening opening;
+	bool head_sent;
 	size_t head_length;
 	uint8_t head[];
 };

@@ -120,6 +120,18 @@ static enum turn say_gap(struct fanout *f, struct subscriber *s, int64_t id, int
 	return say_words(f, s);
 }
 
+/* What a stream begins with, unless it was sent. */
+static void add_head(struct fanout *f, const struct subscriber *s)
+{
+	const struct unopened *u = s->unopened;
+
+	buffer_clear(&f->words);
+	if (u->head_sent)
+		return;
+	buffer_append(&f->words, u->head, u->head_length);
+	sse_retry(&f->words, s->retry_ms);
+}
+
 /* Head and first record, in one write. */
 static enum turn begin_stream(struct fanout *f, struct subscriber *s)
 {
@@ -127,9 +139,7 @@ static enum turn begin_stream(struct fanout *f, struct subscriber *s)
 	const struct opening *o = &u->opening;
 	enum turn turn;
 
-	buffer_clear(&f->words);
-	buffer_append(&f->words, u->head, u->head_length);
-	sse_retry(&f->words, s->retry_ms);
+	add_head(f, s);
 	if (o->gap) {
 		sse_gap(&f->words, o->id, o->requested, o->bounds.oldest, o->bounds.newest,
 			o->reason);
@@ -146,13 +156,27 @@ static enum turn begin_stream(struct fanout *f, struct subscriber *s)
 	return turn;
 }
 
+/* The place is far, or the log is locked: web server and client see meanwhile that there is a stream. */
+static enum turn show_life(struct fanout *f, struct subscriber *s, enum turn when_sent)
+{
+	enum turn turn;
+
+	if (s->unopened->head_sent)
+		return when_sent;
+	add_head(f, s);
+	sse_heartbeat(&f->words);
+	s->unopened->head_sent = true;
+	turn = say_words(f, s);
+	return turn == TURN_AGAIN ? when_sent : turn;
+}
+
 static enum turn step_open(struct fanout *f, struct subscriber *s)
 {
 	struct opening *o = &s->unopened->opening;
 
 	if (!o->done && opening_continue(o, f->log, s->group->filter) != EVENTLOG_OK)
-		return TURN_WAIT;
-	return o->done ? begin_stream(f, s) : TURN_AGAIN;
+		return show_life(f, s, TURN_WAIT);
+	return o->done ? begin_stream(f, s) : show_life(f, s, TURN_AGAIN);
 }
 
 static enum turn step_replaced(struct fanout *f, struct subscriber *s)
@@ -303,7 +327,7 @@ static void keep_record(struct fanout *f, const struct subscriber *s)
 static enum turn step_replay(struct fanout *f, struct subscriber *s)
 {
 	struct replay replay = {.f = f, .s = s};
-	struct eventlog_batch batch = {.sparse = s->sparse};
+	struct eventlog_batch batch = {.rows = s->rows};
 	/* A record that was cut is finished first, whatever is missing behind it. */
 	size_t rows = s->state == SUBSCRIBER_DRAIN || s->cut ? 1 : REPLAY_ROWS;
 	int64_t told = s->cut ? EVENTLOG_TOLD_ALL : s->deletion_told;
@@ -316,7 +340,7 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	if (eventlog_read(f->log, s->group->filter, s->cursor, told, rows, take_row, &replay,
 		    &batch) != EVENTLOG_OK)
 		return TURN_WAIT;
-	s->sparse = batch.sparse;
+	s->rows = (uint8_t)batch.rows;
 	if (replay.failed && f->run.count == 0)
 		return out_of_memory(s);
 	if (batch.pruned.id)

@@ -55,6 +55,14 @@ struct filter *filter_new(const char *const *channels, const size_t *channel_len
 	return f;
 }
 
+bool filter_has_all(const struct filter *f)
+{
+	for (size_t i = 0; i < f->channel_count; i++)
+		if (f->channels[i].length == 1 && f->channels[i].text[0] == '*')
+			return true;
+	return false;
+}
+
 bool filter_has_channel(const struct filter *f, const char *channel, size_t length)
 {
 	for (size_t i = 0; i < f->channel_count; i++)

@@ -33,6 +33,9 @@ struct filter *filter_new(const char *const *channels, const size_t *channel_len
 	size_t channel_count, const char *const *events, const size_t *event_lengths,
 	size_t event_count);
 
+/* Are all channels followed, by the pattern "*"? */
+bool filter_has_all(const struct filter *f);
+
 bool filter_has_channel(const struct filter *f, const char *channel, size_t length);
 
 /* type NULL: a row without one. */

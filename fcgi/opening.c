@@ -22,7 +22,7 @@ static enum eventlog_status begin_at_tail(
 	if (r->position_kind == REQUEST_POSITION_NONE) {
 		if (r->tail > 0) {
 			o->done = false;
-			begin_seek(o, r->tail, 0);
+			begin_seek(o, o->limit > 0 && r->tail > o->limit ? o->limit : r->tail, 0);
 		}
 		return e;
 	}

@@ -88,7 +88,7 @@ struct subscriber {
 	uint8_t state, where, reason;
 	bool blocked; /* the sink takes nothing now; since moved_ms */
 	bool bare; /* positions=0 */
-	bool sparse; /* see struct eventlog_batch */
+	uint8_t rows; /* enum eventlog_rows */
 	bool replaced; /* a gap is owed, since the database was replaced */
 	struct unopened *unopened; /* only while OPENING; see fanout_step.c */
 	uint8_t *farewell; /* last words, framed, with FCGI_END_REQUEST; only in DRAIN */

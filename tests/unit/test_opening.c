@@ -96,9 +96,10 @@ static void test_position_that_holds(void **state)
 /* A row comes and goes while the newest are still looked for: it stands behind the position, and is told. */
 static void test_row_that_goes_behind_the_newest(void **state)
 {
-	const char *channel = "odd/*";
-	size_t length = strlen(channel);
-	struct filter *f = filter_new(&channel, &length, 1, NULL, NULL, 0);
+	/* With a type, the log is scanned. */
+	const char *channel = "odd/*", *type = "message";
+	size_t length = strlen(channel), type_length = strlen(type);
+	struct filter *f = filter_new(&channel, &length, 1, &type, &type_length, 1);
 	struct request newest = {.position_kind = REQUEST_POSITION_NONE, .tail = 3};
 	struct eventlog_batch batch = {0};
 	struct opening o;

@@ -1,0 +1,100 @@
+"""What a stream of patterns and names gets, against a plain look at the log, over logs of many shapes."""
+
+import random
+from urllib.parse import urlencode
+
+import pytest
+
+CHANNELS = ["default", "a", "a/", "a/1", "a/2", "a/b/1", "a/b/2", "a/b/c/d", "a0", "b", "b/1", "ä/1", "a-b/1", "A/1"]
+PATTERNS = ["*", "a/*", "a/b/*", "a/b/c/*", "b/*", "ä/*", "none/*", "none", "A/*", *CHANNELS]
+
+
+def follows(pattern, channel):
+    return channel == pattern or (pattern.endswith("*") and channel.startswith(pattern[:-1]))
+
+
+def question(choose):
+    """Some patterns, some types, or none; the rows that fill() ends with are always among them."""
+    patterns = ["end", *choose.sample(PATTERNS, choose.choice([1, 1, 2, 3, 6]))]
+    return patterns, choose.choice([[], [], ["x"], ["message"]])
+
+
+def expected(rows, patterns, types):
+    return [
+        number
+        for number, channel, event in rows
+        if any(follows(pattern, channel) for pattern in patterns)
+        and (not types or (event or "message") in types)
+    ]
+
+
+def query(patterns, types, **more):
+    pairs = [("channel", p) for p in patterns] + [("event", t) for t in types] + list(more.items())
+    return urlencode(pairs)
+
+
+def fill(log, choose, count):
+    """Rows whose channels come in runs, so that some are rare and some are old. Returns them."""
+    rows = []
+    log.sql("BEGIN")
+    while len(rows) < count:
+        channel = choose.choice(CHANNELS)
+        for _ in range(choose.choice([1, 3, 700])):
+            event = choose.choice([None, "x"])
+            number = log.insert("d", channel=channel, event=event)
+            rows.append((number, channel, event))
+    for event in None, "x":
+        rows.append((log.insert("d", channel="end", event=event), "end", event))
+    log.sql("COMMIT")
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_questions(server, log, seed):
+    choose = random.Random(seed)
+    rows = fill(log, choose, 4000)
+    newest = rows[-1][0]
+    for _ in range(25):
+        patterns, types = question(choose)
+        wanted = expected(rows, patterns, types)
+        tail = choose.choice([1, 2, 10, 300])
+        peer = server.open(query(patterns, types, tail=tail)).wait_id(wanted[-1])
+        assert peer.ids == wanted[-tail:], (patterns, types, tail)
+        peer.close()
+        after = choose.choice([0, newest // 2, newest - 5])
+        peer = server.open(query(patterns, types), last_event_id=after).wait_id(wanted[-1])
+        assert peer.ids == [n for n in wanted if n > after], (patterns, types, after)
+        peer.close()
+
+
+def test_many_channels_below_a_pattern(server, log):
+    """More than are looked up one by one."""
+    numbers = []
+    log.sql("BEGIN")
+    for n in range(6000):
+        number = log.insert("d", channel=f"many/{n % 700}" if n % 15 == 0 else "other")
+        if n % 15 == 0:
+            numbers.append(number)
+    log.sql("COMMIT")
+    assert server.open("channel=many/*&tail=300").wait_id(numbers[-1]).ids == numbers[-300:]
+    assert server.open("channel=many/*", last_event_id=0).wait_id(numbers[-1]).ids == numbers
+
+
+def test_a_stream_that_looks_for_its_place_shows_life(launch, log):
+    """Many openings that scan the whole log: each has its head at once, and its place in the end."""
+    log.insert_many(60000)
+    server = launch("--heartbeat", 1)
+    scanning = [server.ask("channel=*&event=none&tail=5") for _ in range(40)]
+    late = server.ask("channel=*&event=none&tail=5").wait_head()
+    assert late.head.status == 200
+    for peer in [*scanning, late]:
+        assert peer.next().type == "position"
+        assert peer.parser.reconnection_time
+
+
+def test_tail_is_bounded_by_max_replay(launch, log):
+    log.insert_many(500)
+    server = launch("--max-replay", 100)
+    for query_text in "tail=300", "channel=*&tail=300":
+        peer = server.open(query_text).wait_id(500)
+        assert len(peer.ids) <= 100
