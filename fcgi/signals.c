@@ -31,6 +31,7 @@ static const struct {
 	{"SIGHUP", SIGHUP, HANG_UP},
 	{"SIGPIPE", SIGPIPE, PASS_OVER},
 	{"SIGIO", SIGIO, PASS_OVER},
+	{"SIGTTOU", SIGTTOU, PASS_OVER},
 	{"SIGXFSZ", SIGXFSZ, PASS_OVER},
 };
 enum { COUNT = sizeof(table) / sizeof(*table) };

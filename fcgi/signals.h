@@ -8,6 +8,7 @@
  *     HUP                                        with a terminal: end politely, since it closes;
  *                                                without: a line in the log (nothing is reloaded)
  *     PIPE, IO, XFSZ                             nothing; the write that failed says why
+ *     TTOU                                       nothing; it is for the log of a job in the background
  *     SEGV, BUS, ABRT and other faults           the system's: a core, and no last words
  *
  * A signal that was ignored at the start, as nohup does with HUP, stays ignored; but TERM, INT and

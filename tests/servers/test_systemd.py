@@ -1,5 +1,6 @@
 """The units of deploy/systemd, socket activation, spawn-fcgi, and a new version taking over."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -32,6 +33,7 @@ def place(shared_log):
         defaults = {
             "/usr/local/bin/rowtail": path / "rowtail",
             "/var/lib/rowtail/events.db": shared_log.path,
+            "#public = yes": "public = yes",  # it is shipped closed
         }
         (path / "rowtail.conf").write_text(deployed("rowtail.conf", defaults))
         yield path
@@ -160,6 +162,8 @@ def test_spawn_fcgi(place, shared_log):
             stream.wait_complete()
             assert stream.parser.reconnection_time is not None
     finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
         wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "end of rowtail")
 
 
