@@ -1,0 +1,168 @@
+"""The units of deploy/systemd, unchanged, under a systemd that has booted: what ends them for good?"""
+
+import os
+import shutil
+import sqlite3
+
+import pytest
+
+import booted
+import database
+import fcgi
+import rowtail
+from conftest import directory
+from deployment import wait_until
+from webserver import DEPLOY, deployed
+
+SOCKET = "/run/rowtail/rowtail.sock"
+ROWTAIL = booted.USERS["rowtail"]
+SCHEMA = DEPLOY.parent / "schema" / "rowtail.sql"
+# The pauses are what makes this slow: shorter ones would end the units sooner, if anything does.
+HASTE = "[Service]\nRestartSec=20ms\n"
+
+
+class Units:
+    """Both units in a machine; the log's directory is not there yet."""
+
+    def __init__(self, place, machine):
+        self.machine = machine
+        self.data = machine.root / "var/lib/rowtail"
+        system = machine.root / "etc/systemd/system"
+        for name in ("rowtail.socket", "rowtail.service"):
+            shutil.copy(DEPLOY / "systemd" / name, system)
+        (system / "rowtail.service.d").mkdir()
+        (system / "rowtail.service.d" / "haste.conf").write_text(HASTE)
+        (machine.root / "etc/rowtail.conf").write_text(deployed("rowtail.conf", {}) + "public = yes\n")
+        local = place / "local" / "bin"
+        local.mkdir(parents=True)
+        shutil.copy(rowtail.BINARY, local)
+        machine.bind(place / "local", "/usr/local", read_only=True)
+
+    def start(self):
+        self.machine.boot()
+        self.machine.run("systemctl", "start", "rowtail.socket")
+        return self
+
+    def make_log(self):
+        """As the comment in rowtail.service says; it is all there at one stroke."""
+        made = self.data.with_name("made")
+        made.mkdir()
+        with database.Database.create(made / "events.db"):
+            pass
+        for path in (made, *made.iterdir()):
+            os.chown(path, ROWTAIL, ROWTAIL)
+        made.chmod(0o2770)
+        (made / "events.db").chmod(0o660)
+        if self.data.exists():
+            os.rename(made / "events.db", self.data / "events.db")
+        else:
+            os.rename(made, self.data)
+
+    def insert(self, data):
+        with database.Database(self.data / "events.db") as log:
+            return log.insert(data)
+
+    def connect(self):
+        return fcgi.Connection(self.machine.path(SOCKET))
+
+    def states(self):
+        """Of the socket and of the service."""
+        return [
+            self.machine.show(unit, "ActiveState", "Result")
+            for unit in ("rowtail.socket", "rowtail.service")
+        ]
+
+    def wait_restarts(self, count):
+        """Waits until the service was started again so many times; neither may have ended for good."""
+
+        def enough():
+            states = self.states()
+            assert "failed" not in [state for state, _ in states], (states, self.said())
+            return int(self.machine.show("rowtail.service", "NRestarts")[0]) >= count
+
+        wait_until(enough, f"{count} restarts")
+
+    def said(self):
+        """What the service wrote."""
+        journal = ["journalctl", "--no-pager", "--output=cat", "--unit=rowtail.service"]
+        return self.machine.run(*journal, check=False).stdout[-4000:]
+
+
+@pytest.fixture
+def units():
+    with directory() as place, booted.machine(place) as machine:
+        yield Units(place, machine)
+
+
+def assert_serves(units, stream):
+    """A client that waited is served, and gets what is published now."""
+    assert stream.next().type == "position"
+    row = units.insert("hello")
+    assert stream.next().last_event_id == str(row)
+    assert [state for state, _ in units.states()] == ["active", "active"]
+
+
+@pytest.mark.parametrize("missing", ["directory", "database"])
+def test_database_that_is_away_for_long(units, missing):
+    """Many more starts fail than systemd's limits allow; clients come all the time, and then it serves."""
+    if missing == "database":
+        units.data.mkdir()
+        os.chown(units.data, ROWTAIL, ROWTAIL)
+    units.start()
+    with units.connect() as waiting:
+        waiting.ask()
+        for count in (8, 20, 40):
+            units.wait_restarts(count)
+            units.connect().ask().close()
+        units.make_log()
+        assert_serves(units, waiting)
+        waiting.close()
+    with units.connect() as later:
+        assert_serves(units, later.ask())
+
+
+def test_process_that_dies_again_and_again(units):
+    units.make_log()
+    units.start()
+    for _ in range(8):
+        with units.connect() as stream:
+            assert stream.ask().next().type == "position"
+            units.machine.run("systemctl", "kill", "--signal=KILL", "rowtail.service")
+            stream.wait(lambda: stream.eof, "end of the connection")
+    with units.connect() as stream:
+        assert_serves(units, stream.ask())
+
+
+def test_sandbox_lets_it_work(units):
+    """It is there first, and makes the -wal and -shm; writers of its group can use them."""
+    units.make_log()
+    assert [path.name for path in units.data.iterdir()] == ["events.db"]
+    units.start()
+    with units.connect() as stream:
+        assert_serves(units, stream.ask())
+        assert (units.data / "events.db-shm").stat().st_mode & 0o777 == 0o660
+        units.machine.run("systemctl", "restart", "rowtail.service")
+        stream.wait_complete()
+        assert stream.parser.reconnection_time is not None
+
+
+def test_log_elsewhere_without_the_sandbox_knowing(units):
+    """The path in ReadWritePaths= was forgotten: it is named, and the unit goes on trying."""
+    elsewhere = units.machine.root / "srv"
+    elsewhere.mkdir()
+    os.chown(elsewhere, ROWTAIL, ROWTAIL)
+    config = units.machine.root / "etc/rowtail.conf"
+    config.write_text("db = /srv/events.db\npublic = yes\n")
+    units.data = elsewhere
+    units.make_log()
+    units.start()
+    with units.connect() as stream:
+        stream.ask()
+        wait_until(lambda: "ReadWritePaths=" in units.said(), "sentence")
+        (units.machine.root / "etc/systemd/system/rowtail.service.d/path.conf").write_text(
+            "[Service]\nReadWritePaths=/srv\n"
+        )
+        units.machine.run("systemctl", "daemon-reload")
+        assert_serves(units, stream)
+    with sqlite3.connect(elsewhere / "events.db") as log:
+        assert log.execute("SELECT count(*) FROM events").fetchone() == (1,)
