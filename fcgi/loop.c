@@ -14,7 +14,6 @@ _Static_assert(sizeof(uv_poll_t) <= sizeof(struct loop_handle), "a poll handle f
 _Static_assert(sizeof(uv_timer_t) <= sizeof(struct loop_handle), "a timer fits");
 _Static_assert(sizeof(uv_idle_t) <= sizeof(struct loop_handle), "an idle handle fits");
 _Static_assert(sizeof(uv_check_t) <= sizeof(struct loop_handle), "a check handle fits");
-_Static_assert(sizeof(uv_fs_event_t) <= sizeof(struct loop_handle), "a watch fits");
 
 enum { FIRST_FILES = 64 }; /* descriptors that are open before there are any streams */
 
@@ -317,48 +316,6 @@ bool loop_on_signal(int number, void (*came)(int number))
 		return false;
 	signals[number].begun = true;
 	return uv_signal_start(&signals[number].handle, signal_came, number) == 0;
-}
-
-static uv_fs_event_t *as_watch(struct loop_watch *w)
-{
-	return (uv_fs_event_t *)(void *)w->handle.space;
-}
-
-static void watch_changed(uv_fs_event_t *handle, const char *name, int events, int status)
-{
-	struct loop_watch *w = handle->data;
-
-	w->changed(w, status < 0 ? NULL : name, events & UV_RENAME);
-}
-
-void loop_watch_init(struct loop_watch *w,
-	void (*changed)(struct loop_watch *w, const char *name, bool renamed), void *context)
-{
-	loop_watch_end(w);
-	w->changed = changed;
-	w->context = context;
-	if (!clear(&w->handle))
-		return;
-	uv_fs_event_init(&loop, as_watch(w));
-	as_watch(w)->data = w;
-	w->handle.state = BEGUN;
-}
-
-bool loop_watch_begin(struct loop_watch *w, const char *directory)
-{
-	if (w->begun || !is_begun(&w->handle))
-		return w->begun;
-	/* libuv's codes are negative errnos. */
-	w->error = -uv_fs_event_start(as_watch(w), watch_changed, directory, 0);
-	w->begun = w->error == 0;
-	return w->begun;
-}
-
-void loop_watch_end(struct loop_watch *w)
-{
-	if (w->begun)
-		uv_fs_event_stop(as_watch(w));
-	w->begun = false;
 }
 
 const char *loop_version(void)

@@ -1,5 +1,5 @@
 /*
- * loop: the little of libuv that is used: readiness, timers, signals, a file watch, turns.
+ * loop: the little of libuv that is used: readiness, timers, signals, turns.
  *
  * The only includer of <uv.h>. One loop per process, one thread, no pool. Handles live in the
  * structs of those who use them, so that a connection is one allocation; a poll that was begun
@@ -100,22 +100,6 @@ bool loop_on_signal(int number, void (*came)(int number));
 
 /* One round of the loop, which waits for nothing: takes the signals that have come. */
 void loop_look(void);
-
-/* Changes of the files in a directory, where the system tells of them. */
-struct loop_watch {
-	struct loop_handle handle;
-	/* name: in the directory, or NULL; renamed: made, moved or deleted, not only changed. */
-	void (*changed)(struct loop_watch *w, const char *name, bool renamed);
-	void *context;
-	bool begun;
-	int error; /* errno of why it could not begin */
-};
-/* Begins it, watching nothing. Again: it watches nothing any more, and gets the new function. */
-void loop_watch_init(struct loop_watch *w,
-	void (*changed)(struct loop_watch *w, const char *name, bool renamed), void *context);
-/* False, and w->error, when the directory can't be watched: the poll timer then has to do. */
-bool loop_watch_begin(struct loop_watch *w, const char *directory);
-void loop_watch_end(struct loop_watch *w);
 
 /* libuv's version, as text. */
 const char *loop_version(void);

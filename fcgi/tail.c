@@ -11,6 +11,7 @@
 #include "loop.h"
 #include "place.h"
 #include "trouble.h"
+#include "watch.h"
 
 enum {
 	PAUSE_MAX_US = 32768, /* between two looks that one notice causes */
@@ -30,7 +31,7 @@ static struct {
 	char directory[PATH_MAX];
 	char name[256]; /* of the database in the directory */
 	int64_t poll_ms;
-	struct loop_watch watch;
+	struct watch watch;
 	struct loop_timer poll;
 	struct loop_turn soon; /* the look that notices cause */
 	struct loop_alarm ladder; /* looks again after a notice */
@@ -51,7 +52,7 @@ static struct {
 	unsigned generation; /* of the log, when its place was looked at */
 	unsigned doubts; /* about the file's place, that were told: a bit for each */
 	nlink_t links; /* that the file had then */
-	int watch_error; /* why the directory can't be watched; 0: it can */
+	int watch_error; /* why the files can't be watched; 0: they are */
 	struct {
 		int64_t due_ms;
 		pid_t suspect, told;
@@ -149,7 +150,7 @@ static enum eventlog_status note(enum eventlog_status e)
 }
 
 /*
- * The directory to watch is that of the file itself: SQLite keeps the write-ahead log beside it,
+ * The files to watch stand in the directory of the file itself: SQLite keeps the write-ahead log beside it,
  * also when the path is a symbolic link.
  */
 static bool split_path(void)
@@ -182,9 +183,29 @@ static void tell_unwatched(int error)
 		log_debug("%s cannot be watched (%s); polling", tail.directory, strerror(error));
 }
 
+/* One commit makes several notices: they cause one look, when all have been taken. */
+static void noticed(struct watch *watch, const char *name, bool appeared)
+{
+	loop_turn_want(&tail.soon);
+}
+
+/* The database, and the files beside it that SQLite writes at a commit. */
+static bool watch_files(void)
+{
+	static const char *const endings[WATCH_FILES] = {"", "-wal", "-journal"};
+	char names[WATCH_FILES][sizeof(tail.name) + 16];
+	const char *all[WATCH_FILES];
+
+	for (int i = 0; i < WATCH_FILES; i++) {
+		snprintf(names[i], sizeof(names[i]), "%s%s", tail.name, endings[i]);
+		all[i] = names[i];
+	}
+	return watch_begin(&tail.watch, tail.directory, all, noticed);
+}
+
 static void begin_watch(void)
 {
-	int error = loop_watch_begin(&tail.watch, tail.directory) ? 0 : tail.watch.error;
+	int error = watch_files() ? 0 : tail.watch.error;
 
 	if (error && error != tail.watch_error)
 		tell_unwatched(error);
@@ -194,7 +215,7 @@ static void begin_watch(void)
 /* The file may have another place now: a link leads elsewhere, or its directory was made anew. */
 static void watch_anew(void)
 {
-	loop_watch_end(&tail.watch);
+	watch_end(&tail.watch);
 	if (split_path() && tail.awake)
 		begin_watch();
 }
@@ -282,30 +303,6 @@ static void look_again(struct loop_alarm *alarm)
 }
 
 /*
- * Does a change of this file mean that there may be rows? Of a rollback journal only that it is
- * made or gone: its other changes come with those of the database, and SQLite's own reading as root
- * makes some (it sets the owner), which would have no end.
- */
-static bool is_ours(const char *name, bool renamed)
-{
-	size_t length = strlen(tail.name);
-
-	if (!name)
-		return true;
-	if (strncmp(name, tail.name, length))
-		return false;
-	return !name[length] || !strcmp(name + length, "-wal") ||
-	       (renamed && !strcmp(name + length, "-journal"));
-}
-
-/* One commit makes several notices: they cause one look, when all have been taken. */
-static void noticed(struct loop_watch *watch, const char *name, bool renamed)
-{
-	if (is_ours(name, renamed))
-		loop_turn_want(&tail.soon);
-}
-
-/*
  * The first look after a notice. When it brings nothing, the notice's commit is still to come, and is
  * waited for as long as any fsync takes. When it brings news, the notice may have been that of a second
  * commit, which is not visible yet: so it is looked for as well, for as long as commits take here.
@@ -365,7 +362,6 @@ bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, in
 	tail.fanout = fanout;
 	tail.poll_ms = poll_ms;
 	tail.well = true;
-	loop_watch_init(&tail.watch, noticed, NULL);
 	loop_timer_init(&tail.poll, poll_due, NULL);
 	loop_turn_init(&tail.soon, look_soon, NULL);
 	tail.path = path;
@@ -395,7 +391,7 @@ void tail_sleep(void)
 	tail.awake = tail.waiting = false;
 	loop_alarm_stop(&tail.ladder);
 	loop_timer_stop(&tail.poll);
-	loop_watch_end(&tail.watch);
+	watch_end(&tail.watch);
 }
 
 bool tail_is_well(void)

@@ -1,7 +1,7 @@
 /*
  * tail: notices commits, and keeps the log open.
  *
- * Owns the watch on the database's directory, the poll timer, and the looking again after a notice:
+ * Owns the watch on the database's files, the poll timer, and the looking again after a notice:
  * a notice comes before its commit is visible, by an fsync at worst, and no second one follows; so
  * tail looks at once, and then after pauses that double. The timer is the truth, the watch only
  * makes it quick. While nobody is there, nothing is watched and nothing polled. Reads no rows

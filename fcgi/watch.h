@@ -1,7 +1,7 @@
 /*
  * watch: tells when named files of one directory change, are made, moved or deleted.
  *
- * The only user of inotify(7). Of the files themselves it hears every change; of the directory only that
+ * Owns inotify(7) while rowtail serves. Of the files themselves it hears every change; of the directory only that
  * names come and go. So other files, however busy, cost nothing. Reads no file and opens none. Where the
  * system tells nothing (a network file system, no watches left), the caller has to poll.
  *

@@ -255,6 +255,24 @@ def test_no_polling_while_nobody_is_connected(launch, log):
     assert server.context_switches() - before <= 5
 
 
+def test_other_files_of_the_directory_cost_nothing(launch, log, workdir):
+    """The database may lie in the application's directory, whose files change all the time."""
+    server = launch(*WATCH_ONLY)
+    peer = server.open()
+    follow_each(peer, log, 2)
+    busy = workdir / "application.log"
+    busy.write_text("")
+    time.sleep(2.5)  # the looks that follow a commit are over
+    before = server.context_switches()
+    with busy.open("a") as file:
+        for _ in range(300):
+            file.write("a line\n")
+            file.flush()
+            time.sleep(0.001)
+    assert server.context_switches() - before <= 30
+    follow_each(peer, log, 2)
+
+
 def test_first_stream_after_idleness_is_live(launch, log):
     server = launch(*WATCH_ONLY)
     follow_each(server.open(), log, 1)

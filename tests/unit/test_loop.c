@@ -55,11 +55,6 @@ static void count_turn(struct loop_turn *t)
 	calls++;
 }
 
-static void count_change(struct loop_watch *w, const char *name, bool renamed)
-{
-	calls++;
-}
-
 static void count_signal(int number)
 {
 	calls++;
@@ -94,7 +89,6 @@ static void use_what_is_not_begun(void)
 	struct loop_timer timer = {0};
 	struct loop_alarm alarm = {0};
 	struct loop_turn turn = {0};
-	struct loop_watch watch = {0};
 
 	loop_poll_set(&poll, LOOP_READ);
 	loop_poll_set(&poll, 0);
@@ -105,9 +99,6 @@ static void use_what_is_not_begun(void)
 	loop_alarm_stop(&alarm);
 	loop_alarm_start(&alarm, 1);
 	loop_turn_want(&turn);
-	loop_watch_end(&watch);
-	assert_false(loop_watch_begin(&watch, "/"));
-	loop_watch_end(&watch);
 }
 
 /* The first of the tests: those behind it have a loop. */
@@ -117,7 +108,6 @@ static void nothing_begins_without_a_loop(void **state)
 	struct loop_timer timer = {0};
 	struct loop_alarm alarm = {0};
 	struct loop_turn turn = {0};
-	struct loop_watch watch = {0};
 
 	calls = 0;
 	use_what_is_not_begun();
@@ -127,8 +117,6 @@ static void nothing_begins_without_a_loop(void **state)
 	assert_false(loop_alarm_init(&alarm, count_alarm, NULL));
 	loop_turn_init(&turn, count_turn, NULL);
 	loop_turn_want(&turn);
-	loop_watch_init(&watch, count_change, NULL);
-	assert_false(loop_watch_begin(&watch, "/"));
 	assert_false(loop_on_signal(SIGUSR1, count_signal));
 	loop_look();
 	loop_stop();
@@ -275,39 +263,6 @@ static void turn_begins_again(void **state)
 	assert_int_equal(calls_in_a_while(), 1);
 }
 
-static void change(const char *directory)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "%s/file", directory);
-	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(rmdir(path), 0);
-}
-
-static void watch_begins_again(void **state)
-{
-	char directory[] = "/tmp/rt-loop-XXXXXX";
-	static struct loop_watch w;
-
-	assert_non_null(mkdtemp(directory));
-	loop_watch_init(&w, count_change, NULL);
-	loop_watch_end(&w);
-	assert_true(loop_watch_begin(&w, directory));
-	assert_true(loop_watch_begin(&w, directory));
-	change(directory);
-	assert_int_not_equal(calls_in_a_while(), 0);
-	loop_watch_init(&w, count_change, NULL);
-	change(directory);
-	assert_int_equal(calls_in_a_while(), 0);
-	assert_true(loop_watch_begin(&w, directory));
-	loop_watch_end(&w);
-	loop_watch_end(&w);
-	change(directory);
-	assert_int_equal(calls_in_a_while(), 0);
-	rmdir(directory);
-	assert_false(loop_watch_begin(&w, directory));
-}
-
 static void signal_has_one_function(void **state)
 {
 	assert_false(loop_on_signal(0, count_signal));
@@ -339,7 +294,6 @@ int main(void)
 		cmocka_unit_test(timer_begins_again),
 		cmocka_unit_test(alarm_begins_once),
 		cmocka_unit_test(turn_begins_again),
-		cmocka_unit_test(watch_begins_again),
 		cmocka_unit_test(signal_has_one_function),
 	};
 
