@@ -289,6 +289,24 @@ static void check_others(struct checking *c, struct eventlog *log)
 		wrong(c, EX_CONFIG, "%s", sentence);
 }
 
+/* Where a writer uses another file than was meant, the last row is old, or there is none. */
+static void tell_bounds(
+	const struct checking *c, struct database *db, const struct eventlog_bounds *bounds)
+{
+	char last[64] = "";
+
+	if (!strcasecmp(c->config->table, "events"))
+		query(db, "SELECT created_at FROM events ORDER BY id DESC LIMIT 1", NULL, last,
+			sizeof(last));
+	if (bounds->oldest > bounds->newest)
+		good("%s can be followed: there are no rows yet, and the file is %s",
+			c->config->table, c->real);
+	else
+		good("%s can be followed: oldest id %lld, newest %lld%s%s", c->config->table,
+			(long long)bounds->oldest, (long long)bounds->newest, *last ? ", of " : "",
+			last);
+}
+
 static void check_log(struct checking *c)
 {
 	struct eventlog *log = eventlog_new(c->config->db, c->config->table);
@@ -300,8 +318,7 @@ static void check_log(struct checking *c)
 	}
 	if (open_log(c, log) == EVENTLOG_OK) {
 		if (eventlog_bounds(log, &bounds) == EVENTLOG_OK)
-			good("%s can be followed: oldest id %lld, newest %lld", c->config->table,
-				(long long)bounds.oldest, (long long)bounds.newest);
+			tell_bounds(c, eventlog_database(log), &bounds);
 		check_journal(eventlog_database(log));
 		check_schema(c, eventlog_database(log));
 		check_grants(c, eventlog_database(log));
@@ -353,7 +370,7 @@ static void check_listen(struct checking *c)
 		good("%s", sentence);
 		break;
 	case LISTEN_SERVED:
-	case LISTEN_EXPOSED:
+	case LISTEN_DOUBTFUL:
 		note("%s", sentence);
 		break;
 	case LISTEN_IMPOSSIBLE:

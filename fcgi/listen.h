@@ -39,7 +39,7 @@ bool listen_open(struct listeners *l, const struct config *config, char *sentenc
 enum listen_finding {
 	LISTEN_FREE, /* a socket can be made; the sentence says for whom */
 	LISTEN_SERVED, /* rowtail or systemd listens there now, perhaps this very service */
-	LISTEN_EXPOSED, /* it can be made, and is open to others than it should be */
+	LISTEN_DOUBTFUL, /* it can be made, and is open to others than it should be, or to none */
 	LISTEN_IMPOSSIBLE,
 };
 

@@ -79,32 +79,63 @@ static bool may_replace(struct looking *l, const char *directory)
 	return false;
 }
 
+/* Whose the socket will be: its group is the directory's where that hands it on. */
+static gid_t group_of(const char *directory, char *name, size_t size)
+{
+	struct stat st = {0};
+	gid_t id = stat(directory, &st) == 0 && st.st_mode & S_ISGID ? st.st_gid : getegid();
+	const struct group *group = getgrgid(id);
+
+	if (group)
+		snprintf(name, size, "%s", group->gr_name);
+	else
+		snprintf(name, size, "%u", (unsigned)id);
+	return id;
+}
+
+/* Who is let in by the group; whoever is not gets "permission denied", and calls rowtail down. */
+static enum listen_finding tell_group(struct looking *l, const char *directory)
+{
+	struct who_web_servers servers;
+	unsigned mode = l->config->listen_mode;
+	char group[64];
+
+	who_web_servers(&servers, group_of(directory, group, sizeof(group)));
+	if (!*servers.members && *servers.others) {
+		SAY(l,
+			"%s can be made, with mode %04o and group %s, in which no web server's user "
+			"of this machine is (%s): a web server that may not connect says that "
+			"rowtail is down; name a path in a directory of its own, of the web server's "
+			"group and mode 2770",
+			l->config->listen, mode, group, servers.others);
+		return LISTEN_DOUBTFUL;
+	}
+	SAY(l, "%s can be made, with mode %04o and group %s, %s%s", l->config->listen, mode, group,
+		*servers.members ? "which lets in " : "in which the web server's user must be",
+		servers.members);
+	return LISTEN_FREE;
+}
+
 /* Who will be able to connect. */
 static enum listen_finding tell_unix(struct looking *l, const char *directory)
 {
-	struct stat st = {0};
-	bool inherited = stat(directory, &st) == 0 && st.st_mode & S_ISGID;
-	const struct group *group = getgrgid(inherited ? st.st_gid : getegid());
 	unsigned mode = l->config->listen_mode;
-	char name[64];
+	struct who_user us;
 
 	if (mode & 07) {
 		SAY(l,
 			"%s will be open to every user of this machine, who can claim to be anyone "
 			"(--listen-mode %04o): 0660 with the web server's group is enough",
 			l->config->listen, mode);
-		return LISTEN_EXPOSED;
+		return LISTEN_DOUBTFUL;
 	}
-	if (group)
-		snprintf(name, sizeof(name), "%s", group->gr_name);
-	else
-		snprintf(name, sizeof(name), "%u", (unsigned)(inherited ? st.st_gid : getegid()));
+	if (mode & 020)
+		return tell_group(l, directory);
 	SAY(l,
-		"%s can be made, with mode %04o and group %s: the web server's user must be in "
-		"that "
-		"group",
-		l->config->listen, mode, name);
-	return LISTEN_FREE;
+		"%s can be made, with mode %04o: only %s can connect; 0660 lets the web server's "
+		"group in",
+		l->config->listen, mode, who_user(&us, geteuid()));
+	return LISTEN_DOUBTFUL;
 }
 
 static enum listen_finding check_unix(struct looking *l)
@@ -190,7 +221,7 @@ static enum listen_finding tell_port(struct looking *l, int error, const char *p
 			"%s can be reached from other machines: who reaches it can claim to be "
 			"anyone; use a unix socket or 127.0.0.1",
 			what);
-		return LISTEN_EXPOSED;
+		return LISTEN_DOUBTFUL;
 	case EADDRINUSE:
 		who_listens(&by, (uint16_t)strtol(port, NULL, 10));
 		return tell_served(l, &by);

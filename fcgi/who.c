@@ -1,6 +1,7 @@
 #include "who.h"
 
 #include <dirent.h>
+#include <grp.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <pwd.h>
@@ -23,17 +24,78 @@ enum {
 	SHM_LAST = 127,
 	SHM_USED = 128, /* locked for reading by everybody who has it open */
 	TCP_LISTENING = 0x0a,
+	UNSEEN_USER = 65534, /* who is left out of a map of users, see user_namespaces(7) */
 };
+
+/* The next word of a line, cut off in place; "" when there is none. */
+static char *next_word(char **rest)
+{
+	static char none[32];
+	char *word = none;
+
+	while (*rest && !*word)
+		word = strsep(rest, " \t\n");
+	return word;
+}
+
+/* Does this process see users as they are, and not through a map that leaves most of them out? */
+static bool sees_users(void)
+{
+	FILE *file = fopen("/proc/self/uid_map", "re");
+	char line[64] = "", *rest = line;
+	unsigned long count = 0;
+
+	if (file && fgets(line, sizeof(line), file)) {
+		next_word(&rest);
+		next_word(&rest);
+		count = strtoul(next_word(&rest), NULL, 10);
+	}
+	if (file)
+		fclose(file);
+	return !file || count >= UNSEEN_USER;
+}
 
 const char *who_user(struct who_user *u, uid_t id)
 {
 	const struct passwd *entry = getpwuid(id);
 
-	if (entry)
+	if (id == UNSEEN_USER && !sees_users())
+		snprintf(u->name, sizeof(u->name), "another user");
+	else if (entry)
 		snprintf(u->name, sizeof(u->name), "%s", entry->pw_name);
 	else
 		snprintf(u->name, sizeof(u->name), "user %u", (unsigned)id);
 	return u->name;
+}
+
+static bool is_in_group(const struct passwd *user, gid_t group)
+{
+	gid_t groups[256];
+	int count = sizeof(groups) / sizeof(*groups);
+
+	if (getgrouplist(user->pw_name, user->pw_gid, groups, &count) < 0)
+		return false;
+	for (int i = 0; i < count; i++)
+		if (groups[i] == group)
+			return true;
+	return false;
+}
+
+void who_web_servers(struct who_web_servers *w, gid_t group)
+{
+	static const char *const names[] = {"www-data", "nginx", "apache", "http", "lighttpd",
+		"caddy", "haproxy", "wwwrun", "www"};
+
+	memset(w, 0, sizeof(*w));
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		const struct passwd *user = getpwnam(names[i]);
+		char *list = user && is_in_group(user, group) ? w->members : w->others;
+		size_t length = strlen(list);
+
+		if (user)
+			snprintf(list + length, sizeof(w->members) - length, "%s%s",
+				length ? ", " : "", names[i]);
+	}
 }
 
 /* As a CONFIG file that is itself the program, it has that file's name. */
@@ -77,17 +139,6 @@ struct lock {
 	bool write;
 	unsigned long long first, last;
 };
-
-/* The next word of a line, cut off in place; "" when there is none. */
-static char *next_word(char **rest)
-{
-	static char none[32];
-	char *word = none;
-
-	while (*rest && !*word)
-		word = strsep(rest, " \t\n");
-	return word;
-}
 
 /*
  * "1: POSIX ADVISORY WRITE 812 fe:00:1234 0 EOF". False where the line is none of a lock that another

@@ -16,8 +16,19 @@ struct who_user {
 	char name[64]; /* "www-data", or "user 1234" */
 };
 
-/* Returns u->name, so that a sentence may hold two of them. */
+/*
+ * Returns u->name, so that a sentence may hold two of them. A service with PrivateUsers= sees all users
+ * but root and its own as one: that is "another user".
+ */
 const char *who_user(struct who_user *u, uid_t id);
+
+/* The users that web servers run as, of those that this machine has, separated by ", ". */
+struct who_web_servers {
+	char members[128]; /* those in the group */
+	char others[128];
+};
+
+void who_web_servers(struct who_web_servers *w, gid_t group);
 
 struct who_process {
 	pid_t id; /* 0: nobody was found */

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 
@@ -54,16 +55,38 @@ def everything(directory):
     )
 
 
-def test_socket_that_can_be_made(log, workdir):
-    status, mark, sentence = check(log, workdir / "s")
+@pytest.fixture
+def run(workdir):
+    """A directory for sockets, whose group is a web server's."""
+    place = workdir / "run"
+    place.mkdir()
+    with contextlib.suppress(LookupError, PermissionError):
+        shutil.chown(place, group="www-data")
+    place.chmod(0o2770)
+    return place
+
+
+def test_socket_that_can_be_made(log, run):
+    status, mark, sentence = check(log, run / "s")
     assert (status, mark) == (0, "ok")
-    assert str(workdir / "s") in sentence and "0660" in sentence and "group" in sentence
-    assert not (workdir / "s").exists()
+    assert str(run / "s") in sentence and "0660" in sentence and "group www-data" in sentence
+    assert list(run.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid(), reason="only root can choose a group")
+def test_socket_that_no_web_server_can_reach(log, run):
+    """A web server that may not connect only says that rowtail is down."""
+    os.chown(run, -1, 64010)
+    status, mark, sentence = check(log, run / "s")
+    assert (status, mark) == (0, "note")
+    assert "group 64010" in sentence and "www-data" in sentence and "2770" in sentence
+    status, mark, sentence = check(log, run / "s", "--listen-mode", "0600")
+    assert (status, mark) == (0, "note") and "only root can connect" in sentence
 
 
 @pytest.mark.parametrize("prefix", ["unix:", "unix://"])
-def test_spelling_of_other_servers(launch, log, workdir, prefix):
-    path = workdir / "s"
+def test_spelling_of_other_servers(launch, log, run, prefix):
+    path = run / "s"
     status, mark, sentence = check(log, f"{prefix}{path}")
     assert (status, mark) == (0, "ok") and f" {path} " in sentence, sentence
     launch("--listen", f"{prefix}{path}", how=None, address=path).serves(log)
@@ -95,7 +118,6 @@ def test_path_that_is_too_long(log, workdir):
     done = rowtail.run("--check", "--db", log.path, "--listen", path)
     assert done.returncode == os.EX_USAGE and "106 bytes" in done.stderr
     assert check(log, path[:106])[0] == 0
-    rowtail.Rowtail(workdir, ["--db", log.path, "--listen", path[:106]], how=None)
 
 
 @pytest.fixture
@@ -117,7 +139,7 @@ def test_directory_that_may_not_be_written(log, workdir, as_user):
     place.mkdir()
     assert_wrong(check(log, place / "s", command=as_user), f"user {USER}", place, "may not write")
     place.chmod(0o777)
-    assert check(log, place / "s", command=as_user)[1] == "ok"
+    assert check(log, place / "s", command=as_user)[1] != "WRONG"
 
 
 def test_socket_of_another_in_a_directory_for_all(log, workdir, as_user):
@@ -162,7 +184,8 @@ def test_running_service_that_is_its_own_config(launch, log, workdir):
 
 def test_stale_socket(server, log):
     server.kill()
-    assert check(log, server.address)[:2] == (0, "ok")
+    status, mark, sentence = check(log, server.address)
+    assert status == 0 and "can be made" in sentence, sentence
     assert server.address.exists()
 
 
@@ -217,3 +240,12 @@ def test_check_as_root_says_so(log):
     os.chown(log.path, USER, USER)
     done = rowtail.run("--check", "--db", log.path)
     assert re.search("(?m)^note .*as root", done.stdout), done.stdout
+
+
+def test_check_tells_how_old_the_newest_row_is(log):
+    """Whose writers use another file than was meant sees it by that."""
+    said = rowtail.run("--check", "--db", log.path).stdout
+    assert f"no rows yet, and the file is {log.path}" in said
+    log.insert("hello")
+    written = log.sql("SELECT created_at FROM events")[0][0]
+    assert f"newest 1, of {written}" in rowtail.run("--check", "--db", log.path).stdout

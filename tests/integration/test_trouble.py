@@ -381,6 +381,25 @@ def test_read_only_mount(log, other_directory):
         assert_wrong(path, other_directory, "read-only for this process", "ReadWritePaths=")
 
 
+def test_read_only_volume_is_followed_while_a_writer_is_there(launch, log, other_directory):
+    """A container's volume with :ro: rows arrive as long as somebody else has the database open."""
+    log.insert("before")
+    with mounted(other_directory, "-o", "bind,ro", log.path.parent):
+        server = launch("--db", other_directory / "events.db", "--poll", 20, db=None)
+        peer = server.open(last_event_id=0)
+        assert peer.next_row().data == "before"
+        for number in range(3):
+            with database.Database(log.path) as writer:
+                writer.insert(f"row {number}")
+                writer.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            assert peer.next_row().data == f"row {number}"
+        log.close()
+        with database.Database(log.path) as writer:
+            writer.insert("after all have left")
+            assert peer.next_row().data == "after all have left"
+        server.stop()
+
+
 def test_read_only_file_system(workdir, empty_log):
     disk = workdir / "disk"
     disk.mkdir()

@@ -112,11 +112,15 @@ class Machine:
                     seen += map(int, children.read_text().split())
         return None
 
+    @property
+    def enter(self):
+        """What stands before a command that is to run in the container."""
+        return ["nsenter", f"--target={self.leader}", "-m", "-u", "-i", "-n", "-p", "-r", "-w"]
+
     def run(self, *command, check=True):
         """Runs a command in the container."""
-        enter = ["nsenter", f"--target={self.leader}", "-m", "-u", "-i", "-n", "-p", "-r", "-w"]
         done = subprocess.run(
-            [*enter, *map(str, command)], capture_output=True, text=True, timeout=60
+            [*self.enter, *map(str, command)], capture_output=True, text=True, timeout=60
         )
         assert not check or done.returncode == 0, (command, done.stdout, done.stderr)
         return done

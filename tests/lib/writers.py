@@ -33,12 +33,13 @@ def die_in_mid_write(path, mode="DELETE"):
 
 
 @contextlib.contextmanager
-def holding(path, *statements, **how):
-    """A program that has run these statements, and keeps its connection open; the process."""
-    command = [sys.executable, "-c", HOLD, str(path), *statements]
-    holder = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **how
-    )
+def holding(path, *statements, before=()):
+    """A program that has run these statements, and keeps its connection open; the process.
+
+    before: what stands before its command.
+    """
+    command = [*before, sys.executable, "-c", HOLD, str(path), *statements]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline() == "holds\n"
         yield holder

@@ -1,6 +1,7 @@
 """The units of deploy/systemd, unchanged, under a systemd that has booted: what ends them for good?"""
 
 import os
+import re
 import shutil
 import sqlite3
 
@@ -10,6 +11,7 @@ import booted
 import database
 import fcgi
 import rowtail
+import writers
 from conftest import directory
 from deployment import wait_until
 from webserver import DEPLOY, deployed
@@ -166,3 +168,24 @@ def test_log_elsewhere_without_the_sandbox_knowing(units):
         assert_serves(units, stream)
     with sqlite3.connect(elsewhere / "events.db") as log:
         assert log.execute("SELECT count(*) FROM events").fetchone() == (1,)
+
+
+def test_lock_that_stays_is_named_in_the_sandbox(units):
+    """The sandbox hides other processes, and not that one of them has the lock."""
+    units.make_log()
+    exclusive = ["PRAGMA locking_mode=EXCLUSIVE", "INSERT INTO events(data) VALUES ('mine')"]
+    units.machine.boot()
+    path = "/var/lib/rowtail/events.db"
+    with writers.holding(path, *exclusive, before=units.machine.enter) as holder:
+        units.machine.run("systemctl", "start", "rowtail.socket")
+
+        def told():
+            with units.connect() as stream:
+                stream.ask().wait_complete()
+            return "locking_mode=EXCLUSIVE" in units.said()
+
+        wait_until(told, "sentence")
+        assert re.search(r"is locked by process \d+", units.said()), units.said()
+        holder.stdin.close()
+    with units.connect() as stream:
+        assert_serves(units, stream.ask())
