@@ -103,9 +103,11 @@ static enum listen_finding tell_group(struct looking *l, const char *directory)
 	who_web_servers(&servers, group_of(directory, group, sizeof(group)));
 	if (!*servers.members && *servers.others) {
 		SAY(l,
-			"%s can be made, with mode %04o and group %s, in which no web server's user "
+			"%s can be made, with mode %04o and group %s, in which no web server's "
+			"user "
 			"of this machine is (%s): a web server that may not connect says that "
-			"rowtail is down; name a path in a directory of its own, of the web server's "
+			"rowtail is down; name a path in a directory of its own, of the web "
+			"server's "
 			"group and mode 2770",
 			l->config->listen, mode, group, servers.others);
 		return LISTEN_DOUBTFUL;

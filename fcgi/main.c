@@ -4,6 +4,7 @@
  */
 #include <err.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -24,6 +25,7 @@
 #include "logging.h"
 #include "loop.h"
 #include "parse.h"
+#include "patience.h"
 #include "responder.h"
 #include "signals.h"
 #include "tail.h"
@@ -202,11 +204,17 @@ static void fail(void)
  */
 static void open_log(void)
 {
+	char waiting[PATH_MAX + 128];
 	enum eventlog_status e;
 
 	if (!(responder.log = eventlog_new(config.db, config.table)))
 		fail();
+	snprintf(waiting, sizeof(waiting),
+		"rowtail: waiting for %s: its file system does not answer, or the disk is slow\n",
+		config.db);
+	patience_begin(waiting, listeners.path);
 	e = eventlog_open(responder.log);
+	patience_end();
 	if (e == EVENTLOG_FAULT && listeners.kind == LISTEN_FASTCGI)
 		give_up(access(config.db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG,
 			eventlog_error(responder.log));

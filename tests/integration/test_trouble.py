@@ -6,7 +6,6 @@ import re
 import shlex
 import socket
 import subprocess
-import sys
 import time
 
 import pytest
@@ -562,16 +561,16 @@ def test_config_and_key_by_process_substitution(log):
     assert done.returncode == 0 and "can verify HS256" in done.stdout, done.stdout + done.stderr
 
 
-def test_key_without_end(log, workdir):
+def test_file_without_end(log, workdir):
+    """No more is read of a key or a CONFIG file than one may have."""
     endless = workdir / "endless"
     with endless.open("wb") as file:
         file.truncate(1 << 40)
-    command = ["prlimit", "--as=1000000000", sys.executable, "-c", "pass"]
     options = ["--db", log.path, "--jwt-key", endless, "--jwt-algorithm", "HS256"]
-    command[2:] = [str(rowtail.BINARY), "--check", *map(str, options)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    done = rowtail.run("--check", *options, timeout=20)
     assert done.returncode == os.EX_CONFIG and "too large for a key" in done.stdout, done.stdout
-    assert rowtail.run("--db", log.path, endless).returncode == os.EX_CONFIG
+    done = rowtail.run("--db", log.path, endless, timeout=20)
+    assert done.returncode == os.EX_CONFIG and str(endless) in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -593,3 +592,36 @@ def test_database_in_the_spelling_of_others(log, workdir, form, words):
     done = rowtail.run("--listen", workdir / "s", env={"ROWTAIL_DB": given})
     assert done.returncode == os.EX_CONFIG
     assert "ROWTAIL_DB" in done.stderr and words[0] in done.stderr
+
+
+DEAF = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+int stat(const char *path, struct stat *st)
+{
+	int (*real)(const char *, struct stat *) = dlsym(RTLD_NEXT, "stat");
+
+	while (strstr(path, "events.db"))
+		pause();
+	return real(path, st);
+}
+"""
+
+
+def test_file_system_that_does_not_answer(log, workdir):
+    """As a network or FUSE file system whose server is away: it is said, and SIGTERM is heard."""
+    library, path = workdir / "deaf.so", workdir / "s"
+    command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
+    subprocess.run(command, input=DEAF, text=True, check=True)
+    env = {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    options = ["--db", log.path, "--listen", path]
+    hanging = rowtail.Rowtail(workdir, options, how=None, address=path, env=env)
+    hanging.start(wait=False).wait_accepts()
+    began = time.monotonic()
+    hanging.stop()
+    assert f"waiting for {log.path}" in hanging.stderr
+    assert time.monotonic() - began > 0.5  # or nothing hung here
+    assert not path.exists()
