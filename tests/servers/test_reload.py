@@ -4,16 +4,19 @@ Each reload here is what Debian's unit does for `systemctl reload`. With streams
 throughout, no stream loses or repeats a row, and the old processes go once their streams have ended.
 """
 
+import signal
 import time
 
 import pytest
 
 import httpc
+import stream
+import webserver
 from deployment import wait_until
 from follower import Crowd, Publisher, assert_whole
 from test_load import SIZED
 
-RELOADS = {"service": 50, "spawned": 20, "each": 20}
+RELOADS = {"service": 50, "spawned": 4, "each": 20}
 PAUSE_S = 0.15  # between two reloads
 BEARABLE_S = 3.0  # a page; a second is promised, on a machine that does nothing else
 # Streams end by their age soon, so that the test need not wait for an hour.
@@ -24,11 +27,29 @@ RELOADABLE = pytest.mark.deployments(
 )
 
 
-def page_seconds(site):
-    """How long the site takes to answer with a static page."""
+class LighttpdInAHurry(webserver.Lighttpd):
+    """What the file tells those to write for whom lighttpd starts programs: a reload waits for a second."""
+
+    def configure(self, configuration):
+        super().configure(configuration)
+        timeout = '"server.graceful-shutdown-timeout" => '
+        main = self.root / "lighttpd.conf"
+        text = "\n".join(line for line in main.read_text().splitlines() if timeout not in line)
+        main.write_text(f"{text}\nserver.feature-flags += ( {timeout}1 )\n")
+
+
+SERVERS = {**SIZED, "lighttpd-spawn": LighttpdInAHurry}
+
+
+def page_seconds(site, crowd):
+    """How long the site takes to answer with a static page, while the streams go on."""
     began = time.monotonic()
     with httpc.open_request(site.server.address, "/index.html", accept="text/html") as page:
-        page.wait_complete()
+        while not page.complete:
+            assert time.monotonic() - began < stream.DEADLINE, page.describe()
+            assert not page.eof, page.describe()
+            crowd.run(0.01)
+            page.pump()
         assert page.head.status == 200, page.head.raw
     return time.monotonic() - began
 
@@ -38,14 +59,14 @@ def reload_often(site, crowd, count):
     took = []
     for _ in range(count):
         site.server.reload()
+        took.append(page_seconds(site, crowd))
         crowd.run(PAUSE_S)
-        took.append(page_seconds(site))
     return took
 
 
 @RELOADABLE
 def test_many_reloads_with_streams_open(build, deployment):
-    site = build(deployment, server=SIZED.get(deployment), **QUICK).start()
+    site = build(deployment, server=SERVERS.get(deployment), **QUICK).start()
     target = site.deployment.mount + "?last_event_id=0"
     size = 4 if site.deployment.runs == "each" else 12
     with Crowd(site.server.address, target, size) as crowd:
@@ -64,3 +85,27 @@ def test_many_reloads_with_streams_open(build, deployment):
             return len(site.family()) <= processes + 1
 
         wait_until(few, f"return to {processes} processes", lambda: len(site.family()))
+
+
+@pytest.mark.deployments(*[name for name in RELOADABLE.args if name != "lighttpd-spawn"])
+def test_a_client_that_sleeps_does_not_hold_a_reload_up(build, deployment):
+    """It keeps its connection, and does not even notice the end of its stream."""
+    site = build(deployment, server=SERVERS.get(deployment), **QUICK).start()
+    site.follow()
+    site.server.reload()
+    with Crowd(site.server.address, site.deployment.mount, 1) as crowd:
+        assert page_seconds(site, crowd) < BEARABLE_S
+
+
+@pytest.mark.deployments("lighttpd", "lighttpd-spawn", "lighttpd-cgi")
+def test_log_rotation(build, deployment):
+    """Debian's logrotate sends lighttpd a SIGHUP each week. Nobody else gets it, and streams go on."""
+    site = build(deployment).start()
+    opened, running = site.follow(), site.programs()
+    for path in site.server.logs.iterdir():
+        path.rename(f"{path}.1")
+    site.server.process.send_signal(signal.SIGHUP)
+    wait_until((site.server.logs / "error.log").exists, "new log")
+    row = site.log.insert("after the rotation")
+    assert opened.next_row().last_event_id == str(row)
+    assert site.programs() == running
