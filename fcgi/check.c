@@ -273,6 +273,14 @@ static enum eventlog_status open_log(struct checking *c, struct eventlog *log)
 }
 
 /* Does somebody write whom nobody hears? It is asked while our own -wal and -shm are there. */
+static void check_order(struct eventlog *log)
+{
+	char sentence[EVENTLOG_SENTENCE_MAX];
+
+	if (eventlog_slow(log, sentence, sizeof(sentence)))
+		note("%s", sentence);
+}
+
 static void check_others(struct checking *c, struct eventlog *log)
 {
 	const struct timespec moment = {.tv_nsec = APART_MOMENT_MS * 1000000L};
@@ -321,6 +329,7 @@ static void check_log(struct checking *c)
 			tell_bounds(c, eventlog_database(log), &bounds);
 		check_journal(eventlog_database(log));
 		check_schema(c, eventlog_database(log));
+		check_order(log);
 		check_grants(c, eventlog_database(log));
 		check_others(c, log);
 	}

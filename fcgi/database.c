@@ -203,6 +203,53 @@ bool database_is_int(struct statement *st, int column)
 	return sqlite3_column_type(raw_statement(st), column) == SQLITE_INTEGER;
 }
 
+const char *database_type(struct statement *st, int column)
+{
+	switch (sqlite3_column_type(raw_statement(st), column)) {
+	case SQLITE_INTEGER:
+		return "INTEGER";
+	case SQLITE_FLOAT:
+		return "REAL";
+	case SQLITE_TEXT:
+		return "TEXT";
+	case SQLITE_BLOB:
+		return "BLOB";
+	default:
+		return "NULL";
+	}
+}
+
+static bool contains(const char *type, const char *part)
+{
+	return strcasestr(type, part) != NULL;
+}
+
+static enum database_affinity affinity_of(const char *type)
+{
+	if (contains(type, "INT"))
+		return DATABASE_NUMERIC;
+	if (contains(type, "CHAR") || contains(type, "CLOB") || contains(type, "TEXT"))
+		return DATABASE_TEXT;
+	if (!*type || contains(type, "BLOB") || !strcasecmp(type, "ANY"))
+		return DATABASE_BLOB;
+	if (contains(type, "REAL") || contains(type, "FLOA") || contains(type, "DOUB"))
+		return DATABASE_REAL;
+	return DATABASE_NUMERIC;
+}
+
+bool database_column(
+	struct database *db, const char *table, const char *name, struct database_column *column)
+{
+	const char *type, *collation;
+
+	if (sqlite3_table_column_metadata(raw(db), "main", table, name, &type, &collation,
+		    NULL, NULL, NULL) != SQLITE_OK)
+		return false;
+	column->affinity = affinity_of(type ? type : "");
+	column->binary = !strcasecmp(collation, "BINARY");
+	return true;
+}
+
 int64_t database_int(struct statement *st, int column)
 {
 	return sqlite3_column_int64(raw_statement(st), column);

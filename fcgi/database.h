@@ -78,6 +78,8 @@ void database_reset(struct statement *st);
 bool database_is_null(struct statement *st, int column);
 bool database_is_int(struct statement *st, int column);
 int64_t database_int(struct statement *st, int column);
+/* What a value is stored as: "INTEGER", "REAL", "TEXT", "BLOB" or "NULL". */
+const char *database_type(struct statement *st, int column);
 /* Borrowed until the next step or reset. NULL for NULL and without memory; a BLOB's bytes as they
  * are. */
 const char *database_text(struct statement *st, int column, size_t *length);
@@ -87,6 +89,25 @@ enum database_status database_run(struct statement *st);
 
 /* Is a transaction open? After a failure inside one, it must still be ended. */
 bool database_in_transaction(const struct database *db);
+
+/* How SQLite stores and compares what is put into a column. */
+enum database_affinity {
+	DATABASE_TEXT,
+	DATABASE_NUMERIC, /* or INTEGER */
+	DATABASE_REAL,
+	DATABASE_BLOB, /* as it comes */
+};
+struct database_column {
+	enum database_affinity affinity;
+	bool binary; /* its collation is BINARY: texts are equal if their bytes are */
+};
+
+/*
+ * Looks at a column of a table. False for a view, and where there is no such column.
+ * Source: https://www.sqlite.org/datatype3.html, section 3.1.
+ */
+bool database_column(struct database *db, const char *table, const char *name,
+	struct database_column *column);
 
 /* "main"."a""b": a name as SQL, in out. False when it does not fit. */
 bool database_quote(char *out, size_t size, const char *name);

@@ -92,7 +92,9 @@ static enum eventlog_status fail(struct eventlog *log, enum database_status s)
 	if (s == DATABASE_BUSY)
 		return busy(log);
 	database_explain(log->db, &why);
-	if (s == DATABASE_SCHEMA)
+	if (*log->unfit)
+		snprintf(log->error, sizeof(log->error), "%s: %s", log->path, log->unfit);
+	else if (s == DATABASE_SCHEMA)
 		snprintf(log->error, sizeof(log->error), "%s: %s", log->path, why.message);
 	else if (s == DATABASE_NO_MEMORY)
 		snprintf(log->error, sizeof(log->error),
@@ -106,9 +108,11 @@ static enum eventlog_status fail(struct eventlog *log, enum database_status s)
 static enum eventlog_status look_at_table(struct eventlog *log)
 {
 	bool lacking;
-	enum database_status s = eventlog_prepare_table(log, &lacking);
+	enum database_status s;
 	enum eventlog_status e = EVENTLOG_OK;
 
+	*log->unfit = '\0';
+	s = eventlog_prepare_table(log, &lacking);
 	if (lacking)
 		e = EVENTLOG_FAULT;
 	else if (s != DATABASE_OK)
@@ -454,4 +458,23 @@ enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f
 	if (e != EVENTLOG_OK)
 		return e;
 	return eventlog_end(log, find_place(log, f, position, place));
+}
+
+bool eventlog_is_view(const struct eventlog *log)
+{
+	return log->is_view;
+}
+
+const char *eventlog_slow(struct eventlog *log, char *sentence, size_t size)
+{
+	if (!log->db || !log->sorts)
+		return NULL;
+	snprintf(sentence, size,
+		"%s: no index gives the rows of \"%s\" in the order of id, so each look sorts all "
+		"of "
+		"them: %s",
+		log->path, log->table,
+		log->is_view ? "let the view select from one table whose id is INTEGER PRIMARY KEY"
+			     : "make id INTEGER PRIMARY KEY, or add a unique index on it");
+	return sentence;
 }

@@ -74,6 +74,25 @@ void eventlog_on_close(struct eventlog *log, void (*closing)(void *context), voi
 /* Changes whenever the log was opened anew. */
 unsigned eventlog_generation(const struct eventlog *log);
 
+/* What makes it slow, in a sentence that says what to do; NULL: nothing. Until the log is closed. */
+const char *eventlog_slow(struct eventlog *log, char *sentence, size_t size);
+
+/* Is it a view? Then its rows may change without a commit, as time goes by. */
+bool eventlog_is_view(const struct eventlog *log);
+
+/*
+ * A mark of the row with this id, by which it is known again; 0: no row, or a table whose rows may be
+ * changed.
+ */
+enum eventlog_status eventlog_mark(struct eventlog *log, int64_t id, uint64_t *mark);
+
+/*
+ * Is the log the one of which `mark` is the mark of the row `id`, as far as can be told? It is not, when that
+ * row is another one now, or is gone without having been deleted: another log was restored into the file.
+ */
+enum eventlog_status eventlog_is_same(
+	struct eventlog *log, int64_t id, uint64_t mark, bool *same);
+
 /* A number that changes with every commit of another connection. */
 enum eventlog_status eventlog_version(struct eventlog *log, int64_t *version);
 

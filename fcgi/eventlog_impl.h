@@ -1,6 +1,6 @@
 /*
- * What eventlog.c (opening, bounds, places), eventlog_table.c (columns and statements) and
- * eventlog_read.c (batches, seeking) share. For nobody else.
+ * What eventlog.c (opening, bounds, places), eventlog_table.c (columns and statements), eventlog_read.c
+ * (batches, seeking) and eventlog_mark.c (is it the same log still?) share. For nobody else.
  */
 #ifndef ROWTAIL_EVENTLOG_IMPL_H
 #define ROWTAIL_EVENTLOG_IMPL_H
@@ -23,6 +23,7 @@ enum eventlog_statement {
 	ST_PRUNED_CHANNEL,
 	ST_PRUNED_BELOW,
 	ST_DELETION,
+	ST_MARK, /* NULL for a table that is not ours */
 	ST_SCAN,
 	ST_BACK,
 	ST_ROW,
@@ -49,6 +50,9 @@ struct eventlog {
 	int64_t schema; /* a number that changes with the schema, of that which st[] was made for */
 	void (*closing)(void *context); /* NULL: nobody wants to know */
 	void *closing_context;
+	bool is_view;
+	bool sorts; /* no index gives the rows in the order of their ids */
+	char unfit[EVENTLOG_SENTENCE_MAX / 2]; /* what was found in the table that can't be followed; or "" */
 	char error[EVENTLOG_SENTENCE_MAX];
 };
 
@@ -75,6 +79,12 @@ enum eventlog_status eventlog_end(struct eventlog *log, enum database_status s);
  * is no row, the column is NULL, or the statement is NULL.
  */
 enum database_status eventlog_one(struct statement *st, int64_t none, int64_t *id);
+
+/*
+ * Looks at the id, in the first column of a statement that stands on a row. False, and a sentence in
+ * log->unfit, when it can't be a position: then the caller ends with DATABASE_SCHEMA.
+ */
+bool eventlog_id_is_good(struct eventlog *log, struct statement *st);
 
 /* Inside a transaction. */
 enum database_status eventlog_newest(struct eventlog *log, int64_t *newest);

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 enum {
 	SCAN_ROWS = 512, /* looked at in one call */
 	SEEK_ROWS = 2048,
+	RETRY_MAX_MS = 3600000, /* as the schema has it */
 	SPARSE = 10, /* a channel is sparse when fewer than one row in so many is its own */
 	IDS_MAX = 8192, /* of all channels of a filter in one call */
 	CHANNELS_MAX = 256, /* looked up in one call, those of patterns included */
@@ -63,6 +65,9 @@ static bool read_payload(struct statement *st, struct sse_row *row)
 		return false;
 	row->created_at = database_text(st, COLUMN_CREATED_AT, &row->created_at_length);
 	row->retry_ms = database_is_int(st, COLUMN_RETRY) ? database_int(st, COLUMN_RETRY) : -1;
+	/* Above, and below 0, a browser would come back at once, again and again. */
+	if (row->retry_ms < 0 || row->retry_ms > RETRY_MAX_MS)
+		row->retry_ms = -1;
 	if (!row->data) {
 		row->data = "";
 		row->data_length = 0;
@@ -76,11 +81,26 @@ static bool wants(const struct filter *f, const struct sse_row *row)
 			     filter_has_type(f, row->event, row->event_length));
 }
 
+/* Without this, a table that breaks its promise would be read round and round. */
+static bool is_next(struct reading *r, int64_t id)
+{
+	if (id > r->batch->scanned)
+		return true;
+	snprintf(r->log->unfit, sizeof(r->log->unfit),
+		"\"%s\" has the id %lld twice, but ids must be unique", r->log->table,
+		(long long)id);
+	return false;
+}
+
 /* Offers the row on which a statement stands. */
 static enum step offer(struct reading *r, struct statement *st)
 {
 	struct sse_row row;
 
+	if (!eventlog_id_is_good(r->log, st) || !is_next(r, database_int(st, COLUMN_ID))) {
+		r->s = DATABASE_SCHEMA;
+		return STEP_FAILED;
+	}
 	if (!read_names(st, &row)) {
 		r->s = DATABASE_NO_MEMORY;
 		return STEP_FAILED;

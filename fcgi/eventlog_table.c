@@ -9,6 +9,7 @@ enum { SQL_MAX = 2048, NAME_MAX_QUOTED = 512 };
 /* The columns that are used where the table has them. */
 struct columns {
 	bool id, channel, event, data, retry, created_at;
+	bool view;
 	bool channel_index;
 	bool pruned_table;
 	char sequence[256]; /* the table's name in sqlite_sequence; empty: not there */
@@ -85,6 +86,25 @@ static void read_sequence(struct eventlog *log, struct columns *c)
 	database_finalize(st);
 }
 
+/*
+ * An index on channel can be used where SQL's equality is that of the bytes. In a column of another type the
+ * number 42 is not equal to the text that it is sent as; by another collation "a" may be equal to "A".
+ */
+static enum database_status find_channel_index(struct eventlog *log, struct columns *c)
+{
+	struct database_column column;
+	enum database_status s = look_up(log->db,
+		"SELECT 1 FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) i WHERE "
+		"l.partial = 0 AND i.seqno = 0 AND lower(i.name) = 'channel' AND "
+		"upper(i.coll) = 'BINARY'",
+		log->table, &c->channel_index);
+
+	if (!database_column(log->db, log->table, "channel", &column) || !column.binary ||
+		column.affinity != DATABASE_TEXT)
+		c->channel_index = false;
+	return s;
+}
+
 static enum database_status discover(struct eventlog *log, struct columns *c)
 {
 	bool found;
@@ -93,13 +113,11 @@ static enum database_status discover(struct eventlog *log, struct columns *c)
 	if (s != DATABASE_DONE)
 		return s;
 	read_sequence(log, c);
-	/* In a column without a type, the number 42 is not equal to the text that it is sent as. */
 	s = look_up(log->db,
-		"SELECT 1 FROM pragma_index_list(?1) l, pragma_index_info(l.name) i, "
-		"pragma_table_xinfo(?1) c WHERE l.partial = 0 AND i.seqno = 0 AND "
-		"lower(i.name) = 'channel' AND c.name = i.name AND c.type <> '' AND "
-		"c.type NOT LIKE '%blob%'",
-		log->table, &c->channel_index);
+		"SELECT 1 FROM sqlite_master WHERE type = 'view' AND lower(name) = lower(?1)",
+		log->table, &c->view);
+	if (s == DATABASE_DONE || s == DATABASE_ROW)
+		s = find_channel_index(log, c);
 	if (s != DATABASE_DONE && s != DATABASE_ROW)
 		return s;
 	s = look_up(log->db,
@@ -217,6 +235,8 @@ static enum database_status prepare_extras(
 		{c->pruned_table, ST_PRUNED_BELOW,
 			PARTS("SELECT max(id) FROM events_pruned WHERE channel >= ?2 AND channel < "
 			      "?3 AND deletion > ?1")},
+		{c->pruned_table, ST_MARK,
+			PARTS("SELECT channel, event, created_at FROM events WHERE id = ?1")},
 		{c->pruned_table, ST_DELETION, PARTS("SELECT max(deletion) FROM events_pruned")},
 	};
 	enum database_status s = DATABASE_OK;
@@ -237,6 +257,75 @@ static enum database_status note_schema(struct eventlog *log)
 	return s == DATABASE_DONE ? DATABASE_OK : s;
 }
 
+bool eventlog_id_is_good(struct eventlog *log, struct statement *st)
+{
+	static const char cure[] =
+		"follow a view that makes integers of them, such as CREATE VIEW log AS "
+		"SELECT rowid AS id, data FROM ...";
+
+	if (!database_is_int(st, 0))
+		snprintf(log->unfit, sizeof(log->unfit),
+			"\"%s\" has an id of type %s, but a position must be an integer that "
+			"grows: %s",
+			log->table, database_type(st, 0), cure);
+	else if (database_int(st, 0) < 1)
+		snprintf(log->unfit, sizeof(log->unfit),
+			"\"%s\" has the id %lld, but ids must be above 0, which is the position "
+			"before "
+			"the first row: %s",
+			log->table, (long long)database_int(st, 0), cure);
+	return !*log->unfit;
+}
+
+/* The smallest and the largest id: SQLite sorts numbers before texts. An empty table shows by its type. */
+static enum database_status check_ids(struct eventlog *log)
+{
+	static const enum eventlog_statement ends[] = {ST_OLDEST, ST_NEWEST};
+	enum database_status s = DATABASE_DONE;
+	struct database_column column;
+
+	for (int i = 0; i < 2 && s == DATABASE_DONE; i++) {
+		s = database_step(log->st[ends[i]]);
+		if (s == DATABASE_ROW)
+			s = eventlog_id_is_good(log, log->st[ends[i]]) ? DATABASE_DONE
+								       : DATABASE_SCHEMA;
+		database_reset(log->st[ends[i]]);
+	}
+	if (s != DATABASE_DONE || !database_column(log->db, log->table, "id", &column))
+		return s;
+	if (column.affinity != DATABASE_TEXT && column.affinity != DATABASE_REAL)
+		return s;
+	snprintf(log->unfit, sizeof(log->unfit),
+		"the column id of \"%s\" is made for %s, but a position must be an integer that "
+		"grows: "
+		"declare it INTEGER PRIMARY KEY, or follow a view that has such an id, as rowid is",
+		log->table, column.affinity == DATABASE_TEXT ? "TEXT" : "REAL");
+	return DATABASE_SCHEMA;
+}
+
+/* Does SQLite sort the rows at each look, for want of an index? It says so in its plan. */
+static enum database_status look_at_plan(struct eventlog *log, const char *table)
+{
+	char sql[SQL_MAX];
+	struct statement *st;
+	enum database_status s;
+
+	log->sorts = false;
+	snprintf(sql, sizeof(sql),
+		"EXPLAIN QUERY PLAN SELECT id FROM %s WHERE id > 1 ORDER BY id LIMIT 9", table);
+	s = database_prepare(log->db, &st, sql);
+	while (s == DATABASE_OK || s == DATABASE_ROW) {
+		size_t length;
+		const char *detail;
+
+		if ((s = database_step(st)) == DATABASE_ROW &&
+			(detail = database_text(st, 3, &length)) && strstr(detail, "TEMP B-TREE"))
+			log->sorts = true;
+	}
+	database_finalize(st);
+	return s == DATABASE_DONE ? DATABASE_OK : s;
+}
+
 enum database_status eventlog_prepare_table(struct eventlog *log, bool *lacking)
 {
 	struct columns c = {0};
@@ -250,6 +339,13 @@ enum database_status eventlog_prepare_table(struct eventlog *log, bool *lacking)
 		return s;
 	if (!database_quote(table, sizeof(table), log->table))
 		return DATABASE_SCHEMA;
+	log->is_view = c.view;
 	s = prepare_base(log, &c, table);
-	return s == DATABASE_OK ? prepare_extras(log, &c, table) : s;
+	if (s == DATABASE_OK)
+		s = prepare_extras(log, &c, table);
+	if (s == DATABASE_OK)
+		s = look_at_plan(log, table);
+	if (s == DATABASE_OK)
+		s = check_ids(log);
+	return s == DATABASE_DONE ? DATABASE_OK : s;
 }

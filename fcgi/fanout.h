@@ -93,6 +93,9 @@ enum eventlog_status fanout_wake(struct fanout *f);
  */
 enum eventlog_status fanout_look(struct fanout *f, bool *news);
 
+/* The rows may have changed without a commit: the next look reads them in any case. */
+void fanout_distrust(struct fanout *f);
+
 /* The database was replaced: every stream gets a gap, and goes on where it can. */
 enum eventlog_status fanout_replaced(struct fanout *f);
 

@@ -17,6 +17,7 @@ enum {
 struct feeding {
 	struct fanout *f;
 	size_t rows, bytes;
+	int64_t last; /* id of the last row */
 	bool full; /* a record that is alone in its window: nothing behind it in this batch */
 	bool broken[LANE_COUNT];
 };
@@ -82,6 +83,7 @@ static bool feed_row(void *context, const struct sse_row *row)
 		if (feeding->f->lane_count[lane] > 0)
 			feeding->bytes += feed_lane(feeding, lane, row);
 	feeding->rows++;
+	feeding->last = row->id;
 	feeding->full = large;
 	return true;
 }
@@ -265,6 +267,8 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 	for (int lane = 0; lane < LANE_COUNT && f->windows[lane]; lane++)
 		window_advance(f->windows[lane], f->fed);
 	metrics_add(METRIC_ROWS_READ, feeding.rows);
+	if (feeding.rows > 0)
+		f->marked_id = feeding.last;
 	*rows += feeding.rows;
 	*more = !batch.at_end;
 	return e;
@@ -279,12 +283,20 @@ static enum eventlog_status check_restored(struct fanout *f)
 	return e == EVENTLOG_OK && bounds.newest < f->fed ? fanout_replaced(f) : e;
 }
 
+/* Before new rows are read: another log, with more rows, may have been restored into the same file. */
+static enum eventlog_status check_mark(struct fanout *f, bool *same)
+{
+	enum eventlog_status e = eventlog_is_same(f->log, f->marked_id, f->mark, same);
+
+	return e == EVENTLOG_OK && !*same ? fanout_replaced(f) : e;
+}
+
 static enum eventlog_status look(struct fanout *f, bool *news)
 {
 	int64_t until = clock_us() + LOOK_US, version;
 	enum eventlog_status e;
 	size_t rows = 0;
-	bool more = true, known;
+	bool more = true, known, same;
 
 	if (f->generation != eventlog_generation(f->log)) {
 		f->generation = eventlog_generation(f->log);
@@ -294,6 +306,10 @@ static enum eventlog_status look(struct fanout *f, bool *news)
 		return e;
 	known = f->version >= 0;
 	f->version = -1;
+	if (known && ((e = check_mark(f, &same)) != EVENTLOG_OK || !same)) {
+		*news = !same;
+		return e;
+	}
 	while (e == EVENTLOG_OK && more && clock_us() < until)
 		e = feed(f, &more, &rows);
 	*news = rows > 0 || known;
@@ -302,7 +318,9 @@ static enum eventlog_status look(struct fanout *f, bool *news)
 		f->calls.want_turn(f->calls.context);
 	} else if (e == EVENTLOG_OK) {
 		f->version = version;
-		if (rows == 0)
+		if (rows > 0)
+			e = eventlog_mark(f->log, f->marked_id, &f->mark);
+		else if (known || !eventlog_is_view(f->log))
 			e = check_restored(f);
 	}
 	return e;
@@ -320,16 +338,26 @@ enum eventlog_status fanout_look(struct fanout *f, bool *news)
 	return e;
 }
 
+void fanout_distrust(struct fanout *f)
+{
+	f->version = -1;
+}
+
+/* From here on: the newest row is the one by which the log is known again. */
+static enum eventlog_status begin_at(struct fanout *f, int64_t newest)
+{
+	fanout_reset_windows(f, newest);
+	f->version = -1;
+	f->marked_id = newest;
+	return eventlog_mark(f->log, newest, &f->mark);
+}
+
 enum eventlog_status fanout_wake(struct fanout *f)
 {
 	struct eventlog_bounds bounds;
 	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
 
-	if (e == EVENTLOG_OK) {
-		fanout_reset_windows(f, bounds.newest);
-		f->version = -1;
-	}
-	return e;
+	return e == EVENTLOG_OK ? begin_at(f, bounds.newest) : e;
 }
 
 enum eventlog_status fanout_replaced(struct fanout *f)
@@ -341,7 +369,5 @@ enum eventlog_status fanout_replaced(struct fanout *f)
 		return e;
 	for (struct subscriber *s = f->all; s; s = s->all_next)
 		s->replaced = true;
-	fanout_reset_windows(f, bounds.newest);
-	f->version = -1;
-	return e;
+	return begin_at(f, bounds.newest);
 }

@@ -53,6 +53,8 @@ struct fanout {
 	int64_t absent_ms; /* clock_absent_ms() at the last sweep */
 	unsigned generation; /* of the log that `version` is of */
 	bool unread; /* fanout_look() stopped early */
+	int64_t marked_id; /* of the row by which the log is known again */
+	uint64_t mark; /* eventlog_mark(); 0: none */
 };
 
 /* A stream that has not begun. Its head leaves with its place, or before, if that takes time to find. */

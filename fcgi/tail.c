@@ -71,6 +71,8 @@ static void tell_doubts(void)
 			tail.doubts |= 1U << i;
 			log_warn("%s", sentence);
 		}
+	if (eventlog_slow(tail.log, sentence, sizeof(sentence)))
+		log_warn("%s", sentence);
 }
 
 /*
@@ -351,6 +353,8 @@ static void poll_due(struct loop_timer *timer)
 	bool news = false;
 
 	begin_watch();
+	if (eventlog_is_view(tail.log))
+		fanout_distrust(tail.fanout);
 	if (check_file() == EVENTLOG_OK)
 		look(&news);
 	look_for_others();
