@@ -5,6 +5,7 @@ rowtail's.
 """
 
 import pathlib
+import re
 
 import pytest
 
@@ -359,6 +360,37 @@ def test_other_files_of_the_site(build, deployment, what, name):
     server = type("Server", (Elsewhere,), {"name": name, "more": ELSEWHERE[what]})
     site = build(deployment, server=server).start()
     sites.assert_streams(sites.Visitor(site, "localhost"))
+
+
+# Those of Debian's own files that agree with each other, and may come before rowtail's.
+DEBIANS = """
+	05-auth 05-setenv 10-cgi 10-dir-listing 10-evhost 10-expire 10-fastcgi 10-proxy 10-rewrite 10-simple-vhost
+	10-ssi 10-status 10-userdir 11-extforward 15-fastcgi-php-fpm
+""".split()
+
+
+class AllOfDebian(webserver.Lighttpd):
+    """With Debian's own configurations enabled."""
+
+    def configure(self, configuration):
+        super().configure(configuration)
+        for name in DEBIANS:
+            text = (self.etc / f"conf-available/{name}.conf").read_text()
+            text = text.replace("/usr/lib/cgi-bin", f"{self.directory}/cgi-bin")
+            text = text.replace("/var/www", str(self.directory))
+            (self.root / "conf-enabled" / f"{name}.conf").write_text(text)
+
+
+@pytest.mark.deployments(*WAYS)
+def test_debians_own_files(build, deployment):
+    """They start together, and Debian's /cgi-bin/ is no second door to the program."""
+    site = build(deployment, server=AllOfDebian).start()
+    visitor = sites.Visitor(site, "localhost")
+    sites.assert_streams(visitor)
+    file = (webserver.DEPLOY / site.deployment.file).read_text()
+    assert not re.search(r"^[^#]*/usr/lib/cgi-bin|^#   .*/usr/lib/cgi-bin", file, re.M)
+    for target in "/cgi-bin/events.cgi", "/cgi-bin/events.cgi/events", "/cgi-bin/":
+        assert visitor.page(target).head.status in (403, 404)
 
 
 class HostsAtTheEnd(webserver.Lighttpd):
