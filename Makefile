@@ -28,8 +28,11 @@ BROWSER := tests/browser/node_modules/.made
 
 TEST_HEADERS := $(wildcard tests/unit/*.h tests/fuzz/*.h)
 
-# A test's first lines say what it links: "links: a b" are modules of fcgi/, "libs: -lx" libraries.
-links = $(patsubst %,$(BUILD)/san/%.o,$(shell sed -n 's/^.* links: *\([a-z0-9_ ]*\).*/\1/p' $(1) | head -n 1))
+# A test's first lines say what it links: "links: a b" are modules of fcgi/, "links: everything" all but main,
+# "libs: -lx" libraries.
+named = $(shell sed -n 's/^.* links: *\([a-z0-9_ ]*\).*/\1/p' $(1) | head -n 1)
+links = $(patsubst %,$(BUILD)/san/%.o,$(if $(filter everything,$(named)),\
+	$(filter-out main,$(SRC:fcgi/%.c=%)),$(named)))
 libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
 
 # The names with -again are make test's own.

@@ -1,4 +1,4 @@
-/* links: accept access answer arguments arrival address attempts buffer cgi channel check clock config config_file config_help connection connection_arriving credentials database eventlog eventlog_read eventlog_mark eventlog_table fanout fanout_feed fanout_step filter form grants groups json jwtoken listen logging loop metrics opening origin page parameters parse path patience publickey record request responder run setting signals sse subscriber tail tally text token utf8 watch window file listen_check setting_path place trouble who */
+/* links: everything */
 /* libs: -lfcgi -lsqlite3 -luv -linih -lsodium -ljwt -ljansson -lpthread */
 /*
  * The input is what one connection brings to the whole program, libfcgi included: its first byte
