@@ -65,8 +65,11 @@ def bcrypt(user):
     return htpasswd(user, PASSWORDS[user]).strip().partition(":")[2]
 
 
-def with_login(name, place):
-    """The server of a deployment that asks for a password: of ann and bob, kept in `place`."""
+def with_login(name, place, edits=None):
+    """The server of a deployment that asks for a password: of ann and bob, kept in `place`.
+
+    edits: further replacements in the file of deploy/access
+    """
     kind = name.partition("-")[0]
     if kind == "haproxy":
         return HAProxyLogin
@@ -75,7 +78,7 @@ def with_login(name, place):
         users.write_text("".join(f"{user} {bcrypt(user)}\n" for user in PASSWORDS))
         return with_file(name, "basic-caddy.conf", {"/etc/caddy/rowtail.users": users})
     users.write_text("".join(htpasswd(*pair) for pair in PASSWORDS.items()))
-    replacements = {f"/etc/{kind.replace('apache', 'apache2')}/rowtail.htpasswd": users}
+    replacements = {f"/etc/{kind.replace('apache', 'apache2')}/rowtail.htpasswd": users, **(edits or {})}
     server = with_file(name, f"basic-{kind}.conf", replacements)
     if kind == "lighttpd":
         # It answers a wrong password after a second, which takes long where many are tried.

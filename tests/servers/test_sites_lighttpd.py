@@ -13,7 +13,7 @@ import httpc
 import sites
 import webserver
 from conftest import Builder, directory, make_log
-from logins import PASSWORDS, basic, htpasswd
+from logins import PASSWORDS, basic, htpasswd, with_login
 
 MODULES = pathlib.Path("/usr/lib/lighttpd")
 WAYS = ["lighttpd", "lighttpd-cgi"]
@@ -72,6 +72,7 @@ SITES = {
     "impatient.test": "server.max-read-idle = 1\nserver.max-write-idle = 1\n"
     "server.max-keep-alive-idle = 1\nserver.max-keep-alive-requests = 1",
     "body.test": "server.max-request-size = 1",
+    "lower-case.test": 'server.force-lowercase-filenames = "enable"\nserver.follow-symlink = "disable"',
     "rates.test": "connection.kbytes-per-second = 100",
     "webdav.test": 'webdav.activate = "enable"\nwebdav.is-readonly = "disable"',
     "magnet.test": PHP + 'magnet.attract-physical-path-to = ( "<directory>/front.lua" )',
@@ -220,9 +221,12 @@ def test_silence(server):
 @pytest.mark.deployments(*WAYS)
 def test_a_short_time_out_of_the_site(build, deployment):
     """The heartbeat need not be shorter than the site's limit of a second."""
-    around = "server.max-write-idle = 1\nserver.max-read-idle = 1"
+    around, edits = "server.max-write-idle = 1\nserver.max-read-idle = 1\n", {}
+    if deployment == "lighttpd-cgi":
+        around += 'server.modules += ( "mod_cgi" )\ncgi.limits = ( "read-timeout" => 1 )'
+        edits = {"#cgi.limits": "cgi.limits"}
     server = type("Server", (webserver.Lighttpd,), {"around": around})
-    site = build(deployment, server=server, heartbeat=10).start()
+    site = build(deployment, server=server, edits=edits, heartbeat=10).start()
     visitor = sites.Visitor(site, "localhost")
     with visitor.follow("/events?channel=a") as stream:
         stream.rest(3)
@@ -238,6 +242,16 @@ def test_body_of_unknown_length(visit, name):
     address = visit(name).site.server.address
     with httpc.open_request(address, "/events", method="POST", headers=headers) as request:
         sites.as_stream(request.send(chunks).wait_head())
+
+
+def test_body_that_is_too_large(visit):
+    """rowtail says so itself, to an EventSource too: it must not come back with the same body."""
+    for name in "plain.test", "body.test", "errors.test":
+        headers = {"Content-Type": sites.FORM}
+        answer = visit(name).get("/events", method="POST", headers=headers, body=b"x=" + b"y" * 100_000)
+        assert answer.head.status == 413, answer.describe()
+        answer.wait(lambda: answer.complete or answer.eof, "end of the answer")
+        assert b"65536 bytes" in answer.body
 
 
 def test_headers_of_the_site_stay(visit):
@@ -283,6 +297,18 @@ def test_a_login_of_the_site(visit, name):
     visitor.follow("/events?channel=secret", headers=basic("ann", PASSWORDS["ann"]))
     bob = visitor.get("/events?channel=secret", headers=basic("bob", PASSWORDS["bob"]))
     assert bob.head.status == 403
+
+
+@pytest.mark.deployments("lighttpd")
+def test_a_password_only_over_tls(build, deployment):
+    """With the line that the login's file offers, who comes by plain HTTP is not asked for it."""
+    with directory() as place:
+        line = '$HTTP["scheme"] == "http"'
+        server = with_login(deployment, place, {f"#{line}": line})
+        visitor = sites.Visitor(build(deployment, server=server).start(), "app.test")
+        answer = visitor.get("/events?channel=a")
+        assert answer.head.status == 301
+        assert answer.head.get("Location") == "https://app.test/events?channel=a"
 
 
 # While rowtail is down.
