@@ -131,9 +131,14 @@ static void judge_opaque(struct access *a, struct asking *k)
 static void judge_one(struct access *a, struct asking *k)
 {
 	token_hash(k->shown.token, k->shown.length, k->hash);
-	k->held = k->later = false;
+	k->held = false;
+	errno = 0;
 	k->guess = !a->jwt || !jwt_has_header(k->shown.token, k->shown.length);
-	if (k->guess)
+	/* Nor is it known, without the memory to read it, whether it is a JWT at all. */
+	k->later = a->jwt && k->guess && errno == ENOMEM;
+	if (k->later)
+		k->guess = false;
+	else if (k->guess)
 		k->held = is_held(a, k);
 	else
 		judge_jwt(a, k);

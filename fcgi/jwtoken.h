@@ -30,7 +30,10 @@ struct jwt_verifier *jwt_verifier_new(
 	const struct config *config, int *exit_status, char *sentence, size_t size);
 void jwt_verifier_free(struct jwt_verifier *v);
 
-/* Is its first part the header of a JWT, so that nobody would show it by guessing? */
+/*
+ * Is its first part the header of a JWT, so that nobody would show it by guessing? False with errno ENOMEM
+ * when there is no memory to tell.
+ */
 bool jwt_has_header(const char *token, size_t length);
 
 struct jwt_claims {

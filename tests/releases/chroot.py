@@ -127,10 +127,17 @@ class Chroot:
         with open(self.place / "lock", "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
             if not self._is_current(parts):
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._wait_alone(lock)
                 self._make(parts)
                 fcntl.flock(lock, fcntl.LOCK_SH)
             yield self
+
+    def _wait_alone(self, lock):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{self.release}: others are in the chroot; waiting for their end", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
 
     def _is_current(self, parts):
         """Has it the packages, and were they looked at within the week?"""

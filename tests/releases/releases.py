@@ -31,6 +31,7 @@ def arguments():
     parser.add_argument("--cache", type=pathlib.Path, required=True, help="where the chroots stay")
     parser.add_argument("--compilers", default="gcc clang", type=str.split)
     parser.add_argument("--suites", default=" ".join(suites.NAMES), type=str.split)
+    parser.add_argument("--tests", default="", help="what pytest runs instead of whole suites")
     parser.add_argument("--ci", action="store_true", help="the part that make test runs")
     parser.add_argument("--shell", action="store_true", help="no test: a shell in the chroot")
     given = parser.parse_args()
@@ -87,7 +88,7 @@ def test(release, given, report):
                     found = suites.versions(where, scratch)
                     named = [f"{name} {found.get(name, '(none)')}" for name in suites.VERSIONS]
                     report.notes.append(f"{release}: {', '.join(named)}")
-                runner = suites.Runner(where, scratch, compiler, given.part)
+                runner = suites.Runner(where, scratch, compiler, given.part, given.tests)
                 for name in given.suites:
                     if not run(runner, name, report) and name == "build":
                         break

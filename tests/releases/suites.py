@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import xml.etree.ElementTree
 from typing import NamedTuple
 
@@ -51,10 +52,15 @@ class Outcome(NamedTuple):
 
 
 class Runner:
-    """The suites with one compiler, in one copy of the tree."""
+    """The suites with one compiler, in one copy of the tree.
 
-    def __init__(self, where, scratch, compiler, part):
-        self.where, self.scratch, self.compiler, self.part = where, scratch, compiler, part
+    part     "full" or "ci"
+    tests    what pytest runs instead of a whole suite: files, names, options; or ""
+    """
+
+    def __init__(self, where, scratch, compiler, part, tests=""):
+        self.where, self.scratch, self.compiler = where, scratch, compiler
+        self.part, self.tests = part, tests
 
     def run(self, name):
         """Runs one; what failed in Python's suites runs once more, for the machine may be busy."""
@@ -75,7 +81,9 @@ class Runner:
     def _make(self, name, target, log):
         made = {"build": "all bench-tools faults"}.get(target, target)
         what = [f"CC={self.compiler}", "WERROR=-Werror", "BROWSER=", "SQLITES="]
-        if self.part == "ci" and name in CI:
+        if self.tests and name in CI:
+            what.append(f"{name.upper()}={shlex.quote(self.tests)}")
+        elif self.part == "ci" and name in CI:
             files = [word if "::" in word else f"{word}.py" for word in CI[name]]
             paths = " ".join(f"tests/{name}/{file}" for file in files)
             what.append(f"{name.upper()}='{paths}'")
