@@ -134,7 +134,6 @@ function nginx({ dir, port, socket, tls, login, more = '' }) {
   const file = (name) => path.join(dir, name);
   writeFileSync(file('rowtail.conf'), deployed('nginx/fastcgi.conf', [
     ['/run/rowtail/rowtail.sock', socket],
-    ['include fastcgi_params;', 'include /etc/nginx/fastcgi_params;'],
     [DOWN_RETRY.documented, DOWN_RETRY.here],
   ]));
   writeFileSync(file('users'), `${USER}:{PLAIN}${PASSWORD}\n`);
