@@ -55,22 +55,49 @@ static struct reader path_of(const char *uri)
 	return reader_of(uri, strcspn(uri, "?"), true);
 }
 
-/* Do both name the same? The web server may have left an escape as it came. */
+/* Takes the same from both: a byte, or an escape that the web server has left as it came. */
+static bool take_same(struct reader *raw, struct reader *cooked)
+{
+	struct reader from = *raw;
+	int byte = read_one(raw);
+	size_t size = (size_t)(raw->at - from.at);
+
+	if (cooked->at < cooked->end && byte == (unsigned char)*cooked->at)
+		cooked->at++;
+	else if (size > 1 && (size_t)(cooked->end - cooked->at) >= size &&
+		 !memcmp(from.at, cooked->at, size))
+		cooked->at += size;
+	else
+		*raw = from;
+	return raw->at > from.at;
+}
+
+/* Takes a slash behind a slash, which merging would have taken away. */
+static bool take_repeated(struct reader *r, bool behind_slash)
+{
+	struct reader ahead = *r;
+
+	if (!behind_slash || read_one(&ahead) != '/')
+		return false;
+	*r = ahead;
+	return true;
+}
+
+/* Do both name the same? */
 static bool same_path(struct reader raw, struct reader cooked)
 {
-	for (;;) {
-		const char *from = raw.at;
-		int byte = read_merged(&raw);
-		size_t size = (size_t)(raw.at - from), left = (size_t)(cooked.end - cooked.at);
+	bool behind_slash = false;
 
-		if (byte != END && *from == '%' && left >= size && byte != *cooked.at &&
-			!memcmp(from, cooked.at, size))
-			cooked.at += size;
-		else if (byte != read_merged(&cooked))
+	while (raw.at < raw.end || cooked.at < cooked.end) {
+		struct reader next = raw;
+
+		if (take_same(&raw, &cooked))
+			behind_slash = read_one(&next) == '/';
+		else if (!take_repeated(&raw, behind_slash) &&
+			 !take_repeated(&cooked, behind_slash))
 			return false;
-		if (byte == END)
-			return true;
 	}
+	return true;
 }
 
 /* Moves r behind the mount; false where the path is not at or below the mount. */

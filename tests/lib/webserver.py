@@ -180,11 +180,11 @@ class Apache(WebServer):
 
     program, package = "/usr/sbin/apache2", "apache2"
     etc = pathlib.Path("/etc/apache2")
-    # What Debian's package enables by itself, and TLS with HTTP/2.
+    # What Debian's package enables by itself, TLS with HTTP/2, and CGI programs at /cgi-bin/.
     modules = (
         "access_compat alias auth_basic authn_core authn_file authz_core authz_host authz_user "
         "autoindex deflate dir env filter mime mpm_event negotiation reqtimeout setenvif status "
-        "ssl http2"
+        "ssl http2 cgid"
     ).split()
     allow_override = "None"
     reload_signal = signal.SIGUSR1  # apachectl graceful
@@ -200,6 +200,9 @@ class Apache(WebServer):
         shutil.copy(self.etc / "apache2.conf", self.root)
         (self.root / "ports.conf").write_text("# The site has its own.\n")
         (self.root / "conf-enabled" / "rowtail.conf").write_text(configuration)
+        cgi_bin = (self.etc / "conf-available" / "serve-cgi-bin.conf").read_text()
+        cgi_bin = cgi_bin.replace("/usr/lib/cgi-bin", str(self.directory / "cgi-bin"))
+        (self.root / "conf-enabled" / "serve-cgi-bin.conf").write_text(cgi_bin)
         (self.root / "sites-enabled" / "site.conf").write_text(self.site())
 
     def enable(self, module, enabled):
@@ -262,7 +265,7 @@ AddOutputFilterByType DEFLATE text/event-stream
 class SharedApache(Apache):
     """Apache on a shared host: the user's files, a .htaccess among them, are all that is ours."""
 
-    modules = [*Apache.modules, "cgid", "asis", "headers"]
+    modules = [*Apache.modules, "asis", "headers"]
     allow_override = "All"
 
     def configure(self, configuration):

@@ -145,7 +145,7 @@ class Site:
             "/usr/local/share/rowtail": self.directory / "share",
             "/usr/local/bin/rowtail": self.binary,
             "/etc/rowtail.conf": self.config,
-            "/usr/lib/cgi-bin": self.directory / "cgi",
+            "/usr/lib/cgi-bin": self.directory / "cgi-bin",
             "/usr/local/lib/rowtail": self.directory / "cgi",
         }.items():
             text = text.replace(default, str(value))
@@ -156,7 +156,9 @@ class Site:
         if self._shared():
             places = [self.server.www / "events" / "events.cgi"]
             shutil.copy(webserver.DEPLOY / "rowtail-down.asis", places[0].parent)
-        for place in places:
+        told = re.findall(r"^#\s+install .*rowtail\.conf (\S+)", self.configuration, re.M)
+        for place in {*places, *map(pathlib.Path, told)}:
+            place.parent.mkdir(exist_ok=True)
             shutil.copy(self.config, place)
 
     # Life and death.

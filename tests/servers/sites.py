@@ -121,12 +121,10 @@ def assert_streams(visitor):
         assert resumed.next_row().data == "meanwhile"
 
 
-def assert_paths_name_channels(visitor):
+def assert_paths_name_channels(visitor, spelled=SPELLED):
     """What stands behind the mount names the channel that ?channel= names, whatever it looks like."""
     log = visitor.site.log
-    streams = {
-        channel: visitor.follow("/events/" + spelled) for spelled, channel in SPELLED.items()
-    }
+    streams = {channel: visitor.follow("/events/" + path) for path, channel in spelled.items()}
     for channel, stream in streams.items():
         log.insert(f"for {channel}", channel=channel)
         assert stream.next_row().data == f"for {channel}"

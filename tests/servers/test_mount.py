@@ -8,7 +8,7 @@ a row without the password.
 import pytest
 
 import httpc
-from conftest import Builder, directory, make_log
+from conftest import HASTE, Builder, directory, make_log
 from deployment import DEPLOYMENTS
 from logins import PASSWORDS, basic, with_login
 
@@ -80,8 +80,10 @@ def sites():
                 log.insert(SECRET, channel="private")
                 log.grant("user:ann", "*")
                 server = with_login(name, place) if login else None
+                edits = HASTE if name == "apache-fcgid" else {}
                 # With public=yes the login is all that stands between a client and the rows.
-                site = builder(name, log=log, server=server, heartbeat=1, public="yes")
+                settings = {"heartbeat": 1, "public": "yes"}
+                site = builder(name, log=log, server=server, edits=edits, **settings)
                 for neighbour in NEIGHBOURS:
                     (site.server.www / neighbour).write_text(f"the file {neighbour}")
                 running[name, login] = site.start()

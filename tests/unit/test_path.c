@@ -90,7 +90,9 @@ static void test_escapes_that_the_server_has_kept(void **state)
 		{"/events/orders%2F42", "/events", "/orders%2F42", "", "/orders/42"},
 		{"/events/a%20b%2f", "/events", "/a b%2f", "", "/a b/"},
 		{"/events/gr%C3%BCn", "/events", "/gr%C3%BCn", "", "/gr\303\274n"},
-		{"/events/a%2F", "/events", "/a", "", "/a"},
+		{"/events/%2Fa", "/events", "/%2Fa", "", "//a"},
+		{"/events/%2F/%2f%2fa", "/events", "/%2F/%2f%2fa", "", "/////a"},
+		{"/events/%2Fa", "/events", "/a", "", "//a"},
 	};
 
 	EXPECT_ALL(examples);
@@ -129,6 +131,8 @@ static void test_a_url_that_was_rewritten(void **state)
 		{"/Events/a", "/events", "/a", "", "/a"},
 		{"/events/a", "/events", "/a/b", "", "/a/b"},
 		{"/events/a/b", "/events", "/a", "", "/a"},
+		{"/events/a/", "/events", "/a", "", "/a"},
+		{"/events/a%2F", "/events", "/a", "", "/a"},
 		{"*", "/events", "/a", "", "/a"},
 	};
 
