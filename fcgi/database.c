@@ -1,5 +1,6 @@
 #include "database.h"
 
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +42,8 @@ static enum database_status status(int code)
 		return DATABASE_MISSING;
 	case SQLITE_NOMEM:
 		return DATABASE_NO_MEMORY;
+	case SQLITE_TOOBIG:
+		return DATABASE_TOO_LONG;
 	case SQLITE_ERROR:
 	case SQLITE_SCHEMA:
 	case SQLITE_MISUSE:
@@ -242,8 +245,8 @@ bool database_column(
 {
 	const char *type, *collation;
 
-	if (sqlite3_table_column_metadata(raw(db), "main", table, name, &type, &collation,
-		    NULL, NULL, NULL) != SQLITE_OK)
+	if (sqlite3_table_column_metadata(
+		    raw(db), "main", table, name, &type, &collation, NULL, NULL, NULL) != SQLITE_OK)
 		return false;
 	column->affinity = affinity_of(type ? type : "");
 	column->binary = !strcasecmp(collation, "BINARY");
@@ -276,6 +279,11 @@ enum database_status database_run(struct statement *st)
 	while (s == DATABASE_ROW);
 	database_reset(st);
 	return s == DATABASE_DONE ? DATABASE_OK : s;
+}
+
+void database_limit_length(struct database *db, int bytes)
+{
+	sqlite3_limit(raw(db), SQLITE_LIMIT_LENGTH, bytes > 0 ? bytes : INT_MAX);
 }
 
 bool database_in_transaction(const struct database *db)

@@ -24,6 +24,7 @@ enum database_status {
 	DATABASE_DAMAGED, /* corrupt, not a database, I/O error */
 	DATABASE_SCHEMA, /* no such table or column, or another error of the SQL */
 	DATABASE_NO_MEMORY,
+	DATABASE_TOO_LONG, /* a value is longer than database_limit_length() allows */
 };
 
 /* Why something failed, as far as it makes a difference to who has to mend it. */
@@ -75,6 +76,12 @@ enum database_status database_step(struct statement *st);
  */
 void database_reset(struct statement *st);
 
+/*
+ * From now on a step that comes to a value of more than so many bytes, as it is stored, fails with
+ * DATABASE_TOO_LONG instead of reading it. 0: as many as SQLite takes, which is so at first.
+ */
+void database_limit_length(struct database *db, int bytes);
+
 bool database_is_null(struct statement *st, int column);
 bool database_is_int(struct statement *st, int column);
 int64_t database_int(struct statement *st, int column);
@@ -106,8 +113,8 @@ struct database_column {
  * Looks at a column of a table. False for a view, and where there is no such column.
  * Source: https://www.sqlite.org/datatype3.html, section 3.1.
  */
-bool database_column(struct database *db, const char *table, const char *name,
-	struct database_column *column);
+bool database_column(
+	struct database *db, const char *table, const char *name, struct database_column *column);
 
 /* "main"."a""b": a name as SQL, in out. False when it does not fit. */
 bool database_quote(char *out, size_t size, const char *name);

@@ -90,8 +90,7 @@ enum eventlog_status eventlog_mark(struct eventlog *log, int64_t id, uint64_t *m
  * Is the log the one of which `mark` is the mark of the row `id`, as far as can be told? It is not, when that
  * row is another one now, or is gone without having been deleted: another log was restored into the file.
  */
-enum eventlog_status eventlog_is_same(
-	struct eventlog *log, int64_t id, uint64_t mark, bool *same);
+enum eventlog_status eventlog_is_same(struct eventlog *log, int64_t id, uint64_t mark, bool *same);
 
 /* A number that changes with every commit of another connection. */
 enum eventlog_status eventlog_version(struct eventlog *log, int64_t *version);
@@ -157,16 +156,27 @@ struct eventlog_batch {
 	bool at_end; /* there was nothing behind it; scanned is the newest id */
 	struct eventlog_missing pruned; /* of rows that were wanted */
 	int64_t next; /* with pruned.id: the oldest row behind `after`; 0: none */
-	struct eventlog_bounds bounds; /* with pruned.id */
+	int64_t too_large; /* the next row that was wanted, which cannot be read; 0: none */
+	struct eventlog_bounds bounds; /* with pruned.id and too_large */
 };
 
 /* Instead of a deletion's number: missing rows are not looked for. */
 #define EVENTLOG_TOLD_ALL INT64_MAX
 
+enum {
+	/* What a row may hold, in bytes of UTF-8; the same that schema/rowtail.sql allows. */
+	EVENTLOG_ROW_MAX = 256 << 20,
+	EVENTLOG_ROW_EXTRA = 1 << 20, /* for channel, event and created_at, all in all */
+	/* One that is shorter than this waits until there is memory; another is too large then. */
+	EVENTLOG_ROW_SMALL = 1 << 20,
+};
+
 /*
  * Reads rows after an id in order, of a filter (NULL: all), at most max_rows of them, and tells of
  * a bounded number only. Rows are not read when some are missing by a deletion later than `told` (the
  * number of the last one of which a gap was announced, or 0): the caller announces it and calls again.
+ * Reading stops before a row that is too large (EVENTLOG_ROW_MAX), or for which there is no memory. When
+ * it is the first, batch->too_large is its id: the caller announces a gap and goes on behind it.
  */
 enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f, int64_t after,
 	int64_t told, size_t max_rows, eventlog_take take, void *context,

@@ -18,6 +18,7 @@ enum eventlog_statement {
 	ST_NEWEST,
 	ST_SEQUENCE, /* NULL when the table is not AUTOINCREMENT */
 	ST_NEXT,
+	ST_NAMES, /* id, channel and event of the next row */
 	ST_PRUNED_ANY, /* this and the four behind it: NULL without a table events_pruned */
 	ST_PRUNED_SINCE,
 	ST_PRUNED_CHANNEL,
@@ -51,8 +52,10 @@ struct eventlog {
 	void (*closing)(void *context); /* NULL: nobody wants to know */
 	void *closing_context;
 	bool is_view;
+	int unit; /* bytes of the shortest character, as the database stores text: 1, or 2 in UTF-16 */
 	bool sorts; /* no index gives the rows in the order of their ids */
-	char unfit[EVENTLOG_SENTENCE_MAX / 2]; /* what was found in the table that can't be followed; or "" */
+	char unfit[EVENTLOG_SENTENCE_MAX /
+		   2]; /* what was found in the table that can't be followed; or "" */
 	char error[EVENTLOG_SENTENCE_MAX];
 };
 

@@ -31,6 +31,7 @@ struct reading {
 	size_t max_rows;
 	size_t looked, taken;
 	struct eventlog_batch *batch;
+	int64_t fetched; /* the row that was looked up last; 0: rows are scanned */
 	enum database_status s;
 };
 
@@ -92,6 +93,20 @@ static bool is_next(struct reading *r, int64_t id)
 	return false;
 }
 
+/* What a value of a row may have in bytes, as the database stores it. */
+static int row_max(const struct eventlog *log)
+{
+	return log->unit * EVENTLOG_ROW_MAX + EVENTLOG_ROW_EXTRA;
+}
+
+/* Where the database allows more: a view makes a text, or the schema is another one. */
+static bool is_too_large(const struct sse_row *row)
+{
+	size_t names = row->channel_length + row->event_length + row->created_at_length;
+
+	return row->data_length > EVENTLOG_ROW_MAX || names > EVENTLOG_ROW_EXTRA;
+}
+
 /* Offers the row on which a statement stands. */
 static enum step offer(struct reading *r, struct statement *st)
 {
@@ -109,6 +124,10 @@ static enum step offer(struct reading *r, struct statement *st)
 		if (!read_payload(st, &row)) {
 			r->s = DATABASE_NO_MEMORY;
 			return STEP_FAILED;
+		}
+		if (is_too_large(&row)) {
+			r->batch->too_large = r->taken ? 0 : row.id;
+			return STEP_FULL;
 		}
 		if (!r->take(r->context, &row))
 			return STEP_FULL;
@@ -272,6 +291,7 @@ static enum step fetch(struct reading *r, int64_t id)
 	struct statement *st = r->log->st[ST_ROW];
 	enum step step = STEP_ON;
 
+	r->fetched = id;
 	database_bind_int(st, 1, id);
 	r->s = database_step(st);
 	if (r->s == DATABASE_ROW)
@@ -344,16 +364,70 @@ static bool read_pruned(struct reading *r, int64_t after, int64_t told)
 	return true;
 }
 
+/* The next row, without its payload. False when there is none, or on a fault. */
+static bool next_names(struct reading *r, struct sse_row *row)
+{
+	struct statement *st = r->log->st[ST_NAMES];
+
+	database_limit_length(r->log->db, 0);
+	database_bind_int(st, 1, r->fetched ? r->fetched - 1 : r->batch->scanned);
+	r->s = database_step(st);
+	if (r->s == DATABASE_ROW && !eventlog_id_is_good(r->log, st))
+		r->s = DATABASE_SCHEMA;
+	if (r->s == DATABASE_ROW && !read_names(st, row))
+		r->s = DATABASE_NO_MEMORY;
+	return r->s == DATABASE_ROW;
+}
+
+/*
+ * A value was too long, or there was no memory for one. Is it the next row's? It may be another's where
+ * SQLite sorts the rows. And is it wanted? If so, only a long one is given up for want of memory.
+ */
+static void find_obstacle(struct reading *r)
+{
+	bool memory = r->s == DATABASE_NO_MEMORY, wanted;
+	struct sse_row row;
+	int64_t id;
+
+	r->batch->at_end = false;
+	if (r->taken > 0) {
+		r->s = DATABASE_DONE;
+		return;
+	}
+	wanted = next_names(r, &row) && wants(r->f, &row);
+	id = row.id;
+	database_reset(r->log->st[ST_NAMES]);
+	if (r->s != DATABASE_ROW)
+		return;
+	if (wanted) {
+		database_limit_length(r->log->db, memory ? EVENTLOG_ROW_SMALL : row_max(r->log));
+		fetch(r, id);
+		if (r->s == DATABASE_TOO_LONG)
+			r->batch->too_large = id;
+		else if (r->s != DATABASE_ROW && r->s != DATABASE_DONE)
+			return;
+	} else {
+		r->batch->scanned = id;
+	}
+	r->s = DATABASE_DONE;
+}
+
 static void read_rows(struct reading *r, int64_t after)
 {
 	int64_t newest;
 
+	database_limit_length(r->log->db, row_max(r->log));
 	if (!can_follow_index(r)) {
 		scan(r, after);
 	} else if (!follow_index(r, after)) {
 		r->batch->rows = EVENTLOG_CROWDED;
 		scan(r, after);
 	}
+	if (r->s == DATABASE_TOO_LONG || r->s == DATABASE_NO_MEMORY)
+		find_obstacle(r);
+	database_limit_length(r->log->db, 0);
+	if (r->batch->too_large && (r->s == DATABASE_DONE || r->s == DATABASE_ROW))
+		r->s = eventlog_get_bounds(r->log, &r->batch->bounds);
 	if (r->s != DATABASE_DONE || !r->batch->at_end)
 		return;
 	r->s = eventlog_newest(r->log, &newest);
@@ -376,7 +450,7 @@ enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f,
 	batch->scanned = after;
 	batch->at_end = false;
 	memset(&batch->pruned, 0, sizeof(batch->pruned));
-	batch->next = 0;
+	batch->next = batch->too_large = 0;
 	if (e != EVENTLOG_OK)
 		return e;
 	if (!read_pruned(&r, after, told))

@@ -172,7 +172,7 @@ static enum database_status prepare(
 static enum database_status prepare_base(
 	struct eventlog *log, const struct columns *c, const char *table)
 {
-	char columns[256];
+	char columns[256], names[128];
 	const struct {
 		enum eventlog_statement which;
 		const char *const *parts;
@@ -183,17 +183,20 @@ static enum database_status prepare_base(
 		{ST_OLDEST, PARTS("SELECT id FROM ", table, " ORDER BY id LIMIT 1")},
 		{ST_NEWEST, PARTS("SELECT id FROM ", table, " ORDER BY id DESC LIMIT 1")},
 		{ST_NEXT, PARTS("SELECT id FROM ", table, " WHERE id > ?1 ORDER BY id LIMIT 1")},
+		{ST_NAMES, PARTS("SELECT ", names, " FROM ", table,
+				   " WHERE id > ?1 ORDER BY id LIMIT 1")},
 		{ST_SCAN, PARTS("SELECT ", columns, " FROM ", table,
 				  " WHERE id > ?1 ORDER BY id LIMIT ?2")},
 		{ST_ROW, PARTS("SELECT ", columns, " FROM ", table, " WHERE id = ?1")},
-		{ST_BACK, PARTS("SELECT ", columns, " FROM ", table,
+		{ST_BACK, PARTS("SELECT ", names, " FROM ", table,
 				  " WHERE id > ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3")},
 	};
 	enum database_status s = DATABASE_OK;
 
-	snprintf(columns, sizeof(columns), "id, %s, %s, data, %s, %s",
-		c->channel ? "channel" : "NULL", c->event ? "event" : "NULL",
-		c->retry ? "retry" : "NULL", c->created_at ? "created_at" : "NULL");
+	snprintf(names, sizeof(names), "id, %s, %s", c->channel ? "channel" : "NULL",
+		c->event ? "event" : "NULL");
+	snprintf(columns, sizeof(columns), "%s, data, %s, %s", names, c->retry ? "retry" : "NULL",
+		c->created_at ? "created_at" : "NULL");
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && s == DATABASE_OK; i++)
 		s = prepare(log, all[i].which, all[i].parts);
 	return s;
@@ -303,6 +306,19 @@ static enum database_status check_ids(struct eventlog *log)
 	return DATABASE_SCHEMA;
 }
 
+/* How the database stores text: the same row may be twice as long. */
+static enum database_status look_at_encoding(struct eventlog *log)
+{
+	struct statement *st;
+	enum database_status s = database_prepare(log->db, &st, "SELECT length(CAST('a' AS BLOB))");
+
+	if (s == DATABASE_OK)
+		s = database_step(st);
+	log->unit = s == DATABASE_ROW ? (int)database_int(st, 0) : 1;
+	database_finalize(st);
+	return s == DATABASE_ROW ? DATABASE_OK : s;
+}
+
 /* Does SQLite sort the rows at each look, for want of an index? It says so in its plan. */
 static enum database_status look_at_plan(struct eventlog *log, const char *table)
 {
@@ -343,6 +359,8 @@ enum database_status eventlog_prepare_table(struct eventlog *log, bool *lacking)
 	s = prepare_base(log, &c, table);
 	if (s == DATABASE_OK)
 		s = prepare_extras(log, &c, table);
+	if (s == DATABASE_OK)
+		s = look_at_encoding(log);
 	if (s == DATABASE_OK)
 		s = look_at_plan(log, table);
 	if (s == DATABASE_OK)

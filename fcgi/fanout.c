@@ -11,6 +11,7 @@ enum {
 	WINDOW_BYTES = 4 << 20, /* for each lane, of address space; only what is used is memory */
 	WINDOW_ENTRIES = 16384,
 	SCRATCH_MAX = INT32_MAX,
+	SCRATCH_KEPT = 16 << 20, /* its memory, from one sweep to the next */
 	WORDS_MAX = 64 * 1024,
 	TURN_US = 500, /* what those that are behind may take before the loop looks elsewhere */
 };
@@ -74,6 +75,10 @@ void fanout_forget_unused(struct fanout *f)
 			forget(&f->kept[i]);
 		f->kept[i].used = false;
 	}
+	f->hopeless_id = 0;
+	/* What one row of unusual size took. */
+	if (f->scratch.capacity > SCRATCH_KEPT)
+		buffer_free(&f->scratch);
 }
 
 size_t fanout_count(const struct fanout *f)

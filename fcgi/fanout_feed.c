@@ -262,6 +262,14 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 		*rows = 1;
 		return e;
 	}
+	if (batch.too_large) {
+		/* Each that waits finds out for itself whether it follows the row. */
+		fanout_note_too_large(f, batch.too_large);
+		fanout_reset_windows(f, batch.too_large);
+		*rows += 1;
+		*more = true;
+		return e;
+	}
 	hand_out_lanes(f, &feeding, first);
 	f->fed = batch.scanned;
 	for (int lane = 0; lane < LANE_COUNT && f->windows[lane]; lane++)

@@ -55,6 +55,10 @@ struct fanout {
 	bool unread; /* fanout_look() stopped early */
 	int64_t marked_id; /* of the row by which the log is known again */
 	uint64_t mark; /* eventlog_mark(); 0: none */
+	int64_t hopeless_id; /* a row for which there was no memory since the last sweep; 0: none */
+	bool hopeless_envelope;
+	int64_t too_large_id; /* the row that the log's last line about a row too large is about */
+	int64_t too_large_ms;
 };
 
 /* A stream that has not begun. Its head leaves with its place, or before, if that takes time to find. */
@@ -97,6 +101,9 @@ void fanout_forget(struct fanout *f, size_t from);
 
 /* Lets go of those that nobody used since the last time. */
 void fanout_forget_unused(struct fanout *f);
+
+/* Says in the log that a row cannot be sent. */
+void fanout_note_too_large(struct fanout *f, int64_t id);
 
 /* All of a group, or of a lane, that wait for rows go and read the log themselves. */
 void fanout_queue_idle(struct fanout *f, struct group *group);

@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "clock.h"
+#include "logging.h"
 #include "metrics.h"
 #include "record.h"
 
 enum {
 	REPLAY_ROWS = RUN_RECORDS, /* in one step */
 	REPLAY_BYTES = 256 * 1024, /* a step's rows are enough from here on */
+	TOO_LARGE_MS = 10000, /* between two lines in the log about rows that are too large */
 };
 
 size_t fanout_encode(struct buffer *out, const struct sse_row *row, bool envelope,
@@ -43,20 +45,45 @@ struct replay {
 	struct subscriber *s;
 	size_t offsets[REPLAY_ROWS]; /* of the records in scratch, which moves while it grows */
 	bool failed;
+	int64_t too_large; /* this row, which is the first, cannot be encoded; 0: none */
 };
+
+/* There was no memory to encode it a moment ago: the next stream need not try. */
+static bool is_hopeless(const struct fanout *f, const struct subscriber *s, int64_t id)
+{
+	return f->hopeless_id == id && f->hopeless_envelope == s->group->envelope;
+}
+
+static void note_failure(struct replay *r, const struct sse_row *row)
+{
+	struct fanout *f = r->f;
+
+	r->failed = true;
+	if (row->data_length < EVENTLOG_ROW_SMALL)
+		return;
+	f->hopeless_id = row->id;
+	f->hopeless_envelope = r->s->group->envelope;
+	if (f->run.count > 0)
+		return;
+	r->too_large = row->id;
+	/* What was encoded of it must not keep the memory from others. */
+	buffer_free(&f->scratch);
+}
 
 static bool take_row(void *context, const struct sse_row *row)
 {
 	struct replay *r = context;
 	struct fanout *f = r->f;
-	size_t start = f->scratch.length, content, length;
+	size_t start = f->scratch.length, content, length = 0;
 	struct run_record record = {.id = row->id};
 
 	if (f->run.count > 0 && start >= REPLAY_BYTES)
 		return false;
-	length = fanout_encode(&f->scratch, row, r->s->group->envelope, r->s->request_id, &content);
+	if (!is_hopeless(f, r->s, row->id))
+		length = fanout_encode(
+			&f->scratch, row, r->s->group->envelope, r->s->request_id, &content);
 	if (length == 0) {
-		r->failed = true;
+		note_failure(r, row);
 		return false;
 	}
 	r->offsets[f->run.count] = start;
@@ -324,6 +351,39 @@ static void keep_record(struct fanout *f, const struct subscriber *s)
 	bound_kept(f);
 }
 
+void fanout_note_too_large(struct fanout *f, int64_t id)
+{
+	int64_t now_ms = clock_ms();
+
+	if (id == f->too_large_id || (f->too_large_id && now_ms < f->too_large_ms + TOO_LARGE_MS))
+		return;
+	f->too_large_id = id;
+	f->too_large_ms = now_ms;
+	log_warn("the row %" PRId64
+		 " is too large, or there is no memory for it: who follows its channel gets a "
+		 "gap in its place. A row may have 256 MiB of data: publish where the data can be "
+		 "fetched",
+		id);
+}
+
+/* The next row cannot be sent: a gap stands in its place. */
+static enum turn pass_over(
+	struct fanout *f, struct subscriber *s, int64_t id, const struct eventlog_bounds *bounds)
+{
+	fanout_note_too_large(f, id);
+	return say_gap(f, s, id, s->deletion_told, bounds, SSE_GAP_LIMIT);
+}
+
+/* A row that was read, and for which there is no memory in the form of a record. */
+static enum turn pass_over_read(struct fanout *f, struct subscriber *s, int64_t id)
+{
+	struct eventlog_bounds bounds;
+
+	if (eventlog_bounds(f->log, &bounds) != EVENTLOG_OK)
+		return TURN_WAIT;
+	return pass_over(f, s, id, &bounds);
+}
+
 static enum turn step_replay(struct fanout *f, struct subscriber *s)
 {
 	struct replay replay = {.f = f, .s = s};
@@ -341,7 +401,12 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 		    &batch) != EVENTLOG_OK)
 		return TURN_WAIT;
 	s->rows = (uint8_t)batch.rows;
-	if (replay.failed && f->run.count == 0)
+	/* In the middle of a record nothing can be said: send_run() ends the stream. */
+	if (batch.too_large && !s->cut)
+		return pass_over(f, s, batch.too_large, &batch.bounds);
+	if (replay.too_large && !s->cut)
+		return pass_over_read(f, s, replay.too_large);
+	if (replay.failed && !replay.too_large && f->run.count == 0)
 		return out_of_memory(s);
 	if (batch.pruned.id)
 		return say_gap(f, s,

@@ -62,7 +62,7 @@ static size_t ill_formed(struct buffer *out, const uint8_t *p, size_t length)
 /* Well-formed text, as it is; U+FFFD for each ill-formed part. */
 static void text(struct buffer *out, const uint8_t *p, size_t length)
 {
-	while (length > 0) {
+	while (length > 0 && !out->failed) {
 		size_t done = utf8_valid_prefix(p, length);
 
 		buffer_append(out, p, done);
@@ -132,7 +132,7 @@ static void data_lines(struct buffer *out, const uint8_t *p, size_t length)
 		size_t skip;
 
 		data_line(out, p, line);
-		if (line == length)
+		if (line == length || out->failed)
 			return;
 		skip = line + (length - line > 1 && p[line] == '\r' && p[line + 1] == '\n' ? 2 : 1);
 		p += skip;
@@ -226,7 +226,7 @@ void sse_json_string(struct buffer *out, const char *string, size_t length)
 	const uint8_t *p = (const uint8_t *)string;
 
 	buffer_append(out, "\"", 1);
-	while (length > 0) {
+	while (length > 0 && !out->failed) {
 		size_t done = plain_length(p, length);
 
 		text(out, p, done);

@@ -1,0 +1,127 @@
+"""Rows that are too large to be sent, or for which there is no memory: a gap in their place, and the stream goes on."""
+
+import json
+import resource
+
+import pytest
+
+import database
+import rowtail
+
+MIB = 1 << 20
+LINE = "is too large, or there is no memory for it"
+
+# How a row of 300 MiB comes about; it is in channel "large" and all others are in "default".
+SOURCES = {
+    "a table": [
+        "CREATE TABLE v(id INTEGER PRIMARY KEY, channel TEXT, data)",
+        f"INSERT INTO v VALUES (1, 'default', 'one'), (2, 'large', zeroblob({300 * MIB})),"
+        " (3, 'default', 'three')",
+    ],
+    "a table with an index": [
+        "CREATE TABLE v(id INTEGER PRIMARY KEY, data, channel TEXT)",
+        "CREATE INDEX by_channel ON v(channel)",
+        f"INSERT INTO v VALUES (1, 'one', 'default'), (2, zeroblob({300 * MIB}), 'large'),"
+        " (3, 'three', 'default')",
+    ],
+    "a view": [
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, channel TEXT, data)",
+        "INSERT INTO t VALUES (1, 'default', 'one'), (2, 'large', ''), (3, 'default', 'three')",
+        "CREATE VIEW v AS SELECT id, channel,"
+        f" CASE channel WHEN 'large' THEN zeroblob({300 * MIB}) ELSE data END AS data FROM t",
+    ],
+    "a long type": [
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, channel TEXT, data)",
+        "INSERT INTO t VALUES (1, 'default', 'one'), (2, 'large', ''), (3, 'default', 'three')",
+        "CREATE VIEW v AS SELECT id, channel, CASE channel WHEN 'large' THEN"
+        f" hex(zeroblob({2 * MIB})) END AS event, data FROM t",
+    ],
+    "rows that SQLite sorts": [
+        "CREATE TABLE v(id INTEGER, channel TEXT, data)",
+        f"INSERT INTO v VALUES (3, 'default', 'three'), (2, 'large', zeroblob({300 * MIB})),"
+        " (1, 'default', 'one')",
+    ],
+}
+
+
+@pytest.fixture
+def app(workdir, request):
+    with database.Database(workdir / "app.db") as opened:
+        for statement in SOURCES[request.param]:
+            opened.sql(statement)
+        yield opened
+
+
+def told(peer):
+    """What a stream got, gaps as their reasons."""
+    return [
+        (int(event.last_event_id), json.loads(event.data)["reason"] if event.type == "gap" else event.data)
+        for event in peer.events
+        if event.type != "position"
+    ]
+
+
+@pytest.mark.parametrize("app", SOURCES, indirect=True)
+def test_a_row_that_is_too_large_is_a_gap_for_who_follows_it(app, launch):
+    server = launch("--db", app.path, "--table", "v", "--public", db=None)
+    both = server.open("channel=default&channel=large", last_event_id=0)
+    all_of_them = server.open("channel=*&envelope=json", last_event_id=0)
+    other = server.open("channel=default", last_event_id=0)
+    for peer in both, all_of_them, other:
+        peer.wait_id(3)
+    assert told(both) == [(1, "one"), (2, "limit"), (3, "three")]
+    assert [id for id, _ in told(all_of_them)] == [1, 2, 3]
+    assert told(all_of_them)[1] == (2, "limit")
+    assert told(other) == [(1, "one"), (3, "three")]
+    [gap] = [json.loads(event.data) for event in both.events if event.type == "gap"]
+    assert gap == {"requested": "1", "oldest": 1, "newest": 3, "reason": "limit"}
+    # Who comes back behind it is told of nothing; and the newest rows can be asked for.
+    assert server.ask("channel=*&last_event_id=2").next_row().data == "three"
+    tail = server.ask("channel=default&tail=2")
+    tail.wait_id(3)
+    assert told(tail) == [(1, "one"), (3, "three")]
+    server.stop()
+    assert server.stderr.count(LINE) == 1, server.stderr
+
+
+@pytest.mark.parametrize("app", ["a table", "a view"], indirect=True)
+def test_a_row_that_is_too_large_comes_while_streams_are_open(app, launch):
+    server = launch("--db", app.path, "--table", "v", "--public", db=None)
+    both = server.open("channel=default&channel=large", last_event_id=3)
+    other = server.open("channel=default", last_event_id=3)
+    table = "t" if app.sql("SELECT 1 FROM sqlite_master WHERE type = 'view'") else "v"
+    app.sql(f"INSERT INTO {table} VALUES (4, 'large', zeroblob({300 * MIB if table == 'v' else 1}))")
+    app.sql(f"INSERT INTO {table} VALUES (5, 'default', 'five')")
+    both.wait_id(5)
+    other.wait_id(5)
+    assert told(both) == [(4, "limit"), (5, "five")]
+    assert told(other) == [(5, "five")]
+    # A look at such a row costs no more than one at another.
+    before = server.cpu_seconds()
+    for _ in range(5):
+        server.ask("channel=large&last_event_id=3").wait_id(4)
+    assert server.cpu_seconds() - before < 0.5
+
+
+@pytest.mark.skipif("rowtail-san" in rowtail.BINARY.name, reason="a sanitizer needs its address space")
+@pytest.mark.parametrize("query", ["channel=*", "channel=*&envelope=json"])
+@pytest.mark.parametrize("length", [20, 120])
+def test_a_row_for_which_there_is_no_memory(log, launch, query, length):
+    """Its text fits into the memory and its record does not, or neither does: a gap, each time it is asked for."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (260 * MIB, 260 * MIB))
+
+    server = launch(prepare=limit)
+    peer = server.open(query, last_event_id=0)
+    log.insert("one")
+    log.sql(f"INSERT INTO events(data) VALUES (replace(hex(zeroblob({length * MIB // 2})), '0', char(1, 10)))")
+    log.insert("three")
+    peer.wait_id(3)
+    assert [what for _, what in told(peer)][1] == "limit"
+    again = [server.ask(query + "&last_event_id=1") for _ in range(5)]
+    for peer in again:
+        peer.wait_id(3)
+        assert [id for id, _ in told(peer)] == [2, 3]
+    server.stop()
+    assert LINE in server.stderr
