@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RECORD_FULL = RECORD_HEADER + RECORD_CONTENT_MAX };
-
 /* Instead of a scanner's `have`: what came was not FastCGI, so there is nothing to scan on from. */
 enum { SCANNER_LOST = RECORD_HEADER + 1 };
 
@@ -37,56 +35,71 @@ static void put_header(uint8_t *out, uint8_t type, uint16_t request_id, size_t c
 	out[7] = 0;
 }
 
+size_t record_piece(size_t content)
+{
+	size_t piece = RECORD_CONTENT_MAX;
+
+	while (content > piece && content % piece != 0 && content % piece < RECORD_LAST_MIN)
+		piece -= 8;
+	return piece;
+}
+
+/* The framed size of content that is split into records of `piece` bytes. */
+static size_t framed_size(size_t content, size_t piece)
+{
+	return content + (content + piece - 1) / piece * RECORD_HEADER;
+}
+
 size_t record_framed_size(size_t content)
 {
-	size_t records = content / RECORD_CONTENT_MAX + (content % RECORD_CONTENT_MAX != 0);
-
-	return content + records * RECORD_HEADER;
+	return framed_size(content, record_piece(content));
 }
 
 size_t record_frame(uint8_t *buf, size_t content, uint16_t request_id)
 {
 	const uint8_t *from = buf + RECORD_HEADER;
-	size_t at = content, part;
+	size_t piece = record_piece(content), at = content, part;
 	uint8_t *record;
 
 	/* From the last record to the first: each moves away from those before it. */
 	while (at > 0) {
-		part = at % RECORD_CONTENT_MAX ? at % RECORD_CONTENT_MAX : RECORD_CONTENT_MAX;
+		part = at % piece ? at % piece : piece;
 		at -= part;
-		record = buf + record_framed_size(at);
+		record = buf + framed_size(at, piece);
 		/* The first, which is nearly always the only one, is in its place already. */
 		if (at > 0)
 			memmove(record + RECORD_HEADER, from + at, part);
 		put_header(record, FCGI_STDOUT, request_id, part);
 	}
-	return record_framed_size(content);
+	return framed_size(content, piece);
 }
 
 size_t record_begun_left(size_t content, size_t sent)
 {
-	size_t into = sent % RECORD_FULL;
+	size_t full = RECORD_HEADER + record_piece(content);
+	size_t into = sent % full;
 	size_t begins = sent - into;
 
 	if (into == 0)
 		return 0;
-	return smaller(RECORD_FULL, record_framed_size(content) - begins) - into;
+	return smaller(full, record_framed_size(content) - begins) - into;
 }
 
 /* Of the first `framed` framed bytes, how many are content? */
-static size_t content_before(size_t framed)
+static size_t content_before(size_t framed, size_t piece)
 {
-	size_t into = framed % RECORD_FULL;
+	size_t into = framed % (RECORD_HEADER + piece);
 
-	return framed / RECORD_FULL * RECORD_CONTENT_MAX +
+	return framed / (RECORD_HEADER + piece) * piece +
 	       (into > RECORD_HEADER ? into - RECORD_HEADER : 0);
 }
 
 size_t record_content_between(size_t content, size_t from, size_t to)
 {
-	size_t framed = record_framed_size(content);
+	size_t piece = record_piece(content), framed = framed_size(content, piece);
 
-	return content_before(smaller(to, framed)) - content_before(smaller(from, framed));
+	return content_before(smaller(to, framed), piece) -
+	       content_before(smaller(from, framed), piece);
 }
 
 size_t record_unpad(uint8_t *bytes, size_t length)

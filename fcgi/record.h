@@ -14,6 +14,7 @@
 enum {
 	RECORD_HEADER = 8,
 	RECORD_CONTENT_MAX = 65528, /* the largest content that needs no padding */
+	RECORD_LAST_MIN = 64, /* bytes in the last of several records, at least */
 	RECORD_END_SIZE = 16, /* of an FCGI_END_REQUEST record, and of FCGI_UNKNOWN_TYPE */
 	RECORD_VALUES_MAX = 256, /* of an FCGI_GET_VALUES_RESULT record */
 };
@@ -22,9 +23,17 @@ enum {
 size_t record_framed_size(size_t content);
 
 /*
+ * How many of `content` bytes each record holds; the last holds what is left. RECORD_CONTENT_MAX, or a
+ * little less where the last would hold fewer than RECORD_LAST_MIN. So the end of an event stream's
+ * record, its id and the empty line, is never split: some web servers hand on whole FastCGI records
+ * only, and some clients keep an id before the empty line has come.
+ */
+size_t record_piece(size_t content);
+
+/*
  * Frames `content` bytes that stand at buf + RECORD_HEADER as FCGI_STDOUT records in place; buf
- * holds record_framed_size(content) bytes. The n-th record holds RECORD_CONTENT_MAX bytes, the last
- * what is left; no padding: the same content always gives the same bytes. Returns the framed size.
+ * holds record_framed_size(content) bytes. Each record holds record_piece(content) bytes, the last what
+ * is left; no padding: the same content always gives the same bytes. Returns the framed size.
  */
 size_t record_frame(uint8_t *buf, size_t content, uint16_t request_id);
 

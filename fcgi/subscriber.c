@@ -218,12 +218,11 @@ static void set_pending(struct subscriber *s, uint8_t *bytes, size_t length, siz
  */
 static bool finish_record(struct subscriber *s, const char *end, size_t end_length)
 {
-	size_t records = s->request_id ? (s->cut_content - 1) / RECORD_CONTENT_MAX : 0;
-	/* The end may lie in the last two FastCGI records. */
-	size_t skip = records > 1 ? (records - 1) * RECORD_CONTENT_MAX : 0;
-	size_t content = s->cut_content - skip, head = s->request_id ? RECORD_HEADER : 0;
-	size_t length = s->request_id ? record_framed_size(content) : content;
-	size_t before = s->request_id ? record_framed_size(skip) : 0;
+	size_t piece = record_piece(s->cut_content), head = s->request_id ? RECORD_HEADER : 0;
+	/* The end lies in the last FastCGI record. */
+	size_t records = s->request_id ? (s->cut_content - 1) / piece : 0;
+	size_t content = s->cut_content - records * piece;
+	size_t length = content + head, before = records * (RECORD_HEADER + piece);
 	uint8_t *bytes = malloc(length);
 
 	if (!bytes)
@@ -239,20 +238,20 @@ static bool finish_record(struct subscriber *s, const char *end, size_t end_leng
 /* The FastCGI record that was begun, filled up: its header, of which bytes may be missing, is right. */
 static bool fill_record(struct subscriber *s, size_t sent)
 {
-	size_t before = sent / (RECORD_HEADER + RECORD_CONTENT_MAX) * RECORD_CONTENT_MAX;
-	size_t content = s->cut_content - before;
+	size_t piece = record_piece(s->cut_content);
+	size_t content = s->cut_content - sent / (RECORD_HEADER + piece) * piece;
 	size_t length;
 	uint8_t *bytes;
 
-	if (content > RECORD_CONTENT_MAX)
-		content = RECORD_CONTENT_MAX;
+	if (content > piece)
+		content = piece;
 	length = record_framed_size(content);
 	if (!(bytes = malloc(length)))
 		return false;
 	/* No line break: the line that was begun must not become a whole one. */
 	memset(bytes, '?', length);
 	record_frame(bytes, content, s->request_id);
-	set_pending(s, bytes, length, sent % (RECORD_HEADER + RECORD_CONTENT_MAX));
+	set_pending(s, bytes, length, sent % (RECORD_HEADER + piece));
 	return true;
 }
 

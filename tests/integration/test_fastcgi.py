@@ -17,6 +17,21 @@ def test_any_request_id(server, log, request_id):
     assert {record.id for record in peer.records} == {request_id}
 
 
+def test_the_end_of_a_row_is_never_split(server, log):
+    """Some web servers hand on whole records only, and some clients keep an id before the empty line.
+
+    So both stand in the same record, whatever the length of the row.
+    """
+    ids = [log.insert("x" * (65528 * n - less)) for n in (1, 3) for less in range(0, 40)]
+    peer = server.open("last_event_id=0")
+    rows = [peer.next_row() for _ in ids]
+    assert [int(row.last_event_id) for row in rows] == ids
+    written = [record.content for record in peer.records if record.type == fcgi.STDOUT]
+    for row_id in ids:
+        assert any(content.endswith(b"\nid: %d\n\n" % row_id) for content in written), row_id
+    assert max(map(len, written)) <= 65528
+
+
 @pytest.mark.parametrize("chunk, padding", [(1, 0), (7, 255), (1000, 8), (65535, 1)])
 def test_request_in_any_pieces(server, log, chunk, padding):
     body = b"channel=a&since=0&pad=" + b"x" * 3000

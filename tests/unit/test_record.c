@@ -16,7 +16,7 @@
 enum { ID = 0x1234, MIB = 1024 * 1024 };
 
 static const size_t contents[] = {
-	0, 1, 2, 7, 8, 65527, 65528, 65529, 131055, 131056, 131057, 196584, 10 * MIB};
+	0, 1, 2, 7, 8, 65527, 65528, 65529, 65591, 65592, 131055, 131056, 131057, 196584, 10 * MIB};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -62,7 +62,7 @@ static void test_framed_content_comes_out_again(void **state)
 			assert_in_range(length, 1, RECORD_CONTENT_MAX);
 			at += RECORD_HEADER;
 			if (at + length < size)
-				assert_int_equal(length, RECORD_CONTENT_MAX);
+				assert_int_equal(length, record_piece(contents[i]));
 			for (size_t end = at + length; at < end; at++, n++)
 				if (buf[at] != content_byte(n))
 					fail_msg("%zu of %zu is wrong", n, contents[i]);
@@ -71,6 +71,27 @@ static void test_framed_content_comes_out_again(void **state)
 		assert_int_equal(at, size);
 		free(buf);
 	}
+}
+
+static void assert_last_is_not_small(size_t content)
+{
+	size_t piece = record_piece(content), last = (content - 1) % piece + 1;
+
+	if (piece > RECORD_CONTENT_MAX || piece < RECORD_CONTENT_MAX - RECORD_LAST_MIN)
+		fail_msg("%zu is split into pieces of %zu", content, piece);
+	if (content > piece && last < RECORD_LAST_MIN)
+		fail_msg("the last record of %zu holds %zu", content, last);
+}
+
+/* The last bytes of a content are in one record. */
+static void test_last_record_is_not_small(void **state)
+{
+	for (size_t content = 1; content < 4 * RECORD_CONTENT_MAX; content++)
+		assert_last_is_not_small(content);
+	for (size_t n = 4; n <= 8192; n++)
+		for (size_t more = 0; more <= 2 * RECORD_LAST_MIN; more++)
+			assert_last_is_not_small(n * RECORD_CONTENT_MAX + more);
+	assert_int_equal(record_piece(10 * MIB), RECORD_CONTENT_MAX);
 }
 
 /* Is the framed byte at `at` content, and how many bytes of its record come from there on? */
@@ -514,6 +535,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_framed_content_comes_out_again),
+		cmocka_unit_test(test_last_record_is_not_small),
 		cmocka_unit_test(test_begun_records_are_told_at_every_byte),
 		cmocka_unit_test(test_content_is_counted_between_any_two_bytes),
 		cmocka_unit_test(test_large_contents_are_counted),

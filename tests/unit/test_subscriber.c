@@ -318,8 +318,8 @@ static void give_up(uint16_t request_id, size_t length, size_t cut)
  */
 static void test_end_of_a_record_is_sent_without_its_row(void **state)
 {
-	static const size_t lengths[] = {40, RECORD_CONTENT_MAX, RECORD_CONTENT_MAX + 3,
-		2 * RECORD_CONTENT_MAX + 7, 2 * RECORD_CONTENT_MAX + 8, LONG};
+	static const size_t lengths[] = {40, RECORD_CONTENT_MAX, RECORD_CONTENT_MAX + 1,
+		RECORD_CONTENT_MAX + RECORD_LAST_MIN, 2 * RECORD_CONTENT_MAX + 7, LONG};
 	static uint8_t content[TAKEN_MAX];
 
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
