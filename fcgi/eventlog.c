@@ -367,7 +367,17 @@ static enum database_status pruned_of(
 	return eventlog_one(st, 0, pruned);
 }
 
-/* The highest that was pruned from any channel of a filter. */
+/* Does another pattern of a filter cover this one? Then it finds what this one would. */
+static bool is_covered(const struct filter *f, const struct filter_text *pattern)
+{
+	for (const struct filter_text *c = f->channels; c < f->channels + f->channel_count; c++)
+		if (c != pattern && channel_is_wild(c->text, c->length) &&
+			channel_covers(c->text, c->length, pattern->text, pattern->length))
+			return true;
+	return false;
+}
+
+/* The highest that was pruned from any channel of a filter. No mark is looked at twice. */
 static enum database_status pruned_of_all(
 	struct eventlog *log, const struct filter *f, int64_t told, int64_t *pruned)
 {
@@ -380,6 +390,8 @@ static enum database_status pruned_of_all(
 	database_bind_text(log->st[ST_PRUNED_CHANNEL], 2, any.text, any.length);
 	s = eventlog_one(log->st[ST_PRUNED_CHANNEL], 0, pruned);
 	for (size_t i = 0; i < f->channel_count && s == DATABASE_DONE; i++) {
+		if (f->wild && is_covered(f, &f->channels[i]))
+			continue;
 		s = pruned_of(log, &f->channels[i], told, &id);
 		if (id > *pruned)
 			*pruned = id;
@@ -387,19 +399,27 @@ static enum database_status pruned_of_all(
 	return s;
 }
 
+/* Most often nothing at all is missing so far on, or nothing since it was looked last. */
 static enum database_status missing_known(struct eventlog *log, const struct filter *f,
 	int64_t after, int64_t told, struct eventlog_missing *missing)
 {
-	int64_t id;
-	/* Most often nothing at all is missing so far on. */
+	int64_t id, last = 0;
 	enum database_status s = eventlog_one(log->st[ST_PRUNED_ANY], 0, &id);
 
-	if (s == DATABASE_DONE && id > after && f)
-		s = pruned_of_all(log, f, told, &id);
-	if (s != DATABASE_DONE || id <= after)
+	if (s == DATABASE_DONE && id > after)
+		s = eventlog_one(log->st[ST_DELETION], 0, &last);
+	if (s != DATABASE_DONE || id <= after || last == told)
 		return s;
-	missing->id = id;
-	return eventlog_one(log->st[ST_DELETION], 0, &missing->deletion);
+	/* Another log, in which deletions were numbered anew. */
+	if (told > last)
+		told = 0;
+	if (f)
+		s = pruned_of_all(log, f, told, &id);
+	if (s != DATABASE_DONE)
+		return s;
+	missing->id = id > after ? id : 0;
+	missing->deletion = last;
+	return s;
 }
 
 enum database_status eventlog_missing(struct eventlog *log, const struct filter *f, int64_t after,

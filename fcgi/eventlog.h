@@ -107,7 +107,11 @@ enum eventlog_status eventlog_bounds(struct eventlog *log, struct eventlog_bound
  */
 struct eventlog_missing {
 	int64_t id; /* up to this id; 0: none are */
-	int64_t deletion; /* with id: the number of the last deletion there was, of whichever rows */
+	/*
+	 * The number of the last deletion there was, of whichever rows, when it was looked: who has been
+	 * told of all up to here need not look at them again while he goes on. 0: it was not looked.
+	 */
+	int64_t deletion;
 };
 
 /* Where a stream goes on that asks for what follows `position`. */

@@ -413,6 +413,9 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 			batch.next && batch.next - 1 < batch.pruned.id ? batch.next - 1
 								       : batch.pruned.id,
 			batch.pruned.deletion, &batch.bounds, SSE_GAP_PRUNED);
+	/* None of those is missing, and none will be behind a later cursor. */
+	if (batch.pruned.deletion)
+		s->deletion_told = batch.pruned.deletion;
 	settle_run(f, &replay);
 	if (f->run.count == 1 && f->run.total >= REPLAY_BYTES)
 		keep_record(f, s);

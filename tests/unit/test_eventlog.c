@@ -293,6 +293,33 @@ static void test_pruned_before_what_was_pruned_already(void **state)
 	must("INSERT INTO events(channel) VALUES ('a/1'); DELETE FROM events WHERE id = 21");
 	expect_pruned("a/*", 3, 5, 21);
 	expect_pruned("a/*", 3, 6, 0);
+	/* Patterns within others. */
+	expect_pruned("a/* a/1 a/1/*", 3, 5, 21);
+	expect_pruned("a/1/* a/1", 3, 5, 21);
+	expect_pruned("a/1/* a/2/*", 3, 5, 0);
+	/* A number that this log has not come to is of another log. */
+	expect_pruned("a/*", 3, 7, 21);
+}
+
+/* A reader who misses nothing of what was deleted need not look at that again, but at what is deleted later. */
+static void test_pruned_of_others_is_looked_at_once(void **state)
+{
+	struct filter *f = follow("b/*", NULL);
+	struct eventlog_batch batch = {0};
+	int64_t told;
+
+	must("INSERT INTO events(channel) VALUES ('b/1'),('a'),('b/1'),('b/2'),('a')");
+	must("DELETE FROM events WHERE id IN (2, 5)");
+	room = 1;
+	taken_count = 0;
+	assert_int_equal(eventlog_read(eventlog, f, 0, 0, 1, take, NULL, &batch), EVENTLOG_OK);
+	assert_int_equal(batch.pruned.id, 0);
+	assert_int_equal(taken_count, 1);
+	told = batch.pruned.deletion;
+	assert_int_equal(told, 2);
+	must("DELETE FROM events WHERE id = 4");
+	expect_pruned("b/*", 1, told, 4);
+	free(f);
 }
 
 /* The place before the newest `want` rows that are followed, as a query says. */
@@ -541,6 +568,7 @@ int main(void)
 		TEST(test_place_of_merged_channels),
 		TEST(test_pruned_in_a_batch),
 		TEST(test_pruned_before_what_was_pruned_already),
+		TEST(test_pruned_of_others_is_looked_at_once),
 		TEST(test_seeking),
 		TEST(test_version_changes_with_every_commit),
 		TEST(test_nothing_is_held_open),
