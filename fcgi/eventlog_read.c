@@ -386,7 +386,7 @@ static bool next_names(struct reading *r, struct sse_row *row)
 static void find_obstacle(struct reading *r)
 {
 	bool memory = r->s == DATABASE_NO_MEMORY, wanted;
-	struct sse_row row;
+	struct sse_row row = {0};
 	int64_t id;
 
 	r->batch->at_end = false;
