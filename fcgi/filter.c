@@ -36,7 +36,7 @@ struct filter *filter_new(const char *const *channels, const size_t *channel_len
 	size_t key_length =
 		texts_size(channel_lengths, channel_count) + texts_size(event_lengths, event_count);
 	size_t texts = (channel_count + event_count) * sizeof(struct filter_text);
-	struct filter *f = malloc(sizeof(*f) + texts + key_length);
+	struct filter *f = malloc(sizeof(*f) + texts + key_length + FILTER_KEY_ROOM);
 	char *at;
 
 	if (!f)

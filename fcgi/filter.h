@@ -21,9 +21,12 @@ struct filter {
 	struct filter_text *events; /* "message": rows without a type */
 	size_t event_count; /* 0: all types */
 	bool wild; /* a channel is a pattern */
-	const char *key;
+	char *key; /* which are the texts themselves */
 	size_t key_length;
 };
+
+/* Behind a key there is room for so many bytes, with which groups.c makes its own key of it. */
+enum { FILTER_KEY_ROOM = 2 };
 
 /*
  * Makes a filter of sorted, unique texts (as struct request_list has them); copies them. NULL

@@ -7,21 +7,24 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-struct followed {
-	UT_hash_handle hh;
-	struct group **groups;
-	unsigned count, capacity;
-	size_t length;
-	char pattern[]; /* '*' at its end is part of it */
+/* A group that follows a pattern, which is the channel with this number of its filter. */
+struct follower {
+	struct group *group;
+	size_t channel;
 };
 
-/* A group with what only this file uses. */
+/* A pattern; its text is that of its first follower: names may be long, and there may be many. */
+struct followed {
+	UT_hash_handle hh;
+	struct follower *followers;
+	unsigned count, capacity;
+};
+
+/* A group with what only this file uses; its key is the filter's, then lane and envelope. */
 struct member {
 	struct group group; /* first: a group is its member */
 	UT_hash_handle hh;
 	size_t references;
-	size_t key_length;
-	char key[]; /* the filter's, then lane and envelope */
 };
 
 struct groups {
@@ -37,7 +40,7 @@ struct groups *groups_new(void)
 static void drop(struct groups *g, struct followed *f)
 {
 	HASH_DEL(g->followed, f);
-	free(f->groups);
+	free(f->followers);
 	free(f);
 }
 
@@ -54,15 +57,13 @@ static struct followed *find(struct groups *g, const char *pattern, size_t lengt
 	return f;
 }
 
-static struct followed *add(struct groups *g, const char *pattern, size_t length)
+static struct followed *add(struct groups *g, const struct filter_text *pattern)
 {
-	struct followed *f = calloc(1, sizeof(*f) + length);
+	struct followed *f = calloc(1, sizeof(*f));
 
 	if (!f)
 		return NULL;
-	f->length = length;
-	memcpy(f->pattern, pattern, length);
-	HASH_ADD_KEYPTR(hh, g->followed, f->pattern, length, f);
+	HASH_ADD_KEYPTR(hh, g->followed, pattern->text, pattern->length, f);
 	if (!f->hh.tbl) {
 		free(f);
 		return NULL;
@@ -70,38 +71,51 @@ static struct followed *add(struct groups *g, const char *pattern, size_t length
 	return f;
 }
 
-static bool follow(struct groups *g, const char *pattern, size_t length, struct group *group)
+static bool follow(struct groups *g, struct group *group, size_t channel)
 {
-	struct followed *f = find(g, pattern, length);
-	struct group **groups;
+	const struct filter_text *pattern = &group->filter->channels[channel];
+	struct followed *f = find(g, pattern->text, pattern->length);
 
-	if (!f && !(f = add(g, pattern, length)))
+	if (!f && !(f = add(g, pattern)))
 		return false;
 	if (f->count == f->capacity) {
 		unsigned capacity = f->capacity ? f->capacity * 2 : 1;
+		struct follower *followers = realloc(f->followers, capacity * sizeof(*followers));
 
-		if (!(groups = realloc(f->groups, capacity * sizeof(struct group *)))) {
+		if (!followers) {
 			if (f->count == 0)
 				drop(g, f);
 			return false;
 		}
-		f->groups = groups;
+		f->followers = followers;
 		f->capacity = capacity;
 	}
-	f->groups[f->count++] = group;
+	f->followers[f->count++] = (struct follower){group, channel};
 	return true;
 }
 
-static void unfollow(struct groups *g, const char *pattern, size_t length, struct group *group)
+/* The follower whose text was the key may be gone: the same text of another takes its place. */
+static void renew_key(struct followed *f)
 {
-	struct followed *f = find(g, pattern, length);
+	const struct follower *first = &f->followers[0];
+
+	f->hh.key = first->group->filter->channels[first->channel].text;
+}
+
+static void unfollow(struct groups *g, struct group *group, size_t channel)
+{
+	const struct filter_text *pattern = &group->filter->channels[channel];
+	struct followed *f = find(g, pattern->text, pattern->length);
 
 	for (unsigned i = 0; f && i < f->count; i++) {
-		if (f->groups[i] != group)
+		if (f->followers[i].group != group)
 			continue;
-		f->groups[i] = f->groups[--f->count];
-		if (f->count == 0)
+		if (f->count == 1) {
 			drop(g, f);
+			return;
+		}
+		f->followers[i] = f->followers[--f->count];
+		renew_key(f);
 		return;
 	}
 }
@@ -109,16 +123,13 @@ static void unfollow(struct groups *g, const char *pattern, size_t length, struc
 static void unfollow_all(struct groups *g, struct group *group, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		unfollow(g, group->filter->channels[i].text, group->filter->channels[i].length,
-			group);
+		unfollow(g, group, i);
 }
 
 static bool follow_all(struct groups *g, struct group *group)
 {
-	const struct filter *f = group->filter;
-
-	for (size_t i = 0; i < f->channel_count; i++)
-		if (!follow(g, f->channels[i].text, f->channels[i].length, group)) {
+	for (size_t i = 0; i < group->filter->channel_count; i++)
+		if (!follow(g, group, i)) {
 			unfollow_all(g, group, i);
 			return false;
 		}
@@ -134,8 +145,7 @@ static void free_member(struct member *m)
 /* A group that nobody has joined yet; it takes the filter over. */
 static struct member *make_member(struct filter *filter, enum lane lane, bool envelope)
 {
-	size_t key_length = filter->key_length + 2;
-	struct member *m = calloc(1, sizeof(*m) + key_length);
+	struct member *m = calloc(1, sizeof(*m));
 
 	if (!m) {
 		free(filter);
@@ -144,26 +154,12 @@ static struct member *make_member(struct filter *filter, enum lane lane, bool en
 	m->group.filter = filter;
 	m->group.lane = lane;
 	m->group.envelope = envelope;
-	m->key_length = key_length;
-	memcpy(m->key, filter->key, filter->key_length);
-	m->key[filter->key_length] = (char)('0' + lane);
-	m->key[filter->key_length + 1] = (char)('0' + envelope);
 	return m;
 }
 
-struct group *groups_join(struct groups *g, struct filter *filter, enum lane lane, bool envelope)
+static struct group *add_member(struct groups *g, struct member *m, size_t key_length)
 {
-	struct member *m = make_member(filter, lane, envelope), *known = NULL;
-
-	if (!m)
-		return NULL;
-	HASH_FIND(hh, g->members, m->key, m->key_length, known);
-	if (known) {
-		free_member(m);
-		known->references++;
-		return &known->group;
-	}
-	HASH_ADD_KEYPTR(hh, g->members, m->key, m->key_length, m);
+	HASH_ADD_KEYPTR(hh, g->members, m->group.filter->key, key_length, m);
 	if (!m->hh.tbl) {
 		free_member(m);
 		return NULL;
@@ -175,6 +171,23 @@ struct group *groups_join(struct groups *g, struct filter *filter, enum lane lan
 	}
 	m->references = 1;
 	return &m->group;
+}
+
+struct group *groups_join(struct groups *g, struct filter *filter, enum lane lane, bool envelope)
+{
+	size_t key_length = filter->key_length + FILTER_KEY_ROOM;
+	struct member *m;
+
+	filter->key[filter->key_length] = (char)('0' + lane);
+	filter->key[filter->key_length + 1] = (char)('0' + envelope);
+	HASH_FIND(hh, g->members, filter->key, key_length, m);
+	if (m) {
+		free(filter);
+		m->references++;
+		return &m->group;
+	}
+	m = make_member(filter, lane, envelope);
+	return m ? add_member(g, m, key_length) : NULL;
 }
 
 void groups_release(struct groups *g, struct group *group)
@@ -192,7 +205,7 @@ static void tell(
 	struct followed *f, void (*found)(void *context, struct group *group), void *context)
 {
 	for (unsigned i = 0; f && i < f->count; i++)
-		found(context, f->groups[i]);
+		found(context, f->followers[i].group);
 }
 
 void groups_of_channel(struct groups *g, const char *channel, size_t length,
