@@ -9,6 +9,7 @@ import time
 
 import report
 import rig
+import worst
 from database import Database  # rig has made its folder known
 
 KINDS = ("floor", "rowtail")
@@ -386,3 +387,18 @@ def large(bench):
     _publisher_line(runs)
     values = [told["mib"] for told in runs["rowtail"]]
     report.line("  memory taken meanwhile", "MiB", values)
+
+
+@figure
+def stranger(bench):
+    """INSERT to a live stream, while somebody asks for what costs most, or there is a row that does."""
+    for one in worst.CASES.values():
+
+        def run(one=one):
+            with bench.stack("rowtail", prepare=one.prepare, public=False) as stack:
+                return worst.waits(stack, one, bench.worst_s)
+
+        waited = bench.rounds({"rowtail": run})["rowtail"]
+        for name, share in (("p50", 0.5), ("max", 1)):
+            values = [one_run[round(share * (len(one_run) - 1))] for one_run in waited]
+            report.line(f"live row beside {one.title}: {name}", "ms", values)

@@ -115,8 +115,11 @@ class Stack:
     target is where a load generator connects to; responder the process of rowtail or the floor.
     """
 
-    def __init__(self, rig, kind, front=None, stored=0, options=(), public=True):
+    def __init__(
+        self, rig, kind, front=None, stored=0, options=(), public=True, prepare=None
+    ):
         self.rig = rig
+        self.prepare = prepare  # is called with the log and its directory; returns more options
         self.public = public  # else everyone is granted all by the table, which is looked up
         self.newest = stored
         self.directory = rig.new_directory()
@@ -165,6 +168,9 @@ class Stack:
         if not self.public:
             with Database(log) as database:
                 database.grant("*", "*")
+        if self.prepare:
+            with Database(log) as database:
+                options = [*options, *self.prepare(database, self.directory)]
         command = [self.rig.rowtail, "--db", log, "--listen", self.socket]
         command += ["--max-streams", 100000, *(["--public"] if self.public else []), *options]
         return self._start(command, socket.AF_UNIX, str(self.socket))

@@ -29,6 +29,7 @@ class Bench:
         self.repeats = 1 if quick else 3
         self.fronts = (None, "nginx") if quick else (None, "nginx", "lighttpd")
         self.live_s = 1 if quick else 5
+        self.worst_s = 0.7 if quick else 3
         self.opens = 100 if quick else 500
         self.lone_rate = 50 if quick else 40
         self.idle_s = 3 if quick else 16
