@@ -40,12 +40,13 @@ WHEN NEW.step = 'after'
 BEGIN
 	SELECT RAISE(ROLLBACK, 'after-restore.sql: a statement has failed, and nothing was changed; the first error says why')
 	WHERE (SELECT count(DISTINCT step) FROM temp.rowtail_setup
-		WHERE step IN ('before', 'large ids were copied', 'ids go on', 'one mark is left', 'rows are back')) < 5
+		WHERE step IN ('locked', 'before', 'large ids were copied', 'ids go on', 'one mark is left', 'rows are back')) < 6
 		OR EXISTS (SELECT 1 FROM main.sqlite_master WHERE name = 'rowtail_lock');
 END;
 
 SAVEPOINT rowtail;
 CREATE TABLE rowtail_lock(x);
+INSERT INTO rowtail_setup SELECT 'locked' FROM main.sqlite_master WHERE name = 'rowtail_lock';
 DROP TABLE rowtail_lock;
 INSERT INTO rowtail_setup VALUES ('before');
 SAVEPOINT rowtail_checked;

@@ -1,12 +1,15 @@
 -- retention.sql: optional; keeps the log short by itself, inside the database.
 --
---     sqlite3 events.db < retention.sql          (after rowtail.sql; SQLite 3.31 or newer)
+--     sqlite3 events.db < retention.sql          (after rowtail.sql; SQLite 3.7.17 or newer)
 --
 -- Then say what to keep, a line for each rule:
 --
 --     INSERT INTO retention(keep_rows) VALUES (100000);          -- of the log as a whole
 --     INSERT INTO retention VALUES ('rooms/*', 100, 86400);      -- of each channel below rooms/
 --     INSERT INTO retention VALUES ('rooms/lobby', 1000, NULL);  -- of this one
+--
+-- The columns are channel, keep_rows (the newest so many stay; NULL: as many as there are) and keep_seconds
+-- (what is older leaves; NULL: never).
 --
 -- A row leaves when it is over the rule of the log as a whole, or over its channel's rule: the one
 -- with its name, else the longest pattern that covers it ('*' covers every channel). No other row
@@ -19,74 +22,173 @@
 -- large one, are for cron or the hand, in short transactions that let other writers in between:
 --
 --     until sqlite3 -cmd '.timeout 10000' events.db \
---         'INSERT INTO retention_step VALUES (1000); SELECT count(*) FROM retention_due' |
+--         'INSERT INTO retention_step VALUES (1000); SELECT count(*) FROM retention_due;' |
 --         grep -qx 0
 --     do sleep 0.1; done
 --
 -- SELECT * FROM retention_due shows what there is to do. Age is by created_at, and asked of the row
 -- with the lowest id first: one that was given a later time by hand holds up those behind it.
 --
--- Running this file again keeps the rules, renews the triggers and counts anew.
+-- All of it happens, or nothing does. Running this file again keeps the rules, renews the triggers and counts
+-- anew; what an older retention.sql made becomes what this one makes. In a migration tool it runs as it is.
 
 PRAGMA busy_timeout = 10000;
-BEGIN IMMEDIATE;
 
-CREATE TABLE IF NOT EXISTS retention(
-	-- Left out, it is the log as a whole.
-	channel TEXT NOT NULL DEFAULT '' PRIMARY KEY
-		CONSTRAINT "channel: a name, a pattern such as rooms/*, * for every channel, or left out for the log as a whole"
-		CHECK (typeof(channel) = 'text' AND (instr(channel, '*') = 0 OR channel = '*'
-			OR instr(channel, '*') = length(channel) AND channel GLOB '?*/[*]')),
-	-- The newest so many stay. NULL: as many as there are.
-	keep_rows INTEGER
-		CONSTRAINT "keep_rows: NULL, or a whole number from 1"
-		CHECK (keep_rows IS NULL OR typeof(keep_rows) = 'integer' AND keep_rows >= 1),
-	-- What is older leaves. NULL: never.
+-- As in rowtail.sql: a check that fails rolls everything back, also what the sqlite3 shell runs after it.
+DROP TABLE IF EXISTS temp.rowtail_setup;
+CREATE TEMP TABLE rowtail_setup(step TEXT);
+
+CREATE TEMP TRIGGER rowtail_setup_before BEFORE INSERT ON rowtail_setup
+WHEN NEW.step = 'before'
+BEGIN
+	SELECT RAISE(ROLLBACK, 'run rowtail.sql first; retention.sql works on the log that it makes')
+	WHERE 2 > (SELECT count(*) FROM main.sqlite_master
+		WHERE type = 'trigger' AND name IN ('events_refused', 'events_deleted') AND lower(tbl_name) = 'events');
+
+	SELECT RAISE(ROLLBACK, 'a table or view retention of another kind is here; make the log in a database of its own')
+	FROM main.sqlite_master WHERE lower(name) = 'retention' AND NOT (type = 'table'
+		AND lower(sql) LIKE '%channel%' AND lower(sql) LIKE '%keep_rows%'
+		AND lower(sql) LIKE '%keep_seconds%');
+
+	SELECT RAISE(ROLLBACK, 'an index, trigger, table or view of the application has the name of one that retention.sql makes; make the log in a database of its own')
+	FROM main.sqlite_master WHERE lower(name) GLOB 'retention_*' AND (
+		lower(name) IN ('retention_counts', 'retention_turn') AND type <> 'table'
+		OR lower(name) IN ('retention_rules', 'retention_rule', 'retention_due', 'retention_step', 'retention_prune')
+			AND type <> 'view'
+		OR lower(name) IN ('retention_inserted', 'retention_whole', 'retention_quiet', 'retention_counted',
+			'retention_deleted')
+			AND NOT (type = 'trigger' AND lower(tbl_name) = 'events')
+		OR lower(name) IN ('retention_rule_inserted', 'retention_rule_updated', 'retention_rule_made',
+			'retention_rule_changed', 'retention_rule_dropped')
+			AND NOT (type = 'trigger' AND lower(tbl_name) = 'retention'));
+
+	-- The table is made anew below, and only what is known here can be made anew.
+	SELECT RAISE(ROLLBACK, 'the table retention was changed, or made by other means, and retention.sql would lose what was added: a column, constraint, index or trigger; keep its rows elsewhere, DROP TABLE retention, run this again, and put them back')
+	FROM main.sqlite_master WHERE lower(name) = 'retention'
+		AND length(replace(replace(replace(replace(sql, char(9), ''), char(10), ''), char(13), ''), ' ', ''))
+			NOT IN (96, 708) -- this version, 0.1.0
+	OR lower(tbl_name) = 'retention' AND lower(name) NOT IN ('retention', 'retention_rule_inserted',
+			'retention_rule_updated', 'retention_rule_made', 'retention_rule_changed', 'retention_rule_dropped')
+		AND name NOT LIKE 'sqlite_autoindex_%';
+END;
+
+CREATE TEMP TRIGGER rowtail_setup_after BEFORE INSERT ON rowtail_setup
+WHEN NEW.step = 'after'
+BEGIN
+	SELECT RAISE(ROLLBACK, 'retention.sql: a statement has failed, and nothing was changed; the first error says why')
+	WHERE (SELECT count(*) FROM main.sqlite_master WHERE type = 'table'
+			AND name IN ('retention', 'retention_counts')) < 2
+		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'view' AND name IN ('retention_rules',
+			'retention_rule', 'retention_due', 'retention_prune', 'retention_step')) < 5
+		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'trigger' AND name IN ('retention_inserted',
+			'retention_whole', 'retention_quiet', 'retention_counted', 'retention_deleted',
+			'retention_log_pruned', 'retention_channel_pruned',
+			'retention_step_taken', 'retention_rule_checked', 'retention_rule_inserted',
+			'retention_rule_updated', 'retention_rule_made', 'retention_rule_changed',
+			'retention_rule_dropped')) < 14
+		OR EXISTS (SELECT 1 FROM main.sqlite_master
+			WHERE name = 'rowtail_lock' OR type = 'table' AND lower(name) = 'retention' AND 96 <>
+				length(replace(replace(replace(replace(sql, char(9), ''), char(10), ''), char(13), ''), ' ', '')))
+		OR (SELECT count(DISTINCT step) FROM temp.rowtail_setup WHERE step IN ('locked', 'before', 'the former is gone',
+			'rules were copied', 'rules are back', 'all is counted', 'rules hold')) < 7;
+END;
+
+SAVEPOINT rowtail;
+CREATE TABLE rowtail_lock(x);
+INSERT INTO rowtail_setup SELECT 'locked' FROM main.sqlite_master WHERE name = 'rowtail_lock';
+DROP TABLE rowtail_lock;
+INSERT INTO rowtail_setup VALUES ('before');
+SAVEPOINT rowtail_checked;
+
+-- Everything but the rules is made anew.
+DROP TRIGGER IF EXISTS retention_inserted;
+DROP TRIGGER IF EXISTS retention_whole;
+DROP TRIGGER IF EXISTS retention_quiet;
+DROP TRIGGER IF EXISTS retention_counted;
+DROP TRIGGER IF EXISTS retention_deleted;
+DROP TABLE IF EXISTS retention_counts;
+DROP TABLE IF EXISTS retention_turn;
+DROP VIEW IF EXISTS retention_step;
+DROP VIEW IF EXISTS retention_prune;
+DROP VIEW IF EXISTS retention_due;
+DROP VIEW IF EXISTS retention_rules;
+DROP VIEW IF EXISTS retention_rule;
+INSERT INTO rowtail_setup SELECT 'the former is gone' WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_master
+	WHERE name IN ('retention_inserted', 'retention_whole', 'retention_quiet', 'retention_counted',
+		'retention_deleted', 'retention_counts', 'retention_turn', 'retention_step', 'retention_prune',
+		'retention_due', 'retention_rules', 'retention_rule'));
+
+-- The rules; retention_rule_checked says what each column may hold. As with grants in rowtail.sql: 0.1.0 made
+-- the table WITHOUT ROWID.
+CREATE TABLE IF NOT EXISTS retention(channel, keep_rows, keep_seconds);
+DROP TABLE IF EXISTS temp.retention_copy;
+CREATE TEMP TABLE retention_copy(channel TEXT, keep_rows INTEGER, keep_seconds INTEGER);
+INSERT INTO retention_copy SELECT * FROM retention;
+INSERT INTO rowtail_setup SELECT 'rules were copied'
+WHERE (SELECT count(*) FROM (SELECT * FROM retention UNION ALL SELECT 1, 2, 3)) - 1
+	= (SELECT count(*) FROM retention_copy);
+SAVEPOINT retention_copied;
+DROP TABLE retention;
+CREATE TABLE retention(
+	channel TEXT NOT NULL DEFAULT '' PRIMARY KEY,
+	keep_rows INTEGER,
 	keep_seconds INTEGER
-		CONSTRAINT "keep_seconds: NULL, or whole seconds from 1 to 3155760000, a hundred years"
-		CHECK (keep_seconds IS NULL
-			OR typeof(keep_seconds) = 'integer' AND keep_seconds BETWEEN 1 AND 3155760000)
-) WITHOUT ROWID;
+);
+INSERT INTO retention SELECT channel, keep_rows, keep_seconds FROM retention_copy ORDER BY channel;
+INSERT INTO rowtail_setup SELECT 'rules are back'
+WHERE (SELECT count(*) FROM retention) = (SELECT count(*) FROM retention_copy);
+DROP TABLE IF EXISTS temp.retention_copy;
+
+-- To insert here is to ask whether a rule may be so.
+CREATE VIEW retention_rule AS SELECT NULL AS channel, NULL AS keep_rows, NULL AS keep_seconds WHERE 0;
+CREATE TRIGGER retention_rule_checked INSTEAD OF INSERT ON retention_rule
+BEGIN
+	SELECT CASE
+	WHEN typeof(NEW.channel) <> 'text' OR instr(NEW.channel, '*') AND NEW.channel <> '*' AND NOT (
+			instr(NEW.channel, '*') = length(NEW.channel) AND NEW.channel GLOB '?*/[*]') THEN
+		RAISE(ABORT, 'channel: a name, a pattern such as rooms/*, * for every channel, or left out for the log as a whole')
+	WHEN NEW.keep_rows IS NOT NULL AND (typeof(NEW.keep_rows) <> 'integer'
+			OR NEW.keep_rows NOT BETWEEN 1 AND 9007199254740991) THEN
+		RAISE(ABORT, 'keep_rows: NULL, or a whole number from 1')
+	WHEN NEW.keep_seconds IS NOT NULL AND (typeof(NEW.keep_seconds) <> 'integer'
+			OR NEW.keep_seconds NOT BETWEEN 1 AND 3155760000) THEN
+		RAISE(ABORT, 'keep_seconds: NULL, or whole seconds from 1 to 3155760000, a hundred years')
+	END;
+END;
+CREATE TRIGGER retention_rule_inserted BEFORE INSERT ON retention
+BEGIN
+	INSERT INTO retention_rule VALUES (NEW.channel, NEW.keep_rows, NEW.keep_seconds);
+END;
+CREATE TRIGGER retention_rule_updated BEFORE UPDATE ON retention
+BEGIN
+	INSERT INTO retention_rule VALUES (NEW.channel, NEW.keep_rows, NEW.keep_seconds);
+END;
 
 -- What follows is for the triggers; nobody else writes there.
 --
--- Each channel of the log, and '' for the log as a whole: how many rows it has, counted along,
--- since counting would take as long as the log is; and a copy of the rule that holds for it. To set
--- at_most is to ask for a look at the channel, and the deletion of so many rows at most.
-CREATE TABLE IF NOT EXISTS retention_counts(
-	channel TEXT NOT NULL PRIMARY KEY,
+-- Each channel of the log, and '' for the log as a whole, which is number 1: how many rows it has, counted
+-- along, since counting would take as long as the log is; and a copy of the rule that holds for it.
+CREATE TABLE retention_counts(
+	number INTEGER PRIMARY KEY,
+	channel TEXT NOT NULL UNIQUE,
 	row_count INTEGER NOT NULL,
+	last_id INTEGER NOT NULL DEFAULT 0, -- of the rows that were counted
+	turn INTEGER NOT NULL DEFAULT 1, -- of number 1: the number of who is looked at without an INSERT of its own
 	keep_rows INTEGER,
-	keep_seconds INTEGER,
-	at_most INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
-
--- Whose turn it was to be looked at without an INSERT of its own.
-CREATE TABLE IF NOT EXISTS retention_turn(
-	one INTEGER PRIMARY KEY CHECK (one = 1),
-	channel TEXT NOT NULL
+	keep_seconds INTEGER
 );
-INSERT OR IGNORE INTO retention_turn VALUES (1, '');
-
-DROP TRIGGER IF EXISTS retention_rule_made;
-DROP TRIGGER IF EXISTS retention_rule_changed;
-DROP TRIGGER IF EXISTS retention_rule_dropped;
-DROP TRIGGER IF EXISTS retention_channel_made;
-DROP TRIGGER IF EXISTS retention_inserted;
-DROP TRIGGER IF EXISTS retention_quiet;
-DROP TRIGGER IF EXISTS retention_deleted;
-DROP TRIGGER IF EXISTS retention_log_long;
-DROP TRIGGER IF EXISTS retention_log_old;
-DROP TRIGGER IF EXISTS retention_channel_long;
-DROP TRIGGER IF EXISTS retention_channel_old;
-DROP VIEW IF EXISTS retention_step;
-DROP VIEW IF EXISTS retention_due;
-DROP VIEW IF EXISTS retention_rules;
+INSERT INTO retention_counts(number, channel, row_count, last_id)
+SELECT 1, '', count(*), ifnull(max(id), 0) FROM events;
+INSERT INTO retention_counts(channel, row_count, last_id)
+SELECT channel, count(*), max(id) FROM events GROUP BY channel;
+INSERT INTO rowtail_setup SELECT 'all is counted'
+WHERE (SELECT count(*) FROM events) = (SELECT row_count FROM retention_counts WHERE number = 1)
+	AND 2 * (SELECT count(*) FROM events) = (SELECT sum(row_count) FROM retention_counts);
 
 -- The one rule that holds for each channel: what is in retention, copied into retention_counts when
 -- either changes.
 CREATE VIEW retention_rules AS
-SELECT c.channel, r.keep_rows, r.keep_seconds
+SELECT c.channel AS channel, r.keep_rows AS keep_rows, r.keep_seconds AS keep_seconds
 FROM retention_counts AS c JOIN retention AS r ON r.channel = (
 	SELECT channel FROM retention
 	WHERE channel = c.channel OR c.channel <> '' AND instr(channel, '*') > 0
@@ -95,7 +197,7 @@ FROM retention_counts AS c JOIN retention AS r ON r.channel = (
 
 -- What is over its rule now: by how many rows, and an oldest row from before not_before.
 CREATE VIEW retention_due AS
-SELECT * FROM (
+SELECT channel, too_many, oldest, not_before FROM (
 	SELECT channel, row_count - keep_rows AS too_many,
 		(SELECT created_at FROM events WHERE id =
 			CASE c.channel WHEN '' THEN (SELECT min(id) FROM events)
@@ -106,115 +208,139 @@ WHERE too_many > 0 OR oldest < not_before;
 
 CREATE TRIGGER retention_rule_made AFTER INSERT ON retention
 BEGIN
-	UPDATE retention_counts SET (keep_rows, keep_seconds) = (SELECT keep_rows, keep_seconds
-		FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
+	UPDATE retention_counts SET
+		keep_rows = (SELECT keep_rows FROM retention_rules AS r WHERE r.channel = retention_counts.channel),
+		keep_seconds = (SELECT keep_seconds FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
 END;
-
 CREATE TRIGGER retention_rule_changed AFTER UPDATE ON retention
 BEGIN
-	UPDATE retention_counts SET (keep_rows, keep_seconds) = (SELECT keep_rows, keep_seconds
-		FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
+	UPDATE retention_counts SET
+		keep_rows = (SELECT keep_rows FROM retention_rules AS r WHERE r.channel = retention_counts.channel),
+		keep_seconds = (SELECT keep_seconds FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
 END;
-
 CREATE TRIGGER retention_rule_dropped AFTER DELETE ON retention
 BEGIN
-	UPDATE retention_counts SET (keep_rows, keep_seconds) = (SELECT keep_rows, keep_seconds
-		FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
+	UPDATE retention_counts SET
+		keep_rows = (SELECT keep_rows FROM retention_rules AS r WHERE r.channel = retention_counts.channel),
+		keep_seconds = (SELECT keep_seconds FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
+END;
+UPDATE retention_counts SET
+	keep_rows = (SELECT keep_rows FROM retention_rules AS r WHERE r.channel = retention_counts.channel),
+	keep_seconds = (SELECT keep_seconds FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
+INSERT INTO rowtail_setup SELECT 'rules hold'
+WHERE (SELECT count(*) FROM retention_rules WHERE keep_rows IS NOT NULL OR keep_seconds IS NOT NULL)
+	= (SELECT count(*) FROM retention_counts WHERE keep_rows IS NOT NULL OR keep_seconds IS NOT NULL);
+
+-- To insert here is to prune a channel, or the log as a whole, ''. Of its at_most oldest rows go the first
+-- too_many, and then those that were created before not_before; NULL: none.
+CREATE VIEW retention_prune AS
+SELECT NULL AS channel, NULL AS too_many, NULL AS not_before, NULL AS at_most WHERE 0;
+
+CREATE TRIGGER retention_log_pruned INSTEAD OF INSERT ON retention_prune
+WHEN NEW.channel = ''
+BEGIN
+	DELETE FROM events WHERE NEW.too_many > 0 AND id <= (
+		SELECT id FROM events ORDER BY id LIMIT 1 OFFSET min(ifnull(NEW.too_many, 0), NEW.at_most) - 1);
+	DELETE FROM events WHERE NEW.not_before IS NOT NULL AND created_at < NEW.not_before AND id <= ifnull(
+		(SELECT id FROM events ORDER BY id LIMIT 1 OFFSET NEW.at_most - 1), 9223372036854775807);
 END;
 
-CREATE TRIGGER retention_channel_made AFTER INSERT ON retention_counts
+CREATE TRIGGER retention_channel_pruned INSTEAD OF INSERT ON retention_prune
+WHEN NEW.channel <> ''
 BEGIN
-	UPDATE retention_counts SET (keep_rows, keep_seconds) = (SELECT keep_rows, keep_seconds
-		FROM retention_rules AS r WHERE r.channel = NEW.channel) WHERE channel = NEW.channel;
+	DELETE FROM events WHERE NEW.too_many > 0 AND channel = NEW.channel AND id <= (
+		SELECT id FROM events WHERE channel = NEW.channel ORDER BY id
+		LIMIT 1 OFFSET min(ifnull(NEW.too_many, 0), NEW.at_most) - 1);
+	DELETE FROM events WHERE NEW.not_before IS NOT NULL AND created_at < NEW.not_before
+		AND channel = NEW.channel AND id <= ifnull(
+			(SELECT id FROM events WHERE channel = NEW.channel ORDER BY id LIMIT 1 OFFSET NEW.at_most - 1),
+			9223372036854775807);
 END;
 
--- The channel is counted before the log as a whole, whose rule may take away the new row itself.
-CREATE TRIGGER retention_inserted AFTER INSERT ON events
+-- SQLite promises no order among triggers, and those of the application may insert and delete rows, too. So
+-- counting has triggers of its own: each row that comes is counted, and each that goes, in whatever order. A
+-- count may be -1 for a moment. last_id tells the triggers that prune whether the new row was counted already.
+CREATE TRIGGER retention_whole AFTER INSERT ON events
+WHEN (SELECT CASE WHEN row_count + (last_id < NEW.id) > keep_rows THEN 1
+		WHEN keep_seconds THEN (SELECT created_at FROM events ORDER BY id LIMIT 1)
+			< strftime('%Y-%m-%dT%H:%M:%fZ', 'now', -keep_seconds || ' seconds') END
+	FROM retention_counts WHERE number = 1)
 BEGIN
-	INSERT INTO retention_counts(channel, row_count) VALUES (NEW.channel, 1)
-	ON CONFLICT(channel) DO UPDATE SET row_count = row_count + 1, at_most = 8;
-	UPDATE retention_counts SET row_count = row_count + 1, at_most = 8 WHERE channel = '';
+	INSERT INTO retention_prune VALUES ('',
+		(SELECT row_count + (last_id < NEW.id) - keep_rows FROM retention_counts WHERE number = 1),
+		(SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', -keep_seconds || ' seconds')
+			FROM retention_counts WHERE number = 1),
+		8);
 END;
 
 CREATE TRIGGER retention_quiet AFTER INSERT ON events
 WHEN EXISTS (SELECT 1 FROM retention WHERE channel <> '' AND keep_seconds IS NOT NULL)
 BEGIN
-	UPDATE retention_turn SET channel = ifnull(
-		(SELECT min(channel) FROM retention_counts WHERE channel > retention_turn.channel), '');
-	UPDATE retention_counts SET at_most = 8 WHERE channel = (SELECT channel FROM retention_turn);
+	UPDATE retention_counts SET turn = ifnull((SELECT c.number FROM retention_counts AS c
+		WHERE c.number > retention_counts.turn ORDER BY c.number LIMIT 1), 2) WHERE number = 1;
+	INSERT INTO retention_prune VALUES (
+		(SELECT channel FROM retention_counts
+			WHERE number = (SELECT turn FROM retention_counts WHERE number = 1)),
+		(SELECT row_count - keep_rows FROM retention_counts
+			WHERE number = (SELECT turn FROM retention_counts WHERE number = 1)),
+		(SELECT CASE WHEN keep_seconds
+				AND (SELECT created_at FROM events AS e WHERE e.channel = c.channel ORDER BY e.id LIMIT 1)
+					< strftime('%Y-%m-%dT%H:%M:%fZ', 'now', -keep_seconds || ' seconds')
+				THEN strftime('%Y-%m-%dT%H:%M:%fZ', 'now', -keep_seconds || ' seconds') END
+			FROM retention_counts AS c
+			WHERE number = (SELECT turn FROM retention_counts WHERE number = 1)),
+		8);
+END;
+
+CREATE TRIGGER retention_inserted AFTER INSERT ON events
+WHEN (SELECT CASE WHEN row_count + (last_id < NEW.id) > keep_rows THEN 1
+		WHEN keep_seconds THEN (SELECT created_at FROM events WHERE channel = NEW.channel ORDER BY id LIMIT 1)
+			< strftime('%Y-%m-%dT%H:%M:%fZ', 'now', -keep_seconds || ' seconds') END
+	FROM retention_counts WHERE channel = NEW.channel)
+BEGIN
+	INSERT INTO retention_prune VALUES (NEW.channel,
+		(SELECT row_count + (last_id < NEW.id) - keep_rows FROM retention_counts WHERE channel = NEW.channel),
+		(SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', -keep_seconds || ' seconds')
+			FROM retention_counts WHERE channel = NEW.channel),
+		8);
+END;
+
+-- Not INSERT OR IGNORE, which becomes INSERT OR REPLACE where the writer's statement is one.
+CREATE TRIGGER retention_counted AFTER INSERT ON events
+BEGIN
+	UPDATE retention_counts SET row_count = row_count + 1, last_id = max(last_id, NEW.id) WHERE number = 1;
+	UPDATE retention_counts SET row_count = row_count + 1, last_id = max(last_id, NEW.id)
+	WHERE channel = NEW.channel;
+	INSERT INTO retention_counts(channel, row_count, last_id, keep_rows, keep_seconds)
+	SELECT NEW.channel, 1, NEW.id,
+		(SELECT r.keep_rows FROM retention AS r WHERE r.channel = NEW.channel OR instr(r.channel, '*') > 0
+				AND substr(NEW.channel, 1, length(r.channel) - 1) = substr(r.channel, 1, length(r.channel) - 1)
+			ORDER BY instr(r.channel, '*') > 0, length(r.channel) DESC LIMIT 1),
+		(SELECT r.keep_seconds FROM retention AS r WHERE r.channel = NEW.channel OR instr(r.channel, '*') > 0
+				AND substr(NEW.channel, 1, length(r.channel) - 1) = substr(r.channel, 1, length(r.channel) - 1)
+			ORDER BY instr(r.channel, '*') > 0, length(r.channel) DESC LIMIT 1)
+	WHERE changes() = 0;
+	DELETE FROM retention_counts WHERE channel = NEW.channel AND row_count = 0;
 END;
 
 CREATE TRIGGER retention_deleted AFTER DELETE ON events
 BEGIN
-	UPDATE retention_counts SET row_count = row_count - 1 WHERE channel = '';
+	UPDATE retention_counts SET row_count = row_count - 1 WHERE number = 1;
 	UPDATE retention_counts SET row_count = row_count - 1 WHERE channel = OLD.channel;
+	INSERT INTO retention_counts(channel, row_count) SELECT OLD.channel, -1 WHERE changes() = 0;
 	DELETE FROM retention_counts WHERE channel = OLD.channel AND row_count = 0;
 END;
 
--- The four ways of being over a rule: as a whole or in a channel, too many or too old. No order is
--- promised among triggers, so NEW.row_count may be stale here; hence the look at the table.
-CREATE TRIGGER retention_log_long AFTER UPDATE OF at_most ON retention_counts
-WHEN NEW.channel = '' AND (SELECT row_count > keep_rows FROM retention_counts WHERE channel = '')
-BEGIN
-	DELETE FROM events WHERE id <= (SELECT id FROM events ORDER BY id LIMIT 1 OFFSET
-		(SELECT min(at_most, row_count - keep_rows) - 1 FROM retention_counts WHERE channel = ''));
-END;
-
-CREATE TRIGGER retention_log_old AFTER UPDATE OF at_most ON retention_counts
-WHEN NEW.channel = '' AND NEW.keep_seconds IS NOT NULL
-	AND EXISTS (SELECT 1 FROM retention_due WHERE channel = '')
-BEGIN
-	DELETE FROM events WHERE id <= ifnull(
-		(SELECT id FROM events ORDER BY id LIMIT 1 OFFSET NEW.at_most - 1), 9007199254740991)
-		AND created_at < (SELECT not_before FROM retention_due WHERE channel = '');
-END;
-
-CREATE TRIGGER retention_channel_long AFTER UPDATE OF at_most ON retention_counts
-WHEN NEW.channel <> ''
-	AND (SELECT row_count > keep_rows FROM retention_counts WHERE channel = NEW.channel)
-BEGIN
-	DELETE FROM events WHERE channel = NEW.channel AND id <= (
-		SELECT id FROM events WHERE channel = NEW.channel ORDER BY id LIMIT 1 OFFSET
-		(SELECT min(at_most, row_count - keep_rows) - 1 FROM retention_counts
-			WHERE channel = NEW.channel));
-END;
-
-CREATE TRIGGER retention_channel_old AFTER UPDATE OF at_most ON retention_counts
-WHEN NEW.channel <> '' AND NEW.keep_seconds IS NOT NULL
-	AND EXISTS (SELECT 1 FROM retention_due WHERE channel = NEW.channel)
-BEGIN
-	DELETE FROM events WHERE channel = NEW.channel AND id <= ifnull(
-		(SELECT id FROM events WHERE channel = NEW.channel ORDER BY id LIMIT 1
-			OFFSET NEW.at_most - 1), 9007199254740991)
-		AND created_at < (SELECT not_before FROM retention_due WHERE channel = NEW.channel);
-END;
-
 -- INSERT INTO retention_step VALUES (1000): up to 1000 rows of each of 16 channels that need it.
-CREATE VIEW retention_step(at_most) AS SELECT NULL WHERE 0;
-
+CREATE VIEW retention_step AS SELECT NULL AS at_most WHERE 0;
 CREATE TRIGGER retention_step_taken INSTEAD OF INSERT ON retention_step
 BEGIN
 	SELECT RAISE(ABORT, 'retention_step: how many rows to delete at most, a whole number from 1')
 	WHERE NEW.at_most IS NULL OR CAST(NEW.at_most AS INTEGER) < 1;
-	UPDATE retention_counts SET at_most = CAST(NEW.at_most AS INTEGER)
-	WHERE channel IN (SELECT channel FROM retention_due ORDER BY channel LIMIT 16);
+	INSERT INTO retention_prune SELECT channel, too_many, not_before, CAST(NEW.at_most AS INTEGER)
+	FROM retention_due ORDER BY channel LIMIT 16;
 END;
 
-DELETE FROM retention_counts;
-INSERT INTO retention_counts(channel, row_count)
-SELECT '', count(*) FROM events UNION ALL SELECT channel, count(*) FROM events GROUP BY channel;
-
--- Without rowtail.sql, or where the application has a table retention: undo everything.
-CREATE TEMP TABLE retention_setup(
-	has_log CONSTRAINT "run rowtail.sql first; retention.sql works on the log that it makes"
-		CHECK (has_log),
-	rules_fit CONSTRAINT "a table or view retention of another kind is here; make the log in a database of its own"
-		CHECK (rules_fit)
-);
-INSERT OR ROLLBACK INTO retention_setup SELECT
-	EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'events_deleted'),
-	(SELECT count(*) = 3 FROM pragma_table_info('retention')
-		WHERE name IN ('channel', 'keep_rows', 'keep_seconds'))
-	AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'retention');
-DROP TABLE IF EXISTS temp.retention_setup;
-COMMIT;
+INSERT INTO rowtail_setup VALUES ('after');
+RELEASE rowtail;
+DROP TABLE IF EXISTS temp.rowtail_setup;

@@ -86,18 +86,34 @@ BEGIN
 			AND name IN ('events_refused', 'events_numbered', 'events_row_is_final', 'events_deleted',
 				'events_pruned_bound', 'grants_inserted', 'grants_updated', 'rowtail_grant_checked')) < 8
 		OR EXISTS (SELECT 1 FROM main.sqlite_master
-			WHERE name IN ('rowtail_lock', 'events_id_grows', 'events_id_is_new')
-			OR name = 'grants' AND lower(sql) LIKE '%without rowid%')
+			WHERE name = 'rowtail_lock' OR type = 'table' AND lower(name) = 'grants' AND 99 <>
+				length(replace(replace(replace(replace(sql, char(9), ''), char(10), ''), char(13), ''), ' ', '')))
 		OR (SELECT count(DISTINCT step) FROM temp.rowtail_setup
-			WHERE step IN ('before', 'events has its columns', 'grants were copied', 'grants are back')) < 4;
+			WHERE step IN ('locked', 'before', 'former triggers are gone', 'events has its columns', 'grants were copied',
+				'grants are back')) < 6;
 END;
 
 SAVEPOINT rowtail;
 -- The first statement waits until no other writer is left; the others need not.
 CREATE TABLE rowtail_lock(x);
+INSERT INTO rowtail_setup SELECT 'locked' FROM main.sqlite_master WHERE name = 'rowtail_lock';
 DROP TABLE rowtail_lock;
 INSERT INTO rowtail_setup VALUES ('before');
 SAVEPOINT rowtail_checked;
+
+-- Triggers and views are made anew.
+DROP TRIGGER IF EXISTS events_id_grows;
+DROP TRIGGER IF EXISTS events_id_is_new;
+DROP TRIGGER IF EXISTS events_refused;
+DROP TRIGGER IF EXISTS events_numbered;
+DROP TRIGGER IF EXISTS events_row_is_final;
+DROP TRIGGER IF EXISTS events_deleted;
+DROP TRIGGER IF EXISTS events_pruned_bound;
+DROP VIEW IF EXISTS rowtail_grant;
+DROP VIEW IF EXISTS rowtail_numbers;
+INSERT INTO rowtail_setup SELECT 'former triggers are gone' WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_master
+	WHERE name IN ('events_id_grows', 'events_id_is_new', 'events_refused', 'events_numbered', 'events_row_is_final',
+		'events_deleted', 'events_pruned_bound', 'rowtail_grant', 'rowtail_numbers'));
 
 -- The event log: one row per record. To publish is to insert:
 --
@@ -140,7 +156,6 @@ CREATE INDEX IF NOT EXISTS events_pruned_channel ON events_pruned(channel, id);
 CREATE INDEX IF NOT EXISTS events_pruned_id ON events_pruned(id);
 
 -- 1 to 256, to look at each character of a name. In UTF-16 nothing else tells how many bytes of UTF-8 it has.
-DROP VIEW IF EXISTS rowtail_numbers;
 CREATE VIEW rowtail_numbers AS
 SELECT 1 + a + 4 * b + 16 * c + 64 * d AS n
 FROM (SELECT 0 AS a UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
@@ -157,8 +172,6 @@ FROM (SELECT 0 AS a UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
 -- must leave room for the ids of later rows: JavaScript counts exactly up to 9007199254740991.
 --
 -- length() of text ends at a NUL, length() of a BLOB does not; CAST('a' AS BLOB) has 2 bytes in UTF-16.
-DROP TRIGGER IF EXISTS events_id_grows;
-DROP TRIGGER IF EXISTS events_refused;
 CREATE TRIGGER events_refused BEFORE INSERT ON events
 BEGIN
 	SELECT CASE WHEN NEW.id <> -1 THEN CASE
@@ -218,8 +231,6 @@ END;
 
 -- The same for ids that SQLite gave out, after someone has emptied both the log and
 -- sqlite_sequence. The row may be gone already, if another trigger prunes.
-DROP TRIGGER IF EXISTS events_id_is_new;
-DROP TRIGGER IF EXISTS events_numbered;
 CREATE TRIGGER events_numbered AFTER INSERT ON events
 WHEN NEW.id NOT BETWEEN 1 AND 9007199254740991 OR NEW.id <= (SELECT max(id) FROM events_pruned)
 BEGIN
@@ -233,13 +244,11 @@ BEGIN
 	END;
 END;
 
-DROP TRIGGER IF EXISTS events_row_is_final;
 CREATE TRIGGER events_row_is_final BEFORE UPDATE ON events
 BEGIN
 	SELECT RAISE(ABORT, 'events: a logged row never changes, since readers may have it already; insert a new row that corrects it, or delete this one');
 END;
 
-DROP TRIGGER IF EXISTS events_deleted;
 CREATE TRIGGER events_deleted AFTER DELETE ON events
 BEGIN
 	INSERT INTO events_pruned(channel, id) VALUES (OLD.channel, OLD.id);
@@ -250,7 +259,6 @@ END;
 -- A log with ever new channels, or one that is deleted from its end backwards, does not make this
 -- table grow without end: above 10,000 rows, all but those of the highest 5,000 ids become one, of
 -- '*'. Counting costs more than the rest, so it is done for one deletion in 256 or so.
-DROP TRIGGER IF EXISTS events_pruned_bound;
 CREATE TRIGGER events_pruned_bound AFTER INSERT ON events_pruned
 WHEN NEW.channel <> '*' AND random() % 256 = 0 AND (SELECT count(*) FROM events_pruned) > 10000
 BEGIN
@@ -292,7 +300,6 @@ WHERE (SELECT count(*) FROM grants) = (SELECT count(*) FROM rowtail_grants);
 DROP TABLE IF EXISTS temp.rowtail_grants;
 
 -- To insert here is to ask whether a grant may be so.
-DROP VIEW IF EXISTS rowtail_grant;
 CREATE VIEW rowtail_grant AS SELECT NULL AS subject, NULL AS channel, NULL AS expires_at WHERE 0;
 CREATE TRIGGER rowtail_grant_checked INSTEAD OF INSERT ON rowtail_grant
 BEGIN
@@ -339,3 +346,8 @@ END;
 INSERT INTO rowtail_setup VALUES ('after');
 RELEASE rowtail;
 DROP TABLE IF EXISTS temp.rowtail_setup;
+
+SELECT 'run retention.sql as well: what its former version made, SQLite older than 3.24 cannot read'
+FROM sqlite_master WHERE name = 'retention' AND lower(sql) LIKE '%without rowid%';
+SELECT 'the ids of events end soon: run after-restore.sql'
+FROM events WHERE id > 9000000000000000 LIMIT 1;

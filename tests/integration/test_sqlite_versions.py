@@ -16,9 +16,10 @@ from schema import FORMER, SCHEMA, SHELLS, VERSIONS, Shell, literal, run_script,
 
 SQLITES = {"now": "sqlite3", **SHELLS}
 NAMES = ["now", *VERSIONS]
-# Those that can read what 0.1.0 made.
+# Those that can read what 0.1.0 made, and with its retention.sql.
 READ_FORMER = [name for name in NAMES if name != "3.7.17"]
-FILES = ["rowtail.sql", "after-restore.sql"]
+READ_FORMER_RETENTION = [name for name in READ_FORMER if name != "3.15.0"]
+FILES = ["rowtail.sql", "retention.sql", "after-restore.sql"]
 
 
 @pytest.fixture
@@ -53,6 +54,7 @@ def test_all_versions_are_built():
 def test_each_version_runs_each_file_again_and_again(path, name):
     for file in FILES + FILES:
         set_up(path, file, sqlite=SQLITES[name])
+    run_text(path, "INSERT INTO retention(keep_rows) VALUES (1); INSERT INTO events(data) VALUES ('w');", SQLITES[name])
     done = run_text(path, "INSERT INTO events(data) VALUES ('x'); SELECT data FROM events;", SQLITES[name])
     assert (done.stdout, done.stderr) == ("x\n", "")
 
@@ -61,7 +63,7 @@ def test_every_version_makes_the_same(workdir):
     made = []
     for name in NAMES:
         path = str(workdir / name)
-        set_up(path, "rowtail.sql", sqlite=SQLITES[name])
+        set_up(path, "rowtail.sql", "retention.sql", sqlite=SQLITES[name])
         made.append(dump(path))
     assert all(one == made[0] for one in made)
     assert made[0][1] == ("wal",)
@@ -71,7 +73,7 @@ def test_every_version_makes_the_same(workdir):
 @pytest.mark.parametrize("maker", NAMES)
 def test_what_one_made_all_use(path, maker, encoding):
     run_text(path, f"PRAGMA encoding = '{encoding}'; CREATE TABLE theirs(x);", SQLITES[maker])
-    set_up(path, "rowtail.sql", sqlite=SQLITES[maker])
+    set_up(path, "rowtail.sql", "retention.sql", sqlite=SQLITES[maker])
     for number, name in enumerate(VERSIONS, 1):
         with Shell(path, name) as shell:
             assert shell.sql("PRAGMA encoding") == [[encoding]]
@@ -83,6 +85,8 @@ def test_what_one_made_all_use(path, maker, encoding):
             shell.sql(f"UPDATE grants SET channel = 'é/{name}' WHERE subject = '{token}'")
             assert shell.sql(f"SELECT channel FROM grants WHERE subject = '{token}'") == [[f"é/{name}"]]
             assert "ids only grow" in shell.refusal("INSERT INTO events(id) VALUES (1)")
+            shell.sql(f"INSERT INTO retention VALUES ('{name}/*', 2, 3600)")
+            assert "a whole number from 1" in shell.refusal("UPDATE retention SET keep_rows = 0")
             assert shell.sql("PRAGMA integrity_check") == [["ok"]]
     db = sqlite3.connect(path)
     assert db.execute("SELECT channel, data FROM events ORDER BY id").fetchall() == [
@@ -217,10 +221,13 @@ def statements(script):
     return parts
 
 
-def fill(path, encoding="UTF-8"):
-    """A log of 0.1.0 with rows, marks and grants."""
+RULES = [("", 40, 10**6), ("a/*", None, 60), ("room/1", 7, None)]
+
+
+def fill(path, encoding="UTF-8", retention=True):
+    """A log of 0.1.0 with rows, marks, grants and rules."""
     run_text(path, f"PRAGMA encoding = '{encoding}'; CREATE TABLE theirs(x);")
-    set_up(path, "rowtail.sql", directory=FORMER)
+    set_up(path, *["rowtail.sql", "retention.sql"][: 1 + retention], directory=FORMER)
     db = sqlite3.connect(path, isolation_level=None)
     for number in range(30):
         db.execute(
@@ -231,15 +238,18 @@ def fill(path, encoding="UTF-8"):
     db.execute("INSERT INTO grants(subject, channel) VALUES ('*', 'room/*')")
     if encoding == "UTF-8":
         db.execute("INSERT INTO grants VALUES (?, 'é', '2099-01-01 00:00:00')", ["token:" + "0f" * 32])
+    if retention:
+        db.executemany("INSERT INTO retention VALUES (?, ?, ?)", RULES)
     db.close()
 
 
-@pytest.mark.parametrize("name", ["now", "3.24.0", "3.52.0"])
+@pytest.mark.parametrize("name", ["now", "3.7.17", "3.52.0"])
 @pytest.mark.parametrize("file", FILES)
 def test_a_file_of_which_a_statement_fails_changes_nothing(workdir, file, name):
     """The shell goes on behind an error, and must not commit half of it. Each statement fails in turn."""
     template = str(workdir / "template.db")
-    fill(template)
+    if name in READ_FORMER:
+        fill(template, retention=file == "retention.sql")
     if file != "rowtail.sql":
         set_up(template, "rowtail.sql")
     db = sqlite3.connect(template)
@@ -272,7 +282,7 @@ def test_a_file_of_which_a_statement_fails_changes_nothing(workdir, file, name):
 @pytest.mark.parametrize("file", FILES)
 def test_a_database_that_is_locked_for_a_time_gets_all_or_nothing(path, file, name):
     """Some statements find it locked for longer than they wait, and the later ones do not."""
-    fill(path) if name in READ_FORMER else set_up(path, "rowtail.sql")
+    fill(path, retention=file != "rowtail.sql") if name in READ_FORMER_RETENTION else set_up(path, "rowtail.sql")
     if file != "rowtail.sql":
         set_up(path, "rowtail.sql")
     script = (SCHEMA / file).read_text(encoding="utf-8").replace("busy_timeout = 10000", "busy_timeout = 3")
@@ -353,22 +363,71 @@ def test_other_tables_may_speak_of_grants(path):
 # From 0.1.0 on
 
 
+TABLES = ["events", "events_pruned", "grants", "sqlite_sequence"]
+
+
+def contents(path, *tables):
+    db = sqlite3.connect(path)
+    found = [db.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables]
+    db.close()
+    return found
+
+
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le"])
 @pytest.mark.parametrize("name", READ_FORMER)
 def test_a_log_of_the_former_version_is_upgraded_and_keeps_everything(path, name, encoding):
-    fill(path, encoding)
-    db = sqlite3.connect(path, isolation_level=None)
-    tables = ("events", "events_pruned", "grants", "sqlite_sequence")
-    before = [db.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables]
+    fill(path, encoding, retention=False)
+    before = contents(path, *TABLES)
     set_up(path, "rowtail.sql", sqlite=SQLITES[name])
-    assert before == [db.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables]
+    assert contents(path, *TABLES) == before
     with Shell(path, "3.7.17") as old:
         old.sql("INSERT INTO events(data) VALUES ('from long ago')")
         assert "choose another name" in old.refusal("INSERT INTO events(event) VALUES ('open')")
         old.sql("DELETE FROM events WHERE id < 10")
         old.sql(f"INSERT INTO grants(subject, channel) VALUES ('token:{'ab' * 32}', 'a')")
-    assert db.execute("SELECT id, data FROM events ORDER BY id DESC").fetchone() == (31, "from long ago")
+        assert old.sql("SELECT max(id) FROM events") == [["31"]]
+
+
+@pytest.mark.parametrize("name", READ_FORMER_RETENTION)
+@pytest.mark.parametrize("files", [["rowtail.sql", "retention.sql"], ["rowtail.sql"] * 2 + ["retention.sql"] * 2])
+def test_retention_of_the_former_version_is_upgraded_and_keeps_its_rules(path, name, files):
+    fill(path)
+    before = contents(path, *TABLES, "retention")
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("UPDATE retention_counts SET row_count = 100")  # as 0.1.0 may have counted
     db.close()
+    set_up(path, *files, sqlite=SQLITES[name])
+    assert contents(path, *TABLES, "retention") == before
+    with Shell(path, "3.7.17") as old:
+        assert old.sql("SELECT channel, row_count FROM retention_counts ORDER BY channel") == [
+            ["", "27"],
+            ["room/0", "9"],
+            ["room/1", "10"],
+            ["room/2", "8"],
+        ]
+        old.sql("INSERT INTO events(channel) VALUES ('room/1')")
+        assert old.sql("SELECT count(*) FROM events WHERE channel = 'room/1'") == [["7"]]
+
+
+def test_rowtail_sql_says_that_the_former_retention_is_to_be_upgraded_as_well(path):
+    """Until then SQLite 3.7.17 can read nothing of it."""
+    fill(path)
+    done = run_script(path, "rowtail.sql")
+    assert done.returncode == 0 and "run retention.sql as well" in done.stdout
+    set_up(path, "retention.sql")
+    assert "retention.sql" not in run_script(path, "rowtail.sql").stdout
+
+
+@pytest.mark.parametrize("theirs", ["ALTER TABLE retention ADD COLUMN note TEXT", "CREATE INDEX i ON retention(keep_rows)"])
+@pytest.mark.parametrize("directory", [FORMER, SCHEMA])
+def test_what_was_added_to_the_rules_is_not_lost(path, theirs, directory):
+    set_up(path, "rowtail.sql", "retention.sql", directory=directory)
+    set_up(path, "rowtail.sql")
+    assert run_text(path, theirs + ";").stderr == ""
+    before = dump(path)
+    done = run_script(path, "retention.sql")
+    assert done.returncode != 0 and "keep its rows elsewhere, DROP TABLE retention" in done.stderr
+    assert dump(path) == before
 
 
 def test_the_former_version_may_be_run_on_a_log_of_this_one(path):
