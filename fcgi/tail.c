@@ -36,22 +36,22 @@ static struct {
 	struct loop_turn soon; /* the look that notices cause */
 	struct loop_alarm ladder; /* looks again after a notice */
 	int64_t pause_us; /* before the next look */
-	int factor; /* by which the pauses grow */
 	int64_t noticed_us; /* when the last notice came */
-	bool waiting; /* no commit became visible since then */
 	int64_t until_us; /* when the ladder ends */
 	int64_t slow_us; /* how long commits take here from their notice until they are visible */
+	int factor; /* by which the pauses grow */
+	bool waiting; /* no commit became visible since the last notice */
 	bool awake;
 	bool well; /* the last look at the log succeeded */
 	bool quiet; /* that it did not, was told before */
-	char told[EVENTLOG_SENTENCE_MAX]; /* the last fault, and when */
-	int64_t told_ms;
 	bool locked; /* the last look found a lock in its way */
-	int64_t locked_ms; /* since when */
 	bool lock_told; /* the fault that was told is that lock */
-	unsigned generation; /* of the log, when its place was looked at */
+	char told[EVENTLOG_SENTENCE_MAX]; /* the last fault */
+	int64_t told_ms; /* when it was told */
+	int64_t locked_ms; /* since when there is a lock */
+	nlink_t links; /* that the file had when its place was looked at */
+	unsigned generation; /* of the log, then */
 	unsigned doubts; /* about the file's place, that were told: a bit for each */
-	nlink_t links; /* that the file had then */
 	int watch_error; /* why the files can't be watched; 0: they are */
 	struct {
 		int64_t due_ms;
