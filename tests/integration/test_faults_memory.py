@@ -17,7 +17,7 @@ import resource
 import subprocess
 import time
 
-import jwt
+import pyjwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -417,7 +417,7 @@ def test_each_allocation_fails_for_a_signature(launch, filled, workdir, algorith
     filled.sql("DELETE FROM grants")
     memory = faults.Memory(workdir)
     server = launch("--jwt-key", pem, "--jwt-algorithm", algorithm, env=memory.env)
-    token = jwt.encode(CLAIMS, key, algorithm)
+    token = pyjwt.encode(CLAIMS, key, algorithm)
     headers = {"Authorization": f"Bearer {token}"}
     how = {"query": "channel=secret/1&since=0", "headers": headers}
     ask_while_each_allocation_fails(memory, server, how)

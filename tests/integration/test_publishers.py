@@ -283,7 +283,7 @@ def test_all_at_once_lose_nothing(drivers, db, path, directory):
     texts = directory / "texts"
     texts.mkdir()
     for number, text in enumerate(TEXTS):
-        (texts / str(number)).write_text(text, encoding="utf-8", newline="")
+        (texts / str(number)).write_bytes(text.encode())
     db.execute("BEGIN IMMEDIATE")
     started = start_all(drivers, path, texts)
     try:

@@ -323,7 +323,7 @@ $SERVER["socket"] == "127.0.0.1:{self.tls_port}" {{
 class Nginx(WebServer):
     """nginx; its /etc/nginx is made anew with Debian's nginx.conf."""
 
-    program, package = "/usr/sbin/nginx", "nginx-light"
+    program, package = "/usr/sbin/nginx", "nginx"
     etc = pathlib.Path("/etc/nginx")
     edits = {}
     reload_signal = signal.SIGHUP

@@ -202,6 +202,7 @@ class Chroot:
                     sources.write(f"deb {security} {self.release}-security main\n")
             (making / "etc/apt/apt.conf.d/90rowtail").write_text(APT_CONF)
             (making / "etc/dpkg/dpkg.cfg.d/90rowtail").write_text("force-unsafe-io\n")
+            (making / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
             policy = making / "usr/sbin/policy-rc.d"
             policy.write_text("#!/bin/sh\nexit 101\n")
             policy.chmod(0o755)
