@@ -20,13 +20,6 @@ export const PASSWORD = 'lovelace';
 // A user waits three seconds; a test need not.
 const DOWN_RETRY = { documented: 'retry: 3000', here: 'retry: 200' };
 
-// lighttpd's error handler answers for every error, so also for its own 401, which would then no
-// longer end an EventSource. Where lighttpd asks for a login, it is only for who presents one.
-const REFUSED_LOGIN = [
-  '$REQUEST_HEADER["Accept"] =~ "text/event-stream" {',
-  '$REQUEST_HEADER["Authorization"] =~ "." {',
-];
-
 class WebServer {
   #process = null;
 
@@ -92,7 +85,6 @@ function lighttpd({ dir, port, socket, tls, login, allowOrigin = 'https://app.ex
     ['/run/rowtail/rowtail.sock', socket],
     ['/usr/local/share/rowtail/rowtail-down.shtml', file('down.shtml')],
     ['https://app.example.org', allowOrigin],
-    ...(login ? [REFUSED_LOGIN] : []),
   ]));
   writeFileSync(file('users'), `${USER}:${PASSWORD}\n`);
   writeFileSync(file('lighttpd.conf'), `
@@ -125,8 +117,8 @@ function lighttpdLogin(users) {
   return `
 auth.backend = "plain"
 auth.backend.plain.userfile = "${users}"
-auth.require = ( "/events" => (
-  "method" => "basic", "realm" => "rowtail", "require" => "valid-user" ) )
+auth.require = ( ${['/events', '/rowtail-down.shtml'].map((url) => `"${url}" => (
+  "method" => "basic", "realm" => "rowtail", "require" => "valid-user" )`).join(', ')} )
 `;
 }
 
