@@ -3,7 +3,7 @@
 import path from 'node:path';
 
 import { Database, PROJECT } from './database.mjs';
-import { freePort, makeDirectory, processesWith, removeDirectory, start, until } from './process.mjs';
+import { freePort, makeDirectory, processesWith, removeDirectory, ROWTAIL_BIN, start, until } from './process.mjs';
 
 export class Demo {
   /** Starts the demo and waits until it says its URL. */
@@ -38,7 +38,7 @@ export class Demo {
 }
 
 export function runDemo(port, dir) {
-  const binary = process.env.ROWTAIL_BIN ?? path.join(PROJECT, 'build/rowtail');
+  const binary = ROWTAIL_BIN ?? path.join(PROJECT, 'build/rowtail');
   return start('sh', [path.join(PROJECT, 'deploy/demo/demo.sh'), binary],
     { env: { ...process.env, PORT: String(port), TMPDIR: dir } });
 }

@@ -59,6 +59,11 @@ class Follower {
       await this.#call('countRows', this.#key, CONTROL) >= count, deadlineMs);
   }
 
+  /** Waits until the record of an id has come. */
+  gets(id, deadlineMs) {
+    return this.#until(`the record ${id}`, () => this.#call('has', this.#key, id), deadlineMs);
+  }
+
   /** Waits until it has been connected `times` times. */
   opens(times = 1, deadlineMs) {
     return this.#until(`opened ${times} times`, async () =>

@@ -14,6 +14,9 @@ const DEADLINE_MS = 15_000;
 const running = new Set();
 const directories = new Set();
 
+/** rowtail itself, where it is another than make builds; undefined otherwise. */
+export const { ROWTAIL_BIN } = process.env;
+
 // rowtail reads every variable of that name as a setting.
 for (const name of Object.keys(process.env).filter((key) => key.startsWith('ROWTAIL_'))) {
   delete process.env[name];
@@ -107,7 +110,8 @@ export async function freePort() {
  * text or a function that gives one.
  */
 export async function until(what, condition, deadlineMs = DEADLINE_MS) {
-  const end = Date.now() + deadlineMs;
+  const begin = Date.now();
+  const end = begin + deadlineMs;
   for (;;) {
     const value = await condition();
     if (value) {
@@ -117,7 +121,8 @@ export async function until(what, condition, deadlineMs = DEADLINE_MS) {
       const text = typeof what === 'function' ? await what() : what;
       throw new Error(`did not happen in ${deadlineMs} ms: ${text}`);
     }
-    await sleep(20);
+    // Ever more seldom: dozens of clients are waited for side by side.
+    await sleep(Math.min(20 + (Date.now() - begin) / 10, 200));
   }
 }
 

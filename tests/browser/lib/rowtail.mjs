@@ -4,9 +4,9 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 
 import { PROJECT } from './database.mjs';
-import { listening, start } from './process.mjs';
+import { listening, ROWTAIL_BIN, start } from './process.mjs';
 
-const BINARY = process.env.ROWTAIL_BIN ?? path.join(PROJECT, 'build/rowtail');
+const BINARY = ROWTAIL_BIN ?? path.join(PROJECT, 'build/rowtail');
 
 export class Rowtail {
   #process = null;

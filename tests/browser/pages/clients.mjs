@@ -8,9 +8,10 @@ const running = [];
 
 /**
  * kind: 'native' (the browser's EventSource), 'polyfill' (event-source-polyfill), 'eventsource' (of
- * npm), 'azure' (@microsoft/fetch-event-source) or 'stream' (fetch and a ReadableStream, parsed by
- * eventsource-parser). options: types (event types to listen for besides rowtail's own), method,
- * headers, body (an object, sent as JSON), withCredentials, openWhenHidden. Returns a key.
+ * npm), 'azure' (@microsoft/fetch-event-source and forks), 'stream' (fetch and a ReadableStream, parsed
+ * by eventsource-parser) or another of those below. options: types (event types to listen for besides
+ * rowtail's own), method, headers, body (an object, sent as JSON), withCredentials, openWhenHidden,
+ * from (the package, where a kind is that of several). Returns a key.
  */
 export async function start(kind, url, options = {}) {
   const log = { opened: [], broken: [], closed: false, records: [] };
@@ -31,7 +32,14 @@ export function countRows(key, control) {
   return running[key].log.records.filter(({ type }) => !control.includes(type)).length;
 }
 
-const kinds = { native, polyfill, eventsource, azure, stream };
+/** Has the record of this id come? */
+export function has(key, id) {
+  return running[key].log.records.some((record) => Number(record.id) === id);
+}
+
+const kinds = {
+  native, polyfill, eventsource, packaged, reconnecting, sse, azure, stream, generator, plus, client,
+};
 
 function native(url, { types, withCredentials }, log) {
   return listen(new EventSource(url, { withCredentials }), types, log);
@@ -46,6 +54,32 @@ async function eventsource(url, { types, withCredentials, headers = {} }, log) {
   const withHeaders = (input, init) =>
     fetch(input, { ...init, headers: { ...init.headers, ...headers } });
   return listen(new EventSource(url, { withCredentials, fetch: withHeaders }), types, log);
+}
+
+// A package that has a class like the browser's: old majors of eventsource, and its relatives.
+async function packaged(url, { types, from, settings }, log) {
+  const module = await import(from);
+  const Source = module.EventSource ?? module.default.EventSource ?? module.default;
+  return listen(new Source(url, settings), types, log);
+}
+
+async function reconnecting(url, { types }, log) {
+  const { default: ReconnectingEventSource } = await import('reconnecting-eventsource');
+  return listen(new ReconnectingEventSource(url), types, log);
+}
+
+async function sse(url, { types }, log) {
+  const { SSE } = await import('sse.js');
+  const source = new SSE(url, { autoReconnect: true, start: false });
+  source.addEventListener('open', () => log.opened.push(performance.now()));
+  for (const broken of ['error', 'load', 'abort']) {
+    source.addEventListener(broken, () => log.broken.push(performance.now()));
+  }
+  for (const type of types) {
+    source.addEventListener(type, ({ data, id }) => log.records.push({ type, id, data }));
+  }
+  source.stream();
+  return () => source.close();
 }
 
 function listen(source, types, log) {
@@ -64,8 +98,11 @@ function listen(source, types, log) {
 
 class Refused extends Error {}
 
-async function azure(url, { method, headers, body, openWhenHidden = true, credentials }, log) {
-  const { fetchEventSource } = await import('@microsoft/fetch-event-source');
+async function azure(url, options, log) {
+  const {
+    method, headers, body, openWhenHidden = true, credentials, from = '@microsoft/fetch-event-source',
+  } = options;
+  const { fetchEventSource } = await import(from);
   const controller = new AbortController();
   fetchEventSource(url, {
     ...request({ method, headers, body }),
@@ -106,6 +143,48 @@ async function stream(url, { method, headers, body, credentials }, log) {
   return () => controller.abort();
 }
 
+async function generator(url, options, log) {
+  const { events } = await import('fetch-event-stream');
+  const controller = new AbortController();
+  const state = { id: null, retryMs: DEFAULT_RETRY_MS };
+  const init = { ...request(options), signal: controller.signal };
+  const connect = async () => {
+    for await (const { event = 'message', id, data, retry } of events(await open(url, init, state, log))) {
+      state.id = id ?? state.id;
+      state.retryMs = retry ?? state.retryMs;
+      if (data !== undefined) {
+        log.records.push({ type: event, id: String(id), data });
+      }
+    }
+  };
+  forever(connect, state, controller.signal, log);
+  return () => controller.abort();
+}
+
+async function plus(url, { headers }, log) {
+  const { EventSourcePlus } = await import('event-source-plus');
+  const broken = () => { log.broken.push(performance.now()); };
+  const controller = new EventSourcePlus(url, { headers }).listen({
+    onResponse: () => { log.opened.push(performance.now()); },
+    onRequestError: broken,
+    onResponseError: broken,
+    onMessage: ({ event, id, data }) => log.records.push({ type: event, id, data }),
+  });
+  return () => controller.abort();
+}
+
+async function client(url, { headers }, log) {
+  const { createEventSource } = await import('eventsource-client');
+  const source = createEventSource({
+    url,
+    headers,
+    onConnect: () => log.opened.push(performance.now()),
+    onScheduleReconnect: () => log.broken.push(performance.now()),
+    onMessage: ({ event = 'message', id, data }) => log.records.push({ type: event, id, data }),
+  });
+  return () => source.close();
+}
+
 async function forever(connect, state, signal, log) {
   while (!signal.aborted && !log.closed) {
     try {
@@ -118,11 +197,16 @@ async function forever(connect, state, signal, log) {
   }
 }
 
-async function readOnce(url, init, { id }, parser, log) {
+async function open(url, init, { id }, log) {
   const headers = { ...init.headers, ...(id === null ? {} : { 'Last-Event-ID': id }) };
   const response = await fetch(url, { ...init, headers, cache: 'no-store' });
   refuseUnlessStream(response);
   log.opened.push(performance.now());
+  return response;
+}
+
+async function readOnce(url, init, state, parser, log) {
+  const response = await open(url, init, state, log);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
     parser.feed(piece.value);
