@@ -85,7 +85,10 @@ static void ready(struct loop_poll *p, int events, bool failed)
 			connection_begin(fd);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 			   errno == ENOMEM) {
-			pause_accepting(errno);
+			int error = errno;
+
+			if (!connections_make_room())
+				pause_accepting(error);
 		} else if (errno != EINTR && errno != ECONNABORTED) {
 			return;
 		}

@@ -54,6 +54,10 @@ struct answer_cors answer_cors_of(const char *origin, const char *const *allowed
 	return cors;
 }
 
+/*
+ * Without an Origin, or for one that is not allowed, there is no Vary: no answer may be kept by a cache and
+ * used again for another request (no-store, or no-cache without anything to revalidate it by).
+ */
 static void write_cors(struct buffer *out, const struct answer_cors *cors)
 {
 	if (!cors->origin)
@@ -80,6 +84,9 @@ void answer_write(struct buffer *out, const struct answer *a, const struct answe
 	if (a->body)
 		buffer_printf(out, "Content-Type: %s\r\n",
 			a->type ? a->type : "text/plain; charset=utf-8");
+	/* A sentence may quote the client: no browser is to take it for a page. */
+	if (a->body)
+		buffer_text(out, "X-Content-Type-Options: nosniff\r\n");
 	buffer_text(out, "Cache-Control: no-store\r\n");
 	if (a->status == 405)
 		buffer_text(out, "Allow: GET, HEAD, POST, OPTIONS\r\n");

@@ -87,7 +87,12 @@ void attempts_fail(struct attempts *a, const char *address, const char *hash, in
 	a->bad[slot] = number;
 	forget(a, now_ms);
 	address_name(name, address);
-	if ((e = tally_find(a->failed, name)))
+	if (!(e = tally_find(a->failed, name))) {
+		/* Nobody shuts others out of the count by failing from very many addresses. */
+		tally_forget_least(a->failed);
+		e = tally_find(a->failed, name);
+	}
+	if (e)
 		tally_add(a->failed, e, 1);
 }
 

@@ -16,7 +16,7 @@
 
 enum {
 	ATTEMPTS_MAX = 10,
-	ATTEMPTS_ADDRESSES_MAX = 10000, /* more at once are not counted */
+	ATTEMPTS_ADDRESSES_MAX = 10000, /* of more, those that failed least are forgotten */
 	ATTEMPTS_TOKENS = 16384, /* remembered ones */
 };
 

@@ -17,6 +17,8 @@ enum {
 	ARRIVAL_MS = 10000, /* for a whole request to arrive */
 	ANSWER_MS = 10000, /* for an answer to be taken */
 	LINGER_MS = 2000, /* for the peer to stop sending and close */
+	GRACE_MS = 1000, /* for a request to arrive, when there are no descriptors for others */
+	REPLIES_MAX = 64, /* to what comes at once while a stream runs */
 	DEADLINE_SWEEP_MS = 250,
 };
 
@@ -196,9 +198,10 @@ static void hear(struct connection *c, const uint8_t *bytes, size_t length)
 {
 	struct fanout *f = connections.responder->fanout;
 	uint8_t out[RECORD_VALUES_MAX];
-	size_t at = 0, used;
+	size_t at = 0, used, replies = 0;
 	bool whole = true;
 
+	/* More than any web server asks for get no reply: each is a write. */
 	while (at < length && c->phase == PHASE_STREAMING && whole) {
 		switch (record_scan(&c->scanner, bytes + at, length - at, &used)) {
 		case RECORD_MORE:
@@ -207,10 +210,14 @@ static void hear(struct connection *c, const uint8_t *bytes, size_t length)
 			fanout_end(f, &c->subscriber, LEAVE_ABORT);
 			break;
 		case RECORD_BEGIN:
+			if (replies++ >= REPLIES_MAX)
+				break;
 			whole = reply_between(
 				c, out, record_end(out, c->scanner.id, FCGI_CANT_MPX_CONN));
 			break;
 		case RECORD_MANAGEMENT:
+			if (replies++ >= REPLIES_MAX)
+				break;
 			/* Its body is passed over: FCGI_GET_VALUES gets an empty answer. */
 			whole = reply_between(c, out,
 				c->scanner.type == FCGI_GET_VALUES
@@ -356,6 +363,31 @@ bool connection_begin(int fd)
 	connection_arriving_read(c);
 	if (c->phase == PHASE_ARRIVING)
 		loop_poll_set(&c->poll, LOOP_READ);
+	return true;
+}
+
+/* A slow body, or a peer that sends nothing, must not hold what others need. */
+static bool may_go(const struct connection *c, int64_t now_ms)
+{
+	if (c->phase == PHASE_ARRIVING)
+		return !c->waits && now_ms >= c->deadline_ms - ARRIVAL_MS + GRACE_MS;
+	return c->phase == PHASE_LINGERING;
+}
+
+bool connections_make_room(void)
+{
+	int64_t now_ms = clock_awake_ms();
+	struct connection *oldest = NULL;
+
+	/* The newest is the first. */
+	for (struct connection *c = connections.all; c; c = c->next)
+		if (may_go(c, now_ms))
+			oldest = c;
+	if (!oldest)
+		return false;
+	if (oldest->phase == PHASE_ARRIVING)
+		connection_arriving_late(oldest);
+	connection_end(oldest);
 	return true;
 }
 

@@ -23,6 +23,12 @@ bool connection_begin(int fd);
 /* How many there are, streams included. */
 size_t connections_count(void);
 
+/*
+ * There are no descriptors left: ends the connection whose request has been arriving for longest, if that
+ * is more than a second, or that only waits for its peer to close. False when there is none.
+ */
+bool connections_make_room(void);
+
 /* Called when a connection has gone, so that one that waits can be accepted. */
 void connections_on_end(void (*ended)(void));
 

@@ -10,7 +10,10 @@
 
 #include <fastcgi.h>
 
-enum { READ_CHUNK = 16384 };
+enum {
+	READ_CHUNK = 16384,
+	MANAGED_MAX = 64, /* before a request; a web server sends one or none */
+};
 
 static void arriving_free(struct arriving *a)
 {
@@ -120,6 +123,10 @@ static bool manage(struct connection *c)
 	uint8_t out[RECORD_VALUES_MAX];
 	size_t out_length;
 
+	if (a->managed++ == MANAGED_MAX) {
+		metrics_refused(REFUSED_PROTOCOL);
+		return false;
+	}
 	if (a->scan.type == FCGI_GET_VALUES)
 		out_length = record_values_result(
 			out, a->bytes.data, length, (long)connections.responder->max_streams);

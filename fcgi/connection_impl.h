@@ -18,6 +18,7 @@ enum phase { PHASE_ARRIVING, PHASE_STREAMING, PHASE_ANSWERING, PHASE_LINGERING, 
 struct arriving {
 	struct arrival scan;
 	struct buffer bytes;
+	unsigned managed; /* management records that came before the request */
 };
 
 struct connection {

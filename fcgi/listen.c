@@ -108,6 +108,30 @@ static bool path_is_free(const struct sockaddr_un *address, char *sentence, size
 	}
 }
 
+/*
+ * Binds with a mode from the first moment on. A chmod by the name afterwards could meet a link that somebody
+ * put there; so where a directory's default ACL gives another mode, what is changed is opened before.
+ */
+static bool bind_with_mode(int fd, const struct sockaddr_un *address, unsigned mode)
+{
+	mode_t before = umask((mode_t)(~mode & 0777));
+	bool bound = bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+	char name[64];
+	struct stat st;
+	int made;
+
+	umask(before);
+	if (!bound)
+		return false;
+	if ((made = open(address->sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		return false;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", made);
+	if (fstat(made, &st) == 0 && S_ISSOCK(st.st_mode) && (st.st_mode & 0777) != mode)
+		chmod(name, (mode_t)mode);
+	close(made);
+	return true;
+}
+
 /* Binds under another name, and gives it the right one when it is ready. */
 static int bind_beside(
 	const struct sockaddr_un *beside, const struct sockaddr_un *address, unsigned mode)
@@ -117,8 +141,7 @@ static int bind_beside(
 	if (fd < 0)
 		return -1;
 	unlink(beside->sun_path);
-	if (bind(fd, (const struct sockaddr *)beside, sizeof(*beside)) == 0 &&
-		chmod(beside->sun_path, mode) == 0 && listen(fd, BACKLOG) == 0 &&
+	if (bind_with_mode(fd, beside, mode) && listen(fd, BACKLOG) == 0 &&
 		rename(beside->sun_path, address->sun_path) == 0)
 		return fd;
 	error = errno;

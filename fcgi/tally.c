@@ -60,6 +60,22 @@ struct tally_entry *tally_find(struct tally *t, const char *name)
 	return e;
 }
 
+void tally_forget_least(struct tally *t)
+{
+	struct tally_entry *least = t->all, *e, *next;
+
+	HASH_ITER (hh, t->all, e, next) {
+		if (e->count < least->count)
+			least = e;
+		if (least->count <= 1)
+			break;
+	}
+	if (!least)
+		return;
+	HASH_DEL(t->all, least);
+	free(least);
+}
+
 int64_t tally_count(const struct tally_entry *e)
 {
 	return e->count;

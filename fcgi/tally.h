@@ -20,6 +20,9 @@ void tally_free(struct tally *t);
 /* The entry of a name, made with count 0 when it is new; NULL without memory or when full. */
 struct tally_entry *tally_find(struct tally *t, const char *name);
 
+/* Forgets the name with the smallest count, the oldest of several. For tallies whose entries nobody keeps. */
+void tally_forget_least(struct tally *t);
+
 int64_t tally_count(const struct tally_entry *e);
 
 /* Adds to a count; at zero or below the entry is gone, and must not be used any more. */

@@ -1,5 +1,6 @@
 """Limits: how many streams, how many for one client, how long for one that takes nothing."""
 
+import contextlib
 import resource
 import subprocess
 import time
@@ -253,7 +254,7 @@ def test_half_requests_that_take_all_descriptors(server, log):
     for peer in late:
         peer.wait(lambda: peer.head, "head", timeout=60)
         assert peer.next().type == "position"
-    assert sum(peer.drain().eof for peer in halves) > 80
+    stream.pump_all(halves, lambda peer: peer.eof, "their end")
     server.serves(log)
 
 
@@ -301,3 +302,39 @@ def test_out_of_descriptors(server, log):
             waiting.remove(peer)
         time.sleep(0.01)
     server.serves(log)
+
+
+def test_slow_bodies_do_not_keep_a_new_request_out(server):
+    """Where descriptors are short, requests that do not come to an end make room after a second."""
+    stays = server.open()
+    limit = 100
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    params = gateway.params(method="POST", content_type="application/json", body=b"x" * 99)
+    half = fcgi.request(params, b"x" * 99)[:-90]
+    slow = [server.connect().send(half) for _ in range(300)]
+    time.sleep(0.2)
+    began = time.monotonic()
+    late = server.ask()
+    late.wait_head()
+    assert time.monotonic() - began < 8
+    assert late.next().type == "position"
+    assert not stays.drain().eof
+    for peer in slow:
+        peer.close()
+
+
+def test_endless_management_records(server, log):
+    """Each costs a reply: before a request they end the connection, while a stream runs they are passed over."""
+    peer = server.connect()
+    with contextlib.suppress(OSError):
+        for _ in range(100):
+            peer.send(fcgi.record(fcgi.GET_VALUES, 0, b"") * 2000)
+            peer.drain()
+    with contextlib.suppress(ConnectionResetError):
+        peer.wait_end()
+    peer = server.open()
+    before = server.cpu_seconds()
+    peer.send(fcgi.record(fcgi.GET_VALUES, 0, b"") * 50000)
+    log.insert("on")
+    peer.wait(lambda: any(row.data == "on" for row in peer.rows), "the row")
+    assert server.cpu_seconds() - before < 1

@@ -138,6 +138,7 @@ static void test_statuses(void **state)
 		assert_true(strlen(field("Status")) > (size_t)used);
 		assert_string_equal(field("Cache-Control"), "no-store");
 		assert_string_equal(field("Content-Type"), "text/plain; charset=utf-8");
+		assert_string_equal(field("X-Content-Type-Options"), "nosniff");
 		assert_int_equal(field("Allow") != NULL, all[i] == 405);
 		assert_int_equal(field("WWW-Authenticate") != NULL, all[i] == 401);
 		assert_int_equal(field("Retry-After") != NULL, all[i] == 429);
