@@ -600,6 +600,7 @@ DEAF = """
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#if __GLIBC_PREREQ(2, 33)
 int stat(const char *path, struct stat *st)
 {
 	int (*real)(const char *, struct stat *) = dlsym(RTLD_NEXT, "stat");
@@ -608,13 +609,23 @@ int stat(const char *path, struct stat *st)
 		pause();
 	return real(path, st);
 }
+#else
+int __xstat(int version, const char *path, struct stat *st)
+{
+	int (*real)(int, const char *, struct stat *) = dlsym(RTLD_NEXT, "__xstat");
+
+	while (strstr(path, "events.db"))
+		pause();
+	return real(version, path, st);
+}
+#endif
 """
 
 
 def test_file_system_that_does_not_answer(log, workdir):
     """As a network or FUSE file system whose server is away: it is said, and SIGTERM is heard."""
     library, path = workdir / "deaf.so", workdir / "s"
-    command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
+    command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-", "-ldl"]
     subprocess.run(command, input=DEAF, text=True, check=True)
     env = {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
     options = ["--db", log.path, "--listen", path]
