@@ -2,31 +2,37 @@
 -- write the log, in the same transaction: the row and its event are committed together, or neither
 -- is. Both tables must be in one database: sqlite3 app.db < rowtail.sql, then this file.
 --
--- The conflict clause of a statement goes on into the triggers. After INSERT OR IGNORE INTO orders
--- a record that the log refuses would be left out in silence; a plain INSERT fails with the reason.
+-- Any SQLite from 3.7.17 on can write to these tables. So the JSON is made by hand: the tables let no control
+-- characters in, and of what is left only \ and " have to be escaped. With SQLite 3.38 or newer json_object('id',
+-- NEW.id, 'customer', NEW.customer) does the same for any text.
+--
+-- A record that the log refuses undoes the change of the order, also one by INSERT OR IGNORE, and the error says why.
 
 CREATE TABLE IF NOT EXISTS orders(
 	id INTEGER PRIMARY KEY,
-	customer TEXT NOT NULL,
-	state TEXT NOT NULL DEFAULT 'new',
-	total INTEGER NOT NULL
+	customer TEXT NOT NULL
+		CHECK (instr(customer, char(0)) = 0 AND customer NOT GLOB '*[' || char(1) || '-' || char(31) || ']*'),
+	state TEXT NOT NULL DEFAULT 'new'
+		CHECK (instr(state, char(0)) = 0 AND state NOT GLOB '*[' || char(1) || '-' || char(31) || ']*'),
+	total INTEGER NOT NULL CHECK (typeof(total) IN ('integer', 'real'))
 );
 
 CREATE TRIGGER IF NOT EXISTS orders_made AFTER INSERT ON orders
 BEGIN
 	INSERT INTO events(channel, event, data) VALUES ('orders/' || NEW.id, 'made',
-		json_object('id', NEW.id, 'customer', NEW.customer, 'state', NEW.state, 'total', NEW.total));
+		'{"id":' || NEW.id || ',"customer":"' || replace(replace(NEW.customer, '\', '\\'), '"', '\"')
+		|| '","state":"' || replace(replace(NEW.state, '\', '\\'), '"', '\"') || '","total":' || NEW.total || '}');
 END;
 
 CREATE TRIGGER IF NOT EXISTS orders_changed AFTER UPDATE ON orders
 WHEN NEW.state IS NOT OLD.state OR NEW.total IS NOT OLD.total
 BEGIN
 	INSERT INTO events(channel, event, data) VALUES ('orders/' || NEW.id, NEW.state,
-		json_object('id', NEW.id, 'state', NEW.state, 'total', NEW.total, 'was', OLD.state));
+		'{"id":' || NEW.id || ',"state":"' || replace(replace(NEW.state, '\', '\\'), '"', '\"') || '","total":' || NEW.total
+		|| ',"was":"' || replace(replace(OLD.state, '\', '\\'), '"', '\"') || '"}');
 END;
 
 CREATE TRIGGER IF NOT EXISTS orders_gone AFTER DELETE ON orders
 BEGIN
-	INSERT INTO events(channel, event, data) VALUES ('orders/' || OLD.id, 'gone',
-		json_object('id', OLD.id));
+	INSERT INTO events(channel, event, data) VALUES ('orders/' || OLD.id, 'gone', '{"id":' || OLD.id || '}');
 END;

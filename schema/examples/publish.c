@@ -23,8 +23,9 @@ sqlite3 *events_open(const char *path)
 }
 
 /*
- * The event may be NULL, for a plain message. Returns the record's id, or 0, and sqlite3_errmsg(db)
- * says why. Who publishes much keeps the prepared statement.
+ * All texts are UTF-8 and end at a NUL; give the data's length instead of -1 where it may hold one. The event
+ * may be NULL, for a plain message. Returns the record's id, or 0, and sqlite3_errmsg(db) says why. Who
+ * publishes much keeps the prepared statement.
  */
 int64_t publish(sqlite3 *db, const char *channel, const char *event, const char *data)
 {

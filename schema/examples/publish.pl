@@ -23,7 +23,8 @@ sub publish {
 }
 
 unless (caller) {
-    my ($path, $channel, $event, $data) = map { decode('UTF-8', $_) } @ARGV;
+    # 'utf8' knows every character; 'UTF-8' would replace those that Unicode keeps for internal use.
+    my ($path, $channel, $event, $data) = map { decode('utf8', $_) } @ARGV;
     print publish(events_connect($path), $channel, length $event ? $event : undef, $data), "\n";
 }
 

@@ -3,17 +3,31 @@
 # Without the last argument, the data is what comes on standard input. An empty event is none.
 set -eu
 
+# 10 s to wait for other writers.
+database() {
+	sqlite3 -batch -bail -cmd '.timeout 10000' "$@"
+}
+
+# SQLite takes the bytes of a BLOB for text in the encoding of the database. What is not valid UTF-8 cannot be
+# converted to another: a word among the hex digits then makes SQLite refuse the statement.
+encoding=$(database "$1" 'PRAGMA encoding;')
+as_stored() {
+	case $encoding in
+	UTF-8) cat ;;
+	*) iconv -f UTF-8 -t "$encoding" || echo not-utf8 >&3 ;;
+	esac
+}
+
 # Text goes into the statement as hex digits: no quote, backslash or line break can end it early.
 hex() {
-	od -An -v -tx1 | tr -d ' \n'
+	{ as_stored | od -An -v -tx1; } 3>&1 | tr -d ' \n'
 }
 
 channel=$(printf %s "$2" | hex)
 event=$(printf %s "$3" | hex)
 data=$(if [ $# -gt 3 ]; then printf %s "$4" | hex; else hex; fi)
 
-# 10 s to wait for other writers.
-sqlite3 -batch -bail -cmd '.timeout 10000' "$1" <<EOF
+database "$1" <<EOF
 INSERT INTO events(channel, event, data)
 VALUES (CAST(x'$channel' AS TEXT), nullif(CAST(x'$event' AS TEXT), ''), CAST(x'$data' AS TEXT));
 SELECT last_insert_rowid();

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -17,7 +18,7 @@ import time
 
 import pytest
 
-from schema import SCHEMA, set_up
+from schema import SCHEMA, SHELLS, VERSIONS, Shell, literal, run_text, set_up
 
 EXAMPLES = SCHEMA / "examples"
 NODE_HOME = SCHEMA.parent / "build" / "node"
@@ -33,8 +34,19 @@ TEXTS = [
     ".quit\n.shell id\n'); DROP TABLE events; --",
     '{"total": 12, "note": "\\u00e9\\n"}',
     "x" * 20_000,
+    # As tests/browser/roundtrip.test.mjs has them.
+    *("\r", "\n", "\r\n", "\r\r\n\n", "data:", "data: ", "id: 7", "id:\n", "event: x", "retry: 1", ":", "</script>"),
+    *("\ufeff", "\ufeffx", "\u2028\u2029\u0085", "\x01\x0b\x1f\x7f\x80\x9f", "\ufffd", "\U0010ffff", "\ud7ff\ue000"),
+    "".join(map(chr, range(1, 0x250))) + "".join(map(chr, range(0x10000, 0x110000, 0x3FF))),
+    ("a row may be long: 🐌\r\n" * 50_000)[: 2**20],
+    "\0",
+    "a\0b\0\0c\n",
+    "\ufffe\uffff",  # as U+FFFD where SQLite makes UTF-16 of it
 ]
-EACH = 200
+# What an argument of a command can hold.
+ARGUMENTS = [text for text in TEXTS if "\0" not in text and "\uffff" not in text and len(text) < 90_000]
+ENCODINGS = ["UTF-8", "UTF-16le", "UTF-16be"]
+EACH = 100
 
 # Each publishes text N, N + 1, …, as often as asked, on the channel named after the language.
 DRIVERS = {
@@ -44,34 +56,34 @@ sys.path.insert(0, sys.argv[1])
 from publish import connect, publish
 db = connect(sys.argv[2])
 for number in range(int(sys.argv[4])):
-    with open(f"{sys.argv[3]}/{number % 10}", encoding="utf-8", newline="") as text:
+    with open(f"{sys.argv[3]}/{number % int(sys.argv[5])}", encoding="utf-8", newline="") as text:
         publish(db, "python", "made", f"{number}:{text.read()}")
 """,
     "php": """<?php
-[, $examples, $path, $texts, $count] = $argv;
+[, $examples, $path, $texts, $count, $of] = $argv;
 require "$examples/publish.php";
 $db = events_connect($path);
 for ($number = 0; $number < $count; $number++)
-    publish($db, 'php', 'made', "$number:" . file_get_contents("$texts/" . $number % 10));
+    publish($db, 'php', 'made', "$number:" . file_get_contents("$texts/" . $number % $of));
 """,
     "perl": """
 use strict;
 use warnings;
-my ($examples, $path, $texts, $count) = @ARGV;
+my ($examples, $path, $texts, $count, $of) = @ARGV;
 require "$examples/publish.pl";
 my $db = events_connect($path);
 for my $number (0 .. $count - 1) {
-    open my $text, '<:encoding(UTF-8)', "$texts/" . $number % 10 or die $!;
+    open my $text, '<:encoding(utf8)', "$texts/" . $number % $of or die $!;
     publish($db, 'perl', 'made', "$number:" . do { local $/; <$text> // '' });
 }
 """,
     "node": """
 import { readFileSync } from 'node:fs';
-const [examples, path, texts, count] = process.argv.slice(2);
+const [examples, path, texts, count, of] = process.argv.slice(2);
 const { connect, publish } = await import(`${examples}/publish.mjs`);
 const db = connect(path);
 for (let number = 0; number < count; number++)
-  publish(db, 'node', 'made', `${number}:` + readFileSync(`${texts}/${number % 10}`, 'utf8'));
+  publish(db, 'node', 'made', `${number}:` + readFileSync(`${texts}/${number % of}`, 'utf8'));
 """,
     "c": """
 #include <err.h>
@@ -86,14 +98,15 @@ int64_t publish(sqlite3 *db, const char *channel, const char *event, const char 
 
 int main(int argc, char **argv)
 {
-	static char data[70000], name[4096];
+	static char data[1 << 22], name[4096];
+	const long of = strtol(argv[5], NULL, 10);
 	sqlite3 *db = events_open(argv[2]);
 
 	for (int number = 0; number < strtol(argv[4], NULL, 10); number++) {
 		FILE *text;
 		size_t at = (size_t)snprintf(data, sizeof(data), "%d:", number);
 
-		snprintf(name, sizeof(name), "%s/%d", argv[3], number % 10);
+		snprintf(name, sizeof(name), "%s/%ld", argv[3], number % of);
 		if (!(text = fopen(name, "rb")))
 			err(1, "%s", name);
 		at += fread(data + at, 1, sizeof(data) - at - 1, text);
@@ -108,7 +121,7 @@ int main(int argc, char **argv)
     "shell": """
 number=0
 while [ $number -lt "$4" ]; do
-	{ printf %d: $number; cat "$3/$((number % 10))"; } | "$1/publish.sh" "$2" shell made >/dev/null
+	{ printf %d: $number; cat "$3/$((number % $5))"; } | "$1/publish.sh" "$2" shell made >/dev/null
 	number=$((number + 1))
 done
 """,
@@ -205,19 +218,49 @@ def drivers(directory, node, compiled):
     return commands
 
 
-@pytest.fixture
-def path(directory):
+@pytest.fixture(scope="module")
+def texts(directory):
+    """Each text in a file of its own."""
+    made = directory / "texts"
+    made.mkdir()
+    for number, text in enumerate(TEXTS):
+        (made / str(number)).write_bytes(text.encode())
+    return made
+
+
+@pytest.fixture(params=ENCODINGS)
+def encoding(request):
+    return request.param
+
+
+def make_log(directory, encoding="UTF-8"):
     made = directory / "events.db"
     for name in ("events.db", "events.db-wal", "events.db-shm"):
         (directory / name).unlink(missing_ok=True)
+    run_text(made, f"PRAGMA encoding = '{encoding}'; CREATE TABLE theirs(x);")
     set_up(made, "rowtail.sql")
     return made
+
+
+@pytest.fixture
+def path(directory):
+    return make_log(directory)
 
 
 @pytest.fixture
 def db(path):
     connection = sqlite3.connect(path, timeout=10, isolation_level=None)
     yield connection
+    connection.close()
+
+
+@pytest.fixture
+def encoded(directory, encoding):
+    """A log in each encoding: its path, and a connection to it."""
+    made = make_log(directory, encoding)
+    connection = sqlite3.connect(made, timeout=10, isolation_level=None)
+    assert connection.execute("PRAGMA encoding").fetchone() == (encoding,)
+    yield made, connection
     connection.close()
 
 
@@ -229,13 +272,55 @@ def records(db):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_one_record(publisher, db, path):
-    for number, text in enumerate(TEXTS, 1):
-        done = run(*publisher, path, "orders/4'2 ö", "paid \"x\"", text)
+def test_one_record(publishers, encoded, language):
+    path, db = encoded
+    arguments = ARGUMENTS if language == "shell" else ARGUMENTS[:9] + ARGUMENTS[-4:]
+    for number, text in enumerate(arguments, 1):
+        done = run(*publishers[language], path, "orders/4'2 ö 😀", "paid \"x\" é", text)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.strip() == str(number)
-    made = [(number, "orders/4'2 ö", 'paid "x"', text) for number, text in enumerate(TEXTS, 1)]
+    made = [(number, "orders/4'2 ö 😀", 'paid "x" é', text) for number, text in enumerate(arguments, 1)]
     assert records(db) == made
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_of_text_by_the_function(drivers, encoded, encoding, texts, language):
+    path, db = encoded
+    done = run(*drivers[language], EXAMPLES, path, texts, len(TEXTS), len(TEXTS))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    expected = [f"{number}:{text}" for number, text in enumerate(TEXTS)]
+    if language == "c":  # whose strings end at a NUL
+        expected = [text.partition("\0")[0] for text in expected]
+    found = [record[3] for record in records(db)]
+    if encoding != "UTF-8":
+        found, expected = (re.sub("[\ufffe\uffff]", "\ufffd", "|".join(texts)) for texts in (found, expected))
+    assert found == expected
+
+
+def test_shell_refuses_what_it_cannot_convert(publishers, encoded, encoding):
+    """In UTF-8 bytes are stored as they are, and reach readers with U+FFFD in their place."""
+    path, db = encoded
+    for bad in (b"ab\xffc", b"\xc3", b"\xed\xa0\x80"):
+        done = run(*publishers["shell"], path, "a", "", input=bad, text=False)
+        assert (done.returncode == 0) == (encoding == "UTF-8")
+        assert encoding == "UTF-8" or done.stderr
+    assert db.execute("SELECT count(*) FROM events").fetchone() == (3 if encoding == "UTF-8" else 0,)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_shell_with_a_sqlite_of_another_age(publishers, encoded, directory, version):
+    path, db = encoded
+    place = directory / version
+    place.mkdir(exist_ok=True)
+    if not (place / "sqlite3").exists():
+        (place / "sqlite3").symlink_to(SHELLS[version])
+    environment = {**os.environ, "PATH": f"{place}:{os.environ['PATH']}"}
+    for number, text in enumerate(ARGUMENTS, 1):
+        done = run(*publishers["shell"], path, "é", "", text, env=environment)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{number}\n", "")
+    assert [record[3] for record in records(db)] == ARGUMENTS
+    refused = run(*publishers["shell"], path, "orders/*", "", "x", env=environment)
+    assert refused.returncode != 0 and "no *, which is for patterns" in refused.stderr
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -252,7 +337,8 @@ def test_a_refused_record_fails_and_says_why(publisher, db, path):
     assert records(db) == []
 
 
-def test_shell_takes_data_from_standard_input(publishers, db, path):
+def test_shell_takes_data_from_standard_input(publishers, encoded):
+    path, db = encoded
     for text in TEXTS:
         data = text.encode()
         done = run(*publishers["shell"], path, "a", "", input=data, text=False)
@@ -266,7 +352,7 @@ def test_shell_takes_data_from_standard_input(publishers, db, path):
 def start_all(drivers, path, texts):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return {
-        language: subprocess.Popen([*command, EXAMPLES, path, texts, str(EACH)], **pipes)
+        language: subprocess.Popen([*command, EXAMPLES, path, texts, str(EACH), "10"], **pipes)
         for language, command in drivers.items()
     }
 
@@ -277,13 +363,9 @@ def finish(started):
         assert (language, process.returncode, *output) == (language, 0, "", "")
 
 
-def test_all_at_once_lose_nothing(drivers, db, path, directory):
+def test_all_at_once_lose_nothing(drivers, db, path, texts):
     """A writer holds the database while they start, so that each has to wait for it, and then for
     the others."""
-    texts = directory / "texts"
-    texts.mkdir()
-    for number, text in enumerate(TEXTS):
-        (texts / str(number)).write_bytes(text.encode())
     db.execute("BEGIN IMMEDIATE")
     started = start_all(drivers, path, texts)
     try:
@@ -295,7 +377,7 @@ def test_all_at_once_lose_nothing(drivers, db, path, directory):
         for process in started.values():
             process.kill()
             process.communicate()
-    made = [f"{number}:{TEXTS[number % len(TEXTS)]}" for number in range(EACH)]
+    made = [f"{number}:{TEXTS[number % 10]}" for number in range(EACH)]
     for language in drivers:
         its = db.execute("SELECT event, data FROM events WHERE channel = ? ORDER BY id", [language])
         assert its.fetchall() == [("made", text) for text in made], language
@@ -307,8 +389,9 @@ def test_all_at_once_lose_nothing(drivers, db, path, directory):
 
 
 @pytest.fixture
-def shop(db, path):
-    set_up(path, "examples/outbox.sql")
+def shop(encoded):
+    path, db = encoded
+    set_up(path, "examples/outbox.sql", "examples/outbox.sql")
     return db
 
 
@@ -342,15 +425,31 @@ def test_outbox_tells_nothing_of_what_was_rolled_back(shop):
 
 def test_an_event_that_the_log_refuses_undoes_the_row(shop):
     shop.execute("INSERT INTO orders(customer, total) VALUES ('Ann', 1)")
-    with pytest.raises(sqlite3.IntegrityError, match="choose another name"):
-        shop.execute("UPDATE orders SET state = 'open'")
+    for verb in ("UPDATE", "UPDATE OR IGNORE"):
+        with pytest.raises(sqlite3.IntegrityError, match="choose another name"):
+            shop.execute(f"{verb} orders SET state = 'open'")
     assert shop.execute("SELECT state FROM orders").fetchall() == [("new",)]
     assert len(told(shop)) == 1
 
 
-def test_outbox_is_committed_with_the_row(shop, path):
+NAMES = [text for text in TEXTS if text and min(text) >= " " and len(text) < 1000]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_outbox_works_with_every_sqlite_and_makes_json_of_every_name(shop, encoded, version):
+    with Shell(encoded[0], version) as shell:
+        for number, name in enumerate(NAMES, 1):
+            shell.sql(f"INSERT INTO orders(customer, state, total) VALUES ({literal(name)}, 'a\\\"b', {number})")
+        shell.refusal("INSERT INTO orders(customer, total) VALUES (char(1), 1)")
+    shop.execute("UPDATE orders SET state = 'paid'")
+    told_of = told(shop)
+    assert [data["customer"] for _, event, data in told_of if event == "made"] == NAMES
+    assert {data["was"] for _, event, data in told_of if event == "paid"} == {'a\\"b'}
+
+
+def test_outbox_is_committed_with_the_row(shop, encoded):
     """Others see both or neither, whenever they look."""
-    reader = sqlite3.connect(path, isolation_level=None)
+    reader = sqlite3.connect(encoded[0], isolation_level=None)
     shop.execute("INSERT INTO orders(customer, total) VALUES ('Ann', 1)")
     shop.execute("BEGIN")
     shop.execute("INSERT INTO orders(customer, total) VALUES ('Bob', 2)")
