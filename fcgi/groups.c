@@ -99,7 +99,8 @@ static void renew_key(struct followed *f)
 {
 	const struct follower *first = &f->followers[0];
 
-	f->hh.key = first->group->filter->channels[first->channel].text;
+	/* Up to uthash 2.1 the key is not const. */
+	f->hh.key = (void *)first->group->filter->channels[first->channel].text;
 }
 
 static void unfollow(struct groups *g, struct group *group, size_t channel)
