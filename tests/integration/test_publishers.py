@@ -432,7 +432,7 @@ def test_an_event_that_the_log_refuses_undoes_the_row(shop):
     assert len(told(shop)) == 1
 
 
-NAMES = [text for text in TEXTS if text and min(text) >= " " and len(text) < 1000]
+NAMES = [text for text in ARGUMENTS if text and min(text) >= " " and len(text) < 1000]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
