@@ -28,6 +28,7 @@
 enum {
 	LOCKED_MS = 3000, /* a commit in rollback mode, and its fsync, are over by then */
 	LOCKED_MOMENT_MS = 50,
+	ROWS_READ = 256, /* of the oldest, and of the newest ids */
 	APART_MOMENT_MS = 200, /* to open a database takes less */
 };
 
@@ -315,6 +316,28 @@ static void tell_bounds(
 			last);
 }
 
+static bool pass_over(void *context, const struct sse_row *row)
+{
+	return true;
+}
+
+/* A view, or a damaged file, can fail for some rows alone: the oldest and the newest are read. */
+static void check_rows(
+	struct checking *c, struct eventlog *log, const struct eventlog_bounds *bounds)
+{
+	const int64_t after[] = {bounds->oldest - 1, bounds->newest - ROWS_READ};
+
+	for (int i = 0; i < 2; i++) {
+		struct eventlog_batch batch = {0};
+
+		if (eventlog_read(log, NULL, after[i] > 0 ? after[i] : 0, EVENTLOG_TOLD_ALL,
+			    ROWS_READ, pass_over, NULL, &batch) == EVENTLOG_FAULT) {
+			wrong(c, EX_CONFIG, "%s", eventlog_error(log));
+			return;
+		}
+	}
+}
+
 static void check_log(struct checking *c)
 {
 	struct eventlog *log = eventlog_new(c->config->db, c->config->table);
@@ -332,6 +355,8 @@ static void check_log(struct checking *c)
 		check_order(log);
 		check_grants(c, eventlog_database(log));
 		check_others(c, log);
+		if (eventlog_bounds(log, &bounds) == EVENTLOG_OK)
+			check_rows(c, log, &bounds);
 	}
 	eventlog_free(log);
 }

@@ -95,14 +95,25 @@ static enum eventlog_status fail(struct eventlog *log, enum database_status s)
 	if (*log->unfit)
 		snprintf(log->error, sizeof(log->error), "%s: %s", log->path, log->unfit);
 	else if (s == DATABASE_SCHEMA)
-		snprintf(log->error, sizeof(log->error), "%s: %s", log->path, why.message);
+		snprintf(log->error, sizeof(log->error), "%s: \"%s\" cannot be read: %s", log->path,
+			log->table, why.message);
 	else if (s == DATABASE_NO_MEMORY)
 		snprintf(log->error, sizeof(log->error),
 			"%s cannot be read: there is no memory for it", log->path);
 	else
 		trouble_explain(log->path, &why, log->error, sizeof(log->error));
-	eventlog_close(log);
+	log->row_met |= log->at_row;
+	if (!log->at_row)
+		eventlog_close(log);
 	return EVENTLOG_FAULT;
+}
+
+bool eventlog_met_row(struct eventlog *log)
+{
+	bool met = log->row_met;
+
+	log->row_met = false;
+	return met;
 }
 
 static enum eventlog_status look_at_table(struct eventlog *log)
@@ -112,6 +123,7 @@ static enum eventlog_status look_at_table(struct eventlog *log)
 	enum eventlog_status e = EVENTLOG_OK;
 
 	*log->unfit = '\0';
+	log->at_row = false;
 	s = eventlog_prepare_table(log, &lacking);
 	if (lacking)
 		e = EVENTLOG_FAULT;

@@ -27,7 +27,7 @@ struct eventlog;
 enum eventlog_status {
 	EVENTLOG_OK,
 	EVENTLOG_BUSY, /* locked: again in a moment */
-	EVENTLOG_FAULT, /* eventlog_error() says what; the log has been closed */
+	EVENTLOG_FAULT, /* eventlog_error() says what; the log has been closed, see eventlog_read() */
 };
 
 enum eventlog_file {
@@ -51,6 +51,8 @@ enum eventlog_status eventlog_state(const struct eventlog *log);
 /* One sentence about the last fault, which says what would be right; shorter than this. */
 enum { EVENTLOG_SENTENCE_MAX = 960 };
 const char *eventlog_error(const struct eventlog *log);
+/* Was the last fault one of a single row, while the log stayed open? Asked once. */
+bool eventlog_met_row(struct eventlog *log);
 
 /* Was another file open before this one, and has nobody been told? Until eventlog_replaced_told(). */
 bool eventlog_was_replaced(const struct eventlog *log);
@@ -81,16 +83,18 @@ const char *eventlog_slow(struct eventlog *log, char *sentence, size_t size);
 bool eventlog_is_view(const struct eventlog *log);
 
 /*
- * A mark of the row with this id, by which it is known again; 0: no row, or a table whose rows may be
- * changed.
+ * A mark of the row with this id, by which it is known again; 0: there is none for this table. One row's
+ * mark at a time.
  */
 enum eventlog_status eventlog_mark(struct eventlog *log, int64_t id, uint64_t *mark);
 
 /*
  * Is the log the one of which `mark` is the mark of the row `id`, as far as can be told? It is not, when that
- * row is another one now, or is gone without having been deleted: another log was restored into the file.
+ * row is another one now, or is gone without having been deleted: another log was restored into the file. Of
+ * a table that is not ours it is asked only when the schema has changed, as it does by a restore: the
+ * application may change and delete its rows. Renews the mark.
  */
-enum eventlog_status eventlog_is_same(struct eventlog *log, int64_t id, uint64_t mark, bool *same);
+enum eventlog_status eventlog_is_same(struct eventlog *log, int64_t id, uint64_t *mark, bool *same);
 
 /* A number that changes with every commit of another connection. */
 enum eventlog_status eventlog_version(struct eventlog *log, int64_t *version);
@@ -181,6 +185,9 @@ enum {
  * number of the last one of which a gap was announced, or 0): the caller announces it and calls again.
  * Reading stops before a row that is too large (EVENTLOG_ROW_MAX), or for which there is no memory. When
  * it is the first, batch->too_large is its id: the caller announces a gap and goes on behind it.
+ *
+ * Where a fault lies in one row (a view cannot compute it, its id is no position), the log stays open. After
+ * every fault, what was taken is good, up to batch->scanned.
  */
 enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f, int64_t after,
 	int64_t told, size_t max_rows, eventlog_take take, void *context,

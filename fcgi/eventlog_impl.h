@@ -24,7 +24,7 @@ enum eventlog_statement {
 	ST_PRUNED_CHANNEL,
 	ST_PRUNED_BELOW,
 	ST_DELETION,
-	ST_MARK, /* NULL for a table that is not ours */
+	ST_MARK, /* what a row is known by; NULL where each look sorts all rows */
 	ST_SCAN,
 	ST_BACK,
 	ST_ROW,
@@ -51,11 +51,15 @@ struct eventlog {
 	int64_t schema; /* a number that changes with the schema, of that which st[] was made for */
 	void (*closing)(void *context); /* NULL: nobody wants to know */
 	void *closing_context;
+	unsigned prepared; /* how often st[] was made */
+	unsigned marked; /* the same, when a row's mark was last looked at */
 	bool is_view;
 	int unit; /* bytes of the shortest character, as the database stores text: 1, or 2 in UTF-16 */
 	bool sorts; /* no index gives the rows in the order of their ids */
-	char unfit[EVENTLOG_SENTENCE_MAX /
-		   2]; /* what was found in the table that can't be followed; or "" */
+	bool row_met; /* eventlog_met_row() was not asked since */
+	bool at_row; /* `unfit` is about one row: those before it can be read */
+	/* What was found in the table that cannot be followed; or "". */
+	char unfit[EVENTLOG_SENTENCE_MAX / 2];
 	char error[EVENTLOG_SENTENCE_MAX];
 };
 

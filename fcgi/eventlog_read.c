@@ -435,6 +435,21 @@ static void read_rows(struct reading *r, int64_t after)
 		r->batch->scanned = newest;
 }
 
+/* A view, or a generated column, may fail for one row: by JSON that is none, or a sum that is too large. */
+static void tell_where(struct reading *r)
+{
+	struct eventlog *log = r->log;
+	struct database_failure why;
+
+	database_explain(log->db, &why);
+	snprintf(log->unfit, sizeof(log->unfit),
+		"\"%s\" cannot be read behind id %lld: %s; streams wait there until the row, or "
+		"the "
+		"%s, is mended",
+		log->table, (long long)r->batch->scanned, why.message,
+		log->is_view ? "view" : "table");
+}
+
 enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f, int64_t after,
 	int64_t told, size_t max_rows, eventlog_take take, void *context,
 	struct eventlog_batch *batch)
@@ -455,7 +470,13 @@ enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f,
 		return e;
 	if (!read_pruned(&r, after, told))
 		read_rows(&r, after);
-	return eventlog_end(log, r.s);
+	if (r.s == DATABASE_SCHEMA && !*log->unfit)
+		tell_where(&r);
+	log->at_row = r.s == DATABASE_SCHEMA;
+	e = eventlog_end(log, r.s);
+	log->at_row = false;
+	*log->unfit = '\0';
+	return e;
 }
 
 /* The want-th newest row: the index alone answers. False when it can't: there are too many. */

@@ -240,6 +240,8 @@ static enum database_status prepare_extras(
 			      "?3 AND deletion > ?1")},
 		{c->pruned_table, ST_MARK,
 			PARTS("SELECT channel, event, created_at FROM events WHERE id = ?1")},
+		{!c->pruned_table && !log->sorts, ST_MARK,
+			PARTS("SELECT data, NULL, NULL FROM ", table, " WHERE id = ?1")},
 		{c->pruned_table, ST_DELETION, PARTS("SELECT max(deletion) FROM events_pruned")},
 	};
 	enum database_status s = DATABASE_OK;
@@ -356,13 +358,14 @@ enum database_status eventlog_prepare_table(struct eventlog *log, bool *lacking)
 	if (!database_quote(table, sizeof(table), log->table))
 		return DATABASE_SCHEMA;
 	log->is_view = c.view;
+	log->prepared++;
 	s = prepare_base(log, &c, table);
-	if (s == DATABASE_OK)
-		s = prepare_extras(log, &c, table);
 	if (s == DATABASE_OK)
 		s = look_at_encoding(log);
 	if (s == DATABASE_OK)
 		s = look_at_plan(log, table);
+	if (s == DATABASE_OK)
+		s = prepare_extras(log, &c, table);
 	if (s == DATABASE_OK)
 		s = check_ids(log);
 	return s == DATABASE_DONE ? DATABASE_OK : s;

@@ -6,6 +6,7 @@
 
 enum {
 	LOOK_US = 10000, /* what new rows may take before the loop looks elsewhere */
+	WAITED_US = 1000000,
 	LARGE_ROW =
 		256 * 1024, /* bytes of data; may push all others out of a window: it goes alone */
 	UNFOLLOWED_ROW = 4096, /* bytes of data; is encoded only if somebody follows it */
@@ -251,12 +252,9 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 	f->seen_us = clock_us();
 	*more = false;
 	e = eventlog_read(f->log, NULL, f->fed, 0, RUN_RECORDS, feed_row, &feeding, &batch);
-	if (e != EVENTLOG_OK) {
-		/* Rows before the fault are in the windows, and come again. */
-		if (feeding.rows > 0)
-			fanout_reset_windows(f, f->fed);
+	/* Rows before a fault go out: it may lie in the next one, and stay. */
+	if (e != EVENTLOG_OK && feeding.rows == 0)
 		return e;
-	}
 	if (batch.pruned.id) {
 		fanout_reset_windows(f, batch.bounds.newest);
 		*rows = 1;
@@ -278,7 +276,7 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 	if (feeding.rows > 0)
 		f->marked_id = feeding.last;
 	*rows += feeding.rows;
-	*more = !batch.at_end;
+	*more = e == EVENTLOG_OK && !batch.at_end;
 	return e;
 }
 
@@ -294,7 +292,7 @@ static enum eventlog_status check_restored(struct fanout *f)
 /* Before new rows are read: another log, with more rows, may have been restored into the same file. */
 static enum eventlog_status check_mark(struct fanout *f, bool *same)
 {
-	enum eventlog_status e = eventlog_is_same(f->log, f->marked_id, f->mark, same);
+	enum eventlog_status e = eventlog_is_same(f->log, f->marked_id, &f->mark, same);
 
 	return e == EVENTLOG_OK && !*same ? fanout_replaced(f) : e;
 }
@@ -302,36 +300,48 @@ static enum eventlog_status check_mark(struct fanout *f, bool *same)
 static enum eventlog_status look(struct fanout *f, bool *news)
 {
 	int64_t until = clock_us() + LOOK_US, version;
-	enum eventlog_status e;
+	enum eventlog_status e, mark = EVENTLOG_OK;
 	size_t rows = 0;
-	bool more = true, known, same;
+	bool more = true, known, same, trusted = !f->distrusted;
 
 	if (f->generation != eventlog_generation(f->log)) {
 		f->generation = eventlog_generation(f->log);
 		f->version = -1;
 	}
-	if ((e = eventlog_version(f->log, &version)) != EVENTLOG_OK || version == f->version)
+	if ((e = eventlog_version(f->log, &version)) != EVENTLOG_OK ||
+		(version == f->version && trusted))
 		return e;
-	known = f->version >= 0;
-	f->version = -1;
-	if (known && ((e = check_mark(f, &same)) != EVENTLOG_OK || !same)) {
+	known = f->version >= 0 && version != f->version;
+	f->distrusted = false;
+	/* Also of a file that was opened anew: it may have been unreadable while it was restored. */
+	if (version != f->version && ((e = check_mark(f, &same)) != EVENTLOG_OK || !same)) {
 		*news = !same;
 		return e;
 	}
+	f->version = -1;
 	while (e == EVENTLOG_OK && more && clock_us() < until)
 		e = feed(f, &more, &rows);
 	*news = rows > 0 || known;
-	if (e == EVENTLOG_OK && more) {
+	if (rows > 0 && eventlog_is_open(f->log))
+		mark = eventlog_mark(f->log, f->marked_id, &f->mark);
+	if (e != EVENTLOG_OK || mark != EVENTLOG_OK)
+		return e != EVENTLOG_OK ? e : mark;
+	if (more) {
 		f->unread = true;
 		f->calls.want_turn(f->calls.context);
-	} else if (e == EVENTLOG_OK) {
-		f->version = version;
-		if (rows > 0)
-			e = eventlog_mark(f->log, f->marked_id, &f->mark);
-		else if (known || !eventlog_is_view(f->log))
-			e = check_restored(f);
+		return e;
 	}
-	return e;
+	f->version = version;
+	return rows == 0 && (known || !eventlog_is_view(f->log)) ? check_restored(f) : e;
+}
+
+/* A row cannot be read. Streams that wait for rows before it get on; the others try in vain: not too often. */
+static bool may_call(struct fanout *f)
+{
+	if (!eventlog_is_open(f->log) || clock_us() - f->waited_us < WAITED_US)
+		return false;
+	f->waited_us = clock_us();
+	return true;
 }
 
 enum eventlog_status fanout_look(struct fanout *f, bool *news)
@@ -340,7 +350,8 @@ enum eventlog_status fanout_look(struct fanout *f, bool *news)
 
 	*news = false;
 	f->unread = false;
-	if ((e = look(f, news)) == EVENTLOG_OK)
+	e = look(f, news);
+	if (e == EVENTLOG_OK || may_call(f))
 		while (f->waiting.head)
 			fanout_enqueue(f, f->waiting.head);
 	return e;
@@ -348,7 +359,7 @@ enum eventlog_status fanout_look(struct fanout *f, bool *news)
 
 void fanout_distrust(struct fanout *f)
 {
-	f->version = -1;
+	f->distrusted = true;
 }
 
 /* From here on: the newest row is the one by which the log is known again. */

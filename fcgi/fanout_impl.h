@@ -51,6 +51,8 @@ struct fanout {
 	size_t match_count, match_capacity;
 	struct group *touched;
 	int64_t absent_ms; /* clock_absent_ms() at the last sweep */
+	int64_t waited_us; /* when those that wait were last called although the log has a fault */
+	bool distrusted; /* rows may have come without a commit */
 	unsigned generation; /* of the log that `version` is of */
 	bool unread; /* fanout_look() stopped early */
 	int64_t marked_id; /* of the row by which the log is known again */

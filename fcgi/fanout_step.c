@@ -397,8 +397,10 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 		return send_run(f, s, f->kept[0].record.id, TURN_AGAIN);
 	buffer_clear(&f->scratch);
 	run_clear(&f->run);
+	/* Rows before one that cannot be read are sent. The next turn meets the fault, and waits. */
 	if (eventlog_read(f->log, s->group->filter, s->cursor, told, rows, take_row, &replay,
-		    &batch) != EVENTLOG_OK)
+		    &batch) != EVENTLOG_OK &&
+		f->run.count == 0)
 		return TURN_WAIT;
 	s->rows = (uint8_t)batch.rows;
 	/* In the middle of a record nothing can be said: send_run() ends the stream. */

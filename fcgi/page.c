@@ -25,7 +25,7 @@ static const char *look_at_log(const struct page *p, struct eventlog_bounds *bou
 	if (file == EVENTLOG_GONE)
 		return "its file is not there any more; put it back, or make a new one";
 	if (eventlog_open(p->log) == EVENTLOG_OK && eventlog_bounds(p->log, bounds) == EVENTLOG_OK)
-		return NULL;
+		return tail_trouble();
 	return eventlog_error(p->log);
 }
 

@@ -230,6 +230,8 @@ static enum eventlog_status check_file(void)
 	/* Somebody else has met the fault: a stream that catches up, or a look at the grants. */
 	if (eventlog_state(tail.log) == EVENTLOG_FAULT)
 		note(EVENTLOG_FAULT);
+	else if (eventlog_met_row(tail.log) && tail.well)
+		tell_fault(eventlog_error(tail.log));
 	switch (eventlog_file(tail.log)) {
 	case EVENTLOG_GONE:
 		/* It may have been moved, and may come back: its streams wait. */
@@ -398,7 +400,7 @@ void tail_sleep(void)
 	watch_end(&tail.watch);
 }
 
-bool tail_is_well(void)
+const char *tail_trouble(void)
 {
-	return tail.well;
+	return tail.awake && !tail.well ? eventlog_error(tail.log) : NULL;
 }

@@ -28,7 +28,7 @@ enum eventlog_status tail_wake(void);
 /* Nobody is there any more: ends watching and polling. */
 void tail_sleep(void);
 
-/* Can the log be read, as far as was last seen? */
-bool tail_is_well(void);
+/* Why the log could not be read at the last look; NULL: it could, or nobody is there to look. Borrowed. */
+const char *tail_trouble(void);
 
 #endif

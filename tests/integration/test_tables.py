@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import subprocess
 import time
 from urllib.parse import urlencode
@@ -206,3 +207,111 @@ def test_pruning_and_vacuum_are_no_restore(server, log):
         log.prune(number)
         log.sql("VACUUM")
     assert all(event.type in ("message", "position") for event in peer.events)
+
+
+# Rows that cannot be read.
+
+FAILING = {
+    "json": ("json_extract(d, '$.a')", '{"a":1}', "no json"),
+    "overflow": ("abs(d)", 1, -(1 << 63)),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_row_that_a_view_cannot_compute(app, follow, name):
+    """What stands before it is delivered; the log, the pages and --check say where and why; then streams go on."""
+    expression, good, bad = FAILING[name]
+    app.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, d)")
+    app.sql(f"CREATE VIEW v AS SELECT id, {expression} AS data FROM t")
+    server = follow()
+    live = server.open()
+    app.sql("INSERT INTO t(d) VALUES (?), (?), (?), (?)", good, good, bad, good)
+    late = server.open(last_event_id=0)
+    for peer in live, late:
+        assert [row.data for row in peer.wait_rows(2)] == ["1", "1"]
+    server.wait_health(503)
+    assert 'behind id 2' in server.page("health").body.decode()
+    done = rowtail.run("--db", app.path, *OPTIONS, "--check")
+    assert done.returncode != 0 and 'WRONG' in done.stdout and 'behind id 2' in done.stdout, done
+    app.sql("UPDATE t SET d = ? WHERE id = 3", good)
+    for peer in live, late:
+        assert peer.wait_rows(4)[-1].last_event_id == "4"
+    server.wait_health(200)
+    server.stop()
+    assert server.stderr.count("behind id 2") == 1, server.stderr
+
+
+# Another table of the same name.
+
+
+@pytest.mark.parametrize("rows", [2, 5, 9])
+def test_a_table_that_is_made_anew(app, follow, rows):
+    """Its ids begin again: a stream is told, however many rows there are when rowtail looks."""
+    create = "CREATE TABLE v(id INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT)"
+    app.sql(create)
+    app.sql("INSERT INTO v(data) VALUES ('1'), ('2'), ('3'), ('4')")
+    server = follow()
+    peer = server.open()
+    app.sql("INSERT INTO v(data) VALUES ('5')")
+    assert peer.next_row().data == "5"
+    app.sql("BEGIN")
+    app.sql("DROP TABLE v")
+    app.sql(create)
+    app.connection.executemany("INSERT INTO v(data) VALUES (?)", [(f"new {n}",) for n in range(rows)])
+    app.sql("COMMIT")
+    gap = peer.next()
+    assert gap.type == "gap" and "replaced" in gap.data
+    app.sql("INSERT INTO v(data) VALUES ('last')")
+    assert peer.wait_rows(1 + max(rows - 5, 0) + 1)[-1].data == "last"
+
+
+def test_migrations_and_changed_rows_are_no_other_table(app, follow):
+    """Rows of one's own table may be changed and deleted, and its columns too, without a word to streams."""
+    app.sql("CREATE TABLE v(id INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT)")
+    app.sql("INSERT INTO v(data) VALUES ('1')")
+    server = follow()
+    peer = server.open()
+    steps = [
+        "UPDATE v SET data = 'changed'",
+        "ALTER TABLE v ADD COLUMN channel TEXT DEFAULT 'default'",
+        "DELETE FROM v WHERE id = (SELECT max(id) FROM v)",
+        "CREATE INDEX i ON v(channel)",
+        "VACUUM",
+        "CREATE TABLE n(id INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT, more TEXT);"
+        "INSERT INTO n(id, data) SELECT id, data FROM v; DROP TABLE v; ALTER TABLE n RENAME TO v",
+    ]
+    for step in steps:
+        app.sql("INSERT INTO v(data) VALUES ('row')")
+        assert peer.next_row().data == "row"
+        app.connection.executescript(f"BEGIN; {step}; COMMIT" if step != "VACUUM" else step)
+        time.sleep(0.15)
+    app.sql("INSERT INTO v(data) VALUES ('last')")
+    assert peer.next_row().data == "last"
+    assert not [event for event in peer.events if event.type == "gap"]
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+@pytest.mark.parametrize("rows", [6, 50])
+def test_a_log_copied_over_the_file(launch, log, workdir, rows, pruned):
+    """cp, with -wal and -shm removed: the file is opened anew, and streams are told of the other log."""
+    server = launch()
+    log.insert_many(5)
+    peer = server.open()
+    log.insert("six")
+    assert peer.next_row().data == "six"
+    if pruned:
+        log.prune(6)
+        time.sleep(0.2)
+    other = workdir / "other.db"
+    with database.Database.create(other) as longer:
+        longer.grant("*", "*")
+        longer.insert_many(rows)
+    log.close()
+    for ending in "-wal", "-shm":
+        (workdir / f"{log.path.name}{ending}").unlink(missing_ok=True)
+    shutil.copyfile(other, log.path)
+    with database.Database(log.path) as restored:
+        newest = restored.insert("after")
+        peer.wait_id(newest)
+    assert [event.type for event in peer.events].count("gap") == 1
+    assert peer.rows[-1].data == "after"
