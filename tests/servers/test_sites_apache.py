@@ -342,7 +342,7 @@ def build_sites(build, deployment, **how):
     log = make_log(build.enter_context(directory()))
     build.callback(log.close)
     named = [*sites.SPELLED.values(), "a//b", "/a", "orders/x/y"]
-    for channel in ["silence", *SITES, *CLOSED, *named]:
+    for channel in dict.fromkeys(["silence", *SITES, *CLOSED, *named]):
         log.grant("*", channel)
     log.grant("user:ann", "secret")
     edits = HASTE if deployment == "apache-fcgid" else {}
