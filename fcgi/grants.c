@@ -19,8 +19,8 @@ static const char *const sql[ST_COUNT] = {
 	[ST_COVER] = "SELECT expires_at IS NULL OR julianday(expires_at) > julianday('now'), "
 		     "expires_at IS NOT NULL FROM grants WHERE subject = ?1 AND channel = ?2 "
 		     "ORDER BY 1 DESC, 2 LIMIT 1",
-	[ST_BELOW] = "SELECT 1 FROM grants WHERE subject = ?1 AND channel >= ?2 AND channel < ?3 "
-		     "LIMIT 1",
+	[ST_BELOW] = ("SELECT 1 FROM grants WHERE subject = ?1 AND channel >= ?2 AND channel < ?3 "
+		      "LIMIT 1"),
 	[ST_ANY] = "SELECT 1 FROM grants WHERE subject = ?1 LIMIT 1",
 	[ST_BEGIN] = "BEGIN",
 	[ST_END] = "COMMIT",
