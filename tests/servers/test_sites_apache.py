@@ -341,8 +341,8 @@ def is_here(module):
 def build_sites(build, deployment, **how):
     log = make_log(build.enter_context(directory()))
     build.callback(log.close)
-    named = [*sites.SPELLED.values(), "a//b", "/a", "orders/x/y"]
-    for channel in dict.fromkeys(["silence", *SITES, *CLOSED, *named]):
+    named = [*sites.SPELLED.values(), "a//b", "/a", "orders/x/y", "orders/*"]
+    for channel in {"silence", *SITES, *CLOSED, *named}:
         log.grant("*", channel)
     log.grant("user:ann", "secret")
     edits = HASTE if deployment == "apache-fcgid" else {}
@@ -436,9 +436,20 @@ def test_paths_name_channels_each_way(visit):
 
 @every_site("in each host", "fcgid")
 def test_refusals(visit, name):
-    if name == "directory.test":
-        pytest.skip("control characters in the names of files there are refused by Apache itself")
+    if name in ("directory.test", "security.test"):
+        pytest.skip("such a site refuses some of these by itself")
     sites.assert_refusals_are_rowtails(visit(name))
+
+
+@each_way
+@pytest.mark.parametrize("name", ["plain.test", "security.test"])
+def test_patterns(visit, name):
+    """The rules of OWASP, where they are installed, take one for SQL."""
+    visitor = visit(name)
+    query = "channel=orders/*&last_event_id=0"
+    form = {"method": "POST", "headers": {"Content-Type": sites.FORM}, "body": query.encode()}
+    visitor.follow(f"/events?{query}")
+    visitor.follow("/events?positions=1", **form)
 
 
 @each_way
@@ -560,6 +571,66 @@ def test_login_of_deploy(deployment, kind):
             ann = basic("ann", PASSWORDS["ann"])
             visitor.follow("/events?channel=secret", headers=ann).close()
             visitor.close()
+
+
+# What a site counts, and how it is run.
+
+
+@pytest.mark.skipif(not is_here("evasive"), reason="mod_evasive is not installed")
+@pytest.mark.deployments("apache", "apache-cgid")
+def test_who_asks_too_often_is_told_to_come_back(build, deployment):
+    """429 would end an EventSource for ever."""
+    kind = webserver.SharedApache if deployment == "apache-cgid" else webserver.Apache
+    count = "DOSHTTPResponseCode 429\nDOSPageCount 1\n"
+    more = {"around": count, "modules": [*kind.modules, "evasive"]}
+    site = build(deployment, server=type("Server", (kind,), more)).start()
+    visitor = sites.Visitor(site, "localhost")
+    mount = site.deployment.mount
+    answers = [visitor.get(mount) for _ in range(30)]
+    assert {answer.head.status for answer in answers} == {200}
+    for answer in answers:
+        answer.wait(lambda a=answer: a.complete or a.eof or a.events, "an event, or the end")
+    assert any(answer.parser.reconnection_time == 3000 and not answer.events for answer in answers)
+    assert 429 in {visitor.get(mount, accept="*/*").head.status for _ in range(30)}
+
+
+@pytest.mark.parametrize("mpm", ["prefork", "worker"])
+@pytest.mark.deployments("apache", "apache-fcgid", "apache-cgid")
+def test_other_ways_to_run_apache(build, deployment, mpm):
+    """Prefork is what sites with mod_php have."""
+    kind = webserver.SharedApache if deployment == "apache-cgid" else webserver.Apache
+    modules = [{"mpm_event": f"mpm_{mpm}", "cgid": "cgi"}.get(one, one) for one in kind.modules]
+    modules.remove("http2")  # not with prefork
+    site = build(deployment, server=type("Server", (kind,), {"modules": modules}), retry=100).start()
+    streams = [site.follow() for _ in range(4)]
+    row = site.log.insert("for all")
+    assert [stream.next_row().last_event_id for stream in streams] == [str(row)] * 4
+    site.server.reload()
+    sites.Visitor(site, "localhost").page("/index.html")
+    site.hang_up()
+
+
+class SavingTls(ManySites):
+    """A redirect to https in a .htaccess does not hold for /events; the file has lines for that."""
+
+    sites = {
+        "front.test": Around(htaccess="RewriteEngine On\n" + HTTPS + WORDPRESS, modules="rewrite"),
+    }
+
+    def configure(self, configuration):
+        lines = re.search(r"^\t\t#<If .*?^\t\t#</If>$", configuration, re.M | re.S)[0]
+        super().configure(configuration.replace(lines, lines.replace("\t\t#", "\t\t")))
+
+
+@pytest.mark.deployments("apache", "apache-fcgid")
+def test_over_tls_only(build, deployment):
+    site = build_sites(build, deployment, server=SavingTls).start()
+    visitor = sites.Visitor(site, "front.test")
+    for target in "/events", "/events/a?tail=1":
+        answer = visitor.page(target)
+        assert answer.head.status == 301
+        assert answer.head.get("Location") == f"https://front.test{target}"
+    visitor.follow("/events?channel=silence", headers={"X-Forwarded-Proto": "https"})
 
 
 # While rowtail is down, and where something is missing.
