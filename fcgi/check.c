@@ -22,6 +22,7 @@
 #include "eventlog.h"
 #include "listen.h"
 #include "place.h"
+#include "schema.h"
 #include "trouble.h"
 #include "who.h"
 
@@ -230,6 +231,21 @@ static void check_schema(struct checking *c, struct database *db)
 			c->config->db);
 }
 
+/* What a newer file of schema/ would make better, or has to mend. */
+static void check_form(struct checking *c, struct database *db)
+{
+	struct schema_finding finding;
+	size_t at = 0;
+
+	while (!strcasecmp(c->config->table, "events") &&
+		schema_next(db, c->config->db, &at, &finding)) {
+		if (finding.wrong)
+			wrong(c, EX_CONFIG, "%s", finding.sentence);
+		else
+			note("%s", finding.sentence);
+	}
+}
+
 static void check_grants(const struct checking *c, struct database *db)
 {
 	char count[32];
@@ -352,6 +368,7 @@ static void check_log(struct checking *c)
 			tell_bounds(c, eventlog_database(log), &bounds);
 		check_journal(eventlog_database(log));
 		check_schema(c, eventlog_database(log));
+		check_form(c, eventlog_database(log));
 		check_order(log);
 		check_grants(c, eventlog_database(log));
 		check_others(c, log);

@@ -12,7 +12,7 @@
 --
 -- A log in which a row was given one of the largest ids takes no more rows. Rows whose ids are above
 -- 9000000000000000 get new ids here, in the same order, behind that gap. Readers who have such an id already
--- are told of a gap, too; rowtail is started anew afterwards.
+-- are told of a gap, too.
 --
 -- All of it happens, or nothing does. Running it again does no harm; those who are connected are told of a gap
 -- again.

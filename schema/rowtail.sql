@@ -120,7 +120,9 @@ INSERT INTO rowtail_setup SELECT 'former triggers are gone' WHERE NOT EXISTS (SE
 --     INSERT INTO events(data) VALUES ('hello');
 --     INSERT INTO events(channel, event, data) VALUES ('orders/42', 'paid', '{"total":12}');
 --
--- Leave id and created_at out. The trigger events_refused says what each column may hold.
+-- Leave id and created_at out. The trigger events_refused says what each column may hold. An index of your own
+-- may be UNIQUE, for INSERT OR IGNORE; but INSERT OR REPLACE then deletes rows, and runs no trigger that would
+-- note it for readers, unless the writer has set recursive_triggers.
 CREATE TABLE IF NOT EXISTS events(
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 

@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+import rowtail
+
 from schema import FORMER, SCHEMA, run_script, set_up, steps
 
 LARGEST_ID = 2**53 - 1
@@ -619,3 +621,49 @@ def test_cost_does_not_grow_with_the_log(db):
     insert_many(db, 20_000, "a")
     for before, after in zip(few, costs()):
         assert after < before * 1.2 + 10
+
+
+# What --check says of it
+
+
+def check(path):
+    done = rowtail.run("--check", "--db", path, "--public")
+    return done.returncode, done.stdout
+
+
+def test_check_finds_nothing_wrong_with_a_new_log(db, path):
+    set_up(path, "retention.sql")
+    insert(db, data="x")
+    status, said = check(path)
+    assert status == 0 and "schema/" not in said
+
+
+def test_check_says_that_no_ids_are_left_and_what_mends_it(db, path):
+    use_up_the_ids(db)
+    status, said = check(path)
+    assert status == 78 and "WRONG" in said and f"sqlite3 {path} < schema/after-restore.sql" in said
+    set_up(path, "after-restore.sql")
+    assert check(path)[0] == 0
+
+
+def test_check_says_that_ids_end_soon(db, path):
+    db.execute("INSERT INTO events(data) VALUES ('x')")
+    db.execute("UPDATE sqlite_sequence SET seq = ?", [LARGEST_ID - 2])
+    status, said = check(path)
+    assert status == 0 and "ids end soon: sqlite3" in said
+
+
+def test_check_says_that_an_older_version_made_the_log(path):
+    set_up(path, "rowtail.sql", "retention.sql", directory=FORMER)
+    status, said = check(path)
+    assert status == 0
+    assert f"sqlite3 {path} < schema/rowtail.sql" in said and f"sqlite3 {path} < schema/retention.sql" in said
+    assert "older than 3.8.2" in said
+    set_up(path, "rowtail.sql", "retention.sql")
+    assert "schema/" not in check(path)[1]
+
+
+def test_check_warns_of_what_deletes_rows_without_a_trigger(db, path):
+    db.execute("CREATE UNIQUE INDEX by_event ON events(event)")
+    status, said = check(path)
+    assert status == 0 and "INSERT OR REPLACE would delete rows" in said

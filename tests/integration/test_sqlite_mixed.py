@@ -104,6 +104,25 @@ def test_each_puts_a_restored_log_right(launch, log, version):
     assert peer.next_row().data == "new"
 
 
+def test_a_log_that_has_no_ids_left_is_mended_while_it_is_followed(launch, workdir):
+    path = workdir / "former.db"
+    set_up(path, "rowtail.sql", directory=FORMER)
+    with database.Database(path) as log:
+        log.grant("*", "*")
+        log.insert_many(3)
+        log.sql("INSERT INTO events(id, data) VALUES (9007199254740991, 'large')")
+        server = launch(db=log)
+        peer = server.open(last_event_id=3)
+        assert peer.next_row() == ("message", "large", "9007199254740991")
+        set_up(path, "rowtail.sql", "after-restore.sql")
+        number = log.insert("new")
+        assert peer.next_row() == ("message", "new", str(number))
+        assert [event.type for event in peer.events].count("gap") == 1
+        late = server.open(last_event_id=3)
+        assert late.first.type == "gap"
+        assert [row.data for row in late.wait_rows(2)] == ["large", "new"]
+
+
 # A log of 0.1.0 becomes one of this version while it is in use
 
 
