@@ -18,7 +18,7 @@ enum eventlog_statement {
 	ST_NEWEST,
 	ST_SEQUENCE, /* NULL when the table is not AUTOINCREMENT */
 	ST_NEXT,
-	ST_NAMES, /* id, channel and event of the next row */
+	ST_NAMES, /* id, channel and event of the next rows */
 	ST_PRUNED_ANY, /* this and the four behind it: NULL without a table events_pruned */
 	ST_PRUNED_SINCE,
 	ST_PRUNED_CHANNEL,

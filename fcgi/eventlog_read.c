@@ -3,10 +3,13 @@
 #include <string.h>
 
 #include "channel.h"
+#include "clock.h"
 #include "eventlog_impl.h"
 
 enum {
 	SCAN_ROWS = 512, /* looked at in one call */
+	SCAN_US =
+		1000, /* and for so long; SQLite reads the payload of a row also when it is not wanted */
 	SEEK_ROWS = 2048,
 	RETRY_MAX_MS = 3600000, /* as the schema has it */
 	SPARSE = 10, /* a channel is sparse when fewer than one row in so many is its own */
@@ -107,8 +110,23 @@ static bool is_too_large(const struct sse_row *row)
 	return row->data_length > EVENTLOG_ROW_MAX || names > EVENTLOG_ROW_EXTRA;
 }
 
-/* Offers the row on which a statement stands. */
-static enum step offer(struct reading *r, struct statement *st)
+/* Steps `payload` to the rest of a row, if that is not `st`, which stands on it. False: it is not there. */
+static bool find_payload(
+	struct reading *r, struct statement *st, struct statement *payload, int64_t id)
+{
+	if (payload != st) {
+		r->fetched = id;
+		database_bind_int(payload, 1, id);
+		r->s = database_step(payload);
+	}
+	return r->s != DATABASE_DONE;
+}
+
+/*
+ * Offers the row on which a statement stands. payload: the same, or one that is to be stepped for the rest
+ * of a row that is wanted.
+ */
+static enum step offer(struct reading *r, struct statement *st, struct statement *payload)
 {
 	struct sse_row row;
 
@@ -120,8 +138,10 @@ static enum step offer(struct reading *r, struct statement *st)
 		r->s = DATABASE_NO_MEMORY;
 		return STEP_FAILED;
 	}
-	if (wants(r->f, &row)) {
-		if (!read_payload(st, &row)) {
+	if (wants(r->f, &row) && find_payload(r, st, payload, row.id)) {
+		if (r->s != DATABASE_ROW)
+			return STEP_FAILED;
+		if (!read_payload(payload, &row)) {
 			r->s = DATABASE_NO_MEMORY;
 			return STEP_FAILED;
 		}
@@ -138,21 +158,44 @@ static enum step offer(struct reading *r, struct statement *st)
 	return r->taken == r->max_rows ? STEP_FULL : STEP_ON;
 }
 
-/* Row after row by id, most of them wanted. */
+/* Where few rows are wanted, only their names are read: the payloads of others may be long. */
+static bool reads_names_first(const struct reading *r)
+{
+	return r->f && r->batch->rows != EVENTLOG_DENSE && !r->log->is_view && !r->log->sorts;
+}
+
+static void judge_density(struct reading *r)
+{
+	bool few = r->taken * SPARSE < r->looked;
+
+	if (few && r->batch->rows == EVENTLOG_DENSE)
+		r->batch->rows = EVENTLOG_SPARSE;
+	else if (!few && r->taken > 0)
+		r->batch->rows = EVENTLOG_DENSE;
+}
+
+/* Row after row by id. */
 static void scan(struct reading *r, int64_t after)
 {
-	struct statement *st = r->log->st[ST_SCAN];
+	bool names = reads_names_first(r), late = false;
+	struct statement *st = r->log->st[names ? ST_NAMES : ST_SCAN];
+	struct statement *payload = names ? r->log->st[ST_ROW] : st;
+	int64_t until = clock_us() + SCAN_US;
 	enum step step = STEP_ON;
 
 	database_bind_int(st, 1, after);
 	database_bind_int(st, 2, SCAN_ROWS);
-	while (step == STEP_ON && (r->s = database_step(st)) == DATABASE_ROW)
-		step = offer(r, st);
+	while (step == STEP_ON && !late && (r->s = database_step(st)) == DATABASE_ROW) {
+		step = offer(r, st, payload);
+		if (names)
+			database_reset(payload);
+		late = r->f && clock_us() > until;
+	}
 	database_reset(st);
-	r->batch->at_end = r->s == DATABASE_DONE && r->looked < SCAN_ROWS;
-	if (r->looked == SCAN_ROWS && r->taken * SPARSE < r->looked &&
-		r->batch->rows == EVENTLOG_DENSE)
-		r->batch->rows = EVENTLOG_SPARSE;
+	r->batch->at_end =
+		!late && step == STEP_ON && r->s == DATABASE_DONE && r->looked < SCAN_ROWS;
+	if (late || r->looked == SCAN_ROWS)
+		judge_density(r);
 }
 
 /* The ids of the channels that a filter follows, by the index. */
@@ -295,7 +338,7 @@ static enum step fetch(struct reading *r, int64_t id)
 	database_bind_int(st, 1, id);
 	r->s = database_step(st);
 	if (r->s == DATABASE_ROW)
-		step = offer(r, st);
+		step = offer(r, st, st);
 	database_reset(st);
 	if (r->s != DATABASE_ROW && r->s != DATABASE_DONE)
 		return STEP_FAILED;
@@ -371,6 +414,7 @@ static bool next_names(struct reading *r, struct sse_row *row)
 
 	database_limit_length(r->log->db, 0);
 	database_bind_int(st, 1, r->fetched ? r->fetched - 1 : r->batch->scanned);
+	database_bind_int(st, 2, 1);
 	r->s = database_step(st);
 	if (r->s == DATABASE_ROW && !eventlog_id_is_good(r->log, st))
 		r->s = DATABASE_SCHEMA;

@@ -184,7 +184,7 @@ static enum database_status prepare_base(
 		{ST_NEWEST, PARTS("SELECT id FROM ", table, " ORDER BY id DESC LIMIT 1")},
 		{ST_NEXT, PARTS("SELECT id FROM ", table, " WHERE id > ?1 ORDER BY id LIMIT 1")},
 		{ST_NAMES, PARTS("SELECT ", names, " FROM ", table,
-				   " WHERE id > ?1 ORDER BY id LIMIT 1")},
+				   " WHERE id > ?1 ORDER BY id LIMIT ?2")},
 		{ST_SCAN, PARTS("SELECT ", columns, " FROM ", table,
 				  " WHERE id > ?1 ORDER BY id LIMIT ?2")},
 		{ST_ROW, PARTS("SELECT ", columns, " FROM ", table, " WHERE id = ?1")},

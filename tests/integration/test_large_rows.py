@@ -125,3 +125,16 @@ def test_a_row_for_which_there_is_no_memory(log, launch, query, length):
         assert [id for id, _ in told(peer)] == [2, 3]
     server.stop()
     assert LINE in server.stderr
+
+
+@pytest.mark.parametrize("query", ["channel=b", "channel=b&event=message", "channel=b&channel=c/*"])
+def test_large_rows_of_others_are_not_read(log, server, query):
+    """Who looks for a place behind hundreds of large rows of another channel does not have them read."""
+    for number in range(200):
+        log.insert("x" * MIB, channel="a")
+    log.insert("found", channel="b")
+    before = server.cpu_seconds()
+    peer = server.ask(f"{query}&last_event_id=0")
+    peer.wait_rows(1)
+    assert peer.rows[0].data == "found"
+    assert server.cpu_seconds() - before < 0.05
