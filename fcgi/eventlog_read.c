@@ -550,7 +550,8 @@ static enum database_status seek_scan(
 	size_t looked = 0;
 
 	database_bind_int(st, 1, seek->floor);
-	database_bind_int(st, 2, seek->before);
+	/* At first, the largest id there is counts as well. */
+	database_bind_int(st, 2, seek->before < INT64_MAX ? seek->before - 1 : INT64_MAX);
 	database_bind_int(st, 3, SEEK_ROWS);
 	while (!seek->done && (s = database_step(st)) == DATABASE_ROW) {
 		struct sse_row row;

@@ -189,7 +189,7 @@ static enum database_status prepare_base(
 				  " WHERE id > ?1 ORDER BY id LIMIT ?2")},
 		{ST_ROW, PARTS("SELECT ", columns, " FROM ", table, " WHERE id = ?1")},
 		{ST_BACK, PARTS("SELECT ", names, " FROM ", table,
-				  " WHERE id > ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3")},
+				  " WHERE id > ?1 AND id <= ?2 ORDER BY id DESC LIMIT ?3")},
 	};
 	enum database_status s = DATABASE_OK;
 

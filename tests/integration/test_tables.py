@@ -95,6 +95,30 @@ def test_an_id_twice_is_told(app, follow):
     assert "twice" in server.stderr
 
 
+LARGEST = (1 << 63) - 1
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_the_largest_ids(app, follow, index):
+    """Up to the largest that SQLite has: live, by tail= and by position, with an index on channel and without."""
+    app.sql("CREATE TABLE v(id INTEGER PRIMARY KEY, channel TEXT, data)")
+    if index:
+        app.sql("CREATE INDEX i ON v(channel)")
+    app.sql("INSERT INTO v VALUES (1, 'a', 1), (5, 'b', 1), (?, 'a', 1)", LARGEST - 3)
+    server = follow()
+    live = server.open("channel=a")
+    app.sql("INSERT INTO v VALUES (?, 'a', 1), (?, 'a', 1)", LARGEST - 1, LARGEST)
+    assert live.wait_id(LARGEST).ids == [LARGEST - 1, LARGEST]
+    for query, wanted in [
+        ("tail=1", [LARGEST]),
+        ("tail=2", [LARGEST - 1, LARGEST]),
+        ("tail=9", [1, LARGEST - 3, LARGEST - 1, LARGEST]),
+        (f"last_event_id={LARGEST - 1}", [LARGEST]),
+        (f"last_event_id={LARGEST}", []),
+    ]:
+        assert server.open(f"channel=a&{query}").wait_id(LARGEST).ids == wanted, query
+
+
 # Channels.
 
 TYPES = ["", "TEXT", "VARCHAR(20)", "INTEGER", "REAL", "NUMERIC", "BLOB", "TEXT COLLATE NOCASE", "TEXT COLLATE RTRIM"]
