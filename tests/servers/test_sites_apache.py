@@ -5,11 +5,14 @@ virtual host, or stands in each where <rowtail> says, at its end where nothing s
 """
 
 import re
+import socket
+import ssl
 from typing import NamedTuple
 
 import pytest
 
 import sites
+import stream
 import webserver
 from conftest import HASTE, Builder, directory, make_log
 from logins import PASSWORDS, basic, htpasswd
@@ -460,10 +463,10 @@ def test_silence(server):
 
 @each_way
 def test_headers_of_the_site_stay(visit):
-    with visit("headers.test").follow("/events/silence") as stream:
-        assert stream.head.get("X-Content-Type-Options") == "nosniff"
-        assert stream.head.get("Cache-Control") == "no-cache, no-transform"
-        assert stream.head.get("Strict-Transport-Security")
+    with visit("headers.test").follow("/events/silence") as opened:
+        assert opened.head.get("X-Content-Type-Options") == "nosniff"
+        assert opened.head.get("Cache-Control") == "no-cache, no-transform"
+        assert opened.head.get("Strict-Transport-Security")
 
 
 @every_site("everywhere")
@@ -471,10 +474,10 @@ def test_pages_for_the_administrator(visit, name):
     """They show how things are now, to this machine, and not to clients of a proxy on it."""
     visitor = visit(name)
     for streams in 1, 2:
-        stream = visitor.follow("/events/silence")
+        opened = visitor.follow("/events/silence")
         shown = visitor.page("/rowtail/metrics")
         assert re.search(r"\nrowtail_streams [1-9]", shown.body.decode()), shown.describe()
-        stream.close()
+        opened.close()
     assert "<html" in visitor.page("/rowtail/status").body.decode()
     for header in "X-Forwarded-For", "Forwarded":
         answer = visitor.page("/rowtail/metrics", headers={header: "192.0.2.1"})
@@ -486,8 +489,8 @@ def test_nobody_shares_a_cached_answer(visit):
     for name in "cache.test", "cache-quick.test":
         visitor = visit(name)
         assert visitor.page("/events?channel=secret").head.status == 401
-        stream = visitor.follow("/events/app.js")
-        sites.assert_row_comes_at_once(visitor.site.log, stream, "app.js", "one")
+        opened = visitor.follow("/events/app.js")
+        sites.assert_row_comes_at_once(visitor.site.log, opened, "app.js", "one")
         assert visitor.page("/events?channel=secret").head.status == 401
         with visitor.follow("/events/silence") as other:
             assert not other.rows
@@ -547,10 +550,11 @@ OPEN = {
 
 class WithLogin(ManySites):
     sites = OPEN
+    edits = {}
 
     def configure(self, configuration):
         (self.directory / "others").write_text(htpasswd("nobody", ""))
-        users = {"/etc/apache2/rowtail.htpasswd": self.directory / "users"}
+        users = {"/etc/apache2/rowtail.htpasswd": self.directory / "users", **self.edits}
         login = webserver.deployed("access/basic-apache.conf", users)
         super().configure(f"{configuration}\n{login}")
 
@@ -571,6 +575,37 @@ def test_login_of_deploy(deployment, kind):
             ann = basic("ann", PASSWORDS["ann"])
             visitor.follow("/events?channel=secret", headers=ann).close()
             visitor.close()
+
+
+class OverTls(WithLogin):
+    """With the # taken away, as the file says."""
+
+    edits = {"#SSLRequireSSL": "SSLRequireSSL"}
+
+
+@pytest.mark.deployments("apache")
+def test_login_of_deploy_over_tls_only(deployment):
+    """By plain HTTP nobody is asked for a password, and who sends one gets nothing for it."""
+    with Builder() as build:
+        site = build_sites(build, deployment, server=OverTls).start()
+        for name in OPEN:
+            for headers in {}, basic("ann", PASSWORDS["ann"]):
+                answer = sites.Visitor(site, name).page("/events?channel=secret", headers=headers)
+                assert answer.head.status == 403 and not answer.head.get("WWW-Authenticate")
+        head = over_tls(site, basic("ann", PASSWORDS["ann"]))
+        assert head.startswith(b"HTTP/1.1 200 OK")
+
+
+def over_tls(site, headers):
+    """The head of a stream that somebody asks for by https."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    lines = [f"{name}: {value}" for name, value in {"Host": "localhost", **headers}.items()]
+    request = "\r\n".join(["GET /events?channel=secret HTTP/1.1", *lines, "", ""])
+    with socket.create_connection(site.server.tls_address, stream.DEADLINE) as plain:
+        with context.wrap_socket(plain) as secure:
+            secure.sendall(request.encode())
+            return secure.recv(1000)
 
 
 # What a site counts, and how it is run.
@@ -604,7 +639,7 @@ def test_other_ways_to_run_apache(build, deployment, mpm):
     site = build(deployment, server=type("Server", (kind,), {"modules": modules}), retry=100).start()
     streams = [site.follow() for _ in range(4)]
     row = site.log.insert("for all")
-    assert [stream.next_row().last_event_id for stream in streams] == [str(row)] * 4
+    assert [opened.next_row().last_event_id for opened in streams] == [str(row)] * 4
     site.server.reload()
     sites.Visitor(site, "localhost").page("/index.html")
     site.hang_up()
