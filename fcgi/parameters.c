@@ -262,10 +262,15 @@ static bool find_parameter(
 {
 	struct text_quote q;
 	size_t bare = without_brackets(name, length);
+	const char *bracket;
 
 	for (*known = known_parameters; *known < known_parameters + PARAMETER_COUNT; ++*known)
 		if (strlen((*known)->name) == bare && !memcmp((*known)->name, name, bare))
 			return true;
+	/* channel[a], channel[0][]: meant for the name before the bracket, too. */
+	bracket = memchr(name, '[', bare);
+	if (bracket)
+		bare = (size_t)(bracket - name);
 	for (*known = known_parameters; *known < known_parameters + PARAMETER_COUNT; ++*known)
 		if (is_near((*known)->name, name, bare))
 			return (*known)->take == take_position ||
