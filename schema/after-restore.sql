@@ -45,21 +45,24 @@ BEGIN
 END;
 
 SAVEPOINT rowtail;
+SAVEPOINT step;
 CREATE TABLE rowtail_lock(x);
 INSERT INTO rowtail_setup SELECT 'locked' FROM main.sqlite_master WHERE name = 'rowtail_lock';
+SAVEPOINT step;
 DROP TABLE rowtail_lock;
 INSERT INTO rowtail_setup VALUES ('before');
-SAVEPOINT rowtail_checked;
 
 DROP TABLE IF EXISTS temp.rowtail_large;
 CREATE TEMP TABLE rowtail_large AS SELECT * FROM events WHERE id > 9000000000000000 ORDER BY id;
 INSERT INTO rowtail_setup SELECT 'large ids were copied'
 WHERE (SELECT count(*) FROM rowtail_large) = (SELECT count(*) FROM events WHERE id > 9000000000000000);
-SAVEPOINT rowtail_copied;
+SAVEPOINT step;
 DELETE FROM events WHERE id > 9000000000000000;
 
+SAVEPOINT step;
 INSERT INTO sqlite_sequence(name, seq)
 SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events');
+SAVEPOINT step;
 UPDATE sqlite_sequence SET seq = max(CASE WHEN seq <= 9000000000000000 THEN seq ELSE 0 END,
 	CAST(strftime('%s', 'now') AS INTEGER) * 1000,
 	ifnull((SELECT max(id) FROM events), 0),
@@ -69,7 +72,9 @@ INSERT INTO rowtail_setup SELECT 'ids go on' FROM sqlite_sequence
 WHERE name = 'events' AND seq BETWEEN 1700000000000 AND 9000000000000000;
 
 -- Numbers of deletions only grow: the new mark comes before the others go.
+SAVEPOINT step;
 INSERT INTO events_pruned(channel, id) SELECT '*', seq FROM sqlite_sequence WHERE name = 'events';
+SAVEPOINT step;
 DELETE FROM events_pruned WHERE deletion < (SELECT max(deletion) FROM events_pruned);
 INSERT INTO rowtail_setup SELECT 'one mark is left'
 WHERE (SELECT group_concat(channel || id) FROM events_pruned)
@@ -77,6 +82,7 @@ WHERE (SELECT group_concat(channel || id) FROM events_pruned)
 
 -- All columns, also those that the application has added; without an id SQLite numbers the row.
 UPDATE rowtail_large SET id = NULL;
+SAVEPOINT step;
 INSERT INTO events SELECT * FROM rowtail_large ORDER BY rowid;
 INSERT INTO rowtail_setup SELECT 'rows are back' FROM sqlite_sequence WHERE name = 'events'
 	AND seq >= (SELECT max(id) FROM events_pruned WHERE channel = '*') + (SELECT count(*) FROM rowtail_large);

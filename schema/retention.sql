@@ -94,24 +94,37 @@ BEGIN
 END;
 
 SAVEPOINT rowtail;
+SAVEPOINT step;
 CREATE TABLE rowtail_lock(x);
 INSERT INTO rowtail_setup SELECT 'locked' FROM main.sqlite_master WHERE name = 'rowtail_lock';
+SAVEPOINT step;
 DROP TABLE rowtail_lock;
 INSERT INTO rowtail_setup VALUES ('before');
-SAVEPOINT rowtail_checked;
 
 -- Everything but the rules is made anew.
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS retention_inserted;
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS retention_whole;
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS retention_quiet;
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS retention_counted;
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS retention_deleted;
+SAVEPOINT step;
 DROP TABLE IF EXISTS retention_counts;
+SAVEPOINT step;
 DROP TABLE IF EXISTS retention_turn;
+SAVEPOINT step;
 DROP VIEW IF EXISTS retention_step;
+SAVEPOINT step;
 DROP VIEW IF EXISTS retention_prune;
+SAVEPOINT step;
 DROP VIEW IF EXISTS retention_due;
+SAVEPOINT step;
 DROP VIEW IF EXISTS retention_rules;
+SAVEPOINT step;
 DROP VIEW IF EXISTS retention_rule;
 INSERT INTO rowtail_setup SELECT 'the former is gone' WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_master
 	WHERE name IN ('retention_inserted', 'retention_whole', 'retention_quiet', 'retention_counted',
@@ -120,6 +133,7 @@ INSERT INTO rowtail_setup SELECT 'the former is gone' WHERE NOT EXISTS (SELECT 1
 
 -- The rules; retention_rule_checked says what each column may hold. As with grants in rowtail.sql: 0.1.0 made
 -- the table WITHOUT ROWID.
+SAVEPOINT step;
 CREATE TABLE IF NOT EXISTS retention(channel, keep_rows, keep_seconds);
 DROP TABLE IF EXISTS temp.retention_copy;
 CREATE TEMP TABLE retention_copy(channel TEXT, keep_rows INTEGER, keep_seconds INTEGER);
@@ -127,20 +141,24 @@ INSERT INTO retention_copy SELECT * FROM retention;
 INSERT INTO rowtail_setup SELECT 'rules were copied'
 WHERE (SELECT count(*) FROM (SELECT * FROM retention UNION ALL SELECT 1, 2, 3)) - 1
 	= (SELECT count(*) FROM retention_copy);
-SAVEPOINT retention_copied;
+SAVEPOINT step;
 DROP TABLE retention;
+SAVEPOINT step;
 CREATE TABLE retention(
 	channel TEXT NOT NULL DEFAULT '' PRIMARY KEY,
 	keep_rows INTEGER,
 	keep_seconds INTEGER
 );
+SAVEPOINT step;
 INSERT INTO retention SELECT channel, keep_rows, keep_seconds FROM retention_copy ORDER BY channel;
 INSERT INTO rowtail_setup SELECT 'rules are back'
 WHERE (SELECT count(*) FROM retention) = (SELECT count(*) FROM retention_copy);
 DROP TABLE IF EXISTS temp.retention_copy;
 
 -- To insert here is to ask whether a rule may be so.
+SAVEPOINT step;
 CREATE VIEW retention_rule AS SELECT NULL AS channel, NULL AS keep_rows, NULL AS keep_seconds WHERE 0;
+SAVEPOINT step;
 CREATE TRIGGER retention_rule_checked INSTEAD OF INSERT ON retention_rule
 BEGIN
 	SELECT CASE
@@ -155,10 +173,12 @@ BEGIN
 		RAISE(ABORT, 'keep_seconds: NULL, or whole seconds from 1 to 3155760000, a hundred years')
 	END;
 END;
+SAVEPOINT step;
 CREATE TRIGGER retention_rule_inserted BEFORE INSERT ON retention
 BEGIN
 	INSERT INTO retention_rule VALUES (NEW.channel, NEW.keep_rows, NEW.keep_seconds);
 END;
+SAVEPOINT step;
 CREATE TRIGGER retention_rule_updated BEFORE UPDATE ON retention
 BEGIN
 	INSERT INTO retention_rule VALUES (NEW.channel, NEW.keep_rows, NEW.keep_seconds);
@@ -168,6 +188,7 @@ END;
 --
 -- Each channel of the log, and '' for the log as a whole, which is number 1: how many rows it has, counted
 -- along, since counting would take as long as the log is; and a copy of the rule that holds for it.
+SAVEPOINT step;
 CREATE TABLE retention_counts(
 	number INTEGER PRIMARY KEY,
 	channel TEXT NOT NULL UNIQUE,
@@ -177,8 +198,10 @@ CREATE TABLE retention_counts(
 	keep_rows INTEGER,
 	keep_seconds INTEGER
 );
+SAVEPOINT step;
 INSERT INTO retention_counts(number, channel, row_count, last_id)
 SELECT 1, '', count(*), ifnull(max(id), 0) FROM events;
+SAVEPOINT step;
 INSERT INTO retention_counts(channel, row_count, last_id)
 SELECT channel, count(*), max(id) FROM events GROUP BY channel;
 INSERT INTO rowtail_setup SELECT 'all is counted'
@@ -187,6 +210,7 @@ WHERE (SELECT count(*) FROM events) = (SELECT row_count FROM retention_counts WH
 
 -- The one rule that holds for each channel: what is in retention, copied into retention_counts when
 -- either changes.
+SAVEPOINT step;
 CREATE VIEW retention_rules AS
 SELECT c.channel AS channel, r.keep_rows AS keep_rows, r.keep_seconds AS keep_seconds
 FROM retention_counts AS c JOIN retention AS r ON r.channel = (
@@ -196,6 +220,7 @@ FROM retention_counts AS c JOIN retention AS r ON r.channel = (
 	ORDER BY instr(channel, '*') > 0, length(channel) DESC LIMIT 1);
 
 -- What is over its rule now: by how many rows, and an oldest row from before not_before.
+SAVEPOINT step;
 CREATE VIEW retention_due AS
 SELECT channel, too_many, oldest, not_before FROM (
 	SELECT channel, row_count - keep_rows AS too_many,
@@ -206,24 +231,28 @@ SELECT channel, too_many, oldest, not_before FROM (
 	FROM retention_counts AS c)
 WHERE too_many > 0 OR oldest < not_before;
 
+SAVEPOINT step;
 CREATE TRIGGER retention_rule_made AFTER INSERT ON retention
 BEGIN
 	UPDATE retention_counts SET
 		keep_rows = (SELECT keep_rows FROM retention_rules AS r WHERE r.channel = retention_counts.channel),
 		keep_seconds = (SELECT keep_seconds FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
 END;
+SAVEPOINT step;
 CREATE TRIGGER retention_rule_changed AFTER UPDATE ON retention
 BEGIN
 	UPDATE retention_counts SET
 		keep_rows = (SELECT keep_rows FROM retention_rules AS r WHERE r.channel = retention_counts.channel),
 		keep_seconds = (SELECT keep_seconds FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
 END;
+SAVEPOINT step;
 CREATE TRIGGER retention_rule_dropped AFTER DELETE ON retention
 BEGIN
 	UPDATE retention_counts SET
 		keep_rows = (SELECT keep_rows FROM retention_rules AS r WHERE r.channel = retention_counts.channel),
 		keep_seconds = (SELECT keep_seconds FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
 END;
+SAVEPOINT step;
 UPDATE retention_counts SET
 	keep_rows = (SELECT keep_rows FROM retention_rules AS r WHERE r.channel = retention_counts.channel),
 	keep_seconds = (SELECT keep_seconds FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
@@ -233,9 +262,11 @@ WHERE (SELECT count(*) FROM retention_rules WHERE keep_rows IS NOT NULL OR keep_
 
 -- To insert here is to prune a channel, or the log as a whole, ''. Of its at_most oldest rows go the first
 -- too_many, and then those that were created before not_before; NULL: none.
+SAVEPOINT step;
 CREATE VIEW retention_prune AS
 SELECT NULL AS channel, NULL AS too_many, NULL AS not_before, NULL AS at_most WHERE 0;
 
+SAVEPOINT step;
 CREATE TRIGGER retention_log_pruned INSTEAD OF INSERT ON retention_prune
 WHEN NEW.channel = ''
 BEGIN
@@ -245,6 +276,7 @@ BEGIN
 		(SELECT id FROM events ORDER BY id LIMIT 1 OFFSET NEW.at_most - 1), 9223372036854775807);
 END;
 
+SAVEPOINT step;
 CREATE TRIGGER retention_channel_pruned INSTEAD OF INSERT ON retention_prune
 WHEN NEW.channel <> ''
 BEGIN
@@ -260,6 +292,7 @@ END;
 -- SQLite promises no order among triggers, and those of the application may insert and delete rows, too. So
 -- counting has triggers of its own: each row that comes is counted, and each that goes, in whatever order. A
 -- count may be -1 for a moment. last_id tells the triggers that prune whether the new row was counted already.
+SAVEPOINT step;
 CREATE TRIGGER retention_whole AFTER INSERT ON events
 WHEN (SELECT CASE WHEN row_count + (last_id < NEW.id) > keep_rows THEN 1
 		WHEN keep_seconds THEN (SELECT created_at FROM events ORDER BY id LIMIT 1)
@@ -273,6 +306,7 @@ BEGIN
 		8);
 END;
 
+SAVEPOINT step;
 CREATE TRIGGER retention_quiet AFTER INSERT ON events
 WHEN EXISTS (SELECT 1 FROM retention WHERE channel <> '' AND keep_seconds IS NOT NULL)
 BEGIN
@@ -292,6 +326,7 @@ BEGIN
 		8);
 END;
 
+SAVEPOINT step;
 CREATE TRIGGER retention_inserted AFTER INSERT ON events
 WHEN (SELECT CASE WHEN row_count + (last_id < NEW.id) > keep_rows THEN 1
 		WHEN keep_seconds THEN (SELECT created_at FROM events WHERE channel = NEW.channel ORDER BY id LIMIT 1)
@@ -306,6 +341,7 @@ BEGIN
 END;
 
 -- Not INSERT OR IGNORE, which becomes INSERT OR REPLACE where the writer's statement is one.
+SAVEPOINT step;
 CREATE TRIGGER retention_counted AFTER INSERT ON events
 BEGIN
 	UPDATE retention_counts SET row_count = row_count + 1, last_id = max(last_id, NEW.id) WHERE number = 1;
@@ -323,6 +359,7 @@ BEGIN
 	DELETE FROM retention_counts WHERE channel = NEW.channel AND row_count = 0;
 END;
 
+SAVEPOINT step;
 CREATE TRIGGER retention_deleted AFTER DELETE ON events
 BEGIN
 	UPDATE retention_counts SET row_count = row_count - 1 WHERE number = 1;
@@ -332,7 +369,9 @@ BEGIN
 END;
 
 -- INSERT INTO retention_step VALUES (1000): up to 1000 rows of each of 16 channels that need it.
+SAVEPOINT step;
 CREATE VIEW retention_step AS SELECT NULL AS at_most WHERE 0;
+SAVEPOINT step;
 CREATE TRIGGER retention_step_taken INSTEAD OF INSERT ON retention_step
 BEGIN
 	SELECT RAISE(ABORT, 'retention_step: how many rows to delete at most, a whole number from 1')

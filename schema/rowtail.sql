@@ -18,8 +18,9 @@ PRAGMA busy_timeout = 10000;
 PRAGMA journal_mode = WAL;
 
 -- The checks before the first change and after the last. The sqlite3 shell goes on after an error. So a check
--- that fails rolls everything back; whatever runs after it does so in a savepoint that is not released; and
--- the last check rolls that back as well.
+-- that fails rolls everything back; what runs after it does so in a savepoint that is not released, and the last
+-- check rolls that back as well. SQLite itself may end the transaction, as on a full disk: so there is a SAVEPOINT
+-- before each step, and the last RELEASE does nothing unless the first of them is still there.
 DROP TABLE IF EXISTS temp.rowtail_setup;
 CREATE TEMP TABLE rowtail_setup(step TEXT);
 
@@ -95,21 +96,31 @@ END;
 
 SAVEPOINT rowtail;
 -- The first statement waits until no other writer is left; the others need not.
+SAVEPOINT step;
 CREATE TABLE rowtail_lock(x);
 INSERT INTO rowtail_setup SELECT 'locked' FROM main.sqlite_master WHERE name = 'rowtail_lock';
+SAVEPOINT step;
 DROP TABLE rowtail_lock;
 INSERT INTO rowtail_setup VALUES ('before');
-SAVEPOINT rowtail_checked;
 
 -- Triggers and views are made anew.
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_id_grows;
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_id_is_new;
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_refused;
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_numbered;
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_row_is_final;
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_deleted;
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_pruned_bound;
+SAVEPOINT step;
 DROP VIEW IF EXISTS rowtail_grant;
+SAVEPOINT step;
 DROP VIEW IF EXISTS rowtail_numbers;
 INSERT INTO rowtail_setup SELECT 'former triggers are gone' WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_master
 	WHERE name IN ('events_id_grows', 'events_id_is_new', 'events_refused', 'events_numbered', 'events_row_is_final',
@@ -123,6 +134,7 @@ INSERT INTO rowtail_setup SELECT 'former triggers are gone' WHERE NOT EXISTS (SE
 -- Leave id and created_at out. The trigger events_refused says what each column may hold. An index of your own
 -- may be UNIQUE, for INSERT OR IGNORE; but INSERT OR REPLACE then deletes rows, and runs no trigger that would
 -- note it for readers, unless the writer has set recursive_triggers.
+SAVEPOINT step;
 CREATE TABLE IF NOT EXISTS events(
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 
@@ -140,6 +152,7 @@ CREATE TABLE IF NOT EXISTS events(
 
 	created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 );
+SAVEPOINT step;
 CREATE INDEX IF NOT EXISTS events_channel ON events(channel, id);
 INSERT INTO rowtail_setup SELECT 'events has its columns'
 WHERE (SELECT count(*) FROM (SELECT id, channel, event, data, retry, created_at FROM events LIMIT 0)) = 0;
@@ -149,15 +162,19 @@ WHERE (SELECT count(*) FROM (SELECT id, channel, event, data, retry, created_at 
 -- deleted later, and so on. A reader who was told of the deletions up to one number, and then reads
 -- on, so sees whether rows went since that were still to come. The channel '*' stands for any. Kept
 -- by the triggers below; nobody else writes here.
+SAVEPOINT step;
 CREATE TABLE IF NOT EXISTS events_pruned(
 	deletion INTEGER PRIMARY KEY, -- only grows, since the newest row goes only when another is made
 	channel TEXT NOT NULL,
 	id INTEGER NOT NULL
 );
+SAVEPOINT step;
 CREATE INDEX IF NOT EXISTS events_pruned_channel ON events_pruned(channel, id);
+SAVEPOINT step;
 CREATE INDEX IF NOT EXISTS events_pruned_id ON events_pruned(id);
 
 -- 1 to 256, to look at each character of a name. In UTF-16 nothing else tells how many bytes of UTF-8 it has.
+SAVEPOINT step;
 CREATE VIEW rowtail_numbers AS
 SELECT 1 + a + 4 * b + 16 * c + 64 * d AS n
 FROM (SELECT 0 AS a UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
@@ -174,6 +191,7 @@ FROM (SELECT 0 AS a UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
 -- must leave room for the ids of later rows: JavaScript counts exactly up to 9007199254740991.
 --
 -- length() of text ends at a NUL, length() of a BLOB does not; CAST('a' AS BLOB) has 2 bytes in UTF-16.
+SAVEPOINT step;
 CREATE TRIGGER events_refused BEFORE INSERT ON events
 BEGIN
 	SELECT CASE WHEN NEW.id <> -1 THEN CASE
@@ -233,6 +251,7 @@ END;
 
 -- The same for ids that SQLite gave out, after someone has emptied both the log and
 -- sqlite_sequence. The row may be gone already, if another trigger prunes.
+SAVEPOINT step;
 CREATE TRIGGER events_numbered AFTER INSERT ON events
 WHEN NEW.id NOT BETWEEN 1 AND 9007199254740991 OR NEW.id <= (SELECT max(id) FROM events_pruned)
 BEGIN
@@ -246,11 +265,13 @@ BEGIN
 	END;
 END;
 
+SAVEPOINT step;
 CREATE TRIGGER events_row_is_final BEFORE UPDATE ON events
 BEGIN
 	SELECT RAISE(ABORT, 'events: a logged row never changes, since readers may have it already; insert a new row that corrects it, or delete this one');
 END;
 
+SAVEPOINT step;
 CREATE TRIGGER events_deleted AFTER DELETE ON events
 BEGIN
 	INSERT INTO events_pruned(channel, id) VALUES (OLD.channel, OLD.id);
@@ -261,6 +282,7 @@ END;
 -- A log with ever new channels, or one that is deleted from its end backwards, does not make this
 -- table grow without end: above 10,000 rows, all but those of the highest 5,000 ids become one, of
 -- '*'. Counting costs more than the rest, so it is done for one deletion in 256 or so.
+SAVEPOINT step;
 CREATE TRIGGER events_pruned_bound AFTER INSERT ON events_pruned
 WHEN NEW.channel <> '*' AND random() % 256 = 0 AND (SELECT count(*) FROM events_pruned) > 10000
 BEGIN
@@ -280,6 +302,7 @@ END;
 --
 -- rowtail.sql 0.1.0 made the table WITHOUT ROWID, which no SQLite before 3.8.2 can read, nor anything else
 -- in the same database. So it is made anew, and its rows are put back.
+SAVEPOINT step;
 CREATE TABLE IF NOT EXISTS grants(subject, channel, expires_at);
 DROP TABLE IF EXISTS temp.rowtail_grants;
 CREATE TEMP TABLE rowtail_grants(subject TEXT, channel TEXT, expires_at TEXT);
@@ -287,22 +310,25 @@ INSERT INTO rowtail_grants SELECT * FROM grants;
 INSERT INTO rowtail_setup SELECT 'grants were copied'
 WHERE (SELECT count(*) FROM (SELECT * FROM grants UNION ALL SELECT 1, 2, 3)) - 1
 	= (SELECT count(*) FROM rowtail_grants);
--- Should a full disk have ended the transaction, nothing is dropped outside of one.
-SAVEPOINT rowtail_grants_copied;
+SAVEPOINT step;
 DROP TABLE grants;
+SAVEPOINT step;
 CREATE TABLE grants(
 	subject TEXT NOT NULL,
 	channel TEXT NOT NULL,
 	expires_at TEXT,
 	PRIMARY KEY (subject, channel)
 );
+SAVEPOINT step;
 INSERT INTO grants SELECT subject, channel, expires_at FROM rowtail_grants ORDER BY subject, channel;
 INSERT INTO rowtail_setup SELECT 'grants are back'
 WHERE (SELECT count(*) FROM grants) = (SELECT count(*) FROM rowtail_grants);
 DROP TABLE IF EXISTS temp.rowtail_grants;
 
 -- To insert here is to ask whether a grant may be so.
+SAVEPOINT step;
 CREATE VIEW rowtail_grant AS SELECT NULL AS subject, NULL AS channel, NULL AS expires_at WHERE 0;
+SAVEPOINT step;
 CREATE TRIGGER rowtail_grant_checked INSTEAD OF INSERT ON rowtail_grant
 BEGIN
 	SELECT CASE
@@ -336,10 +362,12 @@ BEGIN
 		RAISE(ABORT, 'expires_at: NULL, or a time in UTC such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59Z')
 	END;
 END;
+SAVEPOINT step;
 CREATE TRIGGER grants_inserted BEFORE INSERT ON grants
 BEGIN
 	INSERT INTO rowtail_grant VALUES (NEW.subject, NEW.channel, NEW.expires_at);
 END;
+SAVEPOINT step;
 CREATE TRIGGER grants_updated BEFORE UPDATE ON grants
 BEGIN
 	INSERT INTO rowtail_grant VALUES (NEW.subject, NEW.channel, NEW.expires_at);

@@ -229,6 +229,23 @@ def test_counts_are_right_whatever_other_triggers_do(world, theirs):
         here.check_counts()
 
 
+def test_a_row_that_another_replaces_is_counted_and_noted_where_delete_triggers_run(world):
+    """A UNIQUE index of the application's own, and INSERT OR REPLACE by a writer that has set recursive_triggers."""
+    here = world(2, ["3.7.17"])
+    ever = set()
+    here.db.execute("CREATE UNIQUE INDEX by_data ON events(channel, data)")
+    here.db.execute("INSERT INTO retention VALUES ('a', 4, NULL)")
+    for number in range(40):
+        writer = here.chance.choice([here.db.execute, here.shells[0].sql])
+        writer("PRAGMA recursive_triggers = ON")
+        verb = here.chance.choice(["INSERT OR REPLACE", "REPLACE", "INSERT OR IGNORE"])
+        writer(f"{verb} INTO events(channel, data) VALUES ('{'ab'[number % 2]}', '{here.chance.randrange(7)}')")
+        here.check_counts()
+        ever.update(row[0] for row in here.db.execute("SELECT id FROM events"))
+    left = {row[0] for row in here.db.execute("SELECT id FROM events")}
+    assert here.db.execute("SELECT max(id) FROM events_pruned").fetchone() == (max(ever - left),)
+
+
 def test_a_row_goes_in_its_own_insert_in_whatever_order_the_triggers_fire(world):
     here = world(1, [])
     here.execute("INSERT INTO retention VALUES ('', NULL, 3600), ('a', 1, 86400), ('b', 10, NULL)")

@@ -5,6 +5,7 @@ The shells are real ones, built from their sources (tests/sqlite). "now" is the 
 
 import itertools
 import re
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -256,7 +257,8 @@ def test_a_file_of_which_a_statement_fails_changes_nothing(workdir, file, name):
     parts = statements((SCHEMA / file).read_text(encoding="utf-8"))
     outcomes = []
     complete = None
-    for broken in [None, *range(len(parts))]:
+    tried = [number for number, part in enumerate(parts) if not part.endswith("SAVEPOINT step;\n")]
+    for broken in [None, *tried]:
         path = str(workdir / f"{broken}.db")
         db.execute("VACUUM INTO ?", [path])
         db.commit()
@@ -275,7 +277,7 @@ def test_a_file_of_which_a_statement_fails_changes_nothing(workdir, file, name):
             assert after[0] == before[0], parts[broken]
             outcomes.append(broken)
     db.close()
-    assert len(outcomes) > len(parts) / 3
+    assert len(outcomes) > len(tried) / 3
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -442,3 +444,124 @@ def test_the_former_version_may_be_run_on_a_log_of_this_one(path):
     assert [line for line in dump(path)[0] if "CREATE" in line] == [
         line for line in before[0] if "CREATE" in line
     ]
+
+
+# What programs do to a database that holds a log
+
+
+SETTINGS = {
+    "case_sensitive_like": "ON",
+    "recursive_triggers": "ON",
+    "foreign_keys": "ON",
+    "reverse_unordered_selects": "ON",
+    "legacy_alter_table": "ON",
+    "trusted_schema": "OFF",
+    "ignore_check_constraints": "ON",
+    "automatic_index": "OFF",
+    "count_changes": "ON",
+    "full_column_names": "ON",
+    "secure_delete": "ON",
+    "temp_store": "FILE",
+    "cell_size_check": "ON",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_files_do_not_depend_on_settings_of_the_connection(workdir, name):
+    """Each run behind these settings, on a new database and on one of 0.1.0."""
+    made = []
+    template = workdir / "template.db"
+    if name in READ_FORMER_RETENTION:
+        fill(str(template))
+    for settings in ({}, SETTINGS):
+        path = str(workdir / f"{len(made)}.db")
+        if template.exists():
+            shutil.copyfile(template, path)
+        before = "".join(f"PRAGMA {key} = {value};\n" for key, value in settings.items())
+        for file in FILES[:2] * 2:
+            done = run_text(path, before + (SCHEMA / file).read_text(encoding="utf-8"), SQLITES[name])
+            assert (done.returncode, done.stderr) == (0, ""), file
+        made.append(dump(path))
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_application_may_change_its_tables_beside_the_log(path, name):
+    """ALTER TABLE parses the whole schema again, triggers and views included; so do VACUUM and REINDEX."""
+    if name in READ_FORMER_RETENTION:
+        fill(path)
+    set_up(path, "rowtail.sql", "retention.sql", sqlite=SQLITES[name])
+    renames_columns = name not in ("3.7.17", "3.15.0", "3.24.0")
+    done = run_text(
+        path,
+        "CREATE TABLE old(a INTEGER PRIMARY KEY, b); ALTER TABLE old RENAME TO new;"
+        "CREATE TABLE rebuilt(a INTEGER PRIMARY KEY, c); DROP TABLE new; ALTER TABLE rebuilt RENAME TO new;"
+        + ("ALTER TABLE new RENAME COLUMN c TO d;" if renames_columns else "")
+        + "ALTER TABLE events ADD COLUMN author TEXT; VACUUM; REINDEX; ANALYZE;"
+        "INSERT INTO retention VALUES ('a', 1, 60);"
+        "INSERT INTO events(channel, author) VALUES ('a', 'Zoë'); INSERT INTO events(channel) VALUES ('a');"
+        "SELECT count(*) FROM events WHERE channel = 'a'; PRAGMA integrity_check;",
+        SQLITES[name],
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\nok\n", "")
+    set_up(path, "rowtail.sql", "retention.sql", sqlite=SQLITES[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dump_makes_the_same_log_again_with_any_version(path, name):
+    set_up(path, "rowtail.sql", "retention.sql")
+    run_text(
+        path,
+        "INSERT INTO retention VALUES ('a', 2, NULL);"
+        + "INSERT INTO events(channel, data) VALUES ('a', 'é');" * 5
+        + "INSERT INTO events(channel) VALUES ('b'); DELETE FROM events WHERE channel = 'b';"
+        "INSERT INTO grants(subject, channel) VALUES ('*', 'a');",
+    )
+    set_up(path, "retention.sql")
+    before = dump(path)[0]
+    dumped = run_text(path, ".dump\n", SQLITES[name]).stdout
+    for reader in NAMES:
+        copy = f"{path}.{reader}"
+        assert run_text(copy, dumped, SQLITES[reader]).stderr == ""
+        set_up(copy, "rowtail.sql", "retention.sql", sqlite=SQLITES[reader])
+        assert dump(copy)[0] == before
+        # The newest id was deleted, and does not come again.
+        done = run_text(copy, "INSERT INTO events(channel) VALUES ('a'); SELECT max(id), count(*) FROM events;")
+        assert (done.stdout, done.stderr) == ("7|2\n", "")
+
+
+@pytest.mark.parametrize("name", ["now", "3.7.17", "3.52.0"])
+@pytest.mark.parametrize("file", FILES)
+def test_a_disk_that_gets_full_at_any_moment_changes_nothing(workdir, file, name):
+    """SQLite may then end the transaction by itself, and the shell goes on behind it."""
+    template = workdir / "template.db"
+    if name in READ_FORMER_RETENTION:
+        fill(str(template))
+    else:
+        set_up(template, "rowtail.sql", "retention.sql")
+    if file != "rowtail.sql":
+        set_up(template, "rowtail.sql")
+    db = sqlite3.connect(template)
+    for table, columns in (("grants", "'user:' || n, 'a', NULL"), ("retention", "'a/' || n, n, NULL")):
+        db.execute(f"WITH u(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM u LIMIT 600) INSERT INTO {table} SELECT {columns} FROM u")
+    db.commit()
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute("PRAGMA journal_mode = DELETE")
+    db.close()
+    script = (SCHEMA / file).read_text(encoding="utf-8")
+    path = workdir / "try.db"
+    outcomes = set()
+    for more in range(0, 60, 3):
+        shutil.copyfile(template, path)
+        before = dump(path)[0]
+        done = run_text(path, f"PRAGMA max_page_count = {pages + more};\n" + script, SQLITES[name])
+        after = dump(path)[0]
+        outcomes.add(done.returncode == 0)
+        if done.returncode:
+            assert "full" in done.stderr
+            assert after == before, more
+        else:
+            assert [line for line in after if "INSERT INTO \"grants\"" in line] == [
+                line for line in before if "INSERT INTO \"grants\"" in line
+            ]
+    assert True in outcomes and (False in outcomes or file == "after-restore.sql")
