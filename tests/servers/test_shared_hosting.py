@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+import apache_sites as kinds
 import httpc
-import test_sites_apache as kinds
 import webserver
 from conftest import directory
 from logins import PASSWORDS, basic, htpasswd
@@ -153,7 +153,9 @@ def test_redirect_to_https(build):
         assert opened.next().type == "position"
 
 
-@pytest.mark.parametrize("lines", ["SetOutputFilter DEFLATE", "AddOutputFilterByType DEFLATE text/event-stream"])
+@pytest.mark.parametrize(
+    "lines", ["SetOutputFilter DEFLATE", "AddOutputFilterByType DEFLATE text/event-stream"]
+)
 def test_host_that_compresses_in_a_location(build, lines):
     site = build(SHARED, server=with_site("", f'<Location "/">\n{lines}\n</Location>')).start()
     with site.open(headers={"Accept-Encoding": "gzip"}) as opened:
