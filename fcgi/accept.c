@@ -16,7 +16,9 @@ enum {
 	ACCEPT_ROUND = 128, /* connections taken before the loop looks elsewhere */
 	PAUSE_MS = 100,
 	TELL_MS = 10000, /* how often that there are pauses is worth a line */
-	OTHER_FILES = 64, /* descriptors that are not connections: database, loop, libfcgi's pair */
+	OTHER_FILES = 64, /* descriptors that are not streams: database, loop, libfcgi's pair, … */
+	SPARE_LEAST = 16, /* of these, for connections that are no streams */
+	SPARE_MOST = 512,
 };
 
 static struct {
@@ -134,4 +136,15 @@ int64_t accept_raise_limit(int64_t wanted_streams)
 		return wanted_streams;
 	fit = accept_streams_fit((int64_t)limit.rlim_cur);
 	return fit < wanted_streams ? fit : wanted_streams;
+}
+
+size_t accept_spare(int64_t streams)
+{
+	struct rlimit limit;
+	int64_t spare;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return SPARE_MOST;
+	spare = (int64_t)limit.rlim_cur - streams - OTHER_FILES;
+	return spare < SPARE_LEAST ? SPARE_LEAST : spare > SPARE_MOST ? SPARE_MOST : (size_t)spare;
 }

@@ -9,6 +9,7 @@
 #define ROWTAIL_ACCEPT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "listen.h"
@@ -27,5 +28,8 @@ int64_t accept_streams_fit(int64_t files);
 
 /* Raises that limit as far as it goes; returns how many streams fit under it, of those wanted. */
 int64_t accept_raise_limit(int64_t wanted_streams);
+
+/* How many connections that are no streams may stay open for a while, beside so many streams. */
+size_t accept_spare(int64_t streams);
 
 #endif

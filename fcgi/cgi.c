@@ -23,7 +23,7 @@ static struct {
 	struct sink sink;
 	struct subscriber subscriber;
 	struct loop_poll out;
-	struct loop_timer hangup;
+	struct loop_timer hangup, held;
 	bool polled; /* standard output can be watched by the loop */
 	bool running;
 	bool said; /* something was written */
@@ -86,6 +86,26 @@ static void out_ready(struct loop_poll *p, int events, bool failed)
 		fanout_gone(cgi.responder->fanout, &cgi.subscriber, LEAVE_CLIENT);
 	else if (events & LOOP_WRITE)
 		fanout_writable(cgi.responder->fanout, &cgi.subscriber);
+}
+
+static void end_held(struct loop_timer *timer)
+{
+	loop_stop();
+}
+
+static void look_for_held_hangup(struct loop_timer *timer)
+{
+	if (is_hung_up())
+		loop_stop();
+}
+
+/* The answer is written; its end, which is this process's, waits. */
+static void begin_hold(void)
+{
+	loop_timer_init(&cgi.held, end_held, NULL);
+	loop_timer_start(&cgi.held, RESPONDER_HOLD_MS, 0);
+	loop_timer_init(&cgi.hangup, look_for_held_hangup, NULL);
+	loop_timer_start(&cgi.hangup, HANGUP_MS, HANGUP_MS);
 }
 
 static void look_for_hangup(struct loop_timer *timer)
@@ -213,6 +233,10 @@ bool cgi_begin(struct responder *responder, char *const *environment)
 		runs = begin_stream(&response);
 	else
 		write_whole(&response.bytes);
+	if (response.hold && !response.bytes.failed) {
+		begin_hold();
+		runs = true;
+	}
 	response_free(responder, &response);
 	free(body);
 	return runs;

@@ -2,7 +2,8 @@
  * cgi: one stream to standard output, and then the end.
  *
  * The same parts as in FastCGI mode with another sink and one subscriber. Ends when standard output
- * closes, on a signal (signals.h), at --max-stream-age, or with an answer that is no stream.
+ * closes, on a signal (signals.h), at --max-stream-age, or with an answer that is no stream; where that
+ * is an event stream that asks the client to come back, a second later (see connection_held.c).
  *
  * Source: RFC 3875 (CGI/1.1), sections 4.1 (meta-variables) and 4.2 (request body).
  */

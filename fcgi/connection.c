@@ -66,7 +66,7 @@ static const struct sink_operations operations = {.write = sink_write,
 	.would_take = sink_would_take,
 	.finished = sink_finished};
 
-static void set_deadline(struct connection *c, int64_t after_ms)
+void connection_set_deadline(struct connection *c, int64_t after_ms)
 {
 	if (c->deadline_ms)
 		connections.timed--;
@@ -87,8 +87,9 @@ void connection_end(struct connection *c)
 {
 	if (c->phase == PHASE_ENDED)
 		return;
+	connection_held_drop(c);
 	c->phase = PHASE_ENDED;
-	set_deadline(c, 0);
+	connection_set_deadline(c, 0);
 	connection_arriving_drop(c);
 	free(c->answer);
 	c->answer = NULL;
@@ -117,13 +118,14 @@ static void linger(struct connection *c)
 	}
 	shutdown(c->fd, SHUT_WR);
 	c->phase = PHASE_LINGERING;
-	set_deadline(c, LINGER_MS);
+	connection_set_deadline(c, LINGER_MS);
 	loop_poll_set(&c->poll, LOOP_READ);
 }
 
 static void write_answer(struct connection *c)
 {
-	struct iovec iov = {c->answer + c->answer_sent, c->answer_length - c->answer_sent};
+	uint32_t until = c->answer_length - (c->hold ? RECORD_END_SIZE : 0);
+	struct iovec iov = {c->answer + c->answer_sent, until - c->answer_sent};
 	ssize_t sent = sink_write(&c->sink, &iov, 1);
 
 	if (sent < 0) {
@@ -131,10 +133,12 @@ static void write_answer(struct connection *c)
 		return;
 	}
 	c->answer_sent += (uint32_t)sent;
-	if (c->answer_sent == c->answer_length)
-		linger(c);
-	else
+	if (c->answer_sent < until)
 		loop_poll_set(&c->poll, LOOP_WRITE);
+	else if (c->hold)
+		connection_held_begin(c);
+	else
+		linger(c);
 }
 
 void connection_answer(struct connection *c, uint16_t request_id, const struct buffer *bytes,
@@ -154,8 +158,14 @@ void connection_answer(struct connection *c, uint16_t request_id, const struct b
 	}
 	framed += record_end(c->answer + framed, request_id, protocol_status);
 	c->answer_length = (uint32_t)framed;
+	record_scanner_init(&c->scanner, request_id);
+	connection_begin_answering(c);
+}
+
+void connection_begin_answering(struct connection *c)
+{
 	c->phase = PHASE_ANSWERING;
-	set_deadline(c, ANSWER_MS);
+	connection_set_deadline(c, ANSWER_MS);
 	write_answer(c);
 }
 
@@ -251,7 +261,7 @@ void connection_stream(struct connection *c, struct response *response, uint16_t
 	const uint8_t *behind, size_t length)
 {
 	c->phase = PHASE_STREAMING;
-	set_deadline(c, 0);
+	connection_set_deadline(c, 0);
 	record_scanner_init(&c->scanner, request_id);
 	loop_poll_set(&c->poll, LOOP_READ);
 	if (responder_open(connections.responder, response, &c->subscriber, &c->sink, request_id))
@@ -293,6 +303,8 @@ static void ready(struct loop_poll *p, int events, bool failed)
 		connection_arriving_read(c);
 	else if (c->phase == PHASE_STREAMING)
 		read_streaming(c);
+	else if (c->phase == PHASE_HELD)
+		connection_held_read(c);
 	else if (c->phase == PHASE_LINGERING)
 		read_away(c);
 }
@@ -338,6 +350,7 @@ void connections_init(struct responder *responder)
 {
 	connections.responder = responder;
 	loop_timer_init(&connections.deadlines, deadlines_due, NULL);
+	connection_held_init();
 }
 
 bool connection_begin(int fd)
@@ -358,7 +371,7 @@ bool connection_begin(int fd)
 		c->next->previous = c;
 	connections.all = c;
 	connections.count++;
-	set_deadline(c, ARRIVAL_MS);
+	connection_set_deadline(c, ARRIVAL_MS);
 	/* The request is most often there already: this saves a round of the loop. */
 	connection_arriving_read(c);
 	if (c->phase == PHASE_ARRIVING)

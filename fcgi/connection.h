@@ -20,6 +20,12 @@ void connections_init(struct responder *responder);
 /* Takes over an accepted, non-blocking descriptor. False (and it is closed) without memory. */
 bool connection_begin(int fd);
 
+/* How many answers may be held at once (see connection_held.c); the oldest goes first. */
+void connections_hold_at_most(size_t count);
+
+/* Ends all answers that are held; from now on none is. */
+void connections_let_go(void);
+
 /* How many there are, streams included. */
 size_t connections_count(void);
 

@@ -108,6 +108,8 @@ static void use_request(void *context, char *const *params, const uint8_t *body,
 
 	c->whole = c->arriving->scan.length == c->arriving->bytes.length;
 	responder_decide(connections.responder, params, body, body_length, &response);
+	/* Where more came than the request, the web server may have given up already. */
+	c->hold = response.hold && c->whole;
 	if (response.is_stream)
 		begin_stream(c, &response);
 	else

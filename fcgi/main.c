@@ -133,6 +133,7 @@ static void stop(int signal)
 	drained_ms = clock_awake_ms() + DRAIN_MS;
 	loop_timer_start(&drain, CLOCK_PULSE_MS, CLOCK_PULSE_MS);
 	fanout_shutdown(responder.fanout);
+	connections_let_go();
 	stop_when_empty();
 }
 
@@ -269,6 +270,7 @@ static void serve_fastcgi(void)
 			(long long)responder.max_streams, (long long)config.max_streams);
 	connections_init(&responder);
 	connections_on_end(connection_ended);
+	connections_hold_at_most(accept_spare(responder.max_streams));
 	if (!accept_start(&listeners))
 		fail();
 	log_info("rowtail %s follows %s of %s", ROWTAIL_VERSION, config.table, config.db);

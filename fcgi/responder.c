@@ -39,9 +39,15 @@ static void refuse(struct deciding *d, enum refusal reason, int status, const ch
 		&d->response->bytes, status, sentence, d->request.method == REQUEST_HEAD, &d->cors);
 }
 
+/*
+ * Whoever waits for the end of a stream before asking again shall not ask in a circle. When rowtail
+ * itself ends, nobody waits: its successor is there.
+ */
 static void come_back(struct deciding *d, enum refusal reason, const char *sentence)
 {
 	metrics_refused(reason);
+	d->response->hold = d->request.accepts_stream && d->request.method != REQUEST_HEAD &&
+			    reason != REFUSED_SHUTDOWN;
 	answer_later(&d->response->bytes, sentence, fanout_retry(d->r->fanout),
 		d->request.accepts_stream, d->request.method == REQUEST_HEAD, &d->cors);
 }

@@ -30,9 +30,13 @@ struct responder {
 	bool closing; /* no new streams */
 };
 
+/* How long an answer is held that asks the client to come back. */
+enum { RESPONDER_HOLD_MS = 1000 };
+
 /* What is done with a request. */
 struct response {
 	bool is_stream;
+	bool hold; /* all of the answer may go out, but its end waits for RESPONDER_HOLD_MS */
 	struct buffer bytes; /* a finished answer, or the head of the stream */
 	/* Of a stream only. */
 	struct filter *filter;
