@@ -1,6 +1,6 @@
 /*
  * What eventlog.c (opening, bounds, places), eventlog_table.c (columns and statements), eventlog_read.c
- * (batches, seeking) and eventlog_mark.c (is it the same log still?) share. For nobody else.
+ * (batches, seeking), eventlog_index.c (ids by the index) and eventlog_mark.c (is it the same log still?) share. For nobody else.
  */
 #ifndef ROWTAIL_EVENTLOG_IMPL_H
 #define ROWTAIL_EVENTLOG_IMPL_H
@@ -92,6 +92,35 @@ enum database_status eventlog_one(struct statement *st, int64_t none, int64_t *i
  * log->unfit, when it can't be a position: then the caller ends with DATABASE_SCHEMA.
  */
 bool eventlog_id_is_good(struct eventlog *log, struct statement *st);
+
+enum { EVENTLOG_IDS_MAX = 8192 }; /* of all channels of a filter in one call */
+
+/* The ids of the channels that a filter follows, by the index. */
+struct eventlog_ids {
+	struct eventlog *log;
+	enum eventlog_statement which; /* ST_IDS or ST_IDS_BACK */
+	int64_t after;
+	size_t each; /* of one channel, at most */
+	int64_t id[EVENTLOG_IDS_MAX];
+	size_t count;
+	int64_t horizon; /* beyond which a channel may have more ids; INT64_MAX when none has */
+	size_t looked_up; /* channels */
+	bool too_many; /* channels or ids: nothing is known */
+	enum database_status s;
+};
+
+/*
+ * Looks up the ids behind `after` of all that a filter follows, at most `each` of one channel: the oldest
+ * with ST_IDS, the newest with ST_IDS_BACK. They come in ascending order, each once. Valid until the next call.
+ */
+struct eventlog_ids *eventlog_collect(struct eventlog *log, const struct filter *f,
+	enum eventlog_statement which, int64_t after, size_t each);
+
+/*
+ * Does the index find every row of a filter's channels? Not where all channels are followed, nor in a
+ * table with channels that are no text: NULL is followed as "default", a BLOB by its bytes.
+ */
+bool eventlog_index_finds_all(struct eventlog *log, const struct filter *f);
 
 /* Inside a transaction. */
 enum database_status eventlog_newest(struct eventlog *log, int64_t *newest);

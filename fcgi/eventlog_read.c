@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "channel.h"
 #include "clock.h"
 #include "eventlog_impl.h"
 
@@ -13,8 +12,6 @@ enum {
 	SEEK_ROWS = 2048,
 	RETRY_MAX_MS = 3600000, /* as the schema has it */
 	SPARSE = 10, /* a channel is sparse when fewer than one row in so many is its own */
-	IDS_MAX = 8192, /* of all channels of a filter in one call */
-	CHANNELS_MAX = 256, /* looked up in one call, those of patterns included */
 	COLUMN_ID = 0,
 	COLUMN_CHANNEL,
 	COLUMN_EVENT,
@@ -198,137 +195,6 @@ static void scan(struct reading *r, int64_t after)
 		judge_density(r);
 }
 
-/* The ids of the channels that a filter follows, by the index. */
-struct ids {
-	struct eventlog *log;
-	enum eventlog_statement which; /* ST_IDS or ST_IDS_BACK */
-	int64_t after;
-	size_t each; /* of one channel, at most */
-	int64_t id[IDS_MAX];
-	size_t count;
-	int64_t horizon; /* beyond which a channel may have more ids; INT64_MAX when none has */
-	size_t looked_up; /* channels */
-	bool too_many; /* channels or ids: nothing is known */
-	enum database_status s;
-};
-
-static bool goes_on(const struct ids *ids)
-{
-	return ids->s == DATABASE_DONE && !ids->too_many;
-}
-
-static void collect_channel(struct ids *ids, const char *channel, size_t length)
-{
-	struct statement *st = ids->log->st[ids->which];
-	size_t first = ids->count;
-
-	if (++ids->looked_up > CHANNELS_MAX || ids->count + ids->each > IDS_MAX) {
-		ids->too_many = true;
-		return;
-	}
-	database_bind_text(st, 1, channel, length);
-	database_bind_int(st, 2, ids->after);
-	database_bind_int(st, 3, (int64_t)ids->each);
-	while ((ids->s = database_step(st)) == DATABASE_ROW)
-		ids->id[ids->count++] = database_int(st, 0);
-	database_reset(st);
-	if (ids->count - first == ids->each && ids->id[ids->count - 1] < ids->horizon)
-		ids->horizon = ids->id[ids->count - 1];
-}
-
-/* A channel that is looked for: the first from a text on or behind it, below another. */
-struct next_channel {
-	enum eventlog_statement which;
-	char name[CHANNEL_MAX + 1], above[CHANNEL_MAX + 1];
-	size_t length, above_length;
-};
-
-/* Finds the next one; false when there is none. */
-static bool find_channel(struct ids *ids, struct next_channel *next)
-{
-	struct statement *st = ids->log->st[next->which];
-	const char *text = NULL;
-	size_t length;
-
-	database_bind_text(st, 1, next->name, next->length);
-	database_bind_text(st, 2, next->above, next->above_length);
-	ids->s = database_step(st);
-	if (ids->s == DATABASE_ROW && (text = database_text(st, 0, &length))) {
-		/* Only a table that is not ours has longer ones. */
-		ids->too_many |= length > CHANNEL_MAX;
-		next->length = length > CHANNEL_MAX ? CHANNEL_MAX : length;
-		memcpy(next->name, text, next->length);
-	}
-	database_reset(st);
-	if (ids->s == DATABASE_ROW)
-		ids->s = DATABASE_DONE;
-	next->which = ST_CHANNEL_BEHIND;
-	return text != NULL;
-}
-
-/* Every channel below "orders/" + "*", one after the other. */
-static void collect_below(struct ids *ids, const struct filter_text *pattern)
-{
-	struct next_channel next = {.which = ST_CHANNEL_FROM};
-
-	next.length = next.above_length = pattern->length - 1;
-	memcpy(next.name, pattern->text, next.length);
-	memcpy(next.above, pattern->text, next.length);
-	/* From "orders/" to below "orders0", '0' being the byte behind '/'. */
-	next.above[next.length - 1] = '/' + 1;
-	while (goes_on(ids) && find_channel(ids, &next) && !ids->too_many) {
-		if (channel_covers(pattern->text, pattern->length, next.name, next.length))
-			collect_channel(ids, next.name, next.length);
-		else
-			ids->too_many |= ++ids->looked_up > CHANNELS_MAX;
-	}
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-
-	return left < right ? -1 : left > right;
-}
-
-/* In ascending order, each once: nested patterns find a row twice. */
-static void sort_ids(struct ids *ids)
-{
-	size_t count = 0;
-
-	qsort(ids->id, ids->count, sizeof(*ids->id), compare_ids);
-	for (size_t i = 0; i < ids->count; i++)
-		if (i == 0 || ids->id[i] != ids->id[i - 1])
-			ids->id[count++] = ids->id[i];
-	ids->count = count;
-}
-
-/* For one call: it is too large for the stack. */
-static struct ids *collect(struct eventlog *log, const struct filter *f,
-	enum eventlog_statement which, int64_t after, size_t each)
-{
-	static struct ids ids;
-
-	ids.log = log;
-	ids.which = which;
-	ids.after = after;
-	ids.each = each;
-	ids.count = ids.looked_up = 0;
-	ids.horizon = INT64_MAX;
-	ids.too_many = false;
-	ids.s = DATABASE_DONE;
-	for (size_t i = 0; i < f->channel_count && goes_on(&ids); i++) {
-		const struct filter_text *c = &f->channels[i];
-
-		if (channel_is_wild(c->text, c->length))
-			collect_below(&ids, c);
-		else
-			collect_channel(&ids, c->text, c->length);
-	}
-	sort_ids(&ids);
-	return &ids;
-}
-
 static enum step fetch(struct reading *r, int64_t id)
 {
 	struct statement *st = r->log->st[ST_ROW];
@@ -346,27 +212,14 @@ static enum step fetch(struct reading *r, int64_t id)
 }
 
 /*
- * Does the index find every row of a filter's channels? Not where all channels are followed, nor in a
- * table with channels that are no text: NULL is followed as "default", a BLOB by its bytes.
- */
-static bool index_finds_all(struct eventlog *log, const struct filter *f)
-{
-	int64_t others;
-
-	if (!log->st[ST_IDS] || filter_has_all(f))
-		return false;
-	return eventlog_one(log->st[ST_NO_TEXT], 1, &others) == DATABASE_DONE && !others;
-}
-
-/*
  * By the index, a channel at a time, each wanted row looked up: for channels with few rows. False when
  * these are not few: nothing was read.
  */
 static bool follow_index(struct reading *r, int64_t after)
 {
-	size_t fair = IDS_MAX / r->f->channel_count;
-	struct ids *ids =
-		collect(r->log, r->f, ST_IDS, after, fair < r->max_rows ? fair : r->max_rows);
+	size_t fair = EVENTLOG_IDS_MAX / r->f->channel_count;
+	struct eventlog_ids *ids = eventlog_collect(
+		r->log, r->f, ST_IDS, after, fair < r->max_rows ? fair : r->max_rows);
 	enum step step = STEP_ON;
 
 	if (ids->too_many && ids->s == DATABASE_DONE)
@@ -389,7 +242,7 @@ static bool follow_index(struct reading *r, int64_t after)
 
 static bool can_follow_index(const struct reading *r)
 {
-	return r->batch->rows == EVENTLOG_SPARSE && r->f && index_finds_all(r->log, r->f);
+	return r->batch->rows == EVENTLOG_SPARSE && r->f && eventlog_index_finds_all(r->log, r->f);
 }
 
 /* Tells of missing rows; true when there are any that were not told yet. */
@@ -527,7 +380,8 @@ enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f,
 static bool seek_index(struct eventlog *log, const struct filter *f, struct eventlog_seek *seek,
 	enum database_status *s)
 {
-	struct ids *ids = collect(log, f, ST_IDS_BACK, seek->floor, (size_t)seek->want);
+	struct eventlog_ids *ids =
+		eventlog_collect(log, f, ST_IDS_BACK, seek->floor, (size_t)seek->want);
 	int64_t count = (int64_t)ids->count;
 
 	*s = ids->s;
@@ -592,8 +446,8 @@ enum eventlog_status eventlog_seek(
 	} else {
 		/* Once it has begun to scan, it goes on with that. */
 		bool by_index = seek->before == INT64_MAX && f->event_count == 0 &&
-				seek->want <= IDS_MAX / (int64_t)f->channel_count &&
-				index_finds_all(log, f);
+				seek->want <= EVENTLOG_IDS_MAX / (int64_t)f->channel_count &&
+				eventlog_index_finds_all(log, f);
 
 		if (!by_index || !seek_index(log, f, seek, &s))
 			s = seek_scan(log, f, seek);

@@ -1,7 +1,7 @@
 /*
  * A sink that takes so many bytes and then none, for every number: the rest of the record is found
  * again, in the window or by replay, and what arrived is the log, once, in order.
- * links: fanout fanout_feed fanout_step groups filter channel utf8 buffer sse window run record subscriber eventlog eventlog_mark eventlog_table eventlog_read database opening clock logging metrics file place trouble who
+ * links: fanout fanout_feed fanout_step groups filter channel utf8 buffer sse window run record subscriber eventlog eventlog_index eventlog_mark eventlog_table eventlog_read database opening clock logging metrics file place trouble who
  * libs: -lsqlite3
  */
 #include <setjmp.h>

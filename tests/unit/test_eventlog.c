@@ -1,4 +1,4 @@
-/* links: eventlog eventlog_mark eventlog_table eventlog_read database filter channel sse buffer utf8 clock file place trouble who */
+/* links: eventlog eventlog_index eventlog_mark eventlog_table eventlog_read database filter channel sse buffer utf8 clock file place trouble who */
 /* libs: -lsqlite3 */
 /*
  * The table that is tailed, in real files: opening and what is wrong, reading in turns against a

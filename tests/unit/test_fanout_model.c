@@ -3,7 +3,7 @@
  * bytes as they like, stall, leave and come back where they were; rows that come, grow and are
  * deleted; a window that holds little. What each client's parser gets is the log of its channels
  * behind its position, once, in order, and a gap wherever rows of its channels are missing.
- * links: fanout fanout_feed fanout_step groups filter channel utf8 buffer sse window run record subscriber eventlog eventlog_mark eventlog_table eventlog_read database opening clock logging metrics file place trouble who
+ * links: fanout fanout_feed fanout_step groups filter channel utf8 buffer sse window run record subscriber eventlog eventlog_index eventlog_mark eventlog_table eventlog_read database opening clock logging metrics file place trouble who
  * libs: -lsqlite3 --for-linker --wrap --for-linker window_new
  */
 #include <setjmp.h>

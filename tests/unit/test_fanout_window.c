@@ -1,7 +1,7 @@
 /*
  * A batch of new rows that does not fit into the window as a whole: long types of a table that is
  * not ours, and rows that grow much by their encoding. Those that wait get every row, as it is.
- * links: fanout fanout_feed fanout_step groups filter channel utf8 buffer sse window run record subscriber eventlog eventlog_mark eventlog_table eventlog_read database opening clock logging metrics file place trouble who
+ * links: fanout fanout_feed fanout_step groups filter channel utf8 buffer sse window run record subscriber eventlog eventlog_index eventlog_mark eventlog_table eventlog_read database opening clock logging metrics file place trouble who
  * libs: -lsqlite3
  */
 #include <setjmp.h>

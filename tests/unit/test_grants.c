@@ -1,4 +1,4 @@
-/* links: grants channel database eventlog eventlog_read eventlog_mark eventlog_table filter sse buffer logging utf8 clock file place trouble who */
+/* links: grants channel database eventlog eventlog_read eventlog_index eventlog_mark eventlog_table filter sse buffer logging utf8 clock file place trouble who */
 /* libs: -lsqlite3 */
 /* Who may read what, of a real database: which grants count, until when, and when it can't be read. */
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* links: opening eventlog eventlog_mark eventlog_table eventlog_read database filter channel sse buffer utf8 clock file place trouble who */
+/* links: opening eventlog eventlog_index eventlog_mark eventlog_table eventlog_read database filter channel sse buffer utf8 clock file place trouble who */
 /* libs: -lsqlite3 */
 /* Where a stream begins: positions that hold and that do not, the newest rows, the limit. */
 #include <setjmp.h>
