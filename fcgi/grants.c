@@ -15,16 +15,16 @@ struct grants {
 	bool missing; /* it has no table of grants, and that was told */
 };
 
-static const char cover[] =
+static const char cover_sql[] =
 	"SELECT expires_at IS NULL OR julianday(expires_at) > julianday('now'), "
 	"expires_at IS NOT NULL FROM grants WHERE subject = ?1 AND channel = ?2 "
 	"ORDER BY 1 DESC, 2 LIMIT 1";
-static const char below[] =
+static const char below_sql[] =
 	"SELECT 1 FROM grants WHERE subject = ?1 AND channel >= ?2 AND channel < ?3 LIMIT 1";
 
 static const char *const sql[ST_COUNT] = {
-	[ST_COVER] = cover,
-	[ST_BELOW] = below,
+	[ST_COVER] = cover_sql,
+	[ST_BELOW] = below_sql,
 	[ST_ANY] = "SELECT 1 FROM grants WHERE subject = ?1 LIMIT 1",
 	[ST_BEGIN] = "BEGIN",
 	[ST_END] = "COMMIT",
