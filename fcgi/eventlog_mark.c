@@ -20,7 +20,8 @@ static unsigned kind_of(const struct eventlog *log)
 	return log->st[ST_PRUNED_ANY] ? OURS : OTHER;
 }
 
-static uint64_t hash_row(struct statement *st)
+/* False without memory: a text that is not there is then none that is NULL. */
+static bool hash_row(struct statement *st, uint64_t *row)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
@@ -28,21 +29,31 @@ static uint64_t hash_row(struct statement *st)
 		size_t length = 0;
 		const char *text = database_text(st, i, &length);
 
+		if (!text && !database_is_null(st, i))
+			return false;
 		hash = mix(hash, text ? text : "", length < BYTES_MAX ? length : BYTES_MAX);
 		hash = mix(hash, &length, sizeof(length));
 	}
-	return hash;
+	*row = hash;
+	return true;
 }
 
 static enum database_status read_mark(struct eventlog *log, int64_t id, uint64_t *mark)
 {
 	struct statement *st = log->st[ST_MARK];
 	enum database_status s;
+	uint64_t row = 0;
 
-	*mark = ABSENT;
+	/* 0, no mark, unless it could be read: a wrong one would be taken for another log. */
+	*mark = 0;
 	database_bind_int(st, 1, id);
-	if ((s = database_step(st)) == DATABASE_ROW)
-		*mark = (hash_row(st) & ~(uint64_t)KIND) | kind_of(log);
+	s = database_step(st);
+	if (s == DATABASE_DONE)
+		*mark = ABSENT;
+	else if (s == DATABASE_ROW && !hash_row(st, &row))
+		s = DATABASE_NO_MEMORY;
+	else if (s == DATABASE_ROW)
+		*mark = (row & ~(uint64_t)KIND) | kind_of(log);
 	database_reset(st);
 	return s == DATABASE_ROW ? DATABASE_DONE : s;
 }

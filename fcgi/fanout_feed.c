@@ -273,8 +273,11 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 	for (int lane = 0; lane < LANE_COUNT && f->windows[lane]; lane++)
 		window_advance(f->windows[lane], f->fed);
 	metrics_add(METRIC_ROWS_READ, feeding.rows);
-	if (feeding.rows > 0)
+	if (feeding.rows > 0) {
 		f->marked_id = feeding.last;
+		/* Its own is made when all has been read; until then that of another row must not count. */
+		f->mark = 0;
+	}
 	*rows += feeding.rows;
 	*more = e == EVENTLOG_OK && !batch.at_end;
 	return e;
