@@ -8,7 +8,7 @@
 # the lane is through, so that the parts do not talk into each other. Ends with 1 if a part failed twice.
 set -u
 make=${MAKE:-make}
-PART_SECONDS=1200 # for what can only hang
+PART_SECONDS=2700 # for what can only hang
 output=$(mktemp -d)
 lanes=
 trap 'rm -rf "$output"' EXIT
