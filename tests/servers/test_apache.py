@@ -109,7 +109,8 @@ def test_who_asks_too_often_is_told_to_come_back(build, deployment):
     """429 would end an EventSource for ever."""
     kind = webserver.SharedApache if deployment == "apache-cgid" else webserver.Apache
     newer = b"DOSHTTPStatus" in EVASIVE[0].read_bytes()
-    count = f"{'DOSHTTPStatus' if newer else 'DOSHTTPResponseCode'} 429\nDOSPageCount 1\n"
+    status = "DOSEnabled true\nDOSHTTPStatus 429" if newer else "DOSHTTPResponseCode 429"
+    count = f"{status}\nDOSPageCount 1\n"
     more = {"around": count, "modules": [*kind.modules, "evasive"]}
     site = build(deployment, server=type("Server", (kind,), more)).start()
     visitor = sites.Visitor(site, "localhost")
