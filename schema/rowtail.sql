@@ -51,16 +51,16 @@ BEGIN
 		lower(name) = 'events_channel' AND NOT (type = 'index' AND lower(tbl_name) = 'events')
 		OR lower(name) IN ('events_pruned_channel', 'events_pruned_id')
 			AND NOT (type = 'index' AND lower(tbl_name) = 'events_pruned')
-		OR lower(name) IN ('events_refused', 'events_numbered', 'events_row_is_final', 'events_deleted',
-			'events_id_grows', 'events_id_is_new')
+		OR lower(name) IN ('events_refused', 'events_name_refused', 'events_numbered',
+			'events_row_is_final', 'events_deleted', 'events_id_grows', 'events_id_is_new')
 			AND NOT (type = 'trigger' AND lower(tbl_name) = 'events')
 		OR lower(name) = 'events_pruned_bound'
 			AND NOT (type = 'trigger' AND lower(tbl_name) = 'events_pruned'))
 	OR lower(name) IN ('grants_inserted', 'grants_updated')
 		AND NOT (type = 'trigger' AND lower(tbl_name) = 'grants')
-	OR lower(name) IN ('rowtail_grant', 'rowtail_numbers') AND type <> 'view'
-	OR lower(name) = 'rowtail_grant_checked'
-		AND NOT (type = 'trigger' AND lower(tbl_name) = 'rowtail_grant');
+	OR lower(name) IN ('rowtail_name', 'rowtail_grant', 'rowtail_numbers') AND type <> 'view'
+	OR lower(name) IN ('rowtail_name_checked', 'rowtail_grant_checked')
+		AND NOT (type = 'trigger' AND lower(tbl_name) IN ('rowtail_name', 'rowtail_grant'));
 
 	-- The table is made anew below, and only what is known here can be made anew.
 	SELECT RAISE(ROLLBACK, 'the table grants was changed, or made by other means, and rowtail.sql would lose what was added: a column, constraint, index, trigger or reference; keep its rows elsewhere, DROP TABLE grants, run this again, and put them back')
@@ -82,10 +82,11 @@ BEGIN
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'index'
 			AND name IN ('events_channel', 'events_pruned_channel', 'events_pruned_id')) < 3
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'view'
-			AND name IN ('rowtail_grant', 'rowtail_numbers')) < 2
+			AND name IN ('rowtail_name', 'rowtail_grant', 'rowtail_numbers')) < 3
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'trigger'
-			AND name IN ('events_refused', 'events_numbered', 'events_row_is_final', 'events_deleted',
-				'events_pruned_bound', 'grants_inserted', 'grants_updated', 'rowtail_grant_checked')) < 8
+			AND name IN ('events_refused', 'events_name_refused', 'events_numbered', 'events_row_is_final',
+				'events_deleted', 'events_pruned_bound', 'grants_inserted', 'grants_updated', 'rowtail_name_checked',
+				'rowtail_grant_checked')) < 10
 		OR EXISTS (SELECT 1 FROM main.sqlite_master
 			WHERE name = 'rowtail_lock' OR type = 'table' AND lower(name) = 'grants' AND 99 <>
 				length(replace(replace(replace(replace(sql, char(9), ''), char(10), ''), char(13), ''), ' ', '')))
@@ -111,6 +112,8 @@ DROP TRIGGER IF EXISTS events_id_is_new;
 SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_refused;
 SAVEPOINT step;
+DROP TRIGGER IF EXISTS events_name_refused;
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_numbered;
 SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_row_is_final;
@@ -119,12 +122,15 @@ DROP TRIGGER IF EXISTS events_deleted;
 SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_pruned_bound;
 SAVEPOINT step;
+DROP VIEW IF EXISTS rowtail_name;
+SAVEPOINT step;
 DROP VIEW IF EXISTS rowtail_grant;
 SAVEPOINT step;
 DROP VIEW IF EXISTS rowtail_numbers;
 INSERT INTO rowtail_setup SELECT 'former triggers are gone' WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_master
-	WHERE name IN ('events_id_grows', 'events_id_is_new', 'events_refused', 'events_numbered', 'events_row_is_final',
-		'events_deleted', 'events_pruned_bound', 'rowtail_grant', 'rowtail_numbers'));
+	WHERE name IN ('events_id_grows', 'events_id_is_new', 'events_refused', 'events_name_refused',
+		'events_numbered', 'events_row_is_final', 'events_deleted', 'events_pruned_bound', 'rowtail_name',
+		'rowtail_grant', 'rowtail_numbers'));
 
 -- The event log: one row per record. To publish is to insert:
 --
@@ -190,11 +196,14 @@ FROM (SELECT 0 AS a UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
 -- the statement ends, hence the look at all three places where an earlier id can be. An id that is given
 -- must leave room for the ids of later rows: JavaScript counts exactly up to 9007199254740991.
 --
--- length() of text ends at a NUL, length() of a BLOB does not; CAST('a' AS BLOB) has 2 bytes in UTF-16.
+-- A line break in the data becomes 7 bytes of an event stream: 7 times as much must stay below 2 GiB.
+--
+-- GLOB and substr() end at a NUL, so the last comparison finds what stands behind one.
 SAVEPOINT step;
 CREATE TRIGGER events_refused BEFORE INSERT ON events
 BEGIN
-	SELECT CASE WHEN NEW.id <> -1 THEN CASE
+	SELECT CASE
+	WHEN NEW.id <> -1 THEN CASE
 	WHEN NEW.id NOT BETWEEN 1 AND 9000000000000000 THEN
 		RAISE(ABORT, 'id: 1 to 9000000000000000; leave it out and SQLite numbers the row')
 	WHEN NEW.id <= max(
@@ -204,11 +213,44 @@ BEGIN
 		RAISE(ABORT, 'events: this id is not above every earlier one, and ids only grow; leave id out and SQLite numbers the row')
 	END END,
 
-	-- Most channels are plain: printable ASCII without a *.
-	CASE WHEN NEW.channel GLOB '*[^ -)+-~]*' OR typeof(NEW.channel) <> 'text'
-		OR length(NEW.channel) NOT BETWEEN 1 AND 255
-		OR length(CAST(NEW.channel AS BLOB)) <> length(NEW.channel) * length(CAST('a' AS BLOB))
-	THEN CASE
+	CASE
+	WHEN typeof(NEW.data) = 'blob' THEN
+		RAISE(ABORT, 'data: text, not a BLOB; bind it as text, or write CAST(... AS TEXT)')
+	WHEN length(CAST(NEW.data AS BLOB)) > 268435456 THEN
+		RAISE(ABORT, 'data: at most 256 MiB (268435456 bytes), since a record is encoded in memory; publish where the data can be fetched')
+	WHEN NEW.retry IS NOT NULL
+			AND (typeof(NEW.retry) <> 'integer' OR NEW.retry NOT BETWEEN 0 AND 3600000) THEN
+		RAISE(ABORT, 'retry: NULL, or whole milliseconds from 0 to 3600000')
+	WHEN NEW.created_at NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+			OR date(NEW.created_at, '+0 days') IS NOT substr(NEW.created_at, 1, 10)
+			OR NEW.created_at <> substr(NEW.created_at, 1, 24) THEN
+		RAISE(ABORT, 'created_at: UTC such as 2026-01-31T23:59:59.123Z; leave it out and it is now')
+	END;
+END;
+
+-- Most names are printable ASCII, and nothing more is asked of them. length() of a text ends at a NUL, and counts
+-- characters; length() of a BLOB counts bytes.
+SAVEPOINT step;
+CREATE TRIGGER events_name_refused BEFORE INSERT ON events
+WHEN NEW.channel GLOB '*[^ -)+-~]*' OR length(NEW.channel) NOT BETWEEN 1 AND 255
+	OR length(CAST(NEW.channel AS BLOB)) <> length(NEW.channel) OR typeof(NEW.channel) <> 'text'
+	OR NEW.event IS NOT NULL AND (NEW.event GLOB '*[^ -~]*' OR length(NEW.event) NOT BETWEEN 1 AND 255
+		OR length(CAST(NEW.event AS BLOB)) <> length(NEW.event) OR typeof(NEW.event) <> 'text'
+		OR NEW.event = 'open' OR NEW.event = 'error'
+		OR NEW.event = 'position' OR NEW.event = 'gap' OR NEW.event = 'denied')
+BEGIN
+	INSERT INTO rowtail_name VALUES (NEW.channel, NEW.event);
+END;
+
+-- To insert here is to ask whether a row may have these names. A view of its own, since a trigger computes its
+-- constants, such as char(1), whenever it is called. CAST('a' AS BLOB) has 2 bytes in a UTF-16 database.
+SAVEPOINT step;
+CREATE VIEW rowtail_name AS SELECT NULL AS channel, NULL AS event WHERE 0;
+SAVEPOINT step;
+CREATE TRIGGER rowtail_name_checked INSTEAD OF INSERT ON rowtail_name
+BEGIN
+	SELECT CASE
+	WHEN typeof(NEW.channel) = 'null' THEN NULL -- NOT NULL says so
 	WHEN typeof(NEW.channel) <> 'text' OR NEW.channel = '' OR 255 < CASE length(CAST('a' AS BLOB))
 			WHEN 1 THEN length(CAST(NEW.channel AS BLOB))
 			ELSE (SELECT sum(1 + (u > 127) + (u > 2047) + (u > 65535)) FROM (
@@ -217,12 +259,12 @@ BEGIN
 	WHEN instr(NEW.channel, '*') OR instr(NEW.channel, char(0)) OR NEW.channel GLOB
 			'*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*' THEN
 		RAISE(ABORT, 'channel: no control characters, and no *, which is for patterns')
-	END END,
+	END,
 
-	CASE WHEN NEW.event IS NOT NULL THEN CASE
-	WHEN typeof(NEW.event) <> 'text' OR NEW.event = '' OR 255 < CASE
-			WHEN length(CAST('a' AS BLOB)) = 1 OR length(CAST(NEW.event AS BLOB)) <= 170 THEN
-				length(CAST(NEW.event AS BLOB))
+	CASE
+	WHEN typeof(NEW.event) = 'null' THEN NULL
+	WHEN typeof(NEW.event) <> 'text' OR NEW.event = '' OR 255 < CASE length(CAST('a' AS BLOB))
+			WHEN 1 THEN length(CAST(NEW.event AS BLOB))
 			ELSE (SELECT sum(1 + (u > 127) + (u > 2047) + (u > 65535)) FROM (
 				SELECT unicode(substr(NEW.event, n, 1)) AS u FROM rowtail_numbers)) END THEN
 		RAISE(ABORT, 'event: NULL for a plain message, or text of 1 to 255 bytes of UTF-8')
@@ -230,22 +272,6 @@ BEGIN
 		RAISE(ABORT, 'event: one line, so no CR, LF or NUL')
 	WHEN NEW.event IN ('open', 'error', 'position', 'gap', 'denied') THEN
 		RAISE(ABORT, 'event: open and error are EventSource''s own, position, gap and denied are rowtail''s; choose another name')
-	END END,
-
-	CASE
-	WHEN typeof(NEW.data) NOT IN ('text', 'null') THEN
-		RAISE(ABORT, 'data: text, not a BLOB; bind it as text, or write CAST(... AS TEXT)')
-	-- A line break becomes 7 bytes of an event stream: 7 times as much must stay below 2 GiB.
-	WHEN length(CAST(NEW.data AS BLOB)) > 268435456 * length(CAST('a' AS BLOB)) THEN
-		RAISE(ABORT, 'data: at most 256 MiB (268435456 bytes), since a record is encoded in memory; publish where the data can be fetched')
-	WHEN NEW.retry IS NOT NULL
-			AND (typeof(NEW.retry) <> 'integer' OR NEW.retry NOT BETWEEN 0 AND 3600000) THEN
-		RAISE(ABORT, 'retry: NULL, or whole milliseconds from 0 to 3600000')
-	WHEN NEW.created_at NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z'
-			OR typeof(NEW.created_at) = 'blob'
-			OR length(CAST(NEW.created_at AS BLOB)) <> 24 * length(CAST('a' AS BLOB))
-			OR strftime('%Y-%m-%dT%H:%M:%S', NEW.created_at, '+0 days') IS NOT substr(NEW.created_at, 1, 19) THEN
-		RAISE(ABORT, 'created_at: UTC such as 2026-01-31T23:59:59.123Z; leave it out and it is now')
 	END;
 END;
 
