@@ -47,3 +47,9 @@ bool channel_covers(
 		return cover_length == pattern_length && !memcmp(cover, pattern, cover_length);
 	return pattern_length >= cover_length - 1 && !memcmp(cover, pattern, cover_length - 1);
 }
+
+void channel_above(char *above, const char *prefix, size_t length)
+{
+	memcpy(above, prefix, length);
+	above[length - 1] = '/' + 1;
+}

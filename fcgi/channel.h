@@ -29,4 +29,11 @@ bool channel_is_wild(const char *text, size_t length);
 bool channel_covers(
 	const char *cover, size_t cover_length, const char *pattern, size_t pattern_length);
 
+/*
+ * The range of all texts that begin with a prefix, which ends with '/': from the prefix itself to below what
+ * this writes into above[0..length), of the same length: from "orders/" to below "orders0", '0' being the
+ * byte behind '/'. For looking them up in an index. length: 1 to CHANNEL_MAX.
+ */
+void channel_above(char *above, const char *prefix, size_t length);
+
 #endif

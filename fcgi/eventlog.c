@@ -351,9 +351,7 @@ static enum database_status pruned_below(
 	size_t length = pattern->length - 1;
 	char above[CHANNEL_MAX + 1];
 
-	/* From "orders/" to below "orders0", '0' being the byte behind '/'. */
-	memcpy(above, pattern->text, length);
-	above[length - 1] = '/' + 1;
+	channel_above(above, pattern->text, length);
 	database_bind_int(st, 1, told);
 	database_bind_text(st, 2, pattern->text, length);
 	database_bind_text(st, 3, above, length);
@@ -502,9 +500,8 @@ const char *eventlog_slow(struct eventlog *log, char *sentence, size_t size)
 	if (!log->db || !log->sorts)
 		return NULL;
 	snprintf(sentence, size,
-		"%s: no index gives the rows of \"%s\" in the order of id, so each look sorts all "
-		"of "
-		"them: %s",
+		"%s: no index gives the rows of \"%s\" in the order of id, so each look sorts "
+		"all of them: %s",
 		log->path, log->table,
 		log->is_view ? "let the view select from one table whose id is INTEGER PRIMARY KEY"
 			     : "make id INTEGER PRIMARY KEY, or add a unique index on it");

@@ -1,6 +1,7 @@
 /*
  * What eventlog.c (opening, bounds, places), eventlog_table.c (columns and statements), eventlog_read.c
- * (batches, seeking), eventlog_index.c (ids by the index) and eventlog_mark.c (is it the same log still?) share. For nobody else.
+ * (batches, seeking), eventlog_index.c (ids by the index) and eventlog_mark.c (is it the same log still?)
+ * share. For nobody else.
  */
 #ifndef ROWTAIL_EVENTLOG_IMPL_H
 #define ROWTAIL_EVENTLOG_IMPL_H

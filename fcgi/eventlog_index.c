@@ -69,9 +69,7 @@ static void collect_below(struct eventlog_ids *ids, const struct filter_text *pa
 
 	next.length = next.above_length = pattern->length - 1;
 	memcpy(next.name, pattern->text, next.length);
-	memcpy(next.above, pattern->text, next.length);
-	/* From "orders/" to below "orders0", '0' being the byte behind '/'. */
-	next.above[next.length - 1] = '/' + 1;
+	channel_above(next.above, pattern->text, next.length);
 	while (goes_on(ids) && find_channel(ids, &next) && !ids->too_many) {
 		if (channel_covers(pattern->text, pattern->length, next.name, next.length))
 			collect_channel(ids, next.name, next.length);

@@ -78,8 +78,8 @@ static bool read_payload(struct statement *st, struct sse_row *row)
 
 static bool wants(const struct filter *f, const struct sse_row *row)
 {
-	return !f || (filter_has_channel(f, row->channel, row->channel_length) &&
-			     filter_has_type(f, row->event, row->event_length));
+	return !f ||
+	       filter_wants(f, row->channel, row->channel_length, row->event, row->event_length);
 }
 
 /* Without this, a table that breaks its promise would be read round and round. */
@@ -340,9 +340,8 @@ static void tell_where(struct reading *r)
 
 	database_explain(log->db, &why);
 	snprintf(log->unfit, sizeof(log->unfit),
-		"\"%s\" cannot be read behind id %lld: %s; streams wait there until the row, or "
-		"the "
-		"%s, is mended",
+		"\"%s\" cannot be read behind id %lld: %s; streams wait there until the row, "
+		"or the %s, is mended",
 		log->table, (long long)r->batch->scanned, why.message,
 		log->is_view ? "view" : "table");
 }

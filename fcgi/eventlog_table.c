@@ -276,8 +276,7 @@ bool eventlog_id_is_good(struct eventlog *log, struct statement *st)
 	else if (database_int(st, 0) < 1)
 		snprintf(log->unfit, sizeof(log->unfit),
 			"\"%s\" has the id %lld, but ids must be above 0, which is the position "
-			"before "
-			"the first row: %s",
+			"before the first row: %s",
 			log->table, (long long)database_int(st, 0), cure);
 	return !*log->unfit;
 }
@@ -302,8 +301,8 @@ static enum database_status check_ids(struct eventlog *log)
 		return s;
 	snprintf(log->unfit, sizeof(log->unfit),
 		"the column id of \"%s\" is made for %s, but a position must be an integer that "
-		"grows: "
-		"declare it INTEGER PRIMARY KEY, or follow a view that has such an id, as rowid is",
+		"grows: declare it INTEGER PRIMARY KEY, or follow a view that has such an id, as "
+		"rowid is",
 		log->table, column.affinity == DATABASE_TEXT ? "TEXT" : "REAL");
 	return DATABASE_SCHEMA;
 }

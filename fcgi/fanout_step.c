@@ -248,12 +248,6 @@ static enum turn send_run(
 	return when_sent;
 }
 
-static bool wants(const struct filter *filter, const struct window_entry *e)
-{
-	return filter_has_channel(filter, e->channel, e->channel_length) &&
-	       filter_has_type(filter, e->event, e->event_length);
-}
-
 static enum turn step_replay(struct fanout *f, struct subscriber *s);
 
 /* From the window: what is there behind the cursor, or nothing, and then it has all. */
@@ -268,7 +262,8 @@ static enum turn step_window(
 	for (; sequence < window_next(w) && !run_is_full(&f->run); sequence++) {
 		const struct window_entry *e = window_at(w, sequence);
 
-		if (wants(filter, e)) {
+		if (filter_wants(
+			    filter, e->channel, e->channel_length, e->event, e->event_length)) {
 			/* Nobody followed it when it came. */
 			if (!e->bytes)
 				break;

@@ -84,3 +84,10 @@ bool filter_has_type(const struct filter *f, const char *type, size_t length)
 			return true;
 	return false;
 }
+
+bool filter_wants(const struct filter *f, const char *channel, size_t channel_length,
+	const char *type, size_t type_length)
+{
+	return filter_has_channel(f, channel, channel_length) &&
+	       filter_has_type(f, type, type_length);
+}

@@ -44,4 +44,8 @@ bool filter_has_channel(const struct filter *f, const char *channel, size_t leng
 /* type NULL: a row without one. */
 bool filter_has_type(const struct filter *f, const char *type, size_t length);
 
+/* Both: is a row of this channel and type followed? */
+bool filter_wants(const struct filter *f, const char *channel, size_t channel_length,
+	const char *type, size_t type_length);
+
 #endif

@@ -133,9 +133,7 @@ static enum grant look_below(
 
 	if (!st)
 		return instead;
-	/* From "orders/" to below "orders0", '0' being the byte behind '/'. */
-	memcpy(above, prefix, length);
-	above[length - 1] = '/' + 1;
+	channel_above(above, prefix, length);
 	database_bind_text(st, 1, subject, strlen(subject));
 	database_bind_text(st, 2, prefix, length);
 	database_bind_text(st, 3, above, length);
