@@ -362,10 +362,5 @@ WITH_FCGID = [
 # What such a site must do is said in the file.
 NOT_EVERYWHERE = {"application-location.test"}
 
-
-def assert_closed(visitor, targets, logins):
-    for target in targets:
-        for headers in logins:
-            answer = visitor.get(target, headers=headers)
-            assert answer.head.status in (301, 302, 401, 403, 404), answer.describe()
-            assert not answer.events
+# What Apache says to who may not come in.
+CLOSED_STATUSES = (301, 302, 401, 403, 404)

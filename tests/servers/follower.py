@@ -157,3 +157,11 @@ def assert_whole(crowd, expected):
         assert not lost, f"lost {lost[:10]} ({len(lost)}) over {follower.connections} connections"
         assert follower.ids == expected, "a row came twice or out of order"
         assert not follower.told
+
+
+def finish(crowd, publisher):
+    """No more rows: waits until every follower has the newest, and asserts that each has had them all."""
+    publisher.stop()
+    newest = publisher.ids[-1]
+    crowd.run(until=lambda follower: follower.ids[-1:] == [newest])
+    assert_whole(crowd, publisher.ids)

@@ -4,11 +4,14 @@ A Visitor asks one of the sites that a server has, by its host name; the functio
 visitor notices.
 """
 
+import contextlib
+import re
 import time
 
 import encoded
 import httpc
 from deployment import wait_until
+from logins import PASSWORDS, basic
 
 SOON_S = 1.5  # a row that is held back comes after far more than this, or never
 FORM = "application/x-www-form-urlencoded"
@@ -73,6 +76,24 @@ class Visitor:
     def close(self):
         while self.opened:
             self.opened.pop().close()
+
+
+@contextlib.contextmanager
+def visiting(server, need=lambda name: None):
+    """visitor(name): somebody who asks this site of a server; all hang up at the end.
+
+    need: is called with the site's name before, and skips the test if the site can't be had here.
+    """
+    visitors = []
+
+    def visitor(name):
+        need(name)
+        visitors.append(Visitor(server, name))
+        return visitors[-1]
+
+    yield visitor
+    for one in visitors:
+        one.close()
 
 
 def as_stream(answer):
@@ -161,6 +182,52 @@ def assert_asks_again(visitor, target="/events?channel=a", **how):
     answer.wait(lambda: answer.complete or answer.eof, "end of the answer")
     assert answer.parser.reconnection_time == 3000, answer.describe()
     assert not answer.events and answer.parser.empty_blocks == 0
+
+
+def assert_is_down(visitor, targets, statuses):
+    """An EventSource is told to come back, whatever it asks for; a page gets one of the errors."""
+    for target in targets:
+        assert_asks_again(visitor, target)
+    assert_asks_again(visitor, method="POST", body=b"channel=" + b"a" * 2000)
+    assert visitor.page("/events").head.status in statuses
+    visitor.close()
+
+
+def assert_closed(visitor, targets, logins, statuses, accepts=("text/event-stream",)):
+    """What the site asks of its visitors, it asks of those of /events too."""
+    for target in targets:
+        for headers in logins:
+            for accept in accepts:
+                answer = visitor.get(target, headers=headers, accept=accept)
+                assert answer.head.status in statuses, answer.describe()
+                answer.rest(0.02)
+                assert not answer.events
+
+
+def assert_login_is_handed_on(visitor):
+    """Who is logged in at the web server is that user for rowtail: ann may read, bob may not."""
+    visitor.follow("/events?channel=secret", headers=basic("ann", PASSWORDS["ann"]))
+    bob = visitor.get("/events?channel=secret", headers=basic("bob", PASSWORDS["bob"]))
+    assert bob.head.status == 403
+
+
+def assert_same_as_without(bare, site, names, targets, times=b"(?!)"):
+    """Every URL that looks like the mount is answered by the site itself, as by `bare`, without rowtail.
+
+    times: matches what is another in each answer, such as the times of files in a listing.
+    """
+
+    def described(answer):
+        body = re.sub(times, b"", answer.body)
+        return answer.head.status, answer.head.get("Content-Type"), body
+
+    for name in names:
+        before, now = Visitor(bare, name), Visitor(site, name)
+        for target in targets:
+            was, is_now = before.page(target), now.page(target)
+            assert described(was) == described(is_now), (name, target)
+        before.close()
+        now.close()
 
 
 def assert_leaving_is_noticed(visitor, heartbeats=4):

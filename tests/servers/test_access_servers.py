@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import re
 import subprocess
 import time
 from urllib.parse import urlencode

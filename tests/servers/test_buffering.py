@@ -2,7 +2,7 @@
 
 import pytest
 
-from follower import Crowd, Publisher, assert_whole
+from follower import Crowd, Publisher, finish
 
 
 @pytest.mark.deployments("lighttpd", "lighttpd-cgi")
@@ -12,8 +12,5 @@ def test_long_polling_loses_nothing(build, deployment):
     with Crowd(site.server.address, site.deployment.mount + "?last_event_id=0", 3) as crowd:
         with Publisher(site.log) as publisher:
             crowd.run(4.5)
-            publisher.stop()
-            newest = publisher.ids[-1]
-            crowd.run(until=lambda follower: follower.ids[-1:] == [newest])
-        assert_whole(crowd, publisher.ids)
+            finish(crowd, publisher)
         assert all(follower.connections >= 3 for follower in crowd.followers)

@@ -18,7 +18,7 @@ import webserver
 from conftest import ORIGIN, TOKEN, Builder, is_here
 from deployment import DEPLOYMENTS, family, memory_kib
 from encoded import open_encoded
-from follower import Crowd, Publisher, assert_whole
+from follower import Crowd, Publisher, finish
 from test_down import assert_asks_again
 from test_load import insert_mebibytes, quiet, received
 
@@ -257,10 +257,7 @@ def test_nothing_lost_nothing_twice(start, build, outer):
                 crowd.run(0.3)
                 again()
                 crowd.run(0.5)
-            publisher.stop()
-            newest = publisher.ids[-1]
-            crowd.run(until=lambda follower: follower.ids[-1:] == [newest])
-        assert_whole(crowd, publisher.ids)
+            finish(crowd, publisher)
         assert all(follower.connections >= 2 for follower in crowd.followers)
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from follower import Crowd, Publisher, assert_whole
+from follower import Crowd, Publisher, finish
 from test_reload import QUICK, page_seconds
 
 UNIT_WAITS_S = 5.0  # TimeoutStopSec of Debian's caddy.service; then it kills
@@ -20,13 +20,6 @@ def at_work(build):
     ):
         crowd.run(0.5)
         yield site, crowd, publisher
-
-
-def finish(crowd, publisher):
-    publisher.stop()
-    newest = publisher.ids[-1]
-    crowd.run(until=lambda follower: follower.ids[-1:] == [newest])
-    assert_whole(crowd, publisher.ids)
 
 
 def test_restart(at_work):

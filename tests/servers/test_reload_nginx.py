@@ -13,7 +13,7 @@ import pytest
 
 import webserver
 from deployment import family, wait_until
-from follower import Crowd, Publisher, assert_whole
+from follower import Crowd, Publisher, finish
 from test_reload import BEARABLE_S, QUICK, page_seconds
 
 STREAMS = 8
@@ -61,13 +61,6 @@ def crowd_of(build):
             return site, crowd, publisher
 
         yield start
-
-
-def finish(crowd, publisher):
-    publisher.stop()
-    newest = publisher.ids[-1]
-    crowd.run(until=lambda follower: follower.ids[-1:] == [newest])
-    assert_whole(crowd, publisher.ids)
 
 
 def test_logs_are_rotated(crowd_of):

@@ -7,18 +7,18 @@ import pytest
 import sites
 from apache_sites import (
     CLOSED,
+    CLOSED_STATUSES,
     NEEDS,
     NOT_EVERYWHERE,
     SITES,
     WAYS,
     WITH_FCGID,
     ManySites,
-    assert_closed,
     build_sites,
     is_here,
 )
 from conftest import Builder
-from logins import PASSWORDS, basic
+from logins import basic
 from test_mount import NEIGHBOURS
 
 
@@ -58,17 +58,13 @@ def server(servers, way):
 @pytest.fixture
 def visit(server):
     """visit(name): somebody who asks this site."""
-    visitors = []
 
-    def visitor(name):
+    def available(name):
         if not is_here(NEEDS.get(name, "alias")):
             pytest.skip(f"{NEEDS[name]} is not installed")
-        visitors.append(sites.Visitor(server, name))
-        return visitors[-1]
 
-    yield visitor
-    for one in visitors:
-        one.close()
+    with sites.visiting(server, available) as visitor:
+        yield visitor
 
 
 @every_site("everywhere", "in each host", "fcgid")
@@ -159,16 +155,14 @@ def test_closed_sites(visit, name):
     """What a site asks of its visitors, it asks of those of /events too."""
     targets = ["/events", "/events/", f"/events/{name}", f"/events?channel={name}"]
     targets += ["//events", "/events%2f" + name, "/x/..%2Fevents", "/rowtail/x", "/cgi-bin/events.fcgi"]
-    assert_closed(visit(name), targets, [{}, basic("ann", "wrong"), basic("nobody", "")])
+    logins = [{}, basic("ann", "wrong"), basic("nobody", "")]
+    sites.assert_closed(visit(name), targets, logins, CLOSED_STATUSES)
 
 
 @each_way
 @pytest.mark.parametrize("name", [name for name in CLOSED if name.startswith("login")])
 def test_logins_of_a_site_name_the_user(visit, name):
-    visitor = visit(name)
-    ann, bob = (basic(*pair) for pair in PASSWORDS.items())
-    visitor.follow("/events?channel=secret", headers=ann)
-    assert visitor.page("/events?channel=secret", headers=bob).head.status == 403
+    sites.assert_login_is_handed_on(visit(name))
 
 
 @each_way
@@ -201,12 +195,8 @@ def test_rowtail_is_down(way):
         names = set(SITES if site.rowtail else WITH_FCGID[:6])
         names -= NOT_EVERYWHERE if kind.everywhere else set()
         for name in sorted(names - {one for one in NEEDS if not is_here(NEEDS[one])}):
-            visitor = sites.Visitor(site, name)
-            for target in "/events?channel=a", "/events/a.php":
-                sites.assert_asks_again(visitor, target)
-            sites.assert_asks_again(visitor, method="POST", body=b"channel=" + b"a" * 2000)
-            assert visitor.page("/events").head.status in (500, 502, 503, 504)
-            visitor.close()
+            targets = ["/events?channel=a", "/events/a.php"]
+            sites.assert_is_down(sites.Visitor(site, name), targets, (500, 502, 503, 504))
         for name in CLOSED:
             visitor = sites.Visitor(site, name)
             assert visitor.page("/events").head.status in (301, 401, 403), name
@@ -222,10 +212,6 @@ class WithoutRowtail(ManySites):
         super().configure(modules)
 
 
-def described(answer):
-    return answer.head.status, answer.head.get("Content-Type"), bytes(answer.body)
-
-
 @pytest.mark.parametrize("way", ["everywhere"])
 def test_the_rest_of_the_site_is_as_without_rowtail(server):
     """Every URL that looks like the mount is answered by the site itself."""
@@ -235,12 +221,6 @@ def test_the_rest_of_the_site_is_as_without_rowtail(server):
     with Builder() as build:
         bare = build_sites(build, "apache", server=WithoutRowtail)
         bare.server.start()
-        for name in list(SITES)[:30]:  # the others are about what is in an answer
-            if name == "location.test":  # a page that is another every time
-                continue
-            before, now = sites.Visitor(bare, name), sites.Visitor(server, name)
-            for target in targets:
-                was, is_now = before.page(target), now.page(target)
-                assert described(was) == described(is_now), (name, target)
-            before.close()
-            now.close()
+        # The others are about what is in an answer, and this one is another page every time.
+        names = [name for name in list(SITES)[:30] if name != "location.test"]
+        sites.assert_same_as_without(bare, server, names, targets)

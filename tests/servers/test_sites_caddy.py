@@ -148,15 +148,8 @@ def server():
 @pytest.fixture
 def visit(server):
     """visit(name): somebody who asks this site."""
-    visitors = []
-
-    def visitor(name):
-        visitors.append(sites.Visitor(server, name))
-        return visitors[-1]
-
-    yield visitor
-    for one in visitors:
-        one.close()
+    with sites.visiting(server) as visitor:
+        yield visitor
 
 
 every_site = pytest.mark.parametrize("name", SITES)
@@ -214,22 +207,15 @@ def test_templates_of_the_site_obey_no_visitor(visit):
 @pytest.mark.parametrize("name", CLOSED)
 def test_closed_sites(visit, name):
     """What a site asks of its visitors, it asks of those of /events too."""
-    visitor = visit(name)
-    for target in "/events", "/events/", f"/events/{name}", f"//events?channel={name}":
-        for headers in {}, basic("ann", "wrong"), basic("nobody", ""):
-            answer = visitor.get(target, headers=headers)
-            assert answer.head.status in (302, 401, 403, 404), answer.describe()
-            answer.rest(0.02)
-            assert not answer.events
+    targets = ["/events", "/events/", f"/events/{name}", f"//events?channel={name}"]
+    logins = [{}, basic("ann", "wrong"), basic("nobody", "")]
+    sites.assert_closed(visit(name), targets, logins, (302, 401, 403, 404))
 
 
 @pytest.mark.parametrize("name", WITH_PASSWORDS)
 def test_a_login_is_handed_on(visit, name):
     """rowtail gets the name of whom Caddy has let in."""
-    visitor = visit(name)
-    visitor.follow("/events?channel=secret", headers=basic("ann", PASSWORDS["ann"]))
-    bob = visitor.get("/events?channel=secret", headers=basic("bob", PASSWORDS["bob"]))
-    assert bob.head.status == 403
+    sites.assert_login_is_handed_on(visit(name))
 
 
 def test_a_name_that_nobody_has_checked(visit):
@@ -246,12 +232,8 @@ def test_rowtail_is_down():
         site = build_sites(build)
         site.server.start()
         for name in SITES:
-            visitor = sites.Visitor(site, name)
-            for target in "/events?channel=a", "/events/a.php", "/events/a.js":
-                sites.assert_asks_again(visitor, target)
-            sites.assert_asks_again(visitor, method="POST", body=b"channel=" + b"a" * 2000)
-            assert visitor.page("/events").head.status in (502, 503, 504)
-            visitor.close()
+            targets = ["/events?channel=a", "/events/a.php", "/events/a.js"]
+            sites.assert_is_down(sites.Visitor(site, name), targets, (502, 503, 504))
         for name in CLOSED:
             assert sites.Visitor(site, name).get("/events").head.status in (302, 401, 403, 404)
         ann = basic("ann", PASSWORDS["ann"])
@@ -274,16 +256,5 @@ def test_the_rest_of_the_site_is_as_without_rowtail(server):
     with Builder() as build:
         bare = build_sites(build, server=WithoutRowtail)
         bare.server.start()
-        for name in SITES:
-            before, now = sites.Visitor(bare, name), sites.Visitor(server, name)
-            for target in targets:
-                was, is_now = before.page(target), now.page(target)
-                assert described(was) == described(is_now), (name, target)
-            before.close()
-            now.close()
-
-
-def described(answer):
-    """What a visitor sees, but for the times of files in a listing."""
-    body = re.sub(rb'(?s)<time.*?</time>|datetime="[^"]*"', b"", answer.body)
-    return answer.head.status, answer.head.get("Content-Type"), body
+        times = rb'(?s)<time.*?</time>|datetime="[^"]*"'
+        sites.assert_same_as_without(bare, server, SITES, targets, times)

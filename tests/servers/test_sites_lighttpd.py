@@ -172,17 +172,13 @@ def server(request):
 @pytest.fixture
 def visit(server):
     """visit(name): somebody who asks this site."""
-    visitors = []
 
-    def visitor(name):
+    def available(name):
         if name in NEEDS and not (MODULES / f"{NEEDS[name]}.so").exists():
             pytest.skip(f"{NEEDS[name]} is not installed")
-        visitors.append(sites.Visitor(server, name))
-        return visitors[-1]
 
-    yield visitor
-    for one in visitors:
-        one.close()
+    with sites.visiting(server, available) as visitor:
+        yield visitor
 
 
 every_site = pytest.mark.parametrize("name", SITES)
@@ -280,23 +276,16 @@ def test_pages_for_the_administrator(server, visit):
 @pytest.mark.parametrize("name", CLOSED)
 def test_closed_sites(visit, name):
     """What a site asks of its visitors, it asks of those of /events too."""
-    visitor = visit(name)
-    for target in "/events", "/events/", f"/events/{name}", f"/events?channel={name}":
-        for headers in {}, basic("ann", "wrong"):
-            for accept in "text/event-stream", "*/*":
-                answer = visitor.get(target, headers=headers, accept=accept)
-                assert answer.head.status in (301, 401, 403), answer.describe()
-                answer.rest(0.02)
-                assert not answer.events
+    targets = ["/events", "/events/", f"/events/{name}", f"/events?channel={name}"]
+    logins = [{}, basic("ann", "wrong")]
+    accepts = ["text/event-stream", "*/*"]
+    sites.assert_closed(visit(name), targets, logins, (301, 401, 403), accepts)
 
 
 @pytest.mark.parametrize("name", ["login.test", "login-slash.test", "login-front.test"])
 def test_a_login_of_the_site(visit, name):
     """Who is logged in is that user for rowtail."""
-    visitor = visit(name)
-    visitor.follow("/events?channel=secret", headers=basic("ann", PASSWORDS["ann"]))
-    bob = visitor.get("/events?channel=secret", headers=basic("bob", PASSWORDS["bob"]))
-    assert bob.head.status == 403
+    sites.assert_login_is_handed_on(visit(name))
 
 
 @pytest.mark.deployments("lighttpd")

@@ -207,17 +207,13 @@ def server(request):
 @pytest.fixture
 def visit(server):
     """visit(name): somebody who asks this site."""
-    visitors = []
 
-    def visitor(name):
+    def available(name):
         if name in NEEDS:
             need(module(name), NEEDS[name][1])
-        visitors.append(sites.Visitor(server, name))
-        return visitors[-1]
 
-    yield visitor
-    for one in visitors:
-        one.close()
+    with sites.visiting(server, available) as visitor:
+        yield visitor
 
 
 every_site = pytest.mark.parametrize("name", SITES)
@@ -295,13 +291,9 @@ def test_pages_for_the_administrator(visit, name):
 @pytest.mark.parametrize("name", CLOSED)
 def test_closed_sites(visit, name):
     """What a site asks of its visitors, it asks of those of /events too."""
-    visitor = visit(name)
-    for target in "/events", "/events/", f"/events/{name}", f"/events?channel={name}":
-        for headers in {}, basic("ann", "wrong"), basic("nobody", ""):
-            answer = visitor.get(target, headers=headers)
-            assert answer.head.status in (301, 401, 403, 404), answer.describe()
-            answer.rest(0.02)
-            assert not answer.events
+    targets = ["/events", "/events/", f"/events/{name}", f"/events?channel={name}"]
+    logins = [{}, basic("ann", "wrong"), basic("nobody", "")]
+    sites.assert_closed(visit(name), targets, logins, (301, 401, 403, 404))
 
 
 @pytest.mark.parametrize("name", ["login.test", "login-front.test", "any.test"])
@@ -314,10 +306,7 @@ def test_a_login_of_the_site_is_none_of_rowtails(visit, name):
 
 @pytest.mark.parametrize("name", ["login-named.test", "login-rewriting.test"])
 def test_a_login_that_is_handed_on(visit, name):
-    visitor = visit(name)
-    visitor.follow("/events?channel=secret", headers=basic("ann", PASSWORDS["ann"]))
-    bob = visitor.get("/events?channel=secret", headers=basic("bob", PASSWORDS["bob"]))
-    assert bob.head.status == 403
+    sites.assert_login_is_handed_on(visit(name))
 
 
 def test_nobody_shares_a_cached_answer(visit):
@@ -367,20 +356,10 @@ def test_rowtail_is_down(deployment):
         for name in [*SITES, "allowed.test", "office.test"]:
             if name in NEEDS:
                 continue
-            visitor = sites.Visitor(site, name)
-            for target in "/events?channel=a", "/events/a.php", "/events/a.js":
-                sites.assert_asks_again(visitor, target)
-            sites.assert_asks_again(visitor, method="POST", body=b"channel=" + b"a" * 2000)
-            assert visitor.page("/events").head.status in (502, 503, 504)
-            visitor.close()
+            targets = ["/events?channel=a", "/events/a.php", "/events/a.js"]
+            sites.assert_is_down(sites.Visitor(site, name), targets, (502, 503, 504))
         for name in "login.test", "denied.test", "https.test":
             assert sites.Visitor(site, name).get("/events").head.status in (301, 401, 403)
-
-
-def described(answer):
-    """What a visitor sees, but for the times of files in a listing."""
-    body = re.sub(rb"\d\d-\w+-\d+ \d\d:\d\d", b"", answer.body)
-    return answer.head.status, answer.head.get("Content-Type"), body
 
 
 @pytest.mark.deployments("nginx", "nginx-fcgiwrap")
@@ -422,10 +401,5 @@ def test_the_rest_of_the_site_is_as_without_rowtail(server):
     with Builder() as build:
         bare = build_sites(build, "nginx", server=WithoutRowtail)
         bare.server.start()
-        for name in names:
-            before, now = sites.Visitor(bare, name), sites.Visitor(server, name)
-            for target in targets:
-                was, is_now = before.page(target), now.page(target)
-                assert described(was) == described(is_now), (name, target)
-            before.close()
-            now.close()
+        times = rb"\d\d-\w+-\d+ \d\d:\d\d"
+        sites.assert_same_as_without(bare, server, names, targets, times)

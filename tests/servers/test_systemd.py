@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -17,7 +16,7 @@ import rowtail
 import webserver
 from conftest import directory
 from deployment import wait_until
-from follower import Crowd, Publisher, assert_whole
+from follower import Crowd, Publisher, finish
 from webserver import as_user, deployed, give
 
 UNITS = ("rowtail.socket", "rowtail.service")
@@ -267,10 +266,7 @@ def test_new_version_takes_over_behind_a_server(build, deployment):
                 assert running.wait(5) == 0
                 crowd.run(0.2)
                 running = holder.start()
-            publisher.stop()
-            newest = publisher.ids[-1]
-            crowd.run(until=lambda follower: follower.ids[-1:] == [newest])
-        assert_whole(crowd, publisher.ids)
+            finish(crowd, publisher)
         assert all(follower.connections >= 3 for follower in crowd.followers)
     finally:
         running.kill()
