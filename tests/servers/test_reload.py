@@ -19,7 +19,8 @@ from test_load import SIZED
 
 RELOADS = {"service": 50, "spawned": 4, "each": 20}
 PAUSE_S = 0.15  # between two reloads
-# A reload with mod_fcgid takes a second, and a request that comes between two of them may wait for ever.
+# A reload with mod_fcgid takes a second. A request that waits for a process then may wait for ever, so the
+# streams are open before the first, and have processes again before the next (deploy/README.md says so).
 SLOWLY = {"apache-fcgid": (6, 2.5)}
 BEARABLE_S = 8.0  # a page; a second is promised, on a machine that does nothing else
 # Streams end by their age soon, so that the test need not wait for an hour.
@@ -78,7 +79,7 @@ def test_many_reloads_with_streams_open(build, deployment):
     size = 4 if site.deployment.runs == "each" else 12
     with Crowd(site.server.address, target, size) as crowd:
         with Publisher(site.log, pause_s=0.02) as publisher:
-            crowd.run(0.5)
+            crowd.run(until=lambda follower: follower.ids)
             processes = len(site.family())
             took = reload_often(site, crowd)
             finish(crowd, publisher)
