@@ -19,7 +19,7 @@ LDHARDEN := -pie -Wl,-z,relro,-z,now
 LIBS := -lfcgi -lsqlite3 -luv -linih -lsodium -ljwt -ljansson
 SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-SRC := $(sort $(wildcard fcgi/*.c))
+SRC := $(sort $(wildcard fcgi/*.c fcgi/*/*.c))
 OBJ := $(SRC:fcgi/%.c=$(BUILD)/obj/%.o)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
@@ -28,9 +28,9 @@ BROWSER := tests/browser/node_modules/.made
 
 TEST_HEADERS := $(wildcard tests/unit/*.h tests/fuzz/*.h)
 
-# A test's first lines say what it links: "links: a b" are modules of fcgi/, "links: everything" all but main,
+# A test's first lines say what it links: "links: a b" are modules of fcgi/ (base/buffer), "links: everything" all but main,
 # "libs: -lx" libraries.
-named = $(shell sed -n 's/^.* links: *\([a-z0-9_ ]*\).*/\1/p' $(1) | head -n 1)
+named = $(shell sed -n 's/^.* links: *\([a-z0-9_/ ]*\).*/\1/p' $(1) | head -n 1)
 links = $(patsubst %,$(BUILD)/san/%.o,$(if $(filter everything,$(named)),\
 	$(filter-out main,$(SRC:fcgi/%.c=%)),$(named)))
 libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
@@ -141,7 +141,7 @@ demo:
 
 # Coverage-guided, so many seconds for each target; what is found stays in build/fuzz.
 FUZZ_SECONDS ?= 60
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard fcgi/*.c fcgi/*.h)
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard fcgi/*.c fcgi/*/*.[ch])
 	@mkdir -p $(@D)
 	clang -std=c11 $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		-o $@ $< $(patsubst $(BUILD)/san/%.o,fcgi/%.c,$(call links,$<)) $(call libs,$<)
@@ -151,7 +151,7 @@ fuzz: $(FUZZ:%=$(BUILD)/fuzz/%)
 		cd $(BUILD)/fuzz; ./$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
 			-artifact_prefix=crash-$$f- found/$$f ../../tests/fuzz/corpus/$$f; cd ../..; done
 
-LINT_C := $(wildcard fcgi/*.c fcgi/*.h tests/unit/*.c tests/unit/*.h tests/fuzz/*.c tests/fuzz/*.h \
+LINT_C := $(wildcard fcgi/*.c fcgi/*/*.[ch] tests/unit/*.c tests/unit/*.h tests/fuzz/*.c tests/fuzz/*.h \
 	tests/bench/*.c tests/bench/*.h tests/torture/*.c tests/torture/*.h tests/faults/*.c tests/faults/*.h \
 	schema/examples/*.c)
 LINT_SH := $(shell grep -lrE '^\#!/bin/(ba)?sh|^\#!/usr/bin/env bash' --include='*' .ci deploy tests schema \
@@ -161,7 +161,7 @@ lint:
 	clang-format --dry-run --Werror $(LINT_C)
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --error-exitcode=1 -Ifcgi \
-		--suppress=unknownMacro:fcgi/groups.c --suppress=unknownMacro:fcgi/tally.c -DROWTAIL_VERSION='"x"' fcgi
+		--suppress=unknownMacro:fcgi/stream/groups.c --suppress=unknownMacro:fcgi/base/tally.c -DROWTAIL_VERSION='"x"' fcgi
 	@set -e; for f in $(SRC); do clang-tidy --quiet $$f -- -std=c11 $(CPPFLAGS) 2>/dev/null; done
 	shellcheck $(LINT_SH)
 	mandoc -Tlint -W warning fcgi/rowtail.8
@@ -188,4 +188,4 @@ include tests/torture/torture.mk
 include tests/faults/faults.mk
 include tests/sqlite/sqlite.mk
 include tests/releases/releases.mk
--include $(OBJ:.o=.d) $(wildcard $(BUILD)/san/*.d)
+-include $(OBJ:.o=.d) $(wildcard $(BUILD)/san/*.d $(BUILD)/san/*/*.d)

@@ -4,10 +4,10 @@
 BENCH ?=
 BENCH_CFLAGS := -std=c11 $(CPPFLAGS) $(WARN) $(CFLAGS)
 BENCH_SRC := tests/bench
-BENCH_HEADERS := $(wildcard $(BENCH_SRC)/*.h) fcgi/record.h
+BENCH_HEADERS := $(wildcard $(BENCH_SRC)/*.h) fcgi/protocol/record.h
 BENCH_LOAD := $(addprefix $(BENCH_SRC)/,load.c target.c address.c answer.c follow.c payload.c \
 	histogram.c)
-BENCH_FLOOR := $(addprefix $(BENCH_SRC)/,floor.c address.c payload.c) fcgi/record.c
+BENCH_FLOOR := $(addprefix $(BENCH_SRC)/,floor.c address.c payload.c) fcgi/protocol/record.c
 BENCH_PUBLISH := $(addprefix $(BENCH_SRC)/,publish.c address.c payload.c histogram.c)
 
 .PHONY: bench bench-tools

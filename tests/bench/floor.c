@@ -23,7 +23,7 @@
 
 #include "address.h"
 #include "payload.h"
-#include "record.h"
+#include "protocol/record.h"
 
 enum {
 	FD_MAX = 65536,

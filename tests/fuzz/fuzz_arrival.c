@@ -1,4 +1,4 @@
-/* links: arrival record buffer */
+/* links: protocol/arrival protocol/record base/buffer */
 /* libs: -lfcgi */
 /*
  * The input is what one connection brings: management records, then a request. What arrival says
@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "../unit/oracle.h"
-#include "arrival.h"
+#include "protocol/arrival.h"
 #include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,4 +1,4 @@
-/* links: config config_file arguments origin setting text utf8 clock file setting_path */
+/* links: config/config config/config_file config/arguments base/origin config/setting base/text base/utf8 base/clock base/file config/setting_path */
 /* libs: -linih */
 /*
  * Any CONFIG file, environment and command line either makes a configuration whose every member is
@@ -15,9 +15,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "config.h"
+#include "base/utf8.h"
+#include "config/config.h"
 #include "require.h"
-#include "utf8.h"
 
 enum { LIST_MAX = 32 };
 

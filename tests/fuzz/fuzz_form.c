@@ -1,4 +1,4 @@
-/* links: form */
+/* links: request/form */
 /*
  * The input is a form. There must be as many pairs as it has pieces, each no longer than its piece,
  * each bad escape told; and the pairs, written anew with every byte escaped, must read the same.
@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "form.h"
+#include "request/form.h"
 #include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

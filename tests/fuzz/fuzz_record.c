@@ -1,4 +1,4 @@
-/* links: record */
+/* links: protocol/record */
 /*
  * The input is what a web server sends while a stream runs: it must be told alike in any pieces.
  * The same bytes are then a question for values, and a content to be framed.
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "record.h"
+#include "protocol/record.h"
 #include "require.h"
 
 enum { OUR_ID = 1 };

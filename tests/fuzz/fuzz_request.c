@@ -1,4 +1,4 @@
-/* links: request parameters path form json text channel utf8 */
+/* links: request/request request/parameters request/path request/form base/json base/text log/channel base/utf8 */
 /* libs: -ljansson */
 /*
  * The input is lines of parameters, an empty line, and a body. What is understood must keep the
@@ -8,10 +8,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "channel.h"
-#include "request.h"
+#include "base/utf8.h"
+#include "log/channel.h"
+#include "request/request.h"
 #include "require.h"
-#include "utf8.h"
 
 enum { PARAMS_MAX = 200 };
 

@@ -1,4 +1,4 @@
-/* links: sse utf8 buffer */
+/* links: protocol/sse base/utf8 base/buffer */
 /* libs: -ljansson */
 /*
  * The input is a row: how it is cut, the length of its event type, the type, and the data. Encoded,
@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "../unit/eventstream.h"
+#include "base/utf8.h"
+#include "protocol/sse.h"
 #include "require.h"
-#include "sse.h"
-#include "utf8.h"
 
 enum { FLAG_ENVELOPE = 1, FLAG_EVENT = 2, FLAG_RETRY = 4 };
 

@@ -1,4 +1,4 @@
-/* links: credentials clock file jwtoken publickey token json channel utf8 */
+/* links: request/credentials base/clock base/file access/jwtoken access/publickey access/token base/json log/channel base/utf8 */
 /* libs: -ljwt -ljansson -lsodium */
 /*
  * The first byte says what the rest is: a key or base64url, what a request shows, a token, or header
@@ -12,12 +12,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "channel.h"
-#include "credentials.h"
-#include "jwtoken.h"
-#include "publickey.h"
+#include "access/jwtoken.h"
+#include "access/publickey.h"
+#include "access/token.h"
+#include "log/channel.h"
+#include "request/credentials.h"
 #include "require.h"
-#include "token.h"
 
 enum { WHAT_KEY, WHAT_REQUEST, WHAT_TOKEN, WHAT_CLAIMS, WHATS };
 enum { DER_MAX = 4096, PATH_ROOM = 40, VERIFIERS = 5, MAC = crypto_auth_hmacsha256_BYTES };

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "arrival.h"
+#include "protocol/arrival.h"
 #include "wire.h"
 
 enum { ID = 1, CHUNK_MAX = 65535 };

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "request.h"
-#include "utf8.h"
+#include "base/utf8.h"
+#include "request/request.h"
 
 enum { ASKING_PARAMS_MAX = 64 };
 

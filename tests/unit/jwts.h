@@ -18,8 +18,8 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "access/jwtoken.h"
 #include "base64.h"
-#include "jwtoken.h"
 
 enum { JWTS_MAX = 65536, SENTENCE_MAX = 400 };
 

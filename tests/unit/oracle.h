@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "record.h"
+#include "protocol/record.h"
 #include "wire.h"
 
 /* Once in a process. libfcgi takes SIGTERM for itself; a test must still end by it. */

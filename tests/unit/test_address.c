@@ -1,4 +1,4 @@
-/* links: address */
+/* links: base/address */
 /* One client is counted under one name, however its address is spelled. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "address.h"
+#include "base/address.h"
 
 static const char *name_of(const char *address)
 {

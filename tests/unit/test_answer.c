@@ -1,4 +1,4 @@
-/* links: answer buffer origin sse text utf8 */
+/* links: server/answer base/buffer base/origin protocol/sse base/text base/utf8 */
 /* Heads of streams and finite answers, read back as a web server reads CGI output. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "answer.h"
+#include "server/answer.h"
 
 static struct buffer out;
 static const struct answer_cors none = {NULL, false};

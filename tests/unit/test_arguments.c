@@ -1,4 +1,4 @@
-/* links: arguments origin setting text utf8 setting_path */
+/* links: config/arguments base/origin config/setting base/text base/utf8 config/setting_path */
 /* How a command line is cut, and that no client can put an option into it. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "arguments.h"
+#include "config/arguments.h"
 
 enum { ARGUMENTS_MAX = 8 };
 

@@ -1,4 +1,4 @@
-/* links: arrival buffer */
+/* links: protocol/arrival base/buffer */
 /* A request is whole, or not yet, or never: every cut, every record that is not due. */
 #include "arriving.h"
 

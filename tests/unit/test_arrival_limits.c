@@ -1,4 +1,4 @@
-/* links: arrival buffer */
+/* links: protocol/arrival base/buffer */
 /* How large a request may be, and how early one that is larger is told. */
 #include "arriving.h"
 

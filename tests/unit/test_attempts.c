@@ -1,4 +1,4 @@
-/* links: address attempts tally token */
+/* links: base/address access/attempts base/tally access/token */
 /* libs: -lsodium */
 /* Who may show a token: how often an address may fail, what is forgotten, what is remembered. */
 #include <setjmp.h>
@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "attempts.h"
-#include "token.h"
+#include "access/attempts.h"
+#include "access/token.h"
 
 enum { SECOND = 1000, START = 86400 * SECOND, TEXT = 128 };
 

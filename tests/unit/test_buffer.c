@@ -1,4 +1,4 @@
-/* links: buffer */
+/* links: base/buffer */
 /* libs: --for-linker --wrap --for-linker realloc */
 /* Bytes that grow up to a maximum; what does not fit, or has no memory, changes nothing. */
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "buffer.h"
+#include "base/buffer.h"
 
 static long growths_left = 1000000;
 

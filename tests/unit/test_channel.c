@@ -1,4 +1,4 @@
-/* links: channel utf8 */
+/* links: log/channel base/utf8 */
 /*
  * Names, patterns, and what covers what: against a model that says of every short text which names
  * a pattern matches.
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "channel.h"
+#include "log/channel.h"
 
 enum { SHORT = 4, TEXTS = 1024 };
 

@@ -1,4 +1,4 @@
-/* links: clock */
+/* links: base/clock */
 /* The clocks, on a machine that is stopped, suspended, late, or whose wall clock is set. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "clock.h"
+#include "base/clock.h"
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
 

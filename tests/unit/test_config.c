@@ -1,4 +1,4 @@
-/* links: config config_file arguments origin setting text utf8 clock file setting_path */
+/* links: config/config config/config_file config/arguments base/origin config/setting base/text base/utf8 base/clock base/file config/setting_path */
 /* libs: -linih --for-linker --wrap --for-linker malloc */
 /* Which source wins, what a CONFIG file may hold, and what an error says. */
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "config.h"
+#include "config/config.h"
 #include "no_memory.h"
 
 static struct config config;

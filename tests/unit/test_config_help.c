@@ -1,4 +1,4 @@
-/* links: config_help origin setting text utf8 setting_path */
+/* links: config/config_help base/origin config/setting base/text base/utf8 config/setting_path */
 /* What people read: --help, and that the manual knows as much. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "config.h"
+#include "config/config.h"
 
 static char *help(void)
 {

@@ -1,4 +1,4 @@
-/* links: credentials */
+/* links: request/credentials */
 /* Where a token stands in a request, and which of several counts. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "credentials.h"
+#include "request/credentials.h"
 
 enum { PLACES = 3, TOKEN_MAX = 200 };
 

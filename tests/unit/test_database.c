@@ -1,4 +1,4 @@
-/* links: database */
+/* links: log/database */
 /* libs: -lsqlite3 */
 /* The little of SQLite that is used: what a file is like decides what is said of it. */
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "database.h"
+#include "log/database.h"
 #include "logfile.h"
 
 static struct database *database;

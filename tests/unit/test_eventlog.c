@@ -1,4 +1,4 @@
-/* links: eventlog eventlog_index eventlog_mark eventlog_table eventlog_read database filter channel sse buffer utf8 clock file place trouble who */
+/* links: log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database log/filter log/channel protocol/sse base/buffer base/utf8 base/clock base/file log/place log/trouble base/who */
 /* libs: -lsqlite3 */
 /*
  * The table that is tailed, in real files: opening and what is wrong, reading in turns against a
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "eventlog.h"
+#include "log/eventlog.h"
 #include "logfile.h"
 
 enum { TAKEN_MAX = 8000 };

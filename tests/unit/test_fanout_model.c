@@ -3,7 +3,7 @@
  * bytes as they like, stall, leave and come back where they were; rows that come, grow and are
  * deleted; a window that holds little. What each client's parser gets is the log of its channels
  * behind its position, once, in order, and a gap wherever rows of its channels are missing.
- * links: fanout fanout_feed fanout_step groups filter channel utf8 buffer sse window run record subscriber eventlog eventlog_index eventlog_mark eventlog_table eventlog_read database opening clock logging metrics file place trouble who
+ * links: stream/fanout stream/fanout_feed stream/fanout_step stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse stream/window stream/run protocol/record stream/subscriber log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database stream/opening base/clock base/logging base/metrics base/file log/place log/trouble base/who
  * libs: -lsqlite3 --for-linker --wrap --for-linker window_new
  */
 #include <setjmp.h>
@@ -15,9 +15,9 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "fanout.h"
 #include "follower.h"
-#include "window.h"
+#include "stream/fanout.h"
+#include "stream/window.h"
 
 enum { CLIENTS = 12 };
 

@@ -1,7 +1,7 @@
 /*
  * A batch of new rows that does not fit into the window as a whole: long types of a table that is
  * not ours, and rows that grow much by their encoding. Those that wait get every row, as it is.
- * links: fanout fanout_feed fanout_step groups filter channel utf8 buffer sse window run record subscriber eventlog eventlog_index eventlog_mark eventlog_table eventlog_read database opening clock logging metrics file place trouble who
+ * links: stream/fanout stream/fanout_feed stream/fanout_step stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse stream/window stream/run protocol/record stream/subscriber log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database stream/opening base/clock base/logging base/metrics base/file log/place log/trouble base/who
  * libs: -lsqlite3
  */
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 #include <sqlite3.h>
 
 #include "eventstream.h"
-#include "fanout.h"
+#include "stream/fanout.h"
 
 static const char head[] = "Status: 200 OK\r\n\r\n";
 

@@ -1,4 +1,4 @@
-/* links: filter channel utf8 */
+/* links: log/filter log/channel base/utf8 */
 /* libs: --for-linker --wrap --for-linker malloc */
 /* What one stream follows: channels and patterns, types, and keys that tell filters apart. */
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "filter.h"
+#include "log/filter.h"
 #include "no_memory.h"
 
 enum { TEXTS = 4 };

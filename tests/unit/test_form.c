@@ -1,4 +1,4 @@
-/* links: form */
+/* links: request/form */
 /* Forms are read as the URL Standard says, whatever they hold, and bad escapes are told. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "form.h"
+#include "request/form.h"
 
 /* A copy with room for one byte more, which form_init() may use, and none behind that. */
 static char *copy_of(const char *text, size_t length)

@@ -1,4 +1,4 @@
-/* links: grants channel database eventlog eventlog_read eventlog_index eventlog_mark eventlog_table filter sse buffer logging utf8 clock file place trouble who */
+/* links: access/grants log/channel log/database log/eventlog log/eventlog_read log/eventlog_index log/eventlog_mark log/eventlog_table log/filter protocol/sse base/buffer base/logging base/utf8 base/clock base/file log/place log/trouble base/who */
 /* libs: -lsqlite3 */
 /* Who may read what, of a real database: which grants count, until when, and when it can't be read. */
 #include <fcntl.h>
@@ -14,8 +14,8 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "channel.h"
-#include "grants.h"
+#include "access/grants.h"
+#include "log/channel.h"
 
 enum { SCHEMA_MAX = 1 << 17, PATH_ROOM = 100, LONGEST = CHANNEL_MAX };
 

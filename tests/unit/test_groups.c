@@ -1,4 +1,4 @@
-/* links: groups filter channel utf8 */
+/* links: stream/groups log/filter log/channel base/utf8 */
 /* libs: --for-linker --wrap --for-linker malloc --for-linker --wrap --for-linker calloc --for-linker --wrap --for-linker realloc */
 /*
  * Which groups follow a channel, against a model that asks every group's filter; joining, leaving,
@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "groups.h"
 #include "no_memory.h"
+#include "stream/groups.h"
 
 enum { MEMBERS = 40, LISTS = 16, CHANNELS = 10 };
 

@@ -1,4 +1,4 @@
-/* links: json */
+/* links: base/json */
 /* libs: -ljansson --for-linker --wrap --for-linker malloc */
 /* JSON objects are flattened to texts with every digit, within bounds. */
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "json.h"
+#include "base/json.h"
 #include "no_memory.h"
 
 static struct json_members members;

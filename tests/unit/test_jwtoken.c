@@ -1,4 +1,4 @@
-/* links: clock file jwtoken publickey token json channel utf8 */
+/* links: base/clock base/file access/jwtoken access/publickey access/token base/json log/channel base/utf8 */
 /* libs: -ljwt -ljansson -lsodium */
 /*
  * Tokens that the key has signed, of every algorithm, and all that is known to be tried with others:

@@ -1,4 +1,4 @@
-/* links: clock file jwtoken publickey token json channel utf8 */
+/* links: base/clock base/file access/jwtoken access/publickey access/token base/json log/channel base/utf8 */
 /* libs: -ljwt -ljansson -lsodium */
 /* What a token that the key has signed may claim: times, audience, issuer, subject, channels. */
 #include "jwts.h"

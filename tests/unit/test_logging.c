@@ -1,4 +1,4 @@
-/* links: logging utf8 */
+/* links: base/logging base/utf8 */
 /* One entry is one line is one write, whatever the text holds and whoever reads it. */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "logging.h"
+#include "base/logging.h"
 
 static int saved_stderr, reader; /* standard error is a pipe to the reader */
 

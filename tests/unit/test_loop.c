@@ -1,4 +1,4 @@
-/* links: loop buffer */
+/* links: base/loop base/buffer */
 /* libs: -luv */
 /*
  * Handles that were not begun, have ended, or begin twice: each kind. libuv crashes at some of
@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "loop.h"
+#include "base/loop.h"
 
 enum { SOON_MS = 5, WHILE_MS = 40 };
 

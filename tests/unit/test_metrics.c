@@ -1,4 +1,4 @@
-/* links: metrics buffer sse utf8 subscriber record window run */
+/* links: base/metrics base/buffer protocol/sse base/utf8 stream/subscriber protocol/record stream/window stream/run */
 /* Counters, read back from the page as a scraper reads it. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "metrics.h"
+#include "base/metrics.h"
 
 static char page[1 << 16];
 

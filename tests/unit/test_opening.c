@@ -1,4 +1,4 @@
-/* links: opening eventlog eventlog_index eventlog_mark eventlog_table eventlog_read database filter channel sse buffer utf8 clock file place trouble who */
+/* links: stream/opening log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database log/filter log/channel protocol/sse base/buffer base/utf8 base/clock base/file log/place log/trouble base/who */
 /* libs: -lsqlite3 */
 /* Where a stream begins: positions that hold and that do not, the newest rows, the limit. */
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "logfile.h"
-#include "opening.h"
+#include "stream/opening.h"
 
 enum { ROWS = 6000 };
 

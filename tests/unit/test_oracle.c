@@ -1,4 +1,4 @@
-/* links: arrival record buffer */
+/* links: protocol/arrival protocol/record base/buffer */
 /* libs: -lfcgi */
 /* What arrival calls whole, libfcgi must parse at once, without complaint, and in the same way. */
 #include "arriving.h"
@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "oracle.h"
-#include "record.h"
+#include "protocol/record.h"
 
 enum { REQUESTS = 700, MUTATIONS = 4000, HANG_SECONDS = 120, SEED = 20260131 };
 

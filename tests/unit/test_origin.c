@@ -1,4 +1,4 @@
-/* links: origin text utf8 */
+/* links: base/origin base/text base/utf8 */
 /* Which spellings of an origin mean one, which are none, and what is said of those. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "origin.h"
+#include "base/origin.h"
 
 static char usual[ORIGIN_MAX], advice[ORIGIN_ADVICE_MAX];
 

@@ -1,4 +1,4 @@
-/* links: request parameters path form json text channel utf8 */
+/* links: request/request request/parameters request/path request/form base/json base/text log/channel base/utf8 */
 /* libs: -ljansson */
 /* Each parameter, in a query and in JSON: what it may hold, which one wins, what a refusal says. */
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* links: path form */
+/* links: request/path request/form */
 /* libs: --for-linker --wrap --for-linker malloc */
 /* Which part of a URL names the channel, whatever the web server has done to the path. */
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "no_memory.h"
-#include "path.h"
+#include "request/path.h"
 
 struct example {
 	const char *uri, *script, *info, *mount, *behind;

@@ -1,4 +1,4 @@
-/* links: publickey token */
+/* links: access/publickey access/token */
 /* libs: -lsodium */
 /* Of which kind a key is, whatever stands around it; and that what is no public key is told so. */
 #include <setjmp.h>
@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
+#include "access/publickey.h"
 #include "base64.h"
 #include "keys.h"
-#include "publickey.h"
 
 enum { DER_ROOM = 2 * KEYS_MAX, RAW = TOKEN_ED25519_KEY };
 

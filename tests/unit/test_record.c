@@ -1,4 +1,4 @@
-/* links: record buffer */
+/* links: protocol/record base/buffer */
 /* Records that go out, taken apart again; records that come back, in every cut. */
 #include <limits.h>
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "record.h"
+#include "protocol/record.h"
 #include "wire.h"
 
 enum { ID = 0x1234, MIB = 1024 * 1024 };

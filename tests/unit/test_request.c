@@ -1,4 +1,4 @@
-/* links: request parameters path form json text channel utf8 */
+/* links: request/request request/parameters request/path request/form base/json base/text log/channel base/utf8 */
 /* libs: -ljansson --for-linker --wrap --for-linker malloc */
 /* What a request asks for, or a status and a sentence: methods, headers, bodies, sizes, memory. */
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* links: run */
+/* links: stream/run */
 /* Records as one vectored write sees them: every number of bytes that a socket may have taken. */
 #include <limits.h>
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "run.h"
+#include "stream/run.h"
 
 enum { MEMORY = 4096 };
 

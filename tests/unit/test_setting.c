@@ -1,4 +1,4 @@
-/* links: origin setting text utf8 setting_path */
+/* links: base/origin config/setting base/text base/utf8 config/setting_path */
 /* What each setting takes and refuses, what it is when nobody sets it, and which was meant. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "setting.h"
+#include "config/setting.h"
 
 static struct config config;
 static const char *origins[SETTING_ORIGINS_MAX + 1];

@@ -1,6 +1,6 @@
 /*
  * A row as an event: whatever it holds, a client gets that text and nothing else.
- * links: sse utf8 buffer
+ * links: protocol/sse base/utf8 base/buffer
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "eventstream.h"
-#include "sse.h"
+#include "protocol/sse.h"
 
 #define UTF8_FFFD "\xef\xbf\xbd"
 

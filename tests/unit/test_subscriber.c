@@ -1,4 +1,4 @@
-/* links: subscriber record window run sse utf8 buffer */
+/* links: stream/subscriber protocol/record stream/window stream/run protocol/sse base/utf8 base/buffer */
 /* libs: --for-linker --wrap --for-linker malloc */
 /*
  * One stream at its sink: whatever number of bytes is taken at a time, what arrives is what was
@@ -15,10 +15,10 @@
 #include <fastcgi.h>
 
 #include "no_memory.h"
-#include "record.h"
-#include "sse.h"
-#include "subscriber.h"
-#include "window.h"
+#include "protocol/record.h"
+#include "protocol/sse.h"
+#include "stream/subscriber.h"
+#include "stream/window.h"
 
 enum { RECORDS = 4, LONG = 150000, TAKEN_MAX = 2 * LONG };
 

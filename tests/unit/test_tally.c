@@ -1,4 +1,4 @@
-/* links: tally */
+/* links: base/tally */
 /* libs: --for-linker --wrap --for-linker malloc --for-linker --wrap --for-linker calloc */
 /* A count for each name, against a model: a plain array of counts. */
 #include <setjmp.h>
@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
+#include "base/tally.h"
 #include "no_memory.h"
-#include "tally.h"
 
 enum { NAMES = 12, ROOM = 8 };
 

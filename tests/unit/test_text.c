@@ -1,4 +1,4 @@
-/* links: text utf8 */
+/* links: base/text base/utf8 */
 /* What strangers write is read strictly, and repeated without harm. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "text.h"
+#include "base/text.h"
 
 static void test_digits(void **state)
 {

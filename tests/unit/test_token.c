@@ -1,4 +1,4 @@
-/* links: token */
+/* links: access/token */
 /* libs: -lsodium */
 /* Hashes, base64url, PEM and Ed25519: the standards' own vectors, and what they forbid. */
 #include <ctype.h>
@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
+#include "access/token.h"
 #include "base64.h"
-#include "token.h"
 
 enum { ROOM = 1024, SIGNATURE = 64, GUARD = 0xee };
 

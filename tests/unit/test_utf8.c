@@ -1,4 +1,4 @@
-/* links: utf8 */
+/* links: base/utf8 */
 /* Well-formed and ill-formed sequences, against Unicode's table 3-7 written out. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "utf8.h"
+#include "base/utf8.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -1,4 +1,4 @@
-/* links: watch loop buffer */
+/* links: base/watch base/loop base/buffer */
 /* libs: -luv */
 /* What a watch tells of a directory: its named files, and nothing else that happens there. */
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "watch.h"
+#include "base/watch.h"
 
 static const char *const names[WATCH_FILES] = {"log", "log-wal", NULL};
 

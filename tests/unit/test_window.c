@@ -1,4 +1,4 @@
-/* links: window */
+/* links: stream/window */
 /* libs: --for-linker --wrap --for-linker malloc */
 /*
  * The window against a model: a plain array of all rows. Whatever is pushed out, what is left are
@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "no_memory.h"
-#include "window.h"
+#include "stream/window.h"
 
 enum { BYTES = 1000, ENTRIES = 8, ROWS = 4000 };
 

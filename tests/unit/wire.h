@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "buffer.h"
+#include "base/buffer.h"
 
 enum { WIRE_MAX = 16 * 1024 * 1024, WIRE_PADDING_BYTE = 0xa5 };
 

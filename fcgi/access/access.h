@@ -1,0 +1,68 @@
+/*
+ * access: who may read what, and until when (interface, section 6).
+ *
+ * Owns the subjects of a request (everyone, the user whom the web server names, the token or JWT
+ * that the client shows), the look-up of their grants, and looking again while a stream is open.
+ * Never logs a secret, never trusts a parameter that begins with HTTP_ for who somebody is.
+ */
+#ifndef ROWTAIL_ACCESS_H
+#define ROWTAIL_ACCESS_H
+
+#include <stddef.h>
+
+#include "config/config.h"
+#include "log/eventlog.h"
+#include "log/filter.h"
+#include "request/request.h"
+#include "stream/subscriber.h"
+
+struct access;
+struct access_session;
+
+enum access_verdict {
+	ACCESS_GRANTED,
+	ACCESS_UNAUTHORIZED, /* 401: no usable credentials */
+	ACCESS_FORBIDDEN, /* 403: who it is, is known; not all channels are granted */
+	ACCESS_TOO_MANY, /* 429: too many failed attempts from this address */
+	ACCESS_BAD_REQUEST, /* 400: a token in the URL, which is not allowed here */
+	ACCESS_LATER, /* the grants could not be read now */
+};
+
+/*
+ * Reads the JWT key if one is configured. config and log are borrowed for good. NULL, and a
+ * sentence, when the key can't be used: a configuration error (78), or 66 in *exit_status when its
+ * file can't be read.
+ */
+struct access *access_new(const struct config *config, struct eventlog *log, int *exit_status,
+	char *sentence, size_t size);
+void access_free(struct access *a);
+
+/*
+ * May this request read all it asks for? The log is open. With ACCESS_GRANTED *session is what is
+ * needed to look again (NULL with --public: nothing is looked at), for access_session_free(); with
+ * anything else it is NULL and the sentence, for the client, says what would be right and nothing
+ * that a guesser could use.
+ */
+enum access_verdict access_admit(struct access *a, const struct request *r,
+	struct access_session **session, char *sentence, size_t size);
+
+/*
+ * Many looks in a row, between these two: in one transaction, which must end before the loop goes on.
+ */
+void access_recheck_begin(struct access *a);
+void access_recheck_end(struct access *a);
+
+/*
+ * Looks again, at most every few seconds for one session, whether the stream may go on. NULL: it
+ * may (or the grants can't be read now). Else the reason for the `denied` record ("revoked",
+ * "expired"), and *reason. f: what the stream follows. now_ms: clock_ms().
+ */
+const char *access_recheck(struct access *a, struct access_session *session, const struct filter *f,
+	int64_t now_ms, enum leave_reason *reason);
+
+/* Who it is, for --max-streams-per-client: the user's name, or NULL. Borrowed from the session. */
+const char *access_session_user(const struct access_session *session);
+
+void access_session_free(struct access_session *session);
+
+#endif

@@ -1,0 +1,220 @@
+#include "access/grants.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/logging.h"
+#include "log/channel.h"
+#include "log/database.h"
+
+enum { ST_COVER, ST_BELOW, ST_ANY, ST_BEGIN, ST_END, ST_COUNT };
+
+struct grants {
+	struct eventlog *log;
+	struct statement *st[ST_COUNT];
+	bool missing; /* it has no table of grants, and that was told */
+};
+
+static const char cover_sql[] =
+	"SELECT expires_at IS NULL OR julianday(expires_at) > julianday('now'), "
+	"expires_at IS NOT NULL FROM grants WHERE subject = ?1 AND channel = ?2 "
+	"ORDER BY 1 DESC, 2 LIMIT 1";
+static const char below_sql[] =
+	"SELECT 1 FROM grants WHERE subject = ?1 AND channel >= ?2 AND channel < ?3 LIMIT 1";
+
+static const char *const sql[ST_COUNT] = {
+	[ST_COVER] = cover_sql,
+	[ST_BELOW] = below_sql,
+	[ST_ANY] = "SELECT 1 FROM grants WHERE subject = ?1 LIMIT 1",
+	[ST_BEGIN] = "BEGIN",
+	[ST_END] = "COMMIT",
+};
+
+static void finalize(void *context)
+{
+	struct grants *g = context;
+
+	for (int i = 0; i < ST_COUNT; i++) {
+		database_finalize(g->st[i]);
+		g->st[i] = NULL;
+	}
+	g->missing = false;
+}
+
+struct grants *grants_new(struct eventlog *log)
+{
+	struct grants *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	g->log = log;
+	eventlog_on_close(log, finalize, g);
+	return g;
+}
+
+void grants_free(struct grants *g)
+{
+	if (!g)
+		return;
+	eventlog_on_close(g->log, NULL, NULL);
+	finalize(g);
+	free(g);
+}
+
+/* The administrator has taken everything away, perhaps not on purpose. */
+static enum grant tell_missing(struct grants *g)
+{
+	if (!g->missing)
+		log_warn("the database has no table of grants, so nobody is granted anything; "
+			 "schema/rowtail.sql makes it");
+	g->missing = true;
+	return GRANT_NONE;
+}
+
+/* A statement of the log as it is open now; NULL, and *instead, when it can't be asked. */
+static struct statement *statement(struct grants *g, int which, enum grant *instead)
+{
+	struct database *db = eventlog_database(g->log);
+
+	*instead = GRANT_UNKNOWN;
+	if (!db)
+		return NULL;
+	if (!g->st[which] && database_prepare(db, &g->st[which], sql[which]) == DATABASE_SCHEMA)
+		*instead = tell_missing(g);
+	return g->st[which];
+}
+
+/* What a step says of a grant, where a row was there or not. */
+static enum grant result(struct grants *g, enum database_status s, enum grant row)
+{
+	switch (s) {
+	case DATABASE_ROW:
+		return row;
+	case DATABASE_DONE:
+		return GRANT_NONE;
+	case DATABASE_SCHEMA:
+		return tell_missing(g);
+	default:
+		return GRANT_UNKNOWN;
+	}
+}
+
+/* What grants hold this very name or pattern. */
+static enum grant look_up(
+	struct grants *g, const char *subject, const char *channel, size_t length, bool *timed)
+{
+	enum grant found = GRANT_NONE;
+	struct statement *st = statement(g, ST_COVER, &found);
+	enum database_status s;
+
+	if (!st)
+		return found;
+	database_bind_text(st, 1, subject, strlen(subject));
+	database_bind_text(st, 2, channel, length);
+	s = database_step(st);
+	if (s == DATABASE_ROW) {
+		/* A time that SQLite can't read is NULL here, and grants nothing. */
+		found = !database_is_null(st, 0) && database_int(st, 0) ? GRANT_VALID
+									: GRANT_EXPIRED;
+		*timed |= database_int(st, 1) != 0;
+	}
+	database_reset(st);
+	return result(g, s, found);
+}
+
+/* Is there any grant that begins with this prefix, which ends with '/'? GRANT_VALID: there is. */
+static enum grant look_below(
+	struct grants *g, const char *subject, const char *prefix, size_t length)
+{
+	enum grant instead;
+	struct statement *st = statement(g, ST_BELOW, &instead);
+	char above[CHANNEL_MAX + 1];
+	enum database_status s;
+
+	if (!st)
+		return instead;
+	channel_above(above, prefix, length);
+	database_bind_text(st, 1, subject, strlen(subject));
+	database_bind_text(st, 2, prefix, length);
+	database_bind_text(st, 3, above, length);
+	s = database_step(st);
+	database_reset(st);
+	return result(g, s, GRANT_VALID);
+}
+
+static enum grant better(enum grant a, enum grant b)
+{
+	return a > b ? a : b;
+}
+
+/*
+ * The patterns that end with a level of this one, from the widest on. A level below which there is no
+ * grant ends the search: who asks for a hundred levels has no more of them looked up than are granted.
+ */
+static enum grant cover_levels(
+	struct grants *g, const char *subject, const char *pattern, size_t length, bool *timed)
+{
+	char wide[CHANNEL_MAX + 1];
+	enum grant best = GRANT_NONE, below;
+
+	for (size_t i = 0; i < length && best < GRANT_VALID; i++) {
+		wide[i] = pattern[i];
+		/* The pattern itself was looked up. */
+		if (pattern[i] != '/' || (i + 2 == length && pattern[i + 1] == '*'))
+			continue;
+		if ((below = look_below(g, subject, pattern, i + 1)) != GRANT_VALID)
+			return better(best, below);
+		wide[i + 1] = '*';
+		best = better(best, look_up(g, subject, wide, i + 2, timed));
+	}
+	return best;
+}
+
+enum grant grants_cover(struct grants *g, const char *subject, const char *pattern,
+	size_t pattern_length, bool *timed)
+{
+	enum grant best = look_up(g, subject, pattern, pattern_length, timed);
+
+	if (best < GRANT_VALID && (pattern_length > 1 || pattern[0] != '*'))
+		best = better(best, look_up(g, subject, "*", 1, timed));
+	if (best < GRANT_VALID)
+		best = better(best, cover_levels(g, subject, pattern, pattern_length, timed));
+	return best;
+}
+
+enum grant grants_any(struct grants *g, const char *subject)
+{
+	enum grant instead;
+	struct statement *st = statement(g, ST_ANY, &instead);
+	enum database_status s;
+
+	if (!st)
+		return instead;
+	database_bind_text(st, 1, subject, strlen(subject));
+	s = database_step(st);
+	database_reset(st);
+	return result(g, s, GRANT_VALID);
+}
+
+bool grants_begin(struct grants *g, int64_t *version)
+{
+	struct statement *st;
+	enum grant unused;
+
+	if (!eventlog_is_open(g->log) || eventlog_version(g->log, version) != EVENTLOG_OK)
+		return false;
+	/* Each connection counts by itself; SQLite's number has 32 bits. */
+	*version = (int64_t)((uint64_t)eventlog_generation(g->log) << 32 | (uint32_t)*version);
+	/* Nothing is begun that there is no memory to end. */
+	st = statement(g, ST_END, &unused) ? statement(g, ST_BEGIN, &unused) : NULL;
+	return st && database_run(st) == DATABASE_OK;
+}
+
+void grants_end(struct grants *g)
+{
+	enum grant unused;
+	struct statement *st = statement(g, ST_END, &unused);
+
+	if (st && database_in_transaction(eventlog_database(g->log)))
+		database_run(st);
+}

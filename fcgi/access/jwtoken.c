@@ -1,0 +1,415 @@
+#include "access/jwtoken.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sysexits.h>
+
+#include <jwt.h>
+
+#include "access/publickey.h"
+#include "access/token.h"
+#include "base/file.h"
+#include "log/channel.h"
+
+enum {
+	KEY_MAX = 16384,
+	RSA_BITS_MIN = 2048, /* RFC 7518, section 3.3 */
+	CLOCKS_DIFFER_S = 30,
+};
+
+struct jwt_verifier {
+	jwt_alg_t algorithm; /* JWT_ALG_NONE for EdDSA, which is not libjwt's */
+	const char *name; /* of the algorithm, as a header has it */
+	const char *audience, *issuer; /* NULL: not looked at */
+	int64_t leeway_s;
+	struct publickey public;
+	size_t key_length;
+	char key[KEY_MAX + 2];
+};
+
+/* The three parts of a token, and the decoded signature. */
+struct parts {
+	const char *header, *payload, *signature;
+	size_t header_length, payload_length, signature_length;
+};
+
+static const struct algorithm {
+	const char *name;
+	jwt_alg_t algorithm;
+	enum publickey_kind kind;
+	const char *keys; /* that it takes */
+	size_t secret_bytes; /* RFC 7518, section 3.2: at least as long as the hash */
+} algorithms[] = {
+	{"HS256", JWT_ALG_HS256, PUBLICKEY_OTHER, "a secret", 32},
+	{"HS384", JWT_ALG_HS384, PUBLICKEY_OTHER, "a secret", 48},
+	{"HS512", JWT_ALG_HS512, PUBLICKEY_OTHER, "a secret", 64},
+	{"RS256", JWT_ALG_RS256, PUBLICKEY_RSA, "an RSA key", 0},
+	{"RS384", JWT_ALG_RS384, PUBLICKEY_RSA, "an RSA key", 0},
+	{"RS512", JWT_ALG_RS512, PUBLICKEY_RSA, "an RSA key", 0},
+	{"ES256", JWT_ALG_ES256, PUBLICKEY_P256, "a key on the curve P-256", 0},
+	{"ES384", JWT_ALG_ES384, PUBLICKEY_P384, "a key on the curve P-384", 0},
+	{"ES512", JWT_ALG_ES512, PUBLICKEY_P521, "a key on the curve P-521", 0},
+	{"EdDSA", JWT_ALG_NONE, PUBLICKEY_ED25519, "an Ed25519 key", 0},
+};
+
+static const struct algorithm *find_algorithm(const char *name)
+{
+	for (size_t i = 0; i < sizeof(algorithms) / sizeof(*algorithms); i++)
+		if (!strcmp(algorithms[i].name, name))
+			return &algorithms[i];
+	return NULL;
+}
+
+/* Is it what somebody typed, or pasted, and not bytes by chance? */
+static bool is_text(const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if ((bytes[i] < ' ' && !strchr("\r\n\t", bytes[i])) || bytes[i] == 0x7f)
+			return false;
+	return true;
+}
+
+static bool read_key(struct jwt_verifier *v, const char *path, char *sentence, size_t size)
+{
+	char *key = v->key, why[FILE_WHY_MAX];
+	ssize_t length = file_read(path, key, KEY_MAX, why);
+
+	if (length < 0) {
+		snprintf(sentence, size, "jwt-key: %s cannot be read: %s", path, why);
+		return false;
+	}
+	v->key_length = (size_t)length;
+	/* A line break at the end of a text is an editor's, not the key's. */
+	if (v->key_length <= KEY_MAX && is_text(key, v->key_length))
+		while (v->key_length > 0 && strchr("\r\n", key[v->key_length - 1]))
+			v->key_length--;
+	key[v->key_length] = '\0';
+	return true;
+}
+
+static bool check_secret(const struct jwt_verifier *v, const struct algorithm *a, const char *path,
+	char *sentence, size_t size)
+{
+	if (strstr(v->key, "-----BEGIN"))
+		snprintf(sentence, size,
+			"jwt-key: %s holds a PEM key; %s needs a secret of %zu random bytes or "
+			"more",
+			path, v->name, a->secret_bytes);
+	else if (v->key_length < a->secret_bytes)
+		snprintf(sentence, size,
+			"jwt-key: the secret in %s has %zu bytes; %s needs %zu or more (openssl "
+			"rand -base64 %zu)",
+			path, v->key_length, v->name, a->secret_bytes, a->secret_bytes);
+	else
+		return true;
+	return false;
+}
+
+static bool check_public(struct jwt_verifier *v, const struct algorithm *a, const char *path,
+	char *sentence, size_t size)
+{
+	if (strstr(v->key, "PRIVATE KEY"))
+		snprintf(sentence, size,
+			"jwt-key: %s holds a private key; only who makes tokens needs that: give "
+			"the public one (openssl pkey -pubout)",
+			path);
+	else if (!publickey_read(&v->public, v->key))
+		snprintf(sentence, size,
+			"jwt-key: %s holds no public key in PEM form (-----BEGIN PUBLIC KEY-----)",
+			path);
+	else if (v->public.kind != a->kind)
+		snprintf(sentence, size, "jwt-key: the key in %s is another kind: %s needs %s",
+			path, v->name, a->keys);
+	else if (a->kind == PUBLICKEY_RSA && v->public.bits < RSA_BITS_MIN)
+		snprintf(sentence, size, "jwt-key: the key in %s has %zu bits; %s needs %d or more",
+			path, v->public.bits, v->name, RSA_BITS_MIN);
+	else
+		return true;
+	return false;
+}
+
+static bool check_key(struct jwt_verifier *v, const char *path, char *sentence, size_t size)
+{
+	const struct algorithm *a = find_algorithm(v->name);
+
+	if (!a)
+		snprintf(sentence, size, "jwt-algorithm: %s is none that rowtail knows", v->name);
+	else if (v->key_length > KEY_MAX)
+		snprintf(sentence, size, "jwt-key: %s is too large for a key", path);
+	else if (a->secret_bytes > 0 ? check_secret(v, a, path, sentence, size)
+				     : check_public(v, a, path, sentence, size)) {
+		v->algorithm = a->algorithm;
+		return true;
+	}
+	return false;
+}
+
+struct jwt_verifier *jwt_verifier_new(
+	const struct config *config, int *exit_status, char *sentence, size_t size)
+{
+	struct jwt_verifier *v = calloc(1, sizeof(*v));
+
+	*exit_status = EX_CONFIG;
+	if (!v) {
+		snprintf(sentence, size, "there is no memory for the key");
+		return NULL;
+	}
+	v->name = config->jwt_algorithm;
+	v->audience = config->jwt_audience;
+	v->issuer = config->jwt_issuer;
+	v->leeway_s = config->jwt_leeway_ms / 1000;
+	if (!read_key(v, config->jwt_key, sentence, size))
+		*exit_status = EX_NOINPUT;
+	else if (check_key(v, config->jwt_key, sentence, size))
+		return v;
+	jwt_verifier_free(v);
+	return NULL;
+}
+
+void jwt_verifier_free(struct jwt_verifier *v)
+{
+	free(v);
+}
+
+static bool split(const char *token, size_t length, struct parts *p)
+{
+	const char *end = token + length;
+	const char *first = memchr(token, '.', length);
+	const char *second = first ? memchr(first + 1, '.', (size_t)(end - first - 1)) : NULL;
+
+	if (!second || memchr(second + 1, '.', (size_t)(end - second - 1)))
+		return false;
+	*p = (struct parts){token, first + 1, second + 1, (size_t)(first - token),
+		(size_t)(second - first - 1), (size_t)(end - second - 1)};
+	return p->header_length > 0 && p->payload_length > 0;
+}
+
+static bool read_part(const char *text, size_t length, struct json_members *members)
+{
+	uint8_t json[JWT_TOKEN_MAX];
+	size_t json_length = sizeof(json);
+	struct json_problem problem;
+
+	return token_base64url(text, length, json, &json_length) &&
+	       json_parse(members, (const char *)json, json_length, &problem) == 0;
+}
+
+/* A member that is no element of a list; NULL when there is none. */
+static const struct json_value *member(const struct json_members *m, const char *name)
+{
+	for (size_t i = 0; i < m->count; i++)
+		if (!m->value[i].listed && !strcmp(m->value[i].name, name))
+			return &m->value[i];
+	return NULL;
+}
+
+static bool says(const struct json_value *v, const char *text)
+{
+	return v && v->kind == JSON_KIND_STRING && v->length == strlen(text) &&
+	       !memcmp(v->text, text, v->length);
+}
+
+bool jwt_has_header(const char *token, size_t length)
+{
+	struct json_members members;
+	struct parts p;
+	bool has;
+
+	if (!split(token, length, &p) || !read_part(p.header, p.header_length, &members))
+		return false;
+	has = member(&members, "alg") != NULL;
+	json_free(&members);
+	return has;
+}
+
+/* RFC 7519, section 5.1, in any letter case. libjwt takes no other; so no algorithm does. */
+static bool type_is_good(const struct json_value *type)
+{
+	return !type || (type->kind == JSON_KIND_STRING && type->length == strlen("JWT") &&
+				!strncasecmp(type->text, "JWT", type->length));
+}
+
+/* Exactly the configured algorithm; no extension that we would have to understand (crit). */
+static bool header_is_good(const struct jwt_verifier *v, const struct parts *p)
+{
+	struct json_members members;
+	bool good;
+
+	if (!read_part(p->header, p->header_length, &members))
+		return false;
+	good = says(member(&members, "alg"), v->name) && !member(&members, "crit") &&
+	       !member(&members, "b64") && type_is_good(member(&members, "typ"));
+	json_free(&members);
+	return good;
+}
+
+static bool signature_is_good(
+	const struct jwt_verifier *v, const char *token, size_t length, const struct parts *p)
+{
+	uint8_t signature[JWT_TOKEN_MAX];
+	size_t signature_length = sizeof(signature);
+	char copy[JWT_TOKEN_MAX + 1];
+	jwt_t *jwt = NULL;
+	bool good;
+
+	if (p->signature_length == 0 ||
+		!token_base64url(p->signature, p->signature_length, signature, &signature_length))
+		return false;
+	if (v->algorithm == JWT_ALG_NONE)
+		return token_ed25519_verify(v->public.ed25519, signature, signature_length, token,
+			(size_t)(p->signature - token - 1));
+	memcpy(copy, token, length);
+	copy[length] = '\0';
+	good = jwt_decode(&jwt, copy, (const unsigned char *)v->key, (int)v->key_length) == 0 &&
+	       jwt && jwt_get_alg(jwt) == v->algorithm;
+	jwt_free(jwt);
+	return good;
+}
+
+/* A time: an integer that is no absurd one. False when it is there and is something else. */
+static bool read_time(const struct json_members *m, const char *name, bool *there, int64_t *time)
+{
+	const struct json_value *v = member(m, name);
+	char *end;
+
+	*there = v != NULL;
+	*time = 0;
+	if (!v)
+		return true;
+	if (v->kind != JSON_KIND_INTEGER)
+		return false;
+	errno = 0;
+	*time = strtoll(v->text, &end, 10);
+	return errno == 0 && *time >= 0 && *time <= INT64_MAX / 2000;
+}
+
+/*
+ * How far a token may begin in the future. The clock of whoever made it may be ahead, and some round up to
+ * the next second. RFC 7519, section 4.1.5, allows such a leeway; section 4.1.6 refuses no token for its iat.
+ */
+static int64_t early_s(const struct jwt_verifier *v)
+{
+	return v->leeway_s > CLOCKS_DIFFER_S ? v->leeway_s : CLOCKS_DIFFER_S;
+}
+
+static const char *wrong_times(const struct jwt_verifier *v, const struct json_members *m,
+	int64_t now_s, int64_t *expires_s)
+{
+	int64_t exp, nbf, iat;
+	bool has_exp, has_nbf, has_iat;
+
+	if (!read_time(m, "exp", &has_exp, &exp) || !read_time(m, "nbf", &has_nbf, &nbf) ||
+		!read_time(m, "iat", &has_iat, &iat))
+		return "exp, nbf or iat is no whole number of seconds";
+	if (!has_exp)
+		return "it has no exp";
+	*expires_s = exp + v->leeway_s;
+	if (now_s >= *expires_s)
+		return "its exp has passed";
+	if (has_nbf && nbf > now_s + early_s(v))
+		return "its nbf is to come";
+	return has_iat && iat > now_s + early_s(v) ? "its iat is to come" : NULL;
+}
+
+/* Is this text the member, or one of its list? */
+static bool names(const struct json_members *m, const char *name, const char *text)
+{
+	for (size_t i = 0; i < m->count; i++)
+		if (!strcmp(m->value[i].name, name) && says(&m->value[i], text))
+			return true;
+	return false;
+}
+
+/* `channels` is a list of channels or patterns, if it is there. */
+static bool channels_are_good(const struct json_members *m)
+{
+	const struct json_value *list = member(m, "channels");
+
+	if (list && list->kind != JSON_KIND_ARRAY)
+		return false;
+	for (size_t i = 0; i < m->count; i++) {
+		const struct json_value *v = &m->value[i];
+
+		if (v->listed && !strcmp(v->name, "channels") &&
+			(v->kind != JSON_KIND_STRING || !channel_is_pattern(v->text, v->length)))
+			return false;
+	}
+	return true;
+}
+
+static const char *wrong_claims(
+	const struct jwt_verifier *v, int64_t now_s, struct jwt_claims *claims)
+{
+	const struct json_members *m = &claims->members;
+	const struct json_value *subject = member(m, "sub");
+	const char *wrong = wrong_times(v, m, now_s, &claims->expires_s);
+
+	if (wrong)
+		return wrong;
+	if (!channels_are_good(m))
+		return "channels is no list of channels and patterns";
+	if (subject && subject->kind != JSON_KIND_STRING)
+		return "sub is no string";
+	claims->subject = subject ? subject->text : "";
+	if (v->audience && !names(m, "aud", v->audience))
+		return "its aud is not --jwt-audience";
+	if (v->issuer && !says(member(m, "iss"), v->issuer))
+		return "its iss is not --jwt-issuer";
+	return NULL;
+}
+
+/* Looks at all but the signature. NULL, and then *claims is to be freed, when nothing is wrong with it. */
+static const char *wrong_content(const struct jwt_verifier *v, const char *token, size_t length,
+	int64_t now_s, struct parts *p, struct jwt_claims *claims)
+{
+	const char *wrong;
+
+	memset(claims, 0, sizeof(*claims));
+	if (length > JWT_TOKEN_MAX)
+		return "it is too long";
+	if (!split(token, length, p))
+		return "it has not the three parts of a JWT";
+	if (!header_is_good(v, p))
+		return "its header names another algorithm or type, or asks for what is not "
+		       "supported";
+	if (!read_part(p->payload, p->payload_length, &claims->members))
+		return "its claims are not an object of JSON, or hold a name twice";
+	if ((wrong = wrong_claims(v, now_s, claims)))
+		jwt_claims_free(claims);
+	return wrong;
+}
+
+enum jwt_verdict jwt_verify(const struct jwt_verifier *v, const char *token, size_t length,
+	int64_t now_s, struct jwt_claims *claims, const char **wrong)
+{
+	struct parts p;
+
+	/* What costs nothing comes first: a page with an old token asks often. */
+	if ((*wrong = wrong_content(v, token, length, now_s, &p, claims)))
+		return JWT_BAD;
+	if (signature_is_good(v, token, length, &p))
+		return JWT_GOOD;
+	jwt_claims_free(claims);
+	*wrong = "its signature is not the key's";
+	return JWT_FORGED;
+}
+
+bool jwt_is_timely(const struct jwt_verifier *v, const char *token, size_t length, int64_t now_s)
+{
+	struct jwt_claims claims;
+	struct parts p;
+	bool timely = !wrong_content(v, token, length, now_s, &p, &claims);
+
+	if (timely)
+		jwt_claims_free(&claims);
+	return timely;
+}
+
+void jwt_claims_free(struct jwt_claims *claims)
+{
+	json_free(&claims->members);
+	memset(claims, 0, sizeof(*claims));
+}

@@ -1,0 +1,38 @@
+/*
+ * publickey: which kind of key a PEM file holds, so that a key that can verify nothing is told of at
+ * the start and not by every token being refused.
+ *
+ * Pure. Reads the frame of a key, and of an Ed25519 key the key itself; whether its numbers are
+ * sound is for the libraries that use it.
+ *
+ * Source: RFC 7468, section 13 (PEM); RFC 5280, section 4.1 (SubjectPublicKeyInfo); RFC 8017,
+ * appendix A.1 (RSA), RFC 5480, section 2.1.1 (curves), RFC 8410, section 4 (Ed25519).
+ */
+#ifndef ROWTAIL_PUBLICKEY_H
+#define ROWTAIL_PUBLICKEY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "access/token.h"
+
+enum publickey_kind {
+	PUBLICKEY_OTHER,
+	PUBLICKEY_RSA,
+	PUBLICKEY_P256,
+	PUBLICKEY_P384,
+	PUBLICKEY_P521,
+	PUBLICKEY_ED25519,
+};
+
+struct publickey {
+	enum publickey_kind kind;
+	size_t bits; /* of an RSA modulus */
+	uint8_t ed25519[TOKEN_ED25519_KEY];
+};
+
+/* Reads the first public key of a text. False when there is none. */
+bool publickey_read(struct publickey *key, const char *pem);
+
+#endif

@@ -1,0 +1,324 @@
+#include "base/loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/buffer.h"
+
+_Static_assert(sizeof(uv_poll_t) <= sizeof(struct loop_handle), "a poll handle fits");
+_Static_assert(sizeof(uv_timer_t) <= sizeof(struct loop_handle), "a timer fits");
+_Static_assert(sizeof(uv_idle_t) <= sizeof(struct loop_handle), "an idle handle fits");
+_Static_assert(sizeof(uv_check_t) <= sizeof(struct loop_handle), "a check handle fits");
+
+enum { FIRST_FILES = 64 }; /* descriptors that are open before there are any streams */
+
+/* Of a loop_handle. */
+enum { NOT_BEGUN, BEGUN, ENDING };
+
+enum { ROUND_NS = 2000000 };
+
+static uv_loop_t loop;
+static bool has_loop;
+static uv_prepare_t before_polling;
+static uint64_t round_ns; /* when this round's first function asked; 0: none did */
+
+/* A signal that somebody waits for. */
+static struct {
+	uv_signal_t handle;
+	void (*came)(int number);
+	bool begun;
+} signals[NSIG];
+
+/* libuv keeps a table by descriptor, and aborts when that must grow and there is no memory. */
+static bool has_memory(int fd)
+{
+	return buffer_memory_is_there(4 * sizeof(void *) * ((size_t)fd + 4));
+}
+
+static void begin_round(uv_prepare_t *handle)
+{
+	round_ns = 0;
+}
+
+bool loop_init(void)
+{
+	if (has_loop)
+		return true;
+	has_loop = has_memory(FIRST_FILES) && uv_loop_init(&loop) == 0;
+	if (has_loop) {
+		uv_prepare_init(&loop, &before_polling);
+		uv_prepare_start(&before_polling, begin_round);
+		/* It is no reason for the loop to go on. */
+		uv_unref((uv_handle_t *)&before_polling);
+	}
+	return has_loop;
+}
+
+bool loop_round_is_long(void)
+{
+	if (!round_ns)
+		round_ns = uv_hrtime();
+	return uv_hrtime() - round_ns > ROUND_NS;
+}
+
+void loop_run(void)
+{
+	if (has_loop)
+		uv_run(&loop, UV_RUN_DEFAULT);
+}
+
+void loop_look(void)
+{
+	if (has_loop)
+		uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+void loop_stop(void)
+{
+	if (has_loop)
+		uv_stop(&loop);
+}
+
+static bool is_begun(const struct loop_handle *h)
+{
+	return h->state == BEGUN;
+}
+
+/* May it begin? What is left of an earlier life is of no use to libuv. */
+static bool clear(struct loop_handle *h)
+{
+	if (!has_loop || h->state != NOT_BEGUN)
+		return false;
+	memset(h, 0, sizeof(*h));
+	return true;
+}
+
+static uv_poll_t *as_poll(struct loop_poll *p)
+{
+	return (uv_poll_t *)(void *)p->handle.space;
+}
+
+static void poll_ready(uv_poll_t *handle, int status, int events)
+{
+	struct loop_poll *p = handle->data;
+
+	p->ready(p,
+		(events & UV_READABLE ? LOOP_READ : 0) | (events & UV_WRITABLE ? LOOP_WRITE : 0),
+		status < 0);
+}
+
+bool loop_poll_begin(
+	struct loop_poll *p, int fd, void (*ready)(struct loop_poll *p, int events, bool failed))
+{
+	static int largest = -1;
+
+	if (!clear(&p->handle) || (fd > largest && !has_memory(fd)) ||
+		uv_poll_init(&loop, as_poll(p), fd) < 0)
+		return false;
+	p->handle.state = BEGUN;
+	/* The table grows now, since later nobody could be told. */
+	if (fd > largest) {
+		uv_poll_start(as_poll(p), UV_READABLE, poll_ready);
+		uv_poll_stop(as_poll(p));
+		largest = fd;
+	}
+	as_poll(p)->data = p;
+	p->ready = ready;
+	p->events = 0;
+	return true;
+}
+
+void loop_poll_set(struct loop_poll *p, int events)
+{
+	if (!is_begun(&p->handle) || events == p->events)
+		return;
+	p->events = events;
+	if (events == 0)
+		uv_poll_stop(as_poll(p));
+	else
+		uv_poll_start(as_poll(p),
+			(events & LOOP_READ ? UV_READABLE : 0) |
+				(events & LOOP_WRITE ? UV_WRITABLE : 0),
+			poll_ready);
+}
+
+static void poll_closed(uv_handle_t *handle)
+{
+	struct loop_poll *p = handle->data;
+
+	p->handle.state = NOT_BEGUN;
+	if (p->ended)
+		p->ended(p);
+}
+
+void loop_poll_end(struct loop_poll *p, void (*ended)(struct loop_poll *p))
+{
+	if (!is_begun(&p->handle))
+		return;
+	p->handle.state = ENDING;
+	p->ended = ended;
+	uv_close((uv_handle_t *)as_poll(p), poll_closed);
+}
+
+static uv_timer_t *as_timer(struct loop_timer *t)
+{
+	return (uv_timer_t *)(void *)t->handle.space;
+}
+
+static void timer_due(uv_timer_t *handle)
+{
+	struct loop_timer *t = handle->data;
+
+	t->due(t);
+}
+
+void loop_timer_init(struct loop_timer *t, void (*due)(struct loop_timer *t), void *context)
+{
+	loop_timer_stop(t);
+	t->due = due;
+	t->context = context;
+	if (!clear(&t->handle))
+		return;
+	uv_timer_init(&loop, as_timer(t));
+	as_timer(t)->data = t;
+	t->handle.state = BEGUN;
+}
+
+void loop_timer_start(struct loop_timer *t, int64_t after_ms, int64_t every_ms)
+{
+	if (!is_begun(&t->handle))
+		return;
+	/* The loop's time is that of the round's start: a long round would make the timer early. */
+	uv_update_time(&loop);
+	uv_timer_start(as_timer(t), timer_due, (uint64_t)after_ms, (uint64_t)every_ms);
+}
+
+void loop_timer_stop(struct loop_timer *t)
+{
+	if (is_begun(&t->handle))
+		uv_timer_stop(as_timer(t));
+}
+
+static void alarm_ready(struct loop_poll *p, int events, bool failed)
+{
+	struct loop_alarm *a = (struct loop_alarm *)(void *)p;
+	uint64_t times;
+
+	if (read(a->fd, &times, sizeof(times)) == sizeof(times))
+		a->due(a);
+}
+
+bool loop_alarm_init(struct loop_alarm *a, void (*due)(struct loop_alarm *a), void *context)
+{
+	if (!has_loop || a->poll.handle.state != NOT_BEGUN)
+		return false;
+	a->due = due;
+	a->context = context;
+	if ((a->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) < 0)
+		return false;
+	if (!loop_poll_begin(&a->poll, a->fd, alarm_ready)) {
+		close(a->fd);
+		return false;
+	}
+	loop_poll_set(&a->poll, LOOP_READ);
+	return true;
+}
+
+static void set_alarm(struct loop_alarm *a, int64_t after_us)
+{
+	struct itimerspec when = {.it_value = {after_us / 1000000, after_us % 1000000 * 1000}};
+
+	if (is_begun(&a->poll.handle))
+		timerfd_settime(a->fd, 0, &when, NULL);
+}
+
+void loop_alarm_start(struct loop_alarm *a, int64_t after_us)
+{
+	set_alarm(a, after_us > 0 ? after_us : 1);
+}
+
+void loop_alarm_stop(struct loop_alarm *a)
+{
+	set_alarm(a, 0);
+}
+
+static uv_idle_t *as_idle(struct loop_turn *t)
+{
+	return (uv_idle_t *)(void *)t->idle.space;
+}
+
+static uv_check_t *as_check(struct loop_turn *t)
+{
+	return (uv_check_t *)(void *)t->check.space;
+}
+
+/* An idle handle only keeps the loop from sleeping; the work is done after the polling. */
+static void idle_round(uv_idle_t *handle)
+{
+}
+
+static void stop_turn(struct loop_turn *t)
+{
+	uv_idle_stop(as_idle(t));
+	uv_check_stop(as_check(t));
+}
+
+static void after_polling(uv_check_t *handle)
+{
+	struct loop_turn *t = handle->data;
+
+	t->wanted = false;
+	t->turn(t);
+	if (!t->wanted)
+		stop_turn(t);
+}
+
+void loop_turn_init(struct loop_turn *t, void (*turn)(struct loop_turn *t), void *context)
+{
+	if (is_begun(&t->idle))
+		stop_turn(t);
+	t->turn = turn;
+	t->context = context;
+	t->wanted = false;
+	if (!clear(&t->idle) || !clear(&t->check))
+		return;
+	uv_idle_init(&loop, as_idle(t));
+	uv_check_init(&loop, as_check(t));
+	as_check(t)->data = t;
+	t->idle.state = t->check.state = BEGUN;
+}
+
+void loop_turn_want(struct loop_turn *t)
+{
+	if (t->wanted || !is_begun(&t->idle))
+		return;
+	t->wanted = true;
+	uv_idle_start(as_idle(t), idle_round);
+	uv_check_start(as_check(t), after_polling);
+}
+
+static void signal_came(uv_signal_t *handle, int number)
+{
+	signals[number].came(number);
+}
+
+bool loop_on_signal(int number, void (*came)(int number))
+{
+	if (!has_loop || number < 1 || number >= NSIG)
+		return false;
+	signals[number].came = came;
+	if (!signals[number].begun && uv_signal_init(&loop, &signals[number].handle) < 0)
+		return false;
+	signals[number].begun = true;
+	return uv_signal_start(&signals[number].handle, signal_came, number) == 0;
+}
+
+const char *loop_version(void)
+{
+	return uv_version_string();
+}

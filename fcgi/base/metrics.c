@@ -1,0 +1,155 @@
+#include "base/metrics.h"
+
+#include <inttypes.h>
+
+static struct {
+	uint64_t counts[METRIC_COUNT];
+	uint64_t gaps[SSE_GAP_REASONS];
+	uint64_t refused[REFUSED_COUNT];
+	uint64_t left[LEAVE_REASONS];
+	uint64_t delivered[16]; /* by bucket, not cumulated; the last is +Inf */
+	uint64_t delivered_us;
+	uint64_t deliveries;
+} metrics;
+
+/* Upper bounds in microseconds, doubling or so from what a lone row takes to what hurts. */
+static const int64_t buckets_us[] = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000,
+	100000, 250000, 500000, 1000000, 5000000};
+enum { BUCKETS = sizeof(buckets_us) / sizeof(buckets_us[0]) };
+_Static_assert(BUCKETS + 1 == sizeof(metrics.delivered) / sizeof(uint64_t), "a bucket for +Inf");
+
+const char *refusal_name(enum refusal reason)
+{
+	static const char *const names[] = {"bad_request", "unauthorized", "forbidden",
+		"too_many_attempts", "max_streams", "max_streams_per_client", "database",
+		"shutdown", "protocol"};
+
+	return names[reason];
+}
+
+void metrics_add(enum metric which, uint64_t amount)
+{
+	metrics.counts[which] += amount;
+}
+
+uint64_t metrics_get(enum metric which)
+{
+	return metrics.counts[which];
+}
+
+void metrics_gap(enum sse_gap reason)
+{
+	metrics.gaps[reason]++;
+}
+
+void metrics_refused(enum refusal reason)
+{
+	metrics.refused[reason]++;
+}
+
+uint64_t metrics_refused_count(enum refusal reason)
+{
+	return metrics.refused[reason];
+}
+
+void metrics_left(enum leave_reason reason)
+{
+	metrics.left[reason]++;
+}
+
+uint64_t metrics_left_count(enum leave_reason reason)
+{
+	return metrics.left[reason];
+}
+
+void metrics_delivery(uint64_t records, int64_t us)
+{
+	int bucket = 0;
+
+	while (bucket < BUCKETS && us > buckets_us[bucket])
+		bucket++;
+	metrics.delivered[bucket] += records;
+	metrics.deliveries += records;
+	metrics.delivered_us += records * (uint64_t)(us > 0 ? us : 0);
+}
+
+double metrics_delivery_quantile(double share)
+{
+	uint64_t below = 0;
+
+	for (int i = 0; i < BUCKETS; i++) {
+		below += metrics.delivered[i];
+		if (metrics.deliveries && (double)below >= share * (double)metrics.deliveries)
+			return (double)buckets_us[i] / 1e6;
+	}
+	return metrics.deliveries ? (double)buckets_us[BUCKETS - 1] / 1e6 : 0;
+}
+
+static void head(struct buffer *out, const char *name, const char *type, const char *help)
+{
+	buffer_printf(out, "# HELP rowtail_%s %s\n# TYPE rowtail_%s %s\n", name, help, name, type);
+}
+
+static void one(
+	struct buffer *out, const char *name, const char *type, const char *help, int64_t value)
+{
+	head(out, name, type, help);
+	buffer_printf(out, "rowtail_%s %" PRId64 "\n", name, value);
+}
+
+static void delivery_histogram(struct buffer *out)
+{
+	uint64_t below = 0;
+
+	head(out, "delivery_seconds", "histogram", "Time from seeing a row to having written it.");
+	for (int i = 0; i < BUCKETS; i++) {
+		below += metrics.delivered[i];
+		buffer_printf(out, "rowtail_delivery_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
+			(double)buckets_us[i] / 1e6, below);
+	}
+	buffer_printf(out,
+		"rowtail_delivery_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n"
+		"rowtail_delivery_seconds_sum %.6f\nrowtail_delivery_seconds_count %" PRIu64 "\n",
+		metrics.deliveries, (double)metrics.delivered_us / 1e6, metrics.deliveries);
+}
+
+static void reasons(struct buffer *out)
+{
+	head(out, "gaps_total", "counter", "Gap records sent, by reason.");
+	for (int i = 0; i < SSE_GAP_REASONS; i++)
+		buffer_printf(out, "rowtail_gaps_total{reason=\"%s\"} %" PRIu64 "\n",
+			sse_gap_name(i), metrics.gaps[i]);
+	head(out, "refused_total", "counter", "Requests that got no stream, by reason.");
+	for (int i = 0; i < REFUSED_COUNT; i++)
+		buffer_printf(out, "rowtail_refused_total{reason=\"%s\"} %" PRIu64 "\n",
+			refusal_name(i), metrics.refused[i]);
+	head(out, "streams_ended_total", "counter", "Streams that ended, by reason.");
+	for (int i = 0; i < LEAVE_REASONS; i++)
+		buffer_printf(out, "rowtail_streams_ended_total{reason=\"%s\"} %" PRIu64 "\n",
+			leave_name(i), metrics.left[i]);
+}
+
+void metrics_text(struct buffer *out, const struct metrics_now *now)
+{
+	static const struct {
+		enum metric which;
+		const char *name, *help;
+	} counters[] = {
+		{METRIC_STREAMS_TOTAL, "streams_total", "Streams opened."},
+		{METRIC_RECORDS_SENT, "records_sent_total", "Records of rows written whole."},
+		{METRIC_BYTES_SENT, "bytes_sent_total", "Bytes written to web servers."},
+		{METRIC_ROWS_READ, "rows_read_total", "New rows read from the log, once for all."},
+		{METRIC_ROWS_REPLAYED, "rows_replayed_total", "Rows read for one stream behind."},
+		{METRIC_REQUESTS, "requests_total", "Requests that arrived whole."},
+	};
+
+	one(out, "streams", "gauge", "Streams open now.", (int64_t)now->streams);
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+		one(out, counters[i].name, "counter", counters[i].help,
+			(int64_t)metrics.counts[counters[i].which]);
+	one(out, "log_newest_id", "gauge", "The newest id of the log.", now->newest_id);
+	one(out, "database_ok", "gauge", "1 while the log can be read.", now->database_ok);
+	one(out, "uptime_seconds", "gauge", "Since the process started.", now->uptime_s);
+	reasons(out);
+	delivery_histogram(out);
+}

@@ -1,0 +1,356 @@
+#include "base/who.h"
+
+#include <dirent.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+enum {
+	LOCKS_MAX = 4096, /* lines of /proc/locks that are looked at */
+	LOCKS_READ = 5, /* times that it is read */
+	/* Bytes that SQLite locks in the database, and in the -shm: its file format, section 4. */
+	DATABASE_FIRST = 0x40000000,
+	DATABASE_LAST = DATABASE_FIRST + 511,
+	SHARED_FIRST = DATABASE_FIRST + 2,
+	SHM_FIRST = 120,
+	SHM_LAST = 127,
+	SHM_USED = 128, /* locked for reading by everybody who has it open */
+	TCP_LISTENING = 0x0a,
+	UNSEEN_USER = 65534, /* who is left out of a map of users, see user_namespaces(7) */
+};
+
+/* The next word of a line, cut off in place; "" when there is none. */
+static char *next_word(char **rest)
+{
+	static char none[32];
+	char *word = none;
+
+	while (*rest && !*word)
+		word = strsep(rest, " \t\n");
+	return word;
+}
+
+/* Does this process see users as they are, and not through a map that leaves most of them out? */
+static bool sees_users(void)
+{
+	FILE *file = fopen("/proc/self/uid_map", "re");
+	char line[64] = "", *rest = line;
+	unsigned long count = 0;
+
+	if (file && fgets(line, sizeof(line), file)) {
+		next_word(&rest);
+		next_word(&rest);
+		count = strtoul(next_word(&rest), NULL, 10);
+	}
+	if (file)
+		fclose(file);
+	return !file || count >= UNSEEN_USER;
+}
+
+const char *who_user(struct who_user *u, uid_t id)
+{
+	const struct passwd *entry = getpwuid(id);
+
+	if (id == UNSEEN_USER && !sees_users())
+		snprintf(u->name, sizeof(u->name), "another user");
+	else if (entry)
+		snprintf(u->name, sizeof(u->name), "%s", entry->pw_name);
+	else
+		snprintf(u->name, sizeof(u->name), "user %u", (unsigned)id);
+	return u->name;
+}
+
+static bool is_in_group(const struct passwd *user, gid_t group)
+{
+	gid_t groups[256];
+	int count = sizeof(groups) / sizeof(*groups);
+
+	if (getgrouplist(user->pw_name, user->pw_gid, groups, &count) < 0)
+		return false;
+	for (int i = 0; i < count; i++)
+		if (groups[i] == group)
+			return true;
+	return false;
+}
+
+void who_web_servers(struct who_web_servers *w, gid_t group)
+{
+	static const char *const names[] = {"www-data", "nginx", "apache", "http", "lighttpd",
+		"caddy", "haproxy", "wwwrun", "www"};
+
+	memset(w, 0, sizeof(*w));
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		const struct passwd *user = getpwnam(names[i]);
+		char *list = user && is_in_group(user, group) ? w->members : w->others;
+		size_t length = strlen(list);
+
+		if (user)
+			snprintf(list + length, sizeof(w->members) - length, "%s%s",
+				length ? ", " : "", names[i]);
+	}
+}
+
+/* As a CONFIG file that is itself the program, it has that file's name. */
+static bool runs_rowtail(pid_t id)
+{
+	char path[64], program[PATH_MAX];
+	const char *name;
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/%ld/exe", (long)id);
+	length = readlink(path, program, sizeof(program) - 1);
+	program[length > 0 ? length : 0] = '\0';
+	name = strrchr(program, '/');
+	return name && !strncmp(name, "/rowtail", 8);
+}
+
+void who_process(struct who_process *p, pid_t id)
+{
+	char path[64], name[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)id);
+	if ((file = fopen(path, "re"))) {
+		if (fgets(name, sizeof(name), file))
+			name[strcspn(name, "\n")] = '\0';
+		fclose(file);
+	}
+	p->id = id;
+	p->is_rowtail = !strncmp(name, "rowtail", 7) || runs_rowtail(id);
+	if (*name)
+		snprintf(p->name, sizeof(p->name), "process %ld (%s)", (long)id, name);
+	else
+		snprintf(p->name, sizeof(p->name), "process %ld", (long)id);
+}
+
+/* A line of /proc/locks. */
+struct lock {
+	dev_t device;
+	ino_t inode;
+	pid_t process;
+	bool write;
+	unsigned long long first, last;
+};
+
+/*
+ * "1: POSIX ADVISORY WRITE 812 fe:00:1234 0 EOF". False where the line is none of a lock that another
+ * process holds: somebody waits ("1: -> POSIX"), or it is a lease.
+ */
+static bool parse_lock(char *line, struct lock *l)
+{
+	unsigned long major, minor;
+	char *at;
+
+	next_word(&line);
+	if (strcmp(next_word(&line), "POSIX") != 0)
+		return false;
+	next_word(&line);
+	l->write = !strcmp(next_word(&line), "WRITE");
+	l->process = (pid_t)strtol(next_word(&line), NULL, 10);
+	at = next_word(&line);
+	major = strtoul(at, &at, 16);
+	minor = strtoul(*at ? at + 1 : at, &at, 16);
+	l->device = makedev(major, minor);
+	l->inode = strtoul(*at ? at + 1 : at, NULL, 10);
+	l->first = strtoull(next_word(&line), NULL, 10);
+	at = next_word(&line);
+	l->last = strcmp(at, "EOF") ? strtoull(at, NULL, 10) : ULLONG_MAX;
+	return *at && l->process > 0 && l->process != getpid();
+}
+
+static bool overlaps(const struct lock *l, unsigned long long first, unsigned long long last)
+{
+	return l->first <= last && l->last >= first;
+}
+
+static bool find_lock_once(bool (*take)(void *context, const struct lock *l), void *context)
+{
+	FILE *file = fopen("/proc/locks", "re");
+	char line[256];
+	struct lock l;
+	bool found = false;
+
+	for (int i = 0; file && !found && i < LOCKS_MAX && fgets(line, sizeof(line), file); i++)
+		found = parse_lock(line, &l) && take(context, &l);
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/*
+ * Calls `take` with each lock until it returns true; returns whether it did. The list comes in pieces,
+ * and while others take and give back locks, one that stays may fall between two pieces: so it is read
+ * some times before a lock counts as not there.
+ */
+static bool find_lock(bool (*take)(void *context, const struct lock *l), void *context)
+{
+	bool found = false;
+
+	for (int i = 0; !found && i < LOCKS_READ; i++)
+		found = find_lock_once(take, context);
+	return found;
+}
+
+/* The two files whose locks are looked for. */
+struct locked {
+	struct stat database, shm;
+	bool has_shm;
+	bool is_anywhere; /* stat's device is not the one of /proc/locks */
+	pid_t process;
+};
+
+static bool is_of(const struct lock *l, const struct locked *files, const struct stat *st)
+{
+	return l->inode == st->st_ino && (l->device == st->st_dev || files->is_anywhere);
+}
+
+static bool look(struct locked *files, const char *real)
+{
+	char path[PATH_MAX];
+	struct statfs fs;
+
+	memset(files, 0, sizeof(*files));
+	if (stat(real, &files->database) < 0)
+		return false;
+	files->is_anywhere = statfs(real, &fs) == 0 &&
+			     (fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == OVERLAYFS_SUPER_MAGIC);
+	files->has_shm = (size_t)snprintf(path, sizeof(path), "%s-shm", real) < sizeof(path) &&
+			 stat(path, &files->shm) == 0;
+	return true;
+}
+
+static bool keeps_out(void *context, const struct lock *l)
+{
+	struct locked *files = context;
+
+	if (!l->write || !((is_of(l, files, &files->database) &&
+				   overlaps(l, DATABASE_FIRST, DATABASE_LAST)) ||
+				 (files->has_shm && is_of(l, files, &files->shm) &&
+					 overlaps(l, SHM_FIRST, SHM_LAST))))
+		return false;
+	files->process = l->process;
+	return true;
+}
+
+bool who_locks(struct who_process *p, const char *real)
+{
+	struct locked files;
+
+	p->id = 0;
+	if (!look(&files, real) || !find_lock(keeps_out, &files))
+		return false;
+	who_process(p, files.process);
+	return true;
+}
+
+/* Does the process of files->process have the -shm open? */
+static bool takes_part(void *context, const struct lock *l)
+{
+	const struct locked *files = context;
+
+	return l->process == files->process && is_of(l, files, &files->shm) &&
+	       overlaps(l, SHM_FIRST, SHM_USED);
+}
+
+static bool is_apart(void *context, const struct lock *l)
+{
+	struct locked *files = context;
+
+	if (!is_of(l, files, &files->database) || l->write ||
+		!overlaps(l, SHARED_FIRST, DATABASE_LAST))
+		return false;
+	files->process = l->process;
+	return !files->has_shm || !find_lock(takes_part, files);
+}
+
+bool who_is_apart(struct who_process *p, const char *real)
+{
+	struct locked files;
+
+	p->id = 0;
+	/* Once is enough here: who is apart is so the next time, too. */
+	if (!look(&files, real) || !find_lock_once(is_apart, &files))
+		return false;
+	who_process(p, files.process);
+	return true;
+}
+
+/* "0: 0100007F:2328 00000000:0000 0A … INODE …". The inode, where the socket listens on the port; else 0. */
+static unsigned long parse_socket(char *line, uint16_t port)
+{
+	char *colon;
+
+	next_word(&line);
+	colon = strchr(next_word(&line), ':');
+	next_word(&line);
+	if (!colon || strtoul(colon + 1, NULL, 16) != port ||
+		strtoul(next_word(&line), NULL, 16) != TCP_LISTENING)
+		return 0;
+	for (int i = 0; i < 5; i++)
+		next_word(&line);
+	return strtoul(next_word(&line), NULL, 10);
+}
+
+/* The inode of the socket that listens on the port, in one of the system's two tables; 0: none. */
+static unsigned long listening_inode(const char *table, uint16_t port)
+{
+	FILE *file = fopen(table, "re");
+	char line[512];
+	unsigned long found = 0;
+
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = parse_socket(line, port);
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* Is this one of a process's descriptors? */
+static bool has_socket(const char *process, const char *socket)
+{
+	char path[320], target[64];
+	struct dirent *entry;
+	bool found = false;
+	ssize_t length;
+	DIR *fds;
+
+	snprintf(path, sizeof(path), "/proc/%.32s/fd", process);
+	if (!(fds = opendir(path)))
+		return false;
+	while (!found && (entry = readdir(fds))) {
+		snprintf(path, sizeof(path), "/proc/%.32s/fd/%s", process, entry->d_name);
+		length = readlink(path, target, sizeof(target) - 1);
+		target[length > 0 ? length : 0] = '\0';
+		found = !strcmp(target, socket);
+	}
+	closedir(fds);
+	return found;
+}
+
+bool who_listens(struct who_process *p, uint16_t port)
+{
+	unsigned long inode = listening_inode("/proc/self/net/tcp", port);
+	struct dirent *entry;
+	char socket[64];
+	DIR *processes;
+
+	p->id = 0;
+	if (!inode && !(inode = listening_inode("/proc/self/net/tcp6", port)))
+		return false;
+	snprintf(socket, sizeof(socket), "socket:[%lu]", inode);
+	if (!(processes = opendir("/proc")))
+		return false;
+	while (!p->id && (entry = readdir(processes)))
+		if (strtol(entry->d_name, NULL, 10) > 0 && has_socket(entry->d_name, socket))
+			who_process(p, (pid_t)strtol(entry->d_name, NULL, 10));
+	closedir(processes);
+	return p->id != 0;
+}

@@ -1,0 +1,367 @@
+#include "config/setting_impl.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/origin.h"
+#include "base/text.h"
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+bool setting_advise(char *advice, const char *text)
+{
+	snprintf(advice, SETTING_ADVICE_MAX, "%s", text);
+	return false;
+}
+
+static void *member_of(const struct setting *s, struct config *c)
+{
+	return (char *)c + s->member;
+}
+
+bool setting_parse_text(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	const char **member = member_of(s, c);
+
+	if (!*text)
+		return setting_advise(advice, "give a value, or leave it out");
+	*member = text;
+	return true;
+}
+
+/* Digits alone, no sign, no unit, no blank; false also when out of range. */
+bool setting_read_number(const char *text, int64_t least, int64_t most, int64_t *number)
+{
+	return text_digits(text, strlen(text), number) == TEXT_NUMBER && *number >= least &&
+	       *number <= most;
+}
+
+static bool parse_number(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	int64_t *member = member_of(s, c);
+	const char *unit = "";
+	int64_t number;
+
+	if (setting_read_number(text, s->least, s->most, &number)) {
+		*member = number * s->scale;
+		return true;
+	}
+	if (!strcmp(s->operand, "SECONDS"))
+		unit = " of seconds";
+	if (!strcmp(s->operand, "MS"))
+		unit = " of milliseconds";
+	snprintf(advice, SETTING_ADVICE_MAX, "give a whole number%s from %lld to %lld", unit,
+		(long long)s->least, (long long)s->most);
+	return false;
+}
+
+static bool read_flag(const char *text, bool *flag, char *advice)
+{
+	static const char *const yes[] = {"yes", "on", "true", "1"};
+	static const char *const no[] = {"no", "off", "false", "0"};
+
+	for (size_t i = 0; i < sizeof(yes) / sizeof(*yes); i++) {
+		*flag = !strcmp(text, yes[i]);
+		if (*flag || !strcmp(text, no[i]))
+			return true;
+	}
+	return setting_advise(advice, "give yes or no (or on, off, true, false, 1, 0)");
+}
+
+static bool parse_flag(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	return read_flag(text, member_of(s, c), advice);
+}
+
+static bool parse_check(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	bool check;
+
+	if (!read_flag(text, &check, advice))
+		return false;
+	c->action = check ? CONFIG_CHECK : CONFIG_SERVE;
+	return true;
+}
+
+/* config.c answers --help and --version before it looks at any value. */
+static bool parse_question(
+	const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	return setting_advise(advice, "give it on the command line, without a value");
+}
+
+bool setting_is_host(const char *host, size_t length)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr address;
+
+	if (length == 0 || host[0] != '[')
+		return strspn(host, LOWER UPPER DIGITS ".-_") == length;
+	if (host[length - 1] != ']' || length - 2 >= sizeof(text))
+		return false;
+	snprintf(text, sizeof(text), "%.*s", (int)length - 2, host + 1);
+	return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+static bool parse_mode(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	size_t length = strlen(text);
+	unsigned mode = 0;
+
+	if (length == 0 || length > 4 || strspn(text, "01234567") != length)
+		return setting_advise(advice, "give an octal mode from 0000 to 0777, as in 0660");
+	for (; *text; text++)
+		mode = mode * 8 + (unsigned)(*text - '0');
+	if (mode > 0777)
+		return setting_advise(advice, "give an octal mode from 0000 to 0777, as in 0660");
+	c->listen_mode = mode;
+	return true;
+}
+
+_Static_assert((int)SETTING_USUAL_MAX >= (int)ORIGIN_MAX, "an origin has room");
+_Static_assert((int)SETTING_ADVICE_MAX >= (int)ORIGIN_ADVICE_MAX, "advice has room");
+
+/* Only in its usual form, since that is compared with what browsers send. */
+static bool parse_origin(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	char usual[ORIGIN_MAX];
+	size_t count = 0;
+
+	if (!origin_read(text, usual, advice))
+		return false;
+	if (strcmp(text, usual)) {
+		snprintf(advice, SETTING_ADVICE_MAX, "give %.180s", usual);
+		return false;
+	}
+	while (c->allow_origins[count])
+		count++;
+	if (count == SETTING_ORIGINS_MAX)
+		return setting_advise(advice, "give at most 100 origins, or *");
+	c->allow_origins[count] = text;
+	c->allow_origins[count + 1] = NULL;
+	return true;
+}
+
+static bool parse_algorithm(
+	const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	static const char *const known[] = {"HS256", "HS384", "HS512", "RS256", "RS384", "RS512",
+		"ES256", "ES384", "ES512", "EdDSA"};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (!strcmp(text, known[i]))
+			return setting_parse_text(s, c, text, advice);
+	if (!strcasecmp(text, "none"))
+		return setting_advise(advice,
+			"a token without a signature proves nothing; give the "
+			"algorithm that the tokens are signed with, such as HS256");
+	return setting_advise(advice,
+		"give HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384, ES512 "
+		"or EdDSA");
+}
+
+static bool parse_level(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	static const char *const names[] = {"error", "warn", "info", "debug"};
+	static const enum log_level levels[] = {
+		LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(text, names[i])) {
+			c->log_level = levels[i];
+			return true;
+		}
+	return setting_advise(advice, "give error, warn, info or debug");
+}
+
+#define AT(field) offsetof(struct config, field)
+#define TEXT(field) .parse = setting_parse_text, .member = AT(field)
+#define FLAG(field) .parse = parse_flag, .member = AT(field)
+#define NUMBER(field, low, high, times)                                                            \
+	.parse = parse_number, .member = AT(field), .least = (low), .most = (high), .scale = (times)
+
+enum { DAY_SECONDS = 86400, HOUR_MS = 3600000 };
+
+static const struct setting table[] = {
+	{"db", "PATH", NULL, "the SQLite database; opened read-only; required",
+		.parse = setting_parse_database, .member = AT(db)},
+	{"table", "NAME", "events", "the table or view to tail", TEXT(table)},
+	{"listen", "ADDR", NULL, "serve FastCGI here: PATH, HOST:PORT, or :PORT on loopback",
+		.parse = setting_parse_listen, .member = AT(listen)},
+	{"listen-mode", "MODE", "0660", "permissions of a unix socket made by --listen",
+		.parse = parse_mode},
+	{"poll", "MS", "100", "longest time between two looks at the log when no file notice comes",
+		NUMBER(poll_ms, 1, 60000, 1)},
+	{"heartbeat", "SECONDS", "15", "longest silence on a stream",
+		NUMBER(heartbeat_ms, 1, 3600, 1000)},
+	{"retry", "MS", "2000", "reconnection time that every stream begins with",
+		NUMBER(retry_ms, 0, HOUR_MS, 1)},
+	{"retry-jitter", "MS", "1000", "random 0 to MS added to it, so that a crowd spreads out",
+		NUMBER(retry_jitter_ms, 0, HOUR_MS, 1)},
+	{"max-stream-age", "SECONDS", "0",
+		"end a stream after this long or up to a tenth later; the client resumes; 0: no "
+		"limit",
+		NUMBER(max_stream_age_ms, 0, INT64_C(365) * DAY_SECONDS, 1000)},
+	{"max-streams", "N", "10000", "more streams are asked to come back later",
+		NUMBER(max_streams, 1, 1000000, 1)},
+	{"max-streams-per-client", "N", "0",
+		"the same per REMOTE_USER, else per REMOTE_ADDR; 0: no limit",
+		NUMBER(max_streams_per_client, 0, 1000000, 1)},
+	{"stall-timeout", "SECONDS", "60",
+		"end a stream whose peer has taken nothing for this long",
+		NUMBER(stall_timeout_ms, 1, DAY_SECONDS, 1000)},
+	{"max-replay", "N", "0",
+		"a client further behind than N records gets a gap and goes on N back; 0: no limit",
+		NUMBER(max_replay, 0, 1000000000, 1)},
+	{"allow-origin", "ORIGIN", NULL,
+		"answer pages of this origin (CORS); repeatable; * for any, without credentials",
+		.parse = parse_origin, .usual = origin_read},
+	{"public", NULL, NULL, "whoever the web server lets through may read every channel",
+		FLAG(public_)},
+	{"allow-query-token", NULL, NULL, "accept access_token in the URL",
+		FLAG(allow_query_token)},
+	{"jwt-key", "FILE", NULL,
+		"accept JWTs signed with this key: a secret, or a public key in PEM",
+		.parse = setting_parse_file, .member = AT(jwt_key)},
+	{"jwt-algorithm", "NAME", NULL, "the one algorithm, such as HS256, RS256, ES256 or EdDSA",
+		.parse = parse_algorithm, .member = AT(jwt_algorithm)},
+	{"jwt-audience", "TEXT", NULL, "only JWTs whose aud is or holds this", TEXT(jwt_audience)},
+	{"jwt-issuer", "TEXT", NULL, "only JWTs whose iss is this", TEXT(jwt_issuer)},
+	{"jwt-leeway", "SECONDS", "0", "clock difference to forgive in exp and nbf",
+		NUMBER(jwt_leeway_ms, 0, 300, 1000)},
+	{"log-level", "LEVEL", "info", "error, warn, info or debug, on standard error",
+		.parse = parse_level},
+	{"check", NULL, NULL,
+		"look at configuration, database, permissions and schema; say what is wrong and"
+		" how to mend it; serve nothing",
+		.parse = parse_check},
+	{"version", NULL, NULL, "say which version this is", .parse = parse_question},
+	{"help", NULL, NULL, "say all this", .parse = parse_question},
+};
+
+enum { COUNT = sizeof(table) / sizeof(*table) };
+_Static_assert((int)COUNT < (int)SETTING_COUNT_MAX, "config.c keeps an array of this size");
+
+size_t setting_count(void)
+{
+	return COUNT;
+}
+
+const struct setting *setting_at(size_t n)
+{
+	return &table[n];
+}
+
+size_t setting_index(const struct setting *s)
+{
+	return (size_t)(s - table);
+}
+
+const struct setting *setting_find(const char *name, size_t length)
+{
+	for (size_t i = 0; i < COUNT; i++)
+		if (strlen(table[i].name) == length && !memcmp(table[i].name, name, length))
+			return &table[i];
+	return NULL;
+}
+
+bool setting_is_list(const struct setting *s)
+{
+	return s->parse == parse_origin;
+}
+
+bool setting_is_question(const struct setting *s)
+{
+	return s->parse == parse_question;
+}
+
+void setting_variable(const struct setting *s, char *variable)
+{
+	char *p = variable + snprintf(variable, SETTING_NAME_MAX, "ROWTAIL_%s", s->name);
+
+	while (p-- > variable)
+		*p = (char)(*p == '-' ? '_' : toupper((unsigned char)*p));
+}
+
+bool setting_apply(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	return s->parse(s, c, text, advice);
+}
+
+static unsigned least_of(unsigned a, unsigned b, unsigned c)
+{
+	unsigned least = a < b ? a : b;
+
+	return least < c ? least : c;
+}
+
+/* How many letters to add, drop or change (Levenshtein); both are shorter than SETTING_NAME_MAX. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[SETTING_NAME_MAX];
+	size_t width = strlen(b);
+
+	for (size_t j = 0; j <= width; j++)
+		row[j] = (unsigned)j;
+	for (size_t i = 0; a[i]; i++) {
+		unsigned corner = row[0]++;
+
+		for (size_t j = 0; j < width; j++) {
+			unsigned above = row[j + 1];
+
+			row[j + 1] = least_of(row[j] + 1, above + 1, corner + (a[i] != b[j]));
+			corner = above;
+		}
+	}
+	return row[width];
+}
+
+/* "--Max_Stream", "ROWTAIL_MAX_STREAM" -> "max-stream"; false when it is too long for a name. */
+static bool plain_name(char *plain, const char *name, size_t length)
+{
+	size_t dashes;
+
+	if (length >= SETTING_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		plain[i] = (char)(name[i] == '_' ? '-' : tolower((unsigned char)name[i]));
+	plain[length] = '\0';
+	dashes = strspn(plain, "-");
+	if (!strncmp(plain + dashes, "rowtail-", 8))
+		dashes += 8;
+	memmove(plain, plain + dashes, length - dashes + 1);
+	return true;
+}
+
+/* The first setting whose name holds these letters, which must be some. */
+static const struct setting *part_of(const char *plain)
+{
+	for (size_t i = 0; i < COUNT && strlen(plain) >= 4; i++)
+		if (strstr(table[i].name, plain))
+			return &table[i];
+	return NULL;
+}
+
+const struct setting *setting_nearest(const char *name, size_t length)
+{
+	const struct setting *nearest = NULL;
+	char plain[SETTING_NAME_MAX];
+	unsigned far, best;
+
+	if (!plain_name(plain, name, length))
+		return NULL;
+	/* One slip in a short name, two in a longer one; else anything is near to "db". */
+	best = strlen(plain) < 5 ? 2 : 3;
+	for (size_t i = 0; i < COUNT; i++) {
+		far = distance(plain, table[i].name);
+		if (far < best && far < strlen(table[i].name)) {
+			best = far;
+			nearest = &table[i];
+		}
+	}
+	return nearest ? nearest : part_of(plain);
+}

@@ -1,0 +1,304 @@
+#include "log/database.h"
+
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SLEEP_US = 200 };
+
+/* A statement that lacks a text for want of memory: with NULL in its place it would find nothing. */
+static struct statement *unbound;
+
+/* Both structs are SQLite's own under names that tie nobody to it. */
+static sqlite3 *raw(const struct database *db)
+{
+	return (sqlite3 *)(uintptr_t)db;
+}
+
+static sqlite3_stmt *raw_statement(struct statement *st)
+{
+	return (sqlite3_stmt *)st;
+}
+
+static enum database_status status(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_OK:
+		return DATABASE_OK;
+	case SQLITE_ROW:
+		return DATABASE_ROW;
+	case SQLITE_DONE:
+		return DATABASE_DONE;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL:
+		return DATABASE_BUSY;
+	case SQLITE_CANTOPEN:
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+	case SQLITE_READONLY:
+		return DATABASE_MISSING;
+	case SQLITE_NOMEM:
+		return DATABASE_NO_MEMORY;
+	case SQLITE_TOOBIG:
+		return DATABASE_TOO_LONG;
+	case SQLITE_ERROR:
+	case SQLITE_SCHEMA:
+	case SQLITE_MISUSE:
+	case SQLITE_RANGE:
+		return DATABASE_SCHEMA;
+	default:
+		return DATABASE_DAMAGED;
+	}
+}
+
+/*
+ * To begin reading a write-ahead log, SQLite tries its locks a hundred times, with pauses of 10 s in
+ * all: another process that was stopped with one of them would stop us as well.
+ */
+static int short_sleep(sqlite3_vfs *vfs, int us)
+{
+	return usleep(us < SLEEP_US ? (useconds_t)us : SLEEP_US) == 0 ? us : 0;
+}
+
+/* The name of a VFS that is the default one but for its pauses; NULL, the default, without it. */
+static const char *impatient(void)
+{
+	static sqlite3_vfs vfs;
+
+	if (!vfs.zName && sqlite3_vfs_find(NULL)) {
+		vfs = *sqlite3_vfs_find(NULL);
+		vfs.zName = "rowtail";
+		vfs.pNext = NULL;
+		vfs.xSleep = short_sleep;
+		sqlite3_vfs_register(&vfs, 0);
+	}
+	return sqlite3_vfs_find("rowtail") ? "rowtail" : NULL;
+}
+
+static enum database_cause cause(int extended)
+{
+	if (extended == SQLITE_READONLY_ROLLBACK)
+		return DATABASE_CAUSE_HOT_JOURNAL;
+	switch (extended & 0xff) {
+	case SQLITE_CANTOPEN:
+	case SQLITE_PERM:
+	case SQLITE_READONLY:
+		return DATABASE_CAUSE_NOT_OPENED;
+	case SQLITE_NOTADB:
+		return DATABASE_CAUSE_NO_DATABASE;
+	case SQLITE_CORRUPT:
+		return DATABASE_CAUSE_DAMAGED;
+	case SQLITE_IOERR:
+	case SQLITE_FULL:
+	case SQLITE_NOLFS:
+		return DATABASE_CAUSE_IO;
+	default:
+		return DATABASE_CAUSE_OTHER;
+	}
+}
+
+void database_explain(const struct database *db, struct database_failure *why)
+{
+	int code = sqlite3_extended_errcode(raw(db));
+
+	why->cause = cause(code);
+	/* With other codes it would be that of an earlier failure. */
+	why->error = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR
+			     ? sqlite3_system_errno(raw(db))
+			     : 0;
+	snprintf(why->message, sizeof(why->message), "%s", sqlite3_errmsg(raw(db)));
+}
+
+enum database_status database_open(
+	struct database **db, const char *path, struct database_failure *why)
+{
+	sqlite3 *handle = NULL;
+	int code = sqlite3_open_v2(
+		path, &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, impatient());
+
+	/* The file is not touched by open: reading the schema shows whether it is a database. */
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(
+			handle, "SELECT 1 FROM sqlite_master LIMIT 1", NULL, NULL, NULL);
+	*db = (struct database *)handle;
+	if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY)
+		return status(code);
+	memset(why, 0, sizeof(*why));
+	if (handle)
+		database_explain(*db, why);
+	else
+		snprintf(why->message, sizeof(why->message), "%s", sqlite3_errstr(code));
+	sqlite3_close(handle);
+	*db = NULL;
+	return status(code);
+}
+
+void database_close(struct database *db)
+{
+	/* Were a statement left, it would keep the connection until it is finalized. */
+	sqlite3_close_v2(raw(db));
+}
+
+const char *database_path(const struct database *db)
+{
+	return sqlite3_db_filename(raw(db), "main");
+}
+
+const char *database_message(const struct database *db)
+{
+	return sqlite3_errmsg(raw(db));
+}
+
+enum database_status database_prepare(struct database *db, struct statement **st, const char *sql)
+{
+	sqlite3_stmt *statement = NULL;
+	int code =
+		sqlite3_prepare_v3(raw(db), sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
+
+	*st = (struct statement *)statement;
+	return status(code);
+}
+
+void database_finalize(struct statement *st)
+{
+	if (st == unbound)
+		unbound = NULL;
+	sqlite3_finalize(raw_statement(st));
+}
+
+void database_bind_int(struct statement *st, int index, int64_t value)
+{
+	sqlite3_bind_int64(raw_statement(st), index, value);
+}
+
+void database_bind_text(struct statement *st, int index, const char *text, size_t length)
+{
+	if (sqlite3_bind_text64(raw_statement(st), index, text, length, SQLITE_STATIC,
+		    SQLITE_UTF8) != SQLITE_OK)
+		unbound = st;
+}
+
+enum database_status database_step(struct statement *st)
+{
+	if (st == unbound)
+		return DATABASE_NO_MEMORY;
+	return status(sqlite3_step(raw_statement(st)));
+}
+
+void database_reset(struct statement *st)
+{
+	if (st == unbound)
+		unbound = NULL;
+	sqlite3_reset(raw_statement(st));
+	sqlite3_clear_bindings(raw_statement(st));
+}
+
+bool database_is_null(struct statement *st, int column)
+{
+	return sqlite3_column_type(raw_statement(st), column) == SQLITE_NULL;
+}
+
+bool database_is_int(struct statement *st, int column)
+{
+	return sqlite3_column_type(raw_statement(st), column) == SQLITE_INTEGER;
+}
+
+const char *database_type(struct statement *st, int column)
+{
+	switch (sqlite3_column_type(raw_statement(st), column)) {
+	case SQLITE_INTEGER:
+		return "INTEGER";
+	case SQLITE_FLOAT:
+		return "REAL";
+	case SQLITE_TEXT:
+		return "TEXT";
+	case SQLITE_BLOB:
+		return "BLOB";
+	default:
+		return "NULL";
+	}
+}
+
+static bool contains(const char *type, const char *part)
+{
+	return strcasestr(type, part) != NULL;
+}
+
+static enum database_affinity affinity_of(const char *type)
+{
+	if (contains(type, "INT"))
+		return DATABASE_NUMERIC;
+	if (contains(type, "CHAR") || contains(type, "CLOB") || contains(type, "TEXT"))
+		return DATABASE_TEXT;
+	if (!*type || contains(type, "BLOB") || !strcasecmp(type, "ANY"))
+		return DATABASE_BLOB;
+	if (contains(type, "REAL") || contains(type, "FLOA") || contains(type, "DOUB"))
+		return DATABASE_REAL;
+	return DATABASE_NUMERIC;
+}
+
+bool database_column(
+	struct database *db, const char *table, const char *name, struct database_column *column)
+{
+	const char *type, *collation;
+
+	if (sqlite3_table_column_metadata(
+		    raw(db), "main", table, name, &type, &collation, NULL, NULL, NULL) != SQLITE_OK)
+		return false;
+	column->affinity = affinity_of(type ? type : "");
+	column->binary = !strcasecmp(collation, "BINARY");
+	return true;
+}
+
+int64_t database_int(struct statement *st, int column)
+{
+	return sqlite3_column_int64(raw_statement(st), column);
+}
+
+const char *database_text(struct statement *st, int column, size_t *length)
+{
+	sqlite3_stmt *s = raw_statement(st);
+	bool blob = sqlite3_column_type(s, column) == SQLITE_BLOB;
+	const char *text = blob ? sqlite3_column_blob(s, column)
+				: (const char *)sqlite3_column_text(s, column);
+
+	*length = text ? (size_t)sqlite3_column_bytes(s, column) : 0;
+	/* An empty BLOB is a NULL pointer, and yet not NULL. */
+	return blob && !text ? "" : text;
+}
+
+enum database_status database_run(struct statement *st)
+{
+	enum database_status s;
+
+	do
+		s = database_step(st);
+	while (s == DATABASE_ROW);
+	database_reset(st);
+	return s == DATABASE_DONE ? DATABASE_OK : s;
+}
+
+void database_limit_length(struct database *db, int bytes)
+{
+	sqlite3_limit(raw(db), SQLITE_LIMIT_LENGTH, bytes > 0 ? bytes : INT_MAX);
+}
+
+bool database_in_transaction(const struct database *db)
+{
+	return !sqlite3_get_autocommit(raw(db));
+}
+
+bool database_quote(char *out, size_t size, const char *name)
+{
+	int length = sqlite3_snprintf((int)size, out, "\"%w\"", name) ? (int)strlen(out) : -1;
+
+	return length >= 0 && (size_t)length + 1 < size;
+}
+
+const char *database_version(void)
+{
+	return sqlite3_libversion();
+}

@@ -1,0 +1,509 @@
+#include "log/eventlog_impl.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "log/channel.h"
+#include "log/trouble.h"
+
+enum { SCHEMA_TRIES = 8 };
+
+struct eventlog *eventlog_new(const char *path, const char *table)
+{
+	struct eventlog *log = calloc(1, sizeof(*log));
+
+	if (log) {
+		log->path = path;
+		log->table = table;
+	}
+	return log;
+}
+
+void eventlog_free(struct eventlog *log)
+{
+	if (log)
+		eventlog_close(log);
+	free(log);
+}
+
+void eventlog_on_close(struct eventlog *log, void (*closing)(void *context), void *context)
+{
+	log->closing = closing;
+	log->closing_context = context;
+}
+
+static void finalize_all(struct eventlog *log)
+{
+	for (int i = 0; i < ST_COUNT; i++) {
+		database_finalize(log->st[i]);
+		log->st[i] = NULL;
+	}
+}
+
+void eventlog_close(struct eventlog *log)
+{
+	if (log->db && log->closing)
+		log->closing(log->closing_context);
+	finalize_all(log);
+	if (log->db)
+		database_close(log->db);
+	log->db = NULL;
+}
+
+bool eventlog_is_open(const struct eventlog *log)
+{
+	return log->db != NULL;
+}
+
+enum eventlog_status eventlog_state(const struct eventlog *log)
+{
+	return log->db ? EVENTLOG_OK : log->locked ? EVENTLOG_BUSY : EVENTLOG_FAULT;
+}
+
+const char *eventlog_error(const struct eventlog *log)
+{
+	return log->error;
+}
+
+struct database *eventlog_database(struct eventlog *log)
+{
+	return log->db;
+}
+
+unsigned eventlog_generation(const struct eventlog *log)
+{
+	return log->generation;
+}
+
+static enum eventlog_status busy(struct eventlog *log)
+{
+	snprintf(log->error, sizeof(log->error), "%s is locked by another program", log->path);
+	return EVENTLOG_BUSY;
+}
+
+/* After the last call on log->db has failed, with `s`. */
+static enum eventlog_status fail(struct eventlog *log, enum database_status s)
+{
+	struct database_failure why;
+
+	if (s == DATABASE_BUSY)
+		return busy(log);
+	database_explain(log->db, &why);
+	if (*log->unfit)
+		snprintf(log->error, sizeof(log->error), "%s: %s", log->path, log->unfit);
+	else if (s == DATABASE_SCHEMA)
+		snprintf(log->error, sizeof(log->error), "%s: \"%s\" cannot be read: %s", log->path,
+			log->table, why.message);
+	else if (s == DATABASE_NO_MEMORY)
+		snprintf(log->error, sizeof(log->error),
+			"%s cannot be read: there is no memory for it", log->path);
+	else
+		trouble_explain(log->path, &why, log->error, sizeof(log->error));
+	log->row_met |= log->at_row;
+	if (!log->at_row)
+		eventlog_close(log);
+	return EVENTLOG_FAULT;
+}
+
+bool eventlog_met_row(struct eventlog *log)
+{
+	bool met = log->row_met;
+
+	log->row_met = false;
+	return met;
+}
+
+static enum eventlog_status look_at_table(struct eventlog *log)
+{
+	bool lacking;
+	enum database_status s;
+	enum eventlog_status e = EVENTLOG_OK;
+
+	*log->unfit = '\0';
+	log->at_row = false;
+	s = eventlog_prepare_table(log, &lacking);
+	if (lacking)
+		e = EVENTLOG_FAULT;
+	else if (s != DATABASE_OK)
+		e = fail(log, s);
+	if (e != EVENTLOG_OK)
+		eventlog_close(log);
+	return e;
+}
+
+/*
+ * Somebody may have removed the files beside the database, as with a backup of it alone: whoever
+ * opens it then makes new ones, and what is committed there would never be seen.
+ */
+static bool is_beside_stale(struct eventlog *log)
+{
+	static const char *const endings[] = {"-wal", "-shm"};
+	char path[PATH_MAX];
+	struct stat st;
+	bool stale = false;
+
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s%s", database_path(log->db), endings[i]);
+		if (stat(path, &st) < 0)
+			continue;
+		/* Until the log is opened anew, whoever asks first. */
+		stale |= log->beside[i] && st.st_ino != log->beside[i];
+		if (!log->beside[i])
+			log->beside[i] = st.st_ino;
+	}
+	return stale;
+}
+
+enum eventlog_status eventlog_open(struct eventlog *log)
+{
+	struct stat before = {0}, after = {0};
+	struct database_failure why;
+	enum database_status s;
+
+	if (log->db)
+		return EVENTLOG_OK;
+	log->locked = false;
+	/* To open a FIFO would wait, for ever. */
+	if (trouble_is_odd(log->path, log->error, sizeof(log->error)))
+		return EVENTLOG_FAULT;
+	stat(log->path, &before);
+	s = database_open(&log->db, log->path, &why);
+	if (!log->db) {
+		trouble_explain(log->path, &why, log->error, sizeof(log->error));
+		return EVENTLOG_FAULT;
+	}
+	if (s == DATABASE_BUSY) {
+		eventlog_close(log);
+		log->locked = true;
+		return busy(log);
+	}
+	/* Which of two files was opened is not known if one took the other's place meanwhile. */
+	if (stat(log->path, &after) < 0 || before.st_dev != after.st_dev ||
+		before.st_ino != after.st_ino) {
+		snprintf(log->error, sizeof(log->error),
+			"%s was replaced by another file while it was opened; try again",
+			log->path);
+		eventlog_close(log);
+		return EVENTLOG_FAULT;
+	}
+	/* Stays until it is told: also when this file cannot be read yet, and is opened again. */
+	log->replaced |=
+		log->generation > 0 && (log->device != after.st_dev || log->inode != after.st_ino);
+	log->device = after.st_dev;
+	log->inode = after.st_ino;
+	log->links = after.st_nlink;
+	log->generation++;
+	memset(log->beside, 0, sizeof(log->beside));
+	is_beside_stale(log);
+	return look_at_table(log);
+}
+
+bool eventlog_was_replaced(const struct eventlog *log)
+{
+	return log->replaced;
+}
+
+void eventlog_replaced_told(struct eventlog *log)
+{
+	log->replaced = false;
+}
+
+enum eventlog_file eventlog_file(struct eventlog *log)
+{
+	struct stat st;
+
+	if (!log->db)
+		return EVENTLOG_SAME;
+	if (stat(log->path, &st) < 0)
+		return EVENTLOG_GONE;
+	log->links = st.st_nlink;
+	if (st.st_dev != log->device || st.st_ino != log->inode)
+		return EVENTLOG_REPLACED;
+	return is_beside_stale(log) ? EVENTLOG_STALE : EVENTLOG_SAME;
+}
+
+nlink_t eventlog_links(const struct eventlog *log)
+{
+	return log->links;
+}
+
+bool eventlog_is_wal(struct eventlog *log)
+{
+	struct statement *st;
+	const char *mode;
+	size_t length;
+	bool wal = false;
+
+	if (!log->db || database_prepare(log->db, &st, "PRAGMA journal_mode") != DATABASE_OK)
+		return false;
+	if (database_step(st) == DATABASE_ROW && (mode = database_text(st, 0, &length)))
+		wal = !strcmp(mode, "wal");
+	database_finalize(st);
+	return wal;
+}
+
+/* *same: the schema is that for which the statements were made. If not, no transaction is open. */
+static enum eventlog_status begin_with_schema(struct eventlog *log, bool *same)
+{
+	int64_t schema;
+	enum database_status s = database_run(log->st[ST_BEGIN]);
+
+	*same = false;
+	if (s != DATABASE_OK)
+		return fail(log, s);
+	s = eventlog_one(log->st[ST_SCHEMA], 0, &schema);
+	*same = s == DATABASE_DONE && schema == log->schema;
+	return *same ? EVENTLOG_OK : eventlog_end(log, s);
+}
+
+enum eventlog_status eventlog_begin(struct eventlog *log)
+{
+	enum eventlog_status e = log->db ? EVENTLOG_OK : EVENTLOG_FAULT;
+	bool same = false;
+
+	/* SQLite would go on with the old columns, and take each row for one of channel "default". */
+	for (int i = 0; e == EVENTLOG_OK && i < SCHEMA_TRIES; i++) {
+		if ((e = begin_with_schema(log, &same)) != EVENTLOG_OK || same)
+			return e;
+		finalize_all(log);
+		e = look_at_table(log);
+	}
+	return e == EVENTLOG_OK ? EVENTLOG_BUSY : e;
+}
+
+enum eventlog_status eventlog_end(struct eventlog *log, enum database_status s)
+{
+	enum eventlog_status result = EVENTLOG_OK;
+
+	if (s != DATABASE_OK && s != DATABASE_ROW && s != DATABASE_DONE)
+		result = fail(log, s);
+	if (!log->db || !database_in_transaction(log->db))
+		return result;
+	/* Left open, it would show the same state of the log for ever. */
+	s = database_run(log->st[ST_COMMIT]);
+	return s == DATABASE_OK ? result : fail(log, s);
+}
+
+enum database_status eventlog_one(struct statement *st, int64_t none, int64_t *id)
+{
+	enum database_status s;
+
+	*id = none;
+	if (!st)
+		return DATABASE_DONE;
+	s = database_step(st);
+	if (s == DATABASE_ROW && !database_is_null(st, 0))
+		*id = database_int(st, 0);
+	database_reset(st);
+	return s == DATABASE_ROW ? DATABASE_DONE : s;
+}
+
+enum eventlog_status eventlog_version(struct eventlog *log, int64_t *version)
+{
+	enum database_status s;
+
+	if (!log->db)
+		return EVENTLOG_FAULT;
+	s = eventlog_one(log->st[ST_VERSION], 0, version);
+	return s == DATABASE_DONE ? EVENTLOG_OK : fail(log, s);
+}
+
+enum database_status eventlog_newest(struct eventlog *log, int64_t *newest)
+{
+	int64_t sequence;
+	enum database_status s = eventlog_one(log->st[ST_NEWEST], 0, newest);
+
+	if (s == DATABASE_DONE)
+		s = eventlog_one(log->st[ST_SEQUENCE], 0, &sequence);
+	if (s == DATABASE_DONE && sequence > *newest)
+		*newest = sequence;
+	if (*newest < 0)
+		*newest = 0;
+	return s;
+}
+
+enum database_status eventlog_get_bounds(struct eventlog *log, struct eventlog_bounds *bounds)
+{
+	enum database_status s = eventlog_newest(log, &bounds->newest);
+
+	if (s != DATABASE_DONE)
+		return s;
+	/* A view may hold the largest id there is. */
+	return eventlog_one(log->st[ST_OLDEST],
+		bounds->newest < INT64_MAX ? bounds->newest + 1 : INT64_MAX, &bounds->oldest);
+}
+
+enum eventlog_status eventlog_bounds(struct eventlog *log, struct eventlog_bounds *bounds)
+{
+	enum eventlog_status e = eventlog_begin(log);
+
+	return e == EVENTLOG_OK ? eventlog_end(log, eventlog_get_bounds(log, bounds)) : e;
+}
+
+/* The highest id that was pruned from all channels below "orders/" + "*". */
+static enum database_status pruned_below(
+	struct eventlog *log, const struct filter_text *pattern, int64_t told, int64_t *pruned)
+{
+	struct statement *st = log->st[ST_PRUNED_BELOW];
+	size_t length = pattern->length - 1;
+	char above[CHANNEL_MAX + 1];
+
+	channel_above(above, pattern->text, length);
+	database_bind_int(st, 1, told);
+	database_bind_text(st, 2, pattern->text, length);
+	database_bind_text(st, 3, above, length);
+	return eventlog_one(st, 0, pruned);
+}
+
+/* The highest id that was pruned from the channels of one pattern, by deletions later than `told`. */
+static enum database_status pruned_of(
+	struct eventlog *log, const struct filter_text *pattern, int64_t told, int64_t *pruned)
+{
+	struct statement *st = log->st[ST_PRUNED_CHANNEL];
+
+	if (channel_is_wild(pattern->text, pattern->length)) {
+		if (pattern->length > 1)
+			return pruned_below(log, pattern, told, pruned);
+		if (!told)
+			return eventlog_one(log->st[ST_PRUNED_ANY], 0, pruned);
+		st = log->st[ST_PRUNED_SINCE];
+	} else {
+		database_bind_text(st, 2, pattern->text, pattern->length);
+	}
+	database_bind_int(st, 1, told);
+	return eventlog_one(st, 0, pruned);
+}
+
+/* Does another pattern of a filter cover this one? Then it finds what this one would. */
+static bool is_covered(const struct filter *f, const struct filter_text *pattern)
+{
+	for (const struct filter_text *c = f->channels; c < f->channels + f->channel_count; c++)
+		if (c != pattern && channel_is_wild(c->text, c->length) &&
+			channel_covers(c->text, c->length, pattern->text, pattern->length))
+			return true;
+	return false;
+}
+
+/* The highest that was pruned from any channel of a filter. No mark is looked at twice. */
+static enum database_status pruned_of_all(
+	struct eventlog *log, const struct filter *f, int64_t told, int64_t *pruned)
+{
+	/* A row of channel '*' stands for all: it was merged from many. */
+	static const struct filter_text any = {"*", 1};
+	int64_t id;
+	enum database_status s;
+
+	database_bind_int(log->st[ST_PRUNED_CHANNEL], 1, told);
+	database_bind_text(log->st[ST_PRUNED_CHANNEL], 2, any.text, any.length);
+	s = eventlog_one(log->st[ST_PRUNED_CHANNEL], 0, pruned);
+	for (size_t i = 0; i < f->channel_count && s == DATABASE_DONE; i++) {
+		if (f->wild && is_covered(f, &f->channels[i]))
+			continue;
+		s = pruned_of(log, &f->channels[i], told, &id);
+		if (id > *pruned)
+			*pruned = id;
+	}
+	return s;
+}
+
+/* Most often nothing at all is missing so far on, or nothing since it was looked last. */
+static enum database_status missing_known(struct eventlog *log, const struct filter *f,
+	int64_t after, int64_t told, struct eventlog_missing *missing)
+{
+	int64_t id, last = 0;
+	enum database_status s = eventlog_one(log->st[ST_PRUNED_ANY], 0, &id);
+
+	if (s == DATABASE_DONE && id > after)
+		s = eventlog_one(log->st[ST_DELETION], 0, &last);
+	if (s != DATABASE_DONE || id <= after || last == told)
+		return s;
+	/* Another log, in which deletions were numbered anew. */
+	if (told > last)
+		told = 0;
+	if (f)
+		s = pruned_of_all(log, f, told, &id);
+	if (s != DATABASE_DONE)
+		return s;
+	missing->id = id > after ? id : 0;
+	missing->deletion = last;
+	return s;
+}
+
+enum database_status eventlog_missing(struct eventlog *log, const struct filter *f, int64_t after,
+	int64_t told, struct eventlog_missing *missing)
+{
+	struct eventlog_bounds bounds;
+	enum database_status s;
+
+	memset(missing, 0, sizeof(*missing));
+	if (told == EVENTLOG_TOLD_ALL)
+		return DATABASE_DONE;
+	if (log->st[ST_PRUNED_ANY])
+		return missing_known(log, f, after, told, missing);
+	/* Of a table that is not ours, 0 is the beginning, wherever its ids begin. */
+	if (after <= 0)
+		return DATABASE_DONE;
+	s = eventlog_get_bounds(log, &bounds);
+	if (s == DATABASE_DONE && bounds.oldest - 1 > after)
+		missing->id = bounds.oldest - 1;
+	return s;
+}
+
+static enum database_status find_place(struct eventlog *log, const struct filter *f,
+	int64_t position, struct eventlog_place *place)
+{
+	enum database_status s = eventlog_get_bounds(log, &place->bounds);
+	int64_t next;
+
+	place->id = position;
+	if (s != DATABASE_DONE)
+		return s;
+	if (position > place->bounds.newest) {
+		place->gap = true;
+		place->reason = SSE_GAP_FUTURE;
+		place->id = place->bounds.newest;
+		return s;
+	}
+	s = eventlog_missing(log, f, position, 0, &place->pruned);
+	if (s != DATABASE_DONE || !place->pruned.id)
+		return s;
+	place->gap = true;
+	place->reason = SSE_GAP_PRUNED;
+	/* As far on as nothing that is still there is passed over. */
+	database_bind_int(log->st[ST_NEXT], 1, position);
+	s = eventlog_one(log->st[ST_NEXT], 0, &next);
+	place->id = next > 0 && next - 1 < place->pruned.id ? next - 1 : place->pruned.id;
+	return s;
+}
+
+enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f, int64_t position,
+	struct eventlog_place *place)
+{
+	enum eventlog_status e = eventlog_begin(log);
+
+	memset(place, 0, sizeof(*place));
+	if (e != EVENTLOG_OK)
+		return e;
+	return eventlog_end(log, find_place(log, f, position, place));
+}
+
+bool eventlog_is_view(const struct eventlog *log)
+{
+	return log->is_view;
+}
+
+const char *eventlog_slow(struct eventlog *log, char *sentence, size_t size)
+{
+	if (!log->db || !log->sorts)
+		return NULL;
+	snprintf(sentence, size,
+		"%s: no index gives the rows of \"%s\" in the order of id, so each look sorts "
+		"all of them: %s",
+		log->path, log->table,
+		log->is_view ? "let the view select from one table whose id is INTEGER PRIMARY KEY"
+			     : "make id INTEGER PRIMARY KEY, or add a unique index on it");
+	return sentence;
+}

@@ -1,0 +1,114 @@
+#include <string.h>
+
+#include "log/eventlog_impl.h"
+
+static uint64_t mix(uint64_t hash, const void *bytes, size_t length)
+{
+	const uint8_t *p = bytes;
+
+	/* FNV-1a: not for security. */
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
+	return (hash ^ 0xff) * UINT64_C(0x100000001b3);
+}
+
+/* The two lowest bits of a mark say what it was made of. */
+enum { ABSENT = 1, OURS = 2, OTHER = 3, KIND = 3, COLUMNS = 3, BYTES_MAX = 4096 };
+
+static unsigned kind_of(const struct eventlog *log)
+{
+	return log->st[ST_PRUNED_ANY] ? OURS : OTHER;
+}
+
+/* False without memory: a text that is not there is then none that is NULL. */
+static bool hash_row(struct statement *st, uint64_t *row)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (int i = 0; i < COLUMNS; i++) {
+		size_t length = 0;
+		const char *text = database_text(st, i, &length);
+
+		if (!text && !database_is_null(st, i))
+			return false;
+		hash = mix(hash, text ? text : "", length < BYTES_MAX ? length : BYTES_MAX);
+		hash = mix(hash, &length, sizeof(length));
+	}
+	*row = hash;
+	return true;
+}
+
+static enum database_status read_mark(struct eventlog *log, int64_t id, uint64_t *mark)
+{
+	struct statement *st = log->st[ST_MARK];
+	enum database_status s;
+	uint64_t row = 0;
+
+	/* 0, no mark, unless it could be read: a wrong one would be taken for another log. */
+	*mark = 0;
+	database_bind_int(st, 1, id);
+	s = database_step(st);
+	if (s == DATABASE_DONE)
+		*mark = ABSENT;
+	else if (s == DATABASE_ROW && !hash_row(st, &row))
+		s = DATABASE_NO_MEMORY;
+	else if (s == DATABASE_ROW)
+		*mark = (row & ~(uint64_t)KIND) | kind_of(log);
+	database_reset(st);
+	return s == DATABASE_ROW ? DATABASE_DONE : s;
+}
+
+enum eventlog_status eventlog_mark(struct eventlog *log, int64_t id, uint64_t *mark)
+{
+	enum eventlog_status e = eventlog_begin(log);
+
+	*mark = 0;
+	if (e != EVENTLOG_OK)
+		return e;
+	log->marked = log->prepared;
+	return eventlog_end(log, log->st[ST_MARK] ? read_mark(log, id, mark) : DATABASE_DONE);
+}
+
+/*
+ * Are the two marks of one row, as far as can be told? A row of our table never changes, and none is put in
+ * below the newest. In another table all of that may happen.
+ */
+static enum database_status compare(
+	struct eventlog *log, int64_t id, uint64_t mark, uint64_t now, bool *same)
+{
+	int64_t pruned = 0;
+	enum database_status s = DATABASE_DONE;
+
+	*same = now == mark;
+	if (*same)
+		return s;
+	if (kind_of(log) == OTHER || (mark & KIND) == OTHER) {
+		*same = (now & KIND) != OTHER || (mark & KIND) != OTHER;
+	} else if (now == ABSENT) {
+		s = eventlog_one(log->st[ST_PRUNED_ANY], 0, &pruned);
+		*same = pruned >= id;
+	}
+	return s;
+}
+
+enum eventlog_status eventlog_is_same(struct eventlog *log, int64_t id, uint64_t *mark, bool *same)
+{
+	enum eventlog_status e = eventlog_begin(log);
+	enum database_status s = DATABASE_DONE;
+	uint64_t now;
+
+	*same = true;
+	if (e != EVENTLOG_OK)
+		return e;
+	if (*mark && log->st[ST_MARK]) {
+		s = read_mark(log, id, &now);
+		/* An application may change its own rows. A restored file has another schema number. */
+		if (s == DATABASE_DONE && (kind_of(log) == OURS || log->marked != log->prepared))
+			s = compare(log, id, *mark, now, same);
+		if (s == DATABASE_DONE && *same) {
+			*mark = now;
+			log->marked = log->prepared;
+		}
+	}
+	return eventlog_end(log, s);
+}

@@ -1,0 +1,457 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "log/eventlog_impl.h"
+
+enum {
+	SCAN_ROWS = 512, /* looked at in one call */
+	SCAN_US =
+		1000, /* and for so long; SQLite reads the payload of a row also when it is not wanted */
+	SEEK_ROWS = 2048,
+	RETRY_MAX_MS = 3600000, /* as the schema has it */
+	SPARSE = 10, /* a channel is sparse when fewer than one row in so many is its own */
+	COLUMN_ID = 0,
+	COLUMN_CHANNEL,
+	COLUMN_EVENT,
+	COLUMN_DATA,
+	COLUMN_RETRY,
+	COLUMN_CREATED_AT,
+};
+
+/* What stops a batch. */
+enum step { STEP_ON, STEP_FULL, STEP_FAILED };
+
+struct reading {
+	struct eventlog *log;
+	const struct filter *f;
+	eventlog_take take;
+	void *context;
+	size_t max_rows;
+	size_t looked, taken;
+	struct eventlog_batch *batch;
+	int64_t fetched; /* the row that was looked up last; 0: rows are scanned */
+	enum database_status s;
+};
+
+/*
+ * Channel and type: what a filter needs; the rest of a row is not touched when it is not wanted. False
+ * without memory: a text that is not there is then none that is NULL.
+ */
+static bool read_names(struct statement *st, struct sse_row *row)
+{
+	row->id = database_int(st, COLUMN_ID);
+	row->channel = database_text(st, COLUMN_CHANNEL, &row->channel_length);
+	row->event = database_text(st, COLUMN_EVENT, &row->event_length);
+	if ((!row->channel && !database_is_null(st, COLUMN_CHANNEL)) ||
+		(!row->event && !database_is_null(st, COLUMN_EVENT)))
+		return false;
+	if (!row->channel) {
+		row->channel = "default";
+		row->channel_length = strlen(row->channel);
+	}
+	if (row->event_length == 0 || sse_type_is_reserved(row->event, row->event_length)) {
+		row->event = NULL;
+		row->event_length = 0;
+	}
+	return true;
+}
+
+/* False without memory: then a text is missing that is not NULL. */
+static bool read_payload(struct statement *st, struct sse_row *row)
+{
+	row->data = database_text(st, COLUMN_DATA, &row->data_length);
+	if (!row->data && !database_is_null(st, COLUMN_DATA))
+		return false;
+	row->created_at = database_text(st, COLUMN_CREATED_AT, &row->created_at_length);
+	row->retry_ms = database_is_int(st, COLUMN_RETRY) ? database_int(st, COLUMN_RETRY) : -1;
+	/* Above, and below 0, a browser would come back at once, again and again. */
+	if (row->retry_ms < 0 || row->retry_ms > RETRY_MAX_MS)
+		row->retry_ms = -1;
+	if (!row->data) {
+		row->data = "";
+		row->data_length = 0;
+	}
+	return true;
+}
+
+static bool wants(const struct filter *f, const struct sse_row *row)
+{
+	return !f ||
+	       filter_wants(f, row->channel, row->channel_length, row->event, row->event_length);
+}
+
+/* Without this, a table that breaks its promise would be read round and round. */
+static bool is_next(struct reading *r, int64_t id)
+{
+	if (id > r->batch->scanned)
+		return true;
+	snprintf(r->log->unfit, sizeof(r->log->unfit),
+		"\"%s\" has the id %lld twice, but ids must be unique", r->log->table,
+		(long long)id);
+	return false;
+}
+
+/* What a value of a row may have in bytes, as the database stores it. */
+static int row_max(const struct eventlog *log)
+{
+	return log->unit * EVENTLOG_ROW_MAX + EVENTLOG_ROW_EXTRA;
+}
+
+/* Where the database allows more: a view makes a text, or the schema is another one. */
+static bool is_too_large(const struct sse_row *row)
+{
+	size_t names = row->channel_length + row->event_length + row->created_at_length;
+
+	return row->data_length > EVENTLOG_ROW_MAX || names > EVENTLOG_ROW_EXTRA;
+}
+
+/* Steps `payload` to the rest of a row, if that is not `st`, which stands on it. False: it is not there. */
+static bool find_payload(
+	struct reading *r, struct statement *st, struct statement *payload, int64_t id)
+{
+	if (payload != st) {
+		r->fetched = id;
+		database_bind_int(payload, 1, id);
+		r->s = database_step(payload);
+	}
+	return r->s != DATABASE_DONE;
+}
+
+/*
+ * Offers the row on which a statement stands. payload: the same, or one that is to be stepped for the rest
+ * of a row that is wanted.
+ */
+static enum step offer(struct reading *r, struct statement *st, struct statement *payload)
+{
+	struct sse_row row;
+
+	if (!eventlog_id_is_good(r->log, st) || !is_next(r, database_int(st, COLUMN_ID))) {
+		r->s = DATABASE_SCHEMA;
+		return STEP_FAILED;
+	}
+	if (!read_names(st, &row)) {
+		r->s = DATABASE_NO_MEMORY;
+		return STEP_FAILED;
+	}
+	if (wants(r->f, &row) && find_payload(r, st, payload, row.id)) {
+		if (r->s != DATABASE_ROW)
+			return STEP_FAILED;
+		if (!read_payload(payload, &row)) {
+			r->s = DATABASE_NO_MEMORY;
+			return STEP_FAILED;
+		}
+		if (is_too_large(&row)) {
+			r->batch->too_large = r->taken ? 0 : row.id;
+			return STEP_FULL;
+		}
+		if (!r->take(r->context, &row))
+			return STEP_FULL;
+		r->taken++;
+	}
+	r->looked++;
+	r->batch->scanned = row.id;
+	return r->taken == r->max_rows ? STEP_FULL : STEP_ON;
+}
+
+/* Where few rows are wanted, only their names are read: the payloads of others may be long. */
+static bool reads_names_first(const struct reading *r)
+{
+	return r->f && r->batch->rows != EVENTLOG_DENSE && !r->log->is_view && !r->log->sorts;
+}
+
+static void judge_density(struct reading *r)
+{
+	bool few = r->taken * SPARSE < r->looked;
+
+	if (few && r->batch->rows == EVENTLOG_DENSE)
+		r->batch->rows = EVENTLOG_SPARSE;
+	else if (!few && r->taken > 0)
+		r->batch->rows = EVENTLOG_DENSE;
+}
+
+/* Row after row by id. */
+static void scan(struct reading *r, int64_t after)
+{
+	bool names = reads_names_first(r), late = false;
+	struct statement *st = r->log->st[names ? ST_NAMES : ST_SCAN];
+	struct statement *payload = names ? r->log->st[ST_ROW] : st;
+	int64_t until = clock_us() + SCAN_US;
+	enum step step = STEP_ON;
+
+	database_bind_int(st, 1, after);
+	database_bind_int(st, 2, SCAN_ROWS);
+	while (step == STEP_ON && !late && (r->s = database_step(st)) == DATABASE_ROW) {
+		step = offer(r, st, payload);
+		if (names)
+			database_reset(payload);
+		late = r->f && clock_us() > until;
+	}
+	database_reset(st);
+	r->batch->at_end =
+		!late && step == STEP_ON && r->s == DATABASE_DONE && r->looked < SCAN_ROWS;
+	if (late || r->looked == SCAN_ROWS)
+		judge_density(r);
+}
+
+static enum step fetch(struct reading *r, int64_t id)
+{
+	struct statement *st = r->log->st[ST_ROW];
+	enum step step = STEP_ON;
+
+	r->fetched = id;
+	database_bind_int(st, 1, id);
+	r->s = database_step(st);
+	if (r->s == DATABASE_ROW)
+		step = offer(r, st, st);
+	database_reset(st);
+	if (r->s != DATABASE_ROW && r->s != DATABASE_DONE)
+		return STEP_FAILED;
+	return step;
+}
+
+/*
+ * By the index, a channel at a time, each wanted row looked up: for channels with few rows. False when
+ * these are not few: nothing was read.
+ */
+static bool follow_index(struct reading *r, int64_t after)
+{
+	size_t fair = EVENTLOG_IDS_MAX / r->f->channel_count;
+	struct eventlog_ids *ids = eventlog_collect(
+		r->log, r->f, ST_IDS, after, fair < r->max_rows ? fair : r->max_rows);
+	enum step step = STEP_ON;
+
+	if (ids->too_many && ids->s == DATABASE_DONE)
+		return false;
+	r->s = ids->s;
+	if (r->s != DATABASE_DONE)
+		return true;
+	for (size_t i = 0; i < ids->count && ids->id[i] <= ids->horizon && step == STEP_ON; i++)
+		step = fetch(r, ids->id[i]);
+	if (step == STEP_FAILED)
+		return true;
+	r->s = DATABASE_DONE;
+	if (step == STEP_ON && ids->horizon < INT64_MAX)
+		r->batch->scanned = ids->horizon;
+	r->batch->at_end = step == STEP_ON && ids->horizon == INT64_MAX;
+	if (r->looked && (r->batch->scanned - after) / (int64_t)r->looked < SPARSE / 2)
+		r->batch->rows = EVENTLOG_DENSE;
+	return true;
+}
+
+static bool can_follow_index(const struct reading *r)
+{
+	return r->batch->rows == EVENTLOG_SPARSE && r->f && eventlog_index_finds_all(r->log, r->f);
+}
+
+/* Tells of missing rows; true when there are any that were not told yet. */
+static bool read_pruned(struct reading *r, int64_t after, int64_t told)
+{
+	struct eventlog_batch *b = r->batch;
+
+	r->s = eventlog_missing(r->log, r->f, after, told, &b->pruned);
+	if (r->s != DATABASE_DONE || !b->pruned.id)
+		return r->s != DATABASE_DONE;
+	database_bind_int(r->log->st[ST_NEXT], 1, after);
+	r->s = eventlog_one(r->log->st[ST_NEXT], 0, &b->next);
+	if (r->s == DATABASE_DONE)
+		r->s = eventlog_get_bounds(r->log, &b->bounds);
+	return true;
+}
+
+/* The next row, without its payload. False when there is none, or on a fault. */
+static bool next_names(struct reading *r, struct sse_row *row)
+{
+	struct statement *st = r->log->st[ST_NAMES];
+
+	database_limit_length(r->log->db, 0);
+	database_bind_int(st, 1, r->fetched ? r->fetched - 1 : r->batch->scanned);
+	database_bind_int(st, 2, 1);
+	r->s = database_step(st);
+	if (r->s == DATABASE_ROW && !eventlog_id_is_good(r->log, st))
+		r->s = DATABASE_SCHEMA;
+	if (r->s == DATABASE_ROW && !read_names(st, row))
+		r->s = DATABASE_NO_MEMORY;
+	return r->s == DATABASE_ROW;
+}
+
+/*
+ * A value was too long, or there was no memory for one. Is it the next row's? It may be another's where
+ * SQLite sorts the rows. And is it wanted? If so, only a long one is given up for want of memory.
+ */
+static void find_obstacle(struct reading *r)
+{
+	bool memory = r->s == DATABASE_NO_MEMORY, wanted;
+	struct sse_row row = {0};
+	int64_t id;
+
+	r->batch->at_end = false;
+	if (r->taken > 0) {
+		r->s = DATABASE_DONE;
+		return;
+	}
+	wanted = next_names(r, &row) && wants(r->f, &row);
+	id = row.id;
+	database_reset(r->log->st[ST_NAMES]);
+	if (r->s != DATABASE_ROW)
+		return;
+	if (wanted) {
+		database_limit_length(r->log->db, memory ? EVENTLOG_ROW_SMALL : row_max(r->log));
+		fetch(r, id);
+		if (r->s == DATABASE_TOO_LONG)
+			r->batch->too_large = id;
+		else if (r->s != DATABASE_ROW && r->s != DATABASE_DONE)
+			return;
+	} else {
+		r->batch->scanned = id;
+	}
+	r->s = DATABASE_DONE;
+}
+
+static void read_rows(struct reading *r, int64_t after)
+{
+	int64_t newest;
+
+	database_limit_length(r->log->db, row_max(r->log));
+	if (!can_follow_index(r)) {
+		scan(r, after);
+	} else if (!follow_index(r, after)) {
+		r->batch->rows = EVENTLOG_CROWDED;
+		scan(r, after);
+	}
+	if (r->s == DATABASE_TOO_LONG || r->s == DATABASE_NO_MEMORY)
+		find_obstacle(r);
+	database_limit_length(r->log->db, 0);
+	if (r->batch->too_large && (r->s == DATABASE_DONE || r->s == DATABASE_ROW))
+		r->s = eventlog_get_bounds(r->log, &r->batch->bounds);
+	if (r->s != DATABASE_DONE || !r->batch->at_end)
+		return;
+	r->s = eventlog_newest(r->log, &newest);
+	if (newest > r->batch->scanned)
+		r->batch->scanned = newest;
+}
+
+/* A view, or a generated column, may fail for one row: by JSON that is none, or a sum that is too large. */
+static void tell_where(struct reading *r)
+{
+	struct eventlog *log = r->log;
+	struct database_failure why;
+
+	database_explain(log->db, &why);
+	snprintf(log->unfit, sizeof(log->unfit),
+		"\"%s\" cannot be read behind id %lld: %s; streams wait there until the row, "
+		"or the %s, is mended",
+		log->table, (long long)r->batch->scanned, why.message,
+		log->is_view ? "view" : "table");
+}
+
+enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f, int64_t after,
+	int64_t told, size_t max_rows, eventlog_take take, void *context,
+	struct eventlog_batch *batch)
+{
+	struct reading r = {.log = log,
+		.f = f,
+		.take = take,
+		.context = context,
+		.max_rows = max_rows,
+		.batch = batch};
+	enum eventlog_status e = eventlog_begin(log);
+
+	batch->scanned = after;
+	batch->at_end = false;
+	memset(&batch->pruned, 0, sizeof(batch->pruned));
+	batch->next = batch->too_large = 0;
+	if (e != EVENTLOG_OK)
+		return e;
+	if (!read_pruned(&r, after, told))
+		read_rows(&r, after);
+	if (r.s == DATABASE_SCHEMA && !*log->unfit)
+		tell_where(&r);
+	log->at_row = r.s == DATABASE_SCHEMA;
+	e = eventlog_end(log, r.s);
+	log->at_row = false;
+	*log->unfit = '\0';
+	return e;
+}
+
+/* The want-th newest row: the index alone answers. False when it can't: there are too many. */
+static bool seek_index(struct eventlog *log, const struct filter *f, struct eventlog_seek *seek,
+	enum database_status *s)
+{
+	struct eventlog_ids *ids =
+		eventlog_collect(log, f, ST_IDS_BACK, seek->floor, (size_t)seek->want);
+	int64_t count = (int64_t)ids->count;
+
+	*s = ids->s;
+	if (ids->too_many && ids->s == DATABASE_DONE)
+		return false;
+	seek->done = true;
+	seek->found = count < seek->want ? count : seek->want;
+	if (seek->found > 0)
+		seek->first = ids->id[count - seek->found];
+	seek->id = seek->found == seek->want ? seek->first - 1 : seek->floor;
+	return true;
+}
+
+/* From the newest row backwards, some rows a call. */
+static enum database_status seek_scan(
+	struct eventlog *log, const struct filter *f, struct eventlog_seek *seek)
+{
+	struct statement *st = log->st[ST_BACK];
+	enum database_status s = DATABASE_ROW;
+	size_t looked = 0;
+
+	database_bind_int(st, 1, seek->floor);
+	/* At first, the largest id there is counts as well. */
+	database_bind_int(st, 2, seek->before < INT64_MAX ? seek->before - 1 : INT64_MAX);
+	database_bind_int(st, 3, SEEK_ROWS);
+	while (!seek->done && (s = database_step(st)) == DATABASE_ROW) {
+		struct sse_row row;
+
+		if (!read_names(st, &row)) {
+			s = DATABASE_NO_MEMORY;
+			break;
+		}
+		looked++;
+		seek->before = row.id;
+		if (!wants(f, &row))
+			continue;
+		seek->first = row.id;
+		if (++seek->found == seek->want) {
+			seek->id = row.id - 1;
+			seek->done = true;
+		}
+	}
+	database_reset(st);
+	if (s == DATABASE_DONE && looked < SEEK_ROWS) {
+		seek->id = seek->floor;
+		seek->done = true;
+	}
+	return s == DATABASE_ROW ? DATABASE_DONE : s;
+}
+
+enum eventlog_status eventlog_seek(
+	struct eventlog *log, const struct filter *f, struct eventlog_seek *seek)
+{
+	enum eventlog_status e = eventlog_begin(log);
+	enum database_status s;
+
+	if (e != EVENTLOG_OK)
+		return e;
+	if (seek->want <= 0) {
+		s = eventlog_newest(log, &seek->id);
+		seek->done = true;
+	} else {
+		/* Once it has begun to scan, it goes on with that. */
+		bool by_index = seek->before == INT64_MAX && f->event_count == 0 &&
+				seek->want <= EVENTLOG_IDS_MAX / (int64_t)f->channel_count &&
+				eventlog_index_finds_all(log, f);
+
+		if (!by_index || !seek_index(log, f, seek, &s))
+			s = seek_scan(log, f, seek);
+	}
+	if (s == DATABASE_DONE && seek->done)
+		s = eventlog_missing(log, f, seek->id, 0, &seek->pruned);
+	return eventlog_end(log, s);
+}

@@ -1,0 +1,276 @@
+#include "log/place.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+/* A line of /proc/self/mountinfo: what is mounted, where, and as what. */
+struct mount {
+	dev_t device;
+	const char *root; /* what of the file system: "/" for all of it */
+	const char *point;
+	const char *type;
+	bool read_only; /* here; its file system is not */
+};
+
+/* Blanks and the like stand there as \040, see proc(5). */
+static void unescape(char *text)
+{
+	char *out = text;
+
+	for (; *text; out++)
+		if (text[0] == '\\' && text[1] >= '0' && text[1] <= '3' && text[2] && text[3]) {
+			*out = (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + text[3] - '0');
+			text += 4;
+		} else {
+			*out = *text++;
+		}
+	*out = '\0';
+}
+
+static bool is_read_only(const char *options)
+{
+	return options && !strncmp(options, "ro", 2) && (options[2] == ',' || !options[2]);
+}
+
+/* Takes a line apart, in place. */
+static bool parse_mount(char *line, struct mount *m)
+{
+	char *rest = line, *behind = strstr(line, " - "), *fields[6];
+	unsigned long major;
+
+	if (!behind)
+		return false;
+	*behind = '\0';
+	behind += 3;
+	behind[strcspn(behind, "\n")] = '\0';
+	for (int i = 0; i < 6; i++)
+		if (!(fields[i] = strsep(&rest, " ")))
+			return false;
+	major = strtoul(fields[2], &fields[2], 10);
+	if (*fields[2] != ':')
+		return false;
+	unescape(fields[3]);
+	unescape(fields[4]);
+	*m = (struct mount){.device = makedev(major, strtoul(fields[2] + 1, NULL, 10)),
+		.root = fields[3],
+		.point = fields[4],
+		.type = strsep(&behind, " ")};
+	strsep(&behind, " "); /* the source */
+	m->read_only = is_read_only(fields[5]) && behind && !is_read_only(behind);
+	return true;
+}
+
+/* Calls `take` with each mount until it returns true; returns whether it did. */
+static bool find_mount(bool (*take)(void *context, const struct mount *m), void *context)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL;
+	size_t size = 0;
+	struct mount m;
+	bool found = false;
+
+	while (file && !found && getline(&line, &size, file) > 0)
+		found = parse_mount(line, &m) && take(context, &m);
+	free(line);
+	if (file)
+		fclose(file);
+	return found;
+}
+
+const char *place_real(const char *path, char *real)
+{
+	if (!realpath(path, real))
+		snprintf(real, PATH_MAX, "%s", path);
+	return real;
+}
+
+/* What is looked for, and what was found of it. */
+struct looking {
+	const char *real;
+	struct stat st;
+	size_t longest; /* mount point so far that leads to `real` */
+	bool read_only;
+	char *out;
+	size_t size;
+};
+
+static bool leads_to(const char *point, const char *path, size_t *length)
+{
+	*length = strlen(point);
+	if (*length == 1)
+		return true;
+	return !strncmp(point, path, *length) && (path[*length] == '/' || !path[*length]);
+}
+
+/* The last of the longest mount points is the one that is on top. Never ends the search. */
+static bool take_topmost(void *context, const struct mount *m)
+{
+	struct looking *l = context;
+	size_t length;
+
+	if (leads_to(m->point, l->real, &length) && length >= l->longest) {
+		l->longest = length;
+		l->read_only = m->read_only;
+		snprintf(l->out, l->size, "%s", m->type);
+	}
+	return false;
+}
+
+void place_type(const char *path, char *type, size_t size)
+{
+	char real[PATH_MAX];
+	struct looking l = {.real = place_real(path, real), .out = type, .size = size};
+
+	*type = '\0';
+	find_mount(take_topmost, &l);
+}
+
+bool place_is_read_only_here(const char *path)
+{
+	char real[PATH_MAX], type[64];
+	struct looking l = {.real = place_real(path, real), .out = type, .size = sizeof(type)};
+
+	find_mount(take_topmost, &l);
+	return l.read_only;
+}
+
+static bool take_hidden(void *context, const struct mount *m)
+{
+	struct looking *l = context;
+	size_t length;
+
+	if (!leads_to(m->point, l->real, &length) ||
+		(!strstr(m->root, "/systemd-private-") && !strstr(m->root, "/inaccessible/")))
+		return false;
+	snprintf(l->out, l->size, "%s", m->point);
+	return true;
+}
+
+bool place_is_hidden(const char *path, char *point, size_t size)
+{
+	struct looking l = {.real = path, .out = point, .size = size};
+
+	*point = '\0';
+	return find_mount(take_hidden, &l);
+}
+
+static bool take_alone(void *context, const struct mount *m)
+{
+	struct looking *l = context;
+
+	if (strcmp(m->point, l->real))
+		return false;
+	snprintf(l->out, l->size, "%s", m->root);
+	return true;
+}
+
+/* Of a mount elsewhere: only of the same device, since others could be those of a server that is away. */
+static bool take_elsewhere(void *context, const struct mount *m)
+{
+	struct looking *l = context;
+	struct stat st;
+
+	if (m->device != l->st.st_dev || !strcmp(m->point, l->real) || stat(m->point, &st) < 0 ||
+		st.st_dev != l->st.st_dev || st.st_ino != l->st.st_ino)
+		return false;
+	snprintf(l->out, l->size, "%s", m->point);
+	return true;
+}
+
+/* File systems behind which another kernel may have the same file. */
+static bool is_shared(const char *type)
+{
+	static const char *const types[] = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p",
+		"virtiofs", "fuse", "afs", "ceph", "glusterfs", "lustre", "gfs2", "ocfs2", "beegfs",
+		"vboxsf", "vmhgfs", "prl_fs", "fakeowner", "drvfs"};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
+		if (!strcmp(type, types[i]))
+			return true;
+	return !strncmp(type, "fuse.", 5);
+}
+
+#define OTHERS(where)                                                                              \
+	"programs that open it " where                                                             \
+	" have another -wal and -shm beside it, so that their rows "                               \
+	"never arrive here and the database can be damaged"
+
+static bool is_mounted(const char *path, bool alone, char *sentence, size_t size)
+{
+	char real[PATH_MAX], other[PATH_MAX] = "";
+	struct looking l = {.real = place_real(path, real), .out = other, .size = sizeof(other)};
+
+	if (stat(path, &l.st) < 0 || !find_mount(alone ? take_alone : take_elsewhere, &l))
+		return false;
+	if (alone)
+		snprintf(sentence, size,
+			"%s is a bind mount of one file (%s): " OTHERS(
+				"there") "; mount the "
+					 "directory that holds it instead",
+			path, other);
+	else
+		snprintf(sentence, size,
+			"%s is also mounted as one file at %s: " OTHERS(
+				"there") "; mount its "
+					 "directory there instead",
+			path, other);
+	return true;
+}
+
+static bool is_linked(const char *path, char *sentence, size_t size)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink < 2)
+		return false;
+	snprintf(sentence, size,
+		"%s has %lu names (hard links): " OTHERS(
+			"by another name") "; keep one name and "
+					   "make the others symbolic links; find / -xdev -inum %lu "
+					   "lists them",
+		path, (unsigned long)st.st_nlink, (unsigned long)st.st_ino);
+	return true;
+}
+
+static bool is_on(const char *path, bool shared, char *sentence, size_t size)
+{
+	char type[64];
+
+	place_type(path, type, sizeof(type));
+	if (shared && is_shared(type))
+		snprintf(sentence, size,
+			"%s is on a file system of type %s, which other machines may share: WAL "
+			"mode works on one machine only, so that rows that another one, or a "
+			"container's host, writes may never arrive and can damage the database; "
+			"put it on a local disk of the machine that writes",
+			path, type);
+	else if (!shared && !strcmp(type, "overlay"))
+		snprintf(sentence, size,
+			"%s is in a container's own layer (overlay): programs outside of it see "
+			"another file, and it is lost with the container; keep its directory on a "
+			"volume",
+			path);
+	else
+		return false;
+	return true;
+}
+
+bool place_doubts(enum place_doubt doubt, const char *path, char *sentence, size_t size)
+{
+	switch (doubt) {
+	case PLACE_MOUNTED_ALONE:
+	case PLACE_MOUNTED_ELSEWHERE:
+		return is_mounted(path, doubt == PLACE_MOUNTED_ALONE, sentence, size);
+	case PLACE_LINKED:
+		return is_linked(path, sentence, size);
+	case PLACE_SHARED:
+	case PLACE_LAYER:
+		return is_on(path, doubt == PLACE_SHARED, sentence, size);
+	default:
+		return false;
+	}
+}

@@ -1,0 +1,88 @@
+/*
+ * sse: from a row to the bytes of an event stream.
+ *
+ * Pure. Owns every byte that follows the head of a stream: records of rows, `position`, `gap` and
+ * `denied` records, heartbeats and reconnection times (interface, section 4). What a row holds can
+ * never forge a field: line breaks of all three kinds split data into lines, and are replaced
+ * in an event type; ill-formed UTF-8 becomes U+FFFD; NUL is data like any other character.
+ *
+ * Source: HTML standard, section 9.2 "Server-sent events", 9.2.5 (parsing an event stream).
+ */
+#ifndef ROWTAIL_SSE_H
+#define ROWTAIL_SSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+
+/* A row of the log. Texts are borrowed, with lengths, and may hold anything. */
+struct sse_row {
+	int64_t id;
+	const char *channel;
+	size_t channel_length;
+	const char *event; /* NULL: a plain message */
+	size_t event_length;
+	const char *data;
+	size_t data_length;
+	int64_t retry_ms; /* -1: none */
+	const char *created_at; /* NULL: unknown */
+	size_t created_at_length;
+};
+
+/*
+ * Is this an event type that a row must not have, since it is EventSource's (open, error) or
+ * rowtail's own (position, gap, denied)? A row of a view that has one is sent as a plain message.
+ */
+bool sse_type_is_reserved(const char *type, size_t length);
+
+/*
+ * Appends the record of a row: event, retry, a data line for each line of the payload, or (envelope)
+ * one data line of JSON, and last its id. Some clients keep an id as soon as its line arrives. If such
+ * a client is cut off inside the record, it must not hold the id of a row that it never delivered.
+ * Fails as buffer_append() does.
+ */
+void sse_row(struct buffer *out, const struct sse_row *row, bool envelope);
+
+enum { SSE_ROW_END_MAX = 32 };
+/*
+ * Writes what every record of a row ends with, its id and the empty line, into
+ * out[SSE_ROW_END_MAX], with a NUL behind it. Returns its length.
+ */
+size_t sse_row_end(char *out, int64_t id);
+
+/* Appends the reconnection time as a field alone, which opens no record: "retry: N". */
+void sse_retry(struct buffer *out, int64_t retry_ms);
+
+/*
+ * Appends the position of the stream: a record of type `position`, or (bare) the id as a field
+ * alone, for clients to whom every empty line is a message.
+ */
+void sse_position(struct buffer *out, int64_t id, bool bare);
+
+/* Appends the comment line of a heartbeat: ":" without an empty line behind it. */
+void sse_heartbeat(struct buffer *out);
+
+/* Appends a comment line; text holds no line break. */
+void sse_comment(struct buffer *out, const char *text);
+
+/* Why a position could not be honoured. */
+enum sse_gap { SSE_GAP_PRUNED, SSE_GAP_FUTURE, SSE_GAP_MALFORMED, SSE_GAP_LIMIT, SSE_GAP_REPLACED };
+enum { SSE_GAP_REASONS = SSE_GAP_REPLACED + 1 };
+
+/* "pruned", "future", … */
+const char *sse_gap_name(enum sse_gap reason);
+
+/* Appends a record of type `gap`; the stream goes on after `id`. requested: any text. */
+void sse_gap(struct buffer *out, int64_t id, const char *requested, int64_t oldest, int64_t newest,
+	enum sse_gap reason);
+
+/* Appends a record of type `denied`, data {"reason":"…"}, without an id. */
+void sse_denied(struct buffer *out, const char *reason);
+
+/* Appends text as a JSON string with its quotes (RFC 8259, section 7); ill-formed UTF-8 as above.
+ */
+void sse_json_string(struct buffer *out, const char *text, size_t length);
+
+#endif

@@ -1,0 +1,74 @@
+#include "request/credentials.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const char blanks[] = " \t";
+
+static bool find_bearer(struct credentials *c, const char *authorization)
+{
+	static const char scheme[] = "Bearer";
+	const char *behind;
+
+	if (!authorization || strncasecmp(authorization, scheme, strlen(scheme)))
+		return false;
+	behind = authorization + strlen(scheme);
+	/* A web server may have taken the space of an empty token away. */
+	if (*behind && !strchr(blanks, *behind))
+		return false;
+	c->token = behind + strspn(behind, blanks);
+	c->length = strlen(c->token);
+	while (c->length > 0 && strchr(blanks, c->token[c->length - 1]))
+		c->length--;
+	return true;
+}
+
+/* A cookie's value may stand between quotes, which are not part of it. */
+static void unquote(struct credentials *c)
+{
+	if (c->length >= 2 && c->token[0] == '"' && c->token[c->length - 1] == '"') {
+		c->token++;
+		c->length -= 2;
+	}
+}
+
+/* The first cookie of the name that is not empty: an empty one is how a cookie is taken back. */
+static bool find_cookie(struct credentials *c, const char *cookie)
+{
+	static const char name[] = "rowtail_token=";
+	struct credentials found = {.is_cookie = true};
+
+	for (; cookie && *cookie; cookie += strcspn(cookie, ";")) {
+		cookie += strspn(cookie, "; \t");
+		if (strncmp(cookie, name, strlen(name)))
+			continue;
+		found.token = cookie + strlen(name);
+		found.length = strcspn(found.token, "; \t");
+		found.more = found.token + found.length;
+		unquote(&found);
+		if (found.length == 0)
+			continue;
+		*c = found;
+		return true;
+	}
+	return false;
+}
+
+bool credentials_next(struct credentials *c)
+{
+	return find_cookie(c, c->more);
+}
+
+bool credentials_find(struct credentials *c, const char *authorization, const char *access_token,
+	const char *cookie)
+{
+	memset(c, 0, sizeof(*c));
+	if (find_bearer(c, authorization))
+		return true;
+	if (access_token) {
+		c->token = access_token;
+		c->length = strlen(access_token);
+		return true;
+	}
+	return find_cookie(c, cookie);
+}

@@ -1,0 +1,69 @@
+/*
+ * parameters: what may be asked for by name, in a query string, a form, a JSON body or a path.
+ *
+ * Pure. Owns the table of names, what each may hold (interface, section 3), and the sentences that
+ * say what would be right. Used by request.c alone.
+ */
+#ifndef ROWTAIL_PARAMETERS_H
+#define ROWTAIL_PARAMETERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/json.h"
+#include "request/path.h"
+#include "request/request.h"
+
+enum {
+	PARAMETERS_NAMES_MAX = 100,
+	PARAMETERS_FORMS_MAX = 2, /* a query string and a body */
+};
+
+/* In ascending order of their bytes, each once. */
+struct parameters_names {
+	const char *text[PARAMETERS_NAMES_MAX]; /* borrowed */
+	size_t length[PARAMETERS_NAMES_MAX];
+	size_t count;
+};
+
+/*
+ * One reading. Numbers, switches and the access token go into the request. What is read stays
+ * valid until parameters_free(), as long as the texts given stay; parameters_last_event_id()
+ * alone keeps pointers to those.
+ *
+ * Each function below returns false when it has set the problem: a status and a sentence.
+ */
+struct parameters {
+	struct request *request;
+	struct request_problem *problem;
+	struct parameters_names channels, events;
+
+	char *path; /* owned, as is all below */
+	char *form[PARAMETERS_FORMS_MAX];
+	size_t form_count;
+	struct json_members members;
+};
+
+/* Sets the problem; always returns false, for `return parameters_refuse(…)`. */
+bool parameters_refuse(struct parameters *p, int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+bool parameters_refuse_memory(struct parameters *p);
+
+/* application/x-www-form-urlencoded; may be called PARAMETERS_FORMS_MAX times. */
+bool parameters_form(struct parameters *p, const char *text, size_t length);
+
+/* A JSON object; may be called once. */
+bool parameters_json(struct parameters *p, const char *text, size_t length);
+
+/* The URL's path: what is behind the mount and its '/' is a channel. May be called once. */
+bool parameters_path(struct parameters *p, const struct path *path);
+
+/* The value of a Last-Event-ID header: positions, joined by commas. Never fails. */
+void parameters_last_event_id(struct parameters *p, const char *value);
+
+/* Follows "default" if nothing was asked for. Never fails. */
+void parameters_default(struct parameters *p);
+
+void parameters_free(struct parameters *p);
+
+#endif

@@ -1,0 +1,251 @@
+#include "server/cgi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/logging.h"
+#include "base/loop.h"
+#include "base/metrics.h"
+
+enum {
+	BODY_MAX = REQUEST_SIZE_MAX + 1, /* one more shows that it is too large */
+	BODY_MS = 10000,
+	LOOK_MS = 100, /* how long signals and the clock wait while a body comes */
+	HANGUP_MS = 500, /* how often a pipe that can't be watched is looked at */
+};
+
+static struct {
+	struct sink sink;
+	struct subscriber subscriber;
+	struct loop_poll out;
+	struct loop_timer hangup, held;
+	bool polled; /* standard output can be watched by the loop */
+	bool running;
+	bool said; /* something was written */
+	struct responder *responder;
+} cgi;
+
+static ssize_t write_out(struct sink *sink, const struct iovec *iov, int count)
+{
+	ssize_t sent;
+
+	do
+		sent = writev(STDOUT_FILENO, iov, count);
+	while (sent < 0 && errno == EINTR);
+	if (sent >= 0) {
+		cgi.said = true;
+		metrics_add(METRIC_BYTES_SENT, (uint64_t)sent);
+		return sent;
+	}
+	return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
+}
+
+static void want_write(struct sink *sink, bool want)
+{
+	if (cgi.polled)
+		loop_poll_set(&cgi.out, want ? LOOP_WRITE : 0);
+}
+
+static void finished(struct sink *sink)
+{
+	cgi.running = false;
+	loop_stop();
+}
+
+static bool would_take(struct sink *sink)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+	return poll(&p, 1, 0) > 0 && p.revents & POLLOUT;
+}
+
+static const struct sink_operations operations = {.write = write_out,
+	.want_write = want_write,
+	.would_take = would_take,
+	.finished = finished};
+
+/*
+ * Only HUP and ERR mean that the reader is gone: under Apache's mod_cgid standard input and output
+ * are one socket, whose other half is closed from the start.
+ */
+static bool is_hung_up(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO};
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+static void out_ready(struct loop_poll *p, int events, bool failed)
+{
+	if (failed)
+		fanout_gone(cgi.responder->fanout, &cgi.subscriber, LEAVE_CLIENT);
+	else if (events & LOOP_WRITE)
+		fanout_writable(cgi.responder->fanout, &cgi.subscriber);
+}
+
+static void end_held(struct loop_timer *timer)
+{
+	loop_stop();
+}
+
+static void look_for_held_hangup(struct loop_timer *timer)
+{
+	if (is_hung_up())
+		loop_stop();
+}
+
+/* The answer is written; its end, which is this process's, waits. */
+static void begin_hold(void)
+{
+	loop_timer_init(&cgi.held, end_held, NULL);
+	loop_timer_start(&cgi.held, RESPONDER_HOLD_MS, 0);
+	loop_timer_init(&cgi.hangup, look_for_held_hangup, NULL);
+	loop_timer_start(&cgi.hangup, HANGUP_MS, HANGUP_MS);
+}
+
+static void look_for_hangup(struct loop_timer *timer)
+{
+	if (cgi.running && is_hung_up()) {
+		fanout_gone(cgi.responder->fanout, &cgi.subscriber, LEAVE_CLIENT);
+		return;
+	}
+	/* A regular file or a terminal can't be polled by epoll, and always takes bytes. */
+	if (cgi.running && !cgi.polled)
+		fanout_writable(cgi.responder->fanout, &cgi.subscriber);
+}
+
+/* Waits a moment for bytes; how many came. *ended: none come any more. */
+static size_t read_some(uint8_t *bytes, size_t size, bool *ended)
+{
+	struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+	int count = poll(&p, 1, LOOK_MS);
+	ssize_t got = count > 0 ? read(STDIN_FILENO, bytes, size) : -1;
+
+	*ended = count != 0 && (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN));
+	return got > 0 ? (size_t)got : 0;
+}
+
+/*
+ * Reads the body until its announced length, or to the end where none is announced (chunked bodies).
+ * *whole: has all of it come? Where none is announced and none comes, there is none. Signals are
+ * heard meanwhile: when rowtail is to end, nothing is waited for any more.
+ */
+static size_t read_body(uint8_t *body, const char *content_length, bool *whole)
+{
+	bool announced = content_length && *content_length && *content_length != '-', ended = false;
+	size_t length = 0, wanted = announced ? strtoull(content_length, NULL, 10) : BODY_MAX;
+	int64_t until = clock_awake_ms() + BODY_MS;
+
+	if (wanted > BODY_MAX)
+		wanted = BODY_MAX;
+	do {
+		if (length == wanted || ended)
+			break;
+		length += read_some(body + length, wanted - length, &ended);
+		loop_look();
+	} while (clock_awake_ms() < until && !cgi.responder->closing);
+	*whole = length == wanted || (!announced && (ended || length == 0));
+	return length;
+}
+
+/* Without memory for any answer there is still this: no server's own, which would end an EventSource. */
+static void write_excuse(void)
+{
+	static const char stream[] = "Status: 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+				     "retry: 5000\n: there is no memory; come back later\n";
+	static const char other[] = "Status: 503 Service Unavailable\r\nRetry-After: 5\r\n"
+				    "Content-Type: text/plain\r\n\r\n"
+				    "there is no memory; come back later\n";
+	const char *accept = getenv("HTTP_ACCEPT");
+	const char *text = accept && strstr(accept, "text/event-stream") ? stream : other;
+
+	if (write(STDOUT_FILENO, text, strlen(text)) < 0)
+		log_warn("there was no memory for an answer, and standard output is closed");
+}
+
+/* Writes a finished answer whole; nobody else is kept waiting. */
+static void write_whole(const struct buffer *bytes)
+{
+	size_t at = 0;
+
+	while (at < bytes->length) {
+		ssize_t sent = write(STDOUT_FILENO, bytes->data + at, bytes->length - at);
+
+		cgi.said = true;
+		if (sent > 0)
+			at += (size_t)sent;
+		else if (sent < 0 && errno != EINTR)
+			return;
+	}
+}
+
+/*
+ * Of the methods only POST has a body whose length may be untold; with the others, to wait for an end
+ * of standard input would be to wait in vain where the server leaves it open.
+ */
+static bool may_have_body(const char *method, const char *content_length)
+{
+	if (!method || !strcmp(method, "GET") || !strcmp(method, "HEAD"))
+		return false;
+	return !strcmp(method, "POST") || (content_length && *content_length);
+}
+
+static bool begin_stream(struct response *response)
+{
+	fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
+	cgi.polled = loop_poll_begin(&cgi.out, STDOUT_FILENO, out_ready);
+	cgi.sink.operations = &operations;
+	cgi.running = true;
+	loop_timer_init(&cgi.hangup, look_for_hangup, NULL);
+	loop_timer_start(&cgi.hangup, HANGUP_MS, HANGUP_MS);
+	if (!responder_open(cgi.responder, response, &cgi.subscriber, &cgi.sink, 0))
+		cgi.running = false;
+	return cgi.running;
+}
+
+bool cgi_begin(struct responder *responder, char *const *environment)
+{
+	const char *method = request_param(environment, "REQUEST_METHOD");
+	const char *content_length = request_param(environment, "CONTENT_LENGTH");
+	struct response response;
+	uint8_t *body = malloc(BODY_MAX);
+	size_t length = 0;
+	bool whole = true, runs = false;
+
+	if (!body)
+		return false;
+	cgi.responder = responder;
+	/* A body that a script does not read is an error to some servers: it is read in any case.
+	 */
+	if (may_have_body(method, content_length))
+		length = read_body(body, content_length, &whole);
+	if (whole)
+		responder_decide(responder, environment, body, length, &response);
+	else
+		responder_refuse(responder, &response, 408,
+			"the body of the request did not arrive whole; send it again", environment);
+	if (response.is_stream)
+		runs = begin_stream(&response);
+	else
+		write_whole(&response.bytes);
+	if (response.hold && !response.bytes.failed) {
+		begin_hold();
+		runs = true;
+	}
+	response_free(responder, &response);
+	free(body);
+	return runs;
+}
+
+void cgi_close(void)
+{
+	if (cgi.running)
+		fanout_gone(cgi.responder->fanout, &cgi.subscriber, LEAVE_SHUTDOWN);
+	if (!cgi.said)
+		write_excuse();
+}

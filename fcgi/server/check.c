@@ -1,0 +1,481 @@
+#include "server/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "access/access.h"
+#include "base/who.h"
+#include "log/database.h"
+#include "log/eventlog.h"
+#include "log/place.h"
+#include "log/schema.h"
+#include "log/trouble.h"
+#include "server/accept.h"
+#include "server/listen.h"
+
+enum {
+	LOCKED_MS = 3000, /* a commit in rollback mode, and its fsync, are over by then */
+	LOCKED_MOMENT_MS = 50,
+	ROWS_READ = 256, /* of the oldest, and of the newest ids */
+	APART_MOMENT_MS = 200, /* to open a database takes less */
+};
+
+/* What has been found so far: the exit status is that of the first thing that is wrong. */
+struct checking {
+	const struct config *config;
+	char real[PATH_MAX]; /* of the database, symbolic links followed */
+	int status;
+};
+
+__attribute__((format(printf, 2, 0))) static void say(
+	const char *mark, const char *format, va_list args)
+{
+	printf("%-6s", mark);
+	vprintf(format, args);
+	putchar('\n');
+}
+
+static void good(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void wrong(struct checking *c, int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void good(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say("ok", format, args);
+	va_end(args);
+}
+
+static void note(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say("note", format, args);
+	va_end(args);
+}
+
+static void wrong(struct checking *c, int status, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say("WRONG", format, args);
+	va_end(args);
+	if (!c->status)
+		c->status = status;
+}
+
+/* A file beside the database, which is there only while somebody has the database open. */
+static void check_beside(struct checking *c, const char *ending)
+{
+	struct who_user owner, us;
+	char path[PATH_MAX];
+	struct stat st;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s%s", c->real, ending) >= sizeof(path) ||
+		stat(path, &st) < 0)
+		return;
+	if (access(path, R_OK) < 0)
+		wrong(c, EX_NOINPUT,
+			"%s belongs to %s and cannot be read by %s: give the writers and rowtail a "
+			"common group, and the directory mode 2770",
+			path, who_user(&owner, st.st_uid), who_user(&us, geteuid()));
+	else if (access(path, W_OK) < 0 && !strcmp(ending, "-shm"))
+		note("%s cannot be written by %s: rowtail reads only while a writer has the "
+		     "database "
+		     "open",
+			path, who_user(&us, geteuid()));
+}
+
+/*
+ * SQLite gives the -wal and -shm that it makes the mode of the database: where rowtail makes them,
+ * its group can write only if the database says so.
+ */
+static void check_mode(const struct checking *c, const struct stat *st)
+{
+	struct who_user us;
+
+	/* Made by root, SQLite gives them the owner of the database. */
+	if (geteuid() == 0 || st->st_uid == geteuid() || st->st_mode & (S_IWGRP | S_IWOTH))
+		return;
+	note("%s is of mode %04o: the -wal and -shm that rowtail makes beside it, when it is there "
+	     "first, can then be written by %s alone, and writers are locked out; chmod 660 mends "
+	     "it",
+		c->config->db, st->st_mode & 07777, who_user(&us, geteuid()));
+}
+
+static void check_directory(const struct checking *c)
+{
+	struct who_user us;
+	char copy[PATH_MAX];
+	const char *directory;
+
+	snprintf(copy, sizeof(copy), "%s", c->real);
+	directory = dirname(copy);
+	if (access(directory, W_OK) < 0)
+		note("%s cannot be written by %s: in WAL mode rowtail then reads only while the "
+		     "-wal and -shm files are there, that is while a writer has the database open; "
+		     "mode 2770 with a common group mends it",
+			directory, who_user(&us, geteuid()));
+}
+
+static void check_files(struct checking *c)
+{
+	struct who_user owner, us;
+	struct stat st;
+
+	/* Why it can't even be looked at, the log itself says. */
+	if (stat(c->config->db, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	if (geteuid() == 0 && st.st_uid != 0)
+		note("this looks as root, who may do everything: what rowtail's own user may do is "
+		     "seen by runuser -u USER -- rowtail --check, with that user's name");
+	if (access(c->config->db, R_OK) < 0)
+		wrong(c, EX_NOINPUT,
+			"%s belongs to %s and cannot be read by %s: chgrp it to a group of both, "
+			"and chmod 660",
+			c->config->db, who_user(&owner, st.st_uid), who_user(&us, geteuid()));
+	else
+		good("the mode of %s lets %s read it", c->config->db, who_user(&us, geteuid()));
+	check_mode(c, &st);
+	check_directory(c);
+	check_beside(c, "-wal");
+	check_beside(c, "-shm");
+}
+
+/* One value of one row, as text; empty when there is none. */
+static void query(struct database *db, const char *sql, const char *bind, char *out, size_t size)
+{
+	struct statement *st;
+	const char *text;
+	size_t length;
+
+	*out = '\0';
+	if (database_prepare(db, &st, sql) == DATABASE_OK) {
+		if (bind)
+			database_bind_text(st, 1, bind, strlen(bind));
+		if (database_step(st) == DATABASE_ROW && (text = database_text(st, 0, &length)))
+			snprintf(out, size, "%s", text);
+	}
+	database_finalize(st);
+}
+
+static void check_journal(struct database *db)
+{
+	char mode[32];
+
+	query(db, "PRAGMA journal_mode", NULL, mode, sizeof(mode));
+	if (!strcasecmp(mode, "wal"))
+		good("the journal mode is WAL");
+	else
+		note("the journal mode is %s: readers and writers get into each other's way; "
+		     "PRAGMA "
+		     "journal_mode=WAL, once, by a writer, mends it",
+			mode);
+}
+
+/* Is everything of schema/rowtail.sql there? */
+static void check_schema(struct checking *c, struct database *db)
+{
+	static const char *const parts[] = {"grants", "events_pruned"};
+	char found[256];
+
+	if (strcasecmp(c->config->table, "events")) {
+		good("%s is a table or view of your own, with id and data", c->config->table);
+		note("ids must be unique and grow in the order of commits; which rows were deleted "
+		     "from its "
+		     "middle cannot be known");
+	}
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		bool needed =
+			i == 0 ? !c->config->public_ : !strcasecmp(c->config->table, "events");
+
+		/* What stands there in another form, the schema itself speaks of. */
+		query(db,
+			"SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE "
+			"m.type = 'table' AND m.name = ?1 AND c.name IN ('subject', 'deletion')",
+			parts[i], found, sizeof(found));
+		if (!*found && needed)
+			wrong(c, EX_CONFIG,
+				"the table %s is missing: sqlite3 %s < schema/rowtail.sql makes "
+				"what is "
+				"missing and changes nothing else",
+				parts[i], c->config->db);
+	}
+	query(db,
+		"SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = "
+		"?1",
+		"events", found, sizeof(found));
+	if (!strcasecmp(c->config->table, "events") && !strcmp(found, "0"))
+		wrong(c, EX_CONFIG,
+			"the triggers of events are missing, which keep ids growing and remember "
+			"what was "
+			"pruned: sqlite3 %s < schema/rowtail.sql",
+			c->config->db);
+}
+
+/* What a newer file of schema/ would make better, or has to mend. */
+static void check_form(struct checking *c, struct database *db)
+{
+	struct schema_finding finding;
+	size_t at = 0;
+
+	while (!strcasecmp(c->config->table, "events") &&
+		schema_next(db, c->config->db, &at, &finding)) {
+		if (finding.wrong)
+			wrong(c, EX_CONFIG, "%s", finding.sentence);
+		else
+			note("%s", finding.sentence);
+	}
+}
+
+static void check_grants(const struct checking *c, struct database *db)
+{
+	char count[32];
+
+	if (c->config->public_) {
+		note("--public: everyone whom the web server lets through reads every channel");
+		return;
+	}
+	query(db,
+		"SELECT count(*) FROM grants WHERE expires_at IS NULL OR "
+		"julianday(expires_at) > julianday('now')",
+		NULL, count, sizeof(count));
+	if (*count && strcmp(count, "0"))
+		good("%s grants are valid now", count);
+	else if (c->config->jwt_key)
+		note("there are no grants: only JWTs open a stream");
+	else
+		note("there are no grants: nobody can read anything until one is there; INSERT "
+		     "INTO "
+		     "grants(subject, channel) VALUES ('*', '*') lets everyone read all");
+}
+
+/* Opens the log. A lock is waited for as long as a commit may take, and one that stays is wrong. */
+static enum eventlog_status open_log(struct checking *c, struct eventlog *log)
+{
+	const struct timespec moment = {.tv_nsec = LOCKED_MOMENT_MS * 1000000L};
+	char sentence[EVENTLOG_SENTENCE_MAX];
+	enum eventlog_status e = eventlog_open(log);
+
+	for (int ms = 0; e == EVENTLOG_BUSY && ms < LOCKED_MS; ms += LOCKED_MOMENT_MS) {
+		nanosleep(&moment, NULL);
+		e = eventlog_open(log);
+	}
+	if (e == EVENTLOG_BUSY) {
+		trouble_locked(c->config->db, sentence, sizeof(sentence));
+		wrong(c, EX_CONFIG, "%s", sentence);
+	} else if (e == EVENTLOG_FAULT) {
+		wrong(c, access(c->config->db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG, "%s",
+			eventlog_error(log));
+	}
+	return e;
+}
+
+/* Does somebody write whom nobody hears? It is asked while our own -wal and -shm are there. */
+static void check_order(struct eventlog *log)
+{
+	char sentence[EVENTLOG_SENTENCE_MAX];
+
+	if (eventlog_slow(log, sentence, sizeof(sentence)))
+		note("%s", sentence);
+}
+
+static void check_others(struct checking *c, struct eventlog *log)
+{
+	const struct timespec moment = {.tv_nsec = APART_MOMENT_MS * 1000000L};
+	char sentence[EVENTLOG_SENTENCE_MAX];
+	pid_t suspect = 0;
+
+	if (!eventlog_is_wal(log))
+		return;
+	trouble_is_apart(c->config->db, &suspect, sentence, sizeof(sentence));
+	if (!suspect)
+		return;
+	nanosleep(&moment, NULL);
+	if (trouble_is_apart(c->config->db, &suspect, sentence, sizeof(sentence)))
+		wrong(c, EX_CONFIG, "%s", sentence);
+}
+
+/* Where a writer uses another file than was meant, the last row is old, or there is none. */
+static void tell_bounds(
+	const struct checking *c, struct database *db, const struct eventlog_bounds *bounds)
+{
+	char last[64] = "";
+
+	if (!strcasecmp(c->config->table, "events"))
+		query(db, "SELECT created_at FROM events ORDER BY id DESC LIMIT 1", NULL, last,
+			sizeof(last));
+	if (bounds->oldest > bounds->newest)
+		good("%s can be followed: there are no rows yet, and the file is %s",
+			c->config->table, c->real);
+	else
+		good("%s can be followed: oldest id %lld, newest %lld%s%s", c->config->table,
+			(long long)bounds->oldest, (long long)bounds->newest, *last ? ", of " : "",
+			last);
+}
+
+static bool pass_over(void *context, const struct sse_row *row)
+{
+	return true;
+}
+
+/* A view, or a damaged file, can fail for some rows alone: the oldest and the newest are read. */
+static void check_rows(
+	struct checking *c, struct eventlog *log, const struct eventlog_bounds *bounds)
+{
+	const int64_t after[] = {bounds->oldest - 1, bounds->newest - ROWS_READ};
+
+	for (int i = 0; i < 2; i++) {
+		struct eventlog_batch batch = {0};
+
+		if (eventlog_read(log, NULL, after[i] > 0 ? after[i] : 0, EVENTLOG_TOLD_ALL,
+			    ROWS_READ, pass_over, NULL, &batch) == EVENTLOG_FAULT) {
+			wrong(c, EX_CONFIG, "%s", eventlog_error(log));
+			return;
+		}
+	}
+}
+
+static void check_log(struct checking *c)
+{
+	struct eventlog *log = eventlog_new(c->config->db, c->config->table);
+	struct eventlog_bounds bounds;
+
+	if (!log) {
+		wrong(c, EX_OSERR, "there is no memory");
+		return;
+	}
+	if (open_log(c, log) == EVENTLOG_OK) {
+		if (eventlog_bounds(log, &bounds) == EVENTLOG_OK)
+			tell_bounds(c, eventlog_database(log), &bounds);
+		check_journal(eventlog_database(log));
+		check_schema(c, eventlog_database(log));
+		check_form(c, eventlog_database(log));
+		check_order(log);
+		check_grants(c, eventlog_database(log));
+		check_others(c, log);
+		if (eventlog_bounds(log, &bounds) == EVENTLOG_OK)
+			check_rows(c, log, &bounds);
+	}
+	eventlog_free(log);
+}
+
+/* Where a database stands, rows can stay away without any error. */
+static void check_place(struct checking *c)
+{
+	char sentence[EVENTLOG_SENTENCE_MAX];
+
+	for (int i = 0; i < PLACE_DOUBTS; i++) {
+		if (!place_doubts(i, c->config->db, sentence, sizeof(sentence)))
+			continue;
+		if (i < PLACE_SHARED)
+			wrong(c, EX_CONFIG, "%s", sentence);
+		else
+			note("%s", sentence);
+	}
+}
+
+/* Without notices rows come later, and nothing else tells why. */
+static void check_watch(const struct checking *c)
+{
+	char copy[PATH_MAX];
+	int fd = inotify_init1(IN_CLOEXEC);
+
+	snprintf(copy, sizeof(copy), "%s", c->real);
+	if ((fd < 0 || inotify_add_watch(fd, dirname(copy), IN_MODIFY) < 0) && errno != ENOENT)
+		note("changes of the database's files cannot be watched (%s), so that each row is "
+		     "found up to %lld ms later, as --poll says: see the sysctls "
+		     "fs.inotify.max_user_instances and max_user_watches, and let rowtail's user "
+		     "read the directory",
+			strerror(errno), (long long)c->config->poll_ms);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void check_listen(struct checking *c)
+{
+	char sentence[LISTEN_SENTENCE_MAX];
+
+	if (!c->config->listen)
+		return;
+	switch (listen_check(c->config, sentence, sizeof(sentence))) {
+	case LISTEN_FREE:
+		good("%s", sentence);
+		break;
+	case LISTEN_SERVED:
+	case LISTEN_DOUBTFUL:
+		note("%s", sentence);
+		break;
+	case LISTEN_IMPOSSIBLE:
+		wrong(c, EX_CONFIG, "%s", sentence);
+	}
+}
+
+static void check_key(struct checking *c)
+{
+	struct eventlog *log = eventlog_new(c->config->db, c->config->table);
+	struct access *a;
+	char sentence[512];
+	int status = EX_CONFIG;
+
+	if (!c->config->jwt_key || !log) {
+		eventlog_free(log);
+		return;
+	}
+	if ((a = access_new(c->config, log, &status, sentence, sizeof(sentence))))
+		good("the key in %s can verify %s", c->config->jwt_key, c->config->jwt_algorithm);
+	else
+		wrong(c, status, "%s", sentence);
+	access_free(a);
+	eventlog_free(log);
+}
+
+static void check_limits(const struct checking *c)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY &&
+		accept_streams_fit((int64_t)limit.rlim_max) < c->config->max_streams)
+		note("the limit of open files is %lld: %lld streams fit, not %lld; raise it "
+		     "(ulimit -n, LimitNOFILE=) or lower --max-streams",
+			(long long)limit.rlim_max,
+			(long long)accept_streams_fit((int64_t)limit.rlim_max),
+			(long long)c->config->max_streams);
+}
+
+int check_run(const struct config *config)
+{
+	struct checking c = {.config = config};
+
+	place_real(config->db, c.real);
+	good("the configuration has no mistake");
+	check_files(&c);
+	if (!c.status)
+		check_log(&c);
+	check_place(&c);
+	check_watch(&c);
+	check_key(&c);
+	check_listen(&c);
+	check_limits(&c);
+	printf("%s\n", c.status ? "rowtail would not serve as it should: mend what is WRONG."
+				: "rowtail can serve.");
+	return c.status;
+}

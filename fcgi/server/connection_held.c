@@ -1,0 +1,114 @@
+/*
+ * Answers whose end waits.
+ *
+ * An EventSource that is asked to come back waits for its reconnection time. Other clients take a stream
+ * that has begun for success, and ask again at once when it ends: hundreds of times a second. So the
+ * end of such an answer waits a while. One list in the order of time, one timer; where too many wait,
+ * the oldest goes first. They are no streams and count to no limit.
+ */
+#include "server/connection_impl.h"
+
+#include "base/clock.h"
+
+static struct {
+	struct connection *oldest, *newest;
+	size_t count, most;
+	struct loop_timer timer;
+} all;
+
+/* Sends the end of its answer. */
+static void let_go(struct connection *c)
+{
+	connection_held_drop(c);
+	c->hold = false;
+	connection_begin_answering(c);
+}
+
+static void wait_for_oldest(int64_t now_ms)
+{
+	if (all.oldest)
+		loop_timer_start(&all.timer, all.oldest->held.until_ms - now_ms, 0);
+	else
+		loop_timer_stop(&all.timer);
+}
+
+static void timer_due(struct loop_timer *timer)
+{
+	int64_t now_ms = clock_ms();
+
+	while (all.oldest && all.oldest->held.until_ms <= now_ms)
+		let_go(all.oldest);
+	wait_for_oldest(now_ms);
+}
+
+void connection_held_init(void)
+{
+	loop_timer_init(&all.timer, timer_due, NULL);
+}
+
+void connections_hold_at_most(size_t count)
+{
+	all.most = count;
+}
+
+void connection_held_begin(struct connection *c)
+{
+	int64_t now_ms = clock_ms();
+
+	c->phase = PHASE_HELD;
+	connection_set_deadline(c, 0);
+	loop_poll_set(&c->poll, LOOP_READ);
+	c->held.until_ms = now_ms + RESPONDER_HOLD_MS;
+	c->held.previous = all.newest;
+	c->held.next = NULL;
+	if (all.newest)
+		all.newest->held.next = c;
+	else
+		all.oldest = c;
+	all.newest = c;
+	if (++all.count > all.most)
+		let_go(all.oldest);
+	else if (all.count == 1)
+		wait_for_oldest(now_ms);
+}
+
+void connection_held_drop(struct connection *c)
+{
+	if (c->phase != PHASE_HELD)
+		return;
+	if (c->held.previous)
+		c->held.previous->held.next = c->held.next;
+	else
+		all.oldest = c->held.next;
+	if (c->held.next)
+		c->held.next->held.previous = c->held.previous;
+	else
+		all.newest = c->held.previous;
+	all.count--;
+	c->phase = PHASE_ANSWERING;
+}
+
+/* Whatever the web server says but FCGI_ABORT_REQUEST may wait as well. */
+void connection_held_read(struct connection *c)
+{
+	uint8_t bytes[4096];
+	ssize_t got = connection_receive(c, bytes, sizeof(bytes));
+	enum record_event event = RECORD_MORE;
+	size_t at = 0, used;
+
+	if (got < 0) {
+		connection_end(c);
+		return;
+	}
+	for (; at < (size_t)got && event != RECORD_ABORT && event != RECORD_INVALID; at += used)
+		event = record_scan(&c->scanner, bytes + at, (size_t)got - at, &used);
+	if (event == RECORD_ABORT || event == RECORD_INVALID)
+		let_go(c);
+}
+
+void connections_let_go(void)
+{
+	all.most = 0;
+	while (all.oldest)
+		let_go(all.oldest);
+}

@@ -1,0 +1,356 @@
+#include "server/listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/logging.h"
+#include "server/listen_impl.h"
+
+enum {
+	FIRST_PASSED = 3,
+	BACKLOG = 4096,
+	LOCK_MOMENT_NS = 10 * 1000 * 1000,
+	LOCK_TRIES = 200,
+};
+
+static bool is_listening(int fd)
+{
+	int on = 0;
+	socklen_t length = sizeof(on);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &length) == 0 && on;
+}
+
+static void add(struct listeners *l, int fd)
+{
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	l->fds[l->count++] = fd;
+}
+
+/* systemd's protocol, as sd_listen_fds(3) describes it. */
+static void take_passed(struct listeners *l)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	long passed =
+		pid && count && strtol(pid, NULL, 10) == getpid() ? strtol(count, NULL, 10) : 0;
+
+	for (long i = 0; i < passed && l->count < LISTEN_MAX; i++)
+		if (is_listening(FIRST_PASSED + (int)i))
+			add(l, FIRST_PASSED + (int)i);
+}
+
+int listen_try_path(const struct sockaddr_un *address, pid_t *listener)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
+	struct ucred peer = {0};
+	socklen_t length = sizeof(peer);
+
+	if (fd < 0)
+		return errno;
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+		error = errno;
+	else
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+	close(fd);
+	*listener = peer.pid;
+	return error;
+}
+
+bool listen_is_other_file(const char *path, char *sentence, size_t size)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0 || S_ISSOCK(st.st_mode))
+		return false;
+	snprintf(sentence, size, "listen: %s is there and is no socket; name another path", path);
+	return true;
+}
+
+static bool path_is_free(const struct sockaddr_un *address, char *sentence, size_t size)
+{
+	const char *path = address->sun_path;
+	struct stat st;
+	pid_t listener;
+
+	if (lstat(path, &st) < 0)
+		return true;
+	if (listen_is_other_file(path, sentence, size))
+		return false;
+	switch (listen_try_path(address, &listener)) {
+	case ECONNREFUSED:
+	case ENOENT:
+		return true;
+	case EACCES:
+	case EPERM:
+		snprintf(sentence, size,
+			"listen: %s is the socket of another user, and whether somebody listens on "
+			"it cannot be seen; remove it if nobody does, or name another path",
+			path);
+		return false;
+	default:
+		snprintf(sentence, size,
+			"listen: another process listens on %s; stop it first, or name another "
+			"path",
+			path);
+		return false;
+	}
+}
+
+/*
+ * Binds with a mode from the first moment on. A chmod by the name afterwards could meet a link that somebody
+ * put there; so where a directory's default ACL gives another mode, what is changed is opened before.
+ */
+static bool bind_with_mode(int fd, const struct sockaddr_un *address, unsigned mode)
+{
+	mode_t before = umask((mode_t)(~mode & 0777));
+	bool bound = bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+	char name[64];
+	struct stat st;
+	int made;
+
+	umask(before);
+	if (!bound)
+		return false;
+	if ((made = open(address->sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		return false;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", made);
+	if (fstat(made, &st) == 0 && S_ISSOCK(st.st_mode) && (st.st_mode & 0777) != mode)
+		chmod(name, (mode_t)mode);
+	close(made);
+	return true;
+}
+
+/* Binds under another name, and gives it the right one when it is ready. */
+static int bind_beside(
+	const struct sockaddr_un *beside, const struct sockaddr_un *address, unsigned mode)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
+
+	if (fd < 0)
+		return -1;
+	unlink(beside->sun_path);
+	if (bind_with_mode(fd, beside, mode) && listen(fd, BACKLOG) == 0 &&
+		rename(beside->sun_path, address->sun_path) == 0)
+		return fd;
+	error = errno;
+	unlink(beside->sun_path);
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+/*
+ * Two that start at once would both find the path free, and one of them would serve where nobody can
+ * reach it: so each waits for the other. Returns a descriptor to close, or -1 where it goes without.
+ */
+static int lock_directory(const struct sockaddr_un *address)
+{
+	const struct timespec moment = {.tv_nsec = LOCK_MOMENT_NS};
+	struct sockaddr_un copy = *address;
+	int fd = open(dirname(copy.sun_path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	/* Not for ever: in a directory for everyone, anyone may hold the lock. */
+	for (int i = 0; fd >= 0 && i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			break;
+		nanosleep(&moment, NULL);
+	}
+	return fd;
+}
+
+/* Returns a socket that listens on the path, or -1 with what would be right. */
+static int make_unix(const struct config *config, char *sentence, size_t size)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX}, beside = address;
+	int fd = -1, lock;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", config->listen);
+	snprintf(beside.sun_path, sizeof(beside.sun_path), "%s~", config->listen);
+	lock = lock_directory(&address);
+	if (path_is_free(&address, sentence, size) &&
+		!listen_is_other_file(beside.sun_path, sentence, size) &&
+		(fd = bind_beside(&beside, &address, config->listen_mode)) < 0)
+		snprintf(sentence, size,
+			"listen: no socket can be made at %s: %s; its directory must be there, and "
+			"rowtail's user must be able to write in it",
+			config->listen, strerror(errno));
+	if (lock >= 0)
+		close(lock);
+	return fd;
+}
+
+static bool open_unix(struct listeners *l, const struct config *config, char *sentence, size_t size)
+{
+	struct stat st;
+	int fd;
+
+	if (strlen(config->listen) >= sizeof(l->path) - 1) {
+		snprintf(sentence, size, "listen: a socket's path has at most %zu bytes",
+			sizeof(l->path) - 2);
+		return false;
+	}
+	if ((fd = make_unix(config, sentence, size)) < 0)
+		return false;
+	add(l, fd);
+	snprintf(l->path, sizeof(l->path), "%s", config->listen);
+	if (lstat(l->path, &st) == 0)
+		l->inode = st.st_ino;
+	if (config->listen_mode & 07)
+		log_warn(
+			"the socket %s is open to every user of this machine (--listen-mode %04o): "
+			"who reaches it can claim to be anyone",
+			l->path, config->listen_mode);
+	return true;
+}
+
+void listen_split(const char *listen, char *host, size_t host_size, const char **port)
+{
+	const char *colon = strrchr(listen, ':');
+	size_t length = (size_t)(colon - listen);
+
+	*port = colon + 1;
+	if (length == 0)
+		snprintf(host, host_size, "127.0.0.1");
+	else if (listen[0] == '[')
+		snprintf(host, host_size, "%.*s", (int)length - 2, listen + 1);
+	else
+		snprintf(host, host_size, "%.*s", (int)length, listen);
+}
+
+bool listen_is_loopback(const struct sockaddr *address)
+{
+	const struct sockaddr_in *v4 = (const void *)address;
+	const struct sockaddr_in6 *v6 = (const void *)address;
+
+	if (address->sa_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+static int bind_tcp(const struct addrinfo *info)
+{
+	int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+		return fd;
+	on = errno;
+	close(fd);
+	errno = on;
+	return -1;
+}
+
+/* Where /etc/hosts names an address twice, so does the list. */
+static bool is_repeated(const struct addrinfo *first, const struct addrinfo *info)
+{
+	while (first != info &&
+		(first->ai_addrlen != info->ai_addrlen ||
+			memcmp(first->ai_addr, info->ai_addr, info->ai_addrlen) != 0))
+		first = first->ai_next;
+	return first != info;
+}
+
+/*
+ * A web server may come by any address of the name (localhost is ::1 and 127.0.0.1), so we listen on
+ * each that this machine has. Returns 0, or the error that was in the way.
+ */
+static int bind_all(struct listeners *l, const struct addrinfo *first)
+{
+	const struct addrinfo *info;
+	int missing = 0, fd;
+
+	for (info = first; info && l->count < LISTEN_MAX; info = info->ai_next) {
+		if (is_repeated(first, info))
+			continue;
+		if ((fd = bind_tcp(info)) >= 0)
+			add(l, fd);
+		else if (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT)
+			missing = errno;
+		else
+			return errno;
+	}
+	return l->count > 0 ? 0 : missing;
+}
+
+static void warn_if_exposed(const struct addrinfo *info, const char *listen)
+{
+	while (info && listen_is_loopback(info->ai_addr))
+		info = info->ai_next;
+	if (info)
+		log_warn("%s can be reached from other machines: who reaches it can claim to be "
+			 "anyone; use a unix socket or 127.0.0.1",
+			listen);
+}
+
+static bool open_tcp(struct listeners *l, const struct config *config, char *sentence, size_t size)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+	struct addrinfo *info;
+	char host[256];
+	const char *port;
+	int error;
+
+	listen_split(config->listen, host, sizeof(host), &port);
+	if ((error = getaddrinfo(host, port, &hints, &info))) {
+		snprintf(sentence, size, "listen: %s: %s", config->listen, gai_strerror(error));
+		return false;
+	}
+	if ((error = bind_all(l, info))) {
+		snprintf(sentence, size, "listen: %s: %s", config->listen, strerror(error));
+		listen_close(l);
+	} else {
+		warn_if_exposed(info, config->listen);
+	}
+	freeaddrinfo(info);
+	return error == 0;
+}
+
+bool listen_is_served(void)
+{
+	return is_listening(0) || getenv("LISTEN_FDS") || getenv("GATEWAY_INTERFACE");
+}
+
+bool listen_open(struct listeners *l, const struct config *config, char *sentence, size_t size)
+{
+	memset(l, 0, sizeof(*l));
+	l->kind = LISTEN_FASTCGI;
+	take_passed(l);
+	if (l->count > 0)
+		return true;
+	if (is_listening(0)) {
+		add(l, 0);
+		return true;
+	}
+	l->own = config->listen != NULL;
+	if (l->own)
+		return strchr(config->listen, '/') ? open_unix(l, config, sentence, size)
+						   : open_tcp(l, config, sentence, size);
+	l->kind = getenv("GATEWAY_INTERFACE") ? LISTEN_CGI : LISTEN_NOWHERE;
+	return true;
+}
+
+void listen_close(struct listeners *l)
+{
+	struct stat st;
+
+	if (*l->path && lstat(l->path, &st) == 0 && st.st_ino == l->inode)
+		unlink(l->path);
+	*l->path = '\0';
+	for (size_t i = 0; i < l->count; i++)
+		close(l->fds[i]);
+	l->count = 0;
+}

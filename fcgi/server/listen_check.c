@@ -1,0 +1,268 @@
+/* What --check says of --listen. */
+#include <errno.h>
+#include <grp.h>
+#include <libgen.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/who.h"
+#include "server/listen_impl.h"
+
+/* What is looked at, and the sentence about it. */
+struct looking {
+	const struct config *config;
+	char *sentence;
+	size_t size;
+};
+
+#define SAY(l, ...) snprintf((l)->sentence, (l)->size, "listen: " __VA_ARGS__)
+
+/* Somebody listens there already. */
+static enum listen_finding tell_served(struct looking *l, const struct who_process *by)
+{
+	const char *what = l->config->listen;
+
+	if (by->id && !by->is_rowtail && by->id != 1) {
+		SAY(l, "%s listens on %s; stop it first, or name another %s", by->name, what,
+			strchr(what, '/') ? "path" : "port");
+		return LISTEN_IMPOSSIBLE;
+	}
+	SAY(l,
+		"%s listens on %s now: right if that is this service, which is left as it is; a "
+		"second one could not start there",
+		by->id ? by->name : "somebody", what);
+	return LISTEN_SERVED;
+}
+
+/* Can files be made in the directory? */
+static bool check_directory(struct looking *l, const char *directory)
+{
+	struct who_user us;
+	struct stat st;
+
+	who_user(&us, geteuid());
+	if (stat(directory, &st) < 0)
+		SAY(l,
+			"%s cannot be made in the directory %s: %s; make it for rowtail's user "
+			"(RuntimeDirectory= does in a systemd unit)",
+			l->config->listen, directory, strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
+		SAY(l, "%s is no directory; name another path", directory);
+	else if (access(directory, W_OK | X_OK) < 0)
+		SAY(l,
+			"%s cannot be made, for %s may not write in the directory %s: %s; give "
+			"rowtail's user a directory of its own, such as /run/rowtail",
+			l->config->listen, us.name, directory, strerror(errno));
+	else
+		return true;
+	return false;
+}
+
+/* In a directory such as /tmp only its owner takes a file away, and nobody else's can be replaced. */
+static bool may_replace(struct looking *l, const char *directory)
+{
+	struct who_user owner;
+	struct stat st, in;
+
+	if (lstat(l->config->listen, &st) < 0 || stat(directory, &in) < 0 ||
+		!(in.st_mode & S_ISVTX) || geteuid() == 0 || geteuid() == st.st_uid ||
+		geteuid() == in.st_uid)
+		return true;
+	SAY(l,
+		"%s was left by %s, and in %s only that user can take it away; remove it, or name "
+		"another path",
+		l->config->listen, who_user(&owner, st.st_uid), directory);
+	return false;
+}
+
+/* Whose the socket will be: its group is the directory's where that hands it on. */
+static gid_t group_of(const char *directory, char *name, size_t size)
+{
+	struct stat st = {0};
+	gid_t id = stat(directory, &st) == 0 && st.st_mode & S_ISGID ? st.st_gid : getegid();
+	const struct group *group = getgrgid(id);
+
+	if (group)
+		snprintf(name, size, "%s", group->gr_name);
+	else
+		snprintf(name, size, "%u", (unsigned)id);
+	return id;
+}
+
+/* Who is let in by the group; whoever is not gets "permission denied", and calls rowtail down. */
+static enum listen_finding tell_group(struct looking *l, const char *directory)
+{
+	struct who_web_servers servers;
+	unsigned mode = l->config->listen_mode;
+	char group[64];
+
+	who_web_servers(&servers, group_of(directory, group, sizeof(group)));
+	if (!*servers.members && *servers.others) {
+		SAY(l,
+			"%s can be made, with mode %04o and group %s, in which no web server's "
+			"user "
+			"of this machine is (%s): a web server that may not connect says that "
+			"rowtail is down; name a path in a directory of its own, of the web "
+			"server's "
+			"group and mode 2770",
+			l->config->listen, mode, group, servers.others);
+		return LISTEN_DOUBTFUL;
+	}
+	SAY(l, "%s can be made, with mode %04o and group %s, %s%s", l->config->listen, mode, group,
+		*servers.members ? "which lets in " : "in which the web server's user must be",
+		servers.members);
+	return LISTEN_FREE;
+}
+
+/* Who will be able to connect. */
+static enum listen_finding tell_unix(struct looking *l, const char *directory)
+{
+	unsigned mode = l->config->listen_mode;
+	struct who_user us;
+
+	if (mode & 07) {
+		SAY(l,
+			"%s will be open to every user of this machine, who can claim to be anyone "
+			"(--listen-mode %04o): 0660 with the web server's group is enough",
+			l->config->listen, mode);
+		return LISTEN_DOUBTFUL;
+	}
+	if (mode & 020)
+		return tell_group(l, directory);
+	SAY(l,
+		"%s can be made, with mode %04o: only %s can connect; 0660 lets the web server's "
+		"group in",
+		l->config->listen, mode, who_user(&us, geteuid()));
+	return LISTEN_DOUBTFUL;
+}
+
+static enum listen_finding check_unix(struct looking *l)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX}, beside = address, copy;
+	struct who_process by = {0};
+	const char *directory;
+	struct stat st;
+	pid_t listener;
+	int error;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", l->config->listen);
+	snprintf(beside.sun_path, sizeof(beside.sun_path), "%s~", l->config->listen);
+	copy = address;
+	directory = dirname(copy.sun_path);
+	if (!check_directory(l, directory) ||
+		listen_is_other_file(address.sun_path, l->sentence, l->size) ||
+		listen_is_other_file(beside.sun_path, l->sentence, l->size))
+		return LISTEN_IMPOSSIBLE;
+	if (lstat(address.sun_path, &st) < 0)
+		return tell_unix(l, directory);
+	error = listen_try_path(&address, &listener);
+	if (error == 0 || error == EAGAIN) {
+		if (listener)
+			who_process(&by, listener);
+		return tell_served(l, &by);
+	}
+	if (error == EACCES || error == EPERM) {
+		SAY(l,
+			"%s is there, and whether somebody listens on it cannot be seen by this "
+			"user; remove it if nobody does, or name another path",
+			l->config->listen);
+		return LISTEN_IMPOSSIBLE;
+	}
+	return may_replace(l, directory) ? tell_unix(l, directory) : LISTEN_IMPOSSIBLE;
+}
+
+/* To bind without listening takes nothing away from anybody. Returns 0 or the error. */
+static int try_port(const struct addrinfo *info)
+{
+	int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, error = 0;
+
+	if (fd < 0)
+		return errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, info->ai_addr, info->ai_addrlen) < 0)
+		error = errno;
+	close(fd);
+	return error;
+}
+
+/* As listen.c does: addresses that this machine does not have do not matter where others are there. */
+static int try_ports(const struct addrinfo *info, bool *exposed)
+{
+	int missing = 0, error;
+	bool any = false;
+
+	for (*exposed = false; info; info = info->ai_next) {
+		*exposed |= !listen_is_loopback(info->ai_addr);
+		error = try_port(info);
+		if (error == EADDRNOTAVAIL || error == EAFNOSUPPORT)
+			missing = error;
+		else if (error)
+			return error;
+		else
+			any = true;
+	}
+	return any ? 0 : missing;
+}
+
+static enum listen_finding tell_port(struct looking *l, int error, const char *port, bool exposed)
+{
+	const char *what = l->config->listen;
+	struct who_process by;
+
+	switch (error) {
+	case 0:
+		if (!exposed) {
+			SAY(l, "%s is free; every user of this machine can reach it", what);
+			return LISTEN_FREE;
+		}
+		SAY(l,
+			"%s can be reached from other machines: who reaches it can claim to be "
+			"anyone; use a unix socket or 127.0.0.1",
+			what);
+		return LISTEN_DOUBTFUL;
+	case EADDRINUSE:
+		who_listens(&by, (uint16_t)strtol(port, NULL, 10));
+		return tell_served(l, &by);
+	case EACCES:
+		SAY(l, "%s: ports below 1024 are root's; give a port above, such as :9000", what);
+		return LISTEN_IMPOSSIBLE;
+	case EADDRNOTAVAIL:
+		SAY(l, "%s: this machine has no such address; give one that it has, or :%s", what,
+			port);
+		return LISTEN_IMPOSSIBLE;
+	default:
+		SAY(l, "%s: %s", what, strerror(error));
+		return LISTEN_IMPOSSIBLE;
+	}
+}
+
+static enum listen_finding check_tcp(struct looking *l)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+	struct addrinfo *info;
+	char host[256];
+	const char *port;
+	bool exposed;
+	int error;
+
+	listen_split(l->config->listen, host, sizeof(host), &port);
+	if ((error = getaddrinfo(host, port, &hints, &info))) {
+		SAY(l, "%s: %s; give an address of this machine", l->config->listen,
+			gai_strerror(error));
+		return LISTEN_IMPOSSIBLE;
+	}
+	error = try_ports(info, &exposed);
+	freeaddrinfo(info);
+	return tell_port(l, error, port, exposed);
+}
+
+enum listen_finding listen_check(const struct config *config, char *sentence, size_t size)
+{
+	struct looking l = {config, sentence, size};
+
+	return strchr(config->listen, '/') ? check_unix(&l) : check_tcp(&l);
+}

@@ -1,0 +1,29 @@
+/*
+ * page: what an administrator looks at: metrics, status, health (interface, section 7).
+ *
+ * Whether somebody may look is the web server's decision: it sets ROWTAIL_PAGE. Reads the log's
+ * bounds, of the file that stands there now; changes nothing.
+ */
+#ifndef ROWTAIL_PAGE_H
+#define ROWTAIL_PAGE_H
+
+#include "config/config.h"
+#include "log/eventlog.h"
+#include "request/request.h"
+#include "server/answer.h"
+#include "stream/fanout.h"
+
+struct page {
+	enum request_page request;
+	bool head_only;
+	struct fanout *fanout;
+	struct eventlog *log;
+	const struct config *config;
+	int64_t max_streams, started_ms;
+	bool closing;
+};
+
+/* Appends the whole answer. */
+void page_write(struct buffer *out, const struct page *page, const struct answer_cors *cors);
+
+#endif

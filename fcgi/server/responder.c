@@ -1,0 +1,283 @@
+#include "server/responder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/logging.h"
+#include "base/metrics.h"
+#include "base/text.h"
+#include "server/answer.h"
+#include "server/page.h"
+#include "stream/tail.h"
+
+enum { RESPONSE_MAX = 1 << 20 };
+
+static const char restarting[] = "rowtail is restarting; come back in a moment";
+
+/* Nobody is there any more: nothing need be watched. */
+static void rest(struct responder *r)
+{
+	if (fanout_count(r->fanout) == 0)
+		tail_sleep();
+}
+
+/* One request on its way through. */
+struct deciding {
+	struct responder *r;
+	struct request request;
+	struct answer_cors cors;
+	struct response *response;
+};
+
+static void refuse(struct deciding *d, enum refusal reason, int status, const char *sentence)
+{
+	metrics_refused(reason);
+	answer_sentence(
+		&d->response->bytes, status, sentence, d->request.method == REQUEST_HEAD, &d->cors);
+}
+
+/*
+ * Whoever waits for the end of a stream before asking again shall not ask in a circle. When rowtail
+ * itself ends, nobody waits: its successor is there.
+ */
+static void come_back(struct deciding *d, enum refusal reason, const char *sentence)
+{
+	metrics_refused(reason);
+	d->response->hold = d->request.accepts_stream && d->request.method != REQUEST_HEAD &&
+			    reason != REFUSED_SHUTDOWN;
+	answer_later(&d->response->bytes, sentence, fanout_retry(d->r->fanout),
+		d->request.accepts_stream, d->request.method == REQUEST_HEAD, &d->cors);
+}
+
+static bool is_full(struct deciding *d)
+{
+	struct responder *r = d->r;
+
+	if (r->closing)
+		come_back(d, REFUSED_SHUTDOWN, restarting);
+	else if (fanout_count(r->fanout) >= (size_t)r->max_streams)
+		come_back(d, REFUSED_FULL,
+			"as many streams are open as this server allows; come back later");
+	else
+		return false;
+	return true;
+}
+
+static bool log_is_ready(struct deciding *d)
+{
+	if (tail_wake() == EVENTLOG_OK)
+		return true;
+	come_back(
+		d, REFUSED_DATABASE, "the event log cannot be read at the moment; come back later");
+	return false;
+}
+
+static bool is_admitted(struct deciding *d)
+{
+	char sentence[REQUEST_SENTENCE_MAX];
+
+	switch (access_admit(
+		d->r->access, &d->request, &d->response->session, sentence, sizeof(sentence))) {
+	case ACCESS_GRANTED:
+		return true;
+	case ACCESS_UNAUTHORIZED:
+		refuse(d, REFUSED_UNAUTHORIZED, 401, sentence);
+		return false;
+	case ACCESS_FORBIDDEN:
+		refuse(d, REFUSED_FORBIDDEN, 403, sentence);
+		return false;
+	case ACCESS_TOO_MANY:
+		/* It passes, so an EventSource must not take it for final. */
+		if (d->request.accepts_stream)
+			come_back(d, REFUSED_TOO_MANY_ATTEMPTS, sentence);
+		else
+			refuse(d, REFUSED_TOO_MANY_ATTEMPTS, 429, sentence);
+		return false;
+	case ACCESS_BAD_REQUEST:
+		refuse(d, REFUSED_BAD_REQUEST, 400, sentence);
+		return false;
+	case ACCESS_LATER:
+		break;
+	}
+	come_back(d, REFUSED_DATABASE, "the grants cannot be read at the moment; come back later");
+	return false;
+}
+
+/* Counts the stream to its client; false when that has as many as it may. */
+static bool has_room_for_client(struct deciding *d)
+{
+	struct responder *r = d->r;
+	const char *user = d->response->session ? access_session_user(d->response->session) : NULL;
+	char name[512], address[ADDRESS_NAME];
+	struct tally_entry *client;
+
+	if (!r->clients)
+		return true;
+	if (!user)
+		user = d->request.remote_user;
+	address_name(address, d->request.remote_addr);
+	snprintf(name, sizeof(name), "%s%s", user ? "user:" : "address:", user ? user : address);
+	client = tally_find(r->clients, name);
+	if (client && tally_count(client) < r->config->max_streams_per_client) {
+		tally_add(r->clients, client, 1);
+		d->response->client = client;
+		return true;
+	}
+	come_back(d, REFUSED_CLIENT_FULL,
+		"you have as many streams open as this server allows one client; close one");
+	return false;
+}
+
+static bool find_place(struct deciding *d)
+{
+	const struct request *q = &d->request;
+	struct response *response = d->response;
+
+	response->filter = filter_new(q->channels.text, q->channels.length, q->channels.count,
+		q->events.text, q->events.length, q->events.count);
+	if (!response->filter) {
+		come_back(d, REFUSED_DATABASE,
+			"there is no memory for this request; come back later");
+		return false;
+	}
+	if (opening_begin(&response->opening, d->r->log, response->filter, q,
+		    d->r->config->max_replay) == EVENTLOG_OK)
+		return true;
+	come_back(
+		d, REFUSED_DATABASE, "the event log cannot be read at the moment; come back later");
+	return false;
+}
+
+static void decide_stream(struct deciding *d)
+{
+	struct response *response = d->response;
+
+	if (is_full(d) || !log_is_ready(d) || !is_admitted(d))
+		return;
+	if (d->request.method == REQUEST_HEAD) {
+		answer_stream_head(&response->bytes, &d->cors);
+		return;
+	}
+	if (!has_room_for_client(d) || !find_place(d))
+		return;
+	response->is_stream = true;
+	response->envelope = d->request.envelope;
+	response->bare = !d->request.positions;
+	answer_stream_head(&response->bytes, &d->cors);
+}
+
+static void decide_page(struct deciding *d)
+{
+	struct page page = {.request = d->request.page,
+		.head_only = d->request.method == REQUEST_HEAD,
+		.fanout = d->r->fanout,
+		.log = d->r->log,
+		.config = d->r->config,
+		.max_streams = d->r->max_streams,
+		.started_ms = d->r->started_ms,
+		.closing = d->r->closing};
+
+	page_write(&d->response->bytes, &page, &d->cors);
+}
+
+void responder_decide(struct responder *r, char *const *params, const void *body,
+	size_t body_length, struct response *response)
+{
+	struct deciding d = {.r = r, .response = response};
+	struct request_problem problem;
+	int parsed;
+
+	memset(response, 0, sizeof(*response));
+	buffer_init(&response->bytes, RESPONSE_MAX);
+	metrics_add(METRIC_REQUESTS, 1);
+	parsed = request_parse(&d.request, params, body, body_length, &problem);
+	d.cors = answer_cors_of(d.request.origin, r->config->allow_origins);
+	if (parsed < 0 && problem.status == 503)
+		come_back(&d, REFUSED_DATABASE, problem.sentence);
+	else if (parsed < 0)
+		refuse(&d, REFUSED_BAD_REQUEST, problem.status, problem.sentence);
+	else if (d.request.page != REQUEST_STREAM)
+		decide_page(&d);
+	else if (d.request.method == REQUEST_OPTIONS)
+		answer_preflight(&response->bytes, d.request.requested_headers, &d.cors);
+	else
+		decide_stream(&d);
+	request_free(&d.request);
+	if (!response->is_stream)
+		rest(r);
+}
+
+void responder_refuse(struct responder *r, struct response *response, int status,
+	const char *sentence, char *const *params)
+{
+	const char *origin = params ? request_param(params, "HTTP_ORIGIN") : NULL;
+	const struct answer_cors cors = answer_cors_of(origin, r->config->allow_origins);
+
+	const char *accept = params ? request_param(params, "HTTP_ACCEPT") : NULL;
+
+	memset(response, 0, sizeof(*response));
+	buffer_init(&response->bytes, RESPONSE_MAX);
+	/* It was our own end that cut the request short, which must not be final to an EventSource. */
+	if (r->closing && status == 408) {
+		metrics_refused(REFUSED_SHUTDOWN);
+		answer_later(&response->bytes, restarting, fanout_retry(r->fanout),
+			accept && text_accepts(accept, "text/event-stream"), false, &cors);
+		return;
+	}
+	metrics_refused(status == 413 ? REFUSED_BAD_REQUEST : REFUSED_PROTOCOL);
+	answer_sentence(&response->bytes, status, sentence, false, &cors);
+}
+
+bool responder_open(struct responder *r, struct response *response, struct subscriber *s,
+	struct sink *sink, uint16_t request_id)
+{
+	struct fanout_stream stream = {.sink = sink,
+		.filter = response->filter,
+		.envelope = response->envelope,
+		.bare = response->bare,
+		.request_id = request_id,
+		.head = response->bytes.data,
+		.head_length = response->bytes.length,
+		.opening = &response->opening,
+		.session = response->session,
+		.client = response->client,
+		.retry_ms = fanout_retry(r->fanout)};
+
+	if (response->bytes.failed)
+		return false;
+	response->filter = NULL;
+	if (!fanout_open(r->fanout, s, &stream)) {
+		rest(r);
+		return false;
+	}
+	/* They are the stream's now, which may have left already. */
+	response->session = NULL;
+	response->client = NULL;
+	return true;
+}
+
+void responder_left(struct responder *r, struct subscriber *s)
+{
+	if (s->client)
+		tally_add(r->clients, s->client, -1);
+	access_session_free(s->session);
+	s->client = NULL;
+	s->session = NULL;
+	if (log_enabled(LOG_LEVEL_DEBUG))
+		log_debug("stream ended: %s; open %.1f s, %llu records, at id %lld",
+			leave_name(s->reason), (double)(clock_ms() - s->opened_ms) / 1000,
+			(unsigned long long)s->records, (long long)s->told);
+	rest(r);
+}
+
+void response_free(struct responder *r, struct response *response)
+{
+	if (response->client)
+		tally_add(r->clients, response->client, -1);
+	access_session_free(response->session);
+	free(response->filter);
+	buffer_free(&response->bytes);
+}

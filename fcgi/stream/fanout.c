@@ -1,0 +1,452 @@
+#include "stream/fanout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "stream/fanout_impl.h"
+
+enum {
+	WINDOW_BYTES = 4 << 20, /* for each lane, of address space; only what is used is memory */
+	WINDOW_ENTRIES = 16384,
+	SCRATCH_MAX = INT32_MAX,
+	SCRATCH_KEPT = 16 << 20, /* its memory, from one sweep to the next */
+	WORDS_MAX = 64 * 1024,
+	TURN_US = 500, /* what those that are behind may take before the loop looks elsewhere */
+};
+
+struct fanout *fanout_new(
+	struct eventlog *log, const struct fanout_limits *limits, const struct fanout_calls *calls)
+{
+	struct fanout *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->log = log;
+	f->limits = *limits;
+	f->calls = *calls;
+	f->version = -1;
+	f->match_count = 1;
+	buffer_init(&f->scratch, SCRATCH_MAX);
+	for (size_t i = 0; i < KEPT_RECORDS; i++)
+		buffer_init(&f->kept[i].bytes, SCRATCH_MAX);
+	buffer_init(&f->words, WORDS_MAX);
+	f->groups = groups_new();
+	for (int lane = 0; limits->windows && lane < LANE_COUNT; lane++)
+		f->windows[lane] = window_new(WINDOW_BYTES, WINDOW_ENTRIES);
+	if (!f->groups || (limits->windows && (!f->windows[0] || !f->windows[1]))) {
+		fanout_free(f);
+		return NULL;
+	}
+	return f;
+}
+
+void fanout_free(struct fanout *f)
+{
+	if (!f)
+		return;
+	for (int lane = 0; lane < LANE_COUNT; lane++)
+		window_free(f->windows[lane]);
+	groups_free(f->groups);
+	buffer_free(&f->scratch);
+	fanout_forget(f, 0);
+	buffer_free(&f->words);
+	free(f->matches);
+	free(f);
+}
+
+static void forget(struct kept *k)
+{
+	buffer_free(&k->bytes);
+	memset(&k->record, 0, sizeof(k->record));
+}
+
+void fanout_forget(struct fanout *f, size_t from)
+{
+	for (size_t i = from; i < KEPT_RECORDS; i++)
+		forget(&f->kept[i]);
+}
+
+void fanout_forget_unused(struct fanout *f)
+{
+	for (size_t i = 0; i < KEPT_RECORDS; i++) {
+		if (!f->kept[i].used)
+			forget(&f->kept[i]);
+		f->kept[i].used = false;
+	}
+	f->hopeless_id = 0;
+	/* What one row of unusual size took. */
+	if (f->scratch.capacity > SCRATCH_KEPT)
+		buffer_free(&f->scratch);
+}
+
+size_t fanout_count(const struct fanout *f)
+{
+	return f->count;
+}
+
+int64_t fanout_newest(const struct fanout *f)
+{
+	return f->fed;
+}
+
+uint32_t fanout_retry(const struct fanout *f)
+{
+	return (uint32_t)(f->limits.retry_ms + random() % (f->limits.retry_jitter_ms + 1));
+}
+
+int64_t fanout_position(const struct fanout *f, const struct subscriber *s)
+{
+	return s->where == SUBSCRIBER_IN_GROUP && f->fed > s->cursor ? f->fed : s->cursor;
+}
+
+/* Takes a stream off the list it is on. An idle one leaves with the position it had there. */
+static void take_off(struct fanout *f, struct subscriber *s)
+{
+	s->cursor = fanout_position(f, s);
+	if (s->where == SUBSCRIBER_IN_GROUP)
+		subscriber_list_remove(&s->group->idle, s);
+	else if (s->where == SUBSCRIBER_IN_QUEUE)
+		subscriber_list_remove(&f->queue, s);
+	else if (s->where == SUBSCRIBER_WAITING)
+		subscriber_list_remove(&f->waiting, s);
+}
+
+void fanout_enqueue(struct fanout *f, struct subscriber *s)
+{
+	take_off(f, s);
+	subscriber_list_push(&f->queue, s, SUBSCRIBER_IN_QUEUE);
+	f->calls.want_turn(f->calls.context);
+}
+
+/*
+ * When a new stream is to leave for its age: not before, and up to a tenth later, so that those that
+ * came together do not leave together.
+ */
+static int64_t end_of_age(const struct fanout *f)
+{
+	int64_t age_ms = f->limits.max_age_ms;
+
+	return age_ms ? clock_awake_ms() + age_ms + age_ms / 10 * random() / RAND_MAX : 0;
+}
+
+static void link_all(struct fanout *f, struct subscriber *s)
+{
+	s->all_previous = NULL;
+	s->all_next = f->all;
+	if (f->all)
+		f->all->all_previous = s;
+	f->all = s;
+	f->count++;
+}
+
+static void unlink_all(struct fanout *f, struct subscriber *s)
+{
+	if (s->all_previous)
+		s->all_previous->all_next = s->all_next;
+	else
+		f->all = s->all_next;
+	if (s->all_next)
+		s->all_next->all_previous = s->all_previous;
+	f->count--;
+}
+
+/* The stream is over: nothing of it stays here. */
+void fanout_drop(struct fanout *f, struct subscriber *s)
+{
+	take_off(f, s);
+	unlink_all(f, s);
+	if (f->count == 0)
+		fanout_forget(f, 0);
+	if (s->group->lane != LANE_NONE)
+		f->lane_count[s->group->lane]--;
+	groups_release(f->groups, s->group);
+	s->group = NULL;
+	s->state = SUBSCRIBER_GONE;
+	free(s->unopened);
+	s->unopened = NULL;
+	subscriber_free(s);
+	metrics_left(s->reason);
+	if (f->calls.left)
+		f->calls.left(f->calls.context, s);
+	s->sink->operations->finished(s->sink);
+}
+
+/* A stream's step is done: where does it wait now? */
+static void settle(struct fanout *f, struct subscriber *s, enum turn turn)
+{
+	switch (turn) {
+	case TURN_AGAIN:
+		fanout_enqueue(f, s);
+		break;
+	case TURN_IDLE:
+		s->state = SUBSCRIBER_LIVE;
+		subscriber_list_push(&s->group->idle, s, SUBSCRIBER_IN_GROUP);
+		break;
+	case TURN_WAIT:
+		subscriber_list_push(&f->waiting, s, SUBSCRIBER_WAITING);
+		break;
+	case TURN_BLOCKED:
+		break;
+	case TURN_OVER:
+		fanout_drop(f, s);
+		break;
+	}
+}
+
+static void step(struct fanout *f, struct subscriber *s)
+{
+	settle(f, s, fanout_step(f, s));
+}
+
+void fanout_turn(struct fanout *f)
+{
+	int64_t until = clock_us() + TURN_US;
+	struct subscriber *s;
+	bool news;
+
+	while (f->queue.head && clock_us() < until) {
+		s = subscriber_list_pop(&f->queue);
+		step(f, s);
+	}
+	if (f->queue.head)
+		f->calls.want_turn(f->calls.context);
+	if (f->unread)
+		fanout_look(f, &news);
+}
+
+static struct unopened *unopened_new(const struct fanout_stream *stream)
+{
+	struct unopened *u = malloc(sizeof(*u) + stream->head_length);
+
+	if (!u)
+		return NULL;
+	u->opening = *stream->opening;
+	u->head_sent = false;
+	u->head_length = stream->head_length;
+	memcpy(u->head, stream->head, stream->head_length);
+	return u;
+}
+
+static enum lane lane_of(const struct fanout *f, const struct fanout_stream *stream)
+{
+	/* The windows' records are framed for request id 1, which is what web servers use. */
+	if (!f->limits.windows || stream->request_id != 1)
+		return LANE_NONE;
+	return stream->envelope ? LANE_ENVELOPE : LANE_PLAIN;
+}
+
+bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_stream *stream)
+{
+	enum lane lane = lane_of(f, stream);
+	struct unopened *u = unopened_new(stream);
+
+	subscriber_init(s, stream->sink, stream->request_id, clock_ms());
+	if (!u) {
+		free(stream->filter);
+		return false;
+	}
+	if (!(s->group = groups_join(f->groups, stream->filter, lane, stream->envelope))) {
+		free(u);
+		return false;
+	}
+	/* A window that served nobody has not been fed. */
+	if (lane != LANE_NONE && f->lane_count[lane]++ == 0)
+		window_reset(f->windows[lane], f->fed);
+	s->bare = stream->bare;
+	s->session = stream->session;
+	s->client = stream->client;
+	s->retry_ms = stream->retry_ms;
+	s->unopened = u;
+	s->ends_ms = end_of_age(f);
+	if (f->count == 0)
+		f->absent_ms = clock_absent_ms();
+	link_all(f, s);
+	metrics_add(METRIC_STREAMS_TOTAL, 1);
+	if (f->calls.opened)
+		f->calls.opened(f->calls.context);
+	step(f, s);
+	return true;
+}
+
+void fanout_writable(struct fanout *f, struct subscriber *s)
+{
+	if (!s->blocked)
+		return;
+	s->blocked = false;
+	s->sink->operations->want_write(s->sink, false);
+	fanout_enqueue(f, s);
+}
+
+void fanout_gone(struct fanout *f, struct subscriber *s, enum leave_reason reason)
+{
+	if (s->state < SUBSCRIBER_DRAIN)
+		s->reason = (uint8_t)reason;
+	fanout_drop(f, s);
+}
+
+/* Ends a stream with last words; one that has not begun gets its head first. */
+static void leave(
+	struct fanout *f, struct subscriber *s, enum leave_reason reason, const char *denied)
+{
+	if (s->state >= SUBSCRIBER_DRAIN)
+		return;
+	buffer_clear(&f->words);
+	if (s->unopened && !s->unopened->head_sent)
+		buffer_append(&f->words, s->unopened->head, s->unopened->head_length);
+	if (denied)
+		sse_denied(&f->words, denied);
+	else if (reason != LEAVE_ABORT)
+		sse_retry(&f->words, fanout_retry(f));
+	s->cursor = fanout_position(f, s);
+	subscriber_leave(s, reason, f->words.data, f->words.length);
+	/* A peer that takes the last record by single bytes, or a log that is away, has no more. */
+	s->ends_ms = clock_awake_ms() + f->limits.stall_ms;
+	if (!s->blocked)
+		fanout_enqueue(f, s);
+}
+
+void fanout_end(struct fanout *f, struct subscriber *s, enum leave_reason reason)
+{
+	leave(f, s, reason, NULL);
+}
+
+void fanout_queue_idle(struct fanout *f, struct group *group)
+{
+	while (group->idle.head)
+		fanout_enqueue(f, group->idle.head);
+}
+
+struct lane_context {
+	struct fanout *f;
+	enum lane lane;
+};
+
+static void queue_idle_of_lane(void *context, struct group *group)
+{
+	struct lane_context *c = context;
+
+	if (group->lane == c->lane)
+		fanout_queue_idle(c->f, group);
+}
+
+/* All that wait for a lane's rows go and read the log themselves. */
+void fanout_queue_lane(struct fanout *f, enum lane lane)
+{
+	groups_all(f->groups, queue_idle_of_lane, &(struct lane_context){f, lane});
+}
+
+/* The windows have a hole behind what was fed: those that wait there replay. */
+void fanout_reset_windows(struct fanout *f, int64_t base)
+{
+	for (int lane = 0; lane < LANE_COUNT; lane++) {
+		fanout_queue_lane(f, lane);
+		if (f->windows[lane])
+			window_reset(f->windows[lane], base);
+	}
+	fanout_queue_lane(f, LANE_NONE);
+	f->fed = base;
+}
+
+/* A sign of life: where the stream is, if the client does not know it yet. */
+static void beat(struct fanout *f, struct subscriber *s, int64_t now_ms)
+{
+	int64_t position = fanout_position(f, s);
+	enum subscriber_result result;
+
+	buffer_clear(&f->words);
+	if (position > s->told)
+		sse_position(&f->words, position, s->bare);
+	else
+		sse_heartbeat(&f->words);
+	s->cursor = s->told = position;
+	result = subscriber_say(s, f->words.data, f->words.length, now_ms);
+	if (result == SUBSCRIBER_LOST)
+		fanout_drop(f, s);
+	else if (result == SUBSCRIBER_BLOCKED)
+		take_off(f, s);
+}
+
+/* What time it is in a sweep. */
+struct sweep {
+	int64_t now_ms, awake_ms;
+	int64_t absent_ms; /* passed since the last sweep while this process saw to nobody */
+};
+
+/* Has its peer taken nothing for too long, although it could? */
+static bool is_stalled(const struct fanout *f, struct subscriber *s, const struct sweep *sweep)
+{
+	if (!s->blocked)
+		return false;
+	s->moved_ms += sweep->absent_ms;
+	if (s->moved_ms > sweep->now_ms)
+		s->moved_ms = sweep->now_ms;
+	return sweep->now_ms - s->moved_ms >= f->limits.stall_ms;
+}
+
+static void end_stalled(struct fanout *f, struct subscriber *s)
+{
+	const struct sink_operations *operations = s->sink->operations;
+
+	/* It may have made room a moment ago, and the loop has not come to it. */
+	if (operations->would_take && operations->would_take(s->sink))
+		fanout_writable(f, s);
+	else
+		fanout_gone(f, s, LEAVE_STALL);
+}
+
+/* Everything that time does to a stream. It may be gone afterwards. */
+static void sweep_one(struct fanout *f, struct subscriber *s, const struct sweep *sweep)
+{
+	bool ends = s->ends_ms && sweep->awake_ms >= s->ends_ms;
+	enum leave_reason reason;
+	const char *denied;
+
+	if (is_stalled(f, s, sweep)) {
+		end_stalled(f, s);
+		return;
+	}
+	if (s->state >= SUBSCRIBER_DRAIN) {
+		if (ends)
+			fanout_gone(f, s, LEAVE_STALL);
+		return;
+	}
+	if (f->calls.recheck && s->session &&
+		(denied = f->calls.recheck(f->calls.context, s, &reason))) {
+		leave(f, s, reason, denied);
+		return;
+	}
+	if (ends) {
+		leave(f, s, LEAVE_AGE, NULL);
+		return;
+	}
+	/* Now, if by the next sweep it would be too late. */
+	if ((!s->unopened || s->unopened->head_sent) && !s->blocked && !s->cut && !s->pending &&
+		sweep->now_ms - s->moved_ms + f->limits.sweep_ms > f->limits.heartbeat_ms)
+		beat(f, s, sweep->now_ms);
+}
+
+void fanout_sweep(struct fanout *f)
+{
+	struct sweep sweep = {.now_ms = clock_ms(), .awake_ms = clock_awake_ms()};
+	struct subscriber *s, *next;
+
+	sweep.absent_ms = clock_absent_ms() - f->absent_ms;
+	f->absent_ms += sweep.absent_ms;
+	for (s = f->all; s; s = next) {
+		next = s->all_next;
+		sweep_one(f, s, &sweep);
+	}
+	fanout_forget_unused(f);
+}
+
+void fanout_shutdown(struct fanout *f)
+{
+	struct subscriber *s, *next;
+
+	for (s = f->all; s; s = next) {
+		next = s->all_next;
+		leave(f, s, LEAVE_SHUTDOWN, NULL);
+	}
+}

@@ -1,0 +1,395 @@
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "stream/fanout_impl.h"
+
+enum {
+	LOOK_US = 10000, /* what new rows may take before the loop looks elsewhere */
+	WAITED_US = 1000000,
+	LARGE_ROW =
+		256 * 1024, /* bytes of data; may push all others out of a window: it goes alone */
+	UNFOLLOWED_ROW = 4096, /* bytes of data; is encoded only if somebody follows it */
+	MATCHES_ENOUGH = 1 << 20, /* records noted for groups, all in all: then they go first */
+	MATCHES_KEPT = 1 << 16, /* the memory for so many is kept for the next rows */
+};
+
+/* New rows on their way into the windows. */
+struct feeding {
+	struct fanout *f;
+	size_t rows, bytes;
+	int64_t last; /* id of the last row */
+	bool full; /* a record that is alone in its window: nothing behind it in this batch */
+	bool broken[LANE_COUNT];
+};
+
+/* Does anybody on a lane follow a row? */
+struct following {
+	enum lane lane;
+	const struct sse_row *row;
+	bool found;
+};
+
+static void note_follower(void *context, struct group *group)
+{
+	struct following *l = context;
+
+	l->found |= group->lane == l->lane &&
+		    filter_has_type(group->filter, l->row->event, l->row->event_length);
+}
+
+static bool is_followed(struct fanout *f, enum lane lane, const struct sse_row *row)
+{
+	struct following l = {.lane = lane, .row = row};
+
+	groups_of_channel(f->groups, row->channel, row->channel_length, note_follower, &l);
+	return l.found;
+}
+
+/* Encodes a row for a lane. A large one that nobody there follows gets an entry without a record. */
+static size_t feed_lane(struct feeding *feeding, enum lane lane, const struct sse_row *row)
+{
+	struct fanout *f = feeding->f;
+	struct window_entry entry = {.id = row->id, .channel = row->channel, .event = row->event};
+	bool encode = row->data_length < UNFOLLOWED_ROW || is_followed(f, lane, row);
+	size_t length = 0, content;
+
+	if (encode) {
+		buffer_clear(&f->scratch);
+		length = fanout_encode(&f->scratch, row, lane == LANE_ENVELOPE, 1, &content);
+		entry.bytes = f->scratch.data;
+		entry.length = (uint32_t)length;
+		entry.content = (uint32_t)content;
+	}
+	entry.channel_length = (uint16_t)row->channel_length;
+	entry.event_length = (uint16_t)row->event_length;
+	if ((encode && length == 0) || row->channel_length > UINT16_MAX ||
+		row->event_length > UINT16_MAX) {
+		window_reset(f->windows[lane], row->id);
+		feeding->broken[lane] = true;
+	} else if (!window_append(f->windows[lane], &entry)) {
+		feeding->broken[lane] = true;
+	}
+	return length;
+}
+
+static bool feed_row(void *context, const struct sse_row *row)
+{
+	struct feeding *feeding = context;
+	bool large = row->data_length > LARGE_ROW;
+
+	if (feeding->full || (large && feeding->rows > 0) || feeding->bytes >= RUN_BYTES)
+		return false;
+	for (int lane = 0; lane < LANE_COUNT; lane++)
+		if (feeding->f->lane_count[lane] > 0)
+			feeding->bytes += feed_lane(feeding, lane, row);
+	feeding->rows++;
+	feeding->last = row->id;
+	feeding->full = large;
+	return true;
+}
+
+static uint32_t new_match(struct fanout *f, uint64_t sequence)
+{
+	if (f->match_count == f->match_capacity || !f->matches) {
+		size_t capacity = f->match_capacity ? f->match_capacity * 2 : 1024;
+		struct match *matches = realloc(f->matches, capacity * sizeof(*matches));
+
+		if (!matches)
+			return 0;
+		f->matches = matches;
+		f->match_capacity = capacity;
+	}
+	f->matches[f->match_count] = (struct match){.sequence = sequence};
+	return (uint32_t)f->match_count++;
+}
+
+struct matching {
+	struct fanout *f;
+	enum lane lane;
+	uint64_t sequence;
+	const struct window_entry *entry;
+	bool failed;
+};
+
+/* Notes a record for a group that follows its channel. */
+static void match_group(void *context, struct group *group)
+{
+	struct matching *m = context;
+	struct fanout *f = m->f;
+	uint32_t match;
+
+	if (group->lane != m->lane || !group->idle.head ||
+		!filter_has_type(group->filter, m->entry->event, m->entry->event_length))
+		return;
+	if (group->last_match && f->matches[group->last_match].sequence == m->sequence)
+		return;
+	if (!(match = new_match(f, m->sequence))) {
+		m->failed = true;
+		return;
+	}
+	if (group->last_match) {
+		f->matches[group->last_match].next = match;
+	} else {
+		group->first_match = match;
+		group->next_touched = f->touched;
+		f->touched = group;
+	}
+	group->last_match = match;
+}
+
+static void build_run(struct fanout *f, const struct group *group)
+{
+	run_clear(&f->run);
+	for (uint32_t i = group->first_match; i; i = f->matches[i].next) {
+		const struct window_entry *e =
+			window_at(f->windows[group->lane], f->matches[i].sequence);
+
+		run_add(&f->run,
+			&(struct run_record){e->id, e->bytes, e->length, e->content, e->hash});
+	}
+}
+
+/* One write of f->run to each that waits; those that can't take it all leave the group. */
+static void deliver(struct fanout *f, struct group *group)
+{
+	int64_t now_ms = clock_ms();
+	struct subscriber *s, *next;
+
+	for (s = group->idle.head; s; s = next) {
+		uint64_t before = s->records;
+		enum subscriber_result result;
+
+		next = s->next;
+		if (s->cursor >= f->run.records[0].id) {
+			/* It replayed further than the windows were fed: it finds its place itself.
+			 */
+			subscriber_list_remove(&group->idle, s);
+			fanout_enqueue(f, s);
+			continue;
+		}
+		result = subscriber_send(s, &f->run, now_ms);
+		metrics_add(METRIC_RECORDS_SENT, s->records - before);
+		metrics_delivery(s->records - before, clock_us() - f->seen_us);
+		if (result == SUBSCRIBER_SENT)
+			continue;
+		subscriber_list_remove(&group->idle, s);
+		s->state = SUBSCRIBER_REPLAY;
+		if (result == SUBSCRIBER_LOST)
+			fanout_drop(f, s);
+	}
+}
+
+/* All that was noted goes out, unless some could not be noted. */
+static void deliver_matches(struct fanout *f, bool failed)
+{
+	struct group *group;
+
+	while ((group = f->touched)) {
+		f->touched = group->next_touched;
+		build_run(f, group);
+		/* The last one to leave takes the group along: it is not touched behind this. */
+		group->first_match = group->last_match = 0;
+		group->next_touched = NULL;
+		if (!failed)
+			deliver(f, group);
+	}
+	f->match_count = 1;
+}
+
+/* Hands a lane's new entries to those that wait for them. */
+static void hand_out(struct fanout *f, enum lane lane, uint64_t first)
+{
+	const struct window *w = f->windows[lane];
+	struct matching m = {.f = f, .lane = lane};
+
+	f->match_count = 1;
+	f->touched = NULL;
+	for (m.sequence = first; m.sequence < window_next(w) && !m.failed; m.sequence++) {
+		m.entry = window_at(w, m.sequence);
+		groups_of_channel(
+			f->groups, m.entry->channel, m.entry->channel_length, match_group, &m);
+		/* Thousands of groups that all follow the channel of a large commit. */
+		if (f->match_count > MATCHES_ENOUGH)
+			deliver_matches(f, m.failed);
+	}
+	deliver_matches(f, m.failed);
+	if (f->match_capacity > MATCHES_KEPT) {
+		free(f->matches);
+		f->matches = NULL;
+		f->match_capacity = 0;
+	}
+	/* A group that was not noted at all must not be passed over. */
+	if (m.failed)
+		fanout_queue_lane(f, lane);
+}
+
+static void hand_out_lanes(struct fanout *f, const struct feeding *feeding, const uint64_t *first)
+{
+	for (int lane = 0; lane < LANE_COUNT; lane++) {
+		if (f->lane_count[lane] == 0)
+			continue;
+		/* Records that were pushed out by others of their own batch are replayed as well. */
+		if (feeding->broken[lane] || window_first(f->windows[lane]) > first[lane])
+			fanout_queue_lane(f, lane);
+		else
+			hand_out(f, lane, first[lane]);
+	}
+	if (feeding->rows > 0)
+		fanout_queue_lane(f, LANE_NONE);
+}
+
+/* Reads a batch of new rows and hands them out. *more: there may be others behind. */
+static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
+{
+	struct feeding feeding = {.f = f};
+	struct eventlog_batch batch = {0};
+	uint64_t first[LANE_COUNT] = {0};
+	enum eventlog_status e;
+
+	for (int lane = 0; lane < LANE_COUNT && f->windows[lane]; lane++)
+		first[lane] = window_next(f->windows[lane]);
+	f->seen_us = clock_us();
+	*more = false;
+	e = eventlog_read(f->log, NULL, f->fed, 0, RUN_RECORDS, feed_row, &feeding, &batch);
+	/* Rows before a fault go out: it may lie in the next one, and stay. */
+	if (e != EVENTLOG_OK && feeding.rows == 0)
+		return e;
+	if (batch.pruned.id) {
+		fanout_reset_windows(f, batch.bounds.newest);
+		*rows = 1;
+		return e;
+	}
+	if (batch.too_large) {
+		/* Each that waits finds out for itself whether it follows the row. */
+		fanout_note_too_large(f, batch.too_large);
+		fanout_reset_windows(f, batch.too_large);
+		*rows += 1;
+		*more = true;
+		return e;
+	}
+	hand_out_lanes(f, &feeding, first);
+	f->fed = batch.scanned;
+	for (int lane = 0; lane < LANE_COUNT && f->windows[lane]; lane++)
+		window_advance(f->windows[lane], f->fed);
+	metrics_add(METRIC_ROWS_READ, feeding.rows);
+	if (feeding.rows > 0) {
+		f->marked_id = feeding.last;
+		/* Its own is made when all has been read; until then that of another row must not count. */
+		f->mark = 0;
+	}
+	*rows += feeding.rows;
+	*more = e == EVENTLOG_OK && !batch.at_end;
+	return e;
+}
+
+/* A commit without new rows: a checkpoint, a grant; or the log was restored in its place. */
+static enum eventlog_status check_restored(struct fanout *f)
+{
+	struct eventlog_bounds bounds;
+	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
+
+	return e == EVENTLOG_OK && bounds.newest < f->fed ? fanout_replaced(f) : e;
+}
+
+/* Before new rows are read: another log, with more rows, may have been restored into the same file. */
+static enum eventlog_status check_mark(struct fanout *f, bool *same)
+{
+	enum eventlog_status e = eventlog_is_same(f->log, f->marked_id, &f->mark, same);
+
+	return e == EVENTLOG_OK && !*same ? fanout_replaced(f) : e;
+}
+
+static enum eventlog_status look(struct fanout *f, bool *news)
+{
+	int64_t until = clock_us() + LOOK_US, version;
+	enum eventlog_status e, mark = EVENTLOG_OK;
+	size_t rows = 0;
+	bool more = true, known, same, trusted = !f->distrusted;
+
+	if (f->generation != eventlog_generation(f->log)) {
+		f->generation = eventlog_generation(f->log);
+		f->version = -1;
+	}
+	if ((e = eventlog_version(f->log, &version)) != EVENTLOG_OK ||
+		(version == f->version && trusted))
+		return e;
+	known = f->version >= 0 && version != f->version;
+	f->distrusted = false;
+	/* Also of a file that was opened anew: it may have been unreadable while it was restored. */
+	if (version != f->version && ((e = check_mark(f, &same)) != EVENTLOG_OK || !same)) {
+		*news = !same;
+		return e;
+	}
+	f->version = -1;
+	while (e == EVENTLOG_OK && more && clock_us() < until)
+		e = feed(f, &more, &rows);
+	*news = rows > 0 || known;
+	if (rows > 0 && eventlog_is_open(f->log))
+		mark = eventlog_mark(f->log, f->marked_id, &f->mark);
+	if (e != EVENTLOG_OK || mark != EVENTLOG_OK)
+		return e != EVENTLOG_OK ? e : mark;
+	if (more) {
+		f->unread = true;
+		f->calls.want_turn(f->calls.context);
+		return e;
+	}
+	f->version = version;
+	return rows == 0 && (known || !eventlog_is_view(f->log)) ? check_restored(f) : e;
+}
+
+/* A row cannot be read. Streams that wait for rows before it get on; the others try in vain: not too often. */
+static bool may_call(struct fanout *f)
+{
+	if (!eventlog_is_open(f->log) || clock_us() - f->waited_us < WAITED_US)
+		return false;
+	f->waited_us = clock_us();
+	return true;
+}
+
+enum eventlog_status fanout_look(struct fanout *f, bool *news)
+{
+	enum eventlog_status e;
+
+	*news = false;
+	f->unread = false;
+	e = look(f, news);
+	if (e == EVENTLOG_OK || may_call(f))
+		while (f->waiting.head)
+			fanout_enqueue(f, f->waiting.head);
+	return e;
+}
+
+void fanout_distrust(struct fanout *f)
+{
+	f->distrusted = true;
+}
+
+/* From here on: the newest row is the one by which the log is known again. */
+static enum eventlog_status begin_at(struct fanout *f, int64_t newest)
+{
+	fanout_reset_windows(f, newest);
+	f->version = -1;
+	f->marked_id = newest;
+	return eventlog_mark(f->log, newest, &f->mark);
+}
+
+enum eventlog_status fanout_wake(struct fanout *f)
+{
+	struct eventlog_bounds bounds;
+	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
+
+	return e == EVENTLOG_OK ? begin_at(f, bounds.newest) : e;
+}
+
+enum eventlog_status fanout_replaced(struct fanout *f)
+{
+	struct eventlog_bounds bounds;
+	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
+
+	if (e != EVENTLOG_OK)
+		return e;
+	for (struct subscriber *s = f->all; s; s = s->all_next)
+		s->replaced = true;
+	return begin_at(f, bounds.newest);
+}

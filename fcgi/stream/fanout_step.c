@@ -1,0 +1,441 @@
+#include "stream/fanout_impl.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/logging.h"
+#include "base/metrics.h"
+#include "protocol/record.h"
+
+enum {
+	REPLAY_ROWS = RUN_RECORDS, /* in one step */
+	REPLAY_BYTES = 256 * 1024, /* a step's rows are enough from here on */
+	TOO_LARGE_MS = 10000, /* between two lines in the log about rows that are too large */
+};
+
+size_t fanout_encode(struct buffer *out, const struct sse_row *row, bool envelope,
+	uint16_t request_id, size_t *content)
+{
+	size_t start = out->length, head = request_id ? RECORD_HEADER : 0, framed;
+
+	if (!buffer_reserve(out, head))
+		return 0;
+	out->length += head;
+	sse_row(out, row, envelope);
+	*content = out->length - start - head;
+	if (out->failed || *content > UINT32_MAX / 2)
+		return 0;
+	if (!request_id)
+		return *content;
+	framed = record_framed_size(*content);
+	out->length = start;
+	if (!buffer_reserve(out, framed))
+		return 0;
+	record_frame(out->data + start, *content, request_id);
+	out->length = start + framed;
+	return framed;
+}
+
+/* Rows that are replayed for one stream, in the making. */
+struct replay {
+	struct fanout *f;
+	struct subscriber *s;
+	size_t offsets[REPLAY_ROWS]; /* of the records in scratch, which moves while it grows */
+	bool failed;
+	int64_t too_large; /* this row, which is the first, cannot be encoded; 0: none */
+};
+
+/* There was no memory to encode it a moment ago: the next stream need not try. */
+static bool is_hopeless(const struct fanout *f, const struct subscriber *s, int64_t id)
+{
+	return f->hopeless_id == id && f->hopeless_envelope == s->group->envelope;
+}
+
+static void note_failure(struct replay *r, const struct sse_row *row)
+{
+	struct fanout *f = r->f;
+
+	r->failed = true;
+	if (row->data_length < EVENTLOG_ROW_SMALL)
+		return;
+	f->hopeless_id = row->id;
+	f->hopeless_envelope = r->s->group->envelope;
+	if (f->run.count > 0)
+		return;
+	r->too_large = row->id;
+	/* What was encoded of it must not keep the memory from others. */
+	buffer_free(&f->scratch);
+}
+
+static bool take_row(void *context, const struct sse_row *row)
+{
+	struct replay *r = context;
+	struct fanout *f = r->f;
+	size_t start = f->scratch.length, content, length = 0;
+	struct run_record record = {.id = row->id};
+
+	if (f->run.count > 0 && start >= REPLAY_BYTES)
+		return false;
+	if (!is_hopeless(f, r->s, row->id))
+		length = fanout_encode(
+			&f->scratch, row, r->s->group->envelope, r->s->request_id, &content);
+	if (length == 0) {
+		note_failure(r, row);
+		return false;
+	}
+	r->offsets[f->run.count] = start;
+	record.length = (uint32_t)length;
+	record.content = (uint32_t)content;
+	f->run.records[f->run.count++] = record;
+	return true;
+}
+
+/* Now that scratch stands still, the records get their bytes: one piece of memory. */
+static void settle_run(struct fanout *f, const struct replay *r)
+{
+	size_t count = f->run.count;
+
+	run_clear(&f->run);
+	for (size_t i = 0; i < count; i++) {
+		struct run_record record = f->run.records[i];
+
+		record.bytes = f->scratch.data + r->offsets[i];
+		run_add(&f->run, &record);
+	}
+}
+
+static enum turn after_words(enum subscriber_result result)
+{
+	switch (result) {
+	case SUBSCRIBER_SENT:
+		return TURN_AGAIN;
+	case SUBSCRIBER_BLOCKED:
+		return TURN_BLOCKED;
+	default:
+		return TURN_OVER;
+	}
+}
+
+static enum turn out_of_memory(struct subscriber *s)
+{
+	s->reason = LEAVE_MEMORY;
+	return TURN_OVER;
+}
+
+static enum turn say_words(struct fanout *f, struct subscriber *s)
+{
+	if (f->words.failed)
+		return out_of_memory(s);
+	return after_words(subscriber_say(s, f->words.data, f->words.length, clock_ms()));
+}
+
+/* Announces a gap and goes on after `id`. */
+static enum turn say_gap(struct fanout *f, struct subscriber *s, int64_t id, int64_t deletion,
+	const struct eventlog_bounds *bounds, enum sse_gap reason)
+{
+	char requested[24];
+
+	snprintf(requested, sizeof(requested), "%" PRId64, s->told);
+	buffer_clear(&f->words);
+	sse_gap(&f->words, id, requested, bounds->oldest, bounds->newest, reason);
+	metrics_gap(reason);
+	s->cursor = s->told = id;
+	s->deletion_told = deletion;
+	return say_words(f, s);
+}
+
+/* What a stream begins with, unless it was sent. */
+static void add_head(struct fanout *f, const struct subscriber *s)
+{
+	const struct unopened *u = s->unopened;
+
+	buffer_clear(&f->words);
+	if (u->head_sent)
+		return;
+	buffer_append(&f->words, u->head, u->head_length);
+	sse_retry(&f->words, s->retry_ms);
+}
+
+/* Head and first record, in one write. */
+static enum turn begin_stream(struct fanout *f, struct subscriber *s)
+{
+	struct unopened *u = s->unopened;
+	const struct opening *o = &u->opening;
+	enum turn turn;
+
+	add_head(f, s);
+	if (o->gap) {
+		sse_gap(&f->words, o->id, o->requested, o->bounds.oldest, o->bounds.newest,
+			o->reason);
+		metrics_gap(o->reason);
+	} else {
+		sse_position(&f->words, o->id, s->bare);
+	}
+	s->cursor = s->told = o->id;
+	s->deletion_told = o->deletion;
+	turn = say_words(f, s);
+	free(u);
+	s->unopened = NULL;
+	s->state = SUBSCRIBER_REPLAY;
+	return turn;
+}
+
+/* The place is far, or the log is locked: web server and client see meanwhile that there is a stream. */
+static enum turn show_life(struct fanout *f, struct subscriber *s, enum turn when_sent)
+{
+	enum turn turn;
+
+	if (s->unopened->head_sent)
+		return when_sent;
+	add_head(f, s);
+	sse_heartbeat(&f->words);
+	s->unopened->head_sent = true;
+	turn = say_words(f, s);
+	return turn == TURN_AGAIN ? when_sent : turn;
+}
+
+static enum turn step_open(struct fanout *f, struct subscriber *s)
+{
+	struct opening *o = &s->unopened->opening;
+
+	if (!o->done && opening_continue(o, f->log, s->group->filter) != EVENTLOG_OK)
+		return show_life(f, s, TURN_WAIT);
+	return o->done ? begin_stream(f, s) : show_life(f, s, TURN_AGAIN);
+}
+
+static enum turn step_replaced(struct fanout *f, struct subscriber *s)
+{
+	struct eventlog_place place;
+
+	if (eventlog_place(f->log, s->group->filter, s->cursor, &place) != EVENTLOG_OK)
+		return TURN_WAIT;
+	s->replaced = false;
+	return say_gap(f, s, place.id, place.pruned.deletion, &place.bounds, SSE_GAP_REPLACED);
+}
+
+static enum turn step_farewell(struct subscriber *s)
+{
+	enum turn turn = after_words(subscriber_farewell(s, clock_ms()));
+
+	return turn == TURN_AGAIN ? TURN_OVER : turn;
+}
+
+/*
+ * Sends f->run. `scanned`: with the last of it, everything up to this id is done. A record that was
+ * cut, and is not there any more, ends the stream.
+ */
+static enum turn send_run(
+	struct fanout *f, struct subscriber *s, int64_t scanned, enum turn when_sent)
+{
+	uint64_t before = s->records;
+	enum subscriber_result result = SUBSCRIBER_SENT;
+
+	if (!subscriber_continues(s, &f->run)) {
+		subscriber_give_up_cut(s);
+		metrics_add(METRIC_RECORDS_SENT, s->records - before);
+		return TURN_AGAIN;
+	}
+	if (f->run.count > 0)
+		result = subscriber_send(s, &f->run, clock_ms());
+	metrics_add(METRIC_RECORDS_SENT, s->records - before);
+	if (result != SUBSCRIBER_SENT)
+		return after_words(result);
+	if (scanned > s->cursor)
+		s->cursor = scanned;
+	return when_sent;
+}
+
+static enum turn step_replay(struct fanout *f, struct subscriber *s);
+
+/* From the window: what is there behind the cursor, or nothing, and then it has all. */
+static enum turn step_window(
+	struct fanout *f, struct subscriber *s, const struct window *w, uint64_t sequence)
+{
+	const struct filter *filter = s->group->filter;
+	bool one = s->state == SUBSCRIBER_DRAIN;
+	int64_t scanned = s->cursor;
+
+	run_clear(&f->run);
+	for (; sequence < window_next(w) && !run_is_full(&f->run); sequence++) {
+		const struct window_entry *e = window_at(w, sequence);
+
+		if (filter_wants(
+			    filter, e->channel, e->channel_length, e->event, e->event_length)) {
+			/* Nobody followed it when it came. */
+			if (!e->bytes)
+				break;
+			run_add(&f->run, &(struct run_record){
+						 e->id, e->bytes, e->length, e->content, e->hash});
+		}
+		scanned = e->id;
+		if (one && f->run.count > 0)
+			break;
+	}
+	if (sequence == window_next(w) && !one)
+		return send_run(f, s, window_last(w), TURN_IDLE);
+	if (f->run.count > 0 || (scanned > s->cursor && !s->cut))
+		return send_run(f, s, scanned, TURN_AGAIN);
+	return step_replay(f, s);
+}
+
+/* Makes the place of this record the first; returns it. */
+static struct kept *to_the_front(struct fanout *f, size_t i)
+{
+	struct kept kept = f->kept[i];
+
+	memmove(f->kept + 1, f->kept, i * sizeof(kept));
+	f->kept[0] = kept;
+	return f->kept;
+}
+
+static bool is_kept(const struct kept *k, const struct subscriber *s, int64_t id)
+{
+	return k->record.id == id && k->envelope == s->group->envelope &&
+	       k->request_id == s->request_id;
+}
+
+/*
+ * The record that was cut, if it is kept. To read and encode 10 MiB anew for each piece that a socket
+ * takes of it would keep the loop from everyone else.
+ */
+static bool run_of_kept(struct fanout *f, const struct subscriber *s)
+{
+	size_t i = 0;
+
+	while (i < KEPT_RECORDS && !is_kept(&f->kept[i], s, s->cursor + 1))
+		i++;
+	if (!s->cut || i == KEPT_RECORDS)
+		return false;
+	run_clear(&f->run);
+	run_add(&f->run, &f->kept[i].record);
+	to_the_front(f, i)->used = true;
+	return subscriber_continues(s, &f->run);
+}
+
+/* Too many bytes: those go that were not used for longest. */
+static void bound_kept(struct fanout *f)
+{
+	size_t bytes = f->kept[0].record.length, i = 1;
+
+	while (i < KEPT_RECORDS && bytes + f->kept[i].record.length <= KEPT_BYTES)
+		bytes += f->kept[i++].record.length;
+	fanout_forget(f, i);
+}
+
+/* The run is one large record: it takes the place of the one that was not used for longest. */
+static void keep_record(struct fanout *f, const struct subscriber *s)
+{
+	struct run_record *record = &f->run.records[0];
+	struct buffer bytes = f->scratch;
+	struct kept *k;
+	size_t i = 0;
+
+	while (i < KEPT_RECORDS - 1 && !is_kept(&f->kept[i], s, record->id))
+		i++;
+	k = to_the_front(f, i);
+	f->scratch = k->bytes;
+	record->hash = window_hash(record->bytes, record->length);
+	*k = (struct kept){.bytes = bytes,
+		.record = *record,
+		.envelope = s->group->envelope,
+		.request_id = s->request_id,
+		.used = true};
+	bound_kept(f);
+}
+
+void fanout_note_too_large(struct fanout *f, int64_t id)
+{
+	int64_t now_ms = clock_ms();
+
+	if (id == f->too_large_id || (f->too_large_id && now_ms < f->too_large_ms + TOO_LARGE_MS))
+		return;
+	f->too_large_id = id;
+	f->too_large_ms = now_ms;
+	log_warn("the row %" PRId64
+		 " is too large, or there is no memory for it: who follows its channel gets a "
+		 "gap in its place. A row may have 256 MiB of data: publish where the data can be "
+		 "fetched",
+		id);
+}
+
+/* The next row cannot be sent: a gap stands in its place. */
+static enum turn pass_over(
+	struct fanout *f, struct subscriber *s, int64_t id, const struct eventlog_bounds *bounds)
+{
+	fanout_note_too_large(f, id);
+	return say_gap(f, s, id, s->deletion_told, bounds, SSE_GAP_LIMIT);
+}
+
+/* A row that was read, and for which there is no memory in the form of a record. */
+static enum turn pass_over_read(struct fanout *f, struct subscriber *s, int64_t id)
+{
+	struct eventlog_bounds bounds;
+
+	if (eventlog_bounds(f->log, &bounds) != EVENTLOG_OK)
+		return TURN_WAIT;
+	return pass_over(f, s, id, &bounds);
+}
+
+static enum turn step_replay(struct fanout *f, struct subscriber *s)
+{
+	struct replay replay = {.f = f, .s = s};
+	struct eventlog_batch batch = {.rows = s->rows};
+	/* A record that was cut is finished first, whatever is missing behind it. */
+	size_t rows = s->state == SUBSCRIBER_DRAIN || s->cut ? 1 : REPLAY_ROWS;
+	int64_t told = s->cut ? EVENTLOG_TOLD_ALL : s->deletion_told;
+	enum turn at_end = s->group->lane == LANE_NONE ? TURN_IDLE : TURN_AGAIN;
+
+	if (run_of_kept(f, s))
+		return send_run(f, s, f->kept[0].record.id, TURN_AGAIN);
+	buffer_clear(&f->scratch);
+	run_clear(&f->run);
+	/* Rows before one that cannot be read are sent. The next turn meets the fault, and waits. */
+	if (eventlog_read(f->log, s->group->filter, s->cursor, told, rows, take_row, &replay,
+		    &batch) != EVENTLOG_OK &&
+		f->run.count == 0)
+		return TURN_WAIT;
+	s->rows = (uint8_t)batch.rows;
+	/* In the middle of a record nothing can be said: send_run() ends the stream. */
+	if (batch.too_large && !s->cut)
+		return pass_over(f, s, batch.too_large, &batch.bounds);
+	if (replay.too_large && !s->cut)
+		return pass_over_read(f, s, replay.too_large);
+	if (replay.failed && !replay.too_large && f->run.count == 0)
+		return out_of_memory(s);
+	if (batch.pruned.id)
+		return say_gap(f, s,
+			batch.next && batch.next - 1 < batch.pruned.id ? batch.next - 1
+								       : batch.pruned.id,
+			batch.pruned.deletion, &batch.bounds, SSE_GAP_PRUNED);
+	/* None of those is missing, and none will be behind a later cursor. */
+	if (batch.pruned.deletion)
+		s->deletion_told = batch.pruned.deletion;
+	settle_run(f, &replay);
+	if (f->run.count == 1 && f->run.total >= REPLAY_BYTES)
+		keep_record(f, s);
+	metrics_add(METRIC_ROWS_REPLAYED, f->run.count);
+	return send_run(f, s, batch.scanned, batch.at_end ? at_end : TURN_AGAIN);
+}
+
+enum turn fanout_step(struct fanout *f, struct subscriber *s)
+{
+	const struct window *w = s->group->lane == LANE_NONE ? NULL : f->windows[s->group->lane];
+	enum subscriber_result flushed = subscriber_flush(s, clock_ms());
+	uint64_t sequence;
+
+	if (flushed != SUBSCRIBER_SENT)
+		return after_words(flushed);
+	if (s->state == SUBSCRIBER_OPENING)
+		return step_open(f, s);
+	if (s->state == SUBSCRIBER_DRAIN && s->cut == 0)
+		return step_farewell(s);
+	if (s->replaced && s->cut == 0)
+		return step_replaced(f, s);
+	s->state = s->state == SUBSCRIBER_DRAIN ? SUBSCRIBER_DRAIN : SUBSCRIBER_REPLAY;
+	if (w && window_find(w, s->cursor, &sequence))
+		return step_window(f, s, w, sequence);
+	return step_replay(f, s);
+}

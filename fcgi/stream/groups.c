@@ -1,0 +1,235 @@
+#include "stream/groups.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A table that cannot grow stays as it is, and the new pattern is refused. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+/* A group that follows a pattern, which is the channel with this number of its filter. */
+struct follower {
+	struct group *group;
+	size_t channel;
+};
+
+/* A pattern; its text is that of its first follower: names may be long, and there may be many. */
+struct followed {
+	UT_hash_handle hh;
+	struct follower *followers;
+	unsigned count, capacity;
+};
+
+/* A group with what only this file uses; its key is the filter's, then lane and envelope. */
+struct member {
+	struct group group; /* first: a group is its member */
+	UT_hash_handle hh;
+	size_t references;
+};
+
+struct groups {
+	struct followed *followed;
+	struct member *members;
+};
+
+struct groups *groups_new(void)
+{
+	return calloc(1, sizeof(struct groups));
+}
+
+static void drop(struct groups *g, struct followed *f)
+{
+	HASH_DEL(g->followed, f);
+	free(f->followers);
+	free(f);
+}
+
+void groups_free(struct groups *g)
+{
+	free(g);
+}
+
+static struct followed *find(struct groups *g, const char *pattern, size_t length)
+{
+	struct followed *f;
+
+	HASH_FIND(hh, g->followed, pattern, length, f);
+	return f;
+}
+
+static struct followed *add(struct groups *g, const struct filter_text *pattern)
+{
+	struct followed *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	HASH_ADD_KEYPTR(hh, g->followed, pattern->text, pattern->length, f);
+	if (!f->hh.tbl) {
+		free(f);
+		return NULL;
+	}
+	return f;
+}
+
+static bool follow(struct groups *g, struct group *group, size_t channel)
+{
+	const struct filter_text *pattern = &group->filter->channels[channel];
+	struct followed *f = find(g, pattern->text, pattern->length);
+
+	if (!f && !(f = add(g, pattern)))
+		return false;
+	if (f->count == f->capacity) {
+		unsigned capacity = f->capacity ? f->capacity * 2 : 1;
+		struct follower *followers = realloc(f->followers, capacity * sizeof(*followers));
+
+		if (!followers) {
+			if (f->count == 0)
+				drop(g, f);
+			return false;
+		}
+		f->followers = followers;
+		f->capacity = capacity;
+	}
+	f->followers[f->count++] = (struct follower){group, channel};
+	return true;
+}
+
+/* The follower whose text was the key may be gone: the same text of another takes its place. */
+static void renew_key(struct followed *f)
+{
+	const struct follower *first = &f->followers[0];
+
+	/* Up to uthash 2.1 the key is not const. */
+	f->hh.key = (void *)first->group->filter->channels[first->channel].text;
+}
+
+static void unfollow(struct groups *g, struct group *group, size_t channel)
+{
+	const struct filter_text *pattern = &group->filter->channels[channel];
+	struct followed *f = find(g, pattern->text, pattern->length);
+
+	for (unsigned i = 0; f && i < f->count; i++) {
+		if (f->followers[i].group != group)
+			continue;
+		if (f->count == 1) {
+			drop(g, f);
+			return;
+		}
+		f->followers[i] = f->followers[--f->count];
+		renew_key(f);
+		return;
+	}
+}
+
+static void unfollow_all(struct groups *g, struct group *group, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		unfollow(g, group, i);
+}
+
+static bool follow_all(struct groups *g, struct group *group)
+{
+	for (size_t i = 0; i < group->filter->channel_count; i++)
+		if (!follow(g, group, i)) {
+			unfollow_all(g, group, i);
+			return false;
+		}
+	return true;
+}
+
+static void free_member(struct member *m)
+{
+	free(m->group.filter);
+	free(m);
+}
+
+/* A group that nobody has joined yet; it takes the filter over. */
+static struct member *make_member(struct filter *filter, enum lane lane, bool envelope)
+{
+	struct member *m = calloc(1, sizeof(*m));
+
+	if (!m) {
+		free(filter);
+		return NULL;
+	}
+	m->group.filter = filter;
+	m->group.lane = lane;
+	m->group.envelope = envelope;
+	return m;
+}
+
+static struct group *add_member(struct groups *g, struct member *m, size_t key_length)
+{
+	HASH_ADD_KEYPTR(hh, g->members, m->group.filter->key, key_length, m);
+	if (!m->hh.tbl) {
+		free_member(m);
+		return NULL;
+	}
+	if (!follow_all(g, &m->group)) {
+		HASH_DEL(g->members, m);
+		free_member(m);
+		return NULL;
+	}
+	m->references = 1;
+	return &m->group;
+}
+
+struct group *groups_join(struct groups *g, struct filter *filter, enum lane lane, bool envelope)
+{
+	size_t key_length = filter->key_length + FILTER_KEY_ROOM;
+	struct member *m;
+
+	filter->key[filter->key_length] = (char)('0' + lane);
+	filter->key[filter->key_length + 1] = (char)('0' + envelope);
+	HASH_FIND(hh, g->members, filter->key, key_length, m);
+	if (m) {
+		free(filter);
+		m->references++;
+		return &m->group;
+	}
+	m = make_member(filter, lane, envelope);
+	return m ? add_member(g, m, key_length) : NULL;
+}
+
+void groups_release(struct groups *g, struct group *group)
+{
+	struct member *m = (struct member *)group;
+
+	if (--m->references > 0)
+		return;
+	unfollow_all(g, group, group->filter->channel_count);
+	HASH_DEL(g->members, m);
+	free_member(m);
+}
+
+static void tell(
+	struct followed *f, void (*found)(void *context, struct group *group), void *context)
+{
+	for (unsigned i = 0; f && i < f->count; i++)
+		found(context, f->followers[i].group);
+}
+
+void groups_of_channel(struct groups *g, const char *channel, size_t length,
+	void (*found)(void *context, struct group *group), void *context)
+{
+	char pattern[256];
+
+	tell(find(g, channel, length), found, context);
+	tell(find(g, "*", 1), found, context);
+	/* "a/b/c" is followed by "a/" and "a/b/", each with '*' behind it. */
+	for (size_t i = 1; i < length && i + 1 < sizeof(pattern); i++) {
+		if (channel[i] != '/')
+			continue;
+		memcpy(pattern, channel, i + 1);
+		pattern[i + 1] = '*';
+		tell(find(g, pattern, i + 2), found, context);
+	}
+}
+
+void groups_all(struct groups *g, void (*each)(void *context, struct group *group), void *context)
+{
+	struct member *m, *next;
+
+	HASH_ITER (hh, g->members, m, next)
+		each(context, &m->group);
+}

@@ -1,0 +1,123 @@
+#include "stream/opening.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static void begin_seek(struct opening *o, int64_t want, int64_t floor)
+{
+	o->seek = (struct eventlog_seek){.want = want, .floor = floor, .before = INT64_MAX};
+}
+
+/* At the tail, with a gap where a position was given that means nothing. */
+static enum eventlog_status begin_at_tail(
+	struct opening *o, struct eventlog *log, const struct request *r)
+{
+	enum eventlog_status e = eventlog_bounds(log, &o->bounds);
+
+	if (e != EVENTLOG_OK)
+		return e;
+	o->id = o->bounds.newest;
+	o->done = true;
+	if (r->position_kind == REQUEST_POSITION_NONE) {
+		if (r->tail > 0) {
+			o->done = false;
+			begin_seek(o, o->limit > 0 && r->tail > o->limit ? o->limit : r->tail, 0);
+		}
+		return e;
+	}
+	o->gap = true;
+	o->reason =
+		r->position_kind == REQUEST_POSITION_BEYOND ? SSE_GAP_FUTURE : SSE_GAP_MALFORMED;
+	snprintf(o->requested, sizeof(o->requested), "%s", r->position_text);
+	return e;
+}
+
+static enum eventlog_status begin_at_position(
+	struct opening *o, struct eventlog *log, const struct filter *f, const struct request *r)
+{
+	struct eventlog_place place;
+	enum eventlog_status e = eventlog_place(log, f, r->position, &place);
+
+	if (e != EVENTLOG_OK)
+		return e;
+	o->id = place.id;
+	o->gap = place.gap;
+	o->reason = place.reason;
+	o->deletion = place.pruned.deletion;
+	o->bounds = place.bounds;
+	o->done = true;
+	snprintf(o->requested, sizeof(o->requested), "%" PRId64, r->position);
+	/* Ids are at least as far apart as rows: only then can there be more than the limit. */
+	if (o->limit > 0 && place.bounds.newest - place.id > o->limit) {
+		o->done = false;
+		begin_seek(o, o->limit + 1, place.id);
+	}
+	return e;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * Who asks for the newest rows misses none that were deleted before, be it among them or before the
+ * oldest: that is no gap, and the position must not be one that makes a gap when the client comes
+ * back with it. Of what came behind the bounds and went, while the seek went on, it will be told.
+ */
+static void pass_over_pruned(struct opening *o)
+{
+	int64_t id = smaller(o->seek.pruned.id, o->bounds.newest);
+
+	if (o->seek.pruned.id <= o->bounds.newest)
+		o->deletion = o->seek.pruned.deletion;
+	if (o->seek.found > 0)
+		id = smaller(id, o->seek.first - 1);
+	if (id > o->id)
+		o->id = id;
+}
+
+/* What the seek has found: the place before the newest rows that were wanted. */
+static void take_seek(struct opening *o)
+{
+	/* First whether there is one row more than the limit, then where the limit is. */
+	if (o->seek.want == o->limit + 1 && *o->requested) {
+		o->done = o->seek.found <= o->limit;
+		if (!o->done)
+			begin_seek(o, o->limit, o->id);
+		return;
+	}
+	o->done = true;
+	if (*o->requested && !o->gap) {
+		o->gap = true;
+		o->reason = SSE_GAP_LIMIT;
+	}
+	o->id = o->seek.id;
+	if (!*o->requested)
+		pass_over_pruned(o);
+}
+
+enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, const struct filter *f,
+	const struct request *r, int64_t max_replay)
+{
+	enum eventlog_status e;
+
+	memset(o, 0, sizeof(*o));
+	o->limit = max_replay;
+	if (r->position_kind == REQUEST_POSITION_AT)
+		e = begin_at_position(o, log, f, r);
+	else
+		e = begin_at_tail(o, log, r);
+	return e == EVENTLOG_OK && !o->done ? opening_continue(o, log, f) : e;
+}
+
+enum eventlog_status opening_continue(
+	struct opening *o, struct eventlog *log, const struct filter *f)
+{
+	enum eventlog_status e = eventlog_seek(log, f, &o->seek);
+
+	if (e == EVENTLOG_OK && o->seek.done)
+		take_seek(o);
+	return e;
+}

@@ -1,0 +1,339 @@
+#include "stream/subscriber.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/record.h"
+#include "protocol/sse.h"
+#include "stream/window.h"
+
+const char *leave_name(enum leave_reason reason)
+{
+	static const char *const names[] = {"client", "abort", "age", "stall", "shutdown",
+		"revoked", "expired", "cut", "protocol", "memory"};
+
+	return names[reason];
+}
+
+void subscriber_init(struct subscriber *s, struct sink *sink, uint16_t request_id, int64_t now_ms)
+{
+	memset(s, 0, sizeof(*s));
+	s->sink = sink;
+	s->request_id = request_id;
+	s->state = SUBSCRIBER_OPENING;
+	s->opened_ms = s->moved_ms = now_ms;
+}
+
+void subscriber_free(struct subscriber *s)
+{
+	free(s->pending);
+	free(s->farewell);
+	s->pending = s->farewell = NULL;
+}
+
+static enum subscriber_result lose(struct subscriber *s, enum leave_reason reason)
+{
+	if (s->state < SUBSCRIBER_DRAIN)
+		s->reason = (uint8_t)reason;
+	return SUBSCRIBER_LOST;
+}
+
+/* Writes what the sink takes; *sent says how much that was. */
+static enum subscriber_result put(struct subscriber *s, const struct iovec *iov, int count,
+	size_t total, size_t *sent, int64_t now_ms)
+{
+	ssize_t n = s->sink->operations->write(s->sink, iov, count);
+
+	*sent = n > 0 ? (size_t)n : 0;
+	if (n < 0)
+		return lose(s, LEAVE_CLIENT);
+	if (n > 0)
+		s->moved_ms = now_ms;
+	if (*sent == total)
+		return SUBSCRIBER_SENT;
+	if (!s->blocked) {
+		/* The clock of a stall runs from here, not from the last row before a long silence.
+		 */
+		s->moved_ms = now_ms;
+		s->blocked = true;
+		s->sink->operations->want_write(s->sink, true);
+	}
+	return SUBSCRIBER_BLOCKED;
+}
+
+/* Takes over bytes that go out before everything else. */
+static enum subscriber_result send_pending(struct subscriber *s, int64_t now_ms)
+{
+	struct iovec iov = {s->pending + s->pending_sent, s->pending_length - s->pending_sent};
+	size_t sent;
+	enum subscriber_result r = put(s, &iov, 1, iov.iov_len, &sent, now_ms);
+
+	s->pending_sent += (uint32_t)sent;
+	if (r == SUBSCRIBER_SENT) {
+		free(s->pending);
+		s->pending = NULL;
+	}
+	return r;
+}
+
+enum subscriber_result subscriber_flush(struct subscriber *s, int64_t now_ms)
+{
+	return s->pending ? send_pending(s, now_ms) : SUBSCRIBER_SENT;
+}
+
+/* A copy of text as it goes out on this stream, with room behind it. NULL without memory. */
+static uint8_t *frame(
+	const struct subscriber *s, const uint8_t *text, size_t length, size_t room, size_t *framed)
+{
+	uint8_t *bytes = malloc(record_framed_size(length) + RECORD_HEADER + room);
+
+	if (!bytes)
+		return NULL;
+	if (s->request_id) {
+		if (length)
+			memcpy(bytes + RECORD_HEADER, text, length);
+		*framed = record_frame(bytes, length, s->request_id);
+	} else {
+		if (length)
+			memcpy(bytes, text, length);
+		*framed = length;
+	}
+	return bytes;
+}
+
+enum subscriber_result subscriber_say(
+	struct subscriber *s, const uint8_t *text, size_t length, int64_t now_ms)
+{
+	size_t framed;
+
+	if (length == 0)
+		return SUBSCRIBER_SENT;
+	if (!(s->pending = frame(s, text, length, 0, &framed)))
+		return lose(s, LEAVE_MEMORY);
+	s->pending_length = (uint32_t)framed;
+	s->pending_sent = 0;
+	return send_pending(s, now_ms);
+}
+
+static uint64_t hash_of(const struct run_record *record)
+{
+	return record->hash ? record->hash : window_hash(record->bytes, record->length);
+}
+
+bool subscriber_continues(const struct subscriber *s, const struct run *run)
+{
+	const struct run_record *first = run->records;
+
+	if (s->cut == 0)
+		return true;
+	return run->count > 0 && first->id == s->cursor + 1 && first->content == s->cut_content &&
+	       hash_of(first) == s->cut_hash;
+}
+
+/* Writes a run without the first `skip` bytes, which went out before. */
+static enum subscriber_result put_rest(
+	struct subscriber *s, const struct run *run, uint32_t skip, size_t *sent, int64_t now_ms)
+{
+	struct iovec rest[RUN_RECORDS];
+
+	memcpy(rest, run->pieces, (size_t)run->piece_count * sizeof(*rest));
+	rest[0].iov_base = (uint8_t *)rest[0].iov_base + skip;
+	rest[0].iov_len -= skip;
+	return put(s, rest, run->piece_count, run->total - skip, sent, now_ms);
+}
+
+/* Moves the cursor behind the records that are whole, and notes the one that is not. */
+static void advance(struct subscriber *s, const struct run *run, size_t sent)
+{
+	size_t whole = run_whole(run, sent, &s->cut);
+
+	s->records += whole;
+	if (whole > 0)
+		s->cursor = s->told = run->records[whole - 1].id;
+	if (whole == run->count)
+		return;
+	/* What lies between is not wanted; the cut record is the next behind the cursor. */
+	s->cursor = run->records[whole].id - 1;
+	if (s->cut == 0)
+		return;
+	s->cut_content = run->records[whole].content;
+	s->cut_hash = hash_of(&run->records[whole]);
+}
+
+enum subscriber_result subscriber_send(struct subscriber *s, const struct run *run, int64_t now_ms)
+{
+	uint32_t before = s->cut;
+	enum subscriber_result r;
+	size_t sent;
+
+	if (before == 0) {
+		r = put(s, run->pieces, run->piece_count, run->total, &sent, now_ms);
+	} else {
+		if (!subscriber_continues(s, run))
+			return lose(s, LEAVE_CUT);
+		r = put_rest(s, run, before, &sent, now_ms);
+	}
+	if (r != SUBSCRIBER_LOST)
+		advance(s, run, before + sent);
+	return r;
+}
+
+void subscriber_leave(
+	struct subscriber *s, enum leave_reason reason, const uint8_t *text, size_t length)
+{
+	size_t framed;
+
+	if (s->state >= SUBSCRIBER_DRAIN)
+		return;
+	s->state = SUBSCRIBER_DRAIN;
+	s->reason = (uint8_t)reason;
+	/* Without memory the connection is closed without a word, which a client survives as well.
+	 */
+	if (!(s->farewell = frame(s, text, length, RECORD_END_SIZE, &framed)))
+		return;
+	if (s->request_id)
+		framed += record_end(s->farewell + framed, s->request_id, 0);
+	s->farewell_length = (uint32_t)framed;
+}
+
+/* How much of the record's content has not gone out. */
+static size_t content_left(const struct subscriber *s)
+{
+	if (!s->request_id)
+		return s->cut_content - s->cut;
+	return s->cut_content - record_content_between(s->cut_content, 0, s->cut);
+}
+
+/* Makes bytes the words to send next, of which `sent` have gone out. */
+static void set_pending(struct subscriber *s, uint8_t *bytes, size_t length, size_t sent)
+{
+	s->pending = bytes;
+	s->pending_length = (uint32_t)length;
+	s->pending_sent = (uint32_t)sent;
+}
+
+/*
+ * Only the end of the record is missing, its id and the empty line, which can be told without the row.
+ * Makes it the words to send next; what went out before it is filled with any byte. False without memory.
+ */
+static bool finish_record(struct subscriber *s, const char *end, size_t end_length)
+{
+	size_t piece = record_piece(s->cut_content), head = s->request_id ? RECORD_HEADER : 0;
+	/* The end lies in the last FastCGI record. */
+	size_t records = s->request_id ? (s->cut_content - 1) / piece : 0;
+	size_t content = s->cut_content - records * piece;
+	size_t length = content + head, before = records * (RECORD_HEADER + piece);
+	uint8_t *bytes = malloc(length);
+
+	if (!bytes)
+		return false;
+	memset(bytes, '?', length);
+	memcpy(bytes + head + content - end_length, end, end_length);
+	if (s->request_id)
+		record_frame(bytes, content, s->request_id);
+	set_pending(s, bytes, length, s->cut - before);
+	return true;
+}
+
+/* The FastCGI record that was begun, filled up: its header, of which bytes may be missing, is right. */
+static bool fill_record(struct subscriber *s, size_t sent)
+{
+	size_t piece = record_piece(s->cut_content);
+	size_t content = s->cut_content - sent / (RECORD_HEADER + piece) * piece;
+	size_t length;
+	uint8_t *bytes;
+
+	if (content > piece)
+		content = piece;
+	length = record_framed_size(content);
+	if (!(bytes = malloc(length)))
+		return false;
+	/* No line break: the line that was begun must not become a whole one. */
+	memset(bytes, '?', length);
+	record_frame(bytes, content, s->request_id);
+	set_pending(s, bytes, length, sent % (RECORD_HEADER + piece));
+	return true;
+}
+
+/* The client has all of the row but its end, and gets that as well. False without memory. */
+static bool end_cut(struct subscriber *s)
+{
+	char end[SSE_ROW_END_MAX];
+	size_t length = sse_row_end(end, s->cursor + 1);
+
+	if (s->pending || content_left(s) > length || !finish_record(s, end, length))
+		return false;
+	s->cut = 0;
+	s->cursor = s->told = s->cursor + 1;
+	s->records++;
+	return true;
+}
+
+void subscriber_give_up_cut(struct subscriber *s)
+{
+	size_t sent = s->cut;
+	bool begun = s->request_id && record_begun_left(s->cut_content, sent) > 0;
+
+	if (end_cut(s))
+		return;
+	s->cut = 0;
+	subscriber_leave(s, LEAVE_CUT, NULL, 0);
+	if (!begun || s->pending)
+		return;
+	if (!fill_record(s, sent)) {
+		/* Without memory the connection is closed in the middle, without last words. */
+		free(s->farewell);
+		s->farewell = NULL;
+		s->farewell_length = 0;
+	}
+}
+
+enum subscriber_result subscriber_farewell(struct subscriber *s, int64_t now_ms)
+{
+	if (!s->farewell_length)
+		return SUBSCRIBER_SENT;
+	free(s->pending);
+	s->pending = s->farewell;
+	s->pending_length = s->farewell_length;
+	s->pending_sent = 0;
+	s->farewell = NULL;
+	s->farewell_length = 0;
+	return send_pending(s, now_ms);
+}
+
+void subscriber_list_push(struct subscriber_list *l, struct subscriber *s, enum subscriber_where w)
+{
+	s->where = (uint8_t)w;
+	s->next = NULL;
+	s->previous = l->tail;
+	if (l->tail)
+		l->tail->next = s;
+	else
+		l->head = s;
+	l->tail = s;
+	l->count++;
+}
+
+void subscriber_list_remove(struct subscriber_list *l, struct subscriber *s)
+{
+	if (s->previous)
+		s->previous->next = s->next;
+	else
+		l->head = s->next;
+	if (s->next)
+		s->next->previous = s->previous;
+	else
+		l->tail = s->previous;
+	s->next = s->previous = NULL;
+	s->where = SUBSCRIBER_NOWHERE;
+	l->count--;
+}
+
+struct subscriber *subscriber_list_pop(struct subscriber_list *l)
+{
+	struct subscriber *s = l->head;
+
+	if (s)
+		subscriber_list_remove(l, s);
+	return s;
+}

@@ -1,0 +1,406 @@
+#include "stream/tail.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/logging.h"
+#include "base/loop.h"
+#include "base/watch.h"
+#include "log/place.h"
+#include "log/trouble.h"
+
+enum {
+	PAUSE_MAX_US = 32768, /* between two looks that one notice causes */
+	FIRST_PAUSE_US = 30,
+	FIRST_PAUSE_AFTER_NEWS_US = 125,
+	COMMIT_US = 2000000, /* how long after its notice a commit may become visible */
+	COMMIT_LEAST_US = 64000, /* the same, after a look that brought news; see look_soon() */
+	SAME_FAULT_MS = 60000, /* how soon the same fault is not worth another line */
+	OTHERS_MS = 2000, /* how often processes with another -wal are looked for */
+	LOCKED_MS = 5000, /* a commit in rollback mode, and its fsync, are over by then */
+};
+
+static struct {
+	struct eventlog *log;
+	struct fanout *fanout;
+	const char *path;
+	char directory[PATH_MAX];
+	char name[256]; /* of the database in the directory */
+	int64_t poll_ms;
+	struct watch watch;
+	struct loop_timer poll;
+	struct loop_turn soon; /* the look that notices cause */
+	struct loop_alarm ladder; /* looks again after a notice */
+	int64_t pause_us; /* before the next look */
+	int64_t noticed_us; /* when the last notice came */
+	int64_t until_us; /* when the ladder ends */
+	int64_t slow_us; /* how long commits take here from their notice until they are visible */
+	int factor; /* by which the pauses grow */
+	bool waiting; /* no commit became visible since the last notice */
+	bool awake;
+	bool well; /* the last look at the log succeeded */
+	bool quiet; /* that it did not, was told before */
+	bool locked; /* the last look found a lock in its way */
+	bool lock_told; /* the fault that was told is that lock */
+	char told[EVENTLOG_SENTENCE_MAX]; /* the last fault */
+	int64_t told_ms; /* when it was told */
+	int64_t locked_ms; /* since when there is a lock */
+	nlink_t links; /* that the file had when its place was looked at */
+	unsigned generation; /* of the log, then */
+	unsigned doubts; /* about the file's place, that were told: a bit for each */
+	int watch_error; /* why the files can't be watched; 0: they are */
+	struct {
+		int64_t due_ms;
+		pid_t suspect, told;
+	} others; /* processes with another -wal than ours */
+} tail;
+
+/* What makes rows stay away without any error is told when the file is opened, once. */
+static void tell_doubts(void)
+{
+	char sentence[EVENTLOG_SENTENCE_MAX];
+
+	for (int i = 0; i <= PLACE_SHARED; i++)
+		if (!place_doubts(i, tail.path, sentence, sizeof(sentence)))
+			tail.doubts &= ~(1U << i);
+		else if (!(tail.doubts & 1U << i)) {
+			tail.doubts |= 1U << i;
+			log_warn("%s", sentence);
+		}
+	if (eventlog_slow(tail.log, sentence, sizeof(sentence)))
+		log_warn("%s", sentence);
+}
+
+/*
+ * Opens the log if it is closed, and tells of another file in its place, whoever opened that. After a
+ * fault it may be the same file again: then streams go on where they are.
+ */
+static enum eventlog_status reopen(void)
+{
+	enum eventlog_status e = eventlog_open(tail.log);
+
+	if (e != EVENTLOG_OK)
+		return e;
+	if (tail.generation != eventlog_generation(tail.log) ||
+		tail.links != eventlog_links(tail.log)) {
+		tail.generation = eventlog_generation(tail.log);
+		tail.links = eventlog_links(tail.log);
+		tell_doubts();
+	}
+	if (eventlog_was_replaced(tail.log) && fanout_count(tail.fanout) > 0 &&
+		(e = fanout_replaced(tail.fanout)) != EVENTLOG_OK) {
+		/* It is opened again, and then all are told. */
+		eventlog_close(tail.log);
+		return e;
+	}
+	eventlog_replaced_told(tail.log);
+	return EVENTLOG_OK;
+}
+
+/* One damaged page breaks the log again and again while all others can be read. */
+static void tell_fault(const char *error)
+{
+	tail.quiet = !strcmp(error, tail.told) && clock_ms() - tail.told_ms < SAME_FAULT_MS;
+	if (tail.quiet)
+		return;
+	log_error("%s", error);
+	snprintf(tail.told, sizeof(tail.told), "%s", error);
+	tail.told_ms = clock_ms();
+}
+
+/* A lock that does not go away in some seconds is one that somebody has to take away. */
+static void note_locked(void)
+{
+	char sentence[EVENTLOG_SENTENCE_MAX];
+
+	if (!tail.locked)
+		tail.locked_ms = clock_ms();
+	tail.locked = true;
+	if (!tail.well || clock_ms() - tail.locked_ms < LOCKED_MS)
+		return;
+	trouble_locked(tail.path, sentence, sizeof(sentence));
+	tell_fault(sentence);
+	tail.lock_told = true;
+	tail.well = false;
+}
+
+/*
+ * Says once that the log can't be read, and once that it can again: when rows were read, not when it
+ * was opened.
+ */
+static enum eventlog_status note(enum eventlog_status e)
+{
+	/* A closed log is a fault to who reads it, also where it was locked when it was to be opened. */
+	if (e == EVENTLOG_FAULT && eventlog_state(tail.log) == EVENTLOG_BUSY)
+		e = EVENTLOG_BUSY;
+	if (e == EVENTLOG_BUSY) {
+		note_locked();
+		return e;
+	}
+	tail.locked = false;
+	if (e == EVENTLOG_OK && !tail.well && !tail.quiet)
+		log_info("the log can be read");
+	if (e == EVENTLOG_FAULT && (tail.well || tail.lock_told))
+		tell_fault(eventlog_error(tail.log));
+	tail.lock_told = false;
+	tail.well = e == EVENTLOG_OK;
+	return e;
+}
+
+/*
+ * The files to watch stand in the directory of the file itself: SQLite keeps the write-ahead log beside it,
+ * also when the path is a symbolic link.
+ */
+static bool split_path(void)
+{
+	char real[PATH_MAX];
+	const char *path = realpath(tail.path, real) ? real : tail.path;
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	int length = slash ? snprintf(tail.directory, sizeof(tail.directory), "%.*s",
+				     slash == path ? 1 : (int)(slash - path), path)
+			   : snprintf(tail.directory, sizeof(tail.directory), ".");
+
+	return length > 0 && (size_t)length < sizeof(tail.directory) &&
+	       (size_t)snprintf(tail.name, sizeof(tail.name), "%s", name) < sizeof(tail.name);
+}
+
+/* Without notices rows come as well, each by the poll timer. */
+static void tell_unwatched(int error)
+{
+	const char *cure = error == ENOSPC   ? "raise the sysctl fs.inotify.max_user_watches"
+			   : error == EMFILE ? "raise the sysctl fs.inotify.max_user_instances"
+			   : error == EACCES ? "let rowtail's user read the directory"
+					     : NULL;
+
+	if (cure)
+		log_warn("changes of files in %s cannot be watched (%s), so that each row is found "
+			 "up to %lld ms later, as --poll says: %s",
+			tail.directory, strerror(error), (long long)tail.poll_ms, cure);
+	else
+		log_debug("%s cannot be watched (%s); polling", tail.directory, strerror(error));
+}
+
+/* One commit makes several notices: they cause one look, when all have been taken. */
+static void noticed(struct watch *watch, const char *name, bool appeared)
+{
+	loop_turn_want(&tail.soon);
+}
+
+/* The database, and the files beside it that SQLite writes at a commit. */
+static bool watch_files(void)
+{
+	static const char *const endings[WATCH_FILES] = {"", "-wal", "-journal"};
+	char names[WATCH_FILES][sizeof(tail.name) + 16];
+	const char *all[WATCH_FILES];
+
+	for (int i = 0; i < WATCH_FILES; i++) {
+		snprintf(names[i], sizeof(names[i]), "%s%s", tail.name, endings[i]);
+		all[i] = names[i];
+	}
+	return watch_begin(&tail.watch, tail.directory, all, noticed);
+}
+
+static void begin_watch(void)
+{
+	int error = watch_files() ? 0 : tail.watch.error;
+
+	if (error && error != tail.watch_error)
+		tell_unwatched(error);
+	tail.watch_error = error;
+}
+
+/* The file may have another place now: a link leads elsewhere, or its directory was made anew. */
+static void watch_anew(void)
+{
+	watch_end(&tail.watch);
+	if (split_path() && tail.awake)
+		begin_watch();
+}
+
+/* Makes sure that the file that is open is the one that the path leads to. */
+static enum eventlog_status check_file(void)
+{
+	enum eventlog_status e;
+
+	/* Somebody else has met the fault: a stream that catches up, or a look at the grants. */
+	if (eventlog_state(tail.log) == EVENTLOG_FAULT)
+		note(EVENTLOG_FAULT);
+	else if (eventlog_met_row(tail.log) && tail.well)
+		tell_fault(eventlog_error(tail.log));
+	switch (eventlog_file(tail.log)) {
+	case EVENTLOG_GONE:
+		/* It may have been moved, and may come back: its streams wait. */
+		if (tail.well)
+			log_warn("%s/%s is gone; waiting for it", tail.directory, tail.name);
+		tail.well = tail.quiet = false;
+		return EVENTLOG_BUSY;
+	case EVENTLOG_REPLACED:
+		log_warn("%s/%s was replaced by another file", tail.directory, tail.name);
+		eventlog_close(tail.log);
+		watch_anew();
+		break;
+	case EVENTLOG_STALE:
+		log_warn("%s/%s-wal or -shm was removed and made anew; a database and these two "
+			 "belong together",
+			tail.directory, tail.name);
+		eventlog_close(tail.log);
+		break;
+	case EVENTLOG_SAME:
+		break;
+	}
+	if ((e = reopen()) != EVENTLOG_OK)
+		note(e);
+	return e;
+}
+
+static enum eventlog_status look(bool *news)
+{
+	return note(fanout_look(tail.fanout, news));
+}
+
+/* The next look is due after a pause that is longer than the last one, if the ladder goes on. */
+static void climb(void)
+{
+	if (clock_us() >= tail.until_us)
+		return;
+	loop_alarm_start(&tail.ladder, tail.pause_us);
+	tail.pause_us *= tail.factor;
+	if (tail.pause_us > PAUSE_MAX_US)
+		tail.pause_us = PAUSE_MAX_US;
+}
+
+/*
+ * The commit that was waited for is visible. Keeps what is usual here; a slow commit counts at once,
+ * quick ones bring it down again.
+ */
+static void note_delay(void)
+{
+	int64_t delay_us = clock_us() - tail.noticed_us;
+
+	if (!tail.waiting)
+		return;
+	tail.waiting = false;
+	if (delay_us > tail.slow_us)
+		tail.slow_us = delay_us;
+	else
+		tail.slow_us -= (tail.slow_us - delay_us) / 8;
+}
+
+/*
+ * A look that brings news here ends the ladder: the look before it brought none, so this commit became
+ * visible after the notice. Writers take turns: the next one begins after that, with a notice of its own.
+ */
+static void look_again(struct loop_alarm *alarm)
+{
+	bool news = false;
+
+	look(&news);
+	if (news)
+		note_delay();
+	else
+		climb();
+}
+
+/*
+ * The first look after a notice. When it brings nothing, the notice's commit is still to come, and is
+ * waited for as long as any fsync takes. When it brings news, the notice may have been that of a second
+ * commit, which is not visible yet: so it is looked for as well, for as long as commits take here.
+ */
+static void look_soon(struct loop_turn *turn)
+{
+	int64_t wait_us = COMMIT_US;
+	bool news = false;
+
+	if (!tail.awake)
+		return;
+	look(&news);
+	if (news)
+		note_delay();
+	tail.waiting = !news;
+	tail.noticed_us = clock_us();
+	tail.pause_us = FIRST_PAUSE_US;
+	tail.factor = 2;
+	if (news) {
+		tail.pause_us = FIRST_PAUSE_AFTER_NEWS_US;
+		tail.factor = 4;
+		wait_us = 4 * tail.slow_us > COMMIT_LEAST_US ? 4 * tail.slow_us : COMMIT_LEAST_US;
+	}
+	tail.until_us = tail.noticed_us + wait_us;
+	climb();
+}
+
+/* What others write beside us brings no error, and no notice: it has to be looked for. */
+static void look_for_others(void)
+{
+	char sentence[EVENTLOG_SENTENCE_MAX];
+	pid_t told = tail.others.told;
+
+	if (clock_ms() < tail.others.due_ms)
+		return;
+	tail.others.due_ms = clock_ms() + OTHERS_MS;
+	if (!trouble_is_apart(tail.path, &tail.others.suspect, sentence, sizeof(sentence)) ||
+		tail.others.suspect == told || !eventlog_is_wal(tail.log))
+		return;
+	tail.others.told = tail.others.suspect;
+	log_warn("%s", sentence);
+}
+
+static void poll_due(struct loop_timer *timer)
+{
+	bool news = false;
+
+	begin_watch();
+	if (eventlog_is_view(tail.log))
+		fanout_distrust(tail.fanout);
+	if (check_file() == EVENTLOG_OK)
+		look(&news);
+	look_for_others();
+}
+
+bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms)
+{
+	tail.log = log;
+	tail.fanout = fanout;
+	tail.poll_ms = poll_ms;
+	tail.well = true;
+	loop_timer_init(&tail.poll, poll_due, NULL);
+	loop_turn_init(&tail.soon, look_soon, NULL);
+	tail.path = path;
+	if (eventlog_is_open(log))
+		reopen();
+	return split_path() && loop_alarm_init(&tail.ladder, look_again, NULL);
+}
+
+enum eventlog_status tail_wake(void)
+{
+	enum eventlog_status e = check_file();
+	bool news;
+
+	if (e == EVENTLOG_OK && !tail.awake)
+		e = note(fanout_wake(tail.fanout));
+	if (e == EVENTLOG_FAULT || tail.awake)
+		return e;
+	tail.awake = true;
+	split_path();
+	begin_watch();
+	loop_timer_start(&tail.poll, tail.poll_ms, tail.poll_ms);
+	return e == EVENTLOG_OK ? look(&news) : e;
+}
+
+void tail_sleep(void)
+{
+	tail.awake = tail.waiting = false;
+	loop_alarm_stop(&tail.ladder);
+	loop_timer_stop(&tail.poll);
+	watch_end(&tail.watch);
+}
+
+const char *tail_trouble(void)
+{
+	return tail.awake && !tail.well ? eventlog_error(tail.log) : NULL;
+}
