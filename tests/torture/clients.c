@@ -22,8 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "answer.h"
 #include "ledger.h"
-#include "server/answer.h"
 #include "target.h"
 
 enum {
