@@ -55,12 +55,12 @@ def test_public_needs_no_grant(launch, grants):
         ("*", "*", True),
     ],
 )
-def test_what_a_grant_covers(launch, grants, granted, asked, allowed):
+def test_grant_covers_its_channel_or_pattern(launch, grants, granted, asked, allowed):
     grants.grant("*", granted)
     assert (status(launch(), {"channel": asked}) == 200) == allowed
 
 
-def test_all_channels_or_none(launch, grants):
+def test_one_ungranted_channel_refuses_the_request(launch, grants):
     grants.grant("*", "news")
     grants.grant("user:ann", "private/*")
     server = launch()
@@ -80,7 +80,7 @@ def test_grant_is_for_the_user_it_names(launch, grants):
     assert status(server, headers={"Remote-User": "ann"}) == 401
 
 
-def test_expired_grant_counts_for_nothing(launch, grants):
+def test_expired_grant_is_ignored(launch, grants):
     grants.grant("*", "past", "2001-01-01 00:00:00")
     grants.grant("*", "future", "2999-01-01T00:00:00Z")
     server = launch()
@@ -88,7 +88,7 @@ def test_expired_grant_counts_for_nothing(launch, grants):
     assert status(server, "channel=future") == 200
 
 
-def test_refusal_tells_nothing_of_what_exists(launch, grants):
+def test_refusal_does_not_reveal_which_channels_exist(launch, grants):
     grants.insert("secret", channel="exists")
     server = launch()
     answers = [bytes(server.answer({"channel": name}).body) for name in ("exists", "absent")]
@@ -102,7 +102,7 @@ def test_refusal_tells_nothing_of_what_exists(launch, grants):
         ("UPDATE grants SET expires_at = '2001-01-01 00:00:00' WHERE channel = 'a'", "expired"),
     ],
 )
-def test_grant_that_ends_ends_its_streams(launch, grants, end, reason):
+def test_expiring_grant_ends_its_streams(launch, grants, end, reason):
     for channel in "ab":
         grants.grant("*", channel)
     server = launch()

@@ -41,7 +41,7 @@ def resume(server, peer, newest):
     return ids
 
 
-def test_never_sooner_and_not_all_at_once(launch):
+def test_streams_end_after_the_limit_and_spread_out(launch):
     server = launch("--max-stream-age", 4, "--heartbeat", 1)
     began = time.monotonic()
     peers = [server.open() for _ in range(60)]
@@ -55,7 +55,7 @@ def test_never_sooner_and_not_all_at_once(launch):
     assert len({peer.parser.reconnection_time for peer in peers}) > 20
 
 
-def test_without_a_limit_none_ends(launch, workdir):
+def test_streams_do_not_end_without_a_limit(launch, workdir):
     clocks = faults.Clocks(workdir)
     server = launch(env=clocks.env)
     peer = server.open()
@@ -65,7 +65,7 @@ def test_without_a_limit_none_ends(launch, workdir):
     assert not peer.drain().eof
 
 
-def test_in_the_middle_of_a_replay(launch, log):
+def test_stream_ends_during_a_replay(launch, log):
     log.insert_many(3000, prefix="x" * 8000)
     server = launch("--max-stream-age", 1, "--heartbeat", 1)
     peer = server.open(last_event_id=0)
@@ -77,7 +77,7 @@ def test_in_the_middle_of_a_replay(launch, log):
     assert resume(server, peer, 3000) == list(range(1, 3001))
 
 
-def test_peer_that_takes_nothing(launch, log):
+def test_peer_that_reads_nothing(launch, log):
     server = launch("--max-stream-age", 1, "--stall-timeout", 2, "--heartbeat", 1)
     peer = server.open()
     log.insert(LARGE)
@@ -85,7 +85,7 @@ def test_peer_that_takes_nothing(launch, log):
     peer.close()
 
 
-def test_peer_that_takes_its_record_by_and_by(launch, log):
+def test_peer_that_reads_a_record_slowly(launch, log):
     """It is given one --stall-timeout for the rest; then it begins the record anew."""
     server = launch("--max-stream-age", 1, "--stall-timeout", 1, "--heartbeat", 1)
     peer = server.open()
@@ -102,7 +102,7 @@ def test_peer_that_takes_its_record_by_and_by(launch, log):
     assert_polite(again)
 
 
-def test_log_that_cannot_be_read(launch, log, workdir):
+def test_unreadable_log(launch, log, workdir):
     """In the middle of a record, before the first, and between two."""
     files = faults.Files(workdir)
     server = launch(

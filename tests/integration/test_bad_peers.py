@@ -32,7 +32,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_garbage_is_closed_at_once(server, log, name):
+def test_garbage_closes_the_connection_at_once(server, log, name):
     bystander = server.open()
     peer = server.connect().send(GARBAGE[name])
     peer.wait_end()
@@ -43,7 +43,7 @@ def test_garbage_is_closed_at_once(server, log, name):
 
 
 @pytest.mark.parametrize("length", [0x40000000, 0x7FFFFFFE, 0x7FFFFFFF])
-def test_absurd_length_costs_nothing(server, log, length):
+def test_absurd_length_allocates_nothing(server, log, length):
     """libfcgi aborts the process on these."""
     server.serves(log)
     before = server.resident_kib()
@@ -53,7 +53,7 @@ def test_absurd_length_costs_nothing(server, log, length):
     server.serves(log)
 
 
-def test_garbage_on_a_running_stream_ends_it_alone(server, log):
+def test_garbage_on_a_stream_ends_only_that_stream(server, log):
     bystander, peer = server.open(), server.open()
     peer.send(b"GET / HTTP/1.1\r\n\r\n").wait_end()
     log.insert("row")
@@ -75,7 +75,7 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 """
 
 
-def test_reply_that_is_taken_in_part_ends_the_stream(launch, log, workdir):
+def test_partly_written_reply_ends_the_stream(launch, log, workdir):
     """As TCP does when a peer asks and asks and reads nothing: behind the part nothing has a place."""
     library = workdir / "full.so"
     command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
@@ -93,7 +93,7 @@ def test_reply_that_is_taken_in_part_ends_the_stream(launch, log, workdir):
         assert not peer.wait_end().rows
 
 
-def test_hundred_half_requests_hold_up_nobody(server, log):
+def test_hundred_partial_requests_delay_nobody(server, log):
     half_post = fcgi.begin() + fcgi.data(fcgi.PARAMS, 1, fcgi.pairs(gateway.params(method="POST")))
     cuts = [0, 1, 7, 8, 16, 17, 30, len(WHOLE) // 2, len(WHOLE) - 1]
     halves = [half_post + fcgi.record(fcgi.STDIN, 1, b"abc"), half_post[:-8]]
@@ -109,7 +109,7 @@ def test_hundred_half_requests_hold_up_nobody(server, log):
     assert last.next().type == "position"
 
 
-def test_half_requests_do_not_stay_for_ever(server):
+def test_partial_requests_time_out(server):
     """Some seconds are enough for a request to arrive; a dribble does not extend them."""
     dribble = server.connect()
     stalled = [server.connect().send(WHOLE[:cut]) for cut in (0, 20, len(WHOLE) - 1)]
@@ -150,7 +150,7 @@ def mutations(count):
         yield bytes(raw)
 
 
-def test_mutated_requests_do_not_end_it(server, log):
+def test_mutated_requests_do_not_crash_rowtail(server, log):
     bystander = server.open()
     for number, raw in enumerate(mutations(400)):
         peer = server.connect().send(raw)

@@ -86,7 +86,7 @@ def test_ends_when_the_client_has_left(run, plumbing):
     assert program.wait_exit() >= 0  # not by a signal
 
 
-def test_ends_when_the_client_leaves_in_mid_write(run, log):
+def test_ends_when_the_client_leaves_during_a_write(run, log):
     log.insert("x" * (4 << 20))
     program = run("last_event_id=0", "--heartbeat", 3600)
     program.next()
@@ -95,7 +95,7 @@ def test_ends_when_the_client_leaves_in_mid_write(run, log):
 
 
 @PLUMBING
-def test_body_that_has_ended_is_no_client_that_has_left(run, log, plumbing):
+def test_end_of_the_body_is_not_a_disconnect(run, log, plumbing):
     program = run("", "--heartbeat", 3600, plumbing=plumbing)
     program.next()
     time.sleep(0.3)
@@ -105,7 +105,7 @@ def test_body_that_has_ended_is_no_client_that_has_left(run, log, plumbing):
 
 @PLUMBING
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_ends_it_politely(run, number, plumbing):
+def test_signal_ends_the_stream_cleanly(run, number, plumbing):
     program = run(plumbing=plumbing, env=faults.STRICT_LIBUV)
     program.next()
     program.signal(number)
@@ -150,7 +150,7 @@ def test_post(run, log, plumbing, length):
         ("", {"method": "POST", "body": b"pad=" + b"x" * 70000, "content_type": FORM}, 413),
     ],
 )
-def test_answers_that_end(run, query, how, status):
+def test_answers_without_a_stream_end(run, query, how, status):
     program = run(query, **how).wait_end()
     assert program.head.status == status
     assert (len(program.body) > 0) == (status >= 400)
@@ -158,14 +158,14 @@ def test_answers_that_end(run, query, how, status):
 
 
 @pytest.mark.parametrize("method, status", [("OPTIONS", 204), ("DELETE", 405), ("HEAD", 200)])
-def test_no_body_is_waited_for_where_there_is_none(run, method, status):
+def test_missing_body_is_not_awaited(run, method, status):
     start = time.monotonic()
     assert run(method=method, plumbing="open").wait_head().head.status == status
     assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("plumbing", ["pipes", "socket"])
-def test_half_a_body_is_not_acted_on(run, plumbing):
+def test_truncated_body_is_refused(run, plumbing):
     """What is left of a list of channels is another list, and half a number another number."""
     program = run(
         method="POST",
@@ -179,7 +179,7 @@ def test_half_a_body_is_not_acted_on(run, plumbing):
     assert program.wait_exit() == 0
 
 
-def test_grants_count(run, log):
+def test_grants_apply(run, log):
     log.sql("DELETE FROM grants")
     assert run().wait_end().head.status == 401
     assert run(user="ann").wait_end().head.status == 403
@@ -193,7 +193,7 @@ def test_all_settings_from_the_environment(run, log):
     assert program.parser.reconnection_time == 2000
 
 
-def test_search_words_are_no_options(run, log, workdir):
+def test_query_words_are_not_options(run, log, workdir):
     """RFC 3875, 4.4: of a query without "=" a web server makes command line arguments."""
     log.insert("row")
     config = workdir / "events.cgi"
@@ -205,7 +205,7 @@ def test_search_words_are_no_options(run, log, workdir):
 
 
 @pytest.mark.parametrize("accept, status", [("text/event-stream", 200), ("*/*", 503)])
-def test_database_that_is_missing(run, workdir, accept, status):
+def test_missing_database(run, workdir, accept, status):
     """An EventSource is told to come back; 500 would end it for good."""
     program = run("", "--db", workdir / "nosuch.db", db=False, accept=accept).wait_end()
     assert program.head.status == status
@@ -213,7 +213,7 @@ def test_database_that_is_missing(run, workdir, accept, status):
         assert program.parser.retries and program.events == []
 
 
-def test_configuration_error_is_told_on_standard_error(run):
+def test_configuration_error_goes_to_standard_error(run):
     program = run("", "--poll", "x")
     assert program.wait_exit() == os.EX_USAGE
     assert "--poll" in program.stderr

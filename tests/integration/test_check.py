@@ -66,7 +66,7 @@ def run(workdir):
     return place
 
 
-def test_socket_that_can_be_made(log, run):
+def test_usable_socket_path(log, run):
     status, mark, sentence = check(log, run / "s")
     assert (status, mark) == (0, "ok")
     assert str(run / "s") in sentence and "0660" in sentence and "group www-data" in sentence
@@ -74,7 +74,7 @@ def test_socket_that_can_be_made(log, run):
 
 
 @pytest.mark.skipif(os.geteuid(), reason="only root can choose a group")
-def test_socket_that_no_web_server_can_reach(log, run):
+def test_socket_unreachable_for_web_servers(log, run):
     """A web server that may not connect only says that rowtail is down."""
     os.chown(run, -1, 64010)
     status, mark, sentence = check(log, run / "s")
@@ -85,14 +85,14 @@ def test_socket_that_no_web_server_can_reach(log, run):
 
 
 @pytest.mark.parametrize("prefix", ["unix:", "unix://"])
-def test_spelling_of_other_servers(launch, log, run, prefix):
+def test_address_syntax_of_other_servers(launch, log, run, prefix):
     path = run / "s"
     status, mark, sentence = check(log, f"{prefix}{path}")
     assert (status, mark) == (0, "ok") and f" {path} " in sentence, sentence
     launch("--listen", f"{prefix}{path}", how=None, address=path).serves(log)
 
 
-def test_directory_that_is_missing(log, workdir):
+def test_missing_directory(log, workdir):
     assert_wrong(check(log, workdir / "nosuch" / "s"), workdir / "nosuch", "No such file")
     assert_refused(log, workdir / "nosuch" / "s", "directory")
 
@@ -113,7 +113,7 @@ def test_file_in_the_way(log, workdir, name):
     assert everything(workdir) == before
 
 
-def test_path_that_is_too_long(log, workdir):
+def test_path_too_long(log, workdir):
     path = str(workdir / "s").ljust(107, "s")
     done = rowtail.run("--check", "--db", log.path, "--listen", path)
     assert done.returncode == os.EX_USAGE and "106 bytes" in done.stderr
@@ -133,7 +133,7 @@ def as_user(workdir):
     return ["/usr/bin/setpriv", *who, binary]
 
 
-def test_directory_that_may_not_be_written(log, workdir, as_user):
+def test_unwritable_directory(log, workdir, as_user):
     log.path.chmod(0o666)
     place = workdir / "run"
     place.mkdir()
@@ -142,7 +142,7 @@ def test_directory_that_may_not_be_written(log, workdir, as_user):
     assert check(log, place / "s", command=as_user)[1] != "WRONG"
 
 
-def test_socket_of_another_in_a_directory_for_all(log, workdir, as_user):
+def test_socket_of_another_user_in_a_sticky_directory(log, workdir, as_user):
     place = workdir / "tmp"
     place.mkdir()
     place.chmod(0o1777)
@@ -158,7 +158,7 @@ def test_read_only_file_system(log, workdir):
         assert_wrong(check(log, disk / "s"), disk, "Read-only file system")
 
 
-def test_running_service_is_left_alone(server, log):
+def test_running_service_is_not_disturbed(server, log):
     with server.open() as peer:
         before = everything(server.address.parent), server.metric("rowtail_streams_total")
         status, mark, sentence = check(log, server.address)
@@ -172,7 +172,7 @@ def test_running_service_is_left_alone(server, log):
     assert len(server.stderr.splitlines()) == 1
 
 
-def test_running_service_that_is_its_own_config(launch, log, workdir):
+def test_running_service_started_by_its_config_file(launch, log, workdir):
     """A CONFIG file that begins with #! is the program, and has another name."""
     path = workdir / "s"
     config = workdir / "events.fcgi"
@@ -216,20 +216,20 @@ def test_port_of_the_running_service(launch, log):
     running.serves(log)
 
 
-def test_address_that_this_machine_lacks(log):
+def test_address_not_on_this_machine(log):
     assert_wrong(check(log, "192.0.2.1:9000"), "192.0.2.1:9000", "no such address")
 
 
-def test_name_that_nobody_knows(log):
+def test_unknown_host_name(log):
     assert_wrong(check(log, "nosuch.invalid:9000"), "nosuch.invalid:9000")
 
 
-def test_address_for_everyone(log):
+def test_address_open_to_everyone(log):
     status, mark, sentence = check(log, f"0.0.0.0:{ports.free_port()}")
     assert (status, mark) == (0, "note") and "other machines" in sentence
 
 
-def test_mode_for_everyone(log, workdir):
+def test_mode_open_to_everyone(log, workdir):
     status, mark, sentence = check(log, workdir / "s", "--listen-mode", "0666")
     assert (status, mark) == (0, "note") and "0666" in sentence and "every user" in sentence
 
@@ -242,7 +242,7 @@ def test_check_as_root_says_so(log):
     assert re.search("(?m)^note .*as root", done.stdout), done.stdout
 
 
-def test_check_tells_how_old_the_newest_row_is(log):
+def test_check_shows_the_age_of_the_newest_row(log):
     """Whose writers use another file than was meant sees it by that."""
     said = rowtail.run("--check", "--db", log.path).stdout
     assert f"no rows yet, and the file is {log.path}" in said

@@ -88,7 +88,7 @@ def test_bursts_of_commits(launch, log, slow_disk, journal, fsync_ms):
 
 
 @pytest.mark.parametrize("synchronous", ["NORMAL", "FULL"])
-def test_many_bursts_on_a_quick_disk(launch, log, slow_disk, synchronous):
+def test_many_bursts_on_a_fast_disk(launch, log, slow_disk, synchronous):
     """A notice that leads to a look which still sees only the commit before."""
     peer = launch(*WATCH_ONLY).open()
     writers = [write(log, slow_disk(0), "w", 25, 3, 10, synchronous)]
@@ -106,7 +106,7 @@ def test_writers_side_by_side(launch, log, slow_disk):
     assert lateness(peer, writers, 24)[0] < BEARABLE_S
 
 
-def test_two_inserts_of_the_command_line_tool(launch, log, slow_disk):
+def test_two_inserts_by_the_command_line_tool(launch, log, slow_disk):
     peer = launch(*WATCH_ONLY).open()
     for _ in range(3):
         inserts = "INSERT INTO events(data) VALUES ('a'); INSERT INTO events(data) VALUES ('b');"
@@ -116,7 +116,7 @@ def test_two_inserts_of_the_command_line_tool(launch, log, slow_disk):
         assert time.monotonic() - began < BEARABLE_S
 
 
-def test_commits_that_are_not_for_us(launch, log, slow_disk):
+def test_commits_to_other_tables(launch, log, slow_disk):
     """Other tables of the application change all the time, events among them."""
     log.sql("CREATE TABLE other(x)")
     peer = launch(*WATCH_ONLY).open()

@@ -25,7 +25,7 @@ def reconnection_time(process):
         return peer.parser.reconnection_time
 
 
-def test_command_line_wins_over_environment_over_file(launch, config):
+def test_command_line_overrides_environment_overrides_file(launch, config):
     path = config("retry-jitter = 0\nretry = 1111\n")
     env = {"ROWTAIL_RETRY": "2222"}
     assert reconnection_time(launch(path)) == 1111
@@ -104,11 +104,11 @@ def test_error_in_the_environment_names_the_variable(log, workdir):
     refused(log, workdir, os.EX_CONFIG, ["ROWTAIL_POLL", "soon"], env=env)
 
 
-def test_file_that_is_missing(log, workdir):
+def test_missing_file(log, workdir):
     path = workdir / "nosuch.conf"
     refused(log, workdir, os.EX_NOINPUT, [path], path)
 
 
-def test_error_in_the_file_ends_it_though_the_command_line_wins(log, workdir, config):
+def test_error_in_the_file_is_fatal_even_if_overridden(log, workdir, config):
     path = config("poll = soon\n")
     refused(log, workdir, os.EX_CONFIG, [path, "poll"], "--poll", 50, path)

@@ -33,7 +33,7 @@ def come_and_go(server, connections):
     server.wait_metric(0, "rowtail_streams")
 
 
-def test_a_hundred_thousand_connections_leave_nothing(sized, log):
+def test_a_hundred_thousand_connections_leak_nothing(sized, log):
     server = sized()
     crowd.published(log, 1, 100)
     come_and_go(server, 20_000)
@@ -44,7 +44,7 @@ def test_a_hundred_thousand_connections_leave_nothing(sized, log):
     assert server.metric("rowtail_streams_total") == 120_000
 
 
-def test_everybody_comes_back_at_once(sized, log):
+def test_all_clients_reconnect_at_once(sized, log):
     """Ten thousand, each a hundred rows behind, while others are live."""
     count = crowd.most_streams(10_000)
     server = sized("--max-streams", count + 10)
@@ -76,7 +76,7 @@ def busy_seconds(server, streams, until):
     return server.cpu_seconds() - before
 
 
-def test_a_large_row_costs_its_bytes(launch, log, workdir):
+def test_cost_of_a_large_row_follows_its_size(launch, log, workdir):
     """Twenty replay 30 MiB: in three rows it is no more work than in thousands."""
     small = launch()
     if small.is_sanitized():
@@ -90,7 +90,7 @@ def test_a_large_row_costs_its_bytes(launch, log, workdir):
         assert busy_seconds(large, 20, 3) < 5 * usual + 0.5
 
 
-def test_large_rows_starve_nobody(launch, log):
+def test_large_rows_do_not_starve_other_streams(launch, log):
     """While dozens read rows of 10 MiB again and again, small ones go to the others as ever."""
     server = launch("--heartbeat", 1)
     crowd.published(log, 1, 2, length=10 * MEBIBYTE, batch=1)
@@ -109,7 +109,7 @@ def test_large_rows_starve_nobody(launch, log):
     server.serves(log)
 
 
-def test_thousands_who_each_follow_a_channel_of_their_own_and_one_of_all(launch, log):
+def test_thousands_of_streams_with_a_private_and_a_shared_channel(launch, log):
     """Whatever is noted for each while a large commit is handed out, little of it stays."""
     count = crowd.most_streams(4000) - 1000
     server = launch()
@@ -126,7 +126,7 @@ def test_thousands_who_each_follow_a_channel_of_their_own_and_one_of_all(launch,
     assert server.is_sanitized() or server.resident_kib() - before < 4 * 1024
 
 
-def test_a_flood_beyond_the_limit_harms_nobody_inside(sized, log):
+def test_a_flood_beyond_the_limit_leaves_open_streams_alone(sized, log):
     server = sized("--max-streams", 100)
     with crowd.Crowd(server.address, streams=100, until=50) as inside:
         inside.wait_open()

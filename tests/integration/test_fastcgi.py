@@ -17,7 +17,7 @@ def test_any_request_id(server, log, request_id):
     assert {record.id for record in peer.records} == {request_id}
 
 
-def test_the_end_of_a_row_is_never_split(server, log):
+def test_end_of_a_row_stays_in_one_record(server, log):
     """Some web servers hand on whole records only, and some clients keep an id before the empty line.
 
     So both stand in the same record, whatever the length of the row.
@@ -86,14 +86,14 @@ def test_get_values(server):
     assert values["FCGI_MPXS_CONNS"] == "0"
 
 
-def test_get_values_asked_again_and_again(server, log):
+def test_get_values_with_repeated_names(server, log):
     """Each is answered once, however often it is named: libfcgi overruns its stack on this."""
     values = fcgi.get_values(server.address, ["FCGI_MAX_CONNS"] * 200)
     assert [name for name, _ in values] == ["FCGI_MAX_CONNS"]
     server.serves(log)
 
 
-def test_get_values_of_nothing(server):
+def test_get_values_without_names(server):
     assert fcgi.get_values(server.address, []) == []
 
 
@@ -128,21 +128,21 @@ def test_abort_ends_the_stream(server):
     server.wait_metric(0, "rowtail_streams")
 
 
-def test_abort_right_behind_the_request_ends_the_stream(server):
+def test_abort_right_after_the_request_ends_the_stream(server):
     """Both in one write: the client has left before its request was looked at."""
     peer = server.connect()
     peer.send(fcgi.request(gateway.params()) + fcgi.abort()).wait_complete()
     server.wait_metric(0, "rowtail_streams")
 
 
-def test_abort_of_another_request_is_passed_over(server, log):
+def test_abort_of_another_request_is_ignored(server, log):
     peer = server.open(request_id=3)
     peer.send(fcgi.abort(4))
     log.insert("row")
     assert peer.next_row().data == "row"
 
 
-def test_abort_before_the_request_is_whole(server, log):
+def test_abort_before_the_request_is_complete(server, log):
     peer = server.connect()
     peer.send(fcgi.begin() + fcgi.record(fcgi.PARAMS, 1, b"") + fcgi.abort()).wait_end()
     server.serves(log)
@@ -165,7 +165,7 @@ SECOND = fcgi.request(gateway.params(), request_id=2, flags=fcgi.KEEP_CONN)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 7, 8, 20, len(SECOND) - 1, len(SECOND)])
-def test_next_request_in_one_piece_with_the_first(server, log, cut):
+def test_next_request_in_the_same_write(server, log, cut):
     """However its bytes are cut: it is refused, and the first goes on."""
     peer = server.connect().send(FIRST + SECOND[:cut])
     assert peer.next().type == "position"
@@ -177,12 +177,12 @@ def test_next_request_in_one_piece_with_the_first(server, log, cut):
     assert peer.end is None
 
 
-def test_abort_in_one_piece_with_the_request(server):
+def test_abort_in_the_same_write(server):
     server.connect().send(FIRST + fcgi.abort()).wait_complete()
     server.wait_metric(0, "rowtail_streams")
 
 
-def test_next_request_behind_one_that_gets_an_answer(server, log):
+def test_next_request_after_an_answered_one(server, log):
     """The answer is whole, then the connection is closed: the next one has to come on another."""
     refused = fcgi.request(gateway.params("tail=x"), flags=fcgi.KEEP_CONN)
     peer = server.connect().send(refused + FIRST).wait_complete()
@@ -191,7 +191,7 @@ def test_next_request_behind_one_that_gets_an_answer(server, log):
 
 
 @pytest.mark.parametrize("early", [True, False])
-def test_next_request_under_the_same_id(server, log, early):
+def test_next_request_with_the_same_id(server, log, early):
     """It could only be refused by an end that is the first one's: so the connection ends."""
     bystander = server.open()
     peer = server.connect().send(FIRST + FIRST if early else FIRST)
@@ -204,7 +204,7 @@ def test_next_request_under_the_same_id(server, log, early):
     assert bystander.next_row().data == "row"
 
 
-def test_flood_of_next_requests_that_takes_no_answers(server, log):
+def test_flood_of_requests_without_reading_answers(server, log):
     """The answers that find no room are left out; none is cut, and the stream goes on."""
     peer = server.open()
     begins = b"".join(fcgi.begin(number) for number in range(2, 4000))
@@ -215,7 +215,7 @@ def test_flood_of_next_requests_that_takes_no_answers(server, log):
     assert peer.other_ends
 
 
-def test_half_a_record_right_behind_the_request(server, log):
+def test_partial_record_after_the_request(server, log):
     """Its other half is looked for where it belongs."""
     peer = server.connect()
     abort = fcgi.abort()
@@ -232,7 +232,7 @@ def test_other_roles_are_refused(server, role):
     assert not peer.head
 
 
-def test_late_records_of_our_request_are_passed_over(server, log):
+def test_late_records_of_our_request_are_ignored(server, log):
     peer = server.open()
     peer.send(fcgi.record(fcgi.STDIN, 1, b"late" * 1000, 5) + fcgi.record(fcgi.STDIN, 1))
     log.insert("row")

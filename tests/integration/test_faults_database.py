@@ -119,7 +119,7 @@ def said(server, level):
 
 
 @pytest.mark.parametrize("journal, plan", BROKEN, ids=name)
-def test_fault_that_lasts(start, files, log, journal, plan):
+def test_lasting_fault(start, files, log, journal, plan):
     server = start(journal)
     peers = open_streams(server)
     log.insert_many(3)
@@ -142,7 +142,7 @@ def test_fault_that_lasts(start, files, log, journal, plan):
 
 
 @pytest.mark.parametrize("journal, plan", LOCKED, ids=name)
-def test_lock_that_lasts(start, files, log, journal, plan):
+def test_lasting_lock(start, files, log, journal, plan):
     server = start(journal)
     peers = open_streams(server)
     with files.during(*plan):
@@ -156,7 +156,7 @@ def test_lock_that_lasts(start, files, log, journal, plan):
 
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])
-def test_faults_that_pass(start, files, log, journal):
+def test_passing_faults(start, files, log, journal):
     """Short faults of all kinds in a storm of rows, some met by those that are opened in it."""
     server = start(journal)
     seed = random.randrange(1 << 32)
@@ -183,7 +183,7 @@ def test_faults_that_pass(start, files, log, journal):
 
 
 @pytest.mark.parametrize("fault", [WAL[0][0], LOCKED[0][1][0]], ids=["unreadable", "locked"])
-def test_end_while_the_log_cannot_be_read(start, files, log, fault):
+def test_shutdown_while_the_log_is_unreadable(start, files, log, fault):
     """SIGTERM: streams end politely, one that is in the middle of a row as well, within 5 s."""
     server = start()
     log.insert_many(30, prefix="x" * 100_000)

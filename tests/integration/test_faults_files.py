@@ -54,7 +54,7 @@ def peers(server, log):
         "BEGIN; ALTER TABLE events RENAME TO away; ALTER TABLE away RENAME TO events; COMMIT",
     ],
 )
-def test_schema_that_changes(server, peers, log, change):
+def test_schema_change(server, peers, log, change):
     if change == "DROP INDEX":
         names = log.sql("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
         change = "; ".join(f"DROP INDEX {name}" for (name,) in names)
@@ -74,7 +74,7 @@ def test_schema_that_changes(server, peers, log, change):
     assert said(server, "error") == []
 
 
-def test_table_that_goes_and_comes_back(server, peers, log):
+def test_table_dropped_and_restored(server, peers, log):
     log.sql("ALTER TABLE events RENAME TO away")
     log.sql("INSERT INTO away(data) VALUES ('in the dark')")
     server.wait_health(503)
@@ -87,7 +87,7 @@ def test_table_that_goes_and_comes_back(server, peers, log):
     assert len(said(server, "error")) == 1
 
 
-def test_view_that_is_made_anew_with_channels(launch, workdir):
+def test_view_recreated_with_channels(launch, workdir):
     """Whoever follows one channel does not get what now belongs to another."""
     with database.Database(workdir / "app.db") as app:
         app.sql("CREATE TABLE notes(number INTEGER PRIMARY KEY, room TEXT, text TEXT)")
@@ -105,7 +105,7 @@ def test_view_that_is_made_anew_with_channels(launch, workdir):
         assert server.open("channel=secret&last_event_id=0").next() == ("note", "b", "2")
 
 
-def test_column_that_is_added(launch, workdir):
+def test_added_column(launch, workdir):
     with database.Database(workdir / "app.db") as app:
         app.sql("CREATE TABLE v(id INTEGER PRIMARY KEY, data TEXT)")
         server = launch("--db", app.path, "--table", "v", "--public", db=None)
@@ -122,7 +122,7 @@ def rubbish(path):
     path.write_bytes(b"Dear database, " * 4000)
 
 
-def test_file_replaced_by_rubbish_and_put_back(server, peers, log, workdir):
+def test_file_replaced_by_garbage_and_put_back(server, peers, log, workdir):
     """The same file comes back, and its writers still have it open: it is no replacement."""
     kept, wrong = workdir / "kept.db", workdir / "wrong.db"
     rubbish(wrong)
@@ -139,7 +139,7 @@ def test_file_replaced_by_rubbish_and_put_back(server, peers, log, workdir):
     assert len(said(server, "error")) == 1
 
 
-def test_file_replaced_by_rubbish_and_then_by_a_log(server, peers, log, workdir):
+def test_file_replaced_by_garbage_and_then_by_a_log(server, peers, log, workdir):
     """Whoever sees the new log first, be it the health page: every stream is told of the gap."""
     other = database.Database.create(workdir / "other.db")
     other.grant("*", "*")
@@ -160,7 +160,7 @@ def test_file_replaced_by_rubbish_and_then_by_a_log(server, peers, log, workdir)
         assert '"replaced"' in next(event.data for event in peer.events if event.type == "gap")
 
 
-def test_one_page_that_is_damaged(launch, log):
+def test_one_damaged_page(launch, log):
     """Who must read it waits; all others go on; the log says it, and not at every try."""
     log.sql("PRAGMA journal_mode=DELETE")
     server = launch("--heartbeat", 1, "--poll", 20)
@@ -182,7 +182,7 @@ def test_one_page_that_is_damaged(launch, log):
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root can be several users")
-def test_reader_that_may_not_write(launch, log, workdir):
+def test_reader_without_write_permission(launch, log, workdir):
     """Read-only directory, -wal and -shm of another: it follows, and waits while it may not read."""
     place, run = workdir / "log", workdir / "run"
     place.mkdir(mode=0o755)
@@ -224,7 +224,7 @@ def test_reader_that_may_not_write(launch, log, workdir):
 # Full disks.
 
 
-def test_disk_that_is_full_for_the_writers(server, peers, log, workdir):
+def test_disk_full_for_the_writers(server, peers, log, workdir):
     """The writer is told, the readers notice nothing."""
     files = faults.Files(workdir)
 
@@ -264,7 +264,7 @@ def small_disk(workdir):
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def test_disk_that_is_full(launch, small_disk):
+def test_disk_full(launch, small_disk):
     with database.Database.create(small_disk / "events.db") as log:
         log.grant("*", "*")
         server = launch("--heartbeat", 1, "--poll", 20, db=log)
@@ -298,7 +298,7 @@ def test_disk_that_is_full(launch, small_disk):
     ],
     ids=lambda fault: "-".join(fault),
 )
-def test_start_on_a_log_that_cannot_be_read(log, workdir, fault):
+def test_start_on_an_unreadable_log(log, workdir, fault):
     files = faults.Files(workdir)
     socket_path = workdir / "s"
     with files.during(fault):
@@ -331,7 +331,7 @@ def test_cgi_program(log, workdir):
     program.cleanup()
 
 
-def test_pages_see_another_file_while_nobody_is_connected(server, log, workdir):
+def test_pages_see_a_replaced_file_while_nobody_is_connected(server, log, workdir):
     log.insert_many(3)
     assert server.metric("rowtail_log_newest_id") == 3
     with database.Database.create(workdir / "other.db") as other:

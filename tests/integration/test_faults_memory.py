@@ -171,7 +171,7 @@ def test_each_allocation_fails(filled, how):
 
 
 @pytest.mark.parametrize("how", [check, ask, start], ids=lambda how: how.__name__)
-def test_all_fail_from_one_on(filled, how):
+def test_all_allocations_fail_from_one_on(filled, how):
     count = count_allocations(how, filled)
     run_all(how, filled, numbers_of(count, 20, 3 * SPREAD), forever=True)
 
@@ -244,7 +244,7 @@ def wide(workdir):
 
 @pytest.mark.parametrize("every", [1, 2, 3, 7, 31, 211])
 @pytest.mark.parametrize("which", ["log", "wide"])
-def test_memory_runs_out_for_a_while(launch, request, workdir, which, every):
+def test_memory_is_short_for_a_while(launch, request, workdir, which, every):
     log = request.getfixturevalue(which)
     memory = faults.Memory(workdir)
     server = launch("--heartbeat", 1, "--retry", 1, db=log, env=memory.env)
@@ -280,7 +280,7 @@ def test_memory_runs_out_for_a_while(launch, request, workdir, which, every):
     assert len(server.stderr.splitlines()) < 100
 
 
-def test_a_request_is_never_called_too_large_for_want_of_memory(launch, log, workdir):
+def test_out_of_memory_is_not_reported_as_too_large(launch, log, workdir):
     """413 would end an EventSource for good, and be untrue."""
     memory = faults.Memory(workdir)
     server = launch(env=memory.env)
@@ -307,7 +307,7 @@ def address_space(server):
     return int(re.search(r"VmSize:\s+(\d+)", status)[1]) << 10
 
 
-def test_the_system_gives_no_more_memory(launch, log):
+def test_the_address_space_is_full(launch, log):
     """Hundreds come when the process may not grow by a page: those that are there stay."""
     server = launch("--heartbeat", 1)
     readers = [Reader(server, query) for query in QUERIES * 4]
@@ -389,7 +389,7 @@ def ask_while_each_allocation_fails(memory, server, how):
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_each_allocation_fails_for_one_who_may_read(launch, filled, workdir, name):
+def test_each_allocation_fails_for_an_authorized_client(launch, filled, workdir, name):
     """Nobody is told that a token is not valid, or a channel not granted, for want of memory."""
     filled.sql("DELETE FROM grants")
     filled.grant("user:ann", "secret/*")
@@ -404,7 +404,7 @@ def test_each_allocation_fails_for_one_who_may_read(launch, filled, workdir, nam
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
-def test_each_allocation_fails_for_a_signature(launch, filled, workdir, algorithm):
+def test_each_allocation_fails_during_signature_verification(launch, filled, workdir, algorithm):
     keys = {
         "RS256": lambda: rsa.generate_private_key(65537, 2048),
         "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -454,7 +454,7 @@ def insert_under_open_streams(launch, log, memory, plan, what):
 
 
 @pytest.mark.parametrize("which", ["log", "wide"])
-def test_each_allocation_fails_under_open_streams(launch, request, workdir, which):
+def test_each_allocation_fails_while_streams_are_open(launch, request, workdir, which):
     """No row is passed over, and none is another channel's or type's for want of its name."""
     log = request.getfixturevalue(which)
     memory = faults.Memory(workdir)

@@ -77,7 +77,7 @@ def test_a_long_record_in_pieces(start, log, pieces):
 
 
 @pytest.mark.parametrize("rows", range(1, len(ROWS) + 1))
-def test_end_between_pieces(start, log, pieces, rows):
+def test_shutdown_between_pieces(start, log, pieces, rows):
     """SIGTERM while every stream is in the middle of a record: it becomes whole first."""
     server = start()
     peers = open_all(server)

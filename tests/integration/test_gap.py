@@ -61,7 +61,7 @@ def test_pruned(server, log):
     assert peer.wait_rows(6)[-1].data == "new"
 
 
-def test_position_at_the_edge_of_what_was_pruned_holds(server, log):
+def test_position_at_the_pruned_edge_is_valid(server, log):
     log.insert_many(10)
     log.prune(5)
     peer = server.open(last_event_id=5)
@@ -69,7 +69,7 @@ def test_position_at_the_edge_of_what_was_pruned_holds(server, log):
     assert len(peer.wait_rows(5)) == 5
 
 
-def test_position_at_the_end_of_an_emptied_log_holds(server, log):
+def test_position_at_the_end_of_an_emptied_log_is_valid(server, log):
     log.insert_many(10)
     log.prune(10)
     peer = server.open(last_event_id=10)
@@ -88,7 +88,7 @@ def test_all_pruned(server, log):
     assert peer.next_row() == ("message", "new", "11")
 
 
-def test_rows_pruned_in_other_channels_are_no_gap(server, log):
+def test_rows_pruned_in_other_channels_cause_no_gap(server, log):
     for number in range(1, 11):
         log.insert(str(number), channel="odd" if number % 2 else "even")
     log.sql("DELETE FROM events WHERE channel = 'even' AND id < 9")
@@ -99,7 +99,7 @@ def test_rows_pruned_in_other_channels_are_no_gap(server, log):
     assert gap(server.open("channel=*", last_event_id=2).first)["reason"] == "pruned"
 
 
-def test_gap_does_not_come_again_after_a_resume(server, log):
+def test_gap_is_not_repeated_after_a_resume(server, log):
     log.insert_many(10)
     log.prune(5)
     first = server.open(last_event_id=3)
@@ -156,7 +156,7 @@ def test_limit(launch, log):
     assert len(near.wait_rows(5)) == 5
 
 
-def test_limit_counts_what_is_followed(launch, log):
+def test_limit_counts_only_followed_rows(launch, log):
     server = launch("--max-replay", 5)
     log.insert_many(5, channel="rare")
     log.insert_many(20)
@@ -182,7 +182,7 @@ def test_gaps_are_counted(server, log):
 # While the stream runs.
 
 
-def test_rows_pruned_before_a_live_reader_got_them(server, log):
+def test_rows_pruned_before_a_live_reader_receives_them(server, log):
     log.insert_many(10)
     peer = server.open()
     log.sql("BEGIN IMMEDIATE")
@@ -194,7 +194,7 @@ def test_rows_pruned_before_a_live_reader_got_them(server, log):
     assert peer.next() == ("message", "kept", "13")
 
 
-def test_rows_pruned_before_a_slow_reader_got_them(server, log):
+def test_rows_pruned_before_a_slow_reader_receives_them(server, log):
     """The slow one reads nothing while 24 MiB come and most of them go."""
     slow = server.open()
     quick = server.open()
@@ -218,7 +218,7 @@ def test_rows_pruned_while_a_reader_catches_up(server, log):
     assert_nothing_skipped(events, range(1, 202), 0)
 
 
-def test_rows_pruned_below_a_gap_that_was_told(server, log):
+def test_rows_pruned_below_a_reported_gap(server, log):
     """A deletion behind which the reader already was told of another one."""
     log.insert_many(2000, prefix="x" * 5000, channel="a")
     log.insert_many(10, channel="b")
@@ -234,7 +234,7 @@ def test_rows_pruned_below_a_gap_that_was_told(server, log):
     assert told_first["requested"] == "0" and 0 < int(told_then["requested"]) < 500
 
 
-def test_rows_pruned_that_the_reader_had_are_no_gap(server, log):
+def test_pruning_received_rows_causes_no_gap(server, log):
     """It was told of rows that are missing ahead; those that go behind it are not its affair."""
     log.insert_many(2000, prefix="x" * 5000)
     log.sql("DELETE FROM events WHERE id = 1999")

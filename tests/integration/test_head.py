@@ -37,7 +37,7 @@ def test_first_record_is_the_position(server, log, rows, position):
     assert bytes(peer.body) == expected.encode()
 
 
-def test_head_and_first_record_come_together_and_small(cors_server, log):
+def test_head_and_first_record_arrive_in_one_small_piece(cors_server, log):
     log.insert_many(3)
     peer = cors_server.open(headers={"Origin": ALLOWED})
     first = peer.records[0]
@@ -46,7 +46,7 @@ def test_head_and_first_record_come_together_and_small(cors_server, log):
     assert len(first.content) < 512
 
 
-def test_position_that_holds_is_kept(server, log):
+def test_valid_position_is_kept(server, log):
     log.insert_many(5)
     peer = server.open(last_event_id=3)
     assert peer.first == ("position", "3", "3")
@@ -104,7 +104,7 @@ def test_preflight(cors_server):
     assert peer.head.get("Vary") == "Origin"
 
 
-def test_requested_headers_cannot_forge_a_field(cors_server):
+def test_requested_headers_cannot_inject_a_field(cors_server):
     peer = cors_server.answer(
         method="OPTIONS",
         headers={"Origin": ALLOWED, "Access-Control-Request-Headers": "a\r\nSet-Cookie: x=1"},
@@ -132,7 +132,7 @@ def test_other_origins_get_no_cors_fields(cors_server, method, origin):
         ({"method": "POST", "body": b"x", "content_type": "text/plain"}, 415),
     ],
 )
-def test_every_answer_for_the_allowed_origin_says_so(cors_server, how, status):
+def test_every_answer_to_the_allowed_origin_has_cors_fields(cors_server, how, status):
     peer = cors_server.ask(**how, headers={"Origin": ALLOWED}).wait_head()
     assert peer.head.status == status
     assert cors_fields(peer) == {
@@ -142,7 +142,7 @@ def test_every_answer_for_the_allowed_origin_says_so(cors_server, how, status):
     assert peer.head.get("Vary") == "Origin"
 
 
-def test_a_body_that_comes_too_slowly_is_told_to_its_page(cors_server):
+def test_slow_body_refusal_has_cors_fields(cors_server):
     """As Apache and Caddy hand over a slow POST: only with these fields a page can read why."""
     parameters = gateway.params(method="POST", headers={"Origin": ALLOWED}, content_type="text/x")
     peer = cors_server.connect()
@@ -156,13 +156,13 @@ def test_a_body_that_comes_too_slowly_is_told_to_its_page(cors_server):
     }
 
 
-def test_any_origin_goes_without_credentials(launch):
+def test_any_origin_gets_no_credentials(launch):
     peer = launch("--allow-origin", "*").open(headers={"Origin": "https://anyone.example"})
     assert cors_fields(peer) == {"access-control-allow-origin": "*"}
 
 
 @pytest.mark.parametrize("how", [{}, {"method": "HEAD"}, {"method": "OPTIONS"}, {"query": "tail=x"}])
-def test_pages_of_no_origin_go_without_credentials(launch, how):
+def test_null_origin_gets_no_credentials(launch, how):
     """Any site can make a page whose origin is null."""
     server = launch("--allow-origin", "null", "--allow-origin", ALLOWED)
     peer = server.ask(**how, headers={"Origin": "null"}).wait_head()
@@ -184,7 +184,7 @@ def test_pages_of_no_origin_go_without_credentials(launch, how):
         "https://b.example https://app.example",
     ],
 )
-def test_origin_that_is_spelled_otherwise(launch, spelled):
+def test_origin_in_another_spelling(launch, spelled):
     peer = launch("--allow-origin", spelled).open(headers={"Origin": ALLOWED})
     assert cors_fields(peer)["access-control-allow-origin"] == ALLOWED
 

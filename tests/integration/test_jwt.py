@@ -109,7 +109,7 @@ def test_algorithms_with_public_keys(jwt_server, algorithm):
     assert status(server, signed({"alg": algorithm}, claims(), public(key))) == 401
 
 
-def test_end_of_the_token_is_the_end_of_the_stream(jwt_server, log):
+def test_stream_ends_when_its_token_expires(jwt_server, log):
     server = jwt_server()
     token = signed(HEADER, claims(exp=int(time.time()) + 3))
     peer = server.open("channel=orders", headers={"Authorization": "Bearer " + token})
@@ -169,7 +169,7 @@ def test_forged_tokens_are_refused(jwt_server, name):
     assert status(server, signed(HEADER, claims()), address="192.0.2.8") == 200
 
 
-def test_a_jwt_is_no_guess(jwt_server):
+def test_expired_jwts_do_not_count_as_guesses(jwt_server):
     """A page with many tabs wakes up with a token that has ended: each is to get a new one."""
     server = jwt_server()
     ended = signed(HEADER, claims(exp=now(-1)))
@@ -181,7 +181,7 @@ def test_a_jwt_is_no_guess(jwt_server):
     assert status(server, ended) == 401
 
 
-def test_forged_jwts_are_counted(jwt_server):
+def test_forged_jwts_count_as_guesses(jwt_server):
     """To look at a signature costs a millisecond: nobody may ask for it again and again."""
     server = jwt_server()
     forged = [signed(HEADER, claims(sub=f"user {n}"))[:-4] + "AAAA" for n in range(15)]
@@ -217,7 +217,7 @@ def test_audience_issuer_and_leeway(jwt_server):
         ("HS256", None, os.EX_NOINPUT, "cannot be read"),
     ],
 )
-def test_keys_that_are_none(log, workdir, algorithm, key, exit_status, words):
+def test_invalid_keys(log, workdir, algorithm, key, exit_status, words):
     path = workdir / "key"
     if key is not None:
         path.write_bytes(key)

@@ -62,7 +62,7 @@ def told(peer):
 
 
 @pytest.mark.parametrize("app", SOURCES, indirect=True)
-def test_a_row_that_is_too_large_is_a_gap_for_who_follows_it(app, launch):
+def test_oversized_row_is_a_gap_for_its_followers(app, launch):
     server = launch("--db", app.path, "--table", "v", "--public", db=None)
     both = server.open("channel=default&channel=large", last_event_id=0)
     all_of_them = server.open("channel=*&envelope=json", last_event_id=0)
@@ -85,7 +85,7 @@ def test_a_row_that_is_too_large_is_a_gap_for_who_follows_it(app, launch):
 
 
 @pytest.mark.parametrize("app", ["a table", "a view"], indirect=True)
-def test_a_row_that_is_too_large_comes_while_streams_are_open(app, launch):
+def test_oversized_row_arrives_while_streams_are_open(app, launch):
     server = launch("--db", app.path, "--table", "v", "--public", db=None)
     both = server.open("channel=default&channel=large", last_event_id=3)
     other = server.open("channel=default", last_event_id=3)
@@ -106,7 +106,7 @@ def test_a_row_that_is_too_large_comes_while_streams_are_open(app, launch):
 @pytest.mark.skipif("rowtail-san" in rowtail.BINARY.name, reason="a sanitizer needs its address space")
 @pytest.mark.parametrize("query", ["channel=*", "channel=*&envelope=json"])
 @pytest.mark.parametrize("length", [20, 120])
-def test_a_row_for_which_there_is_no_memory(log, launch, query, length):
+def test_row_larger_than_available_memory(log, launch, query, length):
     """Its text fits into the memory and its record does not, or neither does: a gap, each time it is asked for."""
 
     def limit():
@@ -128,7 +128,7 @@ def test_a_row_for_which_there_is_no_memory(log, launch, query, length):
 
 
 @pytest.mark.parametrize("query", ["channel=b", "channel=b&event=message", "channel=b&channel=c/*"])
-def test_large_rows_of_others_are_not_read(log, server, query):
+def test_large_rows_in_other_channels_are_not_read(log, server, query):
     """Who looks for a place behind hundreds of large rows of another channel does not have them read."""
     for number in range(200):
         log.insert("x" * MIB, channel="a")

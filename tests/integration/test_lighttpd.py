@@ -119,7 +119,7 @@ def test_config_file_is_the_cgi_program(workdir, program, log):
         wait_no_process(path)
 
 
-def test_cgi_in_turns_loses_nothing(workdir, program, log):
+def test_short_cgi_streams_lose_nothing(workdir, program, log):
     """Short streams, one process each: the client comes back with its position."""
     program("events.cgi", "max-stream-age = 1")
     with cgi(workdir) as web:
@@ -133,7 +133,7 @@ def test_cgi_in_turns_loses_nothing(workdir, program, log):
         assert seen == list(range(1, 31))
 
 
-def test_stream_goes_on_while_another_client_does_not_read(workdir, server, log):
+def test_stream_continues_while_another_client_does_not_read(workdir, server, log):
     with fastcgi(workdir, f'"socket" => "{server.address}"') as web:
         slow, quick = web.open("/events"), web.open("/events")
         for peer in (slow, quick):

@@ -47,7 +47,7 @@ def test_max_streams(launch, log):
     assert server.open().first.type == "position"
 
 
-def test_refusals_are_counted_with_their_reason(launch):
+def test_refusals_are_counted_by_reason(launch):
     server = launch("--max-streams", 1)
     server.open()
     server.ask().wait_complete()
@@ -76,7 +76,7 @@ def test_max_streams_per_client(launch, same, other):
     server.open(**same)
 
 
-def test_user_is_one_client_wherever_she_is(launch):
+def test_user_is_one_client_from_any_address(launch):
     server = launch("--max-streams-per-client", 1)
     server.open(user="ann", addr="192.0.2.1")
     assert_polite_refusal(server.ask(user="ann", addr="192.0.2.2"))
@@ -88,7 +88,7 @@ def insert_mebibytes(log, count):
         log.insert("x" * (1 << 20))
 
 
-def test_reader_that_takes_nothing_is_ended_and_loses_nothing(launch, log):
+def test_stalled_reader_is_ended_and_loses_nothing(launch, log):
     server = launch("--stall-timeout", 1, "--heartbeat", 3600)
     stalled, other = server.open(), server.open()
     insert_mebibytes(log, 2)
@@ -103,7 +103,7 @@ def test_reader_that_takes_nothing_is_ended_and_loses_nothing(launch, log):
     assert stalled.ids + again.ids == [1, 2, 3]
 
 
-def test_reader_that_takes_a_little_is_not_ended(launch, log):
+def test_slow_reader_is_not_ended(launch, log):
     server = launch("--stall-timeout", 1, "--heartbeat", 3600)
     slow = server.open()
     insert_mebibytes(log, 4)
@@ -195,7 +195,7 @@ def no_descriptors(workdir):
 
 
 @pytest.mark.parametrize("why", ["ENFILE", "EMFILE", "ENOBUFS", "ENOMEM"])
-def test_system_has_no_room_for_a_while(launch, log, no_descriptors, why):
+def test_system_is_out_of_descriptors_for_a_while(launch, log, no_descriptors, why):
     """Whoever waits is served when there is room again; nobody else notices, nor the log file."""
     environment, switch = no_descriptors(why)
     server = launch(env=environment)
@@ -214,7 +214,7 @@ def test_system_has_no_room_for_a_while(launch, log, no_descriptors, why):
 
 
 @pytest.mark.parametrize("why", ["ENFILE", "EMFILE"])
-def test_request_that_needs_descriptors_waits_for_them(launch, log, no_descriptors, why):
+def test_request_waits_for_descriptors(launch, log, no_descriptors, why):
     """Who was let in before there were none is not turned away without a word."""
     environment, switch = no_descriptors(why)
     server = launch(env=environment)
@@ -239,7 +239,7 @@ def test_request_that_needs_descriptors_waits_for_them(launch, log, no_descripto
     server.serves(log)
 
 
-def test_half_requests_that_take_all_descriptors(server, log):
+def test_partial_requests_take_all_descriptors(server, log):
     """Slowloris: streams go on; newcomers are served when the half ones have had their time."""
     limit = server.open_files_at_rest(log) + 100
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
@@ -258,7 +258,7 @@ def test_half_requests_that_take_all_descriptors(server, log):
     server.serves(log)
 
 
-def test_fewer_descriptors_than_streams_allowed(launch, log, workdir):
+def test_fewer_descriptors_than_max_streams(launch, log, workdir):
     """Beyond what fits, clients are told to come back; and then there is room again."""
     address = workdir / "few.sock"
     limited = ["--nofile=150:150", rowtail.BINARY, "--db", log.path, "--listen", address]
@@ -304,7 +304,7 @@ def test_out_of_descriptors(server, log):
     server.serves(log)
 
 
-def test_slow_bodies_do_not_keep_a_new_request_out(server):
+def test_slow_bodies_do_not_block_new_requests(server):
     """Where descriptors are short, requests that do not come to an end make room after a second."""
     stays = server.open()
     limit = 100

@@ -5,7 +5,7 @@ import re
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z rowtail\[\d+\] [a-z]+: .+")
 
 
-def test_one_line_for_an_entry(launch, log):
+def test_one_line_per_entry(launch, log):
     server = launch("--log-level", "debug")
     server.open({"channel": "a"}, user="ann\nforged").close()
     server.ask("tail=x%0aforged%1b[2J", headers={"Origin": "a\r\nforged"}).wait_complete()
@@ -28,7 +28,7 @@ def test_no_secret_is_logged(launch, log):
     assert "5ecre7" not in server.stderr
 
 
-def test_a_quiet_level_is_quiet(launch, log):
+def test_log_level_hides_lower_levels(launch, log):
     server = launch("--log-level", "error")
     server.serves(log)
     server.ask("tail=x").wait_complete()

@@ -26,7 +26,7 @@ EXAMPLES = {
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_example_however_it_is_cut(name):
+def test_example_in_any_pieces(name):
     stream, expected = EXAMPLES[name]
     assert sse.parse(stream) == expected
     bytewise = sse.Parser()
@@ -37,13 +37,13 @@ def test_example_however_it_is_cut(name):
     assert bytewise.events == expected
 
 
-def test_reconnection_time_takes_digits_alone():
+def test_reconnection_time_accepts_only_digits():
     parser = sse.Parser()
     parser.feed(b"retry: 10\nretry: 1a\nretry: -1\nretry:\nretry: \xd9\xa1\n")
     assert parser.retries == [10]
 
 
-def test_what_is_not_dispatched_is_kept_apart():
+def test_pending_event_is_not_dispatched():
     parser = sse.Parser("5")
     parser.feed(b":\n: a\n\ndata: cut")
     assert (parser.comments, parser.empty_blocks, parser.pending) == (["", " a"], 1, True)

@@ -88,12 +88,12 @@ def test_no_client_can_ask_for_a_page(server):
         assert peer.head.get("Content-Type") == "text/event-stream"
 
 
-def test_unknown_page_is_told_to_the_administrator(server):
+def test_unknown_page_name_is_an_error(server):
     page = server.page("statistics")
     assert page.head.status == 500
     assert "ROWTAIL_PAGE" in page.body.decode()
 
 
-def test_pages_are_not_kept_by_caches(server):
+def test_pages_are_not_cacheable(server):
     for name in ("metrics", "status", "health"):
         assert "no-" in server.page(name).head.get("Cache-Control")

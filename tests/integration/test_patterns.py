@@ -50,7 +50,7 @@ def fill(log, choose, count):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_random_questions(server, log, seed):
+def test_random_subscriptions(server, log, seed):
     choose = random.Random(seed)
     rows = fill(log, choose, 4000)
     newest = rows[-1][0]
@@ -80,7 +80,7 @@ def test_many_channels_below_a_pattern(server, log):
     assert server.open("channel=many/*", last_event_id=0).wait_id(numbers[-1]).ids == numbers
 
 
-def test_a_stream_that_looks_for_its_place_shows_life(launch, log):
+def test_opening_stream_sends_heartbeats(launch, log):
     """Many openings that scan the whole log: each has its head at once, and its place in the end."""
     log.insert_many(60000)
     server = launch("--heartbeat", 1)

@@ -77,7 +77,7 @@ def test_stopped_longer_than_the_stall_timeout(launch, log, reads):
     assert_all_arrives(peers, log)
 
 
-def test_stopped_again_and_again(launch, log):
+def test_stopped_repeatedly(launch, log):
     """In all much longer than the time-out; awake for less."""
     server = launch("--stall-timeout", 2, "--heartbeat", 3600)
     peer = server.open()
@@ -90,7 +90,7 @@ def test_stopped_again_and_again(launch, log):
 
 
 @pytest.mark.parametrize("jump", [61, HOUR, YEAR])
-def test_clock_that_jumps_is_no_stall(launch, log, clocks, jump):
+def test_clock_jump_is_not_a_stall(launch, log, clocks, jump):
     server = launch(env=clocks.env)
     peers = [server.open(query) for query in ("", "envelope=json", "channel=*")]
     log.insert(LARGE)
@@ -101,7 +101,7 @@ def test_clock_that_jumps_is_no_stall(launch, log, clocks, jump):
     assert_all_arrives(peers, log)
 
 
-def test_who_stalls_is_ended_after_a_pause_as_well(launch, log, clocks):
+def test_stalled_client_is_ended_after_a_pause(launch, log, clocks):
     server = launch("--stall-timeout", 1, "--heartbeat", 3600, env=clocks.env)
     server.open()
     log.insert(LARGE)
@@ -110,7 +110,7 @@ def test_who_stalls_is_ended_after_a_pause_as_well(launch, log, clocks):
     server.wait_metric(0, "rowtail_streams")
 
 
-def test_cgi_that_was_stopped(log):
+def test_stopped_cgi_program(log):
     options = ["--db", log.path, "--stall-timeout", 1, "--heartbeat", 3600]
     program = cgiprogram.Program(options, "since=0")
     try:
@@ -127,7 +127,7 @@ def test_cgi_that_was_stopped(log):
 
 
 @pytest.mark.parametrize("jump", [11, HOUR])
-def test_half_a_request_goes_on_after_a_pause(launch, log, clocks, jump):
+def test_partial_request_continues_after_a_pause(launch, log, clocks, jump):
     server = launch(env=clocks.env)
     whole = fcgi.request(gateway.params("since=0"))
     body = gateway.params(method="POST", content_type=FORM, body=b"channel=default")
@@ -144,7 +144,7 @@ def test_half_a_request_goes_on_after_a_pause(launch, log, clocks, jump):
     assert_all_arrives([peer for peer, _, _ in halves[:4]], log)
 
 
-def test_half_a_request_waits_while_rowtail_is_stopped(launch, clocks):
+def test_rest_of_a_request_arrives_while_rowtail_is_stopped(launch, clocks):
     """The rest comes meanwhile."""
     server = launch(env=clocks.env)
     whole = fcgi.request(gateway.params())
@@ -157,7 +157,7 @@ def test_half_a_request_waits_while_rowtail_is_stopped(launch, clocks):
     assert peer.next().type == "position"
 
 
-def test_half_a_request_is_too_late_after_a_pause_as_well(launch, clocks):
+def test_partial_request_times_out_after_a_pause(launch, clocks):
     server = launch(env=clocks.env)
     peer = server.connect().send(fcgi.request(gateway.params())[:-8])
     clocks.jump(HOUR)
@@ -169,7 +169,7 @@ def test_half_a_request_is_too_late_after_a_pause_as_well(launch, clocks):
 
 
 @pytest.mark.parametrize("jump", [11, HOUR])
-def test_half_a_body_goes_on_after_a_pause(log, clocks, jump):
+def test_partial_body_continues_after_a_pause(log, clocks, jump):
     """CGI: the time that is left was once counted below zero, which is for ever."""
     program = cgiprogram.Program(
         ["--db", log.path],
@@ -201,7 +201,7 @@ def test_half_a_body_goes_on_after_a_pause(log, clocks, jump):
 # Ends.
 
 
-def test_pause_while_it_ends(launch, log, clocks):
+def test_pause_during_shutdown(launch, log, clocks):
     """Who takes its last words a little later gets them."""
     server = launch(env=clocks.env)
     peers = [server.open() for _ in range(3)]
@@ -218,7 +218,7 @@ def test_pause_while_it_ends(launch, log, clocks):
     assert server.wait_exit(5) == 0
 
 
-def test_crowd_does_not_leave_together_after_a_pause(launch, log, clocks):
+def test_stream_ages_stay_spread_after_a_pause(launch, log, clocks):
     """A stream's age is the time in which it was served."""
     server = launch("--max-stream-age", 600, env=clocks.env)
     peers = [server.open() for _ in range(10)]
@@ -232,7 +232,7 @@ def test_crowd_does_not_leave_together_after_a_pause(launch, log, clocks):
 # What is owed.
 
 
-def test_sign_of_life_at_once_after_a_pause(launch, clocks):
+def test_heartbeat_at_once_after_a_pause(launch, clocks):
     peer = launch("--heartbeat", 3600, env=clocks.env).open()
     clocks.jump(HOUR)
     began = time.monotonic()
@@ -240,7 +240,7 @@ def test_sign_of_life_at_once_after_a_pause(launch, clocks):
     assert time.monotonic() - began < 5
 
 
-def test_withdrawn_grant_ends_its_streams_after_a_pause(launch, log, clocks):
+def test_revoked_grant_ends_its_streams_after_a_pause(launch, log, clocks):
     log.sql("DELETE FROM grants")
     log.grant("user:ann", "default")
     server = launch("--heartbeat", 1, env=clocks.env)
@@ -254,7 +254,7 @@ def test_withdrawn_grant_ends_its_streams_after_a_pause(launch, log, clocks):
     assert {json.loads(peer.events[-1].data)["reason"] for peer in peers} == {"revoked"}
 
 
-def test_failed_tokens_are_forgotten_by_the_time_that_passed(launch, log, clocks):
+def test_failed_tokens_expire_by_elapsed_time(launch, log, clocks):
     log.sql("DELETE FROM grants")
     server = launch(env=clocks.env)
 
@@ -273,7 +273,7 @@ def test_failed_tokens_are_forgotten_by_the_time_that_passed(launch, log, clocks
 
 
 @pytest.mark.parametrize("jump", [YEAR, -YEAR, HOUR, -HOUR])
-def test_wall_clock_that_is_set_ends_nothing(launch, log, clocks, jump):
+def test_setting_the_wall_clock_ends_no_stream(launch, log, clocks, jump):
     server = launch("--stall-timeout", 5, "--max-stream-age", 600, env=clocks.env)
     peer, half = server.open(), server.connect()
     whole = fcgi.request(gateway.params())
@@ -287,7 +287,7 @@ def test_wall_clock_that_is_set_ends_nothing(launch, log, clocks, jump):
     assert_all_arrives([peer], log)
 
 
-def test_what_expires_does_so_by_the_wall_clock(launch, log, clocks):
+def test_expiry_follows_the_wall_clock(launch, log, clocks):
     log.sql("DELETE FROM grants")
     log.sql("INSERT INTO grants VALUES ('*', 'default', datetime('now', '+1 hour'))")
     server = launch(env=clocks.env)

@@ -284,7 +284,7 @@ def test_one_record(publishers, encoded, language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_kind_of_text_by_the_function(drivers, encoded, encoding, texts, language):
+def test_every_text_through_the_library_function(drivers, encoded, encoding, texts, language):
     path, db = encoded
     done = run(*drivers[language], EXAMPLES, path, texts, len(TEXTS), len(TEXTS))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -297,7 +297,7 @@ def test_every_kind_of_text_by_the_function(drivers, encoded, encoding, texts, l
     assert found == expected
 
 
-def test_shell_refuses_what_it_cannot_convert(publishers, encoded, encoding):
+def test_shell_refuses_text_it_cannot_convert(publishers, encoded, encoding):
     """In UTF-8 bytes are stored as they are, and reach readers with U+FFFD in their place."""
     path, db = encoded
     for bad in (b"ab\xffc", b"\xc3", b"\xed\xa0\x80"):
@@ -308,7 +308,7 @@ def test_shell_refuses_what_it_cannot_convert(publishers, encoded, encoding):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_shell_with_a_sqlite_of_another_age(publishers, encoded, directory, version):
+def test_shell_with_another_sqlite_version(publishers, encoded, directory, version):
     path, db = encoded
     place = directory / version
     place.mkdir(exist_ok=True)
@@ -330,7 +330,7 @@ def test_without_an_event_type_it_is_a_plain_message(publisher, db, path):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_refused_record_fails_and_says_why(publisher, db, path):
+def test_refused_record_is_an_error_with_a_reason(publisher, db, path):
     done = run(*publisher, path, "orders/*", "paid", "x")
     assert done.returncode != 0
     assert "no control characters, and no *" in done.stdout + done.stderr
@@ -363,7 +363,7 @@ def finish(started):
         assert (language, process.returncode, *output) == (language, 0, "", "")
 
 
-def test_all_at_once_lose_nothing(drivers, db, path, texts):
+def test_concurrent_publishers_lose_nothing(drivers, db, path, texts):
     """A writer holds the database while they start, so that each has to wait for it, and then for
     the others."""
     db.execute("BEGIN IMMEDIATE")
@@ -399,7 +399,7 @@ def told(shop):
     return [(channel, event, json.loads(data)) for _, channel, event, data in records(shop)]
 
 
-def test_outbox_tells_what_happens_to_an_order(shop):
+def test_outbox_publishes_order_changes(shop):
     shop.execute("INSERT INTO orders(id, customer, total) VALUES (42, 'Zoë \"Z\" O''Hara', 12)")
     shop.execute("UPDATE orders SET state = 'paid'")
     shop.execute("UPDATE orders SET customer = 'Zoë'")  # tells nobody
@@ -412,7 +412,7 @@ def test_outbox_tells_what_happens_to_an_order(shop):
     ]
 
 
-def test_outbox_tells_nothing_of_what_was_rolled_back(shop):
+def test_outbox_publishes_nothing_on_rollback(shop):
     shop.execute("BEGIN")
     shop.execute("INSERT INTO orders(customer, total) VALUES ('Ann', 1)")
     assert len(told(shop)) == 1
@@ -423,7 +423,7 @@ def test_outbox_tells_nothing_of_what_was_rolled_back(shop):
     assert told(shop) == [] and shop.execute("SELECT * FROM orders").fetchall() == []
 
 
-def test_an_event_that_the_log_refuses_undoes_the_row(shop):
+def test_refused_event_rolls_the_row_back(shop):
     shop.execute("INSERT INTO orders(customer, total) VALUES ('Ann', 1)")
     for verb in ("UPDATE", "UPDATE OR IGNORE"):
         with pytest.raises(sqlite3.IntegrityError, match="choose another name"):
@@ -436,7 +436,7 @@ NAMES = [text for text in ARGUMENTS if text and min(text) >= " " and len(text) <
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_outbox_works_with_every_sqlite_and_makes_json_of_every_name(shop, encoded, version):
+def test_outbox_works_with_every_sqlite_and_any_name(shop, encoded, version):
     with Shell(encoded[0], version) as shell:
         for number, name in enumerate(NAMES, 1):
             shell.sql(f"INSERT INTO orders(customer, state, total) VALUES ({literal(name)}, 'a\\\"b', {number})")

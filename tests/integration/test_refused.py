@@ -65,7 +65,7 @@ def wait_comment(peer):
     return peer
 
 
-def test_only_the_end_of_a_stream_waits(refusing):
+def test_only_the_end_of_the_answer_is_delayed(refusing):
     server, how = refusing
     held = wait_comment(server.ask(**how))
     server.ask(**how, accept="*/*").wait_complete()
@@ -77,7 +77,7 @@ def test_only_the_end_of_a_stream_waits(refusing):
     assert held.end == (0, fcgi.REQUEST_COMPLETE)
 
 
-def test_who_asks_again_at_once_asks_once_a_second(full):
+def test_immediate_reconnects_are_limited_to_one_a_second(full):
     asked, until = 0, time.monotonic() + 2.5
     while time.monotonic() < until:
         full.ask().wait_complete()
@@ -85,7 +85,7 @@ def test_who_asks_again_at_once_asks_once_a_second(full):
     assert 1 <= asked <= 3
 
 
-def test_those_that_wait_are_no_streams(launch, log):
+def test_refused_clients_do_not_count_as_streams(launch, log):
     server = launch("--max-streams", 2)
     first = server.open()
     server.open()
@@ -96,7 +96,7 @@ def test_those_that_wait_are_no_streams(launch, log):
     assert not is_over(held[-1])
 
 
-def test_end_of_the_program_ends_them(launch, log):
+def test_shutdown_ends_refused_clients(launch, log):
     """At once; under load the first attempts may be late."""
     for _ in range(5):
         server = fill(launch, log)[0]
@@ -112,7 +112,7 @@ def test_end_of_the_program_ends_them(launch, log):
 
 
 @pytest.mark.parametrize("leave", ["close", "reset", "abort"])
-def test_who_leaves_is_let_go(full, leave):
+def test_refused_client_that_disconnects_is_released(full, leave):
     at_rest = full.open_files()
     leaving = [wait_comment(full.ask()) for _ in range(10)]
     stays = wait_comment(full.ask())
@@ -123,7 +123,7 @@ def test_who_leaves_is_let_go(full, leave):
     stays.wait_complete()
 
 
-def test_noise_does_not_end_them(full):
+def test_management_records_do_not_end_a_refusal(full):
     held = wait_comment(full.ask())
     held.send(fcgi.record(fcgi.STDIN) + fcgi.record(fcgi.GET_VALUES, 0, b"\1\0x"))
     full.ask(accept="*/*").wait_complete()
@@ -131,14 +131,14 @@ def test_noise_does_not_end_them(full):
     held.wait_complete()
 
 
-def test_garbage_ends_them(full):
+def test_garbage_ends_a_refusal(full):
     held = wait_comment(full.ask())
     stays = wait_comment(full.ask())
     held.send(b"GET / HTTP/1.0\r\n\r\n").wait_end()
     assert not is_over(stays)
 
 
-def test_where_too_many_wait_the_oldest_goes_first(launch, log, workdir):
+def test_oldest_refusal_ends_first_when_too_many_wait(launch, log, workdir):
     """As many wait as there are descriptors for, beside all the streams."""
     address = workdir / "few.sock"
     limited = ["--nofile=200:200", rowtail.BINARY, "--db", log.path, "--listen", address]
@@ -170,7 +170,7 @@ def program(workdir):
 
 
 @pytest.mark.parametrize("plumbing", ["pipes", "null", "socket"])
-def test_cgi_program_waits_with_its_end(program, plumbing):
+def test_cgi_program_delays_its_end(program, plumbing):
     began = time.monotonic()
     assert wait_comment(program(plumbing=plumbing)).wait_exit() == 0
     assert time.monotonic() - began > 0.5

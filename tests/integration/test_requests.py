@@ -167,7 +167,7 @@ def test_tail_longer_than_the_log(server, log):
 
 
 @pytest.mark.parametrize("channel", ["default", "def/*", "none"])
-def test_tail_of_a_pruned_log_is_no_gap(server, log, channel):
+def test_tail_of_a_pruned_log_causes_no_gap(server, log, channel):
     """Nor is coming back with the position that it begins with."""
     log.insert("other", channel="other")
     for name in ("default", "def/a", "none"):
@@ -182,7 +182,7 @@ def test_tail_of_a_pruned_log_is_no_gap(server, log, channel):
         assert {event.type for event in peer.events} == {"position", "message"}
 
 
-def test_tail_with_a_row_deleted_among_the_newest_is_no_gap(server, log):
+def test_tail_over_a_deleted_row_causes_no_gap(server, log):
     log.insert_many(10)
     log.sql("DELETE FROM events WHERE id = 8")
     peer = server.open("tail=4")
@@ -191,13 +191,13 @@ def test_tail_with_a_row_deleted_among_the_newest_is_no_gap(server, log):
     peer.close()
 
 
-def test_tail_counts_the_types_that_are_followed(server, log):
+def test_tail_counts_only_followed_types(server, log):
     for number in range(1, 7):
         log.insert(str(number), event="a" if number < 4 else "b")
     assert datas(server.open("tail=2&event=a"), 2) == ["2", "3"]
 
 
-def test_tail_gives_way_to_a_position(server, log):
+def test_position_overrides_tail(server, log):
     log.insert_many(9)
     peer = server.open("tail=5", last_event_id=8)
     assert peer.first.last_event_id == "8"
@@ -229,7 +229,7 @@ def test_envelope(server, log):
 # Without position records.
 
 
-def test_bare_positions(server, log):
+def test_ids_without_position_records(server, log):
     log.insert_many(41)
     peer = server.open("positions=0")
     peer.wait(lambda: peer.body.count(b"\n") >= 2, "two lines")
@@ -243,7 +243,7 @@ def test_bare_positions(server, log):
     "query, first",
     [("", "message"), ("positions=0", "message"), ("positions=1", "position")],
 )
-def test_post_goes_without_position_records(server, log, query, first):
+def test_post_has_no_position_records(server, log, query, first):
     peer = server.open(query, method="POST")
     log.insert("new")
     assert peer.next().type == first
@@ -271,7 +271,7 @@ def test_post_carries_the_parameters(server, log, body, content_type):
     assert datas(peer, 3) == ["2", "4", "6"]
 
 
-def test_post_whose_length_is_not_told(server, log):
+def test_post_without_content_length(server, log):
     """Bodies in chunks: Apache leaves CONTENT_LENGTH out, Caddy says -1."""
     log.insert("a", channel="a")
     for length in (None, "", "-1"):
@@ -284,7 +284,7 @@ def test_post_whose_length_is_not_told(server, log):
         assert datas(peer, 1) == ["a"]
 
 
-def test_query_of_a_post_counts_too(server, log):
+def test_query_of_a_post_is_read(server, log):
     log.insert("a", channel="a")
     log.insert("b", channel="b")
     peer = server.open("channel=a&since=0", method="POST", body=b"channel=b", content_type=FORM)
@@ -386,7 +386,7 @@ def test_request_over_64_kib(server, where):
     assert re.search("65,?536|64 KiB", peer.sentence())
 
 
-def test_refusal_repeats_nothing_dangerous(server):
+def test_refusal_escapes_quoted_input(server):
     peer = server.answer("tail=%3Cscript%3E%0d%0aSet-Cookie:x%1b%5B2J")
     assert peer.head.status == 400
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", peer.sentence())

@@ -65,12 +65,12 @@ def assert_counts_are_right(db):
 # By number
 
 
-def test_without_a_rule_nothing_leaves(db):
+def test_nothing_is_pruned_without_a_rule(db):
     made = insert(db, "a", 50) + insert(db, "b", 50, age=10_000_000)
     assert ids(db) == made and due(db) == []
 
 
-def test_the_log_as_a_whole_keeps_its_newest_rows(db):
+def test_log_rule_keeps_the_newest_rows(db):
     keep(db, rows=10)
     made = []
     for number in range(40):
@@ -79,7 +79,7 @@ def test_the_log_as_a_whole_keeps_its_newest_rows(db):
     assert_counts_are_right(db)
 
 
-def test_each_channel_keeps_its_newest_rows(db):
+def test_channel_rule_keeps_the_newest_rows(db):
     keep(db, "room/*", rows=3)
     made = collections.defaultdict(list)
     for number in range(60):
@@ -89,7 +89,7 @@ def test_each_channel_keeps_its_newest_rows(db):
         assert ids(db, channel) == (its_ids if channel == "other" else its_ids[-3:])
 
 
-def test_one_row_stays(db):
+def test_keep_rows_of_one(db):
     keep(db, rows=1)
     made = insert(db, count=5)
     assert ids(db) == made[-1:]
@@ -99,21 +99,21 @@ def test_one_row_stays(db):
     "channel, stay",
     [("a/b/c", 2), ("a/b/d", 3), ("a/x", 4), ("a", 5), ("z", 5), ("a/bc", 4), ("a/b/c/d", 3)],
 )
-def test_the_narrowest_rule_holds(db, channel, stay):
+def test_narrowest_rule_wins(db, channel, stay):
     for rule, rows in [("*", 5), ("a/b/c", 2), ("a/*", 4), ("a/b/*", 3)]:
         keep(db, rule, rows=rows)
     made = insert(db, channel, 9)
     assert ids(db) == made[-stay:]
 
 
-def test_a_name_is_narrower_than_a_pattern_of_its_length(db):
+def test_name_wins_over_pattern_of_equal_length(db):
     keep(db, "a/*", rows=2)
     keep(db, "a/b", rows=6)
     made = insert(db, "a/b", 9)
     assert ids(db) == made[-6:]
 
 
-def test_a_rule_without_limits_exempts_a_channel(db):
+def test_rule_without_limits_exempts_its_channel(db):
     keep(db, "*", rows=2)
     keep(db, "audit")
     made = insert(db, "audit", 10)
@@ -121,7 +121,7 @@ def test_a_rule_without_limits_exempts_a_channel(db):
     assert ids(db, "audit") == made
 
 
-def test_the_rule_of_the_log_holds_besides_that_of_the_channel(db):
+def test_log_rule_applies_in_addition_to_channel_rule(db):
     keep(db, rows=5)
     keep(db, "*", rows=3)
     _, b, c = (insert(db, channel, 4) for channel in "abc")
@@ -141,7 +141,7 @@ def test_gaps_between_ids_do_not_count_as_rows(db):
 # By age
 
 
-def test_old_rows_leave_and_young_ones_stay(db):
+def test_old_rows_are_pruned_and_new_rows_stay(db):
     keep(db, seconds=60)
     insert(db, "a", 3, age=100)
     young = insert(db, "b", 3, age=20)
@@ -150,7 +150,7 @@ def test_old_rows_leave_and_young_ones_stay(db):
     assert_counts_are_right(db)
 
 
-def test_a_row_may_be_too_old_from_the_start(db):
+def test_row_can_be_too_old_at_insert(db):
     keep(db, seconds=60)
     insert(db, "a", 2, age=100)
     assert ids(db) == []
@@ -160,7 +160,7 @@ def test_a_row_may_be_too_old_from_the_start(db):
     assert_counts_are_right(db)
 
 
-def test_a_row_that_is_too_old_from_the_start_leaves_no_trace_in_the_count(db):
+def test_row_too_old_at_insert_does_not_change_the_count(db):
     """The rule of the log took it before it was counted, and then the channel lost each new row in its own INSERT."""
     keep(db, seconds=3600)
     keep(db, "a", rows=1, seconds=86400)
@@ -172,7 +172,7 @@ def test_a_row_that_is_too_old_from_the_start_leaves_no_trace_in_the_count(db):
         assert_counts_are_right(db)
 
 
-def test_rows_of_a_quiet_channel_grow_old_too(db):
+def test_rows_of_a_quiet_channel_expire(db):
     old = {channel: insert(db, channel, 5, age=100) for channel in ("x/1", "x/2", "y")}
     keep(db, "x/*", seconds=60)
     assert ids(db) == sum(old.values(), [])  # nothing has been inserted since
@@ -180,7 +180,7 @@ def test_rows_of_a_quiet_channel_grow_old_too(db):
     assert ids(db) == old["y"] + busy
 
 
-def test_both_limits_of_a_rule_hold_and_are_not_added_up(db):
+def test_row_and_age_limits_do_not_add_up(db):
     """Of ten old rows and two young ones, three may stay: the young, and no more."""
     keep(db, "a", rows=3, seconds=60)
     db.execute("DROP TRIGGER retention_inserted")  # so that all become too much at once
@@ -197,14 +197,14 @@ def test_both_limits_of_a_rule_hold_and_are_not_added_up(db):
 # What is deleted is noted
 
 
-def test_readers_of_pruned_rows_will_be_told(db):
+def test_pruned_rows_are_recorded_for_readers(db):
     keep(db, "a", rows=2)
     made = insert(db, "a", 5)
     insert(db, "b", 5)
     assert dict(db.execute("SELECT channel, max(id) FROM events_pruned GROUP BY channel")) == {"a": made[2]}
 
 
-def test_the_id_that_a_publisher_is_told_is_its_own(db):
+def test_last_insert_rowid_is_the_publishers_own(db):
     keep(db, "*", rows=1, seconds=60)
     keep(db, rows=2)
     assert insert(db, "a", 5) == [1, 2, 3, 4, 5]
@@ -213,7 +213,7 @@ def test_the_id_that_a_publisher_is_told_is_its_own(db):
 # Changing one's mind
 
 
-def test_changed_rules_hold_from_the_next_insert(db):
+def test_changed_rules_apply_from_the_next_insert(db):
     keep(db, rows=5)
     insert(db, count=10)
     db.execute("UPDATE retention SET keep_rows = 7")
@@ -225,7 +225,7 @@ def test_changed_rules_hold_from_the_next_insert(db):
     assert len(ids(db)) == 17
 
 
-def test_deleting_by_hand_and_rolling_back_keep_the_count(db):
+def test_manual_deletes_and_rollbacks_keep_the_count_right(db):
     keep(db, "*", rows=4)
     insert(db, "a", 4)
     db.execute("DELETE FROM events WHERE id IN (2, 3)")
@@ -239,7 +239,7 @@ def test_deleting_by_hand_and_rolling_back_keep_the_count(db):
     assert_counts_are_right(db)
 
 
-def test_running_the_script_again_keeps_rules_and_counts_anew(db):
+def test_rerunning_the_script_keeps_rules_and_recounts(db):
     keep(db, rows=5)
     insert(db, "a", 7)
     db.execute("UPDATE retention_counts SET row_count = 100")  # however it went wrong
@@ -256,21 +256,21 @@ def test_running_the_script_again_keeps_rules_and_counts_anew(db):
     + ["(keep_rows) VALUES (-1)", "(keep_rows) VALUES ('many')", "(keep_rows) VALUES (1.5)"]
     + ["(keep_seconds) VALUES (0)", "(keep_seconds) VALUES (1e10)"],
 )
-def test_what_is_no_rule_is_refused(db, rule):
+def test_invalid_rule_is_refused(db, rule):
     with pytest.raises(sqlite3.IntegrityError):
         db.execute("INSERT INTO retention" + rule)
     made = insert(db, count=3)
     assert ids(db) == made
 
 
-def test_rowtail_sql_comes_first(path):
+def test_rowtail_sql_must_run_first(path):
     done = run_script(path, "retention.sql")
     assert done.returncode != 0 and "run rowtail.sql first" in done.stderr
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT * FROM sqlite_master").fetchall() == []
 
 
-def test_a_table_of_the_application_is_left_alone(path):
+def test_application_table_of_the_same_name_is_not_touched(path):
     run_script(path, "rowtail.sql")
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE retention(rate REAL)")
@@ -283,7 +283,7 @@ def test_a_table_of_the_application_is_left_alone(path):
 # A large log
 
 
-def test_an_insert_deletes_a_few_rows_at_most(db):
+def test_insert_deletes_only_a_few_rows(db):
     insert(db, "a", 100)
     keep(db, rows=10)
     left = 100
@@ -325,7 +325,7 @@ def test_the_command_for_cron_prunes_a_large_log_in_steps(db, path):
 
 
 @pytest.mark.parametrize("rule", [("", 10, None), ("a", 10, None), ("", None, 60), ("a", None, 60)])
-def test_a_step_deletes_no_more_than_asked(db, rule):
+def test_step_deletes_no_more_than_its_limit(db, rule):
     """90 rows are too many, or too old."""
     made = insert(db, "a", 90, age=100) + insert(db, "a", 10)
     keep(db, *rule)
@@ -339,7 +339,7 @@ def test_a_step_deletes_no_more_than_asked(db, rule):
 
 
 @pytest.mark.parametrize("at_most", [0, -1, None, "many"])
-def test_a_step_of_nothing_is_refused(db, at_most):
+def test_empty_step_is_refused(db, at_most):
     made = insert(db, count=5)
     keep(db, rows=1)
     with pytest.raises(sqlite3.IntegrityError, match="how many rows to delete at most"):

@@ -187,7 +187,7 @@ def world(workdir):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_only_what_is_over_a_rule_leaves_and_in_the_end_all_of_it(world, seed):
+def test_exactly_the_rows_over_a_rule_are_pruned(world, seed):
     """Odd seeds: with the triggers in any order."""
     here = world(seed, VERSIONS if seed < 4 else [])
     for number in range(300):
@@ -218,7 +218,7 @@ THEIRS = {
 
 
 @pytest.mark.parametrize("theirs", THEIRS)
-def test_counts_are_right_whatever_other_triggers_do(world, theirs):
+def test_counts_are_right_with_other_triggers(world, theirs):
     here = world(sum(map(ord, theirs)), ["3.7.17"])
     here.db.execute(f"CREATE TRIGGER theirs {THEIRS[theirs]}")
     for number in range(200):
@@ -229,7 +229,7 @@ def test_counts_are_right_whatever_other_triggers_do(world, theirs):
         here.check_counts()
 
 
-def test_a_row_that_another_replaces_is_counted_and_noted_where_delete_triggers_run(world):
+def test_replaced_row_is_counted_where_delete_triggers_run(world):
     """A UNIQUE index of the application's own, and INSERT OR REPLACE by a writer that has set recursive_triggers."""
     here = world(2, ["3.7.17"])
     ever = set()
@@ -246,7 +246,7 @@ def test_a_row_that_another_replaces_is_counted_and_noted_where_delete_triggers_
     assert here.db.execute("SELECT max(id) FROM events_pruned").fetchone() == (max(ever - left),)
 
 
-def test_a_row_goes_in_its_own_insert_in_whatever_order_the_triggers_fire(world):
+def test_row_too_old_is_pruned_in_any_trigger_order(world):
     here = world(1, [])
     here.execute("INSERT INTO retention VALUES ('', NULL, 3600), ('a', 1, 86400), ('b', 10, NULL)")
     for number in range(60):

@@ -39,7 +39,7 @@ def lives(log, peer, channel):
     assert (event.data, event.last_event_id) == ("still here", str(number))
 
 
-def test_one_delete_ends_all_streams_of_a_user_and_of_nobody_else(launch, grants):
+def test_one_delete_ends_exactly_the_streams_of_one_user(launch, grants):
     for subject in "user:ann", "user:bob", "*":
         grants.grant(subject, "orders" if subject != "*" else "news")
     server = launch()
@@ -54,7 +54,7 @@ def test_one_delete_ends_all_streams_of_a_user_and_of_nobody_else(launch, grants
     assert server.metric("rowtail_streams") == 2
 
 
-def test_a_stream_ends_when_one_of_its_channels_is_withdrawn(launch, grants):
+def test_stream_ends_when_one_channel_is_revoked(launch, grants):
     for channel in "a", "b":
         grants.grant("user:ann", channel)
     server = launch()
@@ -64,7 +64,7 @@ def test_a_stream_ends_when_one_of_its_channels_is_withdrawn(launch, grants):
     lives(grants, one, "a")
 
 
-def test_another_grant_that_covers_it_keeps_the_stream(launch, grants):
+def test_stream_stays_while_another_grant_covers_it(launch, grants):
     """Narrowed, widened, handed to everyone: what counts is that it is granted still."""
     grants.grant("user:ann", "orders/*")
     server = launch()
@@ -75,7 +75,7 @@ def test_another_grant_that_covers_it_keeps_the_stream(launch, grants):
     lives(grants, peer, "orders/1")
 
 
-def test_a_pattern_ends_when_its_grant_becomes_narrower(launch, grants):
+def test_pattern_stream_ends_when_its_grant_narrows(launch, grants):
     grants.grant("user:ann", "orders/*")
     server = launch()
     wide, narrow = (server.open(f"channel=orders/{c}", user="ann") for c in ("*", "a/*"))
@@ -84,7 +84,7 @@ def test_a_pattern_ends_when_its_grant_becomes_narrower(launch, grants):
     lives(grants, narrow, "orders/a/1")
 
 
-def test_an_end_that_comes_closer_and_one_that_moves_away(launch, grants):
+def test_changed_expiry_applies_to_open_streams(launch, grants):
     """expires_at is what it is now, not what it was when the stream began."""
     for user in "ann", "bob":
         grants.grant(f"user:{user}", "a", "2999-01-01 00:00:00")
@@ -102,7 +102,7 @@ def _in_seconds(log, seconds):
     return log.sql("SELECT datetime('now', ?)", f"+{seconds} seconds")[0][0]
 
 
-def test_revoking_tells_nothing_that_came_after(launch, grants):
+def test_no_row_follows_the_denied_record(launch, grants):
     """The last word is the last: no row of the channel follows it."""
     grants.grant("user:ann", "a")
     server = launch()
@@ -115,7 +115,7 @@ def test_revoking_tells_nothing_that_came_after(launch, grants):
     assert [event.data for event in peer.rows] == ["before"]
 
 
-def test_who_reads_nothing_meanwhile_gets_nothing_of_afterwards(launch, grants):
+def test_stalled_reader_gets_no_row_after_revocation(launch, grants):
     """The row that it had begun to get is finished, so that the last word can be read."""
     grants.grant("user:ann", "a")
     server = launch()
@@ -130,7 +130,7 @@ def test_who_reads_nothing_meanwhile_gets_nothing_of_afterwards(launch, grants):
 
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])
-def test_a_database_in_the_place_of_the_first_decides(launch, grants, workdir, journal):
+def test_grants_of_a_replacement_database_apply(launch, grants, workdir, journal):
     """Restored from a backup that knows other grants."""
     grants.grant("user:ann", "a")
     grants.grant("user:bob", "a")
@@ -152,7 +152,7 @@ def test_a_database_in_the_place_of_the_first_decides(launch, grants, workdir, j
     assert bob.next_row().data == "still here"
 
 
-def test_no_table_of_grants_is_no_grant(launch, grants):
+def test_missing_grants_table_grants_nothing(launch, grants):
     grants.grant("user:ann", "a")
     server = launch()
     peer = server.open("channel=a", user="ann")
@@ -161,7 +161,7 @@ def test_no_table_of_grants_is_no_grant(launch, grants):
     assert server.answer("channel=a", user="ann").head.status == 403
 
 
-def test_a_lock_ends_nothing(launch, grants):
+def test_locked_database_ends_no_stream(launch, grants):
     """While the grants can't be read, nobody is cut off for that."""
     grants.sql("PRAGMA journal_mode = delete")
     grants.grant("user:ann", "a")

@@ -114,7 +114,7 @@ def test_random_texts(server, log):
     assert server.open("last_event_id=0").wait_rows(300) == expected
 
 
-def test_many_rows_in_order_once(server, log):
+def test_many_rows_in_order_exactly_once(server, log):
     live = server.open()
     log.insert_many(5000)
     for peer in (live, server.open("last_event_id=0")):
@@ -177,7 +177,7 @@ def test_view_over_a_table_is_live(workdir, launch):
 
 
 @pytest.mark.parametrize("kind", ["", "TEXT", "BLOB", "VARCHAR(20)", "INTEGER"])
-def test_channels_that_are_no_text_are_found_by_an_index_too(workdir, launch, kind):
+def test_non_text_channels_are_found_with_an_index(workdir, launch, kind):
     """Each of them has one row in a hundred, which is little enough to follow an index."""
     with database.Database(workdir / "app.db") as app:
         app.sql(f"CREATE TABLE v(id INTEGER PRIMARY KEY, channel {kind}, data)")
@@ -216,7 +216,7 @@ HOSTILE = "char(10) || 'data: forged' || char(10,10) || 'id: 9' || char(13) || '
 
 
 @pytest.mark.parametrize("column", ["event", "channel", "retry", "created_at"])
-def test_hostile_column_forges_nothing(view, column):
+def test_hostile_column_cannot_inject_a_field(view, column):
     peer = view(
         f"CREATE VIEW v(id, data, {column}) AS"
         f" SELECT 1, 'real', {HOSTILE} UNION ALL SELECT 2, 'real', {HOSTILE} || char(0)"
@@ -231,7 +231,7 @@ def test_hostile_column_forges_nothing(view, column):
 
 
 @pytest.mark.parametrize("kind", ["open", "error", "position", "gap", "denied"])
-def test_type_that_is_not_for_rows_is_sent_plain(view, kind):
+def test_reserved_type_is_sent_as_a_plain_message(view, kind):
     peer = view(values("id, data, event", f"(1, 'a', '{kind}')", "(2, 'b', 'fine')"))
     assert [peer.next() for _ in range(2)] == [("message", "a", "1"), ("fine", "b", "2")]
 
@@ -257,7 +257,7 @@ def test_hostile_texts_in_an_envelope(workdir, launch):
 
 
 @pytest.mark.parametrize("envelope", ["", "&envelope=json"])
-def test_large_rows_that_nobody_followed_when_they_came(server, log, envelope):
+def test_large_rows_without_followers_at_insert(server, log, envelope):
     """They are not encoded in advance; whoever comes back for them gets them, in order."""
     live = server.open("channel=a" + envelope)
     sizes = {"b": [5000, 10, 300_000, 10, 70_000], "a": [10, 6000, 10]}

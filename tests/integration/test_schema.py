@@ -67,7 +67,7 @@ def test_database_is_in_wal_mode(db):
     assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_running_again_keeps_every_row(db, path):
+def test_rerunning_keeps_every_row(db, path):
     insert(db, channel="a", event="made", data="x", retry=5)
     db.execute("INSERT INTO grants(subject, channel) VALUES ('*', 'a')")
     insert_many(db, 3)
@@ -78,7 +78,7 @@ def test_running_again_keeps_every_row(db, path):
     assert insert(db, data="next") == 5
 
 
-def test_a_driver_can_run_it_too(path):
+def test_a_driver_can_run_the_script(path):
     db = sqlite3.connect(path, isolation_level=None)
     db.executescript((SCHEMA / "rowtail.sql").read_text(encoding="utf-8"))
     assert insert(db, data="x") == 1
@@ -97,7 +97,7 @@ def test_a_driver_can_run_it_too(path):
         ("CREATE TABLE grants(id INTEGER PRIMARY KEY, amount REAL)", "grants of another kind"),
     ],
 )
-def test_tables_of_the_application_are_left_alone(path, theirs, says):
+def test_application_tables_are_not_touched(path, theirs, says):
     """The log may share the application's database, whose tables may have these names."""
     db = sqlite3.connect(path, isolation_level=None)
     db.execute(theirs)
@@ -109,7 +109,7 @@ def test_tables_of_the_application_are_left_alone(path, theirs, says):
     db.close()
 
 
-def test_dump_and_reload_goes_on_where_it_was(db, path):
+def test_dump_and_reload_continues_the_ids(db, path):
     insert_many(db, 5)
     db.execute("DELETE FROM events WHERE id > 3")
     dump = subprocess.run(["sqlite3", path, ".dump"], capture_output=True, timeout=60, check=True)
@@ -137,7 +137,7 @@ def test_shortest_publisher(db):
     assert before <= made.replace(tzinfo=datetime.timezone.utc) <= after
 
 
-def test_ids_are_never_used_again(db):
+def test_ids_are_never_reused(db):
     insert_many(db, 3)
     db.execute("DELETE FROM events")
     assert insert(db, data="x") == 4
@@ -155,7 +155,7 @@ def test_rollback_leaves_no_trace(db):
     assert list(db.iterdump()) == before
 
 
-def test_explicit_id_above_all_earlier_ones_is_taken(db):
+def test_explicit_id_above_all_earlier_ones_is_accepted(db):
     insert_many(db, 2)
     db.execute("INSERT INTO events(id) VALUES (10), (20), (NULL), (22)")
     assert insert(db, data="x") == 23
@@ -184,7 +184,7 @@ def test_explicit_id_above_all_earlier_ones_is_taken(db):
         "INSERT INTO events(id) VALUES (9) ON CONFLICT DO NOTHING",
     ],
 )
-def test_explicit_id_that_is_not_above_is_refused(db, statement):
+def test_lower_explicit_id_is_refused(db, statement):
     insert_many(db, 10)
     db.execute("DELETE FROM events WHERE id > 5")  # 10 was the newest ever used
     assert "ids only grow; leave id out and SQLite numbers the row" in refusal(db, statement)
@@ -196,7 +196,7 @@ def test_explicit_id_of_a_row_deleted_in_the_same_statement_is_refused(db):
 
 
 @pytest.mark.parametrize("row_id", [0, -1, -5, LARGEST_ID + 1, 2**63 - 1, -(2**63), "abc", 1.5])
-def test_what_is_no_id_is_refused(db, row_id):
+def test_invalid_id_is_refused(db, row_id):
     refusal(db, "INSERT INTO events(id) VALUES (?)", [row_id])
 
 
@@ -204,14 +204,14 @@ def test_what_is_no_id_is_refused(db, row_id):
     "row_id", [-1, 0, LARGEST_GIVEN_ID + 1, LARGEST_ID - 1, LARGEST_ID, LARGEST_ID + 1]
 )
 @pytest.mark.parametrize("verb", ["INSERT", "INSERT OR REPLACE", "INSERT OR IGNORE"])
-def test_an_id_out_of_range_says_what_to_do(db, verb, row_id):
+def test_id_out_of_range_error_says_what_to_do(db, verb, row_id):
     """Also one that is so large that it leaves no room for later ids."""
     message = refusal(db, f"{verb} INTO events(id) VALUES (?)", [row_id])
     assert "leave it out and SQLite numbers the row" in message
     assert insert(db, data="x") == 1
 
 
-def test_the_largest_id_that_can_be_given_leaves_room(db):
+def test_largest_explicit_id_leaves_room(db):
     assert insert(db, id=LARGEST_GIVEN_ID) == LARGEST_GIVEN_ID
     assert insert(db, data="x") == LARGEST_GIVEN_ID + 1
     assert LARGEST_ID - LARGEST_GIVEN_ID > 10**12
@@ -226,7 +226,7 @@ def use_up_the_ids(db):
     assert ids(db) == [1, 2, LARGEST_ID - 1, LARGEST_ID]
 
 
-def test_a_log_without_room_says_how_to_mend_it(db, path):
+def test_exhausted_log_error_says_how_to_fix_it(db, path):
     use_up_the_ids(db)
     assert "run after-restore.sql" in refusal(db, "INSERT INTO events(data) VALUES ('x')")
     before = rows(db, "channel, event, data, retry, created_at")
@@ -238,7 +238,7 @@ def test_a_log_without_room_says_how_to_mend_it(db, path):
     assert pruned(db) == {"*": ids(db)[1] - 1}
 
 
-def test_rows_that_get_new_ids_keep_the_columns_that_the_application_added(db, path):
+def test_renumbered_rows_keep_application_columns(db, path):
     db.execute("ALTER TABLE events ADD COLUMN author TEXT")
     use_up_the_ids(db)
     insert_author = "UPDATE events SET author = 'Zoë' WHERE id > 2"
@@ -253,7 +253,7 @@ def test_rows_that_get_new_ids_keep_the_columns_that_the_application_added(db, p
     ]
 
 
-def test_a_log_of_an_older_version_without_room_is_mended(path):
+def test_exhausted_log_of_an_older_version_is_fixed(path):
     set_up(path, "rowtail.sql", directory=FORMER)
     made = sqlite3.connect(path, isolation_level=None)
     insert(made, id=LARGEST_ID, data="x")
@@ -266,7 +266,7 @@ def test_a_log_of_an_older_version_without_room_is_mended(path):
 
 
 @pytest.mark.parametrize("channels", ["a", "abababab"])
-def test_emptied_sequence_does_not_give_ids_out_twice(db, path, channels):
+def test_emptied_sequence_does_not_reuse_ids(db, path, channels):
     for channel in channels:
         insert(db, channel=channel)
     db.execute("DELETE FROM events")
@@ -300,20 +300,20 @@ NO_CHANNELS += ["a\x1fb", "\x7f", "\x80", "a\x9f", "\x85x", "a\0b", "\0", "a\0*"
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_channel_is_taken(db, channel):
+def test_valid_channel_is_accepted(db, channel):
     insert(db, channel=channel)
     assert rows(db, "channel") == [(channel,)]
 
 
 @pytest.mark.parametrize("channel", NO_CHANNELS)
-def test_no_channel_is_refused(db, channel):
+def test_invalid_channel_is_refused(db, channel):
     assert "channel: " in refusal(db, "INSERT INTO events(channel) VALUES (?)", [channel])
 
 
 @pytest.mark.parametrize(
     "event", [None, "made", "Open", "a b", "message", "x" * 255, "日本", ":", " x", "gapp"]
 )
-def test_event_is_taken(db, event):
+def test_valid_event_is_accepted(db, event):
     insert(db, event=event)
     assert rows(db, "event") == [(event,)]
 
@@ -323,7 +323,7 @@ def test_event_is_taken(db, event):
     ["", "a\nb", "a\rb", "\n", "a\0b", "x" * 256, b"bytes"]
     + ["open", "error", "position", "gap", "denied"],
 )
-def test_no_event_is_refused(db, event):
+def test_invalid_event_is_refused(db, event):
     assert "event: " in refusal(db, "INSERT INTO events(event) VALUES (?)", [event])
 
 
@@ -332,7 +332,7 @@ def test_refused_events_say_what_to_do(db):
     assert "choose another name" in refusal(db, "INSERT INTO events(event) VALUES ('open')")
 
 
-def test_data_comes_back_as_it_was(db):
+def test_data_is_stored_unchanged(db):
     texts = ["", "a\r\nb\n\nc\r", "a\0b", "\ufeff", "\u2028😀\x85\x01", "'; DROP", "x" * 1_000_000]
     for text in texts:
         insert(db, data=text)
@@ -349,20 +349,20 @@ def test_blob_is_refused(db):
 
 
 @pytest.mark.parametrize("retry", [None, 0, 1, 3_600_000, "2000", 7.0])
-def test_retry_is_taken(db, retry):
+def test_valid_retry_is_accepted(db, retry):
     insert(db, retry=retry)
     assert rows(db, "retry") == [(None if retry is None else int(retry),)]
 
 
 @pytest.mark.parametrize("retry", [-1, 3_600_001, 1.5, "soon", b"1"])
-def test_no_retry_is_refused(db, retry):
+def test_invalid_retry_is_refused(db, retry):
     assert "from 0 to 3600000" in refusal(db, "INSERT INTO events(retry) VALUES (?)", [retry])
 
 
 @pytest.mark.parametrize(
     "time", ["2026-01-31T23:59:59.123Z", "2024-02-29T00:00:00.000Z", "0001-01-01T00:00:59.999Z", "9999-12-31T23:59:59.999Z"]
 )
-def test_created_at_is_taken(db, time):
+def test_valid_created_at_is_accepted(db, time):
     insert(db, created_at=time)
     assert rows(db, "created_at") == [(time,)]
 
@@ -395,7 +395,7 @@ def test_created_at_is_taken(db, time):
         b"2026-01-31T23:59:59.123Z",
     ],
 )
-def test_no_created_at_is_refused(db, time):
+def test_invalid_created_at_is_refused(db, time):
     message = refusal(db, "INSERT INTO events(created_at) VALUES (?)", [time])
     assert "created_at: UTC such as 2026-01-31T23:59:59.123Z" in message
 
@@ -415,7 +415,7 @@ def test_deleting_keeps_the_highest_id_of_each_channel(db):
 
 
 @pytest.mark.parametrize("verb", ["INSERT", "INSERT OR REPLACE", "INSERT OR IGNORE"])
-def test_deleting_by_a_trigger_is_noticed_whatever_the_statement(db, verb):
+def test_deletes_by_any_trigger_are_recorded(db, verb):
     """A statement's conflict clause goes on into the triggers that it fires."""
     db.execute(
         "CREATE TRIGGER keep_two AFTER INSERT ON events"
@@ -427,7 +427,7 @@ def test_deleting_by_a_trigger_is_noticed_whatever_the_statement(db, verb):
     assert pruned(db) == {"default": 3}
 
 
-def test_pruned_channels_are_bounded_and_none_is_forgotten(db):
+def test_pruned_marks_are_bounded_and_complete(db):
     count = 25_000
     db.execute("BEGIN")
     channels = [(f"orders/{row_id}",) for row_id in range(1, count + 1)]
@@ -442,7 +442,7 @@ def test_pruned_channels_are_bounded_and_none_is_forgotten(db):
     assert of_any <= count - 5_000
 
 
-def test_a_log_deleted_backwards_is_bounded_and_all_is_known(db):
+def test_pruned_marks_of_backward_deletes_are_bounded(db):
     """Each deletion is a later one of a lower id, and so a row of its own; until they are merged."""
     count = 25_000
     db.execute("BEGIN")
@@ -459,7 +459,7 @@ def test_a_log_deleted_backwards_is_bounded_and_all_is_known(db):
     assert 1 <= later < count - 5_000
 
 
-def test_numbers_of_deletions_only_grow(db, path):
+def test_deletion_numbers_only_grow(db, path):
     insert_many(db, 100, "a")
     newest = 0
     for statement in [
@@ -478,7 +478,7 @@ def test_numbers_of_deletions_only_grow(db, path):
         newest = number
 
 
-def test_deletions_noted_in_another_form_are_left_alone(path):
+def test_pruned_table_of_another_form_is_not_touched(path):
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("CREATE TABLE events_pruned(channel TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID")
     before = list(db.iterdump())
@@ -491,7 +491,7 @@ def test_deletions_noted_in_another_form_are_left_alone(path):
     db.close()
 
 
-def test_no_row_is_noted_as_pruned_before_it_is(db):
+def test_no_row_is_marked_pruned_before_it_is_deleted(db):
     insert_many(db, 3)
     insert(db, channel="b")
     assert pruned(db) == {}
@@ -506,7 +506,7 @@ HEX = "0123456789abcdef" * 4
 @pytest.mark.parametrize(
     "channel", ["*", "a", "orders/42", "orders/*", "a/b/*", "/x/*", "x" * 253 + "/*"]
 )
-def test_grant_is_taken(db, subject, channel):
+def test_valid_grant_is_accepted(db, subject, channel):
     db.execute("INSERT INTO grants(subject, channel) VALUES (?, ?)", [subject, channel])
     assert db.execute("SELECT * FROM grants").fetchall() == [(subject, channel, None)]
 
@@ -517,12 +517,12 @@ def test_grant_is_taken(db, subject, channel):
     + ["token:" + HEX.upper(), "token:" + HEX[1:], "token:" + HEX + "0", "token:" + HEX[:63] + "g"]
     + ["token:" + HEX[:63] + "é", "token:" + HEX + "\0"],
 )
-def test_no_subject_is_refused(db, subject):
+def test_invalid_subject_is_refused(db, subject):
     message = refusal(db, "INSERT INTO grants(subject, channel) VALUES (?, 'a')", [subject])
     assert "subject" in message
 
 
-def test_a_token_in_clear_is_refused_with_the_reason(db):
+def test_plain_token_is_refused_with_the_reason(db):
     message = refusal(db, "INSERT INTO grants(subject, channel) VALUES ('token:secret', 'a')")
     assert "64 lower-case hex digits of the token's SHA-256" in message
 
@@ -532,7 +532,7 @@ def test_a_token_in_clear_is_refused_with_the_reason(db):
     ["", "**", "a*", "*a", "*/a", "a/*/b", "a/**", "/*", "a/*/*", "x" * 256, "x" * 254 + "/*"]
     + ["a\nb", "a\0b", "a\0/*", "\x9f", None, b"a"],
 )
-def test_no_pattern_is_refused(db, channel):
+def test_invalid_pattern_is_refused(db, channel):
     message = refusal(db, "INSERT INTO grants(subject, channel) VALUES ('*', ?)", [channel])
     assert "channel" in message
 
@@ -544,7 +544,7 @@ EXPIRIES += ["2026-01-31T23:59:59+00:00", "2026-01-31T23:59:59.123456+00:00"]
 
 
 @pytest.mark.parametrize("time", EXPIRIES)
-def test_expiry_is_taken_and_sqlite_knows_when_it_is(db, time):
+def test_valid_expiry_is_accepted_and_understood_by_sqlite(db, time):
     db.execute("INSERT INTO grants VALUES ('*', 'a', ?)", [time])
     [(day, text)] = db.execute("SELECT julianday(expires_at), expires_at FROM grants")
     assert text == time and 2_460_000 < day < 2_461_500
@@ -562,12 +562,12 @@ def test_expiry_may_be_computed(db):
     + ["2026-02-30 00:00:00", "2026-01-31 23:59:59+02:00", "2026-01-31 23:59:59."]
     + ["2026-01-31 23:59:59ZZ", "2026-01-31 23:59:59.12Z4"],
 )
-def test_no_expiry_is_refused(db, time):
+def test_invalid_expiry_is_refused(db, time):
     message = refusal(db, "INSERT INTO grants VALUES ('*', 'a', ?)", [time])
     assert "expires_at: NULL, or a time in UTC such as 2026-01-31 23:59:59" in message
 
 
-def test_a_grant_is_there_once(db):
+def test_duplicate_grant_is_refused(db):
     db.execute("INSERT INTO grants(subject, channel) VALUES ('*', 'a')")
     assert "UNIQUE" in refusal(db, "INSERT INTO grants(subject, channel) VALUES ('*', 'a')")
 
@@ -575,7 +575,7 @@ def test_a_grant_is_there_once(db):
 # After a restore
 
 
-def test_after_a_restore_no_id_comes_twice(db, path):
+def test_no_id_is_reused_after_a_restore(db, path):
     insert_many(db, 3, "a")
     db.execute("DELETE FROM events WHERE id = 1")
     db.execute("VACUUM INTO ?", [path + ".backup"])
@@ -592,7 +592,7 @@ def test_after_a_restore_no_id_comes_twice(db, path):
     restored.close()
 
 
-def test_after_restore_may_run_twice(db, path):
+def test_after_restore_can_run_twice(db, path):
     insert_many(db, 3)
     for _ in range(2):
         set_up(path, "after-restore.sql")
@@ -606,7 +606,7 @@ def test_after_restore_of_an_empty_log(db, path):
     assert insert(db, data="x") > 1_700_000_000_000
 
 
-def test_after_restore_never_goes_back(db, path):
+def test_after_restore_never_lowers_the_next_id(db, path):
     insert(db, id=LARGEST_GIVEN_ID - 10)
     db.execute("DELETE FROM events")
     set_up(path, "after-restore.sql")
@@ -640,14 +640,14 @@ def check(path):
     return done.returncode, done.stdout
 
 
-def test_check_finds_nothing_wrong_with_a_new_log(db, path):
+def test_check_passes_on_a_new_log(db, path):
     set_up(path, "retention.sql")
     insert(db, data="x")
     status, said = check(path)
     assert status == 0 and "schema/" not in said
 
 
-def test_check_says_that_no_ids_are_left_and_what_mends_it(db, path):
+def test_check_reports_exhausted_ids_and_the_fix(db, path):
     use_up_the_ids(db)
     status, said = check(path)
     assert status == 78 and "WRONG" in said and f"sqlite3 {path} < schema/after-restore.sql" in said
@@ -655,14 +655,14 @@ def test_check_says_that_no_ids_are_left_and_what_mends_it(db, path):
     assert check(path)[0] == 0
 
 
-def test_check_says_that_ids_end_soon(db, path):
+def test_check_warns_of_nearly_exhausted_ids(db, path):
     db.execute("INSERT INTO events(data) VALUES ('x')")
     db.execute("UPDATE sqlite_sequence SET seq = ?", [LARGEST_ID - 2])
     status, said = check(path)
     assert status == 0 and "ids end soon: sqlite3" in said
 
 
-def test_check_says_that_an_older_version_made_the_log(path):
+def test_check_reports_a_log_of_an_older_version(path):
     set_up(path, "rowtail.sql", "retention.sql", directory=FORMER)
     status, said = check(path)
     assert status == 0
@@ -672,7 +672,7 @@ def test_check_says_that_an_older_version_made_the_log(path):
     assert "schema/" not in check(path)[1]
 
 
-def test_check_warns_of_what_deletes_rows_without_a_trigger(db, path):
+def test_check_warns_of_deletes_that_bypass_triggers(db, path):
     db.execute("CREATE UNIQUE INDEX by_event ON events(event)")
     status, said = check(path)
     assert status == 0 and "INSERT OR REPLACE would delete rows" in said

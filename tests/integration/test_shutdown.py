@@ -12,7 +12,7 @@ import stream
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_ends_every_stream_politely(server, log, number):
+def test_signal_ends_every_stream_cleanly(server, log, number):
     peers = [server.open() for _ in range(20)]
     log.insert("before")
     stream.pump_all(peers, lambda peer: peer.rows)
@@ -28,7 +28,7 @@ def test_signal_ends_every_stream_politely(server, log, number):
     assert server.wait_exit(5) == 0
 
 
-def test_signal_as_soon_as_somebody_can_connect(workdir, log):
+def test_signal_right_after_listen(workdir, log):
     """The first client may come, and the end, before rowtail has looked at its database."""
     for number in range(5):
         address = workdir / f"{number}.sock"
@@ -39,7 +39,7 @@ def test_signal_as_soon_as_somebody_can_connect(workdir, log):
         process.assert_clean(True)
 
 
-def test_reader_that_takes_nothing_does_not_hold_up_the_end(server, log):
+def test_stalled_reader_does_not_delay_shutdown(server, log):
     stalled, quick = server.open(), server.open()
     log.insert("x" * (4 << 20))
     quick.wait_rows(1)
@@ -47,7 +47,7 @@ def test_reader_that_takes_nothing_does_not_hold_up_the_end(server, log):
     stalled.wait_end()
 
 
-def test_resume_on_the_next_process(server, log):
+def test_client_resumes_on_the_next_process(server, log):
     peer = server.open()
     log.insert("before")
     peer.wait_rows(1)
@@ -125,7 +125,7 @@ class Load:
 QUERIES = ["", "envelope=json", "channel=*", "channel=other&channel=default"]
 
 
-def test_end_under_load_loses_nothing(server, log):
+def test_shutdown_under_load_loses_nothing(server, log):
     """Within 5 s, whatever hundreds of streams are about; each resumes behind what it has."""
     rowtail.raise_file_limit()
     load = Load(server, log)
@@ -165,7 +165,7 @@ def test_sigpipe_does_not_kill(server, log):
     assert peer.next_row().data == "alive"
 
 
-def test_clients_that_leave_in_every_way(server, log):
+def test_clients_disconnect_in_every_way(server, log):
     baseline = server.open_files_at_rest(log)
     for leave in ("close", "reset", "abort"):
         for query in ("", "last_event_id=0"):

@@ -56,7 +56,7 @@ def assert_goes_on(server, peers, log):
 
 
 @pytest.mark.parametrize("name", ENDING)
-def test_ends_politely(launch, log, name):
+def test_signal_shuts_down_cleanly(launch, log, name):
     server = launch(env=faults.STRICT_LIBUV)
     peers = [server.open(), server.open("channel=a&channel=default"), server.open()]
     server.signal(NUMBERS[name])
@@ -65,7 +65,7 @@ def test_ends_politely(launch, log, name):
 
 
 @pytest.mark.parametrize("name", GOING_ON)
-def test_goes_on(launch, log, name):
+def test_signal_is_ignored(launch, log, name):
     server = launch()
     peers = [server.open()]
     server.signal(NUMBERS[name])
@@ -73,7 +73,7 @@ def test_goes_on(launch, log, name):
 
 
 @pytest.mark.parametrize("how", ["fd0", "systemd"])
-def test_socket_of_somebody_else_stays(launch, how):
+def test_socket_of_another_process_stays(launch, how):
     server = launch(how=how)
     peers = [server.open()]
     server.signal(signal.SIGQUIT)
@@ -84,7 +84,7 @@ def test_socket_of_somebody_else_stays(launch, how):
 # HUP: a service manager's reload, a rotated log; or a terminal that closes.
 
 
-def test_hup_without_a_terminal_goes_on(launch, log):
+def test_hup_without_a_terminal_is_ignored(launch, log):
     server = launch(prepare=os.setsid)
     peers = [server.open()]
     for _ in range(3):
@@ -119,7 +119,7 @@ def terminal():
 
 
 @pytest.mark.parametrize("by", ["the terminal", "its user"])
-def test_hup_with_a_terminal_ends_politely(launch, terminal, by):
+def test_hup_with_a_terminal_shuts_down_cleanly(launch, terminal, by):
     server = launch(prepare=terminal.take)
     peers = [server.open(), server.open()]
     if by == "the terminal":
@@ -164,7 +164,7 @@ def test_background_job_of_a_shell_whose_terminal_closes(workdir, log, terminal,
         time.sleep(0.01)
 
 
-def test_nohup_goes_on_when_the_terminal_closes(launch, log, terminal):
+def test_nohup_survives_a_closed_terminal(launch, log, terminal):
     def prepare():
         terminal.take()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -182,7 +182,7 @@ def test_nohup_goes_on_when_the_terminal_closes(launch, log, terminal):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_what_the_parent_ignored_ends_it_all_the_same(launch, number):
+def test_int_and_quit_ignored_by_the_parent_shut_down(launch, number):
     """A shell starts its background jobs with INT and QUIT ignored."""
     server = launch(prepare=lambda: signal.signal(number, signal.SIG_IGN))
     peers = [server.open()]
@@ -191,14 +191,14 @@ def test_what_the_parent_ignored_ends_it_all_the_same(launch, number):
 
 
 @pytest.mark.parametrize("name", ["SIGUSR1", "SIGUSR2", "SIGALRM", "SIGRTMIN+3"])
-def test_what_the_parent_ignored_stays_ignored(launch, log, name):
+def test_signals_ignored_by_the_parent_stay_ignored(launch, log, name):
     server = launch(prepare=lambda: signal.signal(NUMBERS[name], signal.SIG_IGN))
     peers = [server.open()]
     server.signal(NUMBERS[name])
     assert_goes_on(server, peers, log)
 
 
-def test_what_the_parent_blocked_is_let_in(launch):
+def test_signals_blocked_by_the_parent_are_unblocked(launch):
     """Programs with threads start others with signals blocked."""
 
     def prepare():
@@ -210,7 +210,7 @@ def test_what_the_parent_blocked_is_let_in(launch):
     assert_ends_politely(server, peers)
 
 
-def test_alarm_that_a_wrapper_left(launch):
+def test_alarm_set_by_a_wrapper(launch):
     """alarm() goes on over exec: how Perl scripts make time-outs."""
     server = launch(prepare=lambda: signal.setitimer(signal.ITIMER_REAL, 1.0))
     assert_ends_politely(server, [server.open()])
@@ -220,7 +220,7 @@ def test_alarm_that_a_wrapper_left(launch):
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGRTMIN+3"])
-def test_signal_as_soon_as_somebody_can_connect(workdir, log, name):
+def test_signal_right_after_listen(workdir, log, name):
     """The first client may come, and a signal, before rowtail has looked at its database."""
     for number in range(3):
         address = workdir / f"{number}.sock"
@@ -238,7 +238,7 @@ def test_signal_as_soon_as_somebody_can_connect(workdir, log, name):
         assert not address.exists()
 
 
-def test_many_at_once_are_one_end(launch):
+def test_many_signals_cause_one_shutdown(launch):
     server = launch()
     peers = [server.open() for _ in range(10)]
     for name in ENDING * 3:
@@ -248,7 +248,7 @@ def test_many_at_once_are_one_end(launch):
     assert server.stderr.count("ending") == 1
 
 
-def test_hup_while_it_ends(launch, log):
+def test_hup_during_shutdown(launch, log):
     server = launch(prepare=os.setsid)
     slow = server.open()
     log.insert("x" * (4 << 20))
@@ -281,7 +281,7 @@ def run(log):
 
 
 @pytest.mark.parametrize("name", ENDING)
-def test_cgi_ends_politely(run, name):
+def test_cgi_shuts_down_cleanly(run, name):
     program = run()
     program.next()
     program.signal(NUMBERS[name])
@@ -292,7 +292,7 @@ def test_cgi_ends_politely(run, name):
 
 
 @pytest.mark.parametrize("name", [*GOING_ON, "SIGHUP"])
-def test_cgi_goes_on(run, log, name):
+def test_cgi_ignores_signal(run, log, name):
     program = run()
     program.next()
     program.signal(NUMBERS[name])
@@ -323,7 +323,7 @@ def post(run, accept="text/event-stream"):
 
 @pytest.mark.parametrize("accept, status", [("text/event-stream", 200), ("*/*", 503)])
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
-def test_cgi_ends_politely_while_the_body_comes(run, name, accept, status):
+def test_cgi_shuts_down_while_reading_the_body(run, name, accept, status):
     program = post(run, accept)
     program.signal(NUMBERS[name])
     program.wait_end(timeout=5)
@@ -333,7 +333,7 @@ def test_cgi_ends_politely_while_the_body_comes(run, name, accept, status):
 
 
 @pytest.mark.parametrize("name", [*GOING_ON, "SIGHUP"])
-def test_cgi_takes_the_body_over_a_signal(run, log, name):
+def test_cgi_reads_the_body_despite_an_ignored_signal(run, log, name):
     log.insert("row", channel="orders/42")
     program = post(run)
     program.signal(NUMBERS[name])

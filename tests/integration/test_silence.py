@@ -4,7 +4,7 @@ import re
 import time
 
 
-def test_heartbeat_is_a_comment_line_alone(launch):
+def test_heartbeat_is_only_a_comment_line(launch):
     peer = launch("--heartbeat", 1).open()
     start, began = len(peer.body), time.monotonic()
     peer.wait(lambda: len(peer.parser.comments) >= 2, "two heartbeats")
@@ -14,7 +14,7 @@ def test_heartbeat_is_a_comment_line_alone(launch):
     assert peer.parser.empty_blocks == 0
 
 
-def test_events_stand_in_for_heartbeats(launch, log):
+def test_events_replace_heartbeats(launch, log):
     peer = launch("--heartbeat", 1).open()
     for _ in range(8):
         time.sleep(0.25)
@@ -23,7 +23,7 @@ def test_events_stand_in_for_heartbeats(launch, log):
     assert peer.parser.comments == []
 
 
-def test_position_moves_on_with_the_log(launch, log):
+def test_position_advances_with_the_log(launch, log):
     server = launch("--heartbeat", 1)
     peer = server.open("channel=quiet")
     log.insert_many(7, channel="busy")
@@ -35,13 +35,13 @@ def test_position_moves_on_with_the_log(launch, log):
     assert peer.next() == ("message", "now", "8")
 
 
-def test_position_moves_on_past_types_that_are_not_followed(launch, log):
+def test_position_advances_past_other_types(launch, log):
     peer = launch("--heartbeat", 1).open("event=rare")
     log.insert("a", event="common")
     assert peer.next() == ("position", "1", "1")
 
 
-def test_bare_position_moves_on_without_an_empty_line(launch, log):
+def test_bare_position_advances_without_an_empty_line(launch, log):
     peer = launch("--heartbeat", 1).open("channel=quiet&positions=0")
     log.insert_many(7, channel="busy")
     peer.wait(lambda: b"id: 7\n" in peer.body, "bare id")

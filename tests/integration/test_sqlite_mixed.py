@@ -34,7 +34,7 @@ def set_journal(log, mode):
 
 
 @pytest.mark.parametrize("journal", JOURNALS)
-def test_each_publishes_and_prunes_in_turn(launch, log, shells, journal):
+def test_versions_take_turns_publishing_and_pruning(launch, log, shells, journal):
     set_journal(log, journal)
     set_up(log.path, "retention.sql")
     server = launch()
@@ -55,7 +55,7 @@ def test_each_publishes_and_prunes_in_turn(launch, log, shells, journal):
 
 
 @pytest.mark.parametrize("journal", JOURNALS)
-def test_all_at_once_lose_nothing(launch, log, shells, journal):
+def test_concurrent_versions_lose_nothing(launch, log, shells, journal):
     each = 60 if journal == "wal" else 12
     set_journal(log, journal)
     peer = launch().open()
@@ -79,7 +79,7 @@ def test_all_at_once_lose_nothing(launch, log, shells, journal):
         assert [row.data for row in rows if row.type == name] == [str(number) for number in range(each)]
 
 
-def test_each_grants_and_withdraws(launch, log, shells):
+def test_each_version_grants_and_revokes(launch, log, shells):
     server = launch()
     log.sql("DELETE FROM grants")
     for number, shell in enumerate(shells(log.path)):
@@ -93,7 +93,7 @@ def test_each_grants_and_withdraws(launch, log, shells):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_each_puts_a_restored_log_right(launch, log, version):
+def test_each_version_repairs_a_restored_log(launch, log, version):
     log.insert_many(5)
     server = launch()
     set_up(log.path, "after-restore.sql", sqlite=SHELLS[version])
@@ -104,7 +104,7 @@ def test_each_puts_a_restored_log_right(launch, log, version):
     assert peer.next_row().data == "new"
 
 
-def test_a_log_that_has_no_ids_left_is_mended_while_it_is_followed(launch, workdir):
+def test_exhausted_log_is_fixed_while_it_is_followed(launch, workdir):
     path = workdir / "former.db"
     set_up(path, "rowtail.sql", directory=FORMER)
     with database.Database(path) as log:
@@ -127,7 +127,7 @@ def test_a_log_that_has_no_ids_left_is_mended_while_it_is_followed(launch, workd
 
 
 @pytest.mark.parametrize("journal", JOURNALS)
-def test_a_log_is_upgraded_while_it_is_followed(launch, workdir, journal):
+def test_log_is_upgraded_while_it_is_followed(launch, workdir, journal):
     path = workdir / "former.db"
     set_up(path, "rowtail.sql", "retention.sql", directory=FORMER)
     with database.Database(path) as log:
@@ -192,7 +192,7 @@ def run_inside(db, script):
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_in_a_migration_it_is_part_of_the_transaction(workdir, commits):
+def test_script_can_be_part_of_a_migration(workdir, commits):
     path = workdir / "app.db"
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("CREATE TABLE users(id INTEGER PRIMARY KEY)")
@@ -212,7 +212,7 @@ def test_in_a_migration_it_is_part_of_the_transaction(workdir, commits):
     db.close()
 
 
-def test_in_a_migration_of_a_database_in_wal_mode_no_line_needs_to_go(workdir):
+def test_script_runs_unchanged_in_a_migration_in_wal_mode(workdir):
     db = sqlite3.connect(workdir / "app.db", isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("BEGIN")
@@ -222,7 +222,7 @@ def test_in_a_migration_of_a_database_in_wal_mode_no_line_needs_to_go(workdir):
     db.close()
 
 
-def test_a_migration_that_must_not_happen_says_so(workdir):
+def test_impossible_migration_says_why(workdir):
     db = sqlite3.connect(workdir / "app.db", isolation_level=None)
     db.execute("CREATE TABLE grants(id INTEGER PRIMARY KEY, amount REAL)")
     before = list(db.iterdump())
@@ -275,7 +275,7 @@ def test_python_runs_the_files(workdir):
     db.close()
 
 
-def test_a_driver_is_told_what_is_in_the_way_and_can_go_on(workdir):
+def test_driver_gets_the_reason_and_can_continue(workdir):
     db = sqlite3.connect(workdir / "app.db", isolation_level=None)
     db.execute("CREATE TABLE events(id INTEGER PRIMARY KEY, title TEXT)")
     with pytest.raises(sqlite3.IntegrityError, match="make the log in a database of its own"):

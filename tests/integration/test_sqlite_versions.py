@@ -52,7 +52,7 @@ def test_all_versions_are_built():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_version_runs_each_file_again_and_again(path, name):
+def test_each_version_can_rerun_each_file(path, name):
     for file in FILES + FILES:
         set_up(path, file, sqlite=SQLITES[name])
     run_text(path, "INSERT INTO retention(keep_rows) VALUES (1); INSERT INTO events(data) VALUES ('w');", SQLITES[name])
@@ -60,7 +60,7 @@ def test_each_version_runs_each_file_again_and_again(path, name):
     assert (done.stdout, done.stderr) == ("x\n", "")
 
 
-def test_every_version_makes_the_same(workdir):
+def test_every_version_makes_the_same_schema(workdir):
     made = []
     for name in NAMES:
         path = str(workdir / name)
@@ -72,7 +72,7 @@ def test_every_version_makes_the_same(workdir):
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
 @pytest.mark.parametrize("maker", NAMES)
-def test_what_one_made_all_use(path, maker, encoding):
+def test_every_version_uses_a_log_of_any_other(path, maker, encoding):
     run_text(path, f"PRAGMA encoding = '{encoding}'; CREATE TABLE theirs(x);", SQLITES[maker])
     set_up(path, "rowtail.sql", "retention.sql", sqlite=SQLITES[maker])
     for number, name in enumerate(VERSIONS, 1):
@@ -109,31 +109,31 @@ def params(test):
 
 EVENTS_TAKEN = {
     "channel": cases.CHANNELS,
-    "event": params(cases.test_event_is_taken)["event"],
-    "retry": params(cases.test_retry_is_taken)["retry"],
-    "created_at": params(cases.test_created_at_is_taken)["time"],
+    "event": params(cases.test_valid_event_is_accepted)["event"],
+    "retry": params(cases.test_valid_retry_is_accepted)["retry"],
+    "created_at": params(cases.test_valid_created_at_is_accepted)["time"],
 }
 EVENTS_REFUSED = {
     "channel": (cases.NO_CHANNELS, "channel: "),
-    "event": (params(cases.test_no_event_is_refused)["event"], "event: "),
+    "event": (params(cases.test_invalid_event_is_refused)["event"], "event: "),
     "data": ([b"hi"], "bind it as text"),
-    "retry": (params(cases.test_no_retry_is_refused)["retry"], "from 0 to 3600000"),
+    "retry": (params(cases.test_invalid_retry_is_refused)["retry"], "from 0 to 3600000"),
     "created_at": (
-        params(cases.test_no_created_at_is_refused)["time"],
+        params(cases.test_invalid_created_at_is_refused)["time"],
         "created_at: UTC such as 2026-01-31T23:59:59.123Z",
     ),
     "id": (
-        params(cases.test_an_id_out_of_range_says_what_to_do)["row_id"],
+        params(cases.test_id_out_of_range_error_says_what_to_do)["row_id"],
         "leave it out and SQLite numbers the row",
     ),
 }
-SUBJECTS_TAKEN = params(cases.test_grant_is_taken)["subject"]
-PATTERNS_TAKEN = params(cases.test_grant_is_taken)["channel"]
+SUBJECTS_TAKEN = params(cases.test_valid_grant_is_accepted)["subject"]
+PATTERNS_TAKEN = params(cases.test_valid_grant_is_accepted)["channel"]
 GRANTS_REFUSED = {
-    "subject": (params(cases.test_no_subject_is_refused)["subject"], "subject: "),
-    "channel": (params(cases.test_no_pattern_is_refused)["channel"], "channel: "),
+    "subject": (params(cases.test_invalid_subject_is_refused)["subject"], "subject: "),
+    "channel": (params(cases.test_invalid_pattern_is_refused)["channel"], "channel: "),
     "expires_at": (
-        params(cases.test_no_expiry_is_refused)["time"],
+        params(cases.test_invalid_expiry_is_refused)["time"],
         "expires_at: NULL, or a time in UTC such as 2026-01-31 23:59:59",
     ),
 }
@@ -142,7 +142,7 @@ GRANT = {"subject": "*", "channel": "a", "expires_at": None}
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
 @pytest.mark.parametrize("name", VERSIONS)
-def test_each_version_takes_and_refuses_the_same_and_says_why(path, name, encoding):
+def test_each_version_accepts_and_refuses_the_same(path, name, encoding):
     run_text(path, f"PRAGMA encoding = '{encoding}'; CREATE TABLE theirs(x);")
     set_up(path, "rowtail.sql")
     with Shell(path, name) as shell:
@@ -178,7 +178,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
-def test_names_may_have_255_bytes_of_utf8_in_every_encoding(path, encoding):
+def test_names_can_have_255_bytes_of_utf8_in_every_encoding(path, encoding):
     run_text(path, f"PRAGMA encoding = '{encoding}'; CREATE TABLE theirs(x);")
     set_up(path, "rowtail.sql")
     db = sqlite3.connect(path, isolation_level=None)
@@ -198,7 +198,7 @@ def test_names_may_have_255_bytes_of_utf8_in_every_encoding(path, encoding):
 
 
 @pytest.mark.parametrize("name", VERSIONS)
-def test_a_row_that_no_reader_could_be_sent_is_refused(path, name):
+def test_unsendable_row_is_refused(path, name):
     """A line break is seven bytes of an event stream, and a record is made in one piece."""
     set_up(path, "rowtail.sql")
     with Shell(path, name) as shell:
@@ -246,7 +246,7 @@ def fill(path, encoding="UTF-8", retention=True):
 
 @pytest.mark.parametrize("name", ["now", "3.7.17", "3.52.0"])
 @pytest.mark.parametrize("file", FILES)
-def test_a_file_of_which_a_statement_fails_changes_nothing(workdir, file, name):
+def test_failing_statement_changes_nothing(workdir, file, name):
     """The shell goes on behind an error, and must not commit half of it. Each statement fails in turn."""
     template = str(workdir / "template.db")
     if name in READ_FORMER:
@@ -282,7 +282,7 @@ def test_a_file_of_which_a_statement_fails_changes_nothing(workdir, file, name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("file", FILES)
-def test_a_database_that_is_locked_for_a_time_gets_all_or_nothing(path, file, name):
+def test_briefly_locked_database_gets_all_or_nothing(path, file, name):
     """Some statements find it locked for longer than they wait, and the later ones do not."""
     fill(path, retention=file != "rowtail.sql") if name in READ_FORMER_RETENTION else set_up(path, "rowtail.sql")
     if file != "rowtail.sql":
@@ -320,7 +320,7 @@ def test_a_database_that_is_locked_for_a_time_gets_all_or_nothing(path, file, na
         "CREATE TABLE rowtail_grant(x)",
     ],
 )
-def test_what_the_application_has_is_left_alone(path, theirs, name):
+def test_application_tables_are_not_touched(path, theirs, name):
     assert run_text(path, theirs + ";").stderr == ""
     before = dump(path)[0]
     done = run_script(path, "rowtail.sql", SQLITES[name])
@@ -340,7 +340,7 @@ def test_what_the_application_has_is_left_alone(path, theirs, name):
     ],
 )
 @pytest.mark.parametrize("directory", [FORMER, SCHEMA])
-def test_what_was_added_to_the_grants_is_not_lost(path, theirs, directory):
+def test_additions_to_grants_are_not_lost(path, theirs, directory):
     """They are made anew; what rowtail.sql does not know it could not make anew."""
     set_up(path, "rowtail.sql", directory=directory)
     assert run_text(path, theirs + ";").stderr == ""
@@ -350,7 +350,7 @@ def test_what_was_added_to_the_grants_is_not_lost(path, theirs, directory):
     assert dump(path) == before
 
 
-def test_other_tables_may_speak_of_grants(path):
+def test_other_tables_can_reference_grants(path):
     run_text(
         path,
         "CREATE TABLE users(id INTEGER PRIMARY KEY);"
@@ -377,7 +377,7 @@ def contents(path, *tables):
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le"])
 @pytest.mark.parametrize("name", READ_FORMER)
-def test_a_log_of_the_former_version_is_upgraded_and_keeps_everything(path, name, encoding):
+def test_upgrade_of_a_log_keeps_everything(path, name, encoding):
     fill(path, encoding, retention=False)
     before = contents(path, *TABLES)
     set_up(path, "rowtail.sql", sqlite=SQLITES[name])
@@ -392,7 +392,7 @@ def test_a_log_of_the_former_version_is_upgraded_and_keeps_everything(path, name
 
 @pytest.mark.parametrize("name", READ_FORMER_RETENTION)
 @pytest.mark.parametrize("files", [["rowtail.sql", "retention.sql"], ["rowtail.sql"] * 2 + ["retention.sql"] * 2])
-def test_retention_of_the_former_version_is_upgraded_and_keeps_its_rules(path, name, files):
+def test_upgrade_of_retention_keeps_its_rules(path, name, files):
     fill(path)
     before = contents(path, *TABLES, "retention")
     db = sqlite3.connect(path, isolation_level=None)
@@ -411,7 +411,7 @@ def test_retention_of_the_former_version_is_upgraded_and_keeps_its_rules(path, n
         assert old.sql("SELECT count(*) FROM events WHERE channel = 'room/1'") == [["7"]]
 
 
-def test_rowtail_sql_says_that_the_former_retention_is_to_be_upgraded_as_well(path):
+def test_rowtail_sql_asks_to_upgrade_old_retention(path):
     """Until then SQLite 3.7.17 can read nothing of it."""
     fill(path)
     done = run_script(path, "rowtail.sql")
@@ -422,7 +422,7 @@ def test_rowtail_sql_says_that_the_former_retention_is_to_be_upgraded_as_well(pa
 
 @pytest.mark.parametrize("theirs", ["ALTER TABLE retention ADD COLUMN note TEXT", "CREATE INDEX i ON retention(keep_rows)"])
 @pytest.mark.parametrize("directory", [FORMER, SCHEMA])
-def test_what_was_added_to_the_rules_is_not_lost(path, theirs, directory):
+def test_additions_to_the_rules_are_not_lost(path, theirs, directory):
     set_up(path, "rowtail.sql", "retention.sql", directory=directory)
     set_up(path, "rowtail.sql")
     assert run_text(path, theirs + ";").stderr == ""
@@ -432,7 +432,7 @@ def test_what_was_added_to_the_rules_is_not_lost(path, theirs, directory):
     assert dump(path) == before
 
 
-def test_the_former_version_may_be_run_on_a_log_of_this_one(path):
+def test_old_scripts_on_a_new_log_do_no_harm(path):
     """By mistake: it changes nothing that harms, and this one puts it right."""
     set_up(path, "rowtail.sql")
     before = dump(path)
@@ -467,7 +467,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_files_do_not_depend_on_settings_of_the_connection(workdir, name):
+def test_files_do_not_depend_on_connection_settings(workdir, name):
     """Each run behind these settings, on a new database and on one of 0.1.0."""
     made = []
     template = workdir / "template.db"
@@ -486,7 +486,7 @@ def test_the_files_do_not_depend_on_settings_of_the_connection(workdir, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_application_may_change_its_tables_beside_the_log(path, name):
+def test_application_can_alter_its_tables_beside_the_log(path, name):
     """ALTER TABLE parses the whole schema again, triggers and views included; so do VACUUM and REINDEX."""
     if name in READ_FORMER_RETENTION:
         fill(path)
@@ -508,7 +508,7 @@ def test_the_application_may_change_its_tables_beside_the_log(path, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_dump_makes_the_same_log_again_with_any_version(path, name):
+def test_any_version_restores_the_same_log_from_a_dump(path, name):
     set_up(path, "rowtail.sql", "retention.sql")
     run_text(
         path,
@@ -532,7 +532,7 @@ def test_a_dump_makes_the_same_log_again_with_any_version(path, name):
 
 @pytest.mark.parametrize("name", ["now", "3.7.17", "3.52.0"])
 @pytest.mark.parametrize("file", FILES)
-def test_a_disk_that_gets_full_at_any_moment_changes_nothing(workdir, file, name):
+def test_full_disk_at_any_moment_changes_nothing(workdir, file, name):
     """SQLite may then end the transaction by itself, and the shell goes on behind it."""
     template = workdir / "template.db"
     if name in READ_FORMER_RETENTION:

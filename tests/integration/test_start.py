@@ -84,7 +84,7 @@ def test_listen_on_every_address_of_a_name(launch, log, several_addresses):
     assert "other machines" in process.stderr  # 192.0.2.1 would be one of those
 
 
-def test_port_that_is_taken_on_one_address_of_a_name(log, several_addresses):
+def test_port_in_use_on_one_address_of_a_name(log, several_addresses):
     with socket.create_server(("127.0.0.2", 0)) as taken:
         option = f"name:{taken.getsockname()[1]}"
         done = rowtail.run("--db", log.path, "--listen", option, env=several_addresses)
@@ -93,7 +93,7 @@ def test_port_that_is_taken_on_one_address_of_a_name(log, several_addresses):
 
 
 @pytest.mark.parametrize("mode, expected", [(None, 0o660), ("0600", 0o600), ("0666", 0o666)])
-def test_listen_mode_whatever_the_umask(launch, mode, expected):
+def test_listen_mode_ignores_the_umask(launch, mode, expected):
     before = os.umask(0o077)
     try:
         process = launch(*(["--listen-mode", mode] if mode else []))
@@ -131,7 +131,7 @@ int rename(const char *from, const char *to)
 
 
 @pytest.mark.parametrize("stale", [False, True])
-def test_of_two_that_start_at_once_one_serves(log, workdir, stale):
+def test_only_one_of_two_simultaneous_starts_serves(log, workdir, stale):
     """And not the other, where nobody reaches it: here both would be ready in the same moment."""
     library, path = workdir / "slow.so", workdir / "s"
     command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
@@ -152,7 +152,7 @@ def test_of_two_that_start_at_once_one_serves(log, workdir, stale):
             process.cleanup()
 
 
-def test_file_in_the_place_of_the_socket_is_kept(workdir, log):
+def test_file_at_the_socket_path_is_kept(workdir, log):
     precious = workdir / "precious"
     precious.write_text("letters")
     done = rowtail.run("--db", log.path, "--listen", precious)
@@ -172,13 +172,13 @@ def test_file_beside_the_socket_is_kept(workdir, log):
 
 
 @pytest.mark.parametrize("where", ["nosuch/s", "events.db/s"])
-def test_directory_that_is_none(workdir, log, where):
+def test_directory_of_the_socket_is_missing(workdir, log, where):
     done = rowtail.run("--db", log.path, "--listen", workdir / where)
     assert done.returncode == os.EX_CONFIG
     assert where in done.stderr and "directory" in done.stderr, done.stderr
 
 
-def test_port_that_is_taken(workdir, log):
+def test_port_in_use(workdir, log):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = rowtail.run("--db", log.path, "--listen", f"127.0.0.1:{port}")
@@ -186,12 +186,12 @@ def test_port_that_is_taken(workdir, log):
     assert str(port) in done.stderr
 
 
-def test_listening_descriptor_counts_for_more_than_cgi_variables(launch, log):
+def test_listening_descriptor_overrides_cgi_variables(launch, log):
     """A web server that was itself started as a CGI program hands its environment down."""
     launch(how="fd0", env={"GATEWAY_INTERFACE": "CGI/1.1"}).serves(log)
 
 
-def test_descriptors_for_another_process_are_not_ours(log):
+def test_descriptors_for_another_process_are_ignored(log):
     done = rowtail.run("--db", log.path, env={"LISTEN_FDS": "1", "LISTEN_PID": "1"})
     assert done.returncode == os.EX_USAGE
 
@@ -199,7 +199,7 @@ def test_descriptors_for_another_process_are_not_ours(log):
 # Messages.
 
 
-def test_started_by_hand_it_says_the_three_ways(log):
+def test_start_by_hand_explains_the_three_ways(log):
     done = rowtail.run("--db", log.path)
     assert done.returncode == os.EX_USAGE
     for word in ("web server", "--listen", "CGI", "spawn-fcgi"):
@@ -227,11 +227,11 @@ def refused(status, words, *arguments, **how):
         assert str(word) in done.stderr, f"{word!r} is not in {done.stderr!r}"
 
 
-def test_database_that_is_not_given(workdir):
+def test_database_option_is_missing(workdir):
     refused(os.EX_USAGE, ["--db"], "--listen", workdir / "s")
 
 
-def test_option_that_is_unknown(workdir):
+def test_unknown_option(workdir):
     refused(os.EX_USAGE, ["--max-stream", "--max-streams"], "--max-stream", 5)
 
 
@@ -256,15 +256,15 @@ def test_option_that_is_unknown(workdir):
         ("--allow-origin", "http://127.1"),
     ],
 )
-def test_value_that_is_bad(log, option, value):
+def test_invalid_value(log, option, value):
     refused(os.EX_USAGE, [option], "--db", log.path, option, value)
 
 
-def test_value_that_is_missing(log):
+def test_missing_value(log):
     refused(os.EX_USAGE, ["--poll"], "--db", log.path, "--poll")
 
 
-def test_database_that_is_missing(workdir):
+def test_database_file_is_missing(workdir):
     path = workdir / "nosuch.db"
     refused(os.EX_NOINPUT, [path], "--db", path, "--listen", workdir / "s")
     assert not path.exists()
@@ -291,14 +291,14 @@ def test_table_without_the_columns(workdir):
     )
 
 
-def test_file_that_is_no_database(workdir):
+def test_file_is_not_a_database(workdir):
     path = workdir / "letter.db"
     path.write_text("Dear database, " * 100)
     refused(os.EX_CONFIG, [path], "--db", path, "--listen", workdir / "s")
 
 
 @pytest.mark.parametrize("kind", ["file", "directory"])
-def test_what_is_no_database_is_not_blamed_on_permissions(workdir, kind):
+def test_non_database_is_not_reported_as_a_permission_problem(workdir, kind):
     path = workdir / kind
     path.mkdir() if kind == "directory" else path.write_bytes(b"rubbish " * 200)
     done = rowtail.run("--db", path, "--listen", workdir / "s")
@@ -308,7 +308,7 @@ def test_what_is_no_database_is_not_blamed_on_permissions(workdir, kind):
     assert "must be able to" not in done.stderr
 
 
-def test_check_of_a_good_set_up(log):
+def test_check_of_a_good_setup(log):
     done = rowtail.run("--check", "--db", log.path)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -48,7 +48,7 @@ BAD_IDS = {
     "name, rows",
     [(name, 3) for name in BAD_IDS] + [("uuid", 0), ("text numbers", 0), ("unix times", 0)],
 )
-def test_ids_that_are_no_positions_are_refused(app, workdir, name, rows):
+def test_ids_unusable_as_positions_are_refused(app, workdir, name, rows):
     """At the start and by --check, with the type that was found."""
     create, value, said = BAD_IDS[name]
     app.sql(create)
@@ -63,7 +63,7 @@ def test_ids_that_are_no_positions_are_refused(app, workdir, name, rows):
 
 
 @pytest.mark.parametrize("value, said", [("'abc'", "TEXT"), ("2.5", "REAL"), ("x'61'", "BLOB")])
-def test_an_id_of_another_type_that_appears_later(app, follow, value, said):
+def test_id_of_another_type_appears_later(app, follow, value, said):
     """It is told, nothing is sent for it, and rowtail does not spin; without it, streams go on."""
     app.sql("CREATE TABLE v(id PRIMARY KEY, data)")
     app.sql("INSERT INTO v VALUES (1, 'one')")
@@ -85,7 +85,7 @@ def test_an_id_of_another_type_that_appears_later(app, follow, value, said):
     assert said in server.stderr
 
 
-def test_an_id_twice_is_told(app, follow):
+def test_duplicate_id_is_reported(app, follow):
     app.sql("CREATE VIEW v(id, data) AS VALUES (1, 'a'), (2, 'b'), (2, 'c'), (3, 'd')")
     server = follow()
     peer = server.ask("last_event_id=0")
@@ -99,7 +99,7 @@ LARGEST = (1 << 63) - 1
 
 
 @pytest.mark.parametrize("index", [False, True])
-def test_the_largest_ids(app, follow, index):
+def test_largest_ids(app, follow, index):
     """Up to the largest that SQLite has: live, by tail= and by position, with an index on channel and without."""
     app.sql("CREATE TABLE v(id INTEGER PRIMARY KEY, channel TEXT, data)")
     if index:
@@ -135,7 +135,7 @@ def text_of(value):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_differential(app, launch, seed):
+def test_random_tables_match_a_plain_scan(app, launch, seed):
     """Random types, collations, indexes and values: what comes is what a plain scan of the table gives."""
     choose = random.Random(seed)
     app.sql(f"CREATE TABLE v(id INTEGER PRIMARY KEY, channel {choose.choice(TYPES)}, data)")
@@ -168,7 +168,7 @@ def test_differential(app, launch, seed):
 # Speed, retry, time.
 
 
-def test_a_table_without_an_index_on_id_is_told_of(app, follow):
+def test_missing_index_on_id_is_reported(app, follow):
     app.sql("CREATE TABLE v(id INTEGER NOT NULL, data)")
     app.sql("INSERT INTO v VALUES (1, 'a'), (2, 'b')")
     done = rowtail.run("--db", app.path, *OPTIONS, "--check")
@@ -181,7 +181,7 @@ def test_a_table_without_an_index_on_id_is_told_of(app, follow):
     assert "no index" not in rowtail.run("--db", app.path, *OPTIONS, "--check").stdout
 
 
-def test_retry_of_a_table_of_ones_own_is_bounded(app, follow):
+def test_retry_of_an_own_table_is_bounded(app, follow):
     app.sql("CREATE TABLE v(id INTEGER PRIMARY KEY, data, retry)")
     for retry in (-5, 1 << 40, 3600001, "9", 1.5, None, 1234):
         app.sql("INSERT INTO v(data, retry) VALUES ('x', ?)", retry)
@@ -190,7 +190,7 @@ def test_retry_of_a_table_of_ones_own_is_bounded(app, follow):
     assert peer.parser.retries[1:] == [1234]
 
 
-def test_view_over_the_time(app, follow):
+def test_view_that_depends_on_the_time(app, follow):
     """Its rows appear as time goes by, without a commit: --poll finds them."""
     app.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, at REAL, data)")
     app.sql("CREATE VIEW v AS SELECT id, data FROM t WHERE at <= julianday('now')")
@@ -222,7 +222,7 @@ def test_a_longer_log_restored_into_the_same_file(launch, log, workdir):
     ]
 
 
-def test_pruning_and_vacuum_are_no_restore(server, log):
+def test_pruning_and_vacuum_are_not_a_restore(server, log):
     log.insert_many(5)
     peer = server.open()
     for number in range(6, 30):
@@ -242,7 +242,7 @@ FAILING = {
 
 
 @pytest.mark.parametrize("name", FAILING)
-def test_a_row_that_a_view_cannot_compute(app, follow, name):
+def test_row_that_a_view_cannot_compute(app, follow, name):
     """What stands before it is delivered; the log, the pages and --check say where and why; then streams go on."""
     expression, good, bad = FAILING[name]
     app.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, d)")
@@ -269,7 +269,7 @@ def test_a_row_that_a_view_cannot_compute(app, follow, name):
 
 
 @pytest.mark.parametrize("rows", [2, 5, 9])
-def test_a_table_that_is_made_anew(app, follow, rows):
+def test_recreated_table(app, follow, rows):
     """Its ids begin again: a stream is told, however many rows there are when rowtail looks."""
     create = "CREATE TABLE v(id INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT)"
     app.sql(create)
@@ -289,7 +289,7 @@ def test_a_table_that_is_made_anew(app, follow, rows):
     assert peer.wait_rows(1 + max(rows - 5, 0) + 1)[-1].data == "last"
 
 
-def test_migrations_and_changed_rows_are_no_other_table(app, follow):
+def test_migrations_and_updates_are_not_a_replacement(app, follow):
     """Rows of one's own table may be changed and deleted, and its columns too, without a word to streams."""
     app.sql("CREATE TABLE v(id INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT)")
     app.sql("INSERT INTO v(data) VALUES ('1')")
@@ -316,7 +316,7 @@ def test_migrations_and_changed_rows_are_no_other_table(app, follow):
 
 @pytest.mark.parametrize("pruned", [False, True])
 @pytest.mark.parametrize("rows", [6, 50])
-def test_a_log_copied_over_the_file(launch, log, workdir, rows, pruned):
+def test_log_copied_over_the_file(launch, log, workdir, rows, pruned):
     """cp, with -wal and -shm removed: the file is opened anew, and streams are told of the other log."""
     server = launch()
     log.insert_many(5)

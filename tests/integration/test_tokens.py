@@ -38,7 +38,7 @@ def status(server, query="channel=orders", **how):
         {"Cookie": f"a=b; rowtail_token={TOKEN}; xrowtail_token=no"},
     ],
 )
-def test_ways_to_show_a_token(launch, granted, headers):
+def test_ways_to_present_a_token(launch, granted, headers):
     server = launch()
     assert status(server, headers=headers) == 200
     assert status(server, "channel=orders/*", headers=headers) == 200
@@ -58,11 +58,11 @@ def test_ways_to_show_a_token(launch, granted, headers):
         {"Authorization": TOKEN},
     ],
 )
-def test_what_is_no_token(launch, granted, headers):
+def test_malformed_token(launch, granted, headers):
     assert status(launch(), headers=headers) == 401
 
 
-def test_token_in_the_url_only_where_it_is_allowed(launch, granted):
+def test_token_in_the_url_only_when_allowed(launch, granted):
     closed = launch()
     refused = closed.answer(f"channel=orders&access_token={TOKEN}")
     assert refused.head.status == 400
@@ -70,7 +70,7 @@ def test_token_in_the_url_only_where_it_is_allowed(launch, granted):
     assert status(launch("--allow-query-token"), f"channel=orders&access_token={TOKEN}") == 200
 
 
-def test_wrong_token_is_never_taken_for_nobody(launch, granted):
+def test_wrong_token_is_not_treated_as_anonymous(launch, granted):
     """A page whose token has run out is told so, also where everyone may read."""
     granted.grant("*", "orders")
     server = launch()
@@ -89,7 +89,7 @@ def guess(server, count, prefix="guess", **how):
     return [status(server, headers=bearer(token), **how) for token in tokens]
 
 
-def test_tokens_cannot_be_guessed_at_speed(launch, granted):
+def test_guessing_tokens_is_rate_limited(launch, granted):
     server = launch()
     codes = guess(server, 30, addr="192.0.2.1", **PLAIN)
     assert set(codes) == {401, 429}
@@ -101,7 +101,7 @@ def test_tokens_cannot_be_guessed_at_speed(launch, granted):
     assert status(server, addr="192.0.2.1") == 401
 
 
-def test_an_event_source_comes_back_after_too_many_guesses(launch, granted):
+def test_event_source_reconnects_after_too_many_guesses(launch, granted):
     """Any status but 200 would end it for good; the refusal passes."""
     server = launch()
     guess(server, 15, addr="192.0.2.1")
@@ -110,7 +110,7 @@ def test_an_event_source_comes_back_after_too_many_guesses(launch, granted):
     assert peer.parser.comments
 
 
-def test_a_stale_token_that_comes_again_is_no_guess(launch, granted):
+def test_repeated_stale_token_is_not_a_guess(launch, granted):
     """Pages behind one address that retry with an old token shut nobody out."""
     server = launch()
     for _ in range(30):
@@ -118,7 +118,7 @@ def test_a_stale_token_that_comes_again_is_no_guess(launch, granted):
     assert status(server, headers=bearer(TOKEN), addr="192.0.2.1") == 200
 
 
-def test_one_of_several_cookies_is_good(launch, granted):
+def test_one_valid_cookie_among_several(launch, granted):
     """A browser sends a stale cookie of another path first."""
     server = launch()
     for cookies in (
@@ -131,7 +131,7 @@ def test_one_of_several_cookies_is_good(launch, granted):
     assert status(server, headers=stale, addr="192.0.2.1") == 401
 
 
-def test_a_token_is_written_nowhere(launch, granted):
+def test_token_is_never_logged(launch, granted):
     server = launch("--log-level", "debug")
     for token in TOKEN, "wrong-" + TOKEN:
         answer = server.ask("channel=orders", headers=bearer(token)).wait_head()
@@ -143,7 +143,7 @@ def test_a_token_is_written_nowhere(launch, granted):
     assert TOKEN not in server.stderr
 
 
-def test_a_token_that_is_withdrawn_ends_its_streams(launch, granted):
+def test_revoked_token_ends_its_streams(launch, granted):
     server = launch("--heartbeat", 1)
     peer = server.open("channel=orders", headers=bearer(TOKEN))
     other = server.open("channel=orders/1", headers=bearer(TOKEN))
@@ -155,7 +155,7 @@ def test_a_token_that_is_withdrawn_ends_its_streams(launch, granted):
     assert other.next_row().data == "still"
 
 
-def test_a_token_with_an_end(launch, granted):
+def test_token_with_an_expiry(launch, granted):
     granted.sql("UPDATE grants SET expires_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+2 seconds')")
     server = launch("--heartbeat", 1)
     peer = server.open("channel=orders", headers=bearer(TOKEN)).wait_complete()

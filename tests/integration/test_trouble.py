@@ -82,7 +82,7 @@ def test_hot_journal_at_the_start(log, mode):
 
 
 @pytest.mark.parametrize("mend", ["command", "writer"])
-def test_hot_journal_while_it_is_followed(launch, log, mend):
+def test_hot_journal_while_following(launch, log, mend):
     log.sql("PRAGMA journal_mode=DELETE")
     server = launch("--poll", 20, "--heartbeat", 1)
     live, behind = server.open(), server.open("channel=*")
@@ -116,7 +116,7 @@ def test_journal_of_another_file_beside_a_wal_database(log, workdir):
 
 
 @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
-def test_check_of_a_writer_that_keeps_everybody_out(log, mode):
+def test_check_names_a_writer_with_an_exclusive_lock(log, mode):
     log.sql(f"PRAGMA journal_mode={mode}")
     log.close()
     statements = ["PRAGMA locking_mode=EXCLUSIVE", "INSERT INTO events(data) VALUES ('mine')"]
@@ -125,7 +125,7 @@ def test_check_of_a_writer_that_keeps_everybody_out(log, mode):
     assert_serves_all(log.path)
 
 
-def test_lock_of_a_moment_is_no_trouble(log):
+def test_short_lock_is_not_reported(log):
     log.sql("PRAGMA journal_mode=DELETE")
     with writers.holding(log.path, "BEGIN EXCLUSIVE") as holder:
         command = [rowtail.BINARY, "--check", "--db", log.path]
@@ -138,7 +138,7 @@ def test_lock_of_a_moment_is_no_trouble(log):
 
 
 @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
-def test_writer_that_keeps_everybody_out_is_named(launch, log, mode):
+def test_writer_with_an_exclusive_lock_is_named(launch, log, mode):
     """In WAL mode only at the start: nobody is kept out who is in."""
     log.sql(f"PRAGMA journal_mode={mode}")
     log.close()
@@ -235,13 +235,13 @@ def test_symbolic_link(launch, log, other_directory, times):
     assert " warn: " not in server.stderr
 
 
-def test_symbolic_link_that_leads_nowhere(workdir):
+def test_dangling_symbolic_link(workdir):
     (workdir / "link.db").symlink_to("nosuch/events.db")
     assert_wrong(workdir / "link.db", "symbolic link to nosuch/events.db")
 
 
 @pytest.mark.parametrize("how", ["removed", "mounted", "linked"])
-def test_writer_with_another_wal(launch, log, other_directory, how):
+def test_writer_with_a_different_wal(launch, log, other_directory, how):
     """Whoever it is and whatever made it so: a process that writes past us is named."""
     path = log.path
     with contextlib.ExitStack() as stack:
@@ -266,7 +266,7 @@ def test_writer_with_another_wal(launch, log, other_directory, how):
         assert peer.rows == []
 
 
-def test_other_processes_are_no_trouble(launch, log):
+def test_other_processes_are_not_reported(launch, log):
     """Who shares our files may come and go, read for long, write for long."""
     server = launch("--poll", 20)
     with (
@@ -340,7 +340,7 @@ def own_place(workdir, empty_log):
 
 
 @pytest.mark.parametrize("ending", ["-wal", "-shm"])
-def test_file_beside_that_may_not_be_read(own_place, ending):
+def test_unreadable_companion_file(own_place, ending):
     path, binary = own_place
     beside = path.with_name(path.name + ending)
     beside.chmod(0o600)
@@ -348,7 +348,7 @@ def test_file_beside_that_may_not_be_read(own_place, ending):
     assert f"{beside} belongs to root and cannot be read" in line, line
 
 
-def test_journal_that_may_not_be_read(own_place):
+def test_unreadable_journal(own_place):
     path, binary = own_place
     journal = path.with_name(path.name + "-journal")
     journal.write_bytes(b"?" * 2000)
@@ -357,7 +357,7 @@ def test_journal_that_may_not_be_read(own_place):
     assert f"{journal} belongs to root and cannot be read" in line, line
 
 
-def test_files_that_may_not_be_made(workdir, empty_log):
+def test_companion_files_cannot_be_created(workdir, empty_log):
     if os.geteuid():
         pytest.skip("only root can be several users")
     path, binary = workdir / "events.db", workdir / "rowtail"
@@ -380,7 +380,7 @@ def test_read_only_mount(log, other_directory):
         assert_wrong(path, other_directory, "read-only for this process", "ReadWritePaths=")
 
 
-def test_read_only_volume_is_followed_while_a_writer_is_there(launch, log, other_directory):
+def test_read_only_volume_works_while_a_writer_is_connected(launch, log, other_directory):
     """A container's volume with :ro: rows arrive as long as somebody else has the database open."""
     log.insert("before")
     with mounted(other_directory, "-o", "bind,ro", log.path.parent):
@@ -430,14 +430,14 @@ def test_too_few_descriptors(log):
     assert "no more files can be opened" in done.stdout and "ulimit -n" in done.stdout
 
 
-def test_schema_that_is_too_new(log):
+def test_schema_format_too_new(log):
     log.sql("CREATE TABLE later(x)")
     log.sql("PRAGMA writable_schema=ON")
     log.sql("UPDATE sqlite_master SET sql = 'CREATE TABLE later(x) FUTURE' WHERE name = 'later'")
     assert_wrong(log.path, "newer SQLite", "FUTURE")
 
 
-def test_directory_that_is_missing(workdir):
+def test_missing_directory(workdir):
     assert_wrong(workdir / "nosuch" / "events.db", f"no directory {workdir}/nosuch")
 
 
@@ -456,7 +456,7 @@ def test_private_tmp(workdir, log):
 
 
 @pytest.mark.parametrize("limit", ["instances", "watches"])
-def test_no_file_watch_is_left(launch, log, workdir, limit):
+def test_out_of_file_watches(launch, log, workdir, limit):
     """Rows come by polling, and it is said why they come late."""
     script = f'echo 0 > /proc/sys/user/max_inotify_{limit} && exec "$0" "$@"'
     words = ["--user", "--map-root-user", "/bin/sh", "-c", script]
@@ -499,7 +499,7 @@ def odd(request, workdir):
     return path, request.param
 
 
-def test_database_that_is_no_file(odd):
+def test_database_is_not_a_plain_file(odd):
     path, kind = odd
     assert_not_started(path, path, kind)
     assert_wrong(path, path, kind)
@@ -514,14 +514,14 @@ def test_fifo_beside_the_database(log, ending):
     assert_not_started(log.path, f"{beside} is a FIFO", "remove it")
 
 
-def test_config_that_is_no_file(log, odd):
+def test_config_is_not_a_plain_file(log, odd):
     path, kind = odd
     done = rowtail.run("--db", log.path, path)
     assert done.returncode == os.EX_NOINPUT
     assert str(path) in done.stderr and kind in done.stderr, done.stderr
 
 
-def test_key_that_is_no_file(log, odd):
+def test_key_is_not_a_plain_file(log, odd):
     path, kind = odd
     options = ["--db", log.path, "--jwt-key", path, "--jwt-algorithm", "HS256"]
     done = rowtail.run(*options, "--listen", log.path.parent / "s")
@@ -529,7 +529,7 @@ def test_key_that_is_no_file(log, odd):
     assert str(path) in done.stderr and kind in done.stderr, done.stderr
 
 
-def test_database_that_becomes_a_fifo(launch, log):
+def test_database_becomes_a_fifo(launch, log):
     """While it is followed: streams wait, and SIGTERM is heard."""
     server = launch("--poll", 20, "--heartbeat", 1)
     peer = server.open()
@@ -561,7 +561,7 @@ def test_config_and_key_by_process_substitution(log):
     assert done.returncode == 0 and "can verify HS256" in done.stdout, done.stdout + done.stderr
 
 
-def test_file_without_end(log, workdir):
+def test_endless_file(log, workdir):
     """No more is read of a key or a CONFIG file than one may have."""
     endless = workdir / "endless"
     with endless.open("wb") as file:
@@ -583,7 +583,7 @@ def test_file_without_end(log, workdir):
         ("'{}'", ["without the quotes"]),
     ],
 )
-def test_database_in_the_spelling_of_others(log, workdir, form, words):
+def test_database_path_in_other_syntax(log, workdir, form, words):
     given = form.format(log.path)
     done = rowtail.run("--db", given, "--listen", workdir / "s")
     assert done.returncode == os.EX_USAGE
@@ -622,7 +622,7 @@ int __xstat(int version, const char *path, struct stat *st)
 """
 
 
-def test_file_system_that_does_not_answer(log, workdir):
+def test_file_system_does_not_respond(log, workdir):
     """As a network or FUSE file system whose server is away: it is said, and SIGTERM is heard."""
     library, path = workdir / "deaf.so", workdir / "s"
     command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-", "-ldl"]

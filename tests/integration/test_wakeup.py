@@ -55,13 +55,13 @@ def test_watch(launch, log, journal, synchronous):
 
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])
-def test_poll_when_nothing_can_be_watched(launch, log, no_watch, journal):
+def test_polling_without_file_watches(launch, log, no_watch, journal):
     log.sql(f"PRAGMA journal_mode={journal}")
     server = launch("--poll", 50, "--heartbeat", 3600, env=no_watch)
     follow_each(server.open(), log, 10)
 
 
-def test_watch_survives_that_the_last_writer_leaves(launch, log):
+def test_watch_survives_the_last_writers_disconnect(launch, log):
     """The -wal goes with the last connection and comes again with the next."""
     peer = launch(*WATCH_ONLY).open()
     for _ in range(5):
@@ -69,7 +69,7 @@ def test_watch_survives_that_the_last_writer_leaves(launch, log):
             follow_each(peer, writer, 2)
 
 
-def test_row_from_the_command_line_tool(launch, log):
+def test_row_inserted_by_the_command_line_tool(launch, log):
     peer = launch(*WATCH_ONLY).open()
     for text in ("one", "two"):
         statement = f"INSERT INTO events(data) VALUES ('{text}');"
@@ -87,7 +87,7 @@ def test_change_of_journal_mode_while_streams_run(launch, log):
     follow_each(peer, log, 2)
 
 
-def test_rows_arrive_when_they_are_committed(launch, log):
+def test_rows_arrive_at_commit(launch, log):
     peer = launch(*WATCH_ONLY).open()
     log.sql("BEGIN IMMEDIATE")
     log.insert("rolled back")
@@ -168,7 +168,7 @@ def test_moved_away_and_back(server, log, workdir):
 
 
 @pytest.mark.parametrize("ending", ["-wal", "-shm"])
-def test_the_files_beside_it_are_made_anew(server, log, ending):
+def test_companion_files_are_recreated(server, log, ending):
     """Nobody should remove them under a reader; who does is not left without rows for ever."""
     peer = server.open()
     follow_each(peer, log, 1)
@@ -231,7 +231,7 @@ def test_wal_can_be_checkpointed_while_streams_run(server, log):
         assert len(peer.wait_rows(4)) == 4
 
 
-def test_log_is_only_read(server, log):
+def test_log_is_opened_read_only(server, log):
     """The database is opened read-only: a directory without write permission is enough."""
     peer = server.open(last_event_id=0)
     follow_each(peer, log, 2)
@@ -255,7 +255,7 @@ def test_no_polling_while_nobody_is_connected(launch, log):
     assert server.context_switches() - before <= 5
 
 
-def test_other_files_of_the_directory_cost_nothing(launch, log, workdir):
+def test_other_files_in_the_directory_cost_nothing(launch, log, workdir):
     """The database may lie in the application's directory, whose files change all the time."""
     server = launch(*WATCH_ONLY)
     peer = server.open()
@@ -285,7 +285,7 @@ def test_first_stream_after_idleness_is_live(launch, log):
 
 
 @pytest.mark.parametrize("how", ["link", "directory"])
-def test_database_that_has_another_place(launch, log, workdir, how):
+def test_path_to_the_database_leads_elsewhere(launch, log, workdir, how):
     """A link that leads elsewhere, or a directory made anew: commits there are noticed as well."""
     place, other = workdir / "place", workdir / "other"
     for path in (place, other):

@@ -13,7 +13,7 @@ NAMES = ("build", "unit", "replay", "integration", "servers")
 # and one test of each way behind a web server.
 CI = {
     "integration": "test_cgi test_start test_shutdown test_fastcgi test_head test_rows".split(),
-    "servers": ["test_stream.py::test_a_row_is_there_before_the_next_is_inserted"],
+    "servers": ["test_stream.py::test_row_arrives_before_the_next_is_inserted"],
 }
 # A browser is the same one everywhere.
 ELSEWHERE = "--ignore=tests/servers/test_eventsource.py --ignore=tests/servers/test_proxies_browser.py"

@@ -152,7 +152,7 @@ def last_word(response):
 
 
 @pytest.mark.deployments(*LOGINS)
-def test_the_cookie_is_admitted_and_hidden_from_scripts(login):
+def test_cookie_is_accepted_and_http_only(login):
     here = login()
     answer = here.post(user="ann", password=PASSWORDS["ann"])
     assert json.loads(answer.body) == {"user": "ann", "seconds": 600}
@@ -172,14 +172,14 @@ def test_the_cookie_is_admitted_and_hidden_from_scripts(login):
     "user, password",
     [("ann", "wrong"), ("ann", ""), ("ann", PASSWORDS["bob"]), ("cem", "b"), ("", "")],
 )
-def test_a_wrong_password_gets_no_cookie(login, user, password):
+def test_wrong_password_gets_no_cookie(login, user, password):
     answer = login().post(user=user, password=password)
     assert answer.head.status == 401
     assert not answer.cookies
 
 
 @pytest.mark.deployments(*LOGINS)
-def test_the_end_of_a_token_and_its_renewal(login):
+def test_token_expires_and_is_renewed(login):
     """The stream says why it ends; the next, with the renewed cookie, misses nothing."""
     here = login(LOGIN_SECONDS=("600", "3"))
     cookies = here.log_in("ann")
@@ -196,7 +196,7 @@ def test_the_end_of_a_token_and_its_renewal(login):
 
 
 @pytest.mark.deployments(*LOGINS)
-def test_only_who_is_logged_in_gets_a_renewal(login):
+def test_renewal_requires_a_login(login):
     here = login()
     cookies = here.log_in("ann")
     name, _, signature = cookies["login"].partition(".")
@@ -275,7 +275,7 @@ def status(site, headers=None):
 
 
 @pytest.mark.deployments(*ASK_FOR_A_LOGIN)
-def test_the_web_servers_login(guarded):
+def test_login_of_the_web_server(guarded):
     assert status(guarded) == 401
     assert status(guarded, basic("bob", PASSWORDS["bob"])) == 403
     ann = guarded.follow(headers=basic("ann", PASSWORDS["ann"]))
@@ -304,7 +304,7 @@ def test_one_delete_ends_the_stream_of_a_login(guarded):
     assert status(guarded, basic("ann", PASSWORDS["ann"])) == 403
 
 
-def test_a_name_that_nobody_has_checked_is_nobody(build, deployment):
+def test_unverified_user_name_is_ignored(build, deployment):
     """No server asks for a login here: a name with any password must not be taken for that user."""
     site = build(deployment, public=None).start()
     site.log.grant("user:ann", "default")

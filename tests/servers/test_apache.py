@@ -106,7 +106,7 @@ EVASIVE = list(pathlib.Path("/usr/lib/apache2/modules").glob("mod_evasive*.so"))
 
 @pytest.mark.skipif(not EVASIVE, reason="mod_evasive is not installed")
 @pytest.mark.deployments("apache", "apache-cgid")
-def test_who_asks_too_often_is_told_to_come_back(build, deployment):
+def test_rate_limited_client_is_told_to_reconnect(build, deployment):
     """429 would end an EventSource for ever."""
     kind = webserver.SharedApache if deployment == "apache-cgid" else webserver.Apache
     newer = b"DOSHTTPStatus" in EVASIVE[0].read_bytes()
@@ -177,7 +177,7 @@ class CatchAll(ManySites):
 
 @pytest.mark.parametrize("kind", [CatchAll, type("Each", (CatchAll,), {"everywhere": False})])
 @pytest.mark.deployments("apache", "apache-fcgid")
-def test_no_program_is_handed_out(deployment, kind):
+def test_program_files_are_not_served(deployment, kind):
     """No URL of rowtail's makes Apache send the text of a program that it would otherwise run."""
     with Builder() as build:
         site = build_sites(build, deployment, server=kind)
@@ -204,7 +204,7 @@ class Lacking(webserver.Apache):
 
 @pytest.mark.parametrize("lacks", ["asis", "headers", "env", "dir", "negotiation", "alias"])
 @pytest.mark.deployments("apache", "apache-fcgid")
-def test_a_module_is_missing(build, deployment, lacks):
+def test_optional_module_is_missing(build, deployment, lacks):
     """The site is served, and so are the streams."""
     site = build(deployment, server=type("Server", (Lacking,), {"lacks": (lacks,)})).start()
     visitor = sites.Visitor(site, "localhost")
@@ -213,7 +213,7 @@ def test_a_module_is_missing(build, deployment, lacks):
 
 
 @pytest.mark.deployments("apache", "apache-fcgid")
-def test_the_module_is_missing(build, deployment):
+def test_required_module_is_missing(build, deployment):
     """The site is served, /events says what is missing, and an EventSource asks again."""
     lacks = {"apache": "proxy_fcgi", "apache-fcgid": "fcgid"}[deployment]
     site = build(deployment, server=type("Server", (Lacking,), {"lacks": (lacks,)})).start()

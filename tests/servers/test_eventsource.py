@@ -86,7 +86,7 @@ def browse(tmp_path):
         webserver.end(process)
 
 
-def test_comes_back_by_itself(build, shared_log, told, origin, browse):
+def test_event_source_reconnects_by_itself(build, shared_log, told, origin, browse):
     sites = {}
     for name in SERVICES:
         named = DEPLOYMENTS[name].server is webserver.Lighttpd

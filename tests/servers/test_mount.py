@@ -106,7 +106,7 @@ def is_stream(answer):
 
 
 @mounted
-def test_neighbours_are_files_of_the_site(sites, deployment):
+def test_similar_urls_belong_to_the_site(sites, deployment):
     site = sites(deployment)
     for neighbour in NEIGHBOURS:
         for query in "", EVERYTHING:
@@ -116,7 +116,7 @@ def test_neighbours_are_files_of_the_site(sites, deployment):
 
 
 @mounted
-def test_another_spelling_is_a_whole_stream_or_none(sites, deployment):
+def test_other_spellings_get_a_full_stream_or_none(sites, deployment):
     """What reaches rowtail is streamed as /events is: its first record comes at once."""
     site = sites(deployment)
     for spelling in SPELLINGS:
@@ -128,7 +128,7 @@ def test_another_spelling_is_a_whole_stream_or_none(sites, deployment):
 
 
 @mounted
-def test_the_program_is_not_handed_out(sites, deployment):
+def test_program_file_is_not_served(sites, deployment):
     """The CONFIG file names the database and the key; nobody gets it, nor an editor's copy of it."""
     site = sites(deployment)
     for name in "events.cgi", "events.fcgi":
@@ -141,7 +141,7 @@ def test_the_program_is_not_handed_out(sites, deployment):
 
 @mounted
 @pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
-def test_no_spelling_passes_the_login(sites, deployment, accept):
+def test_no_spelling_bypasses_the_login(sites, deployment, accept):
     """Without the password no URL gives a row, or says that there is one."""
     site = sites(deployment, login=True)
     neighbours = [f"/{name}" for name in NEIGHBOURS]
@@ -156,7 +156,7 @@ def test_no_spelling_passes_the_login(sites, deployment, accept):
 
 
 @mounted
-def test_requests_leave_nothing_behind(sites, deployment):
+def test_disconnected_clients_leave_nothing_behind(sites, deployment):
     """Clients that asked for a neighbour and left are gone from rowtail, too."""
     site = sites(deployment)
     for _ in range(5):

@@ -93,7 +93,7 @@ def refusal(request):
 INSERT = "INSERT INTO events(data) VALUES ('{}');"
 
 
-def test_a_directory_of_the_group(make):
+def test_directory_of_the_group(make):
     """The layout that deploy/README.md describes, whoever comes first, writer or reader."""
     place = make()
     running = place.start()  # nobody has the database open: rowtail makes -wal and -shm
@@ -111,7 +111,7 @@ def test_a_directory_of_the_group(make):
     assert place.say("--check")[0] == 0
 
 
-def test_reading_alone_does_not_suffice(make, refusal):
+def test_read_permission_alone_is_not_enough(make, refusal):
     """A WAL database is not to be read by who may not write its -shm: said before any stream."""
     place = make(directory_mode=0o755, umask=0o022)
     status, said = refusal(place)

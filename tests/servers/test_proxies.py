@@ -76,7 +76,7 @@ def rows_come_one_by_one(opened, log, channel, count=5):
 
 
 @behind_each
-def test_leaving_is_noticed(proxy, sites, outer):
+def test_disconnect_is_noticed(proxy, sites, outer):
     """By the proxy, then by the web server, then by rowtail: some heartbeats later, of 1 s here."""
     opened = [
         site.follow("channel=open/leaving", address=proxy(outer).addresses[name])
@@ -226,7 +226,7 @@ def test_varnish_over_http2(start, build):
 
 
 @behind_each
-def test_back_at_once(start, build, outer):
+def test_recovery_is_immediate(start, build, outer):
     """A proxy does not go on saying that the inner server is down when it is up again."""
     site = build("nginx")
     address = start(outer, {"nginx": site.server.address}).addresses["nginx"]
@@ -357,7 +357,7 @@ BUSY = {"nginx": BusyNginx, "apache": BusyApache, "haproxy": BusyHAProxy, "varni
 
 
 @behind_each
-def test_site_that_keeps_and_compresses_everything(start, sites, outer, channel, shared_log):
+def test_site_that_caches_and_compresses_everything(start, sites, outer, channel, shared_log):
     """Clients that ask for one URL at a time each have a stream of their own, and never an old one."""
     site = sites["nginx"]
     address = start(outer, {"nginx": site.server.address}, BUSY[outer]).addresses["nginx"]

@@ -16,7 +16,7 @@ def told():
     return {name: [] for name in proxies.PROXIES}
 
 
-def test_comes_back_by_itself(told, origin, browse):  # noqa: F811
+def test_event_source_reconnects_by_itself(told, origin, browse):  # noqa: F811
     with Builder() as build:
         site = build("nginx", allow_origin=origin).start()
         inner = {"nginx": site.server.address}

@@ -93,7 +93,7 @@ def test_many_reloads_with_streams_open(build, deployment):
 
 
 @pytest.mark.deployments("apache")
-def test_a_stream_stays_on_every_old_process(build, deployment):
+def test_every_old_process_keeps_a_stream(build, deployment):
     """Whose stream has no age keeps an old process for ever, and the site has room for many of them."""
     site = build(deployment, server=SERVERS.get(deployment), **{**QUICK, "max_stream_age": 0}).start()
     streams = []
@@ -107,7 +107,7 @@ def test_a_stream_stays_on_every_old_process(build, deployment):
 
 
 @pytest.mark.deployments(*[name for name in RELOADABLE.args if name != "lighttpd-spawn"])
-def test_a_client_that_sleeps_does_not_hold_a_reload_up(build, deployment):
+def test_sleeping_client_does_not_delay_a_reload(build, deployment):
     """It keeps its connection, and does not even notice the end of its stream."""
     site = build(deployment, server=SERVERS.get(deployment), **QUICK).start()
     site.follow()

@@ -36,7 +36,7 @@ def test_restart(at_work):
     finish(crowd, publisher)
 
 
-def test_a_caddyfile_with_a_mistake(at_work):
+def test_invalid_caddyfile(at_work):
     """Caddy refuses it, and neither the site nor a stream notices."""
     site, crowd, publisher = at_work
     right = site.server.file.read_text()

@@ -78,7 +78,7 @@ def test_logs_are_rotated(crowd_of):
     assert all(follower.connections <= 1 for follower in crowd.followers)
 
 
-def test_a_new_version_takes_over(crowd_of):
+def test_new_version_takes_over(crowd_of):
     """As Debian's upgrade does it; the old processes go when their streams have ended."""
     site, crowd, publisher = crowd_of(Daemon)
     workers = len(site.server.workers())
@@ -106,7 +106,7 @@ class Bounded(webserver.Nginx):
     edits = {"worker_processes auto;": "worker_processes auto; worker_shutdown_timeout 1s;"}
 
 
-def test_streams_without_an_end(crowd_of):
+def test_streams_without_an_age_limit(crowd_of):
     """worker_shutdown_timeout ends the old workers even where streams have no age."""
     site, crowd, publisher = crowd_of(Bounded, max_stream_age=0)
     processes = len(site.family())

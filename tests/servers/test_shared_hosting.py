@@ -27,7 +27,7 @@ def test_address_of_the_directory(build):
 
 
 @pytest.mark.parametrize("name", ["rowtail", "events.db", ".htaccess", "README.md"])
-def test_nothing_else_is_given_out(build, name):
+def test_other_files_are_not_served(build, name):
     """Should the program or the log lie in the web root, they are not to be fetched."""
     site = build(SHARED)
     place = site.server.www / "events" / name

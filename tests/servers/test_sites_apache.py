@@ -135,7 +135,7 @@ def test_pages_for_the_administrator(visit, name):
 
 
 @each_way
-def test_nobody_shares_a_cached_answer(visit):
+def test_answers_are_not_cached(visit):
     for name in "cache.test", "cache-quick.test":
         visitor = visit(name)
         assert visitor.page("/events?channel=secret").head.status == 401
@@ -166,7 +166,7 @@ def test_logins_of_a_site_name_the_user(visit, name):
 
 
 @each_way
-def test_a_site_without_rowtail(visit, server):
+def test_site_without_rowtail(visit, server):
     """Where the file is included in some virtual hosts, the others have no /events."""
     visitor = visit("plain.test")
     status = sites.Visitor(server, "localhost").page("/events").head.status
@@ -213,7 +213,7 @@ class WithoutRowtail(ManySites):
 
 
 @pytest.mark.parametrize("way", ["everywhere"])
-def test_the_rest_of_the_site_is_as_without_rowtail(server):
+def test_rest_of_the_site_is_unchanged(server):
     """Every URL that looks like the mount is answered by the site itself."""
     targets = [f"/{name}" for name in NEIGHBOURS]
     targets += ["/", "/events.", "/events~", "/events%20", "/x/events", "/event", "/events%3Fx"]

@@ -195,7 +195,7 @@ def test_pages_for_the_administrator(visit, name):
     assert b"rowtail_streams " in visit(name).page("/rowtail/metrics").body
 
 
-def test_templates_of_the_site_obey_no_visitor(visit):
+def test_templates_do_not_run_visitor_input(visit):
     """A visitor's words in rowtail's sentence are no commands to Caddy."""
     answer = visit("everywhere.test").page("/events?channel=a**%7B%7Benv%20%22HOME%22%7D%7D")
     assert b'a**\\x7b\\x7benv "HOME"}}' in answer.body, answer.describe()
@@ -213,12 +213,12 @@ def test_closed_sites(visit, name):
 
 
 @pytest.mark.parametrize("name", WITH_PASSWORDS)
-def test_a_login_is_handed_on(visit, name):
+def test_login_is_passed_on(visit, name):
     """rowtail gets the name of whom Caddy has let in."""
     sites.assert_login_is_handed_on(visit(name))
 
 
-def test_a_name_that_nobody_has_checked(visit):
+def test_unverified_user_name_is_ignored(visit):
     forged = {**basic("ann", "a guess"), "Remote-User": "ann", "Remote_User": "ann"}
     answer = visit("plain.test").get("/events?channel=secret", headers=forged)
     assert answer.head.status == 401
@@ -247,7 +247,7 @@ class WithoutRowtail(ManySites):
     down = ""
 
 
-def test_the_rest_of_the_site_is_as_without_rowtail(server):
+def test_rest_of_the_site_is_unchanged(server):
     """Every URL that looks like the mount is answered by the site itself."""
     targets = [f"/{name}" for name in NEIGHBOURS]
     targets += ["/", "/events.", "/events~", "/events%20", "/x/events", "/event", "/events%3Fx"]

@@ -189,7 +189,7 @@ every_site = pytest.mark.parametrize("name", SITES)
     ["once.test", "repeat.test", "rewrite.test", "no-file.test", "no-file-repeat.test", "error-404.test"]
     + ["proxy.test", "proxy-paths.test", "magnet.test", "magnet-raw.test"],
 )
-def test_the_application_has_the_rest(visit, name):
+def test_application_gets_all_other_urls(visit, name):
     for target in "/no/such/page", "/eventsX", "/rowtail/":
         assert visit(name).page(target).body == APPLICATION.encode()
 
@@ -215,7 +215,7 @@ def test_silence(server):
 
 
 @pytest.mark.deployments(*WAYS)
-def test_a_short_time_out_of_the_site(build, deployment):
+def test_short_timeout_of_the_site(build, deployment):
     """The heartbeat need not be shorter than the site's limit of a second."""
     around, edits = "server.max-write-idle = 1\nserver.max-read-idle = 1\n", {}
     if deployment == "lighttpd-cgi":
@@ -240,7 +240,7 @@ def test_body_of_unknown_length(visit, name):
         sites.as_stream(request.send(chunks).wait_head())
 
 
-def test_body_that_is_too_large(visit):
+def test_body_too_large(visit):
     """rowtail says so itself, to an EventSource too: it must not come back with the same body."""
     for name in "plain.test", "body.test", "errors.test":
         headers = {"Content-Type": sites.FORM}
@@ -283,13 +283,13 @@ def test_closed_sites(visit, name):
 
 
 @pytest.mark.parametrize("name", ["login.test", "login-slash.test", "login-front.test"])
-def test_a_login_of_the_site(visit, name):
+def test_login_of_the_site(visit, name):
     """Who is logged in is that user for rowtail."""
     sites.assert_login_is_handed_on(visit(name))
 
 
 @pytest.mark.deployments("lighttpd")
-def test_a_password_only_over_tls(build, deployment):
+def test_password_only_over_tls(build, deployment):
     """With the line that the login's file offers, who comes by plain HTTP is not asked for it."""
     with directory() as place:
         line = '$HTTP["scheme"] == "http"'
@@ -323,7 +323,7 @@ def test_rowtail_is_down(deployment):
 
 
 @pytest.mark.deployments(*WAYS)
-def test_log_that_cannot_be_read(deployment):
+def test_unreadable_log(deployment):
     """rowtail's own 503 keeps its sentence, and says when to come back."""
     with Builder() as build:
         site = build_sites(build, deployment).start()
@@ -426,7 +426,7 @@ def test_virtual_hosts_behind_the_include(build, deployment):
 
 
 @pytest.mark.deployments("lighttpd-cgi")
-def test_the_program_is_never_a_file(build, deployment):
+def test_program_file_is_never_served(build, deployment):
     """A virtual host that takes the programs away does not hand the CONFIG file out instead."""
     more = '$HTTP["host"] =~ "." { cgi.assign = ( ".sh" => "/bin/sh" ) }'
     server = type("Server", (Elsewhere,), {"name": "99-site.conf", "more": more})

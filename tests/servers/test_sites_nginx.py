@@ -237,7 +237,7 @@ def test_refusals(visit, name):
     sites.assert_refusals_are_rowtails(visit(name))
 
 
-def test_fcgiwrap_hands_on_the_same(visit):
+def test_fcgiwrap_passes_the_same(visit):
     for name in "plain.test", "errors.test":
         sites.assert_paths_name_channels(visit(name))
         sites.assert_refusals_are_rowtails(visit(name))
@@ -249,7 +249,7 @@ def test_silence(server):
 
 
 @as_a_service
-def test_brotli_holds_nothing_back(visit):
+def test_brotli_delays_nothing(visit):
     """The bytes of each row come at once; what they say, only a browser could read."""
     visitor = visit("brotli.test")
     answer = visitor.get("/events/brotli.test", headers={"Accept-Encoding": "br"})
@@ -261,7 +261,7 @@ def test_brotli_holds_nothing_back(visit):
         answer.wait(lambda: len(answer.body) > before, "bytes of a row", sites.SOON_S)
 
 
-def test_leaving_is_noticed(visit):
+def test_disconnect_is_noticed(visit):
     visitor = visit("abort.test")
     for _ in range(3):
         visitor.follow("/events/silence")
@@ -297,7 +297,7 @@ def test_closed_sites(visit, name):
 
 
 @pytest.mark.parametrize("name", ["login.test", "login-front.test", "any.test"])
-def test_a_login_of_the_site_is_none_of_rowtails(visit, name):
+def test_login_of_the_site_is_not_passed_on(visit, name):
     """Who is logged in reads what everyone may; the name is handed on only where the site says so."""
     visitor, ann = visit(name), basic("ann", PASSWORDS["ann"])
     visitor.follow(f"/events?channel={name}", headers=ann)
@@ -305,11 +305,11 @@ def test_a_login_of_the_site_is_none_of_rowtails(visit, name):
 
 
 @pytest.mark.parametrize("name", ["login-named.test", "login-rewriting.test"])
-def test_a_login_that_is_handed_on(visit, name):
+def test_login_is_passed_on(visit, name):
     sites.assert_login_is_handed_on(visit(name))
 
 
-def test_nobody_shares_a_cached_answer(visit):
+def test_answers_are_not_cached(visit):
     """A site that caches all of its PHP under one key gives nobody another's stream or refusal."""
     visitor = visit("cache.test")
     assert visitor.get("/events?channel=secret").head.status == 401
@@ -325,18 +325,18 @@ def test_nobody_shares_a_cached_answer(visit):
 
 
 @pytest.mark.parametrize("name", ["allowed.test", "office.test"])
-def test_who_is_let_in(visit, name):
+def test_who_gets_in(visit, name):
     sites.assert_streams(visit(name))
 
 
-def test_a_name_that_nobody_has_checked(visit):
+def test_unverified_user_name_is_ignored(visit):
     """Where the address is enough, a name with any password is nobody's."""
     forged = basic("ann", "a guess")
     assert visit("office.test").get("/events?channel=secret", headers=forged).head.status == 401
 
 
 @pytest.mark.parametrize("name", ["few.test", "slow.test"])
-def test_who_asks_too_often_is_told_to_come_back(visit, name):
+def test_rate_limited_client_is_told_to_reconnect(visit, name):
     """429 would end an EventSource for ever."""
     visitor = visit(name)
     visitor.follow(f"/events?channel={name}")
@@ -363,7 +363,7 @@ def test_rowtail_is_down(deployment):
 
 
 @pytest.mark.deployments("nginx", "nginx-fcgiwrap")
-def test_log_that_cannot_be_read(deployment):
+def test_unreadable_log(deployment):
     """rowtail's own 503 keeps its sentence, and says when to come back."""
     with Builder() as build:
         site = build_sites(build, deployment).start()
@@ -392,7 +392,7 @@ class WithoutRowtail(ManySites):
 
 
 @as_a_service
-def test_the_rest_of_the_site_is_as_without_rowtail(server):
+def test_rest_of_the_site_is_unchanged(server):
     """Every URL that looks like the mount is answered by the site itself."""
     names = [name for name in SITES if name not in NEEDS and BREAK not in SITES[name]]
     targets = [f"/{name}" for name in NEIGHBOURS]

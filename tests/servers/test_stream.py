@@ -13,7 +13,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
 
 
-def test_a_row_is_there_before_the_next_is_inserted(site, channel, shared_log):
+def test_row_arrives_before_the_next_is_inserted(site, channel, shared_log):
     """Nothing is held back, for a client that offers every compression; not for a moment either."""
     took_s = []
     with open_encoded(site, f"channel={channel}") as opened:
@@ -133,7 +133,7 @@ def test_head_ends_at_once(site, channel):
     site.wait_streams(0)
 
 
-def test_leaving_is_noticed(site, channel):
+def test_disconnect_is_noticed(site, channel):
     """Within two heartbeats, of 1 s here; Caddy needs up to four, mod_fcgid its own intervals."""
     leavers = [site.follow(f"channel={channel}") for _ in range(3)]
     site.wait_streams(3)

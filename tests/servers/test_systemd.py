@@ -74,7 +74,7 @@ def test_haproxys_socket_is_valid(units):
     assert re.findall(r"(?m)^ListenStream=(.*)$", text) == ["", chroot + inside]
 
 
-def test_sandbox_leaves_little(units):
+def test_sandbox_is_tight(units):
     _, said = analyze("security", "--offline=yes", "--no-pager", units[1])
     exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
     assert float(exposure[1]) <= 0.5, said
@@ -103,7 +103,7 @@ def members(group):
     return names
 
 
-def test_filter_allows_what_rowtail_calls(place, shared_log):
+def test_filter_allows_rowtails_system_calls(place, shared_log):
     """Every system call of a whole life, from execve to the end, is one that the unit allows."""
     trace = place / "run" / "trace"
     command = ["strace", "-D", "-f", "-q", "-o", trace, place / "rowtail", place / "rowtail.conf"]

@@ -105,7 +105,7 @@ def assert_serves(units, stream):
 
 
 @pytest.mark.parametrize("missing", ["directory", "database"])
-def test_database_that_is_away_for_long(units, missing):
+def test_database_missing_for_a_long_time(units, missing):
     """Many more starts fail than systemd's limits allow; clients come all the time, and then it serves."""
     if missing == "database":
         units.data.mkdir()
@@ -123,7 +123,7 @@ def test_database_that_is_away_for_long(units, missing):
         assert_serves(units, later.ask())
 
 
-def test_process_that_dies_again_and_again(units):
+def test_process_that_crashes_repeatedly(units):
     units.make_log()
     units.start()
     for _ in range(8):
@@ -135,7 +135,7 @@ def test_process_that_dies_again_and_again(units):
         assert_serves(units, stream.ask())
 
 
-def test_sandbox_lets_it_work(units):
+def test_rowtail_works_in_the_sandbox(units):
     """It is there first, and makes the -wal and -shm; writers of its group can use them."""
     units.make_log()
     assert [path.name for path in units.data.iterdir()] == ["events.db"]
@@ -148,7 +148,7 @@ def test_sandbox_lets_it_work(units):
         assert stream.parser.reconnection_time is not None
 
 
-def test_log_elsewhere_without_the_sandbox_knowing(units):
+def test_log_outside_the_sandbox_paths(units):
     """The path in ReadWritePaths= was forgotten: it is named, and the unit goes on trying."""
     elsewhere = units.machine.root / "srv"
     elsewhere.mkdir()
@@ -170,7 +170,7 @@ def test_log_elsewhere_without_the_sandbox_knowing(units):
         assert log.execute("SELECT count(*) FROM events").fetchone() == (1,)
 
 
-def test_lock_that_stays_is_named_in_the_sandbox(units):
+def test_lasting_lock_is_named_in_the_sandbox(units):
     """The sandbox hides other processes, and not that one of them has the lock."""
     units.make_log()
     exclusive = ["PRAGMA locking_mode=EXCLUSIVE", "INSERT INTO events(data) VALUES ('mine')"]
