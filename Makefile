@@ -37,7 +37,7 @@ libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n
 
 # The names with -again are make test's own.
 .PHONY: endurance endurance-again integration-again servers-again browser-again unit-again replay-again torture-short-again
-.PHONY: integration-san integration-valgrind
+.PHONY: integration-san integration-valgrind pictures
 .PHONY: all help deps test unit replay integration servers browser bench lint fuzz demo \
 	install uninstall clean
 .DELETE_ON_ERROR:
@@ -53,6 +53,7 @@ help:
 	@echo 'make unit replay integration endurance servers browser    each part alone'
 	@echo 'make test-releases    the same in chroots of $(RELEASES) (root)'
 	@echo 'make releases-shell RELEASE=sid    a shell in one of them'
+	@echo 'make pictures    the screenshots of the demo page anew, in deploy/pictures'
 	@echo 'make bench lint fuzz install uninstall clean releases-clean'
 
 deps:
@@ -127,6 +128,10 @@ $(BROWSER): tests/browser/package.json tests/browser/package-lock.json
 
 browser: $(BUILD)/rowtail $(BROWSER)
 	cd tests/browser && node --test
+
+# Look at both before you commit them.
+pictures: $(BUILD)/rowtail $(BROWSER)
+	cd tests/browser && PICTURES=1 node --test pictures.test.mjs
 
 # What the parts share is built before, since they run side by side.
 test:

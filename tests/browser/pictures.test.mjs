@@ -1,0 +1,107 @@
+// The pictures of the demo page in README.md. `make pictures` takes them anew (PICTURES=1); otherwise the
+// test tells whether the page still is what they show: its size, colours, titles, buttons and labels.
+// Each picture carries these in a note. What the page shows of rows differs each time, and is not compared.
+
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+
+import { closePage, launch, openPage } from './lib/chromium.mjs';
+import { PROJECT } from './lib/database.mjs';
+import { Demo } from './lib/demo.mjs';
+import { compressed, noteOf, sizeOf, withNote } from './lib/png.mjs';
+import { sleep, until } from './lib/process.mjs';
+
+const TAKE = Boolean(process.env.PICTURES);
+const SIZE = { width: 1200, height: 1000 };
+const LARGEST_BYTES = 150_000;
+const SCHEMES = ['light', 'dark'];
+
+const fileOf = (scheme) => path.join(PROJECT, `deploy/pictures/demo-${scheme}.png`);
+
+describe('the pictures of the demo page', () => {
+  let browser;
+  let demo;
+  let page;
+  before(async () => {
+    [browser, demo] = await Promise.all([launch(), Demo.open()]);
+    page = await openPage(browser, demo.url, '');
+    await page.setViewportSize(SIZE);
+    await page.evaluate(() => document.fonts.ready);
+    await until('four clients with rows', () => page.evaluate(() =>
+      [...document.querySelectorAll('article')].every((card) => card.dataset.state === 'live' &&
+        Number(card.querySelector('[data-value="received"]').textContent) > 0)));
+    if (TAKE) {
+      await liveALittle();
+      for (const scheme of SCHEMES) {
+        await take(scheme);
+      }
+    }
+  });
+  after(async () => {
+    await closePage(page);
+    await browser.close();
+    await demo.close();
+    demo.removeDirectory();
+  });
+
+  // A minute of rows, in the middle of which one client is cut and resumes.
+  async function liveALittle() {
+    await sleep(30_000);
+    await page.click('[data-client="fetch"] button');
+    await sleep(9_000);
+    await page.click('[data-client="fetch"] button');
+    await sleep(14_000);
+    await demo.database.insert('hello');
+    await page.locator('#rows td.data', { hasText: 'hello' }).first().waitFor();
+    await page.mouse.move(0, 0);
+    await page.evaluate(() => {
+      document.activeElement.blur();
+      // The path that make demo would show.
+      const command = document.querySelector('#command');
+      command.textContent = command.textContent.replace(/\/rowtail-browser-[^/]*/, '');
+    });
+  }
+
+  async function take(scheme) {
+    await page.emulateMedia({ colorScheme: scheme });
+    await sleep(300); // the charts are drawn ten times a second
+    const png = await page.screenshot({ animations: 'disabled', scale: 'css' });
+    writeFileSync(fileOf(scheme), withNote(compressed(png), JSON.stringify(await looks())));
+  }
+
+  // What the page looks like, but for the rows.
+  function looks() {
+    return page.evaluate(() => {
+      const texts = (selector) => [...document.querySelectorAll(selector)]
+        .filter((element) => element.checkVisibility()).map((element) => element.textContent.trim());
+      const { backgroundColor, color } = getComputedStyle(document.body);
+      return {
+        size: [innerWidth, innerHeight],
+        colours: [backgroundColor, color, getComputedStyle(document.querySelector('button.main')).backgroundColor],
+        titles: texts('h1, h2, h3, .about').map((text) => text.replace(/[^ -~]/g, '?')),
+        buttons: texts('button'),
+        labels: texts('dt, th'),
+        images: [...document.images].map((image) => [image.width, image.height]),
+      };
+    });
+  }
+
+  for (const scheme of SCHEMES) {
+    it(`${scheme}: the picture in README.md shows the page as it is`, async () => {
+      const png = readFileSync(fileOf(scheme));
+      assert.ok(png.length < LARGEST_BYTES, `${png.length} bytes`);
+      assert.deepEqual(sizeOf(png), SIZE);
+      await page.emulateMedia({ colorScheme: scheme });
+      assert.deepEqual(await looks(), JSON.parse(noteOf(png)), 'The demo page has changed: run `make pictures`');
+    });
+  }
+
+  it('has colours of its own in the dark', async () => {
+    const [light, dark] = SCHEMES.map((scheme) => JSON.parse(noteOf(readFileSync(fileOf(scheme)))).colours);
+    const brightness = (colour) => colour.match(/\d+/g).map(Number).reduce((sum, part) => sum + part);
+    assert.ok(brightness(light[0]) > brightness(light[1]), `light: ${light}`);
+    assert.ok(brightness(dark[0]) < brightness(dark[1]), `dark: ${dark}`);
+  });
+});
