@@ -1,11 +1,14 @@
-// The pictures of the demo page in README.md. `make pictures` takes them anew (PICTURES=1); otherwise the
-// test tells whether the page still is what they show: its size, colours, titles, buttons and labels.
-// Each picture carries these in a note. What the page shows of rows differs each time, and is not compared.
+// The pictures in README.md: the demo page, and the drawing of a row's way.
+//
+// `make pictures` takes those of the demo page anew (PICTURES=1). Otherwise the test tells whether the page still is
+// what they show: its size, colours, titles, buttons and labels. Each picture carries these in a note. What the page
+// shows of rows differs each time, and is not compared.
 
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { pathToFileURL } from 'node:url';
 
 import { closePage, launch, openPage } from './lib/chromium.mjs';
 import { PROJECT } from './lib/database.mjs';
@@ -19,6 +22,8 @@ const LARGEST_BYTES = 150_000;
 const SCHEMES = ['light', 'dark'];
 
 const fileOf = (scheme) => path.join(PROJECT, `deploy/pictures/demo-${scheme}.png`);
+
+const brightness = (colour) => colour.match(/\d+/g).slice(0, 3).map(Number).reduce((sum, part) => sum + part);
 
 describe('the pictures of the demo page', () => {
   let browser;
@@ -100,8 +105,43 @@ describe('the pictures of the demo page', () => {
 
   it('has colours of its own in the dark', async () => {
     const [light, dark] = SCHEMES.map((scheme) => JSON.parse(noteOf(readFileSync(fileOf(scheme)))).colours);
-    const brightness = (colour) => colour.match(/\d+/g).map(Number).reduce((sum, part) => sum + part);
     assert.ok(brightness(light[0]) > brightness(light[1]), `light: ${light}`);
     assert.ok(brightness(dark[0]) < brightness(dark[1]), `dark: ${dark}`);
   });
+});
+
+describe('the drawing of a row’s way', () => {
+  let browser;
+  before(async () => {
+    browser = await launch();
+  });
+  after(() => browser.close());
+
+  for (const scheme of SCHEMES) {
+    it(`${scheme}: every text can be read`, async () => {
+      const page = await browser.newPage({ colorScheme: scheme });
+      await page.goto(pathToFileURL(path.join(PROJECT, 'deploy/pictures/row.svg')).href);
+      const { texts, cards, paper } = await page.evaluate(() => {
+        const box = (element) => {
+          const { left, top, right, bottom } = element.getBoundingClientRect();
+          const name = element.textContent;
+          return { name, left, top, right, bottom, fill: getComputedStyle(element).fill };
+        };
+        const all = (selector) => [...document.querySelectorAll(selector)].map(box);
+        return { texts: all('text'), cards: all('.card'), paper: box(document.querySelector('.paper')) };
+      });
+      const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
+      const within = (a, b) => a.left >= b.left && a.right <= b.right && a.top >= b.top && a.bottom <= b.bottom;
+      assert.ok(texts.length > 20);
+      texts.forEach((text, i) => {
+        assert.ok(within(text, paper), `${text.name} is outside`);
+        assert.ok(cards.every((card) => apart(text, card) || within(text, card)), `${text.name} crosses an edge`);
+        texts.slice(i + 1).forEach((other) => assert.ok(apart(text, other), `${text.name} is over ${other.name}`));
+        const [ink, ground] = [text.fill, paper.fill].map(brightness);
+        assert.ok(Math.abs(ink - ground) > 200, `${text.name} is ${text.fill} on ${paper.fill}`);
+        assert.equal(ink > ground, scheme === 'dark', text.name);
+      });
+      await page.close();
+    });
+  }
 });
