@@ -44,7 +44,7 @@ static void test_different_clients(void **state)
 	assert_string_not_equal(name_of(""), name_of("::"));
 }
 
-static void test_what_is_no_address(void **state)
+static void test_invalid_addresses(void **state)
 {
 	char text[200];
 
@@ -60,7 +60,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spellings_of_one_address),
 		cmocka_unit_test(test_different_clients),
-		cmocka_unit_test(test_what_is_no_address),
+		cmocka_unit_test(test_invalid_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,7 +209,7 @@ static void test_forged_header_names(void **state)
 	assert_null(field("Access-Control-Allow-Headers"));
 }
 
-static void test_later(void **state)
+static void test_answers_that_ask_to_reconnect(void **state)
 {
 	answer_later(&out, "The log is gone.", 2000, true, false, &none);
 	assert_string_equal(field("Status"), "200 OK");
@@ -239,7 +239,7 @@ int main(void)
 		TEST(test_bodies_are_bytes),
 		TEST(test_preflight),
 		TEST(test_forged_header_names),
-		TEST(test_later),
+		TEST(test_answers_that_ask_to_reconnect),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,7 @@ static void check(char *const *argv, char *const *envp, const struct expected *e
 		ARGUMENT_END, NULL, NULL                                                           \
 	}
 
-static void test_values_stand_behind_or_after_an_equals_sign(void **state)
+static void test_value_is_the_next_argument_or_after_an_equals_sign(void **state)
 {
 	CHECK(ARGV("--db", "a=b", "--db=c=d", "--db=", "--poll=--x", "--retry", "-5"),
 		no_environment, {ARGUMENT_SETTING, "db", "a=b"}, {ARGUMENT_SETTING, "db", "c=d"},
@@ -66,14 +66,14 @@ static void test_values_stand_behind_or_after_an_equals_sign(void **state)
 		{ARGUMENT_SETTING, "retry", "-5"}, END);
 }
 
-static void test_a_flag_stands_alone(void **state)
+static void test_a_flag_takes_no_separate_value(void **state)
 {
 	CHECK(ARGV("--public", "no", "--public=no"), no_environment,
 		{ARGUMENT_SETTING, "public", "yes"}, {ARGUMENT_FILE, NULL, "no"},
 		{ARGUMENT_SETTING, "public", "no"}, END);
 }
 
-static void test_the_file_may_stand_anywhere(void **state)
+static void test_the_file_can_be_anywhere(void **state)
 {
 	CHECK(ARGV("a.conf", "--db", "x", "b.conf"), no_environment,
 		{ARGUMENT_FILE, NULL, "a.conf"}, {ARGUMENT_SETTING, "db", "x"},
@@ -88,14 +88,14 @@ static void test_two_dashes_end_the_options(void **state)
 	CHECK(ARGV("--"), no_environment, END);
 }
 
-static void test_another_option_is_no_value(void **state)
+static void test_an_option_is_not_taken_as_a_value(void **state)
 {
 	CHECK(ARGV("--db"), no_environment, {ARGUMENT_INCOMPLETE, "db", NULL});
 	CHECK(ARGV("--db", "--public"), no_environment, {ARGUMENT_INCOMPLETE, "db", NULL});
 	CHECK(ARGV("--db", "--", "x"), no_environment, {ARGUMENT_INCOMPLETE, "db", NULL});
 }
 
-static void test_what_begins_with_a_dash_must_be_known(void **state)
+static void test_unknown_option_is_an_error(void **state)
 {
 	static const char *const unknown[] = {
 		"-", "-h", "-db", "---db", "--d", "--dbx", "--DB", "--max_streams", "--=x", "-5"};
@@ -110,7 +110,7 @@ static void test_without_any_argument(void **state)
 	CHECK(no_environment, no_environment, END);
 }
 
-static void test_a_question_is_found_anywhere_before_two_dashes(void **state)
+static void test_help_is_found_anywhere_before_two_dashes(void **state)
 {
 	struct arguments a;
 
@@ -136,7 +136,7 @@ static char *const *cgi(const char *query)
 	return (char *const *)envp;
 }
 
-static void test_words_of_a_query_behind_the_file_are_passed_over(void **state)
+static void test_query_words_after_config_are_ignored(void **state)
 {
 	CHECK(ARGV("/srv/events.cgi", "--public"), cgi("--public"),
 		{ARGUMENT_FILE, NULL, "/srv/events.cgi"}, END);
@@ -146,7 +146,7 @@ static void test_words_of_a_query_behind_the_file_are_passed_over(void **state)
 		{ARGUMENT_SETTING, "poll", "5"}, {ARGUMENT_FILE, NULL, "/srv/events.cgi"}, END);
 }
 
-static void test_words_of_a_query_are_no_options(void **state)
+static void test_query_words_are_not_options(void **state)
 {
 	static const struct {
 		const char *query;
@@ -171,19 +171,19 @@ static void test_words_of_a_query_are_no_options(void **state)
 			{ARGUMENT_CLIENT, NULL, NULL});
 }
 
-static void test_a_script_that_hands_on_its_arguments_is_found_out(void **state)
+static void test_wrapper_script_passing_query_words_is_detected(void **state)
 {
 	CHECK(ARGV("--db", "/x", "--public"), cgi("--public"), {ARGUMENT_SETTING, "db", "/x"},
 		{ARGUMENT_CLIENT, NULL, NULL});
 }
 
-static void test_a_server_that_does_not_split_queries_changes_nothing(void **state)
+static void test_server_that_does_not_split_queries(void **state)
 {
 	CHECK(ARGV("--db", "/x", "--public"), cgi("ping"), {ARGUMENT_SETTING, "db", "/x"},
 		{ARGUMENT_SETTING, "public", "yes"}, END);
 }
 
-static void test_a_query_with_an_equals_sign_is_never_split(void **state)
+static void test_query_with_an_equals_sign_is_never_split(void **state)
 {
 	CHECK(ARGV("--public", "channel"), cgi("channel=--public"),
 		{ARGUMENT_SETTING, "public", "yes"}, {ARGUMENT_FILE, NULL, "channel"}, END);
@@ -196,7 +196,7 @@ static void test_without_cgi_there_is_no_client(void **state)
 		END);
 }
 
-static void test_a_client_asks_no_questions(void **state)
+static void test_client_cannot_ask_for_help(void **state)
 {
 	struct arguments a;
 
@@ -210,21 +210,21 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test(test_##name)
-		TEST(values_stand_behind_or_after_an_equals_sign),
-		TEST(a_flag_stands_alone),
-		TEST(the_file_may_stand_anywhere),
+		TEST(value_is_the_next_argument_or_after_an_equals_sign),
+		TEST(a_flag_takes_no_separate_value),
+		TEST(the_file_can_be_anywhere),
 		TEST(two_dashes_end_the_options),
-		TEST(another_option_is_no_value),
-		TEST(what_begins_with_a_dash_must_be_known),
+		TEST(an_option_is_not_taken_as_a_value),
+		TEST(unknown_option_is_an_error),
 		TEST(without_any_argument),
-		TEST(a_question_is_found_anywhere_before_two_dashes),
-		TEST(words_of_a_query_behind_the_file_are_passed_over),
-		TEST(words_of_a_query_are_no_options),
-		TEST(a_script_that_hands_on_its_arguments_is_found_out),
-		TEST(a_server_that_does_not_split_queries_changes_nothing),
-		TEST(a_query_with_an_equals_sign_is_never_split),
+		TEST(help_is_found_anywhere_before_two_dashes),
+		TEST(query_words_after_config_are_ignored),
+		TEST(query_words_are_not_options),
+		TEST(wrapper_script_passing_query_words_is_detected),
+		TEST(server_that_does_not_split_queries),
+		TEST(query_with_an_equals_sign_is_never_split),
 		TEST(without_cgi_there_is_no_client),
-		TEST(a_client_asks_no_questions),
+		TEST(client_cannot_ask_for_help),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

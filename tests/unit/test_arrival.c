@@ -25,7 +25,7 @@ static void some_request(unsigned padding)
 	make_request(100, 20, padding);
 }
 
-static void test_a_request_is_whole_at_its_last_byte(void **state)
+static void test_request_is_complete_at_its_last_byte(void **state)
 {
 	some_request(0);
 	for (size_t have = 0; have < wire.length; have++)
@@ -33,7 +33,7 @@ static void test_a_request_is_whole_at_its_last_byte(void **state)
 	assert_whole();
 }
 
-static void test_the_smallest_request_is_whole(void **state)
+static void test_smallest_request_is_complete(void **state)
 {
 	make_request(1, 1, 0);
 	assert_int_equal(wire.length, 32);
@@ -41,7 +41,7 @@ static void test_the_smallest_request_is_whole(void **state)
 	assert_whole();
 }
 
-static void test_padding_is_passed_over(void **state)
+static void test_padding_is_skipped(void **state)
 {
 	for (unsigned padding = 1; padding < 256; padding += 127) {
 		buffer_clear(&params);
@@ -55,7 +55,7 @@ static void test_padding_is_passed_over(void **state)
 	}
 }
 
-static void test_what_follows_a_whole_request_is_not_looked_at(void **state)
+static void test_bytes_after_a_complete_request_are_not_read(void **state)
 {
 	size_t length;
 	struct arrival a;
@@ -67,7 +67,7 @@ static void test_what_follows_a_whole_request_is_not_looked_at(void **state)
 	assert_int_equal(a.length, length);
 }
 
-static void test_any_two_looks_give_the_same_as_one(void **state)
+static void test_any_two_calls_give_the_same_as_one(void **state)
 {
 	struct arrival a;
 
@@ -80,7 +80,7 @@ static void test_any_two_looks_give_the_same_as_one(void **state)
 }
 
 /* Records that were looked at are overwritten: a scanner that went back would lose its way. */
-static void test_a_dribbling_peer_makes_no_record_be_read_twice(void **state)
+static void test_slow_peer_causes_no_record_to_be_parsed_twice(void **state)
 {
 	struct arrival a;
 
@@ -96,7 +96,7 @@ static void test_a_dribbling_peer_makes_no_record_be_read_twice(void **state)
 	assert_int_equal(scan_copy(&a, wire.data, wire.length), ARRIVAL_WHOLE);
 }
 
-static void test_params_may_be_cut_into_records_anywhere(void **state)
+static void test_params_can_be_split_into_records_anywhere(void **state)
 {
 	some_params();
 	for (size_t first = 1; first < params.length; first++) {
@@ -133,7 +133,7 @@ static void test_params_must_end_where_a_pair_ends(void **state)
 	assert_int_equal(cut_well, 6);
 }
 
-static void test_another_protocol_is_known_by_its_first_byte(void **state)
+static void test_another_protocol_is_detected_at_the_first_byte(void **state)
 {
 	for (int first = 0; first < 256; first++) {
 		uint8_t byte = (uint8_t)first;
@@ -158,7 +158,7 @@ static bool one_of(int type, int a, int b)
 	return type == a || type == b;
 }
 
-static void test_first_comes_begin_request_or_a_management_record(void **state)
+static void test_first_record_is_begin_request_or_management(void **state)
 {
 	for (int type = 0; type < 256; type++) {
 		bool begins = type == FCGI_BEGIN_REQUEST;
@@ -172,7 +172,7 @@ static void test_first_comes_begin_request_or_a_management_record(void **state)
 	}
 }
 
-static void test_only_the_records_that_are_due_are_taken(void **state)
+static void test_records_out_of_order_are_refused(void **state)
 {
 	begin();
 	for (int type = 0; type < 256; type++) {
@@ -193,7 +193,7 @@ static void test_only_the_records_that_are_due_are_taken(void **state)
 	assert_int_equal(with_record(24, FCGI_STDIN, ID), ARRIVAL_PARTIAL);
 }
 
-static void test_a_wrong_field_is_told_without_the_rest(void **state)
+static void test_wrong_field_is_reported_before_the_rest_arrives(void **state)
 {
 	const struct {
 		size_t at; /* of the byte that is made wrong */
@@ -212,7 +212,7 @@ static void test_a_wrong_field_is_told_without_the_rest(void **state)
 	}
 }
 
-static void test_reserved_bytes_and_flags_may_be_anything(void **state)
+static void test_reserved_bytes_and_flags_can_be_anything(void **state)
 {
 	make_request(1, 1, 0);
 	for (size_t at = 10; at < 16; at++)
@@ -220,7 +220,7 @@ static void test_reserved_bytes_and_flags_may_be_anything(void **state)
 	assert_whole();
 }
 
-static void test_any_id_but_zero_will_do(void **state)
+static void test_any_id_except_zero_is_valid(void **state)
 {
 	struct arrival a;
 
@@ -234,7 +234,7 @@ static void test_any_id_but_zero_will_do(void **state)
 	}
 }
 
-static void test_another_role_is_told_with_its_id(void **state)
+static void test_other_roles_are_reported_with_their_id(void **state)
 {
 	const unsigned roles[] = {0, FCGI_AUTHORIZER, FCGI_FILTER, 4, 256, 257, 65535};
 	struct arrival a;
@@ -247,7 +247,7 @@ static void test_another_role_is_told_with_its_id(void **state)
 	}
 }
 
-static void test_a_request_may_be_aborted_before_it_is_whole(void **state)
+static void test_request_can_be_aborted_before_it_is_complete(void **state)
 {
 	struct arrival a;
 	struct buffer request;
@@ -269,7 +269,7 @@ static void test_a_request_may_be_aborted_before_it_is_whole(void **state)
 	buffer_free(&request);
 }
 
-static void test_a_management_record_is_told_when_all_of_it_has_come(void **state)
+static void test_management_record_is_reported_when_complete(void **state)
 {
 	struct arrival a;
 
@@ -289,23 +289,23 @@ static void test_a_management_record_is_told_when_all_of_it_has_come(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ARRIVAL_TEST(a_request_is_whole_at_its_last_byte),
-		ARRIVAL_TEST(the_smallest_request_is_whole),
-		ARRIVAL_TEST(padding_is_passed_over),
-		ARRIVAL_TEST(what_follows_a_whole_request_is_not_looked_at),
-		ARRIVAL_TEST(any_two_looks_give_the_same_as_one),
-		ARRIVAL_TEST(a_dribbling_peer_makes_no_record_be_read_twice),
-		ARRIVAL_TEST(params_may_be_cut_into_records_anywhere),
+		ARRIVAL_TEST(request_is_complete_at_its_last_byte),
+		ARRIVAL_TEST(smallest_request_is_complete),
+		ARRIVAL_TEST(padding_is_skipped),
+		ARRIVAL_TEST(bytes_after_a_complete_request_are_not_read),
+		ARRIVAL_TEST(any_two_calls_give_the_same_as_one),
+		ARRIVAL_TEST(slow_peer_causes_no_record_to_be_parsed_twice),
+		ARRIVAL_TEST(params_can_be_split_into_records_anywhere),
 		ARRIVAL_TEST(params_must_end_where_a_pair_ends),
-		ARRIVAL_TEST(another_protocol_is_known_by_its_first_byte),
-		ARRIVAL_TEST(first_comes_begin_request_or_a_management_record),
-		ARRIVAL_TEST(only_the_records_that_are_due_are_taken),
-		ARRIVAL_TEST(a_wrong_field_is_told_without_the_rest),
-		ARRIVAL_TEST(reserved_bytes_and_flags_may_be_anything),
-		ARRIVAL_TEST(any_id_but_zero_will_do),
-		ARRIVAL_TEST(another_role_is_told_with_its_id),
-		ARRIVAL_TEST(a_request_may_be_aborted_before_it_is_whole),
-		ARRIVAL_TEST(a_management_record_is_told_when_all_of_it_has_come),
+		ARRIVAL_TEST(another_protocol_is_detected_at_the_first_byte),
+		ARRIVAL_TEST(first_record_is_begin_request_or_management),
+		ARRIVAL_TEST(records_out_of_order_are_refused),
+		ARRIVAL_TEST(wrong_field_is_reported_before_the_rest_arrives),
+		ARRIVAL_TEST(reserved_bytes_and_flags_can_be_anything),
+		ARRIVAL_TEST(any_id_except_zero_is_valid),
+		ARRIVAL_TEST(other_roles_are_reported_with_their_id),
+		ARRIVAL_TEST(request_can_be_aborted_before_it_is_complete),
+		ARRIVAL_TEST(management_record_is_reported_when_complete),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,7 @@ static void sized_request(size_t params_size, size_t body_size)
 	make_request(CHUNK_MAX, CHUNK_MAX, 0);
 }
 
-static void test_the_largest_content_is_whole(void **state)
+static void test_largest_content_is_complete(void **state)
 {
 	sized_request(ARRIVAL_CONTENT_MAX, 0);
 	assert_whole();
@@ -71,7 +71,7 @@ static void assert_too_large_at(size_t have)
 	assert_int_equal(a.request_id, ID);
 }
 
-static void test_one_byte_more_is_too_large_by_the_header_alone(void **state)
+static void test_one_byte_over_the_limit_is_refused_at_the_header(void **state)
 {
 	const size_t begin_size = 16, header = 8, length_known = 6;
 
@@ -111,7 +111,7 @@ static void padded_request(size_t size)
 	assert_int_equal(wire.length, size);
 }
 
-static void test_padding_and_headers_count_towards_all_bytes(void **state)
+static void test_padding_and_headers_count_towards_the_limit(void **state)
 {
 	padded_request(ARRIVAL_BYTES_MAX);
 	assert_whole();
@@ -135,7 +135,7 @@ static void test_a_full_buffer_is_never_partial(void **state)
 	}
 }
 
-static void test_the_largest_management_record_is_taken(void **state)
+static void test_largest_management_record_is_accepted(void **state)
 {
 	struct arrival a;
 
@@ -151,11 +151,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ARRIVAL_TEST(absurd_lengths_are_too_large),
-		ARRIVAL_TEST(the_largest_content_is_whole),
-		ARRIVAL_TEST(one_byte_more_is_too_large_by_the_header_alone),
-		ARRIVAL_TEST(padding_and_headers_count_towards_all_bytes),
+		ARRIVAL_TEST(largest_content_is_complete),
+		ARRIVAL_TEST(one_byte_over_the_limit_is_refused_at_the_header),
+		ARRIVAL_TEST(padding_and_headers_count_towards_the_limit),
 		ARRIVAL_TEST(a_full_buffer_is_never_partial),
-		ARRIVAL_TEST(the_largest_management_record_is_taken),
+		ARRIVAL_TEST(largest_management_record_is_accepted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,7 @@ static void use_up(const char *address, int64_t now_ms)
 	assert_false(attempts_allowed(attempts, address, now_ms));
 }
 
-static void test_an_address_may_fail_so_often(void **state)
+static void test_an_address_has_a_number_of_failures(void **state)
 {
 	use_up("192.0.2.1", START);
 }
@@ -76,7 +76,7 @@ static void test_same_token_counts_once(void **state)
 	assert_false(attempts_remembered(attempts, "192.0.2.2", hash));
 }
 
-static void test_others_are_not_shut_out(void **state)
+static void test_other_addresses_are_not_blocked(void **state)
 {
 	static const char *const others[] = {"192.0.2.2", "192.0.2.10", "192.0.2", "", "::1"};
 
@@ -85,14 +85,14 @@ static void test_others_are_not_shut_out(void **state)
 		use_up(others[i], START);
 }
 
-static void test_asking_is_no_failure(void **state)
+static void test_asking_is_not_a_failure(void **state)
 {
 	for (int i = 0; i < 100 * ATTEMPTS_MAX; i++)
 		assert_true(attempts_allowed(attempts, "192.0.2.1", START));
 	use_up("192.0.2.1", START);
 }
 
-static void test_then_it_may_once_a_second(void **state)
+static void test_then_one_failure_a_second_is_allowed(void **state)
 {
 	use_up("192.0.2.1", START);
 	assert_false(attempts_allowed(attempts, "192.0.2.1", START + SECOND - 1));
@@ -100,7 +100,7 @@ static void test_then_it_may_once_a_second(void **state)
 		assert_int_equal(fail_while_allowed("192.0.2.1", START + second * SECOND, 1000), 1);
 }
 
-static void test_what_it_did_not_use_comes_back(void **state)
+static void test_unused_failures_are_regained(void **state)
 {
 	use_up("192.0.2.1", START);
 	assert_int_equal(fail_while_allowed("192.0.2.1", START + 3 * SECOND, 1000), 3);
@@ -109,7 +109,7 @@ static void test_what_it_did_not_use_comes_back(void **state)
 }
 
 /* Whoever tries all the time gets no more than the first ones and one a second. */
-static void test_no_rhythm_gains_anything(void **state)
+static void test_no_timing_gains_extra_failures(void **state)
 {
 	enum { SECONDS = 30 };
 	static const int64_t steps_ms[] = {1, 7, 100, 333, 501, 999};
@@ -126,7 +126,7 @@ static void test_no_rhythm_gains_anything(void **state)
 	}
 }
 
-static void test_a_clock_that_stands_or_goes_back_forgets_nothing(void **state)
+static void test_clock_that_stops_or_goes_back_forgets_nothing(void **state)
 {
 	use_up("192.0.2.1", START);
 	assert_false(attempts_allowed(attempts, "192.0.2.1", START - 100 * SECOND));
@@ -134,7 +134,7 @@ static void test_a_clock_that_stands_or_goes_back_forgets_nothing(void **state)
 	assert_true(attempts_allowed(attempts, "192.0.2.1", START + SECOND));
 }
 
-static void test_an_ipv6_client_is_its_network(void **state)
+static void test_an_ipv6_client_is_its_64_bit_network(void **state)
 {
 	use_up("2001:db8:1:2:3:4:5:6", START);
 	assert_false(attempts_allowed(attempts, "2001:db8:1:2::", START));
@@ -146,14 +146,14 @@ static void test_an_ipv6_client_is_its_network(void **state)
 }
 
 /* Of a server that listens on IPv6 for both. */
-static void test_ipv4_within_ipv6_is_one_client_each(void **state)
+static void test_ipv4_mapped_addresses_are_separate_clients(void **state)
 {
 	use_up("::ffff:192.0.2.1", START);
 	assert_true(attempts_allowed(attempts, "::ffff:192.0.2.2", START));
 	assert_true(attempts_allowed(attempts, "::1", START));
 }
 
-static void test_an_address_may_be_any_text(void **state)
+static void test_an_address_can_be_any_text(void **state)
 {
 	static const char *const texts[] = {"", "unix:", "fe80::1%eth0", "%s%n", "192.0.2.1:80",
 		"[::1]", "\xff\xfe", "2001:db8::/64"};
@@ -180,7 +180,7 @@ static void fail_from_many(int count)
 		fail_anew(one_of_many(i), START);
 }
 
-static void test_those_that_only_ask_take_no_room(void **state)
+static void test_addresses_that_only_ask_use_no_slot(void **state)
 {
 	for (int i = 0; i < 2 * ATTEMPTS_ADDRESSES_MAX; i++)
 		assert_true(attempts_allowed(attempts, one_of_many(i), START));
@@ -188,7 +188,7 @@ static void test_those_that_only_ask_take_no_room(void **state)
 }
 
 /* Who fails from very many addresses shuts no other out of the count, and does not free one that was. */
-static void test_of_too_many_addresses_those_that_failed_least_are_forgotten(void **state)
+static void test_addresses_with_fewest_failures_are_forgotten_first(void **state)
 {
 	use_up("192.0.2.1", START);
 	fail_from_many(2 * ATTEMPTS_ADDRESSES_MAX);
@@ -197,7 +197,7 @@ static void test_of_too_many_addresses_those_that_failed_least_are_forgotten(voi
 	assert_false(attempts_allowed(attempts, "192.0.2.1", START));
 }
 
-static void test_one_less_is_counted(void **state)
+static void test_one_address_below_the_limit_is_still_counted(void **state)
 {
 	fail_from_many(ATTEMPTS_ADDRESSES_MAX - 1);
 	use_up("192.0.2.2", START);
@@ -224,7 +224,7 @@ static void test_nothing_is_remembered_at_first(void **state)
 		assert_false(attempts_remembered(attempts, "192.0.2.1", hash_of(i)));
 }
 
-static void test_a_good_token_is_remembered_of_its_address(void **state)
+static void test_a_valid_token_is_remembered_for_its_address(void **state)
 {
 	attempts_remember(attempts, "192.0.2.1", hash_of(1));
 	assert_true(attempts_remembered(attempts, "192.0.2.1", hash_of(1)));
@@ -235,7 +235,7 @@ static void test_a_good_token_is_remembered_of_its_address(void **state)
 	assert_true(attempts_remembered(attempts, "192.0.2.1", hash_of(1)));
 }
 
-static void test_whoever_fails_is_remembered_all_the_same(void **state)
+static void test_valid_token_stays_remembered_after_failures(void **state)
 {
 	attempts_remember(attempts, "192.0.2.1", hash_of(1));
 	use_up("192.0.2.1", START);
@@ -261,7 +261,7 @@ static int count_remembered(int from, int to)
 	return count;
 }
 
-static void test_the_newer_push_out_the_older(void **state)
+static void test_newer_tokens_replace_older_ones(void **state)
 {
 	enum { MANY = 2 * ATTEMPTS_TOKENS, LAST = ATTEMPTS_TOKENS / 16 };
 	int kept;
@@ -282,25 +282,25 @@ static void test_the_newer_push_out_the_older(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ATTEMPTS_TEST(an_address_may_fail_so_often),
+		ATTEMPTS_TEST(an_address_has_a_number_of_failures),
 		ATTEMPTS_TEST(same_token_counts_once),
-		ATTEMPTS_TEST(others_are_not_shut_out),
-		ATTEMPTS_TEST(asking_is_no_failure),
-		ATTEMPTS_TEST(then_it_may_once_a_second),
-		ATTEMPTS_TEST(what_it_did_not_use_comes_back),
-		ATTEMPTS_TEST(no_rhythm_gains_anything),
-		ATTEMPTS_TEST(a_clock_that_stands_or_goes_back_forgets_nothing),
-		ATTEMPTS_TEST(an_ipv6_client_is_its_network),
-		ATTEMPTS_TEST(ipv4_within_ipv6_is_one_client_each),
-		ATTEMPTS_TEST(an_address_may_be_any_text),
-		ATTEMPTS_TEST(of_too_many_addresses_those_that_failed_least_are_forgotten),
-		ATTEMPTS_TEST(those_that_only_ask_take_no_room),
-		ATTEMPTS_TEST(one_less_is_counted),
+		ATTEMPTS_TEST(other_addresses_are_not_blocked),
+		ATTEMPTS_TEST(asking_is_not_a_failure),
+		ATTEMPTS_TEST(then_one_failure_a_second_is_allowed),
+		ATTEMPTS_TEST(unused_failures_are_regained),
+		ATTEMPTS_TEST(no_timing_gains_extra_failures),
+		ATTEMPTS_TEST(clock_that_stops_or_goes_back_forgets_nothing),
+		ATTEMPTS_TEST(an_ipv6_client_is_its_64_bit_network),
+		ATTEMPTS_TEST(ipv4_mapped_addresses_are_separate_clients),
+		ATTEMPTS_TEST(an_address_can_be_any_text),
+		ATTEMPTS_TEST(addresses_with_fewest_failures_are_forgotten_first),
+		ATTEMPTS_TEST(addresses_that_only_ask_use_no_slot),
+		ATTEMPTS_TEST(one_address_below_the_limit_is_still_counted),
 		ATTEMPTS_TEST(nothing_is_remembered_at_first),
-		ATTEMPTS_TEST(a_good_token_is_remembered_of_its_address),
-		ATTEMPTS_TEST(whoever_fails_is_remembered_all_the_same),
+		ATTEMPTS_TEST(a_valid_token_is_remembered_for_its_address),
+		ATTEMPTS_TEST(valid_token_stays_remembered_after_failures),
 		ATTEMPTS_TEST(an_ipv6_client_is_remembered_as_its_network),
-		ATTEMPTS_TEST(the_newer_push_out_the_older),
+		ATTEMPTS_TEST(newer_tokens_replace_older_ones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,7 @@ static void test_new_buffer_allocates_nothing(void **state)
 	buffer_free(&b);
 }
 
-static void test_what_is_appended_is_there(void **state)
+static void test_appended_bytes_are_stored(void **state)
 {
 	static char wanted[40000];
 	struct buffer b;
@@ -119,7 +119,7 @@ static void test_reserved_bytes_are_writable(void **state)
 	buffer_free(&b);
 }
 
-static void test_nothing_is_nothing(void **state)
+static void test_appending_nothing_changes_nothing(void **state)
 {
 	struct buffer b;
 
@@ -142,7 +142,7 @@ static bool append_some(struct buffer *b, int kind)
 	return buffer_reserve(b, 1000) != NULL;
 }
 
-static void test_no_memory_leaves_it_as_it_was(void **state)
+static void test_out_of_memory_leaves_the_buffer_unchanged(void **state)
 {
 	for (int kind = 0; kind < 3; kind++)
 		for (long good = 0; good < 2; good++) {
@@ -168,12 +168,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_new_buffer_allocates_nothing),
-		cmocka_unit_test(test_what_is_appended_is_there),
+		cmocka_unit_test(test_appended_bytes_are_stored),
 		cmocka_unit_test(test_the_maximum),
 		cmocka_unit_test(test_absurd_lengths_do_not_fit),
 		cmocka_unit_test(test_reserved_bytes_are_writable),
-		cmocka_unit_test(test_nothing_is_nothing),
-		cmocka_unit_test(test_no_memory_leaves_it_as_it_was),
+		cmocka_unit_test(test_appending_nothing_changes_nothing),
+		cmocka_unit_test(test_out_of_memory_leaves_the_buffer_unchanged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,7 +78,7 @@ static void test_names(void **state)
 	assert_false(is_name("orders/*"));
 }
 
-static void test_control_characters_are_in_no_name(void **state)
+static void test_control_characters_are_not_allowed(void **state)
 {
 	for (int c = 0; c < 0xa0; c++) {
 		const bool control = c < 0x20 || c >= 0x7f;
@@ -92,7 +92,7 @@ static void test_control_characters_are_in_no_name(void **state)
 	}
 }
 
-static void test_ill_formed_text_is_no_name(void **state)
+static void test_ill_formed_text_is_not_allowed(void **state)
 {
 	assert_false(is_name("\xff"));
 	assert_false(is_name("a\xc2"));
@@ -133,7 +133,7 @@ static void test_patterns(void **state)
 	assert_false(channel_is_wild("", 0));
 }
 
-static void test_a_name_is_covered_by_what_matches_it(void **state)
+static void test_name_is_covered_by_a_pattern_that_matches_it(void **state)
 {
 	for (size_t p = 0; p < text_count; p++)
 		for (size_t n = 0; is_pattern(texts[p]) && n < text_count; n++)
@@ -151,7 +151,7 @@ static bool matches_all(const char *cover, const char *pattern)
 	return true;
 }
 
-static void test_a_pattern_is_covered_by_what_matches_all_it_matches(void **state)
+static void test_pattern_is_covered_by_a_wider_pattern(void **state)
 {
 	for (size_t c = 0; c < text_count; c++)
 		for (size_t p = 0; is_pattern(texts[c]) && p < text_count; p++)
@@ -164,12 +164,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_control_characters_are_in_no_name),
-		cmocka_unit_test(test_ill_formed_text_is_no_name),
+		cmocka_unit_test(test_control_characters_are_not_allowed),
+		cmocka_unit_test(test_ill_formed_text_is_not_allowed),
 		cmocka_unit_test(test_longest_names),
 		cmocka_unit_test(test_patterns),
-		cmocka_unit_test(test_a_name_is_covered_by_what_matches_it),
-		cmocka_unit_test(test_a_pattern_is_covered_by_what_matches_all_it_matches),
+		cmocka_unit_test(test_name_is_covered_by_a_pattern_that_matches_it),
+		cmocka_unit_test(test_pattern_is_covered_by_a_wider_pattern),
 	};
 
 	return cmocka_run_group_tests(tests, make_texts, NULL);

@@ -60,7 +60,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static void every_ms_counts_while_it_is_asked(void **state)
+static void all_time_counts_while_the_clock_is_read_often(void **state)
 {
 	assert_int_equal(counted(HOUR, 10), HOUR);
 	assert_int_equal(counted(HOUR, CLOCK_PULSE_MS), HOUR);
@@ -83,7 +83,7 @@ static void pause_does_not_count(void **state)
 }
 
 /* Who stops and goes on again and again has been awake in between. */
-static void pauses_with_something_between(void **state)
+static void several_pauses(void **state)
 {
 	for (int i = 0; i < 10; i++) {
 		assert_int_equal(counted_of_pause(MINUTE), 0);
@@ -92,7 +92,7 @@ static void pauses_with_something_between(void **state)
 }
 
 /* Or nothing that stalls would ever end. */
-static void always_late_is_slow_not_stopped(void **state)
+static void a_slow_process_is_not_a_paused_one(void **state)
 {
 	int64_t total = 0;
 
@@ -105,7 +105,7 @@ static void always_late_is_slow_not_stopped(void **state)
 	assert_int_equal(counted(MINUTE, CLOCK_PULSE_MS), MINUTE);
 }
 
-static void wall_clock_changes_nothing_but_the_calendar(void **state)
+static void wall_clock_changes_only_affect_the_calendar(void **state)
 {
 	int64_t awake = clock_awake_ms(), ms = clock_ms(), us = clock_us();
 	static const int64_t jumps_s[] = {86400 * 365, -86400 * 730, 1, -1};
@@ -122,11 +122,11 @@ static void wall_clock_changes_nothing_but_the_calendar(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(every_ms_counts_while_it_is_asked, setup),
+		cmocka_unit_test_setup(all_time_counts_while_the_clock_is_read_often, setup),
 		cmocka_unit_test_setup(pause_does_not_count, setup),
-		cmocka_unit_test_setup(pauses_with_something_between, setup),
-		cmocka_unit_test_setup(always_late_is_slow_not_stopped, setup),
-		cmocka_unit_test_setup(wall_clock_changes_nothing_but_the_calendar, setup),
+		cmocka_unit_test_setup(several_pauses, setup),
+		cmocka_unit_test_setup(a_slow_process_is_not_a_paused_one, setup),
+		cmocka_unit_test_setup(wall_clock_changes_only_affect_the_calendar, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,7 +121,7 @@ static void test_defaults(void **state)
 	assert_false(config.public_);
 }
 
-static void test_command_line_wins_over_environment_over_file(void **state)
+static void test_command_line_overrides_environment_overrides_file(void **state)
 {
 	const char *const *env = LIST("ROWTAIL_RETRY=2222", "ROWTAIL_POLL=22");
 
@@ -155,7 +155,7 @@ static void origins_are(const char *const *expected)
 	assert_null(config.allow_origins[i]);
 }
 
-static void test_lists_add_up_in_one_source_and_replace_those_of_another(void **state)
+static void test_lists_add_up_within_a_source_and_override_other_sources(void **state)
 {
 	const char *const *env = LIST("ROWTAIL_ALLOW_ORIGIN= http://c  http://d\thttp://e ");
 
@@ -178,7 +178,7 @@ static void test_the_last_of_equal_options_wins(void **state)
 	assert_int_equal(config.poll_ms, 2);
 }
 
-static void test_a_bad_value_is_an_error_though_another_wins(void **state)
+static void test_bad_value_is_an_error_even_if_overridden(void **state)
 {
 	write_file("poll = soon\n");
 	refused(LOAD(NOTHING, "--db", "x", "--poll", "5", path), EX_CONFIG, LIST("poll", "soon"));
@@ -186,7 +186,7 @@ static void test_a_bad_value_is_an_error_though_another_wins(void **state)
 		LIST("ROWTAIL_POLL", "soon"));
 }
 
-static void test_check_may_be_asked_for_anywhere(void **state)
+static void test_check_can_be_anywhere(void **state)
 {
 	taken(LOAD(NOTHING, "--db", "x", "--check"));
 	assert_int_equal(config.action, CONFIG_CHECK);
@@ -196,7 +196,7 @@ static void test_check_may_be_asked_for_anywhere(void **state)
 	assert_int_equal(config.action, CONFIG_CHECK);
 }
 
-static void test_a_question_is_answered_whatever_else_is_wrong(void **state)
+static void test_help_and_version_work_despite_errors(void **state)
 {
 	taken(LOAD(LIST("ROWTAIL_POLL=soon"), "--bogus", "/nowhere", "--help"));
 	assert_int_equal(config.action, CONFIG_HELP);
@@ -206,7 +206,7 @@ static void test_a_question_is_answered_whatever_else_is_wrong(void **state)
 
 /* --- the command line --- */
 
-static void test_errors_of_the_command_line_say_what_would_be_right(void **state)
+static void test_command_line_errors_say_what_would_be_right(void **state)
 {
 	refused(LOAD(NOTHING, "--max-stream", "5"), EX_USAGE,
 		LIST("unknown option --max-stream;", "did you mean --max-streams?"));
@@ -220,7 +220,7 @@ static void test_errors_of_the_command_line_say_what_would_be_right(void **state
 	refused(LOAD(NOTHING, "a.conf", "b.conf"), EX_USAGE, LIST("a.conf", "b.conf", "CONFIG"));
 }
 
-static void test_words_of_a_query_set_nothing(void **state)
+static void test_query_words_set_nothing(void **state)
 {
 	const char *const *env =
 		LIST("GATEWAY_INTERFACE=CGI/1.1", "QUERY_STRING=--public+--db+/etc");
@@ -247,7 +247,7 @@ static void test_all_in_the_environment(void **state)
 	assert_true(config.public_);
 }
 
-static void test_an_empty_variable_counts_as_none(void **state)
+static void test_an_empty_variable_is_ignored(void **state)
 {
 	write_file("poll = 5\n");
 	taken(LOAD(
@@ -265,7 +265,7 @@ static void test_an_unknown_variable_is_an_error(void **state)
 	refused(LOAD(LIST("ROWTAIL_COLOUR=5"), "--db", "x"), EX_CONFIG, LIST("ROWTAIL_COLOUR;"));
 }
 
-static void test_variables_of_others_are_left_alone(void **state)
+static void test_variables_of_other_programs_are_ignored(void **state)
 {
 	taken(LOAD(LIST("ROWTAIL_PAGE=metrics", "ROWTAIL_VERSION=1.2",
 			   "ROWTAIL_SERVICE_HOST=10.0.0.1", "ROWTAIL_SERVICE_PORT_HTTP=80",
@@ -299,7 +299,7 @@ static void test_all_in_the_file(void **state)
 	assert_string_equal(config.listen, "[::1]:9000");
 }
 
-static void test_a_file_may_come_from_windows(void **state)
+static void test_a_file_with_windows_line_ends(void **state)
 {
 	taken(load_file(
 		"\xef\xbb\xbf#!/usr/local/bin/rowtail\r\npoll = 5\r\ntable = \"a b\"\r\n\r\n"));
@@ -343,7 +343,7 @@ static void test_errors_in_the_file_name_file_line_and_key(void **state)
 	refused_at(1, "--poll = 5\n", "did you mean poll?");
 }
 
-static void test_the_first_error_is_told(void **state)
+static void test_the_first_error_is_reported(void **state)
 {
 	refused_at(2, "poll = 5\nretry = x\n[a]\nheartbeat = y\n", "retry");
 }
@@ -372,7 +372,7 @@ static const char *long_line(size_t length, const char *end)
 	return line;
 }
 
-static void test_a_value_may_have_4096_bytes(void **state)
+static void test_a_value_can_have_4096_bytes(void **state)
 {
 	taken(load_file(long_line(8 + 4096, "\n")));
 	assert_int_equal(strlen(config.table), 4096);
@@ -392,7 +392,7 @@ static void test_a_file_that_cannot_be_read(void **state)
 	refused(LOAD(NOTHING, ""), EX_NOINPUT, LIST("CONFIG"));
 }
 
-static void test_a_database_in_the_place_of_the_file(void **state)
+static void test_a_database_given_as_the_config_file(void **state)
 {
 	static const char header[100] = "SQLite format 3";
 
@@ -416,7 +416,7 @@ static void test_a_file_of_absurd_size(void **state)
 
 /* --- all together --- */
 
-static void test_a_database_is_required(void **state)
+static void test_the_database_option_is_required(void **state)
 {
 	refused(load(LIST("rowtail"), NOTHING), EX_USAGE, LIST("--db", "ROWTAIL_DB"));
 	refused(load(NOTHING, NOTHING), EX_USAGE, LIST("--db"));
@@ -436,7 +436,7 @@ static void test_key_and_algorithm_come_together(void **state)
 	refused_at(2, "\njwt-key = k\n# no more\n", "jwt-algorithm");
 }
 
-static void test_a_sentence_is_harmless_to_print(void **state)
+static void test_messages_are_safe_to_print(void **state)
 {
 	char name[3000];
 
@@ -449,7 +449,7 @@ static void test_a_sentence_is_harmless_to_print(void **state)
 	refused(LOAD(NOTHING, name), EX_NOINPUT, LIST("CONFIG file nnn"));
 }
 
-static void test_no_memory_is_told_as_such(void **state)
+static void test_out_of_memory_is_reported_as_such(void **state)
 {
 	const char *const *env = LIST("ROWTAIL_RETRY=5", "ROWTAIL_ALLOW_ORIGIN=http://a http://b");
 	bool failed = true;
@@ -469,7 +469,7 @@ static void test_no_memory_is_told_as_such(void **state)
 	assert_true(good > 1);
 }
 
-static void test_nothing_of_the_caller_is_kept(void **state)
+static void test_no_pointer_of_the_caller_is_kept(void **state)
 {
 	char value[] = "events.db", variable[] = "ROWTAIL_TABLE=log";
 
@@ -485,34 +485,34 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 		TEST(defaults),
-		TEST(command_line_wins_over_environment_over_file),
+		TEST(command_line_overrides_environment_overrides_file),
 		TEST(a_flag_can_be_taken_back),
-		TEST(lists_add_up_in_one_source_and_replace_those_of_another),
+		TEST(lists_add_up_within_a_source_and_override_other_sources),
 		TEST(the_last_of_equal_options_wins),
-		TEST(a_bad_value_is_an_error_though_another_wins),
-		TEST(check_may_be_asked_for_anywhere),
-		TEST(a_question_is_answered_whatever_else_is_wrong),
-		TEST(errors_of_the_command_line_say_what_would_be_right),
-		TEST(words_of_a_query_set_nothing),
+		TEST(bad_value_is_an_error_even_if_overridden),
+		TEST(check_can_be_anywhere),
+		TEST(help_and_version_work_despite_errors),
+		TEST(command_line_errors_say_what_would_be_right),
+		TEST(query_words_set_nothing),
 		TEST(all_in_the_environment),
-		TEST(an_empty_variable_counts_as_none),
+		TEST(an_empty_variable_is_ignored),
 		TEST(an_unknown_variable_is_an_error),
-		TEST(variables_of_others_are_left_alone),
+		TEST(variables_of_other_programs_are_ignored),
 		TEST(all_in_the_file),
-		TEST(a_file_may_come_from_windows),
+		TEST(a_file_with_windows_line_ends),
 		TEST(an_empty_file_sets_nothing),
 		TEST(errors_in_the_file_name_file_line_and_key),
-		TEST(the_first_error_is_told),
+		TEST(the_first_error_is_reported),
 		TEST(a_file_must_be_plain_text),
-		TEST(a_value_may_have_4096_bytes),
+		TEST(a_value_can_have_4096_bytes),
 		TEST(a_file_that_cannot_be_read),
-		TEST(a_database_in_the_place_of_the_file),
+		TEST(a_database_given_as_the_config_file),
 		TEST(a_file_of_absurd_size),
-		TEST(a_database_is_required),
+		TEST(the_database_option_is_required),
 		TEST(key_and_algorithm_come_together),
-		TEST(a_sentence_is_harmless_to_print),
-		TEST(no_memory_is_told_as_such),
-		TEST(nothing_of_the_caller_is_kept),
+		TEST(messages_are_safe_to_print),
+		TEST(out_of_memory_is_reported_as_such),
+		TEST(no_pointer_of_the_caller_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,7 @@ static void test_help_fits_a_terminal(void **state)
 	free(text);
 }
 
-static void test_help_says_how_it_is_started_and_what_is_usual(void **state)
+static void test_help_explains_how_to_start_and_the_defaults(void **state)
 {
 	static const char *const words[] = {"Usage: rowtail [OPTION]... [CONFIG]", "spawn-fcgi",
 		"LISTEN_FDS", "--listen PATH", "GATEWAY_INTERFACE", "#!", "ROWTAIL_MAX_STREAMS",
@@ -80,7 +80,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test(test_##name)
 		TEST(help_fits_a_terminal),
-		TEST(help_says_how_it_is_started_and_what_is_usual),
+		TEST(help_explains_how_to_start_and_the_defaults),
 		TEST(the_manual_has_every_option_of_help),
 	};
 

@@ -88,7 +88,7 @@ static void expect_no_cookie(const char *cookie)
 		fail_msg("\"%s\" shows \"%s\"", cookie, token);
 }
 
-static void test_nothing_shown(void **state)
+static void test_no_credentials(void **state)
 {
 	find(NULL, NULL, NULL);
 	assert_false(is_found);
@@ -111,7 +111,7 @@ static void test_the_scheme_in_any_case(void **state)
 	expect_bearer("bEaReR ABC", "ABC");
 }
 
-static void test_blanks_around_a_bearer_token(void **state)
+static void test_spaces_around_a_bearer_token(void **state)
 {
 	expect_bearer("Bearer    abc", "abc");
 	expect_bearer("Bearer\tabc", "abc");
@@ -119,7 +119,7 @@ static void test_blanks_around_a_bearer_token(void **state)
 	expect_bearer("Bearer a b ", "a b");
 }
 
-static void test_an_empty_bearer_token_counts_as_shown(void **state)
+static void test_an_empty_bearer_token_counts_as_presented(void **state)
 {
 	expect_bearer("Bearer", "");
 	expect_bearer("bearer ", "");
@@ -128,7 +128,7 @@ static void test_an_empty_bearer_token_counts_as_shown(void **state)
 	expect("");
 }
 
-static void test_other_schemes_show_no_token(void **state)
+static void test_other_schemes_have_no_token(void **state)
 {
 	expect_no_bearer("");
 	expect_no_bearer("Basic YTpi");
@@ -141,7 +141,7 @@ static void test_other_schemes_show_no_token(void **state)
 	expect_no_bearer("abc");
 }
 
-static void test_the_parameter_is_taken_as_it_is(void **state)
+static void test_the_parameter_is_used_unchanged(void **state)
 {
 	static const char *const texts[] = {"abc", "", " abc ", "\"abc\"", "Bearer abc", "a;b=c"};
 
@@ -198,7 +198,7 @@ static void test_the_next_cookie_of_that_name(void **state)
 	assert_false(credentials_next(&c));
 }
 
-static void test_other_cookies_are_none(void **state)
+static void test_other_cookies_are_ignored(void **state)
 {
 	expect_no_cookie("a=b; c=d");
 	expect_no_cookie("rowtail_token");
@@ -215,7 +215,7 @@ static void test_other_cookies_are_none(void **state)
 	expect_no_cookie(";;; ;");
 }
 
-static void test_an_empty_cookie_is_one_that_was_taken_back(void **state)
+static void test_an_empty_cookie_is_ignored(void **state)
 {
 	expect_no_cookie("rowtail_token=");
 	expect_no_cookie("rowtail_token=; a=b");
@@ -235,20 +235,20 @@ static void test_quotes_around_a_cookie(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nothing_shown),
+		cmocka_unit_test(test_no_credentials),
 		cmocka_unit_test(test_a_bearer_token),
 		cmocka_unit_test(test_the_scheme_in_any_case),
-		cmocka_unit_test(test_blanks_around_a_bearer_token),
-		cmocka_unit_test(test_an_empty_bearer_token_counts_as_shown),
-		cmocka_unit_test(test_other_schemes_show_no_token),
-		cmocka_unit_test(test_the_parameter_is_taken_as_it_is),
+		cmocka_unit_test(test_spaces_around_a_bearer_token),
+		cmocka_unit_test(test_an_empty_bearer_token_counts_as_presented),
+		cmocka_unit_test(test_other_schemes_have_no_token),
+		cmocka_unit_test(test_the_parameter_is_used_unchanged),
 		cmocka_unit_test(
 			test_the_header_goes_before_the_parameter_and_that_before_the_cookie),
 		cmocka_unit_test(test_a_cookie_among_others),
 		cmocka_unit_test(test_the_first_cookie_of_that_name_counts),
 		cmocka_unit_test(test_the_next_cookie_of_that_name),
-		cmocka_unit_test(test_other_cookies_are_none),
-		cmocka_unit_test(test_an_empty_cookie_is_one_that_was_taken_back),
+		cmocka_unit_test(test_other_cookies_are_ignored),
+		cmocka_unit_test(test_an_empty_cookie_is_ignored),
 		cmocka_unit_test(test_quotes_around_a_cookie),
 	};
 

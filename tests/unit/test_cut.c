@@ -402,7 +402,7 @@ static void test_shutdown_finishes_the_record(void **state)
 }
 
 /* The row is deleted before the rest of its record is taken: the client drops what it has of it. */
-static void test_cut_record_that_is_gone(void **state)
+static void test_cut_record_deleted_from_the_log(void **state)
 {
 	for (size_t k = 0; k < most; k = next_offset(k)) {
 		struct double_sink d;
@@ -468,7 +468,7 @@ static void insert_large_rows(void)
  * Clients of all kinds, each in the middle of a large record, take turns: the one that is kept is now
  * theirs and now another's, or was forgotten.
  */
-static void test_large_records_by_turns(void **state)
+static void test_large_records_in_turns(void **state)
 {
 	static const uint16_t ids[] = {1, 7, 0, 1, 1};
 	enum { CLIENTS = sizeof(ids) / sizeof(*ids) };
@@ -500,7 +500,7 @@ static void test_large_records_by_turns(void **state)
 }
 
 /* The large row is deleted while its record goes out: it becomes whole, then a gap tells of the rest. */
-static void test_large_record_that_is_gone(void **state)
+static void test_large_record_deleted_from_the_log(void **state)
 {
 	struct double_sink d;
 	struct eventstream p;
@@ -538,9 +538,11 @@ int main(void)
 			test_cut_record_pushed_out_of_the_window, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_shutdown_finishes_the_record, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_cut_record_that_is_gone, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_large_records_by_turns, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_large_record_that_is_gone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_cut_record_deleted_from_the_log, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_large_records_in_turns, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_large_record_deleted_from_the_log, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

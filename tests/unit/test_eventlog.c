@@ -268,7 +268,7 @@ static void expect_pruned(const char *channel, int64_t after, int64_t told, int6
 }
 
 /* Of each deletion one is told, wherever its rows stood, unless they stood before the reader. */
-static void test_pruned_before_what_was_pruned_already(void **state)
+static void test_later_deletions_of_lower_ids_are_reported(void **state)
 {
 	static const char *const channels[] = {"a", "*", "a b", "b *"};
 
@@ -302,7 +302,7 @@ static void test_pruned_before_what_was_pruned_already(void **state)
 }
 
 /* A reader who misses nothing of what was deleted need not look at that again, but at what is deleted later. */
-static void test_pruned_of_others_is_looked_at_once(void **state)
+static void test_known_deletions_are_not_checked_again(void **state)
 {
 	struct filter *f = follow("b/*", NULL);
 	struct eventlog_batch batch = {0};
@@ -430,7 +430,7 @@ static void test_file_replaced(void **state)
 }
 
 /* Nobody was told yet: that the new file has no table at first does not make it forgotten. */
-static void test_replaced_until_told(void **state)
+static void test_replacement_is_reported_until_acknowledged(void **state)
 {
 	logfile_replace("CREATE TABLE another(id)", "");
 	eventlog_close(eventlog);
@@ -440,7 +440,7 @@ static void test_replaced_until_told(void **state)
 	assert_true(eventlog_was_replaced(eventlog));
 }
 
-static void test_file_gone(void **state)
+static void test_missing_file(void **state)
 {
 	assert_int_equal(rename(logfile.path, logfile.other), 0);
 	assert_int_equal(eventlog_file(eventlog), EVENTLOG_GONE);
@@ -466,7 +466,7 @@ static void expect_fault(const char *table, const char *sql, const char *says)
 	eventlog_free(log);
 }
 
-static void test_tables_that_lack_something(void **state)
+static void test_tables_with_missing_columns(void **state)
 {
 	expect_fault("none", "", "no table or view \"none\"");
 	expect_fault("nodata", "CREATE TABLE nodata(id INTEGER PRIMARY KEY)", "no column \"data\"");
@@ -567,15 +567,15 @@ int main(void)
 		TEST(test_places_of_a_pattern_end_where_it_ends),
 		TEST(test_place_of_merged_channels),
 		TEST(test_pruned_in_a_batch),
-		TEST(test_pruned_before_what_was_pruned_already),
-		TEST(test_pruned_of_others_is_looked_at_once),
+		TEST(test_later_deletions_of_lower_ids_are_reported),
+		TEST(test_known_deletions_are_not_checked_again),
 		TEST(test_seeking),
 		TEST(test_version_changes_with_every_commit),
 		TEST(test_nothing_is_held_open),
 		TEST(test_file_replaced),
-		TEST(test_replaced_until_told),
-		TEST(test_file_gone),
-		TEST(test_tables_that_lack_something),
+		TEST(test_replacement_is_reported_until_acknowledged),
+		TEST(test_missing_file),
+		TEST(test_tables_with_missing_columns),
 		TEST(test_other_tables),
 		TEST(test_damaged_file),
 		TEST(test_locked_file),

@@ -62,7 +62,7 @@ static void test_channels(void **state)
 	expect_channels("a a/*", "a a/b", "ab");
 }
 
-static void test_wild(void **state)
+static void test_patterns_make_a_filter_wild(void **state)
 {
 	static const struct {
 		const char *channels;
@@ -137,7 +137,7 @@ static void test_keys(void **state)
 		}
 }
 
-static void test_no_memory(void **state)
+static void test_out_of_memory(void **state)
 {
 	struct filter *f;
 
@@ -151,11 +151,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_channels),
-		cmocka_unit_test(test_wild),
+		cmocka_unit_test(test_patterns_make_a_filter_wild),
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_type_with_a_nul),
 		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

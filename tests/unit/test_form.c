@@ -72,7 +72,7 @@ static void test_escapes(void **state)
 	expect("ch=orders%2F%2A", "ch(orders/*)");
 }
 
-static void test_bad_escapes_are_told_and_left(void **state)
+static void test_bad_escapes_are_reported_and_kept(void **state)
 {
 	expect("a=%", "a(?%)");
 	expect("a=%4", "a(?%4)");
@@ -132,7 +132,7 @@ int main(void)
 		cmocka_unit_test(test_pairs_come_in_order),
 		cmocka_unit_test(test_odd_pieces),
 		cmocka_unit_test(test_escapes),
-		cmocka_unit_test(test_bad_escapes_are_told_and_left),
+		cmocka_unit_test(test_bad_escapes_are_reported_and_kept),
 		cmocka_unit_test(test_nul_and_any_other_byte),
 		cmocka_unit_test(test_every_byte_survives_its_escape),
 	};

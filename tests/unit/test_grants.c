@@ -139,14 +139,14 @@ static void expect(const char *subject, const char *pattern, enum grant wanted, 
 		fail_msg("%s, %s: %d, %d", subject, pattern, found, world.timed);
 }
 
-static void test_nobody_has_a_grant_at_first(void **state)
+static void test_new_log_has_no_grants(void **state)
 {
 	expect("*", "default", GRANT_NONE, false);
 	expect(ANN, "*", GRANT_NONE, false);
 	assert_int_equal(grants_any(world.grants, "*"), GRANT_NONE);
 }
 
-static void test_a_grant_is_of_its_subject(void **state)
+static void test_a_grant_applies_to_its_subject_only(void **state)
 {
 	static const char *const others[] = {"*", "user:an", "user:anne", "user:Ann", "user:*",
 		"user:", "ann", "", TOKEN, "user:ann ", "user:' OR 1=1 --", "user:_nn", "user:%",
@@ -249,7 +249,7 @@ static void test_short_patterns_against_the_rule(void **state)
 	}
 }
 
-static void test_names_are_no_patterns_of_sql(void **state)
+static void test_names_are_not_sql_patterns(void **state)
 {
 	grant(ANN, "a_%[b]?");
 	grant(ANN, "it's \"quoted\"");
@@ -276,7 +276,7 @@ static void test_the_longest_names(void **state)
 	expect(ANN, name, GRANT_VALID, false);
 }
 
-static void test_ends(void **state)
+static void test_expiry_times(void **state)
 {
 	grant_until(ANN, "past", "datetime('now', '-1 minute')");
 	grant_until(ANN, "future", "datetime('now', '+1 minute')");
@@ -294,7 +294,7 @@ static void test_ends(void **state)
 }
 
 /* Somebody's token is told to be over, and not to be none. */
-static void test_a_subject_whose_grants_are_over_is_known(void **state)
+static void test_expired_grants_are_reported_as_expired(void **state)
 {
 	grant_until(TOKEN, "a", "datetime('now', '-1 day')");
 	assert_int_equal(grants_any(world.grants, TOKEN), GRANT_VALID);
@@ -302,7 +302,7 @@ static void test_a_subject_whose_grants_are_over_is_known(void **state)
 	expect(TOKEN, "b", GRANT_NONE, false);
 }
 
-static void test_a_valid_grant_goes_before_one_that_is_over(void **state)
+static void test_a_valid_grant_wins_over_an_expired_one(void **state)
 {
 	grant_until(ANN, "a/b", "datetime('now', '-1 day')");
 	expect(ANN, "a/b", GRANT_EXPIRED, true);
@@ -315,7 +315,7 @@ static void test_a_valid_grant_goes_before_one_that_is_over(void **state)
 }
 
 /* What came to be in the table by other ways than the schema's. */
-static void test_an_end_that_is_no_time_grants_nothing(void **state)
+static void test_an_invalid_expiry_grants_nothing(void **state)
 {
 	must("DROP TRIGGER grants_inserted");
 	grant_until(ANN, "never", "'never'");
@@ -327,7 +327,7 @@ static void test_an_end_that_is_no_time_grants_nothing(void **state)
 }
 
 /* A table of the application's own may hold a pair twice. */
-static void test_of_equal_grants_the_best_counts(void **state)
+static void test_the_longest_of_equal_grants_counts(void **state)
 {
 	must("DROP TABLE grants; CREATE TABLE grants(subject, channel, expires_at);"
 	     "INSERT INTO grants VALUES ('user:ann', 'a', '2000-01-01 00:00:00'),"
@@ -363,7 +363,7 @@ static void test_between_begin_and_end_nothing_changes(void **state)
 }
 
 /* Nothing is held afterwards that would keep the write-ahead log from being emptied. */
-static void test_nothing_is_held(void **state)
+static void test_no_read_transaction_is_held(void **state)
 {
 	sqlite3_stmt *st;
 	int64_t version;
@@ -427,7 +427,7 @@ static void test_each_file_has_a_version(void **state)
 	expect(ANN, "b", GRANT_VALID, false);
 }
 
-static void test_a_log_that_is_closed_cannot_be_asked(void **state)
+static void test_a_closed_log_is_an_error(void **state)
 {
 	int64_t version;
 
@@ -442,7 +442,7 @@ static void test_a_log_that_is_closed_cannot_be_asked(void **state)
 }
 
 /* Without a write-ahead log a writer shuts readers out. */
-static void test_a_locked_database_cannot_be_asked(void **state)
+static void test_a_locked_database_is_an_error(void **state)
 {
 	grant(ANN, "a");
 	eventlog_close(world.log);
@@ -516,24 +516,24 @@ static void test_without_a_table_nobody_has_a_grant(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		GRANTS_TEST(nobody_has_a_grant_at_first),
-		GRANTS_TEST(a_grant_is_of_its_subject),
+		GRANTS_TEST(new_log_has_no_grants),
+		GRANTS_TEST(a_grant_applies_to_its_subject_only),
 		GRANTS_TEST(a_grant_covers_what_its_pattern_covers),
 		GRANTS_TEST(short_patterns_against_the_rule),
-		GRANTS_TEST(names_are_no_patterns_of_sql),
+		GRANTS_TEST(names_are_not_sql_patterns),
 		GRANTS_TEST(the_longest_names),
-		GRANTS_TEST(ends),
-		GRANTS_TEST(a_subject_whose_grants_are_over_is_known),
-		GRANTS_TEST(a_valid_grant_goes_before_one_that_is_over),
-		GRANTS_TEST(an_end_that_is_no_time_grants_nothing),
-		GRANTS_TEST(of_equal_grants_the_best_counts),
+		GRANTS_TEST(expiry_times),
+		GRANTS_TEST(expired_grants_are_reported_as_expired),
+		GRANTS_TEST(a_valid_grant_wins_over_an_expired_one),
+		GRANTS_TEST(an_invalid_expiry_grants_nothing),
+		GRANTS_TEST(the_longest_of_equal_grants_counts),
 		GRANTS_TEST(changes_are_seen_at_once),
 		GRANTS_TEST(between_begin_and_end_nothing_changes),
-		GRANTS_TEST(nothing_is_held),
+		GRANTS_TEST(no_read_transaction_is_held),
 		GRANTS_TEST(each_commit_has_a_version),
 		GRANTS_TEST(each_file_has_a_version),
-		GRANTS_TEST(a_log_that_is_closed_cannot_be_asked),
-		GRANTS_TEST(a_locked_database_cannot_be_asked),
+		GRANTS_TEST(a_closed_log_is_an_error),
+		GRANTS_TEST(a_locked_database_is_an_error),
 		GRANTS_TEST(without_a_table_nobody_has_a_grant),
 	};
 

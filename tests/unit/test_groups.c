@@ -215,7 +215,7 @@ static void test_very_long_channels(void **state)
 }
 
 /* Also with every allocation that fails, a group is whole or is not there. */
-static void test_no_memory(void **state)
+static void test_out_of_memory(void **state)
 {
 	for (int list = 0; list < LISTS; list++) {
 		struct group *group = NULL;
@@ -244,7 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_who_follows_a_channel, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_very_long_channels, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_out_of_memory, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

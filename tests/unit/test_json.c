@@ -117,7 +117,7 @@ static void test_integers_keep_every_digit(void **state)
 	expect("{\"a\":12345678901234567890.5,\"b\":12345678901234567890e1}", "a:r: b:r:");
 }
 
-static void test_digits_do_not_mend_what_is_broken(void **state)
+static void test_malformed_json_with_long_numbers_is_refused(void **state)
 {
 	REFUSE("12345678901234567890", "it is no JSON object at line 1, column ");
 	REFUSE("[12345678901234567890]", "it is an array, not an object");
@@ -130,7 +130,7 @@ static void test_digits_do_not_mend_what_is_broken(void **state)
 	REFUSE("{\"a\":1e12345678901234567890}", "a number in it is too large");
 }
 
-static void test_long_integers_move_no_column(void **state)
+static void test_long_integers_do_not_shift_error_columns(void **state)
 {
 	char reason[JSON_REASON_MAX];
 
@@ -140,7 +140,7 @@ static void test_long_integers_move_no_column(void **state)
 	REFUSE("{\"a\":12345678901234567890, \"b\":01}", reason);
 }
 
-static void test_what_is_no_object(void **state)
+static void test_non_objects_are_refused(void **state)
 {
 	REFUSE("", "it ends too early");
 	REFUSE("null", "it is no JSON object at line 1, column ");
@@ -156,7 +156,7 @@ static void test_what_is_no_object(void **state)
 	REFUSE("{}\0", "it is no JSON object at line 1, column ");
 }
 
-static void test_what_strangers_try(void **state)
+static void test_hostile_documents(void **state)
 {
 	REFUSE("{\"a\":1,\"b\":2,\"a\":3}", "a name stands twice in one object");
 	REFUSE("{\"a\":1,\"\\u0061\":3}", "a name stands twice in one object");
@@ -242,7 +242,7 @@ static void test_every_cut_is_refused(void **state)
 	json_free(&members);
 }
 
-static void test_every_changed_byte_is_borne(void **state)
+static void test_every_changed_byte_is_handled(void **state)
 {
 	static const char changes[] = "\0\"\\{}[]:,0-9eE.u \xff\xc3\xa4";
 	char text[sizeof(rich)];
@@ -258,7 +258,7 @@ static void test_every_changed_byte_is_borne(void **state)
 	}
 }
 
-static void test_no_memory_is_told_as_such(void **state)
+static void test_out_of_memory_is_reported_as_such(void **state)
 {
 	bool failed = true;
 	long good;
@@ -284,15 +284,15 @@ int main(void)
 		cmocka_unit_test(test_arrays_and_objects),
 		cmocka_unit_test(test_strings_are_decoded),
 		cmocka_unit_test(test_integers_keep_every_digit),
-		cmocka_unit_test(test_digits_do_not_mend_what_is_broken),
-		cmocka_unit_test(test_long_integers_move_no_column),
-		cmocka_unit_test(test_what_is_no_object),
-		cmocka_unit_test(test_what_strangers_try),
+		cmocka_unit_test(test_malformed_json_with_long_numbers_is_refused),
+		cmocka_unit_test(test_long_integers_do_not_shift_error_columns),
+		cmocka_unit_test(test_non_objects_are_refused),
+		cmocka_unit_test(test_hostile_documents),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_number_of_values),
 		cmocka_unit_test(test_every_cut_is_refused),
-		cmocka_unit_test(test_every_changed_byte_is_borne),
-		cmocka_unit_test(test_no_memory_is_told_as_such),
+		cmocka_unit_test(test_every_changed_byte_is_handled),
+		cmocka_unit_test(test_out_of_memory_is_reported_as_such),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,7 @@ static void expect_good_until(int64_t last_s)
 	assert_string_equal(verify_part(token_length, INT64_MAX / 2), "its exp has passed");
 }
 
-static void test_the_least_that_a_token_claims(void **state)
+static void test_minimal_claims(void **state)
 {
 	claim("{" EXP "}");
 	expect_good();
@@ -39,7 +39,7 @@ static void test_the_least_that_a_token_claims(void **state)
 	assert_int_equal(claims.members.count, 1);
 }
 
-static void test_without_an_end(void **state)
+static void test_missing_exp(void **state)
 {
 	static const char *const payloads[] = {
 		"{}", "{\"sub\":\"ann\"}", "{\"EXP\":1800000060}", "{\"x\":{\"exp\":1800000060}}"};
@@ -50,7 +50,7 @@ static void test_without_an_end(void **state)
 	}
 }
 
-static void test_the_end(void **state)
+static void test_exp_and_leeway(void **state)
 {
 	claim("{" EXP "}");
 	expect_good_until(1800000059);
@@ -86,7 +86,7 @@ static void check_beginning(const char *name, const char *wrong)
 	assert_string_equal(verify_part(token_length, NOW - 41), wrong);
 }
 
-static void test_the_beginning(void **state)
+static void test_nbf_and_iat(void **state)
 {
 	check_beginning("nbf", "its nbf is to come");
 	check_beginning("iat", "its iat is to come");
@@ -94,7 +94,7 @@ static void test_the_beginning(void **state)
 	expect_good();
 }
 
-static void test_times_that_are_none(void **state)
+static void test_invalid_times(void **state)
 {
 	static const char *const names[] = {"exp", "nbf", "iat"};
 	static const char *const values[] = {"\"1800000060\"", "1800000060.0", "1800000060.5",
@@ -121,7 +121,7 @@ static void test_times_that_are_none(void **state)
 }
 
 /* No sum of times overflows. */
-static void test_the_latest_end(void **state)
+static void test_latest_exp(void **state)
 {
 	config.jwt_leeway_ms = 300000;
 	use_key("HS256", SECRET);
@@ -132,7 +132,7 @@ static void test_the_latest_end(void **state)
 	expect_refusal(TIMES_ARE_BAD);
 }
 
-static void test_names_twice(void **state)
+static void test_duplicate_names(void **state)
 {
 	static const char *const payloads[] = {"{" EXP "," EXP "}", "{\"exp\":1," EXP "}",
 		"{" EXP ",\"exp\":1}", "{" EXP ",\"sub\":\"ann\",\"sub\":\"eve\"}",
@@ -147,7 +147,7 @@ static void test_names_twice(void **state)
 	}
 }
 
-static void test_claims_that_are_no_object(void **state)
+static void test_claims_are_not_an_object(void **state)
 {
 	static const char *const payloads[] = {"[]", "[" EXP "]", "null", "1", "\"exp\"", " ",
 		"exp", "{" EXP, "{" EXP "}}", "{" EXP ",}", "{" EXP "} x", "{exp:1800000060}",
@@ -290,7 +290,7 @@ static void test_channels(void **state)
 	assert_string_equal(listed(), "");
 }
 
-static void test_channels_that_are_none(void **state)
+static void test_invalid_channels(void **state)
 {
 	static const char *const values[] = {"\"a\"", "\"*\"", "null", "1", "true", "{}",
 		"{\"a\":\"b\"}", "[1]", "[null]", "[true]", "[[\"a\"]]", "[[]]", "[{}]", "[\"\"]",
@@ -320,20 +320,20 @@ static void test_the_longest_channel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		JWT_TEST(the_least_that_a_token_claims),
-		JWT_TEST(without_an_end),
-		JWT_TEST(the_end),
-		JWT_TEST(the_beginning),
-		JWT_TEST(times_that_are_none),
-		JWT_TEST(the_latest_end),
-		JWT_TEST(names_twice),
-		JWT_TEST(claims_that_are_no_object),
+		JWT_TEST(minimal_claims),
+		JWT_TEST(missing_exp),
+		JWT_TEST(exp_and_leeway),
+		JWT_TEST(nbf_and_iat),
+		JWT_TEST(invalid_times),
+		JWT_TEST(latest_exp),
+		JWT_TEST(duplicate_names),
+		JWT_TEST(claims_are_not_an_object),
 		JWT_TEST(huge_claims),
 		JWT_TEST(audience),
 		JWT_TEST(issuer),
 		JWT_TEST(subject),
 		JWT_TEST(channels),
-		JWT_TEST(channels_that_are_none),
+		JWT_TEST(invalid_channels),
 		JWT_TEST(the_longest_channel),
 	};
 

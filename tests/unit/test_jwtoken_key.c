@@ -52,7 +52,7 @@ static void test_a_file_that_cannot_be_read(void **state)
 	}
 }
 
-static void test_algorithms_that_are_none(void **state)
+static void test_unknown_algorithms(void **state)
 {
 	static const char *const names[] = {"", "none", "HS257", "hs256", "HS256 ", "HS", "RS",
 		"PS256", "PS384", "ES256K", "eddsa", "Ed25519", "RSA-OAEP", "dir"};
@@ -64,7 +64,7 @@ static void test_algorithms_that_are_none(void **state)
 }
 
 /* RFC 7518, section 3.2: no secret shorter than the hash. */
-static void test_secrets_have_a_least_length(void **state)
+static void test_secrets_have_a_minimum_length(void **state)
 {
 	static const struct {
 		const char *algorithm;
@@ -84,7 +84,7 @@ static void test_secrets_have_a_least_length(void **state)
 	}
 }
 
-static void test_a_line_break_behind_a_secret(void **state)
+static void test_a_line_break_after_a_secret(void **state)
 {
 	static const char *const ends[] = {"", "\n", "\r\n", "\n\n"};
 	char key[200];
@@ -134,7 +134,7 @@ static void test_sizes(void **state)
 	refuses("RS256", key, LARGEST, "no public key");
 }
 
-static void test_a_pem_key_is_no_secret(void **state)
+static void test_a_pem_key_is_not_accepted_as_a_secret(void **state)
 {
 	const char *const keys[] = {rsa.public, rsa.private, p256.public, ed25519.public};
 
@@ -177,13 +177,13 @@ static void test_each_algorithm_takes_its_kind_of_key(void **state)
 					"is another kind");
 }
 
-static void test_an_rsa_key_has_a_least_length(void **state)
+static void test_rsa_keys_have_a_minimum_length(void **state)
 {
 	refuses_text("RS256", rsa_1024.public, "has 1024 bits; RS256 needs 2048");
 	refuses_text("RS512", rsa_1024.public, "has 1024 bits; RS512 needs 2048");
 }
 
-static void test_what_is_no_public_key(void **state)
+static void test_invalid_public_keys(void **state)
 {
 	static const char *const keys[] = {"", "\n", SECRET SECRET, "-----BEGIN PUBLIC KEY-----\n",
 		"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
@@ -200,16 +200,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		JWT_TEST(a_file_that_cannot_be_read),
-		JWT_TEST(algorithms_that_are_none),
-		JWT_TEST(secrets_have_a_least_length),
-		JWT_TEST(a_line_break_behind_a_secret),
+		JWT_TEST(unknown_algorithms),
+		JWT_TEST(secrets_have_a_minimum_length),
+		JWT_TEST(a_line_break_after_a_secret),
 		JWT_TEST(a_secret_of_any_bytes),
 		JWT_TEST(sizes),
-		JWT_TEST(a_pem_key_is_no_secret),
+		JWT_TEST(a_pem_key_is_not_accepted_as_a_secret),
 		JWT_TEST(a_private_key_is_refused),
 		JWT_TEST(each_algorithm_takes_its_kind_of_key),
-		JWT_TEST(an_rsa_key_has_a_least_length),
-		JWT_TEST(what_is_no_public_key),
+		JWT_TEST(rsa_keys_have_a_minimum_length),
+		JWT_TEST(invalid_public_keys),
 	};
 
 	return cmocka_run_group_tests(tests, make_keys, NULL);

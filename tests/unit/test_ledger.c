@@ -74,7 +74,7 @@ static int64_t wrong(void)
 	       tally.garbage + tally.needless + tally.untold;
 }
 
-static void test_whole(void **state)
+static void test_complete(void **state)
 {
 	row(11, A, 5, 9);
 	row(12, AX, 1, 0);
@@ -111,7 +111,7 @@ static void test_lost_at_the_end(void **state)
 	assert_int_equal(tally.lost, 2);
 }
 
-static void test_twice(void **state)
+static void test_repeated(void **state)
 {
 	row(11, A, 5, 9);
 	row(11, A, 5, 9);
@@ -168,7 +168,7 @@ static void test_gap_excuses_what_is_before_it(void **state)
 	assert_int_equal(tally.owed, 1);
 }
 
-static void test_gap_does_not_excuse_what_is_behind_it(void **state)
+static void test_gap_does_not_excuse_what_follows_it(void **state)
 {
 	row(11, A, 5, 9);
 	control("gap", 20, "{\"reason\":\"pruned\"}");
@@ -184,7 +184,7 @@ static void begin_whole_channel(void)
 	row(11, A, 5, 9);
 }
 
-static void test_gap_that_is_owed(void **state)
+static void test_owed_gap(void **state)
 {
 	begin_whole_channel();
 	control("gap", 20, "{\"reason\":\"pruned\"}");
@@ -196,7 +196,7 @@ static void test_gap_that_is_owed(void **state)
 	assert_int_equal(wrong(), 0);
 }
 
-static void test_gap_that_is_owed_shows_at_the_end(void **state)
+static void test_missing_gap_is_found_at_the_end(void **state)
 {
 	int64_t ids[ROW_KEYS] = {[A] = 18}, numbers[ROW_KEYS] = {[A] = 8};
 
@@ -207,7 +207,7 @@ static void test_gap_that_is_owed_shows_at_the_end(void **state)
 	assert_int_equal(wrong(), 0);
 }
 
-static void test_gap_that_is_not_owed(void **state)
+static void test_needless_gap(void **state)
 {
 	int64_t ids[ROW_KEYS] = {[A] = 11}, numbers[ROW_KEYS] = {[A] = 5};
 
@@ -221,7 +221,7 @@ static void test_gap_that_is_not_owed(void **state)
 	assert_int_equal(wrong(), 1);
 }
 
-static void test_gap_of_another_type_is_none_too_many(void **state)
+static void test_gap_of_another_type_is_not_needless(void **state)
 {
 	row(11, A, 5, 9);
 	control("gap", 20, "{\"reason\":\"pruned\"}");
@@ -230,7 +230,7 @@ static void test_gap_of_another_type_is_none_too_many(void **state)
 	assert_int_equal(wrong(), 0);
 }
 
-static void test_gap_after_a_restore_is_none_too_many(void **state)
+static void test_gap_after_a_restore_is_not_needless(void **state)
 {
 	int64_t none[ROW_KEYS] = {0};
 
@@ -242,7 +242,7 @@ static void test_gap_after_a_restore_is_none_too_many(void **state)
 	assert_int_equal(wrong(), 0);
 }
 
-static void test_replaced_file_that_nobody_told_of(void **state)
+static void test_unreported_replaced_file(void **state)
 {
 	row(11, A, 5, 9);
 	row(1001, A, 3, 7);
@@ -274,24 +274,24 @@ static void test_cut_event_is_dropped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_whole, begin),
+		cmocka_unit_test_setup(test_complete, begin),
 		cmocka_unit_test_setup(test_lost, begin),
 		cmocka_unit_test_setup(test_lost_before_the_first, begin),
 		cmocka_unit_test_setup(test_lost_at_the_end, begin),
-		cmocka_unit_test_setup(test_twice, begin),
+		cmocka_unit_test_setup(test_repeated, begin),
 		cmocka_unit_test_setup(test_out_of_order, begin),
 		cmocka_unit_test_setup(test_position_goes_back, begin),
 		cmocka_unit_test_setup(test_resumed_elsewhere, begin),
 		cmocka_unit_test_setup(test_not_asked_for, begin),
 		cmocka_unit_test_setup(test_corrupt, begin),
 		cmocka_unit_test_setup(test_gap_excuses_what_is_before_it, begin),
-		cmocka_unit_test_setup(test_gap_does_not_excuse_what_is_behind_it, begin),
-		cmocka_unit_test_setup(test_gap_that_is_owed, begin),
-		cmocka_unit_test_setup(test_gap_that_is_owed_shows_at_the_end, begin),
-		cmocka_unit_test_setup(test_gap_that_is_not_owed, begin),
-		cmocka_unit_test_setup(test_gap_of_another_type_is_none_too_many, begin),
-		cmocka_unit_test_setup(test_gap_after_a_restore_is_none_too_many, begin),
-		cmocka_unit_test_setup(test_replaced_file_that_nobody_told_of, begin),
+		cmocka_unit_test_setup(test_gap_does_not_excuse_what_follows_it, begin),
+		cmocka_unit_test_setup(test_owed_gap, begin),
+		cmocka_unit_test_setup(test_missing_gap_is_found_at_the_end, begin),
+		cmocka_unit_test_setup(test_needless_gap, begin),
+		cmocka_unit_test_setup(test_gap_of_another_type_is_not_needless, begin),
+		cmocka_unit_test_setup(test_gap_after_a_restore_is_not_needless, begin),
+		cmocka_unit_test_setup(test_unreported_replaced_file, begin),
 		cmocka_unit_test_setup(test_replaced_file, begin),
 		cmocka_unit_test_setup(test_cut_event_is_dropped, begin),
 	};

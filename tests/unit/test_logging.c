@@ -145,7 +145,7 @@ static void test_entries_above_the_level_are_dropped(void **state)
 	assert_string_equal(next_write(), "");
 }
 
-static void test_no_text_forges_a_line(void **state)
+static void test_text_cannot_forge_a_line(void **state)
 {
 	log_info("%s", "user\n2026-01-01T00:00:00.000Z rowtail[1] info: forged\r\x1b[2J\x7f\t");
 	assert_string_equal(next_text("info"),
@@ -157,7 +157,7 @@ static void test_no_text_forges_a_line(void **state)
 	assert_string_equal(next_write(), "");
 }
 
-static void test_what_is_no_utf8_is_escaped(void **state)
+static void test_ill_formed_utf8_is_escaped(void **state)
 {
 	log_info("%s", "b\xc3\xbc"
 		       "cher \xf0\x9f\x98\x80 \xff\xc3 \xed\xa0\x80 \xe2\x82");
@@ -200,7 +200,7 @@ static void test_a_long_text_is_cut_between_characters(void **state)
 }
 
 /* What follows a piece that does not fit must not stand in its place. */
-static void test_nothing_follows_the_cut(void **state)
+static void test_nothing_follows_a_truncated_text(void **state)
 {
 	char text[1100];
 	const char *line;
@@ -217,7 +217,7 @@ static void test_nothing_follows_the_cut(void **state)
 	}
 }
 
-static void test_errno_survives_and_can_be_told(void **state)
+static void test_errno_is_preserved_and_can_be_logged(void **state)
 {
 	char expected[80];
 
@@ -241,7 +241,7 @@ static int fill(void)
 	return lines;
 }
 
-static void test_a_stuck_reader_costs_lines_that_are_counted(void **state)
+static void test_lines_lost_to_a_stuck_reader_are_counted(void **state)
 {
 	char expected[80];
 	int lines = fill();
@@ -256,7 +256,7 @@ static void test_a_stuck_reader_costs_lines_that_are_counted(void **state)
 	assert_string_equal(next_text("info"), "and after");
 }
 
-static void test_nobody_reads_at_all(void **state)
+static void test_no_reader(void **state)
 {
 	signal(SIGPIPE, SIG_IGN);
 	close(reader);
@@ -277,13 +277,13 @@ int main(void)
 		TEST(a_line_has_time_program_process_and_level),
 		TEST(each_level_has_its_name),
 		TEST(entries_above_the_level_are_dropped),
-		TEST(no_text_forges_a_line),
-		TEST(what_is_no_utf8_is_escaped),
+		TEST(text_cannot_forge_a_line),
+		TEST(ill_formed_utf8_is_escaped),
 		TEST(a_long_text_is_cut_between_characters),
-		TEST(nothing_follows_the_cut),
-		TEST(errno_survives_and_can_be_told),
-		TEST(a_stuck_reader_costs_lines_that_are_counted),
-		TEST(nobody_reads_at_all),
+		TEST(nothing_follows_a_truncated_text),
+		TEST(errno_is_preserved_and_can_be_logged),
+		TEST(lines_lost_to_a_stuck_reader_are_counted),
+		TEST(no_reader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

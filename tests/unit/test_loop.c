@@ -102,7 +102,7 @@ static void use_what_is_not_begun(void)
 }
 
 /* The first of the tests: those behind it have a loop. */
-static void nothing_begins_without_a_loop(void **state)
+static void handles_cannot_start_without_a_loop(void **state)
 {
 	struct loop_poll poll = {0};
 	struct loop_timer timer = {0};
@@ -126,7 +126,7 @@ static void nothing_begins_without_a_loop(void **state)
 	assert_true(loop_init());
 }
 
-static void what_is_not_begun_does_nothing(void **state)
+static void stopping_an_unstarted_handle_does_nothing(void **state)
 {
 	use_what_is_not_begun();
 	assert_int_equal(calls_in_a_while(), 0);
@@ -145,7 +145,7 @@ static void close_pipe(const int ends[2])
 	close(ends[1]);
 }
 
-static void poll_that_has_ended_is_silent(void **state)
+static void ended_poll_calls_nothing(void **state)
 {
 	struct loop_poll p = {0};
 	int ends[2];
@@ -176,7 +176,7 @@ static void poll_ends_once(void **state)
 	close_pipe(ends);
 }
 
-static void poll_begins_once_at_a_time(void **state)
+static void poll_cannot_start_twice(void **state)
 {
 	struct loop_poll p = {0};
 	int ends[2];
@@ -198,7 +198,7 @@ static void poll_begins_once_at_a_time(void **state)
 }
 
 /* A file is always ready, which epoll has no word for: it is told, and can be tried again. */
-static void poll_that_cannot_begin(void **state)
+static void poll_that_cannot_start(void **state)
 {
 	struct loop_poll p = {0};
 	FILE *file = tmpfile();
@@ -217,7 +217,7 @@ static void poll_that_cannot_begin(void **state)
 	fclose(file);
 }
 
-static void timer_begins_again(void **state)
+static void timer_can_restart(void **state)
 {
 	static struct loop_timer t;
 
@@ -232,7 +232,7 @@ static void timer_begins_again(void **state)
 	loop_timer_stop(&t);
 }
 
-static void alarm_begins_once(void **state)
+static void alarm_starts_once(void **state)
 {
 	static struct loop_alarm a;
 	int fd;
@@ -250,7 +250,7 @@ static void alarm_begins_once(void **state)
 	assert_int_equal(calls_in_a_while(), 0);
 }
 
-static void turn_begins_again(void **state)
+static void turn_can_restart(void **state)
 {
 	static struct loop_turn t;
 
@@ -263,7 +263,7 @@ static void turn_begins_again(void **state)
 	assert_int_equal(calls_in_a_while(), 1);
 }
 
-static void signal_has_one_function(void **state)
+static void signal_has_one_callback(void **state)
 {
 	assert_false(loop_on_signal(0, count_signal));
 	assert_false(loop_on_signal(-1, count_signal));
@@ -285,16 +285,16 @@ static void signal_has_one_function(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nothing_begins_without_a_loop),
-		cmocka_unit_test(what_is_not_begun_does_nothing),
-		cmocka_unit_test(poll_that_has_ended_is_silent),
+		cmocka_unit_test(handles_cannot_start_without_a_loop),
+		cmocka_unit_test(stopping_an_unstarted_handle_does_nothing),
+		cmocka_unit_test(ended_poll_calls_nothing),
 		cmocka_unit_test(poll_ends_once),
-		cmocka_unit_test(poll_begins_once_at_a_time),
-		cmocka_unit_test(poll_that_cannot_begin),
-		cmocka_unit_test(timer_begins_again),
-		cmocka_unit_test(alarm_begins_once),
-		cmocka_unit_test(turn_begins_again),
-		cmocka_unit_test(signal_has_one_function),
+		cmocka_unit_test(poll_cannot_start_twice),
+		cmocka_unit_test(poll_that_cannot_start),
+		cmocka_unit_test(timer_can_restart),
+		cmocka_unit_test(alarm_starts_once),
+		cmocka_unit_test(turn_can_restart),
+		cmocka_unit_test(signal_has_one_callback),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

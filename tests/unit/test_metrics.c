@@ -60,7 +60,7 @@ static void test_the_format(void **state)
 	}
 }
 
-static void test_what_is_known_elsewhere(void **state)
+static void test_values_from_other_modules(void **state)
 {
 	scrape();
 	assert_true(sample("rowtail_streams") == 3);
@@ -156,7 +156,7 @@ static void test_delivery_times(void **state)
 	assert_true(sample("rowtail_delivery_seconds_count") == 102);
 }
 
-static void test_no_room_for_the_page(void **state)
+static void test_page_too_large_for_the_buffer(void **state)
 {
 	struct buffer out;
 
@@ -170,11 +170,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_format),
-		cmocka_unit_test(test_what_is_known_elsewhere),
+		cmocka_unit_test(test_values_from_other_modules),
 		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_delivery_times),
-		cmocka_unit_test(test_no_room_for_the_page),
+		cmocka_unit_test(test_page_too_large_for_the_buffer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

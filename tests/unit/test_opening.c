@@ -67,7 +67,7 @@ static void expect_gap(const struct opening *o, enum sse_gap reason, const char 
 	assert_string_equal(o->requested, requested);
 }
 
-static void test_without_a_position_at_the_tail(void **state)
+static void test_no_position_starts_at_the_tail(void **state)
 {
 	struct opening o = open_with(&(struct request){.tail = -1}, "c0", 0);
 
@@ -81,7 +81,7 @@ static void test_without_a_position_at_the_tail(void **state)
 	assert_int_equal(o.id, ROWS);
 }
 
-static void test_position_that_holds(void **state)
+static void test_valid_position(void **state)
 {
 	static const int64_t positions[] = {0, 1, 2999, ROWS - 1, ROWS};
 
@@ -94,7 +94,7 @@ static void test_position_that_holds(void **state)
 }
 
 /* A row comes and goes while the newest are still looked for: it stands behind the position, and is told. */
-static void test_row_that_goes_behind_the_newest(void **state)
+static void test_row_deleted_while_the_newest_are_sought(void **state)
 {
 	/* With a type, the log is scanned. */
 	const char *channel = "odd/*", *type = "message";
@@ -126,7 +126,7 @@ static void test_position_and_tail(void **state)
 	assert_int_equal(o.id, 10);
 }
 
-static void test_position_of_rows_that_are_gone(void **state)
+static void test_position_of_deleted_rows(void **state)
 {
 	struct opening o;
 	int deletions;
@@ -155,7 +155,7 @@ static void test_position_ahead_of_the_log(void **state)
 	assert_int_equal(o.id, ROWS);
 }
 
-static void test_positions_that_mean_nothing(void **state)
+static void test_malformed_positions(void **state)
 {
 	struct request request = {.position_kind = REQUEST_POSITION_MALFORMED,
 		.position_text = "caf\xc3\xa9",
@@ -235,7 +235,7 @@ static void test_limit(void **state)
 }
 
 /* Of two gaps at once, the one that can't be helped is told; it begins where the limit says. */
-static void test_limit_behind_a_gap(void **state)
+static void test_limit_after_a_gap(void **state)
 {
 	struct opening o;
 
@@ -246,7 +246,7 @@ static void test_limit_behind_a_gap(void **state)
 	assert_int_equal(o.id, ROWS - 100);
 }
 
-static void test_log_that_cannot_be_read(void **state)
+static void test_unreadable_log(void **state)
 {
 	static const char *const channel = "*";
 	static const size_t length = 1;
@@ -266,18 +266,18 @@ static void test_log_that_cannot_be_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_without_a_position_at_the_tail),
-		TEST(test_position_that_holds),
-		TEST(test_row_that_goes_behind_the_newest),
+		TEST(test_no_position_starts_at_the_tail),
+		TEST(test_valid_position),
+		TEST(test_row_deleted_while_the_newest_are_sought),
 		TEST(test_position_and_tail),
-		TEST(test_position_of_rows_that_are_gone),
+		TEST(test_position_of_deleted_rows),
 		TEST(test_position_ahead_of_the_log),
-		TEST(test_positions_that_mean_nothing),
+		TEST(test_malformed_positions),
 		TEST(test_longest_position),
 		TEST(test_newest_rows),
 		TEST(test_limit),
-		TEST(test_limit_behind_a_gap),
-		TEST(test_log_that_cannot_be_read),
+		TEST(test_limit_after_a_gap),
+		TEST(test_unreadable_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

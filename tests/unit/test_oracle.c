@@ -260,7 +260,7 @@ static void mutate(void)
 	}
 }
 
-static void test_mutated_requests_are_never_whole_to_arrival_alone(void **state)
+static void test_arrival_accepts_no_mutated_request_that_libfcgi_refuses(void **state)
 {
 	struct arrival a;
 	int told[ARRIVAL_NOT_FASTCGI + 1] = {0};
@@ -302,7 +302,7 @@ static void assert_recorded(const char *path, int n)
 }
 
 /* The files hold what web servers sent for a GET, a chunked POST, and the like. */
-static void test_what_web_servers_send_is_read(void **state)
+static void test_requests_of_web_servers_are_read(void **state)
 {
 	const char *servers[] = {"apache", "caddy", "fcgid", "lighttpd", "nginx"};
 	char pattern[200];
@@ -374,8 +374,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ARRIVAL_TEST(random_requests_are_read_as_they_were_sent),
 		ARRIVAL_TEST(requests_at_the_limits_are_read),
-		ARRIVAL_TEST(mutated_requests_are_never_whole_to_arrival_alone),
-		ARRIVAL_TEST(what_web_servers_send_is_read),
+		ARRIVAL_TEST(arrival_accepts_no_mutated_request_that_libfcgi_refuses),
+		ARRIVAL_TEST(requests_of_web_servers_are_read),
 		ARRIVAL_TEST(values_are_answered_as_libfcgi_answers_them),
 	};
 

@@ -36,7 +36,7 @@ static void refused(const char *text, const char *word)
 		fail_msg("\"%s\": %s", text, advice);
 }
 
-static void test_what_browsers_send(void **state)
+static void test_origins_as_browsers_send_them(void **state)
 {
 	static const char *const origins[] = {"*", "null", "https://a.example",
 		"http://localhost:8080", "https://xn--bcher-kva.example", "https://[2001:db8::1]",
@@ -51,7 +51,7 @@ static void test_what_browsers_send(void **state)
 		stays(origins[i]);
 }
 
-static void test_other_spellings_of_one(void **state)
+static void test_other_spellings_of_an_origin(void **state)
 {
 	static const struct {
 		const char *text, *usual;
@@ -116,7 +116,7 @@ static void test_less_than_an_origin(void **state)
 }
 
 /* Such a line would never be met, and nobody would know why. */
-static void test_what_no_browser_sends(void **state)
+static void test_origins_no_browser_sends(void **state)
 {
 	static const char *const opaque[] = {
 		"file:///", "file://a", "FILE:///home", "data://x", "blob://a", "about://blank"};
@@ -166,7 +166,7 @@ static void test_lengths(void **state)
 	refused(text, "253");
 }
 
-static void test_whose_it_is(void **state)
+static void test_null_is_anyones(void **state)
 {
 	assert_true(origin_is_anyones("null"));
 	assert_false(origin_is_anyones("https://a.example"));
@@ -176,13 +176,13 @@ static void test_whose_it_is(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_what_browsers_send),
-		cmocka_unit_test(test_other_spellings_of_one),
+		cmocka_unit_test(test_origins_as_browsers_send_them),
+		cmocka_unit_test(test_other_spellings_of_an_origin),
 		cmocka_unit_test(test_more_than_an_origin),
 		cmocka_unit_test(test_less_than_an_origin),
-		cmocka_unit_test(test_what_no_browser_sends),
+		cmocka_unit_test(test_origins_no_browser_sends),
 		cmocka_unit_test(test_lengths),
-		cmocka_unit_test(test_whose_it_is),
+		cmocka_unit_test(test_null_is_anyones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

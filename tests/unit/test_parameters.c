@@ -26,7 +26,7 @@ static void test_channels(void **state)
 	expect_list(&request.channels, "gr\303\274n|\360\237\220\277 x|");
 }
 
-static void test_what_is_no_channel(void **state)
+static void test_invalid_channels(void **state)
 {
 	ask_query("channel=a+b*");
 	expect_refusal(400, "channel: \"a b*\" is not a channel: 1 to 255 bytes of UTF-8 without"
@@ -57,7 +57,7 @@ static void ask_many(const char *name, int count, int distinct)
 	ask_query(query);
 }
 
-static void test_a_hundred_are_enough(void **state)
+static void test_at_most_a_hundred_channels(void **state)
 {
 	ask_many("channel", 100, 100);
 	expect_good();
@@ -76,7 +76,7 @@ static void test_a_hundred_are_enough(void **state)
 	expect_refusal(400, "event: one stream selects at most 100 event types");
 }
 
-static void test_brackets_of_a_list_are_taken_off(void **state)
+static void test_list_brackets_are_removed(void **state)
 {
 	ask_query("channel[]=b&channel%5B%5D=a&channel[0]=c&channel[12]=d&event[]=x");
 	expect_good();
@@ -87,7 +87,7 @@ static void test_brackets_of_a_list_are_taken_off(void **state)
 	expect_list(&request.channels, "a|b|");
 }
 
-static void test_near_miss_of_a_name_is_refused(void **state)
+static void test_similar_name_is_refused(void **state)
 {
 	static const char *const misses[][2] = {
 		{"Channel=a", "there is no parameter \"Channel\"; write \"channel\""},
@@ -111,7 +111,7 @@ static void test_near_miss_of_a_name_is_refused(void **state)
 	expect_refusal(400, "there is no parameter \"channels\"; write \"channel\"");
 }
 
-static void test_names_of_other_kinds_are_passed_over(void **state)
+static void test_unrelated_names_are_ignored(void **state)
 {
 	ask_query("_=17&utm_source=x&chan=a&channe=b&channelss=c&s=1&=2&[]=3&"
 		  "channel]=5&[0]=6&ss=7&S=8");
@@ -119,7 +119,7 @@ static void test_names_of_other_kinds_are_passed_over(void **state)
 	expect_list(&request.channels, "default|");
 }
 
-static void test_near_misses_of_a_position_are_taken(void **state)
+static void test_similar_position_names_are_accepted(void **state)
 {
 	static const char *const names[] = {"last-event-id", "LAST_EVENT_ID", "lasteventid",
 		"Since", "last_event_ids", "evs-last-event-id", "last_event_id[]"};
@@ -271,7 +271,7 @@ static void test_positions(void **state)
 	}
 }
 
-static void test_long_positions_are_cut_between_characters(void **state)
+static void test_long_positions_are_truncated_between_characters(void **state)
 {
 	char header[200] = "HTTP_LAST_EVENT_ID=";
 	size_t at = strlen(header);
@@ -329,7 +329,7 @@ static void test_envelope_and_positions(void **state)
 	expect_refusal(400, "positions: \"\"");
 }
 
-static void test_the_last_wins_where_one_is_meant(void **state)
+static void test_last_of_repeated_single_values_wins(void **state)
 {
 	ask_query("tail=5&tail=3&positions=0&positions=1&access_token=a&access_token=b%20c");
 	expect_good();
@@ -388,7 +388,7 @@ static void test_json(void **state)
 	assert_true(request.positions);
 }
 
-static void test_json_null_counts_as_not_given(void **state)
+static void test_json_null_means_not_given(void **state)
 {
 	ask_json("{\"channel\":null,\"event\":null,\"tail\":null,\"envelope\":null,"
 		 "\"positions\":null,\"access_token\":null,\"last_event_id\":null}");
@@ -475,27 +475,27 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_channels),
-		cmocka_unit_test(test_what_is_no_channel),
-		cmocka_unit_test(test_a_hundred_are_enough),
-		cmocka_unit_test(test_brackets_of_a_list_are_taken_off),
-		cmocka_unit_test(test_near_miss_of_a_name_is_refused),
-		cmocka_unit_test(test_names_of_other_kinds_are_passed_over),
-		cmocka_unit_test(test_near_misses_of_a_position_are_taken),
+		cmocka_unit_test(test_invalid_channels),
+		cmocka_unit_test(test_at_most_a_hundred_channels),
+		cmocka_unit_test(test_list_brackets_are_removed),
+		cmocka_unit_test(test_similar_name_is_refused),
+		cmocka_unit_test(test_unrelated_names_are_ignored),
+		cmocka_unit_test(test_similar_position_names_are_accepted),
 		cmocka_unit_test(test_largest_of_several_positions_wins),
 		cmocka_unit_test(test_every_header_with_a_position_is_read),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_every_spelling_of_the_position),
 		cmocka_unit_test(test_positions),
-		cmocka_unit_test(test_long_positions_are_cut_between_characters),
+		cmocka_unit_test(test_long_positions_are_truncated_between_characters),
 		cmocka_unit_test(test_tail),
 		cmocka_unit_test(test_envelope_and_positions),
-		cmocka_unit_test(test_the_last_wins_where_one_is_meant),
+		cmocka_unit_test(test_last_of_repeated_single_values_wins),
 		cmocka_unit_test(test_unknown_parameters_are_ignored),
 		cmocka_unit_test(test_bad_escapes),
 		cmocka_unit_test(test_tokens_are_never_repeated),
 		cmocka_unit_test(test_json),
-		cmocka_unit_test(test_json_null_counts_as_not_given),
+		cmocka_unit_test(test_json_null_means_not_given),
 		cmocka_unit_test(test_json_switch),
 		cmocka_unit_test(test_json_positions_keep_every_digit),
 		cmocka_unit_test(test_json_of_other_types),

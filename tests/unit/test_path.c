@@ -38,7 +38,7 @@ static void expect_all(const struct example *examples, size_t count)
 }
 #define EXPECT_ALL(examples) expect_all(examples, sizeof(examples) / sizeof(*(examples)))
 
-static void test_without_a_request_uri_it_is_path_info(void **state)
+static void test_without_a_request_uri_path_info_is_used(void **state)
 {
 	static const struct example examples[] = {
 		{"", "/events", "/orders/42", "", "/orders/42"},
@@ -52,7 +52,7 @@ static void test_without_a_request_uri_it_is_path_info(void **state)
 	EXPECT_ALL(examples);
 }
 
-static void test_what_the_client_sent_is_decoded_once(void **state)
+static void test_request_uri_is_decoded_once(void **state)
 {
 	static const struct example examples[] = {
 		{"/events", "/events", "", "", ""},
@@ -84,7 +84,7 @@ static void test_what_the_client_sent_is_decoded_once(void **state)
 	expect_behind(&with_nul, 4);
 }
 
-static void test_escapes_that_the_server_has_kept(void **state)
+static void test_escapes_kept_by_the_server(void **state)
 {
 	static const struct example examples[] = {
 		{"/events/orders%2F42", "/events", "/orders%2F42", "", "/orders/42"},
@@ -98,7 +98,7 @@ static void test_escapes_that_the_server_has_kept(void **state)
 	EXPECT_ALL(examples);
 }
 
-static void test_a_mount_that_the_server_names(void **state)
+static void test_mount_named_by_the_server(void **state)
 {
 	static const struct example examples[] = {
 		/* There is a directory events/ in the document root. */
@@ -121,7 +121,7 @@ static void test_a_mount_that_the_server_names(void **state)
 	EXPECT_ALL(examples);
 }
 
-static void test_a_url_that_was_rewritten(void **state)
+static void test_rewritten_url(void **state)
 {
 	static const struct example examples[] = {
 		{"/events/", "/events/events.cgi", "", "", ""},
@@ -139,7 +139,7 @@ static void test_a_url_that_was_rewritten(void **state)
 	EXPECT_ALL(examples);
 }
 
-static void test_without_memory(void **state)
+static void test_out_of_memory(void **state)
 {
 	struct path p = {"/events/a", "/events", "/a", ""};
 	size_t length;
@@ -152,12 +152,12 @@ static void test_without_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_without_a_request_uri_it_is_path_info),
-		cmocka_unit_test(test_what_the_client_sent_is_decoded_once),
-		cmocka_unit_test(test_escapes_that_the_server_has_kept),
-		cmocka_unit_test(test_a_mount_that_the_server_names),
-		cmocka_unit_test(test_a_url_that_was_rewritten),
-		cmocka_unit_test(test_without_memory),
+		cmocka_unit_test(test_without_a_request_uri_path_info_is_used),
+		cmocka_unit_test(test_request_uri_is_decoded_once),
+		cmocka_unit_test(test_escapes_kept_by_the_server),
+		cmocka_unit_test(test_mount_named_by_the_server),
+		cmocka_unit_test(test_rewritten_url),
+		cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,7 +119,7 @@ static const char *rsa_of(const char *modulus)
 }
 
 /* What openssl makes is not always as long as it is told to be. */
-static void test_the_bits_of_any_modulus(void **state)
+static void test_modulus_sizes(void **state)
 {
 	static const size_t lengths[] = {1, 2, 31, 255, 256, 257, 511, 512, 513, 1024, 4096};
 	char digits[4096 + 1];
@@ -140,7 +140,7 @@ static void test_the_bits_of_any_modulus(void **state)
 	expect_kind(rsa_of("0"), PUBLICKEY_RSA, 0);
 }
 
-static void test_the_bytes_of_an_ed25519_key(void **state)
+static void test_ed25519_key_bytes(void **state)
 {
 	char der[KEYS_MAX];
 	size_t length = der_of(&ed25519, der);
@@ -149,7 +149,7 @@ static void test_the_bytes_of_an_ed25519_key(void **state)
 	assert_memory_equal(key.ed25519, der + length - RAW, RAW);
 }
 
-static void test_what_is_no_public_key(void **state)
+static void test_invalid_public_keys(void **state)
 {
 	char out[KEYS_MAX];
 
@@ -170,7 +170,7 @@ static void test_what_is_no_public_key(void **state)
 	expect_none("-----BEGIN PUBLIC KEY-----\n!\n-----END PUBLIC KEY-----\n");
 }
 
-static void test_what_stands_around_a_key(void **state)
+static void test_text_around_a_key(void **state)
 {
 	char out[3 * KEYS_MAX];
 
@@ -188,7 +188,7 @@ static void test_what_stands_around_a_key(void **state)
 	expect_kind(out, PUBLICKEY_RSA, 2048);
 }
 
-static void test_a_text_cut_anywhere_is_no_key(void **state)
+static void test_truncated_text_is_not_a_key(void **state)
 {
 	char cut[KEYS_MAX];
 
@@ -199,7 +199,7 @@ static void test_a_text_cut_anywhere_is_no_key(void **state)
 	}
 }
 
-static void test_an_encoding_cut_anywhere_is_no_key(void **state)
+static void test_truncated_encoding_is_not_a_key(void **state)
 {
 	const struct keys_pair *const pairs[] = {&rsa, &p256, &ed25519};
 	char der[KEYS_MAX];
@@ -216,7 +216,7 @@ static void test_an_encoding_cut_anywhere_is_no_key(void **state)
 }
 
 /* Every element in its frame has a length; the one of an Ed25519 key is fixed. */
-static void test_any_other_frame_is_no_ed25519_key(void **state)
+static void test_other_der_is_not_an_ed25519_key(void **state)
 {
 	char der[KEYS_MAX];
 	size_t length = der_of(&ed25519, der);
@@ -233,7 +233,7 @@ static void test_any_other_frame_is_no_ed25519_key(void **state)
 	}
 }
 
-static void test_an_ed25519_key_of_another_length_is_none(void **state)
+static void test_ed25519_key_of_another_length_is_invalid(void **state)
 {
 	/* RFC 8410, section 4: SEQUENCE { SEQUENCE { OID }, BIT STRING } */
 	uint8_t der[44 + 2] = {0x30, 42, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 33, 0};
@@ -247,7 +247,7 @@ static void test_an_ed25519_key_of_another_length_is_none(void **state)
 	expect_none(pem_of(der, 45));
 }
 
-static void test_odd_frames(void **state)
+static void test_unusual_der(void **state)
 {
 	static const struct {
 		const char *der;
@@ -271,7 +271,7 @@ static void test_odd_frames(void **state)
 	expect_kind(pem_of("\x30\x05\x30\x00\x03\x01\x00", 7), PUBLICKEY_OTHER, 0);
 }
 
-static void test_what_is_too_large_for_a_key(void **state)
+static void test_oversized_keys(void **state)
 {
 	static uint8_t der[5000] = {0x30, 0x82, 0x13, 0x84, 0x30, 0, 3, 0x82, 0x13, 0x7e, 0};
 
@@ -287,16 +287,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_the_bits_of_any_modulus),
-		cmocka_unit_test(test_the_bytes_of_an_ed25519_key),
-		cmocka_unit_test(test_what_is_no_public_key),
-		cmocka_unit_test(test_what_stands_around_a_key),
-		cmocka_unit_test(test_a_text_cut_anywhere_is_no_key),
-		cmocka_unit_test(test_an_encoding_cut_anywhere_is_no_key),
-		cmocka_unit_test(test_any_other_frame_is_no_ed25519_key),
-		cmocka_unit_test(test_an_ed25519_key_of_another_length_is_none),
-		cmocka_unit_test(test_odd_frames),
-		cmocka_unit_test(test_what_is_too_large_for_a_key),
+		cmocka_unit_test(test_modulus_sizes),
+		cmocka_unit_test(test_ed25519_key_bytes),
+		cmocka_unit_test(test_invalid_public_keys),
+		cmocka_unit_test(test_text_around_a_key),
+		cmocka_unit_test(test_truncated_text_is_not_a_key),
+		cmocka_unit_test(test_truncated_encoding_is_not_a_key),
+		cmocka_unit_test(test_other_der_is_not_an_ed25519_key),
+		cmocka_unit_test(test_ed25519_key_of_another_length_is_invalid),
+		cmocka_unit_test(test_unusual_der),
+		cmocka_unit_test(test_oversized_keys),
 	};
 
 	return cmocka_run_group_tests(tests, make_keys, NULL);

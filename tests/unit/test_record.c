@@ -50,7 +50,7 @@ static size_t assert_header(const uint8_t *header, int type, unsigned id)
 	return (size_t)header[4] << 8 | header[5];
 }
 
-static void test_framed_content_comes_out_again(void **state)
+static void test_framed_content_is_unchanged(void **state)
 {
 	for (size_t i = 0; i < COUNT(contents); i++) {
 		uint8_t *buf = framed(contents[i]);
@@ -84,7 +84,7 @@ static void assert_last_is_not_small(size_t content)
 }
 
 /* The last bytes of a content are in one record. */
-static void test_last_record_is_not_small(void **state)
+static void test_last_bytes_share_one_record(void **state)
 {
 	for (size_t content = 1; content < 4 * RECORD_CONTENT_MAX; content++)
 		assert_last_is_not_small(content);
@@ -103,7 +103,7 @@ static bool walk(const uint8_t *buf, size_t at, size_t *record, size_t *left)
 	return at >= *record + RECORD_HEADER;
 }
 
-static void test_begun_records_are_told_at_every_byte(void **state)
+static void test_unfinished_records_are_detected_at_every_byte(void **state)
 {
 	for (size_t i = 0; i < COUNT(contents) - 1; i++) {
 		uint8_t *buf = framed(contents[i]);
@@ -169,7 +169,7 @@ static uint8_t *room(size_t size)
 	return out;
 }
 
-static void test_unpadded_records_say_the_same(void **state)
+static void test_unpadded_records_have_the_same_content(void **state)
 {
 	struct buffer plain, padded;
 
@@ -191,7 +191,7 @@ static void test_unpadded_records_say_the_same(void **state)
 	buffer_free(&plain);
 }
 
-static void test_the_end_of_a_request_as_the_standard_says(void **state)
+static void test_end_request_matches_the_specification(void **state)
 {
 	const uint8_t complete[] = {1, 3, 0x12, 0x34, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 	uint8_t *out = room(RECORD_END_SIZE);
@@ -289,7 +289,7 @@ static void test_the_largest_number_of_streams_fits(void **state)
 	buffer_free(&asked);
 }
 
-static void test_of_a_question_that_is_cut_the_whole_pairs_are_answered(void **state)
+static void test_complete_pairs_of_a_truncated_query_are_answered(void **state)
 {
 	struct buffer asked;
 	char text[400];
@@ -346,7 +346,7 @@ static uint8_t *tight_copy(const uint8_t *bytes, size_t length, uint8_t **base)
 	return *base + 1;
 }
 
-static void test_padding_is_no_question(void **state)
+static void test_padding_is_not_parsed_as_a_name(void **state)
 {
 	struct buffer asked;
 	uint8_t *out = room(RECORD_VALUES_MAX);
@@ -359,7 +359,7 @@ static void test_padding_is_no_question(void **state)
 	free(out);
 }
 
-static void test_a_question_may_be_shorter_than_it_says(void **state)
+static void test_query_shorter_than_its_lengths(void **state)
 {
 	const size_t asked = RECORD_HEADER + 2 + 14, answered = RECORD_HEADER + 2 + 14 + 1;
 	struct buffer record;
@@ -435,7 +435,7 @@ static void assert_told(const struct buffer *bytes, const char *expected)
 	assert_told_in_pieces(bytes, 3, 5, expected);
 }
 
-static void test_what_comes_back_is_told_in_every_cut(void **state)
+static void test_incoming_records_are_recognized_in_any_pieces(void **state)
 {
 	struct buffer in;
 
@@ -454,7 +454,7 @@ static void test_what_comes_back_is_told_in_every_cut(void **state)
 }
 
 /* Content and padding that look like records, and are as long as they may be. */
-static void test_bodies_are_passed_over_unread(void **state)
+static void test_bodies_are_skipped_unread(void **state)
 {
 	struct buffer abort, in;
 
@@ -474,7 +474,7 @@ static void test_bodies_are_passed_over_unread(void **state)
 	buffer_free(&in);
 }
 
-static void test_no_bytes_tell_nothing(void **state)
+static void test_no_bytes_mean_nothing(void **state)
 {
 	struct record_scanner s;
 	uint8_t byte = 0;
@@ -485,7 +485,7 @@ static void test_no_bytes_tell_nothing(void **state)
 	assert_int_equal(used, 0);
 }
 
-static void test_another_version_is_told_by_its_first_byte(void **state)
+static void test_another_version_is_detected_at_the_first_byte(void **state)
 {
 	struct buffer in;
 
@@ -534,25 +534,25 @@ static void test_invalid_stays_invalid(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_framed_content_comes_out_again),
-		cmocka_unit_test(test_last_record_is_not_small),
-		cmocka_unit_test(test_begun_records_are_told_at_every_byte),
+		cmocka_unit_test(test_framed_content_is_unchanged),
+		cmocka_unit_test(test_last_bytes_share_one_record),
+		cmocka_unit_test(test_unfinished_records_are_detected_at_every_byte),
 		cmocka_unit_test(test_content_is_counted_between_any_two_bytes),
 		cmocka_unit_test(test_large_contents_are_counted),
-		cmocka_unit_test(test_unpadded_records_say_the_same),
-		cmocka_unit_test(test_the_end_of_a_request_as_the_standard_says),
+		cmocka_unit_test(test_unpadded_records_have_the_same_content),
+		cmocka_unit_test(test_end_request_matches_the_specification),
 		cmocka_unit_test(test_unknown_types_are_named),
 		cmocka_unit_test(test_known_values_are_answered_once_each),
 		cmocka_unit_test(test_the_largest_number_of_streams_fits),
-		cmocka_unit_test(test_of_a_question_that_is_cut_the_whole_pairs_are_answered),
+		cmocka_unit_test(test_complete_pairs_of_a_truncated_query_are_answered),
 		cmocka_unit_test(
 			test_of_a_question_that_lies_the_pairs_before_the_lie_are_answered),
-		cmocka_unit_test(test_padding_is_no_question),
-		cmocka_unit_test(test_a_question_may_be_shorter_than_it_says),
-		cmocka_unit_test(test_what_comes_back_is_told_in_every_cut),
-		cmocka_unit_test(test_bodies_are_passed_over_unread),
-		cmocka_unit_test(test_no_bytes_tell_nothing),
-		cmocka_unit_test(test_another_version_is_told_by_its_first_byte),
+		cmocka_unit_test(test_padding_is_not_parsed_as_a_name),
+		cmocka_unit_test(test_query_shorter_than_its_lengths),
+		cmocka_unit_test(test_incoming_records_are_recognized_in_any_pieces),
+		cmocka_unit_test(test_bodies_are_skipped_unread),
+		cmocka_unit_test(test_no_bytes_mean_nothing),
+		cmocka_unit_test(test_another_version_is_detected_at_the_first_byte),
 		cmocka_unit_test(test_a_second_request_with_our_id_is_invalid),
 		cmocka_unit_test(test_invalid_stays_invalid),
 	};

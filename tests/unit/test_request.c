@@ -17,7 +17,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void test_nothing_asked_for(void **state)
+static void test_empty_request(void **state)
 {
 	ask_body((const char *const[]){NULL}, "", 0);
 	expect_list(&request.channels, "default|");
@@ -70,7 +70,7 @@ static void test_other_methods(void **state)
 	expect_refusal(405, "\"GETT\"");
 }
 
-static void test_headers_are_kept_as_they_came(void **state)
+static void test_headers_are_kept_unchanged(void **state)
 {
 	ASK("HTTP_ORIGIN=https://a.example", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS=x, y",
 		"REMOTE_USER=jo=e", "REMOTE_ADDR=::1", "HTTP_AUTHORIZATION=Bearer \xff x",
@@ -86,7 +86,7 @@ static void test_headers_are_kept_as_they_came(void **state)
 	assert_int_equal(request.position, 17);
 }
 
-static void test_the_first_of_equal_names_counts(void **state)
+static void test_first_of_equal_names_wins(void **state)
 {
 	ASK("REMOTE_ADDR=10.0.0.1", "REMOTE_ADDR=10.0.0.2", "REMOTE_USER=", "REMOTE_USER=eve",
 		"QUERY_STRING=channel=a", "QUERY_STRING=channel=b");
@@ -95,7 +95,7 @@ static void test_the_first_of_equal_names_counts(void **state)
 	assert_null(request.remote_user);
 }
 
-static void test_names_are_whole(void **state)
+static void test_names_match_as_a_whole(void **state)
 {
 	ASK("QUERY_STRINGS=channel=a", "QUERY=channel=b", "XQUERY_STRING=channel=c",
 		"query_string=channel=d", "QUERY_STRING", "REMOTE_ADD=1", "=", "");
@@ -133,14 +133,14 @@ static void test_pages(void **state)
 	expect_refusal(500, "ROWTAIL_PAGE to \"Metrics\"; it must be metrics, status or health");
 }
 
-static void test_no_client_asks_for_a_page(void **state)
+static void test_client_cannot_ask_for_a_page(void **state)
 {
 	ASK("HTTP_ROWTAIL_PAGE=metrics", "QUERY_STRING=ROWTAIL_PAGE=metrics&page=metrics");
 	expect_list(&request.channels, "default|");
 	assert_int_equal(request.page, REQUEST_STREAM);
 }
 
-static void test_a_preflight_is_only_about_itself(void **state)
+static void test_preflight_ignores_other_parameters(void **state)
 {
 	ASK("REQUEST_METHOD=OPTIONS", "QUERY_STRING=channel=&tail=x", "PATH_INFO=/*x",
 		"HTTP_ORIGIN=null", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS=last-event-id");
@@ -260,7 +260,7 @@ static void test_sizes(void **state)
 	assert_int_equal(request.method, REQUEST_POST);
 }
 
-static void test_a_refusal_leaves_what_its_answer_needs(void **state)
+static void test_refusal_keeps_what_its_answer_needs(void **state)
 {
 	ASK("REQUEST_METHOD=HEAD", "HTTP_ORIGIN=https://a.example", "REMOTE_ADDR=10.0.0.1",
 		"HTTP_ACCEPT=text/event-stream, */*", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS=token",
@@ -274,7 +274,7 @@ static void test_a_refusal_leaves_what_its_answer_needs(void **state)
 	assert_true(request.accepts_stream);
 }
 
-static void test_a_zeroed_request_may_be_freed(void **state)
+static void test_zeroed_request_can_be_freed(void **state)
 {
 	struct request none;
 
@@ -302,7 +302,7 @@ static bool parse_without_memory(char **params, const char *body, long good)
 	return failed;
 }
 
-static void test_every_allocation_may_fail(void **state)
+static void test_every_allocation_can_fail(void **state)
 {
 	static const struct {
 		const char *type, *body;
@@ -328,24 +328,24 @@ static void test_every_allocation_may_fail(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nothing_asked_for),
+		cmocka_unit_test(test_empty_request),
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_other_methods),
-		cmocka_unit_test(test_headers_are_kept_as_they_came),
-		cmocka_unit_test(test_the_first_of_equal_names_counts),
-		cmocka_unit_test(test_names_are_whole),
+		cmocka_unit_test(test_headers_are_kept_unchanged),
+		cmocka_unit_test(test_first_of_equal_names_wins),
+		cmocka_unit_test(test_names_match_as_a_whole),
 		cmocka_unit_test(test_request_param),
 		cmocka_unit_test(test_pages),
-		cmocka_unit_test(test_no_client_asks_for_a_page),
-		cmocka_unit_test(test_a_preflight_is_only_about_itself),
+		cmocka_unit_test(test_client_cannot_ask_for_a_page),
+		cmocka_unit_test(test_preflight_ignores_other_parameters),
 		cmocka_unit_test(test_the_path_is_a_channel),
 		cmocka_unit_test(test_posted_forms),
 		cmocka_unit_test(test_media_types_of_bodies),
 		cmocka_unit_test(test_only_a_post_has_a_body),
 		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_a_refusal_leaves_what_its_answer_needs),
-		cmocka_unit_test(test_a_zeroed_request_may_be_freed),
-		cmocka_unit_test(test_every_allocation_may_fail),
+		cmocka_unit_test(test_refusal_keeps_what_its_answer_needs),
+		cmocka_unit_test(test_zeroed_request_can_be_freed),
+		cmocka_unit_test(test_every_allocation_can_fail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

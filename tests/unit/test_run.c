@@ -75,7 +75,7 @@ static void test_empty_run(void **state)
 	expect_joined();
 }
 
-static void test_neighbours_are_one_piece(void **state)
+static void test_adjacent_bytes_are_one_piece(void **state)
 {
 	add(1, 0, 10);
 	add(2, 10, 20);
@@ -89,7 +89,7 @@ static void test_neighbours_are_one_piece(void **state)
 	expect_joined();
 }
 
-static void test_every_cut(void **state)
+static void test_every_partial_write(void **state)
 {
 	for (int round = 0; round < 50; round++) {
 		size_t at = 0;
@@ -146,8 +146,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_empty_run, set_up),
-		cmocka_unit_test_setup(test_neighbours_are_one_piece, set_up),
-		cmocka_unit_test_setup(test_every_cut, set_up),
+		cmocka_unit_test_setup(test_adjacent_bytes_are_one_piece, set_up),
+		cmocka_unit_test_setup(test_every_partial_write, set_up),
 		cmocka_unit_test_setup(test_full_of_records, set_up),
 		cmocka_unit_test_setup(test_full_of_bytes, set_up),
 	};

@@ -98,7 +98,7 @@ static void test_numbers_have_their_range_and_are_kept_in_ms(void **state)
 	}
 }
 
-static void test_a_number_is_digits_alone(void **state)
+static void test_a_number_is_only_digits(void **state)
 {
 	static const char *const wrong[] = {"", " ", " 5", "5 ", "+5", "-1", "5s", "0x10", "1e3",
 		"5.0", "5,000", "five", "99999999999999999999", "9223372036854775808"};
@@ -143,7 +143,7 @@ static void test_a_flag_is_yes_or_no(void **state)
 	}
 }
 
-static void test_listen_takes_a_path_or_a_port(void **state)
+static void test_listen_accepts_a_path_or_a_port(void **state)
 {
 	static const char *const right[] = {"/run/rowtail.sock", "./rowtail.sock", "a/b:c", ":9000",
 		"127.0.0.1:1", "localhost:65535", "my-host.example:80", "[::1]:9000", "[::]:9000",
@@ -155,7 +155,7 @@ static void test_listen_takes_a_path_or_a_port(void **state)
 	}
 }
 
-static void test_listen_refuses_the_rest_and_says_why(void **state)
+static void test_listen_refuses_other_values_and_says_why(void **state)
 {
 	char path[120];
 
@@ -187,7 +187,7 @@ static void test_listen_refuses_the_rest_and_says_why(void **state)
 }
 
 /* As nginx, Apache, php-fpm and Caddy write the same addresses. */
-static void test_listen_takes_what_other_servers_write(void **state)
+static void test_listen_accepts_the_syntax_of_other_servers(void **state)
 {
 	static const struct {
 		const char *text, *address;
@@ -254,7 +254,7 @@ static void test_listen_mode_is_octal(void **state)
 		refuse("listen-mode", wrong[i], "0660");
 }
 
-static void test_origins_are_as_browsers_send_them(void **state)
+static void test_origins_must_be_as_browsers_send_them(void **state)
 {
 	static const char *const right[] = {
 		"*", "null", "https://a.example", "http://localhost:8080", "https://[2001:db8::1]"};
@@ -278,7 +278,7 @@ static void test_there_is_room_for_a_hundred_origins(void **state)
 	assert_null(origins[100]);
 }
 
-static void test_a_token_must_be_signed(void **state)
+static void test_jwt_algorithm_names_a_signature(void **state)
 {
 	static const char *const right[] = {"HS256", "HS384", "HS512", "RS256", "RS384", "RS512",
 		"ES256", "ES384", "ES512", "EdDSA"};
@@ -308,7 +308,7 @@ static void test_log_levels(void **state)
 	refuse("log-level", "", "error, warn, info or debug");
 }
 
-static void test_texts_are_kept_as_given(void **state)
+static void test_texts_are_kept_unchanged(void **state)
 {
 	static const struct {
 		const char *name;
@@ -356,7 +356,7 @@ static void test_defaults(void **state)
 	}
 }
 
-static void test_every_name_is_found_again(void **state)
+static void test_every_name_is_found(void **state)
 {
 	char variable[SETTING_NAME_MAX];
 
@@ -374,7 +374,7 @@ static void test_every_name_is_found_again(void **state)
 	assert_null(setting_find("", 0));
 }
 
-static void test_a_slip_finds_the_name_that_was_meant(void **state)
+static void test_a_typo_suggests_the_right_name(void **state)
 {
 	static const struct {
 		const char *slip, *meant;
@@ -393,7 +393,7 @@ static void test_a_slip_finds_the_name_that_was_meant(void **state)
 	}
 }
 
-static void test_what_is_far_from_all_names_finds_none(void **state)
+static void test_unrelated_names_get_no_suggestion(void **state)
 {
 	static const char *const far[] = {"", "-", "--", "x", "xy", "h", "foo", "colour",
 		"ROWTAIL_", "a-name-that-is-longer-than-any-name-is", "\377\377"};
@@ -410,23 +410,23 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup(test_##name, setup)
 		TEST(numbers_have_their_range_and_are_kept_in_ms),
-		TEST(a_number_is_digits_alone),
+		TEST(a_number_is_only_digits),
 		TEST(advice_names_the_unit),
 		TEST(a_flag_is_yes_or_no),
-		TEST(listen_takes_a_path_or_a_port),
-		TEST(listen_refuses_the_rest_and_says_why),
-		TEST(listen_takes_what_other_servers_write),
+		TEST(listen_accepts_a_path_or_a_port),
+		TEST(listen_refuses_other_values_and_says_why),
+		TEST(listen_accepts_the_syntax_of_other_servers),
 		TEST(a_database_is_a_plain_path),
 		TEST(listen_mode_is_octal),
-		TEST(origins_are_as_browsers_send_them),
+		TEST(origins_must_be_as_browsers_send_them),
 		TEST(there_is_room_for_a_hundred_origins),
-		TEST(a_token_must_be_signed),
+		TEST(jwt_algorithm_names_a_signature),
 		TEST(log_levels),
-		TEST(texts_are_kept_as_given),
+		TEST(texts_are_kept_unchanged),
 		TEST(defaults),
-		TEST(every_name_is_found_again),
-		TEST(a_slip_finds_the_name_that_was_meant),
-		TEST(what_is_far_from_all_names_finds_none),
+		TEST(every_name_is_found),
+		TEST(a_typo_suggests_the_right_name),
+		TEST(unrelated_names_get_no_suggestion),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,7 +57,7 @@ static void expect(const char *data, size_t length, const char *wanted, size_t w
 #define SAME(text) expect(text, sizeof(text) - 1, text, sizeof(text) - 1)
 #define BECOMES(text, wanted) expect(text, sizeof(text) - 1, wanted, sizeof(wanted) - 1)
 
-static void test_text_arrives_as_it_is(void **state)
+static void test_text_arrives_unchanged(void **state)
 {
 	SAME("");
 	SAME("hello");
@@ -150,7 +150,7 @@ static void test_all_short_texts(void **state)
 	}
 }
 
-static void test_a_type_cannot_forge_a_field(void **state)
+static void test_type_cannot_inject_a_field(void **state)
 {
 	struct sse_row row = row_of("x", 1);
 	struct eventstream p;
@@ -172,7 +172,7 @@ static void test_reserved_types(void **state)
 	assert_false(sse_type_is_reserved("", 0));
 }
 
-static void test_retry_is_a_field_of_its_row(void **state)
+static void test_retry_is_sent_with_its_row(void **state)
 {
 	struct sse_row row = row_of("x", 1);
 	struct eventstream p;
@@ -198,7 +198,7 @@ static void test_envelope_is_one_line_of_json(void **state)
 	eventstream_free(&p);
 }
 
-static void test_words_of_our_own(void **state)
+static void test_rowtails_own_records(void **state)
 {
 	struct eventstream p;
 	struct buffer b;
@@ -231,16 +231,16 @@ static void test_words_of_our_own(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text_arrives_as_it_is),
+		cmocka_unit_test(test_text_arrives_unchanged),
 		cmocka_unit_test(test_id_is_the_last_line_of_every_record),
 		cmocka_unit_test(test_line_breaks_become_lf),
 		cmocka_unit_test(test_ill_formed_bytes_become_the_replacement_character),
 		cmocka_unit_test(test_all_short_texts),
-		cmocka_unit_test(test_a_type_cannot_forge_a_field),
+		cmocka_unit_test(test_type_cannot_inject_a_field),
 		cmocka_unit_test(test_reserved_types),
-		cmocka_unit_test(test_retry_is_a_field_of_its_row),
+		cmocka_unit_test(test_retry_is_sent_with_its_row),
 		cmocka_unit_test(test_envelope_is_one_line_of_json),
-		cmocka_unit_test(test_words_of_our_own),
+		cmocka_unit_test(test_rowtails_own_records),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,7 +138,7 @@ static size_t unframe(uint8_t *content, bool *ended)
 	return length;
 }
 
-static void test_words_in_pieces(void **state)
+static void test_own_records_in_pieces(void **state)
 {
 	static const char words[] = "id: 5\nevent: position\ndata: 5\n\n";
 	static uint8_t content[TAKEN_MAX];
@@ -243,7 +243,7 @@ static void test_another_record_does_not_continue(void **state)
 	assert_int_equal(peer.length, 20);
 }
 
-static void test_peer_that_is_gone(void **state)
+static void test_disconnected_peer(void **state)
 {
 	static const size_t contents[] = {40};
 
@@ -258,7 +258,7 @@ static void test_peer_that_is_gone(void **state)
 }
 
 /* The clock of a stall begins when the sink is full, and begins anew with every byte. */
-static void test_when_bytes_were_taken(void **state)
+static void test_stall_timer_restarts_with_every_byte(void **state)
 {
 	static const size_t contents[] = {40};
 
@@ -278,7 +278,7 @@ static void test_when_bytes_were_taken(void **state)
 }
 
 /* Last words go out behind the record that was begun, and END_REQUEST behind them. */
-static void test_farewell(void **state)
+static void test_last_record(void **state)
 {
 	static uint8_t content[TAKEN_MAX];
 	static const char words[] = "retry: 2000\n";
@@ -316,7 +316,7 @@ static void give_up(uint16_t request_id, size_t length, size_t cut)
  * The row is gone, but only its id and the empty line are missing. A client that keeps an id as soon as
  * its line arrives would otherwise resume behind a row that it never delivered.
  */
-static void test_end_of_a_record_is_sent_without_its_row(void **state)
+static void test_record_is_completed_without_its_row(void **state)
 {
 	static const size_t lengths[] = {40, RECORD_CONTENT_MAX, RECORD_CONTENT_MAX + 1,
 		RECORD_CONTENT_MAX + RECORD_LAST_MIN, 2 * RECORD_CONTENT_MAX + 7, LONG};
@@ -345,7 +345,7 @@ static void test_end_of_a_record_is_sent_without_its_row(void **state)
 	}
 }
 
-static void test_end_of_a_record_without_frames(void **state)
+static void test_record_is_completed_without_framing(void **state)
 {
 	for (size_t cut = 40 - (sizeof(END) - 1); cut < 40; cut++) {
 		give_up(0, 40, cut);
@@ -359,7 +359,7 @@ static void test_end_of_a_record_without_frames(void **state)
 }
 
 /* The record that can't be finished is filled up: frames stay whole, no line is made whole. */
-static void test_give_up_at_every_byte(void **state)
+static void test_giving_up_at_every_byte(void **state)
 {
 	static uint8_t content[TAKEN_MAX];
 	size_t framed = record_framed_size(LONG);
@@ -387,7 +387,7 @@ static void test_give_up_at_every_byte(void **state)
 	}
 }
 
-static void test_no_memory_for_words(void **state)
+static void test_out_of_memory_for_own_records(void **state)
 {
 	begin(1, SIZE_MAX);
 	allow_allocations(0);
@@ -422,7 +422,7 @@ static void test_lists(void **state)
 	assert_int_equal(list.count, 0);
 }
 
-static void test_reasons_have_names_of_their_own(void **state)
+static void test_reasons_have_distinct_names(void **state)
 {
 	for (int i = 0; i < LEAVE_REASONS; i++)
 		for (int j = 0; j < i; j++)
@@ -436,18 +436,18 @@ static void test_reasons_have_names_of_their_own(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_words_in_pieces),
+		TEST(test_own_records_in_pieces),
 		TEST(test_records_in_pieces),
 		TEST(test_another_record_does_not_continue),
-		TEST(test_peer_that_is_gone),
-		TEST(test_when_bytes_were_taken),
-		TEST(test_farewell),
-		TEST(test_end_of_a_record_is_sent_without_its_row),
-		TEST(test_end_of_a_record_without_frames),
-		TEST(test_give_up_at_every_byte),
-		TEST(test_no_memory_for_words),
+		TEST(test_disconnected_peer),
+		TEST(test_stall_timer_restarts_with_every_byte),
+		TEST(test_last_record),
+		TEST(test_record_is_completed_without_its_row),
+		TEST(test_record_is_completed_without_framing),
+		TEST(test_giving_up_at_every_byte),
+		TEST(test_out_of_memory_for_own_records),
 		TEST(test_lists),
-		TEST(test_reasons_have_names_of_their_own),
+		TEST(test_reasons_have_distinct_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,7 +121,7 @@ static void test_decay_forgets_and_makes_room(void **state)
 	assert_int_equal(names_held(), ROOM);
 }
 
-static void test_no_memory(void **state)
+static void test_out_of_memory(void **state)
 {
 	bool failed = true;
 
@@ -154,7 +154,7 @@ int main(void)
 			test_full_tally_refuses_new_names_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_decay_forgets_and_makes_room, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_out_of_memory, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

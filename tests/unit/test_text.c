@@ -43,7 +43,7 @@ static void test_digits(void **state)
 	assert_int_equal(number, 12);
 }
 
-static void test_harmless_keeps_what_is_text(void **state)
+static void test_harmless_keeps_text(void **state)
 {
 	const char *text = "a \303\244 \342\202\254 \360\237\220\277";
 	char to[32];
@@ -53,7 +53,7 @@ static void test_harmless_keeps_what_is_text(void **state)
 	assert_string_equal(to, text);
 }
 
-static void test_harmless_replaces_what_is_not(void **state)
+static void test_harmless_replaces_non_text(void **state)
 {
 	static const char text[] = "\x1b[2J\0\r\n\x7f\302\205|\xff\xc3";
 	char to[64];
@@ -65,7 +65,7 @@ static void test_harmless_replaces_what_is_not(void **state)
 }
 
 /* At every size, what is copied is a beginning, ends with a whole character, and fits. */
-static void test_harmless_cuts_between_characters(void **state)
+static void test_harmless_truncates_between_characters(void **state)
 {
 	const char *text = "x\303\244\342\202\254\360\237\220\277\xfez";
 	const size_t ends[] = {0, 1, 3, 6, 10, 13, 14}, taken[] = {0, 1, 3, 6, 10, 11, 12};
@@ -174,9 +174,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_digits),
-		cmocka_unit_test(test_harmless_keeps_what_is_text),
-		cmocka_unit_test(test_harmless_replaces_what_is_not),
-		cmocka_unit_test(test_harmless_cuts_between_characters),
+		cmocka_unit_test(test_harmless_keeps_text),
+		cmocka_unit_test(test_harmless_replaces_non_text),
+		cmocka_unit_test(test_harmless_truncates_between_characters),
 		cmocka_unit_test(test_quote),
 		cmocka_unit_test(test_quote_of_a_command),
 		cmocka_unit_test(test_media_types),

@@ -52,7 +52,7 @@ static void test_hashes(void **state)
 	free(many);
 }
 
-static void test_a_hash_is_of_every_byte(void **state)
+static void test_hash_covers_every_byte(void **state)
 {
 	expect_hash("\0", 1, "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
 	expect_hash(
@@ -103,7 +103,7 @@ static void test_base64url(void **state)
 	expect_bytes("AAA", "\0\0", 2);
 }
 
-static void test_every_pair_of_bytes_is_read(void **state)
+static void test_every_pair_of_bytes_is_decoded(void **state)
 {
 	uint8_t bytes[3] = {0x5a, 0, 0};
 	char text[8];
@@ -131,7 +131,7 @@ static void test_other_characters_are_refused(void **state)
 		}
 }
 
-static void test_padding_and_blanks_are_refused(void **state)
+static void test_padding_and_spaces_are_refused(void **state)
 {
 	static const char *const texts[] = {"Zg==", "Zg=", "Zm8=", "Zm9v=", "Zm9v====", "=",
 		"Zm9v ", " Zm9v", "Zm9v\n", "Zm\r\n9v", "Zm9v.Zm9v"};
@@ -142,7 +142,7 @@ static void test_padding_and_blanks_are_refused(void **state)
 }
 
 /* One way to write each: or a token could be changed and still be good. */
-static void test_a_left_over_character_or_bit_is_refused(void **state)
+static void test_leftover_character_or_bit_is_refused(void **state)
 {
 	char two[] = "A.", three[] = "AA.";
 
@@ -155,7 +155,7 @@ static void test_a_left_over_character_or_bit_is_refused(void **state)
 	}
 }
 
-static void test_no_more_than_there_is_room_for(void **state)
+static void test_output_is_bounded(void **state)
 {
 	char text[ROOM];
 	uint8_t bytes[64] = {0};
@@ -206,7 +206,7 @@ static void test_pem(void **state)
 	expect_pem(PEM("\n+/+/\n"), "\xfb\xff\xbf");
 }
 
-static void test_what_is_no_pem(void **state)
+static void test_invalid_pem(void **state)
 {
 	static const char *const texts[] = {"", "Zm9v", "-----BEGIN PUBLIC KEY-----Zm9v",
 		"Zm9v-----END PUBLIC KEY-----",
@@ -224,7 +224,7 @@ static void test_what_is_no_pem(void **state)
 			fail_msg("accepted: %s", texts[i]);
 }
 
-static void test_a_pem_that_does_not_fit(void **state)
+static void test_oversized_pem(void **state)
 {
 	for (size_t room = 0; room <= 7; room++)
 		assert_int_equal(read_pem(PEM("\nZm9v\nYmFy\n"), room), room >= 6);
@@ -291,7 +291,7 @@ static void test_ed25519_signatures(void **state)
 		}
 }
 
-static void test_each_bit_of_a_signing_counts(void **state)
+static void test_each_bit_of_signature_message_and_key_counts(void **state)
 {
 	for (size_t i = 0; i < 3; i++) {
 		struct signing s = signing_of(&vectors[i]);
@@ -315,7 +315,7 @@ static void test_each_bit_of_a_signing_counts(void **state)
 	}
 }
 
-static void test_a_signature_has_its_length(void **state)
+static void test_signature_length_is_checked(void **state)
 {
 	struct signing s = signing_of(&vectors[0]);
 
@@ -325,7 +325,7 @@ static void test_a_signature_has_its_length(void **state)
 }
 
 /* S and S + L are the same number modulo the order L, but only one of them is a signature. */
-static void test_a_signature_is_not_malleable(void **state)
+static void test_signatures_are_not_malleable(void **state)
 {
 	struct signing s = signing_of(&vectors[0]);
 	uint8_t order[32];
@@ -368,20 +368,20 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hashes),
-		cmocka_unit_test(test_a_hash_is_of_every_byte),
+		cmocka_unit_test(test_hash_covers_every_byte),
 		cmocka_unit_test(test_base64url),
-		cmocka_unit_test(test_every_pair_of_bytes_is_read),
+		cmocka_unit_test(test_every_pair_of_bytes_is_decoded),
 		cmocka_unit_test(test_other_characters_are_refused),
-		cmocka_unit_test(test_padding_and_blanks_are_refused),
-		cmocka_unit_test(test_a_left_over_character_or_bit_is_refused),
-		cmocka_unit_test(test_no_more_than_there_is_room_for),
+		cmocka_unit_test(test_padding_and_spaces_are_refused),
+		cmocka_unit_test(test_leftover_character_or_bit_is_refused),
+		cmocka_unit_test(test_output_is_bounded),
 		cmocka_unit_test(test_pem),
-		cmocka_unit_test(test_what_is_no_pem),
-		cmocka_unit_test(test_a_pem_that_does_not_fit),
+		cmocka_unit_test(test_invalid_pem),
+		cmocka_unit_test(test_oversized_pem),
 		cmocka_unit_test(test_ed25519_signatures),
-		cmocka_unit_test(test_each_bit_of_a_signing_counts),
-		cmocka_unit_test(test_a_signature_has_its_length),
-		cmocka_unit_test(test_a_signature_is_not_malleable),
+		cmocka_unit_test(test_each_bit_of_signature_message_and_key_counts),
+		cmocka_unit_test(test_signature_length_is_checked),
+		cmocka_unit_test(test_signatures_are_not_malleable),
 		cmocka_unit_test(test_keys_of_small_order_verify_nothing),
 	};
 

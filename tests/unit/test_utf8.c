@@ -91,7 +91,7 @@ static void test_every_pair_of_bytes(void **state)
 	}
 }
 
-static void test_every_border_in_four_bytes(void **state)
+static void test_every_boundary_in_four_bytes(void **state)
 {
 	const size_t count = COUNT(borders);
 
@@ -108,7 +108,7 @@ static void test_every_border_in_four_bytes(void **state)
 	}
 }
 
-static void test_no_look_beyond_the_end(void **state)
+static void test_no_read_beyond_the_end(void **state)
 {
 	static const char *const begun[] = {
 		"\xc3", "\xe2", "\xe2\x82", "\xf0", "\xf0\x9f", "\xf0\x9f\x98"};
@@ -118,7 +118,7 @@ static void test_no_look_beyond_the_end(void **state)
 			-(int)strlen(begun[i]));
 }
 
-static void test_prefix_of_well_formed_text_is_all_of_it(void **state)
+static void test_prefix_of_well_formed_text_is_the_whole_text(void **state)
 {
 	static const char text[] =
 		"ASCII only, \xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80, and \0 as well.";
@@ -145,7 +145,7 @@ static void test_prefix_ends_at_the_first_bad_byte(void **state)
 		}
 }
 
-static void test_prefix_stops_at_a_character_cut_by_the_end(void **state)
+static void test_prefix_stops_at_a_truncated_character(void **state)
 {
 	static const char text[] = "0123456789\xf0\x9f\x98\x80";
 
@@ -157,11 +157,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_pair_of_bytes),
-		cmocka_unit_test(test_every_border_in_four_bytes),
-		cmocka_unit_test(test_no_look_beyond_the_end),
-		cmocka_unit_test(test_prefix_of_well_formed_text_is_all_of_it),
+		cmocka_unit_test(test_every_boundary_in_four_bytes),
+		cmocka_unit_test(test_no_read_beyond_the_end),
+		cmocka_unit_test(test_prefix_of_well_formed_text_is_the_whole_text),
 		cmocka_unit_test(test_prefix_ends_at_the_first_bad_byte),
-		cmocka_unit_test(test_prefix_stops_at_a_character_cut_by_the_end),
+		cmocka_unit_test(test_prefix_stops_at_a_truncated_character),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

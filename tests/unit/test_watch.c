@@ -100,7 +100,7 @@ static void test_changes_of_a_named_file(void **state)
 	}
 }
 
-static void test_other_files_are_not_heard(void **state)
+static void test_other_files_are_not_reported(void **state)
 {
 	write_to("other");
 	listen_a_while();
@@ -111,7 +111,7 @@ static void test_other_files_are_not_heard(void **state)
 	assert_int_equal(changes + appearances + unknown, 0);
 }
 
-static void test_file_that_goes_and_comes_again(void **state)
+static void test_file_removed_and_recreated(void **state)
 {
 	write_to("log-wal");
 	listen_a_while();
@@ -128,7 +128,7 @@ static void test_file_that_goes_and_comes_again(void **state)
 	}
 }
 
-static void test_file_that_takes_the_place_of_another(void **state)
+static void test_file_replaced_by_another(void **state)
 {
 	write_to("log");
 	write_to("other");
@@ -141,7 +141,7 @@ static void test_file_that_takes_the_place_of_another(void **state)
 	assert_int_equal(changes, 1);
 }
 
-static void test_nothing_is_heard_after_the_end(void **state)
+static void test_nothing_is_reported_after_the_end(void **state)
 {
 	write_to("log");
 	listen_a_while();
@@ -158,7 +158,7 @@ static void test_nothing_is_heard_after_the_end(void **state)
 	assert_int_equal(changes, 1);
 }
 
-static void test_directory_that_is_not_there(void **state)
+static void test_missing_directory(void **state)
 {
 	static struct watch none;
 
@@ -179,11 +179,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_changes_of_a_named_file),
-		TEST(test_other_files_are_not_heard),
-		TEST(test_file_that_goes_and_comes_again),
-		TEST(test_file_that_takes_the_place_of_another),
-		TEST(test_nothing_is_heard_after_the_end),
-		TEST(test_directory_that_is_not_there),
+		TEST(test_other_files_are_not_reported),
+		TEST(test_file_removed_and_recreated),
+		TEST(test_file_replaced_by_another),
+		TEST(test_nothing_is_reported_after_the_end),
+		TEST(test_missing_directory),
 	};
 
 	return cmocka_run_group_tests(tests, begin_loop, NULL);

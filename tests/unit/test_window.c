@@ -197,7 +197,7 @@ static void test_bytes_push_out_the_oldest(void **state)
 }
 
 /* A record too large for the window is alone in it. */
-static void test_large_record_is_alone(void **state)
+static void test_large_record_replaces_all_others(void **state)
 {
 	static const size_t sizes[] = {BYTES - 1, BYTES, BYTES + 1, 10 * BYTES, 200 * BYTES};
 
@@ -235,7 +235,7 @@ static void reset(void)
 	model.gone = model.count;
 }
 
-static void test_random_lives(void **state)
+static void test_random_operations(void **state)
 {
 	for (int i = 0; i < ROWS - 1; i++) {
 		size_t die = below(100);
@@ -295,7 +295,7 @@ static void test_no_memory_for_a_window(void **state)
 }
 
 /* A view may give a row any channel. */
-static void test_names_too_long_are_not_kept(void **state)
+static void test_long_names_are_not_kept(void **state)
 {
 	static char name[UINT16_MAX];
 	struct window_entry entry = {.id = 9,
@@ -342,11 +342,11 @@ int main(void)
 		TEST(test_new_window_is_empty),
 		TEST(test_entries_push_out_the_oldest),
 		TEST(test_bytes_push_out_the_oldest),
-		TEST(test_large_record_is_alone),
-		TEST(test_random_lives),
+		TEST(test_large_record_replaces_all_others),
+		TEST(test_random_operations),
 		TEST(test_no_memory_for_a_large_record),
 		TEST(test_no_memory_for_a_window),
-		TEST(test_names_too_long_are_not_kept),
+		TEST(test_long_names_are_not_kept),
 		TEST(test_hash_tells_records_apart),
 	};
 
