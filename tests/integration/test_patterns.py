@@ -90,6 +90,8 @@ def test_opening_stream_sends_heartbeats(launch, log):
     for peer in [*scanning, late]:
         assert peer.next().type == "position"
         assert peer.parser.reconnection_time
+        # The head and a heartbeat came before the place was found.
+        assert peer.parser.comments
 
 
 def test_tail_is_bounded_by_max_replay(launch, log):
