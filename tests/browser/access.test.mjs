@@ -26,14 +26,14 @@ after(() => browser.close());
 
 describe('the page of deploy/access', { concurrency: 2 }, () => {
   it('logs in, and shows a row', inPage(LONG_S, logsIn));
-  it('renews its token, and misses and repeats nothing', inPage(SHORT_S, renews));
+  it('renews its token without losing or repeating a row', inPage(SHORT_S, renews));
   it('asks for the password again when nothing can be renewed', inPage(SHORT_S, asksAgain));
   it('says that access was withdrawn', inPage(LONG_S, saysWithdrawn));
 });
 
 describe('a JWT in a header, by fetch-event-source of another origin', { concurrency: 2 }, () => {
   for (const server of SERVERS) {
-    it(`is admitted behind ${server}`, () => withHeader(server));
+    it(`is accepted behind ${server}`, () => withHeader(server));
   }
 });
 

@@ -66,7 +66,7 @@ describe('the demo program', { concurrency: 3 }, () => {
     });
   }
 
-  it('says that its port is taken', async () => {
+  it('says that its port is in use', async () => {
     const demo = await Demo.open();
     try {
       const second = runDemo(demo.port, demo.dir);
@@ -80,7 +80,7 @@ describe('the demo program', { concurrency: 3 }, () => {
     }
   });
 
-  it('says that a port is none', async () => {
+  it('says that a port is invalid', async () => {
     const { closed, output } = runDemo('80 80', '/tmp');
     assert.equal((await closed).code, 1);
     assert.match(output(), /PORT=80 80 is no port/);

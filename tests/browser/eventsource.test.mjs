@@ -21,12 +21,12 @@ for (const server of SERVERS) {
       () => withPage({ server }, receivesRows));
     it('follows several channels on one connection',
       () => withPage({ server }, followsChannels));
-    it('resumes where the server ended the stream for its age',
+    it('resumes after --max-stream-age ended the stream',
       () => withPage({ server, settings: ['--public', '--max-stream-age', '1'] }, outlivesStreams));
     it('tells the page of a gap when rows were pruned', () => withPage({ server }, tellsOfPruned));
-    it('tells the page of a gap when its position was never reached',
+    it('tells the page of a gap when its position is in the future',
       () => withPage({ server }, tellsOfFuture));
-    it('tells the page when access is withdrawn, and is refused then',
+    it('tells the page when access is revoked, and is then refused',
       () => withPage({ server, settings: [] }, tellsOfDenied));
     it('stops at 403', () => withPage({ server, settings: [] }, stopsAtRefusal));
   });
@@ -34,14 +34,14 @@ for (const server of SERVERS) {
 
 describe('EventSource of another origin', { concurrency: true }, () => {
   for (const server of SERVERS) {
-    it(`reads where its origin is allowed, behind ${server}`,
+    it(`reads if its origin is allowed, behind ${server}`,
       () => withSite((site) => ({ server, allowOrigin: site }), readsAcrossOrigins));
-    it(`fails visibly where it is not, behind ${server}`,
+    it(`fails visibly if it is not, behind ${server}`,
       () => withSite(() => ({ server, allowOrigin: 'https://elsewhere.example' }), isRefused));
-    it(`sends a login withCredentials, and only then, behind ${server}`,
+    it(`sends a login only with withCredentials, behind ${server}`,
       () => withSite((site) => ({ server, allowOrigin: site, login: true, settings: [] }),
         sendsLogin));
-    it(`sends a token as a cookie withCredentials, and only then, behind ${server}`,
+    it(`sends a token cookie only with withCredentials, behind ${server}`,
       () => withSite((site) => ({ server, allowOrigin: site, settings: [] }), sendsCookie));
   }
 });

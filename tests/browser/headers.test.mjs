@@ -17,11 +17,11 @@ after(() => browser.close());
 
 describe('headers across origins', { concurrency: 2 }, () => {
   for (const server of SERVERS) {
-    it(`are allowed where the origin is, behind ${server}`, () => acrossOrigins(server));
+    it(`are allowed if the origin is, behind ${server}`, () => acrossOrigins(server));
   }
 });
 
-it('fetch-event-source of a hidden page misses nothing', async () => {
+it('fetch-event-source in a hidden page misses nothing', async () => {
   const stack = await Stack.open();
   const page = await openPage(browser, stack.origin);
   try {

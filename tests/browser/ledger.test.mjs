@@ -13,14 +13,14 @@ function ledgerOf(...rows) {
   return [ledger.received, ledger.lost, ledger.repeated];
 }
 
-it('the ledger counts what is lost and what is repeated', () => {
+it('the ledger counts lost and repeated rows', () => {
   assert.deepEqual(ledgerOf([5, 'a', 1], [6, 'b', 9], [7, 'a', 2]), [3, 0, 0]);
   assert.deepEqual(ledgerOf([5, 'a', 1], [6, 'b', 9], [8, 'a', 4]), [3, 2, 0]);
   assert.deepEqual(ledgerOf([5, 'a', 1], [5, 'a', 1], [6, 'a', 2]), [2, 0, 1]);
   assert.deepEqual(ledgerOf([5, 'a', 1], [6, 'a', 1]), [2, 0, 1]);
 });
 
-it('the parser reads a stream however it is cut', () => {
+it('the parser reads a stream in any pieces', () => {
   const stream = 'retry: 7\r\nid: 3\n\n:\nid: 4\revent: x\ndata:  a\r\ndata\n\ndata: b\n\ndata: cut';
   for (let at = 0; at <= stream.length; at++) {
     const seen = [];

@@ -26,11 +26,11 @@ describe('recipes', { concurrency: 3 }, () => {
     withPage(demo.url, `recipes/${recipe}`, (page) => test(page, demo));
   it('survive a reload', inDemo('reload.html', survivesReload));
   it('one stream for all tabs', inDemo('one-stream.html', sharesOneStream));
-  it('one stream where there is no SharedWorker', inDemo('denied.html', streamsWithoutWorker));
+  it('one stream without SharedWorker', inDemo('denied.html', streamsWithoutWorker));
   it('state first, then the stream', inOwnDemo('snapshot.py', snapshotAndStream));
   it('fetch the state again after a gap', inOwnDemo('gap.html', fetchesAgain));
 
-  it('stop when access is withdrawn', async () => {
+  it('stop when access is revoked', async () => {
     const stack = await Stack.open({ settings: [] });
     try {
       await stack.database.sql("INSERT INTO grants(subject, channel) VALUES ('*', 'weather')");

@@ -25,7 +25,7 @@ describe('waiting', { concurrency: true }, () => {
   for (const server of SERVERS) {
     const silence = silentStack(server);
     for (const { name } of KINDS) {
-      it(`50 s of silence bother no one: ${name} behind ${server}`, async () => {
+      it(`50 s of silence: ${name} stays connected behind ${server}`, async () => {
         const { clients, rows } = await silence.isOver();
         const client = clients.get(name);
         await client.receives(rows.length);
@@ -44,7 +44,7 @@ describe('waiting', { concurrency: true }, () => {
     ['fetch-event-source', 'azure', 'page'],
     ['eventsource in Node.js', 'eventsource', 'node'],
   ]) {
-    it(`a reconnection time is obeyed by ${name}`, () => obeysRetry(kind, where));
+    it(`${name} obeys the reconnection time`, () => obeysRetry(kind, where));
   }
 });
 
