@@ -16,7 +16,7 @@ WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-pro
 CPPFLAGS += -D_GNU_SOURCE -DROWTAIL_VERSION='"$(VERSION)"' -Ifcgi
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 LDHARDEN := -pie -Wl,-z,relro,-z,now
-LIBS := -lfcgi -lsqlite3 -luv -linih -lsodium -ljwt -ljansson
+LIBS := -lfcgi -lsqlite3 -luv -linih -lsodium -lhogweed -lnettle -lgmp -ljansson
 SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 SRC := $(sort $(wildcard fcgi/*.c fcgi/*/*.c))

@@ -108,7 +108,7 @@ static void judge_jwt(struct access *a, struct asking *k)
 	verdict = jwt_verify(
 		a->jwt, k->shown.token, k->shown.length, clock_unix(), &k->claims, &wrong);
 	k->valid = k->has_claims = verdict == JWT_GOOD;
-	/* To libjwt a token for which it had no memory is a bad one; to its owner that were for ever. */
+	/* Without the memory to read it, nobody knows whether it is good: its owner is to come back. */
 	k->later = !k->valid && errno == ENOMEM;
 	/* It costs a millisecond to find out, which a stranger may not ask for again and again. */
 	k->guess = verdict == JWT_FORGED;

@@ -7,9 +7,8 @@
 #include <strings.h>
 #include <sysexits.h>
 
-#include <jwt.h>
-
 #include "access/publickey.h"
+#include "access/signature.h"
 #include "access/token.h"
 #include "base/file.h"
 #include "log/channel.h"
@@ -21,7 +20,7 @@ enum {
 };
 
 struct jwt_verifier {
-	jwt_alg_t algorithm; /* JWT_ALG_NONE for EdDSA, which is not libjwt's */
+	const struct algorithm *algorithm;
 	const char *name; /* of the algorithm, as a header has it */
 	const char *audience, *issuer; /* NULL: not looked at */
 	int64_t leeway_s;
@@ -38,21 +37,21 @@ struct parts {
 
 static const struct algorithm {
 	const char *name;
-	jwt_alg_t algorithm;
+	enum signature_hash hash; /* not of EdDSA */
 	enum publickey_kind kind;
 	const char *keys; /* that it takes */
 	size_t secret_bytes; /* RFC 7518, section 3.2: at least as long as the hash */
 } algorithms[] = {
-	{"HS256", JWT_ALG_HS256, PUBLICKEY_OTHER, "a secret", 32},
-	{"HS384", JWT_ALG_HS384, PUBLICKEY_OTHER, "a secret", 48},
-	{"HS512", JWT_ALG_HS512, PUBLICKEY_OTHER, "a secret", 64},
-	{"RS256", JWT_ALG_RS256, PUBLICKEY_RSA, "an RSA key", 0},
-	{"RS384", JWT_ALG_RS384, PUBLICKEY_RSA, "an RSA key", 0},
-	{"RS512", JWT_ALG_RS512, PUBLICKEY_RSA, "an RSA key", 0},
-	{"ES256", JWT_ALG_ES256, PUBLICKEY_P256, "a key on the curve P-256", 0},
-	{"ES384", JWT_ALG_ES384, PUBLICKEY_P384, "a key on the curve P-384", 0},
-	{"ES512", JWT_ALG_ES512, PUBLICKEY_P521, "a key on the curve P-521", 0},
-	{"EdDSA", JWT_ALG_NONE, PUBLICKEY_ED25519, "an Ed25519 key", 0},
+	{"HS256", SIGNATURE_SHA256, PUBLICKEY_OTHER, "a secret", 32},
+	{"HS384", SIGNATURE_SHA384, PUBLICKEY_OTHER, "a secret", 48},
+	{"HS512", SIGNATURE_SHA512, PUBLICKEY_OTHER, "a secret", 64},
+	{"RS256", SIGNATURE_SHA256, PUBLICKEY_RSA, "an RSA key", 0},
+	{"RS384", SIGNATURE_SHA384, PUBLICKEY_RSA, "an RSA key", 0},
+	{"RS512", SIGNATURE_SHA512, PUBLICKEY_RSA, "an RSA key", 0},
+	{"ES256", SIGNATURE_SHA256, PUBLICKEY_P256, "a key on the curve P-256", 0},
+	{"ES384", SIGNATURE_SHA384, PUBLICKEY_P384, "a key on the curve P-384", 0},
+	{"ES512", SIGNATURE_SHA512, PUBLICKEY_P521, "a key on the curve P-521", 0},
+	{"EdDSA", SIGNATURE_SHA512, PUBLICKEY_ED25519, "an Ed25519 key", 0},
 };
 
 static const struct algorithm *find_algorithm(const char *name)
@@ -108,6 +107,14 @@ static bool check_secret(const struct jwt_verifier *v, const struct algorithm *a
 	return false;
 }
 
+/* SEC 1, section 2.3.3: half of a point on a curve. */
+static bool is_compressed(const struct publickey *key)
+{
+	return (key->kind == PUBLICKEY_P256 || key->kind == PUBLICKEY_P384 ||
+		       key->kind == PUBLICKEY_P521) &&
+	       (key->bytes[0] == 2 || key->bytes[0] == 3);
+}
+
 static bool check_public(struct jwt_verifier *v, const struct algorithm *a, const char *path,
 	char *sentence, size_t size)
 {
@@ -126,6 +133,17 @@ static bool check_public(struct jwt_verifier *v, const struct algorithm *a, cons
 	else if (a->kind == PUBLICKEY_RSA && v->public.bits < RSA_BITS_MIN)
 		snprintf(sentence, size, "jwt-key: the key in %s has %zu bits; %s needs %d or more",
 			path, v->public.bits, v->name, RSA_BITS_MIN);
+	else if (a->kind == PUBLICKEY_RSA && v->public.bits > SIGNATURE_RSA_BITS_MAX)
+		snprintf(sentence, size, "jwt-key: the key in %s has %zu bits; %d are the most",
+			path, v->public.bits, SIGNATURE_RSA_BITS_MAX);
+	else if (is_compressed(&v->public))
+		snprintf(sentence, size,
+			"jwt-key: the key in %s is in compressed form; give the whole one "
+			"(openssl ec -pubin -in %s -conv_form uncompressed)",
+			path, path);
+	else if (!signature_key_is_sound(&v->public))
+		snprintf(sentence, size,
+			"jwt-key: the key in %s is damaged: its numbers are those of no key", path);
 	else
 		return true;
 	return false;
@@ -141,7 +159,7 @@ static bool check_key(struct jwt_verifier *v, const char *path, char *sentence, 
 		snprintf(sentence, size, "jwt-key: %s is too large for a key", path);
 	else if (a->secret_bytes > 0 ? check_secret(v, a, path, sentence, size)
 				     : check_public(v, a, path, sentence, size)) {
-		v->algorithm = a->algorithm;
+		v->algorithm = a;
 		return true;
 	}
 	return false;
@@ -225,7 +243,7 @@ bool jwt_has_header(const char *token, size_t length)
 	return has;
 }
 
-/* RFC 7519, section 5.1, in any letter case. libjwt takes no other; so no algorithm does. */
+/* RFC 7519, section 5.1, in any letter case. RFC 8725, section 3.11: a token of another type is not for us. */
 static bool type_is_good(const struct json_value *type)
 {
 	return !type || (type->kind == JSON_KIND_STRING && type->length == strlen("JWT") &&
@@ -246,27 +264,22 @@ static bool header_is_good(const struct jwt_verifier *v, const struct parts *p)
 	return good;
 }
 
-static bool signature_is_good(
-	const struct jwt_verifier *v, const char *token, size_t length, const struct parts *p)
+static bool signature_is_good(const struct jwt_verifier *v, const struct parts *p)
 {
-	uint8_t signature[JWT_TOKEN_MAX];
-	size_t signature_length = sizeof(signature);
-	char copy[JWT_TOKEN_MAX + 1];
-	jwt_t *jwt = NULL;
-	bool good;
+	uint8_t bytes[JWT_TOKEN_MAX];
+	struct signature s = {
+		.hash = v->algorithm->hash,
+		.message = p->header,
+		.message_length = p->header_length + 1 + p->payload_length,
+		.bytes = bytes,
+		.length = sizeof(bytes),
+	};
 
 	if (p->signature_length == 0 ||
-		!token_base64url(p->signature, p->signature_length, signature, &signature_length))
+		!token_base64url(p->signature, p->signature_length, bytes, &s.length))
 		return false;
-	if (v->algorithm == JWT_ALG_NONE)
-		return token_ed25519_verify(v->public.ed25519, signature, signature_length, token,
-			(size_t)(p->signature - token - 1));
-	memcpy(copy, token, length);
-	copy[length] = '\0';
-	good = jwt_decode(&jwt, copy, (const unsigned char *)v->key, (int)v->key_length) == 0 &&
-	       jwt && jwt_get_alg(jwt) == v->algorithm;
-	jwt_free(jwt);
-	return good;
+	return v->algorithm->secret_bytes > 0 ? signature_is_of_secret(&s, v->key, v->key_length)
+					      : signature_is_of_key(&s, &v->public);
 }
 
 /* A time: an integer that is no absurd one. False when it is there and is something else. */
@@ -390,7 +403,7 @@ enum jwt_verdict jwt_verify(const struct jwt_verifier *v, const char *token, siz
 	/* What costs nothing comes first: a page with an old token asks often. */
 	if ((*wrong = wrong_content(v, token, length, now_s, &p, claims)))
 		return JWT_BAD;
-	if (signature_is_good(v, token, length, &p))
+	if (signature_is_good(v, &p))
 		return JWT_GOOD;
 	jwt_claims_free(claims);
 	*wrong = "its signature is not the key's";

@@ -1,10 +1,10 @@
 /*
  * jwtoken: is this token one that the configured key has signed, and what does it claim?
  *
- * The only includer of <jwt.h>. The algorithm is the configured one, whatever a token says of itself;
- * a token that says another is refused before any key is touched. libjwt verifies the signature
- * (libsodium that of EdDSA, which libjwt 1.10 does not know); header and claims are read by our own
- * strict reader, which refuses what libraries differ about: names twice, deep nesting, wrong types.
+ * The algorithm is the configured one, whatever a token says of itself; a token that says another is
+ * refused before any key is touched. `signature` verifies the signature; header and claims are read by
+ * our own strict reader, which refuses what libraries differ about: names twice, deep nesting, wrong
+ * types.
  *
  * Source: RFC 7519 (JWT), RFC 7515 (JWS), RFC 8725 (best current practices), RFC 8037 (EdDSA).
  */

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { DER_MAX = 4096, TAG_INTEGER = 0x02, TAG_BITS = 0x03, TAG_OID = 0x06, TAG_SEQUENCE = 0x30 };
+enum { TAG_INTEGER = 0x02, TAG_BITS = 0x03, TAG_OID = 0x06, TAG_SEQUENCE = 0x30 };
 
 /* What is left of an encoding. */
 struct der {
@@ -92,7 +92,7 @@ static size_t modulus_bits(struct der *key)
 
 bool publickey_read(struct publickey *key, const char *pem)
 {
-	uint8_t bytes[DER_MAX];
+	uint8_t bytes[PUBLICKEY_MAX];
 	size_t length = sizeof(bytes);
 	struct der d = {bytes, 0}, outer, algorithm, content;
 
@@ -107,12 +107,9 @@ bool publickey_read(struct publickey *key, const char *pem)
 	content.at++;
 	content.left--;
 	key->kind = kind(&algorithm);
+	key->length = content.left;
+	memcpy(key->bytes, content.at, content.left);
 	if (key->kind == PUBLICKEY_RSA)
 		key->bits = modulus_bits(&content);
-	if (key->kind != PUBLICKEY_ED25519)
-		return true;
-	if (content.left != TOKEN_ED25519_KEY)
-		return false;
-	memcpy(key->ed25519, content.at, TOKEN_ED25519_KEY);
-	return true;
+	return key->kind != PUBLICKEY_ED25519 || key->length == TOKEN_ED25519_KEY;
 }

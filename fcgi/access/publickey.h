@@ -2,8 +2,7 @@
  * publickey: which kind of key a PEM file holds, so that a key that can verify nothing is told of at
  * the start and not by every token being refused.
  *
- * Pure. Reads the frame of a key, and of an Ed25519 key the key itself; whether its numbers are
- * sound is for the libraries that use it.
+ * Pure. Reads the frame of a key; whether its numbers are sound is signature's to say.
  *
  * Source: RFC 7468, section 13 (PEM); RFC 5280, section 4.1 (SubjectPublicKeyInfo); RFC 8017,
  * appendix A.1 (RSA), RFC 5480, section 2.1.1 (curves), RFC 8410, section 4 (Ed25519).
@@ -26,10 +25,14 @@ enum publickey_kind {
 	PUBLICKEY_ED25519,
 };
 
+enum { PUBLICKEY_MAX = 4096 };
+
 struct publickey {
 	enum publickey_kind kind;
 	size_t bits; /* of an RSA modulus */
-	uint8_t ed25519[TOKEN_ED25519_KEY];
+	/* The key itself: an RSAPublicKey (RFC 8017, appendix A.1.1), a point (SEC 1, section 2.3.3), 32 bytes. */
+	size_t length;
+	uint8_t bytes[PUBLICKEY_MAX];
 };
 
 /* Reads the first public key of a text. False when there is none. */

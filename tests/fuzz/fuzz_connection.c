@@ -1,5 +1,5 @@
 /* links: everything */
-/* libs: -lfcgi -lsqlite3 -luv -linih -lsodium -ljwt -ljansson -lpthread */
+/* libs: -lfcgi -lsqlite3 -luv -linih -lsodium -lhogweed -lnettle -lgmp -ljansson -lpthread */
 /*
  * The input is what one connection brings to the whole program, libfcgi included: its first byte
  * says into how many pieces it is cut, the rest is sent, and the sending side closed. The program,

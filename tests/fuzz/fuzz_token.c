@@ -1,5 +1,5 @@
-/* links: request/credentials base/clock base/file access/jwtoken access/publickey access/token base/json log/channel base/utf8 */
-/* libs: -ljwt -ljansson -lsodium */
+/* links: request/credentials base/clock base/file access/jwtoken access/publickey access/signature access/token base/json log/channel base/utf8 */
+/* libs: -lhogweed -lnettle -lgmp -ljansson -lsodium */
 /*
  * The first byte says what the rest is: a key or base64url, what a request shows, a token, or header
  * and claims with a line break between them, which are then signed. A key does no harm, and base64url
@@ -128,7 +128,7 @@ static void check_key(const uint8_t *data, size_t size)
 		require(key.bits <= 8 * length, "a modulus is in the key");
 		require(key.bits == 0 || key.kind == PUBLICKEY_RSA, "other keys have no modulus");
 		require(key.kind != PUBLICKEY_ED25519 ||
-				!memcmp(key.ed25519, der + length - TOKEN_ED25519_KEY,
+				!memcmp(key.bytes, der + length - TOKEN_ED25519_KEY,
 					TOKEN_ED25519_KEY),
 			"an Ed25519 key is at the end");
 		require(publickey_read(&same, more) && same.kind == key.kind &&

@@ -20,7 +20,7 @@ ELSEWHERE = "--ignore=tests/servers/test_eventsource.py --ignore=tests/servers/t
 
 # Whose versions the summary tells; what is not installed is told as well.
 VERSIONS = (
-    "gcc clang libc6 libuv1-dev libfcgi-dev libsqlite3-dev libjwt-dev libsodium-dev nginx-common "
+    "gcc clang libc6 libuv1-dev libfcgi-dev libsqlite3-dev nettle-dev libsodium-dev nginx-common "
     "apache2 libapache2-mod-fcgid lighttpd caddy haproxy varnish fcgiwrap php-cli python3 systemd"
 ).split()
 

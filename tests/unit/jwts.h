@@ -1,7 +1,7 @@
 /*
  * jwts: puts JWTs together out of any header and claims, and has them verified. Each token ends
- * where its memory ends, and is freed before anything is looked at. Link jwtoken, publickey, token,
- * json, channel and utf8, with -ljwt -ljansson -lsodium.
+ * where its memory ends, and is freed before anything is looked at. Link jwtoken, publickey, signature, token,
+ * json, channel and utf8, with -lhogweed -lnettle -lgmp -ljansson -lsodium.
  */
 #ifndef ROWTAIL_TESTS_JWTS_H
 #define ROWTAIL_TESTS_JWTS_H

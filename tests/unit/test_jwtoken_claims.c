@@ -1,5 +1,5 @@
-/* links: base/clock base/file access/jwtoken access/publickey access/token base/json log/channel base/utf8 */
-/* libs: -ljwt -ljansson -lsodium */
+/* links: base/clock base/file access/jwtoken access/publickey access/signature access/token base/json log/channel base/utf8 */
+/* libs: -lhogweed -lnettle -lgmp -ljansson -lsodium */
 /* What a token that the key has signed may claim: times, audience, issuer, subject, channels. */
 #include "jwts.h"
 

@@ -1,10 +1,11 @@
-/* links: base/clock base/file access/jwtoken access/publickey access/token base/json log/channel base/utf8 */
-/* libs: -ljwt -ljansson -lsodium */
+/* links: base/clock base/file access/jwtoken access/publickey access/signature access/token base/json log/channel base/utf8 */
+/* libs: -lhogweed -lnettle -lgmp -ljansson -lsodium */
 /* Which keys a verifier is made of, and what it says of the others. */
 #include "jwts.h"
 
 #include <sysexits.h>
 
+#include "access/signature.h"
 #include "keys.h"
 
 enum { LARGEST = 16384 };
@@ -183,6 +184,51 @@ static void test_rsa_keys_have_a_minimum_length(void **state)
 	refuses_text("RS512", rsa_1024.public, "has 1024 bits; RS512 needs 2048");
 }
 
+static void test_rsa_keys_have_a_maximum_length(void **state)
+{
+	char out[KEYS_MAX], digits[SIGNATURE_RSA_BITS_MAX / 4 + 3];
+
+	memset(digits, 'f', sizeof(digits));
+	digits[sizeof(digits) - 1] = '\0';
+	keys_run("printf 'asn1=SEQUENCE:k\\n[k]\\na=SEQUENCE:a\\nb=BITWRAP,SEQUENCE:b\\n[a]\\n"
+		 "o=OID:rsaEncryption\\nn=NULL\\n[b]\\nm=INTEGER:0x%s\\ne=INTEGER:3\\n' \"$INPUT\""
+		 "| openssl asn1parse -genconf /dev/stdin -noout -out /dev/stdout"
+		 "| openssl base64 | sed -e '1i -----BEGIN PUBLIC KEY-----'"
+		 " -e '$a -----END PUBLIC KEY-----'",
+		digits, out);
+	refuses_text("RS256", out, "has 16392 bits; 16384 are the most");
+}
+
+/* rowtail does not compute y from x. The sentence says how to write the whole point. */
+static void test_compressed_keys_are_refused(void **state)
+{
+	const struct keys_pair *const pairs[] = {&p256, &p384, &p521};
+	static const char *const algorithms[] = {"ES256", "ES384", "ES512"};
+	char out[KEYS_MAX];
+
+	for (size_t i = 0; i < 3; i++) {
+		keys_run("printf '%s' \"$INPUT\" | openssl ec -pubin -conv_form compressed "
+			 "2>/dev/null",
+			pairs[i]->public, out);
+		refuses_text(algorithms[i], out, "is in compressed form");
+		refuses_text(algorithms[i], out, "-conv_form uncompressed");
+	}
+}
+
+/* The last byte of y is wrong, so the point is not on the curve. */
+static void test_damaged_keys_are_refused(void **state)
+{
+	char out[KEYS_MAX];
+
+	keys_run("printf '%s' \"$INPUT\" | openssl pkey -pubin -outform DER"
+		 "| head -c -1 | (cat; printf '\\377') | openssl base64"
+		 "| sed -e '1i -----BEGIN PUBLIC KEY-----' -e '$a -----END PUBLIC KEY-----'",
+		p256.public, out);
+	if (!strcmp(out, p256.public))
+		skip();
+	refuses_text("ES256", out, "is damaged");
+}
+
 static void test_invalid_public_keys(void **state)
 {
 	static const char *const keys[] = {"", "\n", SECRET SECRET, "-----BEGIN PUBLIC KEY-----\n",
@@ -209,6 +255,9 @@ int main(void)
 		JWT_TEST(a_private_key_is_refused),
 		JWT_TEST(each_algorithm_takes_its_kind_of_key),
 		JWT_TEST(rsa_keys_have_a_minimum_length),
+		JWT_TEST(rsa_keys_have_a_maximum_length),
+		JWT_TEST(compressed_keys_are_refused),
+		JWT_TEST(damaged_keys_are_refused),
 		JWT_TEST(invalid_public_keys),
 	};
 

@@ -146,7 +146,7 @@ static void test_ed25519_key_bytes(void **state)
 	size_t length = der_of(&ed25519, der);
 
 	expect_kind(ed25519.public, PUBLICKEY_ED25519, 0);
-	assert_memory_equal(key.ed25519, der + length - RAW, RAW);
+	assert_memory_equal(key.bytes, der + length - RAW, RAW);
 }
 
 static void test_invalid_public_keys(void **state)
