@@ -215,17 +215,15 @@ static void test_compressed_keys_are_refused(void **state)
 	}
 }
 
-/* The last byte of y is wrong, so the point is not on the curve. */
+/* Zeros replace x and y. */
 static void test_damaged_keys_are_refused(void **state)
 {
 	char out[KEYS_MAX];
 
 	keys_run("printf '%s' \"$INPUT\" | openssl pkey -pubin -outform DER"
-		 "| head -c -1 | (cat; printf '\\377') | openssl base64"
+		 "| (head -c 27; head -c 64 /dev/zero) | openssl base64"
 		 "| sed -e '1i -----BEGIN PUBLIC KEY-----' -e '$a -----END PUBLIC KEY-----'",
 		p256.public, out);
-	if (!strcmp(out, p256.public))
-		skip();
 	refuses_text("ES256", out, "is damaged");
 }
 
