@@ -55,47 +55,93 @@ static bool sees_users(void)
 	return !file || count >= UNSEEN_USER;
 }
 
+/*
+ * getpwuid() and the like load libraries of the same glibc version at run time. A static program cannot rely on
+ * them, so we read the files.
+ */
+static bool find_user(FILE *file, uid_t id, char *name, size_t size)
+{
+	const struct passwd *entry;
+
+	while (file && (entry = fgetpwent(file)))
+		if (entry->pw_uid == id) {
+			snprintf(name, size, "%s", entry->pw_name);
+			return true;
+		}
+	return false;
+}
+
 const char *who_user(struct who_user *u, uid_t id)
 {
-	const struct passwd *entry = getpwuid(id);
+	FILE *file = fopen("/etc/passwd", "re");
 
 	if (id == UNSEEN_USER && !sees_users())
 		snprintf(u->name, sizeof(u->name), "another user");
-	else if (entry)
-		snprintf(u->name, sizeof(u->name), "%s", entry->pw_name);
-	else
+	else if (!find_user(file, id, u->name, sizeof(u->name)))
 		snprintf(u->name, sizeof(u->name), "user %u", (unsigned)id);
+	if (file)
+		fclose(file);
 	return u->name;
 }
 
-static bool is_in_group(const struct passwd *user, gid_t group)
+/* The group with this number; valid until the next call. */
+static const struct group *find_group(FILE *file, gid_t id)
 {
-	gid_t groups[256];
-	int count = sizeof(groups) / sizeof(*groups);
+	const struct group *entry = NULL;
 
-	if (getgrouplist(user->pw_name, user->pw_gid, groups, &count) < 0)
-		return false;
-	for (int i = 0; i < count; i++)
-		if (groups[i] == group)
+	while (file && (entry = fgetgrent(file)) && entry->gr_gid != id)
+		;
+	return entry;
+}
+
+void who_group(char *name, size_t size, gid_t id)
+{
+	FILE *file = fopen("/etc/group", "re");
+	const struct group *entry = find_group(file, id);
+
+	if (entry)
+		snprintf(name, size, "%s", entry->gr_name);
+	else
+		snprintf(name, size, "%u", (unsigned)id);
+	if (file)
+		fclose(file);
+}
+
+static bool has_member(const struct group *group, const char *name)
+{
+	for (char **member = group ? group->gr_mem : NULL; member && *member; member++)
+		if (!strcmp(*member, name))
 			return true;
 	return false;
+}
+
+/* Adds a name to one of the two lists. */
+static void list_user(struct who_web_servers *w, const char *name, bool is_member)
+{
+	char *list = is_member ? w->members : w->others;
+	size_t length = strlen(list);
+
+	snprintf(list + length, sizeof(w->members) - length, "%s%s", length ? ", " : "", name);
 }
 
 void who_web_servers(struct who_web_servers *w, gid_t group)
 {
 	static const char *const names[] = {"www-data", "nginx", "apache", "http", "lighttpd",
 		"caddy", "haproxy", "wwwrun", "www"};
+	FILE *users = fopen("/etc/passwd", "re"), *groups = fopen("/etc/group", "re");
+	const struct group *entry = find_group(groups, group);
+	const struct passwd *user;
 
 	memset(w, 0, sizeof(*w));
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		const struct passwd *user = getpwnam(names[i]);
-		char *list = user && is_in_group(user, group) ? w->members : w->others;
-		size_t length = strlen(list);
-
-		if (user)
-			snprintf(list + length, sizeof(w->members) - length, "%s%s",
-				length ? ", " : "", names[i]);
-	}
+	while (users && (user = fgetpwent(users)))
+		for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+			if (!strcmp(user->pw_name, names[i]))
+				list_user(w, names[i],
+					user->pw_gid == group || has_member(entry, names[i]));
+	if (users)
+		fclose(users);
+	if (groups)
+		fclose(groups);
 }
 
 /* As a CONFIG file that is itself the program, it has that file's name. */

@@ -1,7 +1,7 @@
 /*
  * who: the users and processes that stand in the way, by name, for sentences.
  *
- * Reads /proc and the list of users; opens nothing else, above all no file of a database. Where the
+ * Reads /proc, /etc/passwd and /etc/group; opens nothing else, above all no file of a database. Where the
  * system does not tell (a sandbox without /proc/locks, a process in another container), it finds
  * nobody. Slow: for what is said once, not for every look at the log.
  */
@@ -9,6 +9,7 @@
 #define ROWTAIL_WHO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,6 +22,9 @@ struct who_user {
  * but root and its own as one: that is "another user".
  */
 const char *who_user(struct who_user *u, uid_t id);
+
+/* Writes the group's name, or its number where it has none. */
+void who_group(char *name, size_t size, gid_t id);
 
 /* The users that web servers run as, of those that this machine has, separated by ", ". */
 struct who_web_servers {

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,38 +214,14 @@ static bool open_unix(struct listeners *l, const struct config *config, char *se
 	return true;
 }
 
-void listen_split(const char *listen, char *host, size_t host_size, const char **port)
+static int bind_tcp(const struct sockaddr *address)
 {
-	const char *colon = strrchr(listen, ':');
-	size_t length = (size_t)(colon - listen);
-
-	*port = colon + 1;
-	if (length == 0)
-		snprintf(host, host_size, "127.0.0.1");
-	else if (listen[0] == '[')
-		snprintf(host, host_size, "%.*s", (int)length - 2, listen + 1);
-	else
-		snprintf(host, host_size, "%.*s", (int)length, listen);
-}
-
-bool listen_is_loopback(const struct sockaddr *address)
-{
-	const struct sockaddr_in *v4 = (const void *)address;
-	const struct sockaddr_in6 *v6 = (const void *)address;
-
-	if (address->sa_family == AF_INET)
-		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
-	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
-}
-
-static int bind_tcp(const struct addrinfo *info)
-{
-	int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
 
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+	if (bind(fd, address, listen_address_size(address)) == 0 && listen(fd, BACKLOG) == 0)
 		return fd;
 	on = errno;
 	close(fd);
@@ -254,29 +229,16 @@ static int bind_tcp(const struct addrinfo *info)
 	return -1;
 }
 
-/* Where /etc/hosts names an address twice, so does the list. */
-static bool is_repeated(const struct addrinfo *first, const struct addrinfo *info)
-{
-	while (first != info &&
-		(first->ai_addrlen != info->ai_addrlen ||
-			memcmp(first->ai_addr, info->ai_addr, info->ai_addrlen) != 0))
-		first = first->ai_next;
-	return first != info;
-}
-
 /*
  * A web server may come by any address of the name (localhost is ::1 and 127.0.0.1), so we listen on
  * each that this machine has. Returns 0, or the error that was in the way.
  */
-static int bind_all(struct listeners *l, const struct addrinfo *first)
+static int bind_all(struct listeners *l, const struct listen_addresses *addresses)
 {
-	const struct addrinfo *info;
 	int missing = 0, fd;
 
-	for (info = first; info && l->count < LISTEN_MAX; info = info->ai_next) {
-		if (is_repeated(first, info))
-			continue;
-		if ((fd = bind_tcp(info)) >= 0)
+	for (size_t i = 0; i < addresses->count; i++) {
+		if ((fd = bind_tcp((const void *)&addresses->list[i])) >= 0)
 			add(l, fd);
 		else if (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT)
 			missing = errno;
@@ -286,37 +248,32 @@ static int bind_all(struct listeners *l, const struct addrinfo *first)
 	return l->count > 0 ? 0 : missing;
 }
 
-static void warn_if_exposed(const struct addrinfo *info, const char *listen)
+static void warn_if_exposed(const struct listen_addresses *addresses, const char *listen)
 {
-	while (info && listen_is_loopback(info->ai_addr))
-		info = info->ai_next;
-	if (info)
-		log_warn("%s can be reached from other machines: who reaches it can claim to be "
-			 "anyone; use a unix socket or 127.0.0.1",
-			listen);
+	for (size_t i = 0; i < addresses->count; i++)
+		if (!listen_is_loopback((const void *)&addresses->list[i])) {
+			log_warn("%s can be reached from other machines: who reaches it can claim "
+				 "to be "
+				 "anyone; use a unix socket or 127.0.0.1",
+				listen);
+			return;
+		}
 }
 
 static bool open_tcp(struct listeners *l, const struct config *config, char *sentence, size_t size)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-	struct addrinfo *info;
-	char host[256];
-	const char *port;
-	int error;
+	struct listen_addresses addresses;
+	int prefix = snprintf(sentence, size, "listen: "), error;
 
-	listen_split(config->listen, host, sizeof(host), &port);
-	if ((error = getaddrinfo(host, port, &hints, &info))) {
-		snprintf(sentence, size, "listen: %s: %s", config->listen, gai_strerror(error));
+	if (!listen_addresses(&addresses, config->listen, sentence + prefix, size - (size_t)prefix))
 		return false;
-	}
-	if ((error = bind_all(l, info))) {
+	if ((error = bind_all(l, &addresses))) {
 		snprintf(sentence, size, "listen: %s: %s", config->listen, strerror(error));
 		listen_close(l);
-	} else {
-		warn_if_exposed(info, config->listen);
+		return false;
 	}
-	freeaddrinfo(info);
-	return error == 0;
+	warn_if_exposed(&addresses, config->listen);
+	return true;
 }
 
 bool listen_is_served(void)

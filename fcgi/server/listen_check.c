@@ -1,8 +1,6 @@
 /* What --check says of --listen. */
 #include <errno.h>
-#include <grp.h>
 #include <libgen.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,12 +82,8 @@ static gid_t group_of(const char *directory, char *name, size_t size)
 {
 	struct stat st = {0};
 	gid_t id = stat(directory, &st) == 0 && st.st_mode & S_ISGID ? st.st_gid : getegid();
-	const struct group *group = getgrgid(id);
 
-	if (group)
-		snprintf(name, size, "%s", group->gr_name);
-	else
-		snprintf(name, size, "%u", (unsigned)id);
+	who_group(name, size, id);
 	return id;
 }
 
@@ -176,28 +170,31 @@ static enum listen_finding check_unix(struct looking *l)
 }
 
 /* To bind without listening takes nothing away from anybody. Returns 0 or the error. */
-static int try_port(const struct addrinfo *info)
+static int try_port(const struct sockaddr *address)
 {
-	int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, error = 0;
+	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, error = 0;
 
 	if (fd < 0)
 		return errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, info->ai_addr, info->ai_addrlen) < 0)
+	if (bind(fd, address, listen_address_size(address)) < 0)
 		error = errno;
 	close(fd);
 	return error;
 }
 
 /* As listen.c does: addresses that this machine does not have do not matter where others are there. */
-static int try_ports(const struct addrinfo *info, bool *exposed)
+static int try_ports(const struct listen_addresses *addresses, bool *exposed)
 {
 	int missing = 0, error;
 	bool any = false;
 
-	for (*exposed = false; info; info = info->ai_next) {
-		*exposed |= !listen_is_loopback(info->ai_addr);
-		error = try_port(info);
+	*exposed = false;
+	for (size_t i = 0; i < addresses->count; i++) {
+		const struct sockaddr *address = (const void *)&addresses->list[i];
+
+		*exposed |= !listen_is_loopback(address);
+		error = try_port(address);
 		if (error == EADDRNOTAVAIL || error == EAFNOSUPPORT)
 			missing = error;
 		else if (error)
@@ -208,7 +205,7 @@ static int try_ports(const struct addrinfo *info, bool *exposed)
 	return any ? 0 : missing;
 }
 
-static enum listen_finding tell_port(struct looking *l, int error, const char *port, bool exposed)
+static enum listen_finding tell_port(struct looking *l, int error, uint16_t port, bool exposed)
 {
 	const char *what = l->config->listen;
 	struct who_process by;
@@ -225,13 +222,13 @@ static enum listen_finding tell_port(struct looking *l, int error, const char *p
 			what);
 		return LISTEN_DOUBTFUL;
 	case EADDRINUSE:
-		who_listens(&by, (uint16_t)strtol(port, NULL, 10));
+		who_listens(&by, port);
 		return tell_served(l, &by);
 	case EACCES:
 		SAY(l, "%s: ports below 1024 are root's; give a port above, such as :9000", what);
 		return LISTEN_IMPOSSIBLE;
 	case EADDRNOTAVAIL:
-		SAY(l, "%s: this machine has no such address; give one that it has, or :%s", what,
+		SAY(l, "%s: this machine has no such address; give one that it has, or :%u", what,
 			port);
 		return LISTEN_IMPOSSIBLE;
 	default:
@@ -242,22 +239,14 @@ static enum listen_finding tell_port(struct looking *l, int error, const char *p
 
 static enum listen_finding check_tcp(struct looking *l)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-	struct addrinfo *info;
-	char host[256];
-	const char *port;
+	struct listen_addresses addresses;
 	bool exposed;
 	int error;
 
-	listen_split(l->config->listen, host, sizeof(host), &port);
-	if ((error = getaddrinfo(host, port, &hints, &info))) {
-		SAY(l, "%s: %s; give an address of this machine", l->config->listen,
-			gai_strerror(error));
+	if (!listen_addresses(&addresses, l->config->listen, l->sentence, l->size))
 		return LISTEN_IMPOSSIBLE;
-	}
-	error = try_ports(info, &exposed);
-	freeaddrinfo(info);
-	return tell_port(l, error, port, exposed);
+	error = try_ports(&addresses, &exposed);
+	return tell_port(l, error, addresses.port, exposed);
 }
 
 enum listen_finding listen_check(const struct config *config, char *sentence, size_t size)

@@ -26,7 +26,7 @@ def test_socket(launch, log, how):
     launch(how=how).serves(log)
 
 
-@pytest.mark.parametrize("form", ["127.0.0.1:{}", ":{}", "localhost:{}"])
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", ":{}", "127.1:{}", "localhost:{}", "LOCALHOST:{}"])
 def test_listen_on_tcp(launch, log, form):
     port = ports.free_port()
     process = launch("--listen", form.format(port), how=None, address=("127.0.0.1", port))
@@ -45,51 +45,65 @@ def test_listen_on_ipv6(launch, log):
     launch("--listen", f"[::1]:{port}", how=None, address=("::1", port)).serves(log)
 
 
-SEVERAL_ADDRESSES = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <netdb.h>
-typedef int look_up(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
-	struct addrinfo **first)
-{
-	static const char *const addresses[] = {"192.0.2.1", "127.0.0.1", "127.0.0.1", "127.0.0.2"};
-	look_up *real = (look_up *)dlsym(RTLD_NEXT, "getaddrinfo");
-
-	for (int i = 0; i < 4; i++, first = &(*first)->ai_next)
-		if (real(addresses[i], port, hints, first))
-			return EAI_NONAME;
-	return 0;
-}
+HOSTS = """
+# Comments, and a line without names, are ignored.
+192.0.2.1
+192.0.2.1	other.example name    # name2
+127.0.0.1 name
+127.0.0.1 again NAME
+127.0.0.2\tname.example\tname
+not-an-address name
 """
 
 
 @pytest.fixture
-def several_addresses(workdir):
-    """An environment where a name has an address that is not here, one twice, and one more."""
-    library = workdir / "addresses.so"
-    command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
-    subprocess.run(command, input=SEVERAL_ADDRESSES, text=True, check=True)
-    return {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+def hosts(workdir):
+    """hosts(OPTION...) gives the command that runs rowtail with its own /etc/hosts."""
+    path = workdir / "hosts"
+    path.write_text(HOSTS)
+    script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+
+    def command(*options):
+        return ["unshare", "--mount", "/bin/sh", "-c", script, path, rowtail.BINARY, *options]
+
+    if subprocess.run(command("--version"), capture_output=True, check=False).returncode:
+        pytest.skip("may not mount here")
+    return command
 
 
-def test_listen_on_every_address_of_a_name(launch, log, several_addresses):
+def run_in(command):
+    return subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, timeout=20, check=False
+    )
+
+
+def test_listen_on_every_address_of_a_name(launch, log, hosts):
     """localhost is ::1 and 127.0.0.1: a web server may be told either."""
     port = ports.free_port()
-    option = ["--listen", f"name:{port}"]
-    process = launch(*option, how=None, address=("127.0.0.1", port), env=several_addresses)
+    program, *words = hosts("--db", log.path, "--listen", f"name:{port}")
+    process = launch(*words, db=None, how=None, program=program, address=("127.0.0.1", port))
     process.serves(log)
     process.address = ("127.0.0.2", port)
     process.serves(log)
     assert "other machines" in process.stderr  # 192.0.2.1 would be one of those
 
 
-def test_port_in_use_on_one_address_of_a_name(log, several_addresses):
+def test_port_in_use_on_one_address_of_a_name(log, hosts):
     with socket.create_server(("127.0.0.2", 0)) as taken:
         option = f"name:{taken.getsockname()[1]}"
-        done = rowtail.run("--db", log.path, "--listen", option, env=several_addresses)
+        done = run_in(hosts("--db", log.path, "--listen", option))
     assert done.returncode == os.EX_CONFIG
     assert option in done.stderr
+
+
+@pytest.mark.parametrize("name", ["name2", "nam", "other", "rowtail.example", "999.1.1.1"])
+def test_unknown_host_name(log, hosts, name):
+    """rowtail asks no name server, which might let it wait."""
+    option = f"{name}:{ports.free_port()}"
+    for more in [], ["--check"]:
+        done = run_in(hosts("--db", log.path, "--listen", option, *more))
+        assert done.returncode == os.EX_CONFIG
+        assert f"{name} is not an address, and not a name in /etc/hosts" in done.stderr + done.stdout
 
 
 @pytest.mark.parametrize("mode, expected", [(None, 0o660), ("0600", 0o600), ("0666", 0o666)])

@@ -1,0 +1,115 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "server/listen_impl.h"
+
+#define HOSTS "/etc/hosts"
+
+enum { HOST_MAX = 256, LINE_MAX_BYTES = 4096 };
+
+socklen_t listen_address_size(const struct sockaddr *address)
+{
+	return address->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+					     : sizeof(struct sockaddr_in6);
+}
+
+bool listen_is_loopback(const struct sockaddr *address)
+{
+	const struct sockaddr_in *v4 = (const void *)address;
+	const struct sockaddr_in6 *v6 = (const void *)address;
+
+	if (address->sa_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+/* Returns the port. */
+static const char *split(const char *listen, char host[HOST_MAX])
+{
+	const char *colon = strrchr(listen, ':');
+	size_t length = (size_t)(colon - listen);
+
+	if (length == 0)
+		snprintf(host, HOST_MAX, "127.0.0.1");
+	else if (listen[0] == '[')
+		snprintf(host, HOST_MAX, "%.*s", (int)length - 2, listen + 1);
+	else
+		snprintf(host, HOST_MAX, "%.*s", (int)length, listen);
+	return colon + 1;
+}
+
+/* An address once, however often the file has it. */
+static void add(struct listen_addresses *a, const void *address, socklen_t size)
+{
+	for (size_t i = 0; i < a->count; i++)
+		if (listen_address_size((const void *)&a->list[i]) == size &&
+			!memcmp(&a->list[i], address, size))
+			return;
+	if (a->count < LISTEN_MAX)
+		memcpy(&a->list[a->count++], address, size);
+}
+
+/* Adds the address that this text is. False when it is none. */
+static bool add_numeric(struct listen_addresses *a, const char *text)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(a->port)};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(a->port)};
+
+	if (inet_aton(text, &v4.sin_addr))
+		add(a, &v4, sizeof(v4));
+	else if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
+		add(a, &v6, sizeof(v6));
+	else
+		return false;
+	return true;
+}
+
+/* hosts(5): an address, then its names. */
+static void add_line(struct listen_addresses *a, char *line, const char *name)
+{
+	char *rest = line, *word;
+	const char *address = NULL;
+
+	line[strcspn(line, "#")] = '\0';
+	while ((word = strsep(&rest, " \t\r\n")))
+		if (*word && !address)
+			address = word;
+		else if (*word && !strcasecmp(word, name))
+			add_numeric(a, address);
+}
+
+static void add_named(struct listen_addresses *a, const char *name)
+{
+	FILE *file = fopen(HOSTS, "re");
+	char line[LINE_MAX_BYTES];
+
+	while (file && fgets(line, sizeof(line), file))
+		add_line(a, line, name);
+	if (file)
+		fclose(file);
+	/* RFC 6761, section 6.3: everybody knows this one. */
+	if (a->count == 0 && !strcasecmp(name, "localhost")) {
+		add_numeric(a, "127.0.0.1");
+		add_numeric(a, "::1");
+	}
+}
+
+bool listen_addresses(struct listen_addresses *a, const char *listen, char *sentence, size_t size)
+{
+	char host[HOST_MAX];
+
+	memset(a, 0, sizeof(*a));
+	a->port = (uint16_t)strtol(split(listen, host), NULL, 10);
+	if (!add_numeric(a, host))
+		add_named(a, host);
+	if (a->count == 0)
+		snprintf(sentence, size,
+			"listen: %s: %s is not an address, and not a name in " HOSTS
+			"; give an address of this machine, or :%u",
+			listen, host, a->port);
+	return a->count > 0;
+}
