@@ -15,12 +15,15 @@ import re
 # heading: the text of the last heading above, "" without one.
 Block = collections.namedtuple("Block", "language words text line heading")
 
-# target: as written, without a title. text: what stands in the brackets. title: "" without one. line: counted from 1.
+# target: as written, without a title; of a link by reference ([text][name]) what its definition says, None if there is none.
+# text: what stands in the brackets. title: "" without one. line: counted from 1.
 Link = collections.namedtuple("Link", "target text title line")
 
 _FENCE = re.compile(r"( *)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
 _HEADING = re.compile(r"#{1,6}[ \t]+(.*?)[ \t]*#*$")
 _INLINE = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(\s*<?([^\s<>()]+)>?(?:\s+[\"']([^)]*)[\"'])?\s*\)")
+_DEFINITION = re.compile(r"^ {0,3}\[([^\[\]]+)\]:\s*<?([^\s<>]+)>?(?:\s+\"([^\"]*)\")?\s*$", re.MULTILINE)
+_REFERENCE = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\s?\[([^\[\]]+)\]")
 _HTML = re.compile(r"<(?:a|img|source)\b[^>]*?\b(?:href|src|srcset)=\"([^\"\s]+)\"", re.DOTALL)
 _CODE = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 
@@ -82,21 +85,37 @@ def indented(path):
     return found
 
 
-def prose(path):
-    """The page's text with fenced blocks and `code` blanked out, line breaks kept: a list of lines."""
+def _text_and_code(path):
+    """The page without its blocks, and a function that says whether a place in it is within `code`."""
     text = "\n".join("" if within else line for _, line, within, _ in _walk(path))
-    return _CODE.sub(lambda code: re.sub(r"[^\n]", " ", code[0]), text).split("\n")
+    spans = [code.span() for code in _CODE.finditer(text)]
+    return text, lambda at: any(start <= at < end for start, end in spans)
+
+
+def definitions(path):
+    """What links by reference refer to: {name in lower case: (target, title)}."""
+    text, _ = _text_and_code(path)
+    return {found[1].lower(): (found[2], found[3] or "") for found in _DEFINITION.finditer(text)}
+
+
+def references(path):
+    """The names that the page's links by reference use, in lower case, each as often as it is used."""
+    text, is_code = _text_and_code(path)
+    return [found[2].lower() for found in _REFERENCE.finditer(text) if not is_code(found.start())]
 
 
 def links(path):
     """Every link and picture of the page, Markdown's and HTML's, as a list of Link, from top to bottom."""
-    text = "\n".join("" if within else line for _, line, within, _ in _walk(path))
+    text, is_code = _text_and_code(path)
+    defined = definitions(path)
     # A bracket in code is none; the text of a link may hold code.
-    spans = [code.span() for code in _CODE.finditer(text)]
     found = [(link.start(), link[2], _plain(link[1]), link[3] or "") for link in _INLINE.finditer(text)]
     found += [(link.start(), link[1], "", "") for link in _HTML.finditer(text)]
-    found = [link for link in found if not any(start <= link[0] < end for start, end in spans)]
-    return [Link(target, words, title, text.count("\n", 0, at) + 1) for at, target, words, title in sorted(found)]
+    for link in _REFERENCE.finditer(text):
+        target, title = defined.get(link[2].lower(), (None, ""))
+        found.append((link.start(), target, _plain(link[1]), title))
+    found = sorted((link for link in found if not is_code(link[0])), key=lambda link: link[0])
+    return [Link(target, words, title, text.count("\n", 0, at) + 1) for at, target, words, title in found]
 
 
 def anchors(path):
