@@ -1,23 +1,13 @@
 """Behind a real web server: lighttpd with mod_fastcgi and with mod_cgi."""
 
-import contextlib
-import os
-import pathlib
-import re
-import signal
-import subprocess
 import time
 
 import pytest
 
 import cgiprogram
-import httpc
 import lighttpd
-import ports
 import rowtail
 import stream
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -142,41 +132,3 @@ def test_stream_continues_while_another_client_does_not_read(workdir, server, lo
             log.insert("x" * (1 << 20))
         assert len(quick.wait_rows(16)) == 16
         assert len(slow.wait_rows(16)) == 16
-
-
-def quick_start(place, port):
-    """The commands of README's first section, behind `make`, with another place and other ports."""
-    text = (ROOT / "README.md").read_text()
-    (lines,) = re.findall(r"(?m)^    make deps && make\n((?:    .*\n)+)", text)
-    here = {"/tmp/try": place, "8080": port, "9000": ports.free_port(), "$R/build/rowtail": rowtail.BINARY}
-    for default, value in here.items():
-        assert default in lines, default
-        lines = lines.replace(default, str(value))
-    return lines
-
-
-def test_the_quick_start(workdir):
-    """What README tells to try shows the row, and the site hands out nothing but its files."""
-    place, port = workdir / "try", ports.free_port()
-    out = workdir / "out"
-    with out.open("wb") as file:
-        shell = subprocess.Popen(
-            ["sh", "-e", "-c", quick_start(place, port) + "wait"],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            start_new_session=True,
-        )
-    try:
-        deadline = time.monotonic() + stream.DEADLINE
-        while "data: hello\n" not in out.read_text():
-            assert time.monotonic() < deadline and shell.poll() is None, out.read_text()
-            time.sleep(0.05)
-        (place / "www" / "events.html").write_text("a page")
-        for target, status in {"/events.db": 404, "/events.html": 200, "/eventsX": 404}.items():
-            with httpc.open_request(("127.0.0.1", port), target) as answer:
-                assert answer.wait_head().head.status == status, target
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(shell.pid, signal.SIGKILL)
-        shell.wait()

@@ -1,16 +1,9 @@
-"""schema/examples: each publisher run by its real interpreter, alone and all at once.
-
-Node.js has SQLite built in from 22.13 on. Where the machine's own is older, one is taken from npm
-into build/node, and kept there. In a chroot of make test-releases npm has no network: there it is
-the one of the tree outside, if that has one.
-"""
+"""schema/examples: each publisher run by its real interpreter, alone and all at once."""
 
 import json
 import os
 import pathlib
-import platform
 import re
-import shutil
 import sqlite3
 import subprocess
 import tempfile
@@ -18,10 +11,10 @@ import time
 
 import pytest
 
+import nodejs
 from schema import SCHEMA, SHELLS, VERSIONS, Shell, literal, run_text, set_up
 
 EXAMPLES = SCHEMA / "examples"
-NODE_HOME = SCHEMA.parent / "build" / "node"
 
 TEXTS = [
     "",
@@ -140,27 +133,10 @@ def run(*command, **options):
     return subprocess.run([str(word) for word in command], **options)
 
 
-def has_sqlite(node):
-    return node is not None and run(node, "-e", "require('node:sqlite')").returncode == 0
-
-
 @pytest.fixture(scope="module")
 def node():
     """A Node.js that has SQLite; None in a chroot to which none was brought."""
-    if has_sqlite(shutil.which("node")):
-        return shutil.which("node")
-    machine = {"x86_64": "x64", "aarch64": "arm64"}[platform.machine()]
-    package = f"node-linux-{machine}"
-    ours = NODE_HOME / "node_modules" / package / "bin" / "node"
-    if not ours.exists() and os.environ.get("TEST_RELEASE"):
-        return None
-    if not ours.exists():
-        NODE_HOME.mkdir(parents=True, exist_ok=True)
-        install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", NODE_HOME]
-        done = run(*install, f"{package}@24", timeout=600)
-        assert done.returncode == 0, done.stderr
-    assert has_sqlite(ours)
-    return ours
+    return nodejs.find()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,48 @@
+// The page that README.md shows, as the demo's site serves it.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+
+import { closePage, launch, openPage } from './lib/chromium.mjs';
+import { PROJECT } from './lib/database.mjs';
+import { Demo } from './lib/demo.mjs';
+
+const read = (name) => readFileSync(path.join(PROJECT, name), 'utf8');
+const [, LINES] = read('README.md').match(/^```html\n(.*?)^```$/ms);
+
+describe('the page of README.md', () => {
+  let browser;
+  let demo;
+  before(async () => {
+    [browser, demo] = await Promise.all([launch(), Demo.open()]);
+  });
+  after(async () => {
+    await browser.close();
+    await demo.close();
+    demo.removeDirectory();
+  });
+
+  it('shows rows by the lines that README.md gives', async () => {
+    const page = await openPage(browser, demo.url, '');
+    await page.route('**/try.html', (route) => route.fulfill({ contentType: 'text/html', body: LINES }));
+    const streaming = page.waitForResponse(/events/);
+    await page.goto(`${demo.url}try.html`);
+    await streaming;
+    const [first, , third] = await demo.database.insert(
+      { channel: 'orders/42', data: 'paid' },
+      { channel: 'other', data: 'for others' },
+      { channel: 'orders/43', data: '<b>packed</b>' },
+    );
+    await page.locator('#list li').nth(1).waitFor();
+    assert.deepEqual(await page.locator('#list li').allTextContents(),
+      [`${first}: paid`, `${third}: <b>packed</b>`]);
+    assert.deepEqual(page.problems, []);
+    await closePage(page);
+  });
+
+  it('is the page of the quick start', () => {
+    assert.ok(read('deploy/demo/try/index.html').includes(LINES));
+  });
+});

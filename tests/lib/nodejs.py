@@ -1,0 +1,36 @@
+"""A Node.js that has SQLite built in, as those from 22.13 on have.
+
+Where the machine's own is older, one is taken from npm into build/node, and kept there. In a chroot of make test-releases
+npm has no network: there it is the one of the tree outside, if that has one.
+"""
+
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+
+HOME = pathlib.Path(__file__).parents[2] / "build" / "node"
+
+
+def _has_sqlite(node):
+    if node is None:
+        return False
+    return subprocess.run([node, "-e", "require('node:sqlite')"], capture_output=True, check=False).returncode == 0
+
+
+def find():
+    """Its path; None in a chroot to which none was brought."""
+    if _has_sqlite(shutil.which("node")):
+        return shutil.which("node")
+    machine = {"x86_64": "x64", "aarch64": "arm64"}[platform.machine()]
+    package = f"node-linux-{machine}"
+    ours = HOME / "node_modules" / package / "bin" / "node"
+    if not ours.exists() and os.environ.get("TEST_RELEASE"):
+        return None
+    if not ours.exists():
+        HOME.mkdir(parents=True, exist_ok=True)
+        install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", HOME, f"{package}@24"]
+        subprocess.run(install, capture_output=True, timeout=600, check=True)
+    assert _has_sqlite(ours)
+    return str(ours)
