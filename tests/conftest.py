@@ -7,7 +7,7 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
-# Ended from outside, as by Ctrl-C: the fixtures clean up.
+# On a signal, as on Ctrl-C, the fixtures clean up.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
 
@@ -19,7 +19,7 @@ import rowtail  # noqa: E402
 
 @pytest.fixture
 def workdir():
-    """A directory of the test's own, with a path short enough for unix sockets."""
+    """A directory for this test, with a path short enough for unix sockets."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="rt-"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
@@ -27,7 +27,7 @@ def workdir():
 
 @pytest.fixture(scope="session")
 def empty_log():
-    """An event log that everyone may read, made once, as the README says; tests copy it."""
+    """An event log that everyone may read, created once as the README says; tests copy it."""
     with tempfile.TemporaryDirectory(prefix="rt-") as directory:
         path = pathlib.Path(directory) / "events.db"
         with database.Database.create(path) as made:
@@ -37,7 +37,7 @@ def empty_log():
 
 @pytest.fixture
 def log(workdir, empty_log):
-    """An event log of the test's own, without rows."""
+    """An empty event log for this test."""
     path = workdir / "events.db"
     shutil.copyfile(empty_log, path)
     with database.Database(path) as opened:
@@ -46,7 +46,7 @@ def log(workdir, empty_log):
 
 @pytest.fixture
 def launch(workdir, log):
-    """launch("--heartbeat", 1, …) starts rowtail on the log; all it started ends with the test."""
+    """launch("--heartbeat", 1, …) starts rowtail on the log; everything it starts ends with the test."""
     started = []
 
     def start(*arguments, db=log, **how):

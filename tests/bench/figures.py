@@ -1,7 +1,7 @@
-"""The figures: what each run does, and the lines that it makes in the table.
+"""The figures: what each run does, and its lines in the table.
 
 A run is one round with fresh processes, of rowtail or of the floor; it returns what it measured.
-The rounds of both are interleaved, so that a noisy moment meets both.
+The rounds of both are interleaved, so that noise affects both alike.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ FIGURES = []
 
 
 def figure(function):
-    """Enters a function into the list of all figures, in the order of this file."""
+    """Adds a function to the list of all figures, in the order of this file."""
     FIGURES.append(function)
     return function
 
@@ -39,7 +39,7 @@ def _through(front):
 
 
 def checks(bench):
-    """The checks see what they are for: a floor that breaks events on purpose."""
+    """The checks detect errors: this floor breaks events on purpose."""
     expected = {
         "lose": ("lost",),
         "repeat": ("twice",),
@@ -100,7 +100,7 @@ def _latency_lines(what, runs, names):
 
 
 def _publisher_line(runs):
-    """What part of a latency the publisher spends itself: from its INSERT to its COMMIT's end."""
+    """The publisher's own part of a latency: from its INSERT to the end of its COMMIT."""
     own = _columns(runs, lambda told: told["commit_us"]["p50"] / 1e3)
     report.line("  the publisher's own part of it: p50", "ms", *own)
 
@@ -133,7 +133,7 @@ def crowd(bench):
 
 @figure
 def burst(bench):
-    """As many rows as the publisher can, one transaction each, to a crowd."""
+    """A crowd gets as many rows as the publisher can insert, one transaction each."""
     rows = 1000
     for front in bench.fronts:
         count = bench.crowd if front is None else min(bench.crowd, bench.fronted)
@@ -204,7 +204,7 @@ def storm(bench):
 
 @figure
 def idle(bench):
-    """What silence costs; the floor has no heartbeat and looks for nothing."""
+    """The cost of idle streams; the floor has no heartbeat and polls nothing."""
     for count in (0, bench.crowd):
 
         def run(count=count):
@@ -231,7 +231,7 @@ def idle(bench):
 
 @figure
 def recheck(bench):
-    """What it costs to look again and again whether open streams may go on, while others commit."""
+    """The cost of checking open streams' access again and again while others commit."""
 
     def run(public):
         with bench.stack("rowtail", public=public, options=["--heartbeat", 600]) as stack:
@@ -288,7 +288,7 @@ def memory(bench):
 
 @figure
 def beside_replay(bench):
-    """What live clients notice while another one replays the log over and over."""
+    """The latency of live clients while another client replays the log over and over."""
     stored, rate, streams = bench.replay_rows, 100, 10
     count = round(rate * bench.live_s)
 
@@ -328,7 +328,7 @@ def beside_replay(bench):
 
 
 def _peak_kib(stack, publisher, settle_s):
-    """The most memory the responder has until some time after the publisher's end."""
+    """The responder's peak memory until some time after the publisher's end."""
     peak, until = 0, None
     while until is None or time.monotonic() < until:
         peak = max(peak, stack.anonymous_kib())
@@ -340,7 +340,7 @@ def _peak_kib(stack, publisher, settle_s):
 
 @figure
 def stalled(bench):
-    """Clients that read nothing while a lot is inserted, and others that do."""
+    """Clients that read nothing while many rows are inserted, beside others that read."""
     streams, length, rows, woken = bench.stalled, 16384, bench.stalled_mib * 64, 8
 
     def run():
@@ -391,7 +391,7 @@ def large(bench):
 
 @figure
 def stranger(bench):
-    """INSERT to a live stream, while somebody asks for what costs most, or there is a row that does."""
+    """From INSERT to a live stream, during the most expensive requests or rows."""
     for one in worst.CASES.values():
 
         def run(one=one):

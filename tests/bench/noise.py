@@ -1,4 +1,4 @@
-"""How much of the machine others use: waits for quiet before a run, and says what it saw."""
+"""How much of the machine other programs use: waits for quiet before a run, and reports the rest."""
 
 import os
 import pathlib
@@ -12,14 +12,14 @@ WAIT_ONCE_S = 10
 
 
 def _busy_seconds():
-    """What all processors have done since boot, and what the host took from them."""
+    """Busy seconds of all processors since boot, including what the host took from them."""
     fields = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def _own_seconds():
-    """What this process has used, and the children that it has waited for."""
+    """Processor seconds of this process and of the children that it has waited for."""
     usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
@@ -47,7 +47,7 @@ class Noise:
         self._impatient = 0
 
     def wait_quiet(self):
-        """Waits for a moment in which others use little, but not for ever."""
+        """Waits, for a limited time, until other programs use little."""
         until = time.monotonic() + min(WAIT_ONCE_S, self._patience_s)
         while True:
             began = time.monotonic()
@@ -65,7 +65,7 @@ class Noise:
         self._shares.append(watch.share)
 
     def sentence(self):
-        """For the end of the report."""
+        """The sentence for the end of the report."""
         if not self._shares:
             return "no runs"
         return (

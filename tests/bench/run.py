@@ -1,4 +1,4 @@
-"""make bench: prints a table; exits with 1 when a delivery was wrong. Times decide nothing.
+"""make bench: prints a table; exits with 1 if a delivery was wrong. Times do not affect the status.
 
 usage: run.py --build DIRECTORY [quick] [FIGURE…]    figures by a part of their names
 """
@@ -38,7 +38,7 @@ class Bench:
         self.fit(quick)
 
     def fit(self, quick):
-        """How many streams the limit of open files allows: a web server needs two for each."""
+        """How many streams the open-files limit allows: a web server needs two files for each."""
         room = self._rig.files - SPARE_FILES
         self.many = min(10000, room)
         self.fronted = min(1000, room // 2)
@@ -65,7 +65,7 @@ class Bench:
 
 
 def raise_file_limit():
-    """As many open files as the system lets us have; the children inherit it."""
+    """Raises the open-files limit as far as the system allows; the children inherit it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
@@ -95,9 +95,9 @@ def parse():
 
 
 def main():
-    """Measures, and says under which circumstances."""
+    """Measures, and prints the circumstances."""
     build, quick, chosen = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # everything is ended on the way out
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends everything on the way out
     sys.stdout.reconfigure(line_buffering=True)
     files = raise_file_limit()
     the_rig = rig.Rig(build, files)

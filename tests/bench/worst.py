@@ -1,6 +1,6 @@
-"""What one stranger's request, or one row, costs everyone: how long a live stream waits for its rows meanwhile.
+"""What one client's request, or one row, costs everyone: how late rows reach a live stream meanwhile.
 
-A case is a log that is prepared, and a client that goes on asking in a process of its own.
+A case is a prepared log, and a client that keeps sending requests from a separate process.
 """
 
 import base64
@@ -24,14 +24,14 @@ CASES = {}
 
 
 class Case:
-    """prepare(log, directory): options for rowtail; ask(address): what the client does, over and over."""
+    """prepare(log, directory) returns options for rowtail; the client calls ask(address) over and over."""
 
     def __init__(self, title, ask, prepare=lambda log, directory: []):
         self.title, self.ask, self.prepare = title, ask, prepare
 
 
 def case(title, prepare=lambda log, directory: []):
-    """Enters a function, what the client does, as a case."""
+    """Adds a function, the client's action, as a case."""
 
     def enter(ask):
         CASES[ask.__name__] = Case(title, ask, prepare)
@@ -41,7 +41,7 @@ def case(title, prepare=lambda log, directory: []):
 
 
 def at_once(address, count, query="", **how):
-    """So many requests at the same time; each is read to the first bytes of its answer."""
+    """Sends so many requests at once, and reads each answer's first bytes."""
     peers = [fcgi.Connection(address).ask(query, **how) for _ in range(count)]
     for peer in peers:
         peer.wait_head()
@@ -50,7 +50,7 @@ def at_once(address, count, query="", **how):
 
 
 def follow(address, query, rows):
-    """One stream, until it has so many rows."""
+    """Follows one stream until it has so many rows."""
     peer = fcgi.Connection(address).ask(query)
     peer.wait_rows(rows)
     peer.close()
@@ -183,7 +183,7 @@ def _ask_on(ask, address):
 
 
 def waits(stack, one, seconds):
-    """While the client asks: from each INSERT of a row to its arrival on a live stream, in ms, the longest last."""
+    """While the client asks: the ms from each INSERT to the row's arrival on a live stream, sorted."""
     client = multiprocessing.get_context("fork").Process(
         target=_ask_on, args=(one.ask, stack.socket), daemon=True
     )

@@ -1,4 +1,4 @@
-"""Who may read what, by grants for everyone and for whom the web server has authenticated."""
+"""Who may read what: grants for everyone and for users whom the web server has authenticated."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def grants(log):
-    """No grant to begin with."""
+    """Removes all grants."""
     log.sql("DELETE FROM grants")
     return log
 

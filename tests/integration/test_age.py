@@ -1,4 +1,4 @@
-"""--max-stream-age: every stream ends in time, whatever it is at, and its client misses nothing."""
+"""--max-stream-age: every stream ends in time, whatever its state, and its client misses nothing."""
 
 import contextlib
 import time
@@ -10,7 +10,7 @@ LARGE = "x" * (6 << 20)  # more than any socket takes
 
 
 def end_times(peers):
-    """When each of them ends."""
+    """The time at which each stream ends."""
     ends = {}
 
     def has_ended(peer):
@@ -29,7 +29,7 @@ def assert_polite(peer):
 
 
 def resume(server, peer, newest):
-    """Comes back until it has all; the ids that all its connections have had."""
+    """Reconnects until it has all rows; returns the ids from all its connections."""
     ids = list(peer.ids)
     while newest not in ids:
         position = peer.parser.last_event_id
@@ -86,7 +86,7 @@ def test_peer_that_reads_nothing(launch, log):
 
 
 def test_peer_that_reads_a_record_slowly(launch, log):
-    """It is given one --stall-timeout for the rest; then it begins the record anew."""
+    """It gets one more --stall-timeout for the rest; then it starts the record again."""
     server = launch("--max-stream-age", 1, "--stall-timeout", 1, "--heartbeat", 1)
     peer = server.open()
     log.insert(LARGE)

@@ -1,4 +1,4 @@
-"""Peers that stall, speak no FastCGI, or lie: each costs its own connection and nothing else."""
+"""Peers that stall, send no FastCGI, or lie: each loses only its own connection."""
 
 import random
 import struct
@@ -13,7 +13,7 @@ WHOLE = fcgi.request(gateway.params("channel=a&tail=5"))
 
 
 def lying_pair(length):
-    """A PARAMS record whose pair claims a name of this length."""
+    """A PARAMS record that claims a name of this length."""
     content = struct.pack(">I", length | 0x80000000) + b"\x01" + b"x" * 20
     return fcgi.begin() + fcgi.record(fcgi.PARAMS, 1, content) + fcgi.record(fcgi.PARAMS, 1)
 
@@ -76,7 +76,7 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 
 def test_partly_written_reply_ends_the_stream(launch, log, workdir):
-    """As TCP does when a peer asks and asks and reads nothing: behind the part nothing has a place."""
+    """TCP writes only a part if the peer never reads; nothing can follow a partial reply."""
     library = workdir / "full.so"
     command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
     subprocess.run(command, input=FULL_SOCKET, text=True, check=True)
@@ -104,13 +104,13 @@ def test_hundred_partial_requests_delay_nobody(server, log):
     assert server.metric("rowtail_streams") == 0
     for peer in stalled[:20]:
         assert not peer.drain().records
-    last = stalled[len(cuts) + 1]  # WHOLE but for its last byte
+    last = stalled[len(cuts) + 1]  # WHOLE without its last byte
     last.send(WHOLE[-1:])
     assert last.next().type == "position"
 
 
 def test_partial_requests_time_out(server):
-    """Some seconds are enough for a request to arrive; a dribble does not extend them."""
+    """A request has some seconds to arrive; sending it byte by byte does not extend them."""
     dribble = server.connect()
     stalled = [server.connect().send(WHOLE[:cut]) for cut in (0, 20, len(WHOLE) - 1)]
     sent = 0
@@ -134,7 +134,7 @@ def test_peers_that_connect_and_leave(server, log):
 
 
 def mutations(count):
-    """Requests with some bytes changed, taken out or doubled."""
+    """Requests with some bytes changed, removed or doubled."""
     source = random.Random(7)
     for _ in range(count):
         raw = bytearray(WHOLE)

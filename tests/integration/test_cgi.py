@@ -1,4 +1,4 @@
-"""rowtail as a CGI program: one stream to standard output, then the end."""
+"""rowtail as a CGI program: it writes one stream to standard output and exits."""
 
 import json
 import os
@@ -18,7 +18,7 @@ PLUMBING = pytest.mark.parametrize("plumbing", ["pipes", "null", "socket"])
 
 @pytest.fixture
 def run(log):
-    """run(query, option…, **how) starts one, on the log; what still runs at the end is ended."""
+    """run(query, option…, **how) starts a CGI program on the log; the fixture ends what still runs."""
     started = []
 
     def start(query="", *options, **how):
@@ -79,7 +79,7 @@ def test_heartbeat(run):
 
 @PLUMBING
 def test_ends_when_the_client_has_left(run, plumbing):
-    """Idle: nothing is written that could fail."""
+    """The stream is idle, so no write can fail."""
     program = run("", "--heartbeat", 3600, plumbing=plumbing)
     program.next()
     program.close()
@@ -166,7 +166,7 @@ def test_missing_body_is_not_awaited(run, method, status):
 
 @pytest.mark.parametrize("plumbing", ["pipes", "socket"])
 def test_truncated_body_is_refused(run, plumbing):
-    """What is left of a list of channels is another list, and half a number another number."""
+    """Half a list of channels is another list, and half a number is another number."""
     program = run(
         method="POST",
         body=b"channel=orders/4",
@@ -194,7 +194,7 @@ def test_all_settings_from_the_environment(run, log):
 
 
 def test_query_words_are_not_options(run, log, workdir):
-    """RFC 3875, 4.4: of a query without "=" a web server makes command line arguments."""
+    """RFC 3875, 4.4: a web server turns a query without "=" into command line arguments."""
     log.insert("row")
     config = workdir / "events.cgi"
     config.write_text(f"db = {log.path}\nmax-stream-age = 1\n")
@@ -206,7 +206,7 @@ def test_query_words_are_not_options(run, log, workdir):
 
 @pytest.mark.parametrize("accept, status", [("text/event-stream", 200), ("*/*", 503)])
 def test_missing_database(run, workdir, accept, status):
-    """An EventSource is told to come back; 500 would end it for good."""
+    """An EventSource is told to reconnect; 500 would end it for good."""
     program = run("", "--db", workdir / "nosuch.db", db=False, accept=accept).wait_end()
     assert program.head.status == status
     if status == 200:

@@ -1,4 +1,4 @@
-"""rowtail --check looks at --listen as well, and leaves everything as it is."""
+"""rowtail --check also checks --listen, and changes nothing."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ USER = 64002
 
 
 def check(log, listen, *options, command=None):
-    """--check with --listen: (exit status, what it said of it: the mark and the sentence)."""
+    """Runs --check with --listen; returns (exit status, its mark and message about the address)."""
     words = [*(command or [rowtail.BINARY]), "--check", "--db", log.path, "--listen", listen]
     done = subprocess.run(
         [*map(str, words), *options],
@@ -39,7 +39,7 @@ def assert_wrong(answer, *words):
 
 
 def assert_refused(log, listen, *words):
-    """What --check calls WRONG would not start."""
+    """rowtail does not start with what --check calls WRONG."""
     done = rowtail.run("--db", log.path, "--listen", listen)
     assert done.returncode == os.EX_CONFIG, done.stderr
     for word in words:
@@ -47,17 +47,17 @@ def assert_refused(log, listen, *words):
 
 
 def everything(directory):
-    """All that is in a directory, as it is."""
+    """The contents of a directory."""
     return sorted(
         (path.name, path.lstat().st_ino, path.lstat().st_mode)
         for path in directory.iterdir()
-        if not path.name.startswith("events.db-")  # SQLite's, which every reader makes
+        if not path.name.startswith("events.db-")  # SQLite's, which every reader creates
     )
 
 
 @pytest.fixture
 def run(workdir):
-    """A directory for sockets, whose group is a web server's."""
+    """A directory for sockets; its group is the web server's."""
     place = workdir / "run"
     place.mkdir()
     with contextlib.suppress(LookupError, PermissionError):
@@ -75,7 +75,7 @@ def test_usable_socket_path(log, run):
 
 @pytest.mark.skipif(os.geteuid(), reason="only root can choose a group")
 def test_socket_unreachable_for_web_servers(log, run):
-    """A web server that may not connect only says that rowtail is down."""
+    """A web server that may not connect can only report that rowtail is down."""
     os.chown(run, -1, 64010)
     status, mark, sentence = check(log, run / "s")
     assert (status, mark) == (0, "note")
@@ -173,7 +173,7 @@ def test_running_service_is_not_disturbed(server, log):
 
 
 def test_running_service_started_by_its_config_file(launch, log, workdir):
-    """A CONFIG file that begins with #! is the program, and has another name."""
+    """A CONFIG file that begins with #! is the program, so the process has another name."""
     path = workdir / "s"
     config = workdir / "events.fcgi"
     config.write_text(f"#!{rowtail.BINARY}\ndb = {log.path}\nlisten = {path}\n")
@@ -243,7 +243,7 @@ def test_check_as_root_says_so(log):
 
 
 def test_check_shows_the_age_of_the_newest_row(log):
-    """Whose writers use another file than was meant sees it by that."""
+    """This shows the user that the writers use another file."""
     said = rowtail.run("--check", "--db", log.path).stdout
     assert f"no rows yet, and the file is {log.path}" in said
     log.insert("hello")

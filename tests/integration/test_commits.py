@@ -1,4 +1,4 @@
-"""Every commit is noticed at once, however long it takes to reach the disk, and whatever came before it.
+"""Every commit is noticed at once, however slow the disk is and whatever came before.
 
 With --poll 60000 a row that comes soon was noticed by the watch. The writers' fsync is made slow: the
 notice of a commit comes before its fsync, and the commit is visible only behind it.
@@ -14,7 +14,7 @@ import pytest
 
 import database
 
-# A row is promised within 50 ms; the tests bear a busy machine, and catch a row that waits for a poll.
+# The contract says 50 ms; the tests tolerate a busy machine, but not a row that waits for a poll.
 BEARABLE_S = 0.5
 WATCH_ONLY = ("--poll", 60000, "--heartbeat", 3600)
 
@@ -28,7 +28,7 @@ int fsync(int fd) { wait_for_disk(); return 0; }
 int fdatasync(int fd) { wait_for_disk(); return 0; }
 """
 
-# Inserts bursts of rows, each in a transaction of its own; tells when each COMMIT returned.
+# Inserts bursts of rows, one transaction each; prints when each COMMIT returned.
 WRITER = """
 import json, sqlite3, sys, time
 path, name, bursts, size, pause_ms, synchronous = sys.argv[1:]
@@ -46,7 +46,7 @@ json.dump(done, sys.stdout)
 
 @pytest.fixture(scope="module")
 def slow_disk(tmp_path_factory):
-    """slow_disk(ms): the environment of a program whose fsync takes so long."""
+    """slow_disk(ms): an environment in which fsync takes this long."""
     library = tmp_path_factory.mktemp("slow") / "slow.so"
     command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
     subprocess.run(command, input=SLOW_DISK, text=True, check=True)
@@ -61,7 +61,7 @@ def write(log, env, name, bursts, size, pause_ms=40, synchronous="FULL"):
 
 
 def lateness(peer, writers, rows):
-    """How long after its COMMIT each row arrived, the longest first."""
+    """The delay from COMMIT to arrival of each row, longest first."""
     arrived = {}
     for _ in range(rows):
         row = int(peer.next_row(timeout=30).last_event_id)
@@ -73,7 +73,7 @@ def lateness(peer, writers, rows):
     return sorted((arrived[row] - when for row, when in committed.items()), reverse=True)
 
 
-# In rollback mode a writer keeps readers out while it waits for the disk: nobody can read in a slow burst.
+# In rollback mode a writer locks readers out while it waits for the disk, so nobody reads in a slow burst.
 @pytest.mark.parametrize(
     "journal, fsync_ms",
     [(journal, ms) for journal in ("wal", "delete", "truncate", "persist") for ms in (0, 8)]
@@ -89,7 +89,7 @@ def test_bursts_of_commits(launch, log, slow_disk, journal, fsync_ms):
 
 @pytest.mark.parametrize("synchronous", ["NORMAL", "FULL"])
 def test_many_bursts_on_a_fast_disk(launch, log, slow_disk, synchronous):
-    """A notice that leads to a look which still sees only the commit before."""
+    """A notification can arrive when only the previous commit is visible."""
     peer = launch(*WATCH_ONLY).open()
     writers = [write(log, slow_disk(0), "w", 25, 3, 10, synchronous)]
     assert lateness(peer, writers, 75)[0] < BEARABLE_S
@@ -117,7 +117,7 @@ def test_two_inserts_by_the_command_line_tool(launch, log, slow_disk):
 
 
 def test_commits_to_other_tables(launch, log, slow_disk):
-    """Other tables of the application change all the time, events among them."""
+    """Other tables of the application change all the time, and sometimes events too."""
     log.sql("CREATE TABLE other(x)")
     peer = launch(*WATCH_ONLY).open()
     with database.Database(log.path) as writer:

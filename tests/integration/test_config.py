@@ -1,4 +1,4 @@
-"""Options, environment and CONFIG file: what each may say, and which of them wins."""
+"""Options, environment and CONFIG file: what each accepts, and which one wins."""
 
 import os
 
@@ -20,7 +20,7 @@ def config(workdir):
 
 
 def reconnection_time(process):
-    """What a stream of this process begins with, in ms."""
+    """The reconnection time at the start of a stream, in ms."""
     with process.open() as peer:
         return peer.parser.reconnection_time
 

@@ -1,4 +1,4 @@
-"""Crowds: connections without end, everybody at once, more than there is room for, slow readers."""
+"""Crowds: endless connections, all clients at once, more clients than allowed, slow readers."""
 
 import time
 
@@ -13,7 +13,7 @@ MEBIBYTE = 1 << 20
 
 @pytest.fixture
 def sized(launch):
-    """launch(), with as many descriptors as there may be, and nothing that blurs its memory."""
+    """launch(), with as many descriptors as possible, and without tools that distort its memory."""
 
     def start(*arguments):
         rowtail.raise_file_limit()
@@ -26,7 +26,7 @@ def sized(launch):
 
 
 def come_and_go(server, connections):
-    """So many connections, forty at a time, each until its first record."""
+    """Opens so many connections, forty at a time, each until its first record."""
     with crowd.Crowd(server.address, streams=40, rounds=connections // 40) as visitors:
         told = visitors.wait_open().wait_done()
     assert told["closed"] == told["refused"] == told["unconnected"] == 0, told
@@ -45,7 +45,7 @@ def test_a_hundred_thousand_connections_leak_nothing(sized, log):
 
 
 def test_all_clients_reconnect_at_once(sized, log):
-    """Ten thousand, each a hundred rows behind, while others are live."""
+    """Ten thousand clients, each a hundred rows behind, while others are live."""
     count = crowd.most_streams(10_000)
     server = sized("--max-streams", count + 10)
     crowd.published(log, 1, 1000)
@@ -68,7 +68,7 @@ def test_all_clients_reconnect_at_once(sized, log):
 
 
 def busy_seconds(server, streams, until):
-    """Processor time for so many that replay the whole log."""
+    """Processor time while so many clients replay the whole log."""
     before = server.cpu_seconds()
     with crowd.Crowd(server.address, streams=streams, **{"from": 0, "until": until}) as readers:
         told = readers.wait_open().wait_done()
@@ -77,7 +77,7 @@ def busy_seconds(server, streams, until):
 
 
 def test_cost_of_a_large_row_follows_its_size(launch, log, workdir):
-    """Twenty replay 30 MiB: in three rows it is no more work than in thousands."""
+    """Twenty clients replay 30 MiB: three large rows are no more work than thousands of small ones."""
     small = launch()
     if small.is_sanitized():
         pytest.skip("to copy 10 MiB is slow there")
@@ -91,7 +91,7 @@ def test_cost_of_a_large_row_follows_its_size(launch, log, workdir):
 
 
 def test_large_rows_do_not_starve_other_streams(launch, log):
-    """While dozens read rows of 10 MiB again and again, small ones go to the others as ever."""
+    """While dozens of clients read rows of 10 MiB again and again, other streams get small rows as usual."""
     server = launch("--heartbeat", 1)
     crowd.published(log, 1, 2, length=10 * MEBIBYTE, batch=1)
     replay = {"from": 0, "until": 2, "rounds": 0}
@@ -110,7 +110,7 @@ def test_large_rows_do_not_starve_other_streams(launch, log):
 
 
 def test_thousands_of_streams_with_a_private_and_a_shared_channel(launch, log):
-    """Whatever is noted for each while a large commit is handed out, little of it stays."""
+    """Memory used for each stream during a large commit is mostly freed afterwards."""
     count = crowd.most_streams(4000) - 1000
     server = launch()
     peers = [server.open(f"channel=all&channel=own/{number}") for number in range(count)]
@@ -145,7 +145,7 @@ def test_a_flood_beyond_the_limit_leaves_open_streams_alone(sized, log):
 
 
 def test_the_write_ahead_log_stays_small(sized, log):
-    """A thousand streams, half of them stand still, some read it all again and again."""
+    """A thousand streams: half stand still, and some read the whole log again and again."""
     count = crowd.most_streams(1000)
     server = sized()
     wal = log.path.with_name(log.path.name + "-wal")

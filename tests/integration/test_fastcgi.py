@@ -1,4 +1,4 @@
-"""FastCGI as a web server may speak it. The numbers are sections of the specification."""
+"""FastCGI as a web server may use it. The numbers are sections of the specification."""
 
 import pytest
 
@@ -18,9 +18,9 @@ def test_any_request_id(server, log, request_id):
 
 
 def test_end_of_a_row_stays_in_one_record(server, log):
-    """Some web servers hand on whole records only, and some clients keep an id before the empty line.
+    """Some web servers pass on whole records only, and some clients keep an id before the empty line.
 
-    So both stand in the same record, whatever the length of the row.
+    So both are in the same record, whatever the length of the row.
     """
     ids = [log.insert("x" * (65528 * n - less)) for n in (1, 3) for less in range(0, 40)]
     peer = server.open("last_event_id=0")
@@ -87,7 +87,7 @@ def test_get_values(server):
 
 
 def test_get_values_with_repeated_names(server, log):
-    """Each is answered once, however often it is named: libfcgi overruns its stack on this."""
+    """Each name is answered once, however often it is repeated; libfcgi overruns its stack on this."""
     values = fcgi.get_values(server.address, ["FCGI_MAX_CONNS"] * 200)
     assert [name for name, _ in values] == ["FCGI_MAX_CONNS"]
     server.serves(log)
@@ -129,7 +129,7 @@ def test_abort_ends_the_stream(server):
 
 
 def test_abort_right_after_the_request_ends_the_stream(server):
-    """Both in one write: the client has left before its request was looked at."""
+    """Both in one write: the client has disconnected before rowtail looked at its request."""
     peer = server.connect()
     peer.send(fcgi.request(gateway.params()) + fcgi.abort()).wait_complete()
     server.wait_metric(0, "rowtail_streams")
@@ -166,7 +166,7 @@ SECOND = fcgi.request(gateway.params(), request_id=2, flags=fcgi.KEEP_CONN)
 
 @pytest.mark.parametrize("cut", [0, 1, 7, 8, 20, len(SECOND) - 1, len(SECOND)])
 def test_next_request_in_the_same_write(server, log, cut):
-    """However its bytes are cut: it is refused, and the first goes on."""
+    """It is refused in any pieces, and the first request continues."""
     peer = server.connect().send(FIRST + SECOND[:cut])
     assert peer.next().type == "position"
     peer.send(SECOND[cut:])
@@ -183,7 +183,7 @@ def test_abort_in_the_same_write(server):
 
 
 def test_next_request_after_an_answered_one(server, log):
-    """The answer is whole, then the connection is closed: the next one has to come on another."""
+    """The answer is complete, then the connection closes: the next request needs another connection."""
     refused = fcgi.request(gateway.params("tail=x"), flags=fcgi.KEEP_CONN)
     peer = server.connect().send(refused + FIRST).wait_complete()
     assert (peer.head.status, peer.end) == (400, (0, fcgi.REQUEST_COMPLETE))
@@ -192,7 +192,7 @@ def test_next_request_after_an_answered_one(server, log):
 
 @pytest.mark.parametrize("early", [True, False])
 def test_next_request_with_the_same_id(server, log, early):
-    """It could only be refused by an end that is the first one's: so the connection ends."""
+    """Its refusal would end the first request, so rowtail closes the connection."""
     bystander = server.open()
     peer = server.connect().send(FIRST + FIRST if early else FIRST)
     if not early:
@@ -205,7 +205,7 @@ def test_next_request_with_the_same_id(server, log, early):
 
 
 def test_flood_of_requests_without_reading_answers(server, log):
-    """The answers that find no room are left out; none is cut, and the stream goes on."""
+    """Answers that do not fit are dropped; none is truncated, and the stream continues."""
     peer = server.open()
     begins = b"".join(fcgi.begin(number) for number in range(2, 4000))
     peer.send(begins * 3)
@@ -216,7 +216,7 @@ def test_flood_of_requests_without_reading_answers(server, log):
 
 
 def test_partial_record_after_the_request(server, log):
-    """Its other half is looked for where it belongs."""
+    """rowtail expects the rest of the record after the request."""
     peer = server.connect()
     abort = fcgi.abort()
     peer.send(fcgi.request(gateway.params()) + abort[:5]).next()
@@ -262,7 +262,7 @@ def test_five_hundred_streams(server, log):
 
 
 def test_burst_of_connections(server):
-    """All connect before one is answered: the backlog holds them."""
+    """All clients connect before one is answered; the backlog holds them."""
     rowtail.raise_file_limit()
     peers = [server.connect() for _ in range(900)]
     for peer in peers:

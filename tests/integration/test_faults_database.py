@@ -1,6 +1,6 @@
-"""The database's files fail while streams are open, and mend again: nobody loses a row.
+"""The database's files fail while streams are open, and recover: nobody loses a row.
 
-The faults come from a VFS in rowtail's own SQLite, see tests/faults/vfs.c; those that need none (the
+The faults come from a VFS in rowtail's own SQLite, see tests/faults/vfs.c; those without it (the
 files themselves, their permissions, the schema) are in test_faults_files.py.
 """
 
@@ -16,7 +16,7 @@ import faults
 import rowtail
 import stream
 
-# What fails, as long as it lasts. The first line of a pair only makes the log be opened anew.
+# What fails while the fault lasts. The first line of a pair only makes rowtail reopen the log.
 WAL = [
     [("read", "wal", "ioerr_read")],
     [("read", "wal", "short")],
@@ -68,7 +68,7 @@ def start(launch, log, files):
 
 
 def open_streams(server):
-    """Streams of all kinds, the last of which has rows of its own to catch up with."""
+    """Streams of all kinds; the last one has rows to catch up with."""
     queries = ["", "envelope=json", "channel=*", "channel=other&channel=default", "positions=0"]
     peers = [server.open(query) for query in queries]
     peers.append(server.open("channel=default", last_event_id=0))
@@ -76,18 +76,18 @@ def open_streams(server):
 
 
 def beats(peer):
-    """Signs of life so far."""
+    """The heartbeats so far."""
     return len(peer.parser.comments) + sum(event.type == "position" for event in peer.events)
 
 
 def assert_alive(peers, count=1):
-    """Each of these streams stays open, and says so."""
+    """Each of these streams stays open and sends heartbeats."""
     wanted = {peer: beats(peer) + count for peer in peers}
     stream.pump_all(peers, lambda peer: beats(peer) >= wanted[peer], "sign of life")
 
 
 def assert_all_rows_once(peers, log, since):
-    """Every row behind `since` has come, once and in order, with nothing that excuses a gap."""
+    """Every row after `since` has arrived, once and in order, and no gap was sent."""
     newest = log.insert("the end")
     expected = [
         (id, data) for id, data in log.sql("SELECT id, data FROM events ORDER BY id") if id > since
@@ -103,7 +103,7 @@ def assert_all_rows_once(peers, log, since):
 
 
 def assert_comes_back_later(server):
-    """A new client is told so: an EventSource by a stream, others by 503."""
+    """A new client is told to reconnect later: an EventSource by a stream, others by 503."""
     polite = server.ask().wait_complete()
     assert (polite.head.status, polite.events) == (200, [])
     assert len(polite.parser.retries) == 1
@@ -157,7 +157,7 @@ def test_lasting_lock(start, files, log, journal, plan):
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])
 def test_passing_faults(start, files, log, journal):
-    """Short faults of all kinds in a storm of rows, some met by those that are opened in it."""
+    """Short faults of all kinds during a flood of rows, some while streams are opened."""
     server = start(journal)
     seed = random.randrange(1 << 32)
     dice = random.Random(seed)
@@ -184,7 +184,7 @@ def test_passing_faults(start, files, log, journal):
 
 @pytest.mark.parametrize("fault", [WAL[0][0], LOCKED[0][1][0]], ids=["unreadable", "locked"])
 def test_shutdown_while_the_log_is_unreadable(start, files, log, fault):
-    """SIGTERM: streams end politely, one that is in the middle of a row as well, within 5 s."""
+    """SIGTERM: all streams end cleanly within 5 s, even one in the middle of a row."""
     server = start()
     log.insert_many(30, prefix="x" * 100_000)
     peers = open_streams(server)
@@ -210,7 +210,7 @@ def test_shutdown_while_the_log_is_unreadable(start, files, log, fault):
 
 
 def test_position_survives_a_fault(start, files, log):
-    """Who comes back afterwards goes on where it was."""
+    """A client that reconnects afterwards continues where it was."""
     server = start()
     log.insert_many(5)
     first = server.open(last_event_id=0)

@@ -1,4 +1,4 @@
-"""What administrators and disks do to a log that is followed: streams wait, and nothing is lost."""
+"""Administrators and disks break a log that is followed: streams wait, and nothing is lost."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ def server(launch):
 
 @pytest.fixture
 def peers(server, log):
-    """Streams of all kinds that have three rows."""
+    """Streams of all kinds; each has received three rows."""
     opened = open_streams(server)
     log.insert_many(3)
     stream.pump_all(opened, lambda peer: len(peer.rows) == 3)
@@ -88,7 +88,7 @@ def test_table_dropped_and_restored(server, peers, log):
 
 
 def test_view_recreated_with_channels(launch, workdir):
-    """Whoever follows one channel does not get what now belongs to another."""
+    """A client of one channel does not get rows that now belong to another."""
     with database.Database(workdir / "app.db") as app:
         app.sql("CREATE TABLE notes(number INTEGER PRIMARY KEY, room TEXT, text TEXT)")
         app.sql("CREATE VIEW v AS SELECT number AS id, text AS data FROM notes")
@@ -123,7 +123,7 @@ def rubbish(path):
 
 
 def test_file_replaced_by_garbage_and_put_back(server, peers, log, workdir):
-    """The same file comes back, and its writers still have it open: it is no replacement."""
+    """The same file comes back, and its writers still have it open, so it is not a replacement."""
     kept, wrong = workdir / "kept.db", workdir / "wrong.db"
     rubbish(wrong)
     os.link(log.path, kept)
@@ -140,7 +140,7 @@ def test_file_replaced_by_garbage_and_put_back(server, peers, log, workdir):
 
 
 def test_file_replaced_by_garbage_and_then_by_a_log(server, peers, log, workdir):
-    """Whoever sees the new log first, be it the health page: every stream is told of the gap."""
+    """Every stream gets a gap, whoever sees the new log first, even the health page."""
     other = database.Database.create(workdir / "other.db")
     other.grant("*", "*")
     other.insert_many(8, prefix="other ")
@@ -161,7 +161,7 @@ def test_file_replaced_by_garbage_and_then_by_a_log(server, peers, log, workdir)
 
 
 def test_one_damaged_page(launch, log):
-    """Who must read it waits; all others go on; the log says it, and not at every try."""
+    """Streams that need the page wait; the others continue; the log says it, but not at every retry."""
     log.sql("PRAGMA journal_mode=DELETE")
     server = launch("--heartbeat", 1, "--poll", 20)
     log.insert_many(500, prefix="x" * 500)
@@ -183,7 +183,7 @@ def test_one_damaged_page(launch, log):
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root can be several users")
 def test_reader_without_write_permission(launch, log, workdir):
-    """Read-only directory, -wal and -shm of another: it follows, and waits while it may not read."""
+    """Read-only directory, another user's -wal and -shm: rowtail follows, and waits while it may not read."""
     place, run = workdir / "log", workdir / "run"
     place.mkdir(mode=0o755)
     run.mkdir()
@@ -225,10 +225,10 @@ def test_reader_without_write_permission(launch, log, workdir):
 
 
 def test_disk_full_for_the_writers(server, peers, log, workdir):
-    """The writer is told, the readers notice nothing."""
+    """The writer gets an error, and the readers notice nothing."""
     files = faults.Files(workdir)
 
-    # Not the sqlite3 program, which in some releases has SQLite within itself, out of the faults' reach.
+    # Not the sqlite3 program: in some releases it contains SQLite itself, which the faults cannot reach.
     insert = """
 import sqlite3, sys
 with sqlite3.connect(sys.argv[1]) as log:
@@ -254,7 +254,7 @@ with sqlite3.connect(sys.argv[1]) as log:
 
 @pytest.fixture
 def small_disk(workdir):
-    """A file system of half a MiB, where we may mount one."""
+    """A file system of half a MiB, if we may mount one."""
     place = workdir / "disk"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)]

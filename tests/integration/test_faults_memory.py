@@ -1,6 +1,6 @@
-"""Memory runs out: rowtail never crashes and never hangs; it refuses, or ends streams, or serves.
+"""Out of memory: rowtail never crashes or hangs; it refuses, ends streams, or serves.
 
-At the start each allocation fails in turn, one run each; see tests/faults/memory.c.
+At the start each allocation fails in turn, in a run of its own; see tests/faults/memory.c.
 """
 
 import base64
@@ -29,7 +29,7 @@ import rowtail
 import stream
 
 STATUSES = (0, os.EX_USAGE, os.EX_NOINPUT, os.EX_OSERR, os.EX_CONFIG)
-EACH = 200  # the first allocations fail one by one, of the others one in SPREAD, each time others
+EACH = 200  # the first allocations fail one by one; of the others, one in SPREAD fails, others each time
 SPREAD = 29
 KEY = "thirty-two or more bytes, which nobody would guess"
 AT_ONCE = 4
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def filled(log):
-    """A log with three rows, and a CONFIG file beside it that says all that takes memory."""
+    """A log with three rows, and a CONFIG file with every setting that takes memory."""
     log.insert_many(3)
     key, conf = log.path.with_name("key"), log.path.with_name("rowtail.conf")
     key.write_text(KEY)
@@ -59,12 +59,12 @@ def filled(log):
 
 
 def options(log):
-    """Half of them from the command line, half from the CONFIG file."""
+    """Options: half from the command line, half from the CONFIG file."""
     return ["--allow-query-token", "--retry", 100, log.path.with_name("rowtail.conf")]
 
 
 def end(process):
-    """Ends it if it lives; its exit status."""
+    """Ends the process if it runs; returns its exit status."""
     if process.poll() is None:
         process.terminate()
     try:
@@ -76,13 +76,13 @@ def end(process):
 
 
 def assert_ended_well(status, said):
-    """A documented exit status, and if it is none of success, a sentence."""
+    """Asserts a documented exit status, and a message if it is not 0."""
     assert status in STATUSES, f"{status}: {said}"
     assert status == 0 or len(said.split()) >= 3, f"{status}: {said!r}"
 
 
 def check(memory, log):
-    """rowtail --check, which says whether it can serve."""
+    """Runs Runs rowtail --check, which says whether it can serve."""
     done = rowtail.run("--check", *options(log), env=memory.env, timeout=PATIENCE)
     assert_ended_well(done.returncode, done.stdout + done.stderr)
     if done.returncode == 0:
@@ -90,7 +90,7 @@ def check(memory, log):
 
 
 def ask(memory, log):
-    """A CGI request: the rows, or an answer that is whole, or a sentence and a status."""
+    """A CGI request: it gets the rows, a complete answer, or a message and a status."""
     program = cgiprogram.Program(options(log), "since=0", env=memory.env)
     try:
         program.wait(lambda: program.eof or len(program.rows) == 3, timeout=PATIENCE)
@@ -109,7 +109,7 @@ def ask(memory, log):
 
 
 def start(memory, log):
-    """A FastCGI start: a status and a sentence, or somebody who serves."""
+    """A FastCGI start: it serves, or exits with a status and a message."""
     server = rowtail.Rowtail(log.path.parent, options(log), env=memory.env)
     server.start(wait=False)
     deadline = time.monotonic() + PATIENCE
@@ -125,18 +125,18 @@ def start(memory, log):
 
 
 def numbers_of(count, each, spread):
-    """Which of so many allocations are to fail; a few more, since no two runs are quite alike."""
+    """Which of so many allocations fail; a few more, since runs differ slightly."""
     first = [*range(1, min(count, each) + 1)]
     return [*first, *range(each + 1 + random.randrange(spread), count + count // 10, spread)]
 
 
 def assert_most_failed(hits):
-    """Those that were to fail were there, but perhaps for a few behind the last."""
+    """Asserts that the planned failures happened, except perhaps a few at the end."""
     assert sum(hits) > len(hits) * 3 // 4, f"{sum(hits)} of {len(hits)}"
 
 
 def count_allocations(how, log):
-    """How many there are in a run in which none fails, on this machine."""
+    """Counts the allocations of a run without failures, on this machine."""
     memory = faults.Memory(log.path.parent, f"{how.__name__}-count")
     memory.count()
     how(memory, log)
@@ -145,7 +145,7 @@ def count_allocations(how, log):
 
 
 def attempt(how, log, number, last):
-    """One run; was there an allocation to fail?"""
+    """One run; returns whether an allocation failed."""
     memory = faults.Memory(log.path.parent, f"{how.__name__}-{number}")
     memory.plan(number, last)
     try:
@@ -182,7 +182,7 @@ QUERIES = ["", "envelope=json", "channel=*", "channel=a&channel=default", "event
 
 
 class Reader:
-    """A client that comes back where it was whenever its stream ends."""
+    """A client that reconnects at its position whenever its stream ends."""
 
     def __init__(self, server, query):
         self.server, self.query = server, query
@@ -191,7 +191,7 @@ class Reader:
         self.peer = None
 
     def keep(self):
-        """Reads what is there; asks again when it was refused or ended."""
+        """Reads what has arrived; reconnects after a refusal or an end."""
         if self.peer is None:
             self.peer = self.server.connect(self.position)
             try:
@@ -217,7 +217,7 @@ class Reader:
 
 
 def keep_all(readers, log, seconds):
-    """Rows are published and read for a while."""
+    """Publishes and reads rows for a while."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         log.insert("x" * 300, channel=log.newest() % 7 == 3 and "a" or None)
@@ -228,7 +228,7 @@ def keep_all(readers, log, seconds):
 
 @pytest.fixture
 def wide(workdir):
-    """A log in UTF-16, of which every text is converted, in memory of its own."""
+    """A log in UTF-16: SQLite converts every text, which takes memory."""
     path = workdir / "wide.db"
     with database.Database(path) as made:
         made.sql("PRAGMA encoding = 'UTF-16le'")
@@ -281,7 +281,7 @@ def test_memory_is_short_for_a_while(launch, request, workdir, which, every):
 
 
 def test_out_of_memory_is_not_reported_as_too_large(launch, log, workdir):
-    """413 would end an EventSource for good, and be untrue."""
+    """413 would be wrong, and would end an EventSource for good."""
     memory = faults.Memory(workdir)
     server = launch(env=memory.env)
 
@@ -302,13 +302,13 @@ def test_out_of_memory_is_not_reported_as_too_large(launch, log, workdir):
 
 
 def address_space(server):
-    """How much is in use, in bytes: what RLIMIT_AS bounds."""
+    """The address space in use, in bytes, which RLIMIT_AS limits."""
     status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
     return int(re.search(r"VmSize:\s+(\d+)", status)[1]) << 10
 
 
 def test_the_address_space_is_full(launch, log):
-    """Hundreds come when the process may not grow by a page: those that are there stay."""
+    """Hundreds connect while the process cannot grow by a page: open streams stay."""
     server = launch("--heartbeat", 1)
     readers = [Reader(server, query) for query in QUERIES * 4]
     keep_all(readers, log, 0.3)
@@ -358,7 +358,7 @@ REQUESTS = {
 
 
 def assert_served_or_told_to_come_back(peer, what):
-    """Not refused: to an EventSource that is for ever. No answer at all the web server mends."""
+    """Not refused, which would end an EventSource for good. If there is no answer, the web server sends one."""
     peer.wait(lambda: peer.eof or peer.rows)
     if peer.head is None:
         return
@@ -368,7 +368,7 @@ def assert_served_or_told_to_come_back(peer, what):
 
 
 def ask_while_each_allocation_fails(memory, server, how):
-    """The same request again and again (OpenSSL makes thousands of allocations for one)."""
+    """Sends the same request again and again, with another allocation failing each time."""
 
     def ask(plan, what):
         plan()
@@ -390,7 +390,7 @@ def ask_while_each_allocation_fails(memory, server, how):
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_each_allocation_fails_for_an_authorized_client(launch, filled, workdir, name):
-    """Nobody is told that a token is not valid, or a channel not granted, for want of memory."""
+    """Low memory never leads to "token not valid" or "channel not granted"."""
     filled.sql("DELETE FROM grants")
     filled.grant("user:ann", "secret/*")
     filled.grant("token:" + hashlib.sha256(b"good").hexdigest(), "*")
@@ -424,7 +424,7 @@ def test_each_allocation_fails_during_signature_verification(launch, filled, wor
 
 
 def insert_under_open_streams(launch, log, memory, plan, what):
-    """Rows of others come, with a plan, and then one for all. Returns how many were hit."""
+    """Inserts rows of other channels under a fault plan, then one for all. Returns how many allocations failed."""
     server = launch("--poll", 20, "--heartbeat", 3600, db=log, env=memory.env)
     since = log.newest()
     readers = [Reader(server, query) for query in ("event=message", "channel=*")]
@@ -435,7 +435,7 @@ def insert_under_open_streams(launch, log, memory, plan, what):
     plan()
     log.insert("private", channel="a-channel-with-a-rather-long-name")
     newest = log.insert("other", event="a-type-with-a-rather-long-name-as-well")
-    # With memory they come soon; without, there is time enough for what has to fail.
+    # With enough memory they arrive soon; without it, there is time enough for the failures.
     until = time.monotonic() + 0.3
     while time.monotonic() < until and not readers[1].has(newest):
         time.sleep(0.005)
@@ -455,7 +455,7 @@ def insert_under_open_streams(launch, log, memory, plan, what):
 
 @pytest.mark.parametrize("which", ["log", "wide"])
 def test_each_allocation_fails_while_streams_are_open(launch, request, workdir, which):
-    """No row is passed over, and none is another channel's or type's for want of its name."""
+    """No row is skipped, and none is taken for another channel or type because its name found no memory."""
     log = request.getfixturevalue(which)
     memory = faults.Memory(workdir)
 

@@ -1,4 +1,4 @@
-"""Reads and writes that do a part of what they are asked for, or are interrupted: no byte is lost.
+"""Partial and interrupted reads and writes: no byte is lost.
 
 See tests/faults/pieces.c. With one byte for each write, every record is cut at every byte.
 """
@@ -23,12 +23,12 @@ def pieces(workdir):
 
 @pytest.fixture
 def start(launch, pieces):
-    """rowtail whose reads and writes can be cut."""
+    """Starts rowtail with reads and writes that the test can limit."""
     return lambda *arguments: launch(*arguments, env=pieces.env)
 
 
 def publish(log, rows):
-    """One transaction for some, one for each of the others."""
+    """Publishes some rows in one transaction, and the others in one each."""
     log.sql("BEGIN IMMEDIATE")
     for text in rows[:3]:
         log.insert(text)
@@ -42,7 +42,7 @@ def texts(peer):
 
 
 def open_all(server):
-    """Streams that are live by different ways."""
+    """Opens streams that became live in different ways."""
     peers = [server.open(), server.open("channel=*&event=message"), server.open(request_id=7)]
     return [*peers, server.open("positions=0")]
 
@@ -78,13 +78,13 @@ def test_a_long_record_in_pieces(start, log, pieces):
 
 @pytest.mark.parametrize("rows", range(1, len(ROWS) + 1))
 def test_shutdown_between_pieces(start, log, pieces, rows):
-    """SIGTERM while every stream is in the middle of a record: it becomes whole first."""
+    """SIGTERM while every stream is in the middle of a record: rowtail completes the record first."""
     server = start()
     peers = open_all(server)
     pieces.plan(1, 2)
     publish(log, ROWS[:rows])
     peers[0].wait(lambda: len(peers[0].body) > 200 or peers[0].rows, "the first bytes")
-    # Each byte is a buffer of its own to the kernel: whoever does not read is soon full.
+    # The kernel keeps a buffer for each byte, so a client that does not read is soon full.
     server.signal(signal.SIGTERM)
     stream.pump_all(peers, lambda peer: peer.eof, "end")
     assert server.wait_exit() == 0

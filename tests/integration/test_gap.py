@@ -1,4 +1,4 @@
-"""Positions that cannot be honoured: nothing is ever skipped without a `gap` record."""
+"""Positions that are no longer valid: nothing is ever skipped without a `gap` record."""
 
 import json
 import os
@@ -18,7 +18,7 @@ def gap(event):
 
 
 def assert_nothing_skipped(events, log_ids, position):
-    """Row ids grow; where one of the log's ids is passed over, a gap record stands before it."""
+    """Row ids grow, and a gap record precedes every skipped id of the log."""
     excused = False
     for event in events:
         if event.type == "gap":
@@ -35,8 +35,7 @@ def assert_nothing_skipped(events, log_ids, position):
 def follow_to(server, peer, newest, channel="default"):
     """Reads until a row with this id; returns all events.
 
-    A stream may end within a row that is pruned while it goes out: then the client comes back, as
-    an EventSource does.
+    A stream may end within a row that is pruned while it is sent: then the client reconnects, as an EventSource does.
     """
     events = []
     while True:
@@ -195,7 +194,7 @@ def test_rows_pruned_before_a_live_reader_receives_them(server, log):
 
 
 def test_rows_pruned_before_a_slow_reader_receives_them(server, log):
-    """The slow one reads nothing while 24 MiB come and most of them go."""
+    """The slow reader reads nothing while 24 MiB are inserted and most of them deleted."""
     slow = server.open()
     quick = server.open()
     for _ in range(24):
@@ -219,7 +218,7 @@ def test_rows_pruned_while_a_reader_catches_up(server, log):
 
 
 def test_rows_pruned_below_a_reported_gap(server, log):
-    """A deletion behind which the reader already was told of another one."""
+    """The reader already knows of a deletion above this one."""
     log.insert_many(2000, prefix="x" * 5000, channel="a")
     log.insert_many(10, channel="b")
     log.sql("DELETE FROM events WHERE id = 2005")
@@ -235,7 +234,7 @@ def test_rows_pruned_below_a_reported_gap(server, log):
 
 
 def test_pruning_received_rows_causes_no_gap(server, log):
-    """It was told of rows that are missing ahead; those that go behind it are not its affair."""
+    """It was told of missing rows ahead; deletions of rows that it has received do not concern it."""
     log.insert_many(2000, prefix="x" * 5000)
     log.sql("DELETE FROM events WHERE id = 1999")
     slow = server.open(last_event_id=0)
@@ -252,7 +251,7 @@ def test_pruning_received_rows_causes_no_gap(server, log):
 
 
 def replace(log, workdir, rows):
-    """Puts another log, with so many rows, in the place of this one; returns it, opened."""
+    """Replaces this log by another one with so many rows; returns it, opened."""
     other = database.Database.create(workdir / "other.db")
     other.grant("*", "*")
     other.insert_many(rows, prefix="other ")

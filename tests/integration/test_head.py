@@ -143,7 +143,7 @@ def test_every_answer_to_the_allowed_origin_has_cors_fields(cors_server, how, st
 
 
 def test_slow_body_refusal_has_cors_fields(cors_server):
-    """As Apache and Caddy hand over a slow POST: only with these fields a page can read why."""
+    """As with a slow POST through Apache and Caddy: the page can read the reason only with these fields."""
     parameters = gateway.params(method="POST", headers={"Origin": ALLOWED}, content_type="text/x")
     peer = cors_server.connect()
     peer.send(fcgi.begin() + fcgi.data(fcgi.PARAMS, 1, fcgi.pairs(parameters)))

@@ -1,4 +1,4 @@
-"""JWTs: what is taken, and the published ways to forge one, each refused."""
+"""JWTs: which are accepted; each published way to forge one is refused."""
 
 import base64
 import hashlib
@@ -38,7 +38,7 @@ KEYS = {
 
 
 def claims(**more):
-    """What a good token claims; None leaves a claim out."""
+    """The claims of a valid token; None omits a claim."""
     all = {"sub": "ann", "exp": int(time.time()) + 600, "channels": ["orders", "news/*"], **more}
     return {name: value for name, value in all.items() if value is not None}
 
@@ -58,7 +58,7 @@ HEADER = {"alg": "HS256", "typ": "JWT"}
 
 @pytest.fixture
 def jwt_server(launch, log, workdir):
-    """jwt_server("HS256", key) starts rowtail with a key; nothing is granted otherwise."""
+    """jwt_server("HS256", key) starts rowtail with a key; there are no other grants."""
     log.sql("DELETE FROM grants")
 
     def start(algorithm="HS256", key=SECRET, *options):
@@ -104,7 +104,7 @@ def test_algorithms_with_public_keys(jwt_server, algorithm):
     head, payload, signature = token.split(".")
     changed = part(claims(channels=["*"])).decode()
     assert status(server, f"{head}.{changed}.{signature}", "channel=*") == 401
-    # The public key, which anybody may know, as the secret of an HMAC.
+    # The public key, which anybody can know, used as an HMAC secret.
     assert status(server, signed({"alg": "HS256"}, claims(), public(key))) == 401
     assert status(server, signed({"alg": algorithm}, claims(), public(key))) == 401
 
@@ -170,24 +170,24 @@ def test_forged_tokens_are_refused(jwt_server, name):
 
 
 def test_expired_jwts_do_not_count_as_guesses(jwt_server):
-    """A page with many tabs wakes up with a token that has ended: each is to get a new one."""
+    """A page with many tabs wakes up with an expired token: each tab must be able to get a new one."""
     server = jwt_server()
     ended = signed(HEADER, claims(exp=now(-1)))
     assert [status(server, ended) for _ in range(15)] == [401] * 15
     assert status(server, "no.jwt.atall") == 401
-    # What only looks like one is a guess like others.
+    # A token that only looks like a JWT is a guess like any other.
     codes = [status(server, f"guess.number.{n}", accept="*/*") for n in range(15)]
     assert codes[-1] == 429
     assert status(server, ended) == 401
 
 
 def test_forged_jwts_count_as_guesses(jwt_server):
-    """To look at a signature costs a millisecond: nobody may ask for it again and again."""
+    """Verifying a signature is expensive, so nobody may request it again and again."""
     server = jwt_server()
     forged = [signed(HEADER, claims(sub=f"user {n}"))[:-4] + "AAAA" for n in range(15)]
     codes = [status(server, token, accept="*/*") for token in forged]
     assert codes[0] == 401 and codes[-1] == 429
-    # One that was good before is looked at, and so is the forged one that was counted.
+    # A token that was valid before is checked, and so is the forged one that was counted.
     assert status(server, forged[0], accept="*/*") == 401
     assert status(server, signed(HEADER, claims()), address="192.0.2.8") == 200
 

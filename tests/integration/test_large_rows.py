@@ -1,4 +1,4 @@
-"""Rows that are too large to be sent, or for which there is no memory: a gap in their place, and the stream goes on."""
+"""Rows too large to send, or for which there is no memory: a gap replaces them, and the stream continues."""
 
 import json
 import resource
@@ -11,7 +11,7 @@ import rowtail
 MIB = 1 << 20
 LINE = "is too large, or there is no memory for it"
 
-# How a row of 300 MiB comes about; it is in channel "large" and all others are in "default".
+# How to make a row of 300 MiB. It is in channel "large"; all others are in "default".
 SOURCES = {
     "a table": [
         "CREATE TABLE v(id INTEGER PRIMARY KEY, channel TEXT, data)",
@@ -53,7 +53,7 @@ def app(workdir, request):
 
 
 def told(peer):
-    """What a stream got, gaps as their reasons."""
+    """What a stream received, with gaps as their reasons."""
     return [
         (int(event.last_event_id), json.loads(event.data)["reason"] if event.type == "gap" else event.data)
         for event in peer.events
@@ -75,7 +75,7 @@ def test_oversized_row_is_a_gap_for_its_followers(app, launch):
     assert told(other) == [(1, "one"), (3, "three")]
     [gap] = [json.loads(event.data) for event in both.events if event.type == "gap"]
     assert gap == {"requested": "1", "oldest": 1, "newest": 3, "reason": "limit"}
-    # Who comes back behind it is told of nothing; and the newest rows can be asked for.
+    # A client that reconnects after it gets no gap; tail= works.
     assert server.ask("channel=*&last_event_id=2").next_row().data == "three"
     tail = server.ask("channel=default&tail=2")
     tail.wait_id(3)
@@ -96,7 +96,7 @@ def test_oversized_row_arrives_while_streams_are_open(app, launch):
     other.wait_id(5)
     assert told(both) == [(4, "limit"), (5, "five")]
     assert told(other) == [(5, "five")]
-    # A look at such a row costs no more than one at another.
+    # Reading past such a row costs no more than past another.
     before = server.cpu_seconds()
     for _ in range(5):
         server.ask("channel=large&last_event_id=3").wait_id(4)
@@ -107,7 +107,7 @@ def test_oversized_row_arrives_while_streams_are_open(app, launch):
 @pytest.mark.parametrize("query", ["channel=*", "channel=*&envelope=json"])
 @pytest.mark.parametrize("length", [20, 120])
 def test_row_larger_than_available_memory(log, launch, query, length):
-    """Its text fits into the memory and its record does not, or neither does: a gap, each time it is asked for."""
+    """Its text fits into memory but its record does not, or neither fits: each request gets a gap."""
 
     def limit():
         resource.setrlimit(resource.RLIMIT_AS, (260 * MIB, 260 * MIB))
@@ -129,7 +129,7 @@ def test_row_larger_than_available_memory(log, launch, query, length):
 
 @pytest.mark.parametrize("query", ["channel=b", "channel=b&event=message", "channel=b&channel=c/*"])
 def test_large_rows_in_other_channels_are_not_read(log, server, query):
-    """Who looks for a place behind hundreds of large rows of another channel does not have them read."""
+    """Finding a start behind hundreds of large rows of another channel does not read those rows."""
     for number in range(200):
         log.insert("x" * MIB, channel="a")
     log.insert("found", channel="b")

@@ -26,7 +26,7 @@ def program(workdir, log):
 
 
 def fastcgi(workdir, backend):
-    """A server with a FastCGI program at /events; backend: how it is reached, or started."""
+    """A server with a FastCGI program at /events; backend says how to reach or start it."""
     settings = f'fastcgi.server = ( "/events" => (( {backend}, "check-local" => "disable" )) )\n'
     return lighttpd.Lighttpd(workdir, ["mod_fastcgi"], settings)
 
@@ -110,7 +110,7 @@ def test_config_file_is_the_cgi_program(workdir, program, log):
 
 
 def test_short_cgi_streams_lose_nothing(workdir, program, log):
-    """Short streams, one process each: the client comes back with its position."""
+    """Short streams, one process each: the client reconnects with its position."""
     program("events.cgi", "max-stream-age = 1")
     with cgi(workdir) as web:
         position, seen = "0", []

@@ -1,4 +1,4 @@
-"""Limits: how many streams, how many for one client, how long for one that takes nothing."""
+"""Limits: how many streams, how many for one client, how long for a client that reads nothing."""
 
 import contextlib
 import resource
@@ -14,7 +14,7 @@ import stream
 
 
 def assert_polite_refusal(peer):
-    """For an EventSource: a stream that says when to come back, and why, and ends."""
+    """For an EventSource: a stream that says when to reconnect and why, and ends."""
     peer.wait_complete()
     assert peer.head.status == 200
     assert peer.head.get("Content-Type") == "text/event-stream"
@@ -25,7 +25,7 @@ def assert_polite_refusal(peer):
 
 
 def assert_plain_refusal(peer):
-    """For other clients: 503 with Retry-After and a sentence."""
+    """For other clients: 503 with Retry-After and a message."""
     peer.wait_complete()
     assert peer.head.status == 503
     assert int(peer.head.get("Retry-After")) >= 1
@@ -123,7 +123,7 @@ def test_idle_reader_is_not_stalled(launch, log):
 
 
 def test_slow_readers_cost_no_memory(server, log):
-    """Twenty readers stand still while 16 MiB come: their backlog is the log itself."""
+    """Twenty readers stop while 16 MiB are inserted: their backlog is the log itself."""
     if server.is_sanitized():
         pytest.skip("a sanitizer keeps freed memory")
     stalled = [server.open() for _ in range(20)]
@@ -182,7 +182,7 @@ int inotify_init1(int flags)
 
 @pytest.fixture
 def no_descriptors(workdir):
-    """no_descriptors(why): an environment, and a file: while it is there, nobody gets one."""
+    """no_descriptors(why) returns an environment and a file; while the file exists, nobody gets a descriptor."""
 
     def build(why):
         library, switch = workdir / "none.so", workdir / "none"
@@ -196,7 +196,7 @@ def no_descriptors(workdir):
 
 @pytest.mark.parametrize("why", ["ENFILE", "EMFILE", "ENOBUFS", "ENOMEM"])
 def test_system_is_out_of_descriptors_for_a_while(launch, log, no_descriptors, why):
-    """Whoever waits is served when there is room again; nobody else notices, nor the log file."""
+    """Waiting clients are served when descriptors are free again; the others and the log notice nothing."""
     environment, switch = no_descriptors(why)
     server = launch(env=environment)
     stays = server.open()
@@ -215,7 +215,7 @@ def test_system_is_out_of_descriptors_for_a_while(launch, log, no_descriptors, w
 
 @pytest.mark.parametrize("why", ["ENFILE", "EMFILE"])
 def test_request_waits_for_descriptors(launch, log, no_descriptors, why):
-    """Who was let in before there were none is not turned away without a word."""
+    """A client accepted before descriptors ran out still gets an answer."""
     environment, switch = no_descriptors(why)
     server = launch(env=environment)
     stays = server.open()
@@ -240,7 +240,7 @@ def test_request_waits_for_descriptors(launch, log, no_descriptors, why):
 
 
 def test_partial_requests_take_all_descriptors(server, log):
-    """Slowloris: streams go on; newcomers are served when the half ones have had their time."""
+    """Slowloris: streams continue; new clients are served when the partial requests time out."""
     limit = server.open_files_at_rest(log) + 100
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
     stays = server.open()
@@ -259,7 +259,7 @@ def test_partial_requests_take_all_descriptors(server, log):
 
 
 def test_fewer_descriptors_than_max_streams(launch, log, workdir):
-    """Beyond what fits, clients are told to come back; and then there is room again."""
+    """Clients beyond the limit are told to reconnect; later there is room again."""
     address = workdir / "few.sock"
     limited = ["--nofile=150:150", rowtail.BINARY, "--db", log.path, "--listen", address]
     server = launch(*limited, db=None, how=None, program="/usr/bin/prlimit", address=address)
@@ -282,7 +282,7 @@ def test_fewer_descriptors_than_max_streams(launch, log, workdir):
 
 
 def test_out_of_descriptors(server, log):
-    """Those that find none wait; the streams go on, and the processor is not kept busy."""
+    """Clients without a descriptor wait; the streams continue, and rowtail does not spin."""
     stays = server.open()
     limit = server.open_files_at_rest(log, 1) + 10
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
@@ -305,7 +305,7 @@ def test_out_of_descriptors(server, log):
 
 
 def test_slow_bodies_do_not_block_new_requests(server):
-    """Where descriptors are short, requests that do not come to an end make room after a second."""
+    """When descriptors are short, unfinished requests make room after a second."""
     stays = server.open()
     limit = 100
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
@@ -324,7 +324,7 @@ def test_slow_bodies_do_not_block_new_requests(server):
 
 
 def test_endless_management_records(server, log):
-    """Each costs a reply: before a request they end the connection, while a stream runs they are passed over."""
+    """Each costs a reply: before a request they end the connection; during a stream they are ignored."""
     peer = server.connect()
     with contextlib.suppress(OSError):
         for _ in range(100):

@@ -1,4 +1,4 @@
-"""What rowtail says on standard error while it serves."""
+"""What rowtail writes to standard error while it serves."""
 
 import re
 

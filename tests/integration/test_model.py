@@ -1,7 +1,7 @@
 """Random sessions against a model: each client gets the rows it follows, in order, once.
 
-The model is a list of all rows ever inserted. What a client may miss is only what was pruned, and
-then a gap record must stand in its place.
+The model is a list of all rows ever inserted. A client may miss only pruned rows, and then it gets a gap
+record instead.
 """
 
 import random
@@ -21,7 +21,7 @@ def follows(asked, channel):
 
 
 class Client:
-    """One that reads when it is told to, and comes back as an EventSource does."""
+    """A client that reads when told to, and reconnects as an EventSource does."""
 
     def __init__(self, server, asked):
         self.server = server
@@ -40,7 +40,7 @@ class Client:
         self.note()
 
     def note(self):
-        """Takes over what the parser has."""
+        """Records what the parser has."""
         for event in self.peer.events[self.taken :]:
             if event.type == "gap":
                 self.got.append("gap")
@@ -59,7 +59,7 @@ class Client:
         self.connect()
 
     def catch_up(self, newest):
-        """Reads until a row with this id; a stream may end within a row that is pruned."""
+        """Reads until the row with this id; a stream may end within a pruned row."""
         while self.got[-1:] != [newest]:
             self.peer.wait(lambda: self.peer.eof or newest in self.peer.ids[-1:], f"row {newest}")
             self.note()
@@ -85,7 +85,7 @@ class Client:
 
 
 class Session:
-    """The log, the process and the clients, with what may happen to them."""
+    """The log, the process and the clients, and what can happen to them."""
 
     def __init__(self, seed, server, log):
         self.source = random.Random(seed)

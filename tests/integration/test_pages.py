@@ -72,7 +72,7 @@ def test_health(server):
 
 
 def test_pages_say_why_the_log_cannot_be_read(server, log, workdir):
-    """Moved away while nobody is connected: the reason, never an empty place."""
+    """If the log is moved while nobody is connected, the pages give the reason."""
     log.path.rename(workdir / "away.db")
     health = server.page("health")
     assert health.head.status == 503

@@ -1,4 +1,4 @@
-"""What a stream of patterns and names gets, against a plain look at the log, over logs of many shapes."""
+"""What a stream of patterns and names gets, compared with a plain query, over logs of many shapes."""
 
 import random
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ def follows(pattern, channel):
 
 
 def question(choose):
-    """Some patterns, some types, or none; the rows that fill() ends with are always among them."""
+    """Some patterns and types, or none; they always include the last rows of fill()."""
     patterns = ["end", *choose.sample(PATTERNS, choose.choice([1, 1, 2, 3, 6]))]
     return patterns, choose.choice([[], [], ["x"], ["message"]])
 
@@ -34,7 +34,7 @@ def query(patterns, types, **more):
 
 
 def fill(log, choose, count):
-    """Rows whose channels come in runs, so that some are rare and some are old. Returns them."""
+    """Inserts rows whose channels come in runs, so that some are rare and some old. Returns them."""
     rows = []
     log.sql("BEGIN")
     while len(rows) < count:
@@ -68,7 +68,7 @@ def test_random_subscriptions(server, log, seed):
 
 
 def test_many_channels_below_a_pattern(server, log):
-    """More than are looked up one by one."""
+    """More channels than rowtail looks up one by one."""
     numbers = []
     log.sql("BEGIN")
     for n in range(6000):
@@ -81,7 +81,7 @@ def test_many_channels_below_a_pattern(server, log):
 
 
 def test_opening_stream_sends_heartbeats(launch, log):
-    """Many openings that scan the whole log: each has its head at once, and its place in the end."""
+    """Many streams that scan the whole log at first: each gets its head at once, and finds its start."""
     log.insert_many(60000)
     server = launch("--heartbeat", 1)
     scanning = [server.ask("channel=*&event=none&tail=5") for _ in range(40)]

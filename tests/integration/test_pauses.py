@@ -1,7 +1,6 @@
-"""rowtail was stopped, its machine suspended, its clock set: nobody pays for that.
+"""rowtail was stopped, its machine suspended, or its clock set: no stream suffers.
 
-What a peer is given time for goes on where it was; what is owed (a sign of life, a look at the
-grants) comes at once.
+Time-outs for peers continue where they were; overdue work (a heartbeat, a check of grants) is done at once.
 """
 
 import json
@@ -19,8 +18,8 @@ import stream
 HOUR, YEAR = 3600, 365 * 86400
 FORM = "application/x-www-form-urlencoded"
 LARGE = "x" * (4 << 20)  # more than any socket takes at once
-SLEEP = 2.0  # of a process that is stopped: longer than the shortest --stall-timeout
-PULSE = 0.5  # within which a running process has seen that its clock jumped
+SLEEP = 2.0  # how long a process is stopped: longer than the shortest --stall-timeout
+PULSE = 0.5  # within this time a running process notices that its clock jumped
 
 
 @pytest.fixture
@@ -35,14 +34,14 @@ def stop_for(server, seconds):
 
 
 def let_pass(clocks, seconds):
-    """So much time passes for a rowtail that is awake: in jumps that are no pause to it."""
+    """Lets this much time pass for a running rowtail, in jumps too short to count as a pause."""
     for _ in range(round(seconds)):
         clocks.jump(0.65)
         time.sleep(0.35)
 
 
 def wait_full(server):
-    """Waits until rowtail can write no more to anybody."""
+    """Waits until rowtail can no longer write to any client."""
     last = -1
     while (sent := server.metric("rowtail_bytes_sent_total")) - max(last, 0) > 100_000 or last < 0:
         last = sent
@@ -50,7 +49,7 @@ def wait_full(server):
 
 
 def assert_all_arrives(peers, log):
-    """The rest of the large row, and rows behind it, on the same connection."""
+    """The rest of the large row, and later rows, arrive on the same connection."""
     newest = log.insert("behind")
     stream.pump_all(peers, lambda peer: newest in peer.ids, "all rows")
     for peer in peers:
@@ -78,7 +77,7 @@ def test_stopped_longer_than_the_stall_timeout(launch, log, reads):
 
 
 def test_stopped_repeatedly(launch, log):
-    """In all much longer than the time-out; awake for less."""
+    """Stopped much longer than the time-out in total; awake for less."""
     server = launch("--stall-timeout", 2, "--heartbeat", 3600)
     peer = server.open()
     log.insert(LARGE)
@@ -145,7 +144,7 @@ def test_partial_request_continues_after_a_pause(launch, log, clocks, jump):
 
 
 def test_rest_of_a_request_arrives_while_rowtail_is_stopped(launch, clocks):
-    """The rest comes meanwhile."""
+    """The rest arrives meanwhile."""
     server = launch(env=clocks.env)
     whole = fcgi.request(gateway.params())
     peer = server.connect().send(whole[:40])
@@ -170,7 +169,7 @@ def test_partial_request_times_out_after_a_pause(launch, clocks):
 
 @pytest.mark.parametrize("jump", [11, HOUR])
 def test_partial_body_continues_after_a_pause(log, clocks, jump):
-    """CGI: the time that is left was once counted below zero, which is for ever."""
+    """CGI: the remaining time was once computed below zero, which means for ever."""
     program = cgiprogram.Program(
         ["--db", log.path],
         plumbing="open",
@@ -202,7 +201,7 @@ def test_partial_body_continues_after_a_pause(log, clocks, jump):
 
 
 def test_pause_during_shutdown(launch, log, clocks):
-    """Who takes its last words a little later gets them."""
+    """A client that reads its final record a little later still gets it."""
     server = launch(env=clocks.env)
     peers = [server.open() for _ in range(3)]
     log.insert(LARGE)
@@ -219,7 +218,7 @@ def test_pause_during_shutdown(launch, log, clocks):
 
 
 def test_stream_ages_stay_spread_after_a_pause(launch, log, clocks):
-    """A stream's age is the time in which it was served."""
+    """A stream's age is the time during which it was served."""
     server = launch("--max-stream-age", 600, env=clocks.env)
     peers = [server.open() for _ in range(10)]
     clocks.jump(HOUR)
@@ -245,7 +244,7 @@ def test_revoked_grant_ends_its_streams_after_a_pause(launch, log, clocks):
     log.grant("user:ann", "default")
     server = launch("--heartbeat", 1, env=clocks.env)
     peers = [server.open(user="ann") for _ in range(20)]
-    time.sleep(PULSE)  # each was looked at
+    time.sleep(PULSE)  # each was checked
     log.sql("DELETE FROM grants")
     clocks.jump(HOUR)
     began = time.monotonic()

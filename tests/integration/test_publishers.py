@@ -27,7 +27,7 @@ TEXTS = [
     ".quit\n.shell id\n'); DROP TABLE events; --",
     '{"total": 12, "note": "\\u00e9\\n"}',
     "x" * 20_000,
-    # As tests/browser/roundtrip.test.mjs has them.
+    # As in tests/browser/roundtrip.test.mjs.
     *("\r", "\n", "\r\n", "\r\r\n\n", "data:", "data: ", "id: 7", "id:\n", "event: x", "retry: 1", ":", "</script>"),
     *("\ufeff", "\ufeffx", "\u2028\u2029\u0085", "\x01\x0b\x1f\x7f\x80\x9f", "\ufffd", "\U0010ffff", "\ud7ff\ue000"),
     "".join(map(chr, range(1, 0x250))) + "".join(map(chr, range(0x10000, 0x110000, 0x3FF))),
@@ -36,7 +36,7 @@ TEXTS = [
     "a\0b\0\0c\n",
     "\ufffe\uffff",  # as U+FFFD where SQLite makes UTF-16 of it
 ]
-# What an argument of a command can hold.
+# What a command-line argument can contain.
 ARGUMENTS = [text for text in TEXTS if "\0" not in text and "\uffff" not in text and len(text) < 90_000]
 ENCODINGS = ["UTF-8", "UTF-16le", "UTF-16be"]
 EACH = 100
@@ -135,13 +135,13 @@ def run(*command, **options):
 
 @pytest.fixture(scope="module")
 def node():
-    """A Node.js that has SQLite; None in a chroot to which none was brought."""
+    """A Node.js that has SQLite; None in a chroot without one."""
     return nodejs.find()
 
 
 @pytest.fixture(scope="module")
 def compiled(directory):
-    """publish.c as its comment says, and the same with the driver's main instead of its own."""
+    """publish.c, compiled as its comment says, and again with the driver's main instead of its own."""
     example, driver = EXAMPLES / "publish.c", directory / "driver.c"
     driver.write_text(DRIVERS["c"], encoding="utf-8")
     strict = ["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
@@ -196,7 +196,7 @@ def drivers(directory, node, compiled):
 
 @pytest.fixture(scope="module")
 def texts(directory):
-    """Each text in a file of its own."""
+    """Each text in a separate file."""
     made = directory / "texts"
     made.mkdir()
     for number, text in enumerate(TEXTS):
@@ -274,7 +274,7 @@ def test_every_text_through_the_library_function(drivers, encoded, encoding, tex
 
 
 def test_shell_refuses_text_it_cannot_convert(publishers, encoded, encoding):
-    """In UTF-8 bytes are stored as they are, and reach readers with U+FFFD in their place."""
+    """In UTF-8 the bytes are stored unchanged, and readers get U+FFFD instead."""
     path, db = encoded
     for bad in (b"ab\xffc", b"\xc3", b"\xed\xa0\x80"):
         done = run(*publishers["shell"], path, "a", "", input=bad, text=False)
@@ -340,8 +340,7 @@ def finish(started):
 
 
 def test_concurrent_publishers_lose_nothing(drivers, db, path, texts):
-    """A writer holds the database while they start, so that each has to wait for it, and then for
-    the others."""
+    """A writer holds the database while they start, so each has to wait for it, and then for the others."""
     db.execute("BEGIN IMMEDIATE")
     started = start_all(drivers, path, texts)
     try:
@@ -378,7 +377,7 @@ def told(shop):
 def test_outbox_publishes_order_changes(shop):
     shop.execute("INSERT INTO orders(id, customer, total) VALUES (42, 'Zoë \"Z\" O''Hara', 12)")
     shop.execute("UPDATE orders SET state = 'paid'")
-    shop.execute("UPDATE orders SET customer = 'Zoë'")  # tells nobody
+    shop.execute("UPDATE orders SET customer = 'Zoë'")  # publishes nothing
     shop.execute("DELETE FROM orders")
     made = {"id": 42, "customer": 'Zoë "Z" O\'Hara', "state": "new", "total": 12}
     assert told(shop) == [
@@ -424,7 +423,7 @@ def test_outbox_works_with_every_sqlite_and_any_name(shop, encoded, version):
 
 
 def test_outbox_is_committed_with_the_row(shop, encoded):
-    """Others see both or neither, whenever they look."""
+    """Other connections see both or neither at any time."""
     reader = sqlite3.connect(encoded[0], isolation_level=None)
     shop.execute("INSERT INTO orders(customer, total) VALUES ('Ann', 1)")
     shop.execute("BEGIN")

@@ -1,7 +1,7 @@
-"""Clients that are asked to come back: the end of their answer waits, so that none asks in a circle.
+"""Clients that are told to reconnect: rowtail delays the end of the answer, so that none reconnects in a loop.
 
-An EventSource waits for its reconnection time. Others take a stream that has begun for success, and ask
-again as soon as it ends. (Order is compared, not time: what was asked later, and is not held, ends first.)
+An EventSource waits for its reconnection time. Other clients take a stream that has begun for success, and
+reconnect as soon as it ends. (The tests compare order, not time: a later answer without delay ends first.)
 """
 
 import os
@@ -43,7 +43,7 @@ def try_tokens(launch, log):
 
 @pytest.fixture(params=[fill, fill_for_client, take_database_away, try_tokens])
 def refusing(request, launch, log):
-    """A server that refuses for a while, and how it has to be asked."""
+    """A server that refuses for a while, and the request that it refuses."""
     return request.param(launch, log)
 
 
@@ -58,7 +58,7 @@ def is_over(peer):
 
 
 def wait_comment(peer):
-    """All of the answer is there but its end."""
+    """Waits until all of the answer except its end has arrived."""
     peer.wait(lambda: peer.parser.comments and peer.parser.retries, "retry and a comment")
     assert peer.head.status == 200
     assert peer.head.get("Content-Type") == "text/event-stream"
@@ -97,7 +97,7 @@ def test_refused_clients_do_not_count_as_streams(launch, log):
 
 
 def test_shutdown_ends_refused_clients(launch, log):
-    """At once; under load the first attempts may be late."""
+    """At once; on a busy machine the first attempts may be late."""
     for _ in range(5):
         server = fill(launch, log)[0]
         held = [server.ask() for _ in range(20)]
@@ -139,7 +139,7 @@ def test_garbage_ends_a_refusal(full):
 
 
 def test_oldest_refusal_ends_first_when_too_many_wait(launch, log, workdir):
-    """As many wait as there are descriptors for, beside all the streams."""
+    """As many wait as descriptors allow, beside all the streams."""
     address = workdir / "few.sock"
     limited = ["--nofile=200:200", rowtail.BINARY, "--db", log.path, "--listen", address]
     server = launch(

@@ -1,4 +1,4 @@
-"""What a client may ask for: channels, types, positions, tail, envelope; in a URL or in a body."""
+"""What a client can request: channels, types, positions, tail, envelope; in a URL or in a body."""
 
 import json
 import re
@@ -14,7 +14,7 @@ def datas(peer, count):
 
 @pytest.fixture
 def orders(log):
-    """Rows on channels of every form; each one's data is its channel."""
+    """Rows in channels of every form; the data of each is its channel."""
     channels = ["default", "orders", "orders/1", "orders/2", "orders/1/a", "ordersx", "news", "ü/1"]
     for channel in channels:
         log.insert(channel, channel=channel)
@@ -168,7 +168,7 @@ def test_tail_longer_than_the_log(server, log):
 
 @pytest.mark.parametrize("channel", ["default", "def/*", "none"])
 def test_tail_of_a_pruned_log_causes_no_gap(server, log, channel):
-    """Nor is coming back with the position that it begins with."""
+    """Reconnecting with its first position causes no gap either."""
     log.insert("other", channel="other")
     for name in ("default", "def/a", "none"):
         log.insert_many(10, channel=name)
@@ -272,7 +272,7 @@ def test_post_carries_the_parameters(server, log, body, content_type):
 
 
 def test_post_without_content_length(server, log):
-    """Bodies in chunks: Apache leaves CONTENT_LENGTH out, Caddy says -1."""
+    """Chunked bodies: Apache omits CONTENT_LENGTH, Caddy says -1."""
     log.insert("a", channel="a")
     for length in (None, "", "-1"):
         peer = server.open(

@@ -1,4 +1,4 @@
-"""schema/retention.sql: what leaves the log by itself, and that nothing else does."""
+"""schema/retention.sql: it prunes exactly the rows that its rules cover."""
 
 import collections
 import datetime
@@ -35,13 +35,13 @@ def keep(db, channel="", rows=None, seconds=None):
 
 
 def ago(seconds):
-    """The time so many seconds ago, as created_at has it."""
+    """The time so many seconds ago, in the format of created_at."""
     then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=seconds)
     return then.strftime("%Y-%m-%dT%H:%M:%S.") + f"{then.microsecond // 1000:03d}Z"
 
 
 def insert(db, channel="default", count=1, age=0):
-    """Inserts rows of this age, each by a statement of its own; returns their ids."""
+    """Inserts rows of this age, one statement each; returns their ids."""
     statement = "INSERT INTO events(channel, created_at) VALUES (?, ?)"
     return [db.execute(statement, [channel, ago(age)]).lastrowid for _ in range(count)]
 
@@ -161,7 +161,7 @@ def test_row_can_be_too_old_at_insert(db):
 
 
 def test_row_too_old_at_insert_does_not_change_the_count(db):
-    """The rule of the log took it before it was counted, and then the channel lost each new row in its own INSERT."""
+    """The log's rule once deleted it uncounted; then each new row of the channel vanished in its own INSERT."""
     keep(db, seconds=3600)
     keep(db, "a", rows=1, seconds=86400)
     insert(db, "a", age=366 * 86400)
@@ -181,9 +181,9 @@ def test_rows_of_a_quiet_channel_expire(db):
 
 
 def test_row_and_age_limits_do_not_add_up(db):
-    """Of ten old rows and two young ones, three may stay: the young, and no more."""
+    """Ten old rows and two new ones, of which three may stay: only the new ones do."""
     keep(db, "a", rows=3, seconds=60)
-    db.execute("DROP TRIGGER retention_inserted")  # so that all become too much at once
+    db.execute("DROP TRIGGER retention_inserted")  # so that all exceed the limit at once
     insert(db, "a", 10, age=100)
     young = insert(db, "a", 2)
     run_script_of(db, "retention.sql")
@@ -194,7 +194,7 @@ def test_row_and_age_limits_do_not_add_up(db):
     assert_counts_are_right(db)
 
 
-# What is deleted is noted
+# Deleted rows are recorded
 
 
 def test_pruned_rows_are_recorded_for_readers(db):
@@ -210,7 +210,7 @@ def test_last_insert_rowid_is_the_publishers_own(db):
     assert insert(db, "a", 5) == [1, 2, 3, 4, 5]
 
 
-# Changing one's mind
+# Changed rules
 
 
 def test_changed_rules_apply_from_the_next_insert(db):
@@ -242,7 +242,7 @@ def test_manual_deletes_and_rollbacks_keep_the_count_right(db):
 def test_rerunning_the_script_keeps_rules_and_recounts(db):
     keep(db, rows=5)
     insert(db, "a", 7)
-    db.execute("UPDATE retention_counts SET row_count = 100")  # however it went wrong
+    db.execute("UPDATE retention_counts SET row_count = 100")  # whatever went wrong
     run_script_of(db, "retention.sql")
     assert_counts_are_right(db)
     assert ids(db) == [3, 4, 5, 6, 7]
@@ -295,7 +295,7 @@ def test_insert_deletes_only_a_few_rows(db):
 
 
 def cron_command():
-    """The loop that the head of retention.sql gives for cron."""
+    """The loop that the first comment of retention.sql gives for cron."""
     lines = (SCHEMA / "retention.sql").read_text(encoding="utf-8").splitlines()
     comment = [line[2:].strip() for line in lines if line.startswith("--")]
     [first] = [number for number, line in enumerate(comment) if line.startswith("until ")]

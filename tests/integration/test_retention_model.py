@@ -1,7 +1,8 @@
-"""schema/retention.sql against a model: what is there after each statement, and what is counted, by plain queries.
+"""schema/retention.sql against a model: plain queries say what remains and what is counted after each statement.
 
-Writers of all ages of SQLite take turns on one database. SQLite promises no order among the triggers of a table, so they
-are made in any order; and a writer may have set recursive_triggers or foreign_keys, or write INSERT OR REPLACE.
+Writers with all SQLite versions take turns on one database. SQLite promises no order among a table's
+triggers, so they are created in any order. A writer may set recursive_triggers or foreign_keys, or use INSERT
+OR REPLACE.
 """
 
 import datetime
@@ -15,19 +16,19 @@ from schema import VERSIONS, Shell, set_up
 CHANNELS = ["a", "b", "c", "r/1", "r/2", "r/2/x"]
 RULES = ["", "", "*", "a", "b", "r/*", "r/1", "r/2/*"]
 SECONDS = 3600
-# How long ago a row was made, in seconds, and whether that is too old.
+# How long ago a row was inserted, in seconds, and whether that is too old.
 AGES = [(0, False), (0, False), (0, False), (1800, False), (-86400, False), (-(10**9), False)]
 AGES += [(3700, True), (7200, True), (10**9, True), (6 * 10**10, True)]
 
 
 def written(age):
-    """The time so many seconds ago, as created_at has it."""
+    """The time so many seconds ago, in the format of created_at."""
     then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=age)
     return f"{then.year:04d}" + then.strftime("-%m-%dT%H:%M:%S.") + f"{then.microsecond // 1000:03d}Z"
 
 
 class Model:
-    """What must be there, computed the plain way."""
+    """The expected rows, computed the plain way."""
 
     def __init__(self):
         self.rows = []  # (id, channel, is old), oldest first
@@ -46,7 +47,7 @@ class Model:
         return sum(1 for row in self.rows if row[0] > row_id and channel in (None, row[1]))
 
     def may_leave(self, row):
-        """Is the row over its channel's rule, or over that of the log?"""
+        """Does the row exceed its channel's rule or the log's?"""
         row_id, channel, is_old = row
         limits = [(self.rule(channel), self.newer(row_id, channel))]
         limits.append((self.rules.get("", (None, None)), self.newer(row_id)))
@@ -57,7 +58,7 @@ class Model:
 
 
 class World:
-    """One database, its writers, and what should be in it."""
+    """One database, its writers, and its expected contents."""
 
     def __init__(self, path, seed, versions):
         self.chance = random.Random(seed)
@@ -75,7 +76,7 @@ class World:
             shell.close()
 
     def execute(self, statement):
-        """By any writer, with any settings."""
+        """Executes a statement by any writer, with any settings."""
         writer = self.chance.choice([self.db, *self.shells])
         run = writer.execute if writer is self.db else writer.sql
         for setting in ("recursive_triggers", "foreign_keys", "reverse_unordered_selects"):
@@ -93,7 +94,7 @@ class World:
             self.db.execute(sql)
         self.db.execute("COMMIT")
 
-    # What is done.
+    # Actions.
 
     def change_rule(self):
         channel = self.chance.choice(RULES)
@@ -140,7 +141,7 @@ class World:
         deeds = [self.insert] * 20 + [self.change_rule, self.drop_rule, self.delete, self.take_step]
         self.chance.choice([*deeds, self.insert_and_roll_back])()
 
-    # What must be.
+    # Checks.
 
     def check_counts(self):
         counted = dict(self.db.execute("SELECT channel, row_count FROM retention_counts"))
@@ -199,7 +200,7 @@ def test_exactly_the_rows_over_a_rule_are_pruned(world, seed):
     here.check_nothing_is_due_in_the_end()
 
 
-# What an application may have of its own on the log.
+# An application's own triggers and indexes on the log.
 THEIRS = {
     "keeps two": "AFTER INSERT ON events BEGIN DELETE FROM events WHERE id <= NEW.id - 2; END",
     "keeps none": "AFTER INSERT ON events BEGIN DELETE FROM events; END",
@@ -230,7 +231,7 @@ def test_counts_are_right_with_other_triggers(world, theirs):
 
 
 def test_replaced_row_is_counted_where_delete_triggers_run(world):
-    """A UNIQUE index of the application's own, and INSERT OR REPLACE by a writer that has set recursive_triggers."""
+    """The application has a UNIQUE index, and a writer with recursive_triggers uses INSERT OR REPLACE."""
     here = world(2, ["3.7.17"])
     ever = set()
     here.db.execute("CREATE UNIQUE INDEX by_data ON events(channel, data)")

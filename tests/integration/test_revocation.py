@@ -1,6 +1,6 @@
-"""Access that ends while a stream is open: within ten seconds, with a last word, and for nobody else.
+"""Access ends while a stream is open: within ten seconds, with a final record, and for nobody else.
 
-A look at open streams comes every five seconds; a test that waits for one takes as long.
+rowtail checks open streams every five seconds; a test that waits for a check takes as long.
 """
 
 import json
@@ -18,13 +18,13 @@ SLACK = 3.0  # for a busy machine
 
 @pytest.fixture
 def grants(log):
-    """No grant to begin with."""
+    """Removes all grants."""
     log.sql("DELETE FROM grants")
     return log
 
 
 def ends_denied(peers, reason):
-    """Waits until each stream has ended with its last word; returns how long that took."""
+    """Waits until each stream has ended with its denied record; returns how long that took."""
     began = time.monotonic()
     stream.pump_all(peers, lambda peer: peer.eof, "end", PROMISED + SLACK)
     for peer in peers:
@@ -65,7 +65,7 @@ def test_stream_ends_when_one_channel_is_revoked(launch, grants):
 
 
 def test_stream_stays_while_another_grant_covers_it(launch, grants):
-    """Narrowed, widened, handed to everyone: what counts is that it is granted still."""
+    """The grant is narrowed, widened, or given to everyone: the stream stays while it is still granted."""
     grants.grant("user:ann", "orders/*")
     server = launch()
     peer = server.open("channel=orders/1", user="ann")
@@ -85,7 +85,7 @@ def test_pattern_stream_ends_when_its_grant_narrows(launch, grants):
 
 
 def test_changed_expiry_applies_to_open_streams(launch, grants):
-    """expires_at is what it is now, not what it was when the stream began."""
+    """The current expires_at counts, not the one from when the stream began."""
     for user in "ann", "bob":
         grants.grant(f"user:{user}", "a", "2999-01-01 00:00:00")
     grants.grant("user:cem", "a", sooner := _in_seconds(grants, 3))
@@ -103,7 +103,7 @@ def _in_seconds(log, seconds):
 
 
 def test_no_row_follows_the_denied_record(launch, grants):
-    """The last word is the last: no row of the channel follows it."""
+    """The denied record is the last: no row of the channel follows it."""
     grants.grant("user:ann", "a")
     server = launch()
     peer = server.open("channel=a", user="ann")
@@ -116,7 +116,7 @@ def test_no_row_follows_the_denied_record(launch, grants):
 
 
 def test_stalled_reader_gets_no_row_after_revocation(launch, grants):
-    """The row that it had begun to get is finished, so that the last word can be read."""
+    """rowtail completes the row in progress, so that the client can read the denied record."""
     grants.grant("user:ann", "a")
     server = launch()
     peer = server.open("channel=a", user="ann")
@@ -131,7 +131,7 @@ def test_stalled_reader_gets_no_row_after_revocation(launch, grants):
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])
 def test_grants_of_a_replacement_database_apply(launch, grants, workdir, journal):
-    """Restored from a backup that knows other grants."""
+    """The database is restored from a backup with other grants."""
     grants.grant("user:ann", "a")
     grants.grant("user:bob", "a")
     backup = workdir / "backup.db"
@@ -140,7 +140,7 @@ def test_grants_of_a_replacement_database_apply(launch, grants, workdir, journal
         other.grant("user:bob", "a")
     server = launch()
     ann, bob = (server.open("channel=a", user=user) for user in ("ann", "bob"))
-    # Looked at before the change, so that a look that compares too little has something to compare.
+    # Checked before the change, so that a check that compares too little has something to compare.
     time.sleep(6)
     grants.close()
     for ending in "", "-wal", "-shm":
@@ -162,7 +162,7 @@ def test_missing_grants_table_grants_nothing(launch, grants):
 
 
 def test_locked_database_ends_no_stream(launch, grants):
-    """While the grants can't be read, nobody is cut off for that."""
+    """While the grants cannot be read, no stream ends because of it."""
     grants.sql("PRAGMA journal_mode = delete")
     grants.grant("user:ann", "a")
     server = launch()

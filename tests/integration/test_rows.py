@@ -1,4 +1,4 @@
-"""Rows of every kind, read by the oracle: live, and again as a replay from the beginning."""
+"""Rows of every kind, read by the oracle, live and as a replay from the beginning."""
 
 import json
 import random
@@ -122,12 +122,12 @@ def test_many_rows_in_order_exactly_once(server, log):
         assert peer.ids == list(range(1, 5001))
 
 
-# Other tables and views, which may hold anything.
+# Other tables and views, which can contain anything.
 
 
 @pytest.fixture
 def view(workdir, launch):
-    """view(statement…) makes a database and follows its table or view `v` from the beginning."""
+    """view(statement…) creates a database and follows its table or view `v` from the beginning."""
     databases = []
 
     def follow(*statements):
@@ -178,7 +178,7 @@ def test_view_over_a_table_is_live(workdir, launch):
 
 @pytest.mark.parametrize("kind", ["", "TEXT", "BLOB", "VARCHAR(20)", "INTEGER"])
 def test_non_text_channels_are_found_with_an_index(workdir, launch, kind):
-    """Each of them has one row in a hundred, which is little enough to follow an index."""
+    """Each of them has one row in a hundred, few enough to use the index."""
     with database.Database(workdir / "app.db") as app:
         app.sql(f"CREATE TABLE v(id INTEGER PRIMARY KEY, channel {kind}, data)")
         app.sql("CREATE INDEX v_channel ON v(channel)")
@@ -204,7 +204,7 @@ def test_ill_formed_utf8(view):
     peer = view(values("id, data", *rows))
     expected = [bytes.fromhex(text).decode("utf-8", "replace") for text in bad]
     assert [event.data for event in peer.wait_rows(len(bad))] == expected
-    bytes(peer.body).decode("utf-8")  # what is sent is well formed
+    bytes(peer.body).decode("utf-8")  # the output is well formed
 
 
 def test_data_of_other_types(view):
@@ -258,7 +258,7 @@ def test_hostile_texts_in_an_envelope(workdir, launch):
 
 @pytest.mark.parametrize("envelope", ["", "&envelope=json"])
 def test_large_rows_without_followers_at_insert(server, log, envelope):
-    """They are not encoded in advance; whoever comes back for them gets them, in order."""
+    """rowtail does not encode them in advance; clients that reconnect for them get them, in order."""
     live = server.open("channel=a" + envelope)
     sizes = {"b": [5000, 10, 300_000, 10, 70_000], "a": [10, 6000, 10]}
     for size in sizes["b"]:

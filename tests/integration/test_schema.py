@@ -1,4 +1,4 @@
-"""schema/rowtail.sql and schema/after-restore.sql: what the log takes, what it refuses and says."""
+"""schema/rowtail.sql and schema/after-restore.sql: what the log accepts, what it refuses, and its messages."""
 
 import datetime
 import sqlite3
@@ -36,7 +36,7 @@ def ids(db):
 
 
 def pruned(db):
-    """Of each channel the highest id that was deleted."""
+    """The highest deleted id of each channel."""
     return dict(db.execute("SELECT channel, max(id) FROM events_pruned GROUP BY channel"))
 
 
@@ -52,7 +52,7 @@ def insert_many(db, count, channel="default"):
 
 
 def refusal(db, statement, values=()):
-    """Runs what must be refused; nothing may have changed. Returns the message."""
+    """Runs a statement that must be refused and must change nothing. Returns the message."""
     before = list(db.iterdump())
     with pytest.raises(sqlite3.Error) as refused:
         db.execute(statement, values)
@@ -98,7 +98,7 @@ def test_a_driver_can_run_the_script(path):
     ],
 )
 def test_application_tables_are_not_touched(path, theirs, says):
-    """The log may share the application's database, whose tables may have these names."""
+    """The log may share the application's database, which may have tables with these names."""
     db = sqlite3.connect(path, isolation_level=None)
     db.execute(theirs)
     before = list(db.iterdump())
@@ -205,7 +205,7 @@ def test_invalid_id_is_refused(db, row_id):
 )
 @pytest.mark.parametrize("verb", ["INSERT", "INSERT OR REPLACE", "INSERT OR IGNORE"])
 def test_id_out_of_range_error_says_what_to_do(db, verb, row_id):
-    """Also one that is so large that it leaves no room for later ids."""
+    """Also an id so large that it leaves no room for later ids."""
     message = refusal(db, f"{verb} INTO events(id) VALUES (?)", [row_id])
     assert "leave it out and SQLite numbers the row" in message
     assert insert(db, data="x") == 1
@@ -218,7 +218,7 @@ def test_largest_explicit_id_leaves_room(db):
 
 
 def use_up_the_ids(db):
-    """Rows with the last two ids, however they came there; no id is left for another."""
+    """Rows take the last two ids, so no id is left for another."""
     insert_many(db, 2, "a")
     db.execute("UPDATE sqlite_sequence SET seq = ?", [LARGEST_ID - 2])
     insert(db, channel="b", event="made", data="x\ny", retry=5)
@@ -234,7 +234,7 @@ def test_exhausted_log_error_says_how_to_fix_it(db, path):
     set_up(path, "after-restore.sql")
     assert rows(db, "channel, event, data, retry, created_at") == before[:1] + before[2:]
     assert insert(db, data="next") == ids(db)[2] + 1 < 10**13
-    # The rows that were told of under their old ids lie behind the gap.
+    # The rows that had been sent under their old ids come after the gap.
     assert pruned(db) == {"*": ids(db)[1] - 1}
 
 
@@ -276,7 +276,7 @@ def test_emptied_sequence_does_not_reuse_ids(db, path, channels):
     assert insert(db, data="x") > len(channels)
 
 
-# A logged row is final
+# A logged row does not change
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_update_is_refused(db, verb, change):
     assert "a logged row never changes" in message and "insert a new row" in message
 
 
-# What a record may hold
+# What a record may contain
 
 CHANNELS = ["a", "/", "orders/42", " ", "a b", "'\"%_?[]^-;", "\u00a0", "日本"]
 CHANNELS += ["x" * 255, "é" * 127 + "x", "😀" * 63]
@@ -416,7 +416,7 @@ def test_deleting_keeps_the_highest_id_of_each_channel(db):
 
 @pytest.mark.parametrize("verb", ["INSERT", "INSERT OR REPLACE", "INSERT OR IGNORE"])
 def test_deletes_by_any_trigger_are_recorded(db, verb):
-    """A statement's conflict clause goes on into the triggers that it fires."""
+    """A statement's conflict clause also applies in the triggers that it fires."""
     db.execute(
         "CREATE TRIGGER keep_two AFTER INSERT ON events"
         " BEGIN DELETE FROM events WHERE id <= NEW.id - 2; END"
@@ -443,7 +443,7 @@ def test_pruned_marks_are_bounded_and_complete(db):
 
 
 def test_pruned_marks_of_backward_deletes_are_bounded(db):
-    """Each deletion is a later one of a lower id, and so a row of its own; until they are merged."""
+    """Each deletion is a later one of a lower id, so each gets a row, until rows are merged."""
     count = 25_000
     db.execute("BEGIN")
     insert_many(db, count, "a")
@@ -453,7 +453,7 @@ def test_pruned_marks_of_backward_deletes_are_bounded(db):
     assert 5_000 <= len(kept) <= 15_000
     assert kept == sorted(kept, reverse=True)
     assert kept[0] == (count,)
-    # Whoever was told of all but the last few deletions: of the lowest ids, and of no more than was merged.
+    # A reader that knows all but the last few deletions is told of the lowest ids, and of no more than was merged.
     (told,) = db.execute("SELECT max(deletion) - 1 FROM events_pruned").fetchone()
     (later,) = db.execute("SELECT max(id) FROM events_pruned WHERE deletion > ?", [told]).fetchone()
     assert 1 <= later < count - 5_000
@@ -632,7 +632,7 @@ def test_cost_does_not_grow_with_the_log(db):
         assert after < before * 1.2 + 10
 
 
-# What --check says of it
+# What --check says about it
 
 
 def check(path):

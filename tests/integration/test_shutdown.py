@@ -1,4 +1,4 @@
-"""Ends and restarts: streams end politely, and nothing is lost over any of it."""
+"""Shutdowns and restarts: streams end cleanly, and nothing is lost."""
 
 import signal
 import threading
@@ -29,7 +29,7 @@ def test_signal_ends_every_stream_cleanly(server, log, number):
 
 
 def test_signal_right_after_listen(workdir, log):
-    """The first client may come, and the end, before rowtail has looked at its database."""
+    """The first client may connect, and the signal arrive, before rowtail has read its database."""
     for number in range(5):
         address = workdir / f"{number}.sock"
         process = rowtail.Rowtail(workdir, ["--db", log.path], address=address)
@@ -71,14 +71,14 @@ def test_kill_before_the_first_row_loses_nothing(server, log):
 
 
 def write_rows(log, count):
-    """As another program does, each in a transaction of its own."""
+    """Inserts rows as another program does, one transaction each."""
     with database.Database(log.path) as writer:
         for number in range(count):
             writer.insert(f"row {number} " + "x" * 500)
 
 
 def test_kills_under_load_lose_nothing(server, log):
-    """A client that reconnects as an EventSource does, while rows come and the process dies."""
+    """A client reconnects as an EventSource does, while rows arrive and the process dies."""
     last = 1500
     peer = server.open()
     seen = []
@@ -97,7 +97,7 @@ def test_kills_under_load_lose_nothing(server, log):
 
 
 class Load:
-    """Hundreds of streams: in the middle of a long replay, standing still within it, and live."""
+    """Hundreds of streams: in the middle of a long replay, stalled within one, and live."""
 
     rows = 2000
 
@@ -112,7 +112,7 @@ class Load:
         return self.replaying + self.stalled + self.live
 
     def read_some(self):
-        """Those that replay are somewhere, each elsewhere; those that stand still read nothing."""
+        """Replaying clients are each at a different place; stalled clients read nothing."""
         for number, peer in enumerate(self.replaying):
             for _ in range(number % 4):
                 peer.pump()
@@ -126,7 +126,7 @@ QUERIES = ["", "envelope=json", "channel=*", "channel=other&channel=default"]
 
 
 def test_shutdown_under_load_loses_nothing(server, log):
-    """Within 5 s, whatever hundreds of streams are about; each resumes behind what it has."""
+    """Within 5 s, whatever hundreds of streams are doing; each resumes after what it has received."""
     rowtail.raise_file_limit()
     load = Load(server, log)
     load.read_some()

@@ -1,4 +1,4 @@
-"""Signals: none ends a stream without a word, and none leaves the socket behind."""
+"""Signals: every stream ends cleanly, and the socket is removed."""
 
 import fcntl
 import os
@@ -18,10 +18,10 @@ import stream
 
 FORM = "application/x-www-form-urlencoded"
 
-# A process can do nothing about these, or they say that it is broken.
+# A process cannot handle these, or they mean that it is broken.
 DEADLY = {"SIGKILL", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP", "SIGSYS"}
 STOPPING = {"SIGSTOP", "SIGTSTP", "SIGTTIN"}
-# By the system: a child, a write that failed, a window that was resized.
+# Sent by the system: a child ended, a write failed, a window was resized.
 PASSED_OVER = {"SIGPIPE", "SIGIO", "SIGXFSZ", "SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGTTOU"}
 NUMBERS = {one.name: int(one) for one in signal.Signals if "RT" not in one.name}
 NUMBERS |= {"SIGRTMIN+1": signal.SIGRTMIN + 1, "SIGRTMIN+3": signal.SIGRTMIN + 3}
@@ -31,7 +31,7 @@ GOING_ON = sorted(PASSED_OVER)
 
 
 def wait_signal_taken(server):
-    """Whoever was sent a signal has seen it when it answers behind it."""
+    """A process has handled the signal once it answers a later request."""
     server.metric("rowtail_streams")
     server.metric("rowtail_streams")
 
@@ -81,7 +81,7 @@ def test_socket_of_another_process_stays(launch, how):
     assert pathlib.Path(server.address).is_socket()
 
 
-# HUP: a service manager's reload, a rotated log; or a terminal that closes.
+# HUP: a service manager's reload, a log rotation, or a terminal that closes.
 
 
 def test_hup_without_a_terminal_is_ignored(launch, log):
@@ -96,7 +96,7 @@ def test_hup_without_a_terminal_is_ignored(launch, log):
 
 @pytest.fixture
 def terminal():
-    """A pseudo-terminal; terminal.take() makes it that of a child."""
+    """A pseudo-terminal; terminal.take() makes it a child's controlling terminal."""
 
     class Terminal:
         def __init__(self):
@@ -133,7 +133,7 @@ def test_hup_with_a_terminal_shuts_down_cleanly(launch, terminal, by):
 def test_background_job_of_a_shell_whose_terminal_closes(workdir, log, terminal, stty):
     """As in the README's quick start: `rowtail … &`, and then the window is closed.
 
-    Under `stty tostop` a job that writes there from the background is stopped, if it lets itself.
+    Under `stty tostop` a background job that writes to the terminal is stopped unless it ignores the signal.
     """
     address = workdir / "job.sock"
     options = f"--db {log.path} --listen {address} --log-level debug"
@@ -178,7 +178,7 @@ def test_nohup_survives_a_closed_terminal(launch, log, terminal):
     server.stop()
 
 
-# What a parent leaves behind.
+# Signal settings inherited from the parent.
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
@@ -211,17 +211,17 @@ def test_signals_blocked_by_the_parent_are_unblocked(launch):
 
 
 def test_alarm_set_by_a_wrapper(launch):
-    """alarm() goes on over exec: how Perl scripts make time-outs."""
+    """alarm() continues across exec; Perl scripts use it for time-outs."""
     server = launch(prepare=lambda: signal.setitimer(signal.ITIMER_REAL, 1.0))
     assert_ends_politely(server, [server.open()])
 
 
-# When they come.
+# When signals arrive.
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGRTMIN+3"])
 def test_signal_right_after_listen(workdir, log, name):
-    """The first client may come, and a signal, before rowtail has looked at its database."""
+    """The first client may connect, and a signal arrive, before rowtail has read its database."""
     for number in range(3):
         address = workdir / f"{number}.sock"
         process = rowtail.Rowtail(
@@ -309,7 +309,7 @@ def send_slowly(program, body):
 
 
 def post(run, accept="text/event-stream"):
-    """A POST whose body is to come."""
+    """A POST whose body has not arrived yet."""
     program = run(
         plumbing="open",
         method="POST",

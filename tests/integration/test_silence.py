@@ -1,4 +1,4 @@
-"""What a stream carries while nothing happens, and how long it lives."""
+"""What a stream carries while nothing happens, and how long it stays open."""
 
 import re
 import time
@@ -30,7 +30,7 @@ def test_position_advances_with_the_log(launch, log):
     assert peer.next() == ("position", "7", "7")
     start = len(peer.body)
     peer.wait(lambda: len(peer.body) > start, "heartbeat")
-    assert bytes(peer.body[start:]) == b":\n"  # a position is told once
+    assert bytes(peer.body[start:]) == b":\n"  # a position is sent once
     log.insert("now", channel="quiet")
     assert peer.next() == ("message", "now", "8")
 

@@ -1,5 +1,5 @@
-"""Writers with SQLites of all ages on one log, while rowtail follows it; a log that becomes one of this version meanwhile;
-and the files of schema/ run by drivers, in transactions of theirs.
+"""Writers with all SQLite versions on one log that rowtail follows; a log that is upgraded meanwhile; and the
+files of schema/, run by drivers in their own transactions.
 """
 
 import json
@@ -123,7 +123,7 @@ def test_exhausted_log_is_fixed_while_it_is_followed(launch, workdir):
         assert [row.data for row in late.wait_rows(2)] == ["large", "new"]
 
 
-# A log of 0.1.0 becomes one of this version while it is in use
+# A log of 0.1.0 is upgraded while it is in use
 
 
 @pytest.mark.parametrize("journal", JOURNALS)
@@ -173,7 +173,7 @@ def test_log_is_upgraded_while_it_is_followed(launch, workdir, journal):
 
 
 def script_for_a_migration():
-    """rowtail.sql as its head says: without the one line."""
+    """rowtail.sql without the one line, as its first comment says."""
     text = (SCHEMA / "rowtail.sql").read_text(encoding="utf-8")
     assert "leave out the line PRAGMA journal_mode = WAL" in text
     lines = [line for line in text.splitlines() if not line.startswith("PRAGMA journal_mode")]
@@ -182,7 +182,7 @@ def script_for_a_migration():
 
 
 def run_inside(db, script):
-    """Each statement in the transaction that is open; executescript() would commit it first."""
+    """Runs each statement in the open transaction; executescript() would commit it first."""
     so_far = ""
     for line in script.splitlines(keepends=True):
         so_far += line

@@ -1,6 +1,6 @@
-"""The files of schema/ and what they leave behind, by SQLite of every age: publishers on old hosts have old libraries.
+"""The files of schema/ and what they create, with every SQLite version: publishers on old hosts have old libraries.
 
-The shells are real ones, built from their sources (tests/sqlite). "now" is the machine's own.
+The shells are built from SQLite's own sources (tests/sqlite). "now" is the machine's own.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from schema import FORMER, SCHEMA, SHELLS, VERSIONS, Shell, literal, run_script,
 
 SQLITES = {"now": "sqlite3", **SHELLS}
 NAMES = ["now", *VERSIONS]
-# Those that can read what 0.1.0 made, and with its retention.sql.
+# The versions that can read a log of 0.1.0, and one with its retention.sql.
 READ_FORMER = [name for name in NAMES if name != "3.7.17"]
 READ_FORMER_RETENTION = [name for name in READ_FORMER if name != "3.15.0"]
 FILES = ["rowtail.sql", "retention.sql", "after-restore.sql"]
@@ -29,7 +29,7 @@ def path(workdir):
 
 
 def dump(path):
-    """Everything that a database holds, and its journal mode."""
+    """A database's contents and its journal mode."""
     db = sqlite3.connect(path, isolation_level=None)
     lines = sorted(db.iterdump())
     mode = db.execute("PRAGMA journal_mode").fetchone()
@@ -38,7 +38,7 @@ def dump(path):
 
 
 def timeless(lines):
-    """A dump without what depends on when it was made."""
+    """A dump without the parts that depend on the time."""
     return [re.sub(r"\b1[7-9]\d{11}\b", "NOW", line) for line in lines]
 
 
@@ -48,7 +48,7 @@ def test_all_versions_are_built():
         assert run_text(":memory:", "SELECT sqlite_version();", SHELLS[name]).stdout.strip() == name
 
 
-# Making it
+# Creating the log
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -99,11 +99,11 @@ def test_every_version_uses_a_log_of_any_other(path, maker, encoding):
     db.close()
 
 
-# What is taken and refused, and what is said
+# What is accepted and refused, and the messages
 
 
 def params(test):
-    """The lists of values that a test of test_schema.py is given."""
+    """The values with which a test of test_schema.py is parametrised."""
     return {mark.args[0]: mark.args[1] for mark in test.pytestmark if mark.name == "parametrize"}
 
 
@@ -199,7 +199,7 @@ def test_names_can_have_255_bytes_of_utf8_in_every_encoding(path, encoding):
 
 @pytest.mark.parametrize("name", VERSIONS)
 def test_unsendable_row_is_refused(path, name):
-    """A line break is seven bytes of an event stream, and a record is made in one piece."""
+    """A line break takes seven bytes of an event stream, and a record is encoded in one piece."""
     set_up(path, "rowtail.sql")
     with Shell(path, name) as shell:
         for size in (2**28 + 1, 330 * 2**20):
@@ -247,7 +247,7 @@ def fill(path, encoding="UTF-8", retention=True):
 @pytest.mark.parametrize("name", ["now", "3.7.17", "3.52.0"])
 @pytest.mark.parametrize("file", FILES)
 def test_failing_statement_changes_nothing(workdir, file, name):
-    """The shell goes on behind an error, and must not commit half of it. Each statement fails in turn."""
+    """The shell continues after an error, and must not commit half of the file. Each statement fails in turn."""
     template = str(workdir / "template.db")
     if name in READ_FORMER:
         fill(template, retention=file == "retention.sql")
@@ -272,7 +272,7 @@ def test_failing_statement_changes_nothing(workdir, file, name):
             complete = timeless(after[0])
             continue
         assert done.returncode != 0
-        # What was a query, or a step of which the result is there already, does not matter.
+        # Queries, and steps whose result already exists, do not matter.
         if timeless(after[0]) != complete:
             assert after[0] == before[0], parts[broken]
             outcomes.append(broken)
@@ -283,7 +283,7 @@ def test_failing_statement_changes_nothing(workdir, file, name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("file", FILES)
 def test_briefly_locked_database_gets_all_or_nothing(path, file, name):
-    """Some statements find it locked for longer than they wait, and the later ones do not."""
+    """Some statements find it locked for longer than they wait, and later ones do not."""
     fill(path, retention=file != "rowtail.sql") if name in READ_FORMER_RETENTION else set_up(path, "rowtail.sql")
     if file != "rowtail.sql":
         set_up(path, "rowtail.sql")
@@ -341,7 +341,7 @@ def test_application_tables_are_not_touched(path, theirs, name):
 )
 @pytest.mark.parametrize("directory", [FORMER, SCHEMA])
 def test_additions_to_grants_are_not_lost(path, theirs, directory):
-    """They are made anew; what rowtail.sql does not know it could not make anew."""
+    """rowtail.sql recreates grants, and could not recreate what it does not know."""
     set_up(path, "rowtail.sql", directory=directory)
     assert run_text(path, theirs + ";").stderr == ""
     before = dump(path)
@@ -412,7 +412,7 @@ def test_upgrade_of_retention_keeps_its_rules(path, name, files):
 
 
 def test_rowtail_sql_asks_to_upgrade_old_retention(path):
-    """Until then SQLite 3.7.17 can read nothing of it."""
+    """Until then SQLite 3.7.17 cannot read the database."""
     fill(path)
     done = run_script(path, "rowtail.sql")
     assert done.returncode == 0 and "run retention.sql as well" in done.stdout
@@ -433,7 +433,7 @@ def test_additions_to_the_rules_are_not_lost(path, theirs, directory):
 
 
 def test_old_scripts_on_a_new_log_do_no_harm(path):
-    """By mistake: it changes nothing that harms, and this one puts it right."""
+    """By mistake: it does no harm, and the new scripts repair the rest."""
     set_up(path, "rowtail.sql")
     before = dump(path)
     set_up(path, "rowtail.sql", directory=FORMER)
@@ -446,7 +446,7 @@ def test_old_scripts_on_a_new_log_do_no_harm(path):
     ]
 
 
-# What programs do to a database that holds a log
+# What programs do to a database that contains a log
 
 
 SETTINGS = {
@@ -468,7 +468,7 @@ SETTINGS = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_files_do_not_depend_on_connection_settings(workdir, name):
-    """Each run behind these settings, on a new database and on one of 0.1.0."""
+    """Each file runs after these settings, on a new database and on one of 0.1.0."""
     made = []
     template = workdir / "template.db"
     if name in READ_FORMER_RETENTION:
@@ -487,7 +487,7 @@ def test_files_do_not_depend_on_connection_settings(workdir, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_application_can_alter_its_tables_beside_the_log(path, name):
-    """ALTER TABLE parses the whole schema again, triggers and views included; so do VACUUM and REINDEX."""
+    """ALTER TABLE, VACUUM and REINDEX parse the whole schema again, with triggers and views."""
     if name in READ_FORMER_RETENTION:
         fill(path)
     set_up(path, "rowtail.sql", "retention.sql", sqlite=SQLITES[name])
@@ -525,7 +525,7 @@ def test_any_version_restores_the_same_log_from_a_dump(path, name):
         assert run_text(copy, dumped, SQLITES[reader]).stderr == ""
         set_up(copy, "rowtail.sql", "retention.sql", sqlite=SQLITES[reader])
         assert dump(copy)[0] == before
-        # The newest id was deleted, and does not come again.
+        # The newest id was deleted, and is not reused.
         done = run_text(copy, "INSERT INTO events(channel) VALUES ('a'); SELECT max(id), count(*) FROM events;")
         assert (done.stdout, done.stderr) == ("7|2\n", "")
 
@@ -533,7 +533,7 @@ def test_any_version_restores_the_same_log_from_a_dump(path, name):
 @pytest.mark.parametrize("name", ["now", "3.7.17", "3.52.0"])
 @pytest.mark.parametrize("file", FILES)
 def test_full_disk_at_any_moment_changes_nothing(workdir, file, name):
-    """SQLite may then end the transaction by itself, and the shell goes on behind it."""
+    """SQLite may then roll the transaction back by itself, and the shell continues."""
     template = workdir / "template.db"
     if name in READ_FORMER_RETENTION:
         fill(str(template))

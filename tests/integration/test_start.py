@@ -1,4 +1,4 @@
-"""How rowtail is started: the sockets it may get, and what it says when it can't start."""
+"""How rowtail starts: the sockets it can get, and its messages when it cannot start."""
 
 import os
 import socket
@@ -31,7 +31,7 @@ def test_listen_on_tcp(launch, log, form):
     port = ports.free_port()
     process = launch("--listen", form.format(port), how=None, address=("127.0.0.1", port))
     process.serves(log)
-    with pytest.raises(ConnectionRefusedError):  # only where it was asked to listen
+    with pytest.raises(ConnectionRefusedError):  # only on the given address
         stream.connect(("127.0.0.2", port))
 
 
@@ -78,7 +78,7 @@ def run_in(command):
 
 
 def test_listen_on_every_address_of_a_name(launch, log, hosts):
-    """localhost is ::1 and 127.0.0.1: a web server may be told either."""
+    """localhost is ::1 and 127.0.0.1: a web server may use either."""
     port = ports.free_port()
     program, *words = hosts("--db", log.path, "--listen", f"name:{port}")
     process = launch(*words, db=None, how=None, program=program, address=("127.0.0.1", port))
@@ -146,7 +146,7 @@ int rename(const char *from, const char *to)
 
 @pytest.mark.parametrize("stale", [False, True])
 def test_only_one_of_two_simultaneous_starts_serves(log, workdir, stale):
-    """And not the other, where nobody reaches it: here both would be ready in the same moment."""
+    """The other must not serve where nobody can reach it; here both would be ready at the same moment."""
     library, path = workdir / "slow.so", workdir / "s"
     command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
     subprocess.run(command, input=SLOW_RENAME, text=True, check=True)
@@ -176,7 +176,7 @@ def test_file_at_the_socket_path_is_kept(workdir, log):
 
 
 def test_file_beside_the_socket_is_kept(workdir, log):
-    """The socket is made as PATH~: an editor may have left a letter of that name."""
+    """The socket is created as PATH~, and an editor may have left a file of that name."""
     precious = workdir / "s~"
     precious.write_text("letters")
     done = rowtail.run("--db", log.path, "--listen", workdir / "s")
@@ -201,7 +201,7 @@ def test_port_in_use(workdir, log):
 
 
 def test_listening_descriptor_overrides_cgi_variables(launch, log):
-    """A web server that was itself started as a CGI program hands its environment down."""
+    """A web server that was itself started as a CGI program passes its environment on."""
     launch(how="fd0", env={"GATEWAY_INTERFACE": "CGI/1.1"}).serves(log)
 
 
@@ -233,7 +233,7 @@ def test_version():
 
 
 def refused(status, words, *arguments, **how):
-    """rowtail ends with this status, and its message has these words."""
+    """rowtail exits with this status, and its message contains these words."""
     done = rowtail.run(*arguments, **how)
     assert done.returncode == status, done.stderr
     assert done.stdout == ""

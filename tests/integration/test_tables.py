@@ -1,4 +1,4 @@
-"""Tables and views of one's own: what can be followed is followed, and what cannot is refused with a sentence."""
+"""Your own tables and views: rowtail follows what it can, and refuses the rest with a reason."""
 
 import os
 import random
@@ -17,7 +17,7 @@ OPTIONS = ("--table", "v", "--public")
 
 @pytest.fixture
 def app(workdir):
-    """An application's database, without a log."""
+    """An application's database without a log."""
     with database.Database(workdir / "app.db") as opened:
         opened.sql("PRAGMA journal_mode=WAL")
         yield opened
@@ -43,13 +43,13 @@ BAD_IDS = {
 }
 
 
-# An empty table shows what its ids will be only by its column's type.
+# Only the column's type says what ids an empty table will have.
 @pytest.mark.parametrize(
     "name, rows",
     [(name, 3) for name in BAD_IDS] + [("uuid", 0), ("text numbers", 0), ("unix times", 0)],
 )
 def test_ids_unusable_as_positions_are_refused(app, workdir, name, rows):
-    """At the start and by --check, with the type that was found."""
+    """Refused at the start and by --check, with the type found."""
     create, value, said = BAD_IDS[name]
     app.sql(create)
     for _ in range(rows and (1 if value[0] in "'-1" else 3)):
@@ -64,7 +64,7 @@ def test_ids_unusable_as_positions_are_refused(app, workdir, name, rows):
 
 @pytest.mark.parametrize("value, said", [("'abc'", "TEXT"), ("2.5", "REAL"), ("x'61'", "BLOB")])
 def test_id_of_another_type_appears_later(app, follow, value, said):
-    """It is told, nothing is sent for it, and rowtail does not spin; without it, streams go on."""
+    """The log reports it, nothing is sent for it, and rowtail does not spin; once it is gone, streams continue."""
     app.sql("CREATE TABLE v(id PRIMARY KEY, data)")
     app.sql("INSERT INTO v VALUES (1, 'one')")
     server = follow("--heartbeat", 1)
@@ -100,7 +100,7 @@ LARGEST = (1 << 63) - 1
 
 @pytest.mark.parametrize("index", [False, True])
 def test_largest_ids(app, follow, index):
-    """Up to the largest that SQLite has: live, by tail= and by position, with an index on channel and without."""
+    """Up to SQLite's largest id: live, by tail= and by position, with and without an index on channel."""
     app.sql("CREATE TABLE v(id INTEGER PRIMARY KEY, channel TEXT, data)")
     if index:
         app.sql("CREATE INDEX i ON v(channel)")
@@ -128,7 +128,7 @@ VALUES = ["orders", "ORDERS", "Orders", "orders ", "a/1", "A/1", "a/2", "42", 42
 
 
 def text_of(value):
-    """What a channel is to rowtail, as SQLite makes text of it."""
+    """A channel as rowtail sees it: converted to text by SQLite."""
     if value is None:
         return "default"
     return value.decode() if isinstance(value, bytes) else str(value)
@@ -136,7 +136,7 @@ def text_of(value):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_random_tables_match_a_plain_scan(app, launch, seed):
-    """Random types, collations, indexes and values: what comes is what a plain scan of the table gives."""
+    """Random types, collations, indexes and values: the rows equal those of a plain table scan."""
     choose = random.Random(seed)
     app.sql(f"CREATE TABLE v(id INTEGER PRIMARY KEY, channel {choose.choice(TYPES)}, data)")
     index = choose.choice(INDEXES)
@@ -191,7 +191,7 @@ def test_retry_of_an_own_table_is_bounded(app, follow):
 
 
 def test_view_that_depends_on_the_time(app, follow):
-    """Its rows appear as time goes by, without a commit: --poll finds them."""
+    """Its rows appear as time passes, without a commit: --poll finds them."""
     app.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, at REAL, data)")
     app.sql("CREATE VIEW v AS SELECT id, data FROM t WHERE at <= julianday('now')")
     app.sql("INSERT INTO t(at, data) SELECT julianday('now', '+1 seconds'), 'later'")
@@ -243,7 +243,7 @@ FAILING = {
 
 @pytest.mark.parametrize("name", FAILING)
 def test_row_that_a_view_cannot_compute(app, follow, name):
-    """What stands before it is delivered; the log, the pages and --check say where and why; then streams go on."""
+    """Rows before it are delivered; the log, the pages and --check say where and why; later streams continue."""
     expression, good, bad = FAILING[name]
     app.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, d)")
     app.sql(f"CREATE VIEW v AS SELECT id, {expression} AS data FROM t")
@@ -270,7 +270,7 @@ def test_row_that_a_view_cannot_compute(app, follow, name):
 
 @pytest.mark.parametrize("rows", [2, 5, 9])
 def test_recreated_table(app, follow, rows):
-    """Its ids begin again: a stream is told, however many rows there are when rowtail looks."""
+    """Its ids start again: streams get a gap, however many rows exist when rowtail looks."""
     create = "CREATE TABLE v(id INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT)"
     app.sql(create)
     app.sql("INSERT INTO v(data) VALUES ('1'), ('2'), ('3'), ('4')")
@@ -290,7 +290,7 @@ def test_recreated_table(app, follow, rows):
 
 
 def test_migrations_and_updates_are_not_a_replacement(app, follow):
-    """Rows of one's own table may be changed and deleted, and its columns too, without a word to streams."""
+    """Rows and columns of your own table may be changed and deleted; streams get no gap."""
     app.sql("CREATE TABLE v(id INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT)")
     app.sql("INSERT INTO v(data) VALUES ('1')")
     server = follow()
@@ -317,7 +317,7 @@ def test_migrations_and_updates_are_not_a_replacement(app, follow):
 @pytest.mark.parametrize("pruned", [False, True])
 @pytest.mark.parametrize("rows", [6, 50])
 def test_log_copied_over_the_file(launch, log, workdir, rows, pruned):
-    """cp, with -wal and -shm removed: the file is opened anew, and streams are told of the other log."""
+    """cp, with -wal and -shm removed: rowtail reopens the file, and streams get a gap."""
     server = launch()
     log.insert_many(5)
     peer = server.open()

@@ -1,4 +1,4 @@
-"""Tokens: shown in three ways, granted by their hash, guessed at no speed, told to nobody."""
+"""Tokens: presented in three ways, granted by hash, rate-limited against guessing, never disclosed."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ HASH = hashlib.sha256(TOKEN.encode()).hexdigest()
 
 @pytest.fixture
 def granted(log):
-    """Nothing is granted but channel `orders` and what is below, to whoever shows TOKEN."""
+    """Only `orders` and the channels below it are granted, to whoever presents TOKEN."""
     log.sql("DELETE FROM grants")
     log.grant("token:" + HASH, "orders")
     log.grant("token:" + HASH, "orders/*")
@@ -71,12 +71,12 @@ def test_token_in_the_url_only_when_allowed(launch, granted):
 
 
 def test_wrong_token_is_not_treated_as_anonymous(launch, granted):
-    """A page whose token has run out is told so, also where everyone may read."""
+    """A page with an expired token is told so, even if everyone may read."""
     granted.grant("*", "orders")
     server = launch()
     assert status(server) == 200
     assert status(server, headers=bearer("wrong")) == 401
-    # But a cookie is sent without being asked: a stale one does no harm.
+    # Browsers send cookies unasked, so a stale cookie does no harm.
     assert status(server, headers={"Cookie": "rowtail_token=wrong"}) == 200
 
 
@@ -84,7 +84,7 @@ PLAIN = {"accept": "*/*"}
 
 
 def guess(server, count, prefix="guess", **how):
-    """The statuses of so many different tokens, each of them wrong."""
+    """The statuses for so many different tokens, all wrong."""
     tokens = (f"{prefix}{number}" for number in range(count))
     return [status(server, headers=bearer(token), **how) for token in tokens]
 
@@ -96,13 +96,13 @@ def test_guessing_tokens_is_rate_limited(launch, granted):
     assert codes[0] == 401 and codes[-1] == 429
     last = server.answer("channel=orders", headers=bearer("x"), addr="192.0.2.1", **PLAIN)
     assert last.head.get("Retry-After")
-    # Others are not concerned, nor is who shows no token.
+    # Other addresses, and clients without a token, are not affected.
     assert status(server, headers=bearer(TOKEN), addr="192.0.2.2") == 200
     assert status(server, addr="192.0.2.1") == 401
 
 
 def test_event_source_reconnects_after_too_many_guesses(launch, granted):
-    """Any status but 200 would end it for good; the refusal passes."""
+    """Any status except 200 would end it for good; the refusal is temporary."""
     server = launch()
     guess(server, 15, addr="192.0.2.1")
     peer = server.ask("channel=orders", headers=bearer(TOKEN), addr="192.0.2.1").wait_complete()
@@ -111,7 +111,7 @@ def test_event_source_reconnects_after_too_many_guesses(launch, granted):
 
 
 def test_repeated_stale_token_is_not_a_guess(launch, granted):
-    """Pages behind one address that retry with an old token shut nobody out."""
+    """Pages behind one address that retry with an old token block nobody."""
     server = launch()
     for _ in range(30):
         assert status(server, headers=bearer("stale"), addr="192.0.2.1") == 401
@@ -119,7 +119,7 @@ def test_repeated_stale_token_is_not_a_guess(launch, granted):
 
 
 def test_one_valid_cookie_among_several(launch, granted):
-    """A browser sends a stale cookie of another path first."""
+    """A browser may send a stale cookie of another path first."""
     server = launch()
     for cookies in (
         f"rowtail_token=stale; rowtail_token={TOKEN}",

@@ -1,4 +1,4 @@
-"""What is wrong with a database is said: which file, why, what mends it; and then streams go on."""
+"""Database problems: the message names the file, the cause and the fix; after the fix streams continue."""
 
 import contextlib
 import os
@@ -22,14 +22,14 @@ READER, GROUP = 64002, 64010
 
 
 def check(path, *options):
-    """--check: (exit status, what it said)."""
+    """Runs --check; returns (exit status, output)."""
     done = rowtail.run("--check", "--db", path, *options)
     assert done.stderr == "", done.stderr
     return done.returncode, done.stdout
 
 
 def assert_wrong(path, *words):
-    """--check finds something wrong, in one line that has these words; returns that line."""
+    """Asserts that --check reports a problem, in one line with these words; returns the line."""
     status, said = check(path)
     assert status != 0, said
     lines = [line for line in said.splitlines() if line.startswith("WRONG ")]
@@ -39,7 +39,7 @@ def assert_wrong(path, *words):
 
 
 def assert_not_started(path, *words):
-    """rowtail does not start, and says why; returns what it said."""
+    """Asserts that rowtail does not start and says why; returns the message."""
     done = rowtail.run("--db", path, "--listen", path.parent / "refused.sock")
     assert done.returncode in (os.EX_NOINPUT, os.EX_CONFIG), done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
@@ -49,7 +49,7 @@ def assert_not_started(path, *words):
 
 
 def assert_serves_all(path, log=None):
-    """rowtail finds nothing wrong."""
+    """Asserts that Asserts that rowtail finds nothing wrong."""
     status, said = check(path)
     assert status == 0 and "WRONG" not in said, said
 
@@ -58,7 +58,7 @@ def assert_serves_all(path, log=None):
 
 
 def cure_of(said):
-    """The command that a sentence names."""
+    """The command that a message names."""
     return shlex.split(re.search(r"sqlite3 \S+ \.tables", said)[0])
 
 
@@ -101,7 +101,7 @@ def test_hot_journal_while_following(launch, log, mend):
 
 
 def test_journal_of_another_file_beside_a_wal_database(log, workdir):
-    """A backup was put in the place of a file whose journal is still there."""
+    """A backup replaced a file whose journal is still there."""
     with database.Database.create(workdir / "old.db") as old:
         old.sql("PRAGMA journal_mode=DELETE")
     writers.die_in_mid_write(workdir / "old.db")
@@ -139,7 +139,7 @@ def test_short_lock_is_not_reported(log):
 
 @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
 def test_writer_with_an_exclusive_lock_is_named(launch, log, mode):
-    """In WAL mode only at the start: nobody is kept out who is in."""
+    """In WAL mode only at the start: the lock does not affect programs that already have the database open."""
     log.sql(f"PRAGMA journal_mode={mode}")
     log.close()
     statements = ["PRAGMA locking_mode=EXCLUSIVE", "INSERT INTO events(data) VALUES ('mine')"]
@@ -155,7 +155,7 @@ def test_writer_with_an_exclusive_lock_is_named(launch, log, mode):
             assert peer.first.type == "position"
         deadline = time.monotonic() + stream.DEADLINE
         while not peer and "locking_mode" not in server.stderr and time.monotonic() < deadline:
-            server.ask().wait_complete().close()  # as an EventSource does, which comes back
+            server.ask().wait_complete().close()  # as an EventSource does, which reconnects
             time.sleep(0.2)
         line = server.wait_log(" error: .*locking_mode=EXCLUSIVE.*")[0]
         assert f"process {holder.pid} (" in line and str(log.path) in line
@@ -168,7 +168,7 @@ def test_writer_with_an_exclusive_lock_is_named(launch, log, mode):
         assert peer.next_row().data == "yours"
 
 
-# One file, two ways to it.
+# One file with two paths.
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_hard_link(launch, log, other_directory):
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_symbolic_link(launch, log, other_directory, times):
-    """SQLite keeps the other files beside the file that a link leads to: so do we."""
+    """SQLite keeps the companion files beside the link's target, and rowtail looks there."""
     path = log.path
     for number in range(times):
         link = other_directory / f"link{number}.db"
@@ -242,7 +242,7 @@ def test_dangling_symbolic_link(workdir):
 
 @pytest.mark.parametrize("how", ["removed", "mounted", "linked"])
 def test_writer_with_a_different_wal(launch, log, other_directory, how):
-    """Whoever it is and whatever made it so: a process that writes past us is named."""
+    """A process whose writes never reach rowtail is named, whatever the cause."""
     path = log.path
     with contextlib.ExitStack() as stack:
         if how == "linked":
@@ -267,7 +267,7 @@ def test_writer_with_a_different_wal(launch, log, other_directory, how):
 
 
 def test_other_processes_are_not_reported(launch, log):
-    """Who shares our files may come and go, read for long, write for long."""
+    """Processes that share our files may come and go, and read or write for long."""
     server = launch("--poll", 20)
     with (
         writers.holding(log.path, "BEGIN", "SELECT * FROM events"),
@@ -281,7 +281,7 @@ def test_other_processes_are_not_reported(launch, log):
 
 
 def test_container_layer(launch, workdir, empty_log):
-    """overlayfs: what is changed in a layer is copied first, and is followed nevertheless."""
+    """overlayfs copies a file of a lower layer before the first change; rowtail follows it nevertheless."""
     disk, merged = workdir / "disk", workdir / "merged"
     for place in (disk, merged):
         place.mkdir()
@@ -304,7 +304,7 @@ def test_container_layer(launch, workdir, empty_log):
             server.stop()
 
 
-# What rowtail may not do, or has no room for.
+# Missing permissions and missing resources.
 
 
 def as_reader(*command):
@@ -322,7 +322,7 @@ def check_as_reader(path, binary):
 
 @pytest.fixture
 def own_place(workdir, empty_log):
-    """A log that its writer has open, in a directory of its own, and rowtail for other users."""
+    """A log that its writer has open, in its own directory, and rowtail as another user."""
     if os.geteuid():
         pytest.skip("only root can be several users")
     place = workdir / "log"
@@ -381,7 +381,7 @@ def test_read_only_mount(log, other_directory):
 
 
 def test_read_only_volume_works_while_a_writer_is_connected(launch, log, other_directory):
-    """A container's volume with :ro: rows arrive as long as somebody else has the database open."""
+    """A container's volume with :ro: rows arrive while another program has the database open."""
     log.insert("before")
     with mounted(other_directory, "-o", "bind,ro", log.path.parent):
         server = launch("--db", other_directory / "events.db", "--poll", 20, db=None)
@@ -423,7 +423,7 @@ def test_full_disk(workdir, empty_log):
 
 
 def test_too_few_descriptors(log):
-    """Not a lack of permissions: SQLite's words are the same."""
+    """Not a lack of permissions, although SQLite's message is the same."""
     command = ["prlimit", "--nofile=5", rowtail.BINARY, "--check", "--db", log.path]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=20)
     assert done.returncode != 0
@@ -442,7 +442,7 @@ def test_missing_directory(workdir):
 
 
 def test_private_tmp(workdir, log):
-    """A web server's service has a /tmp of its own: what is there for others is not there for it."""
+    """A web server's service has a private /tmp, so files in the usual /tmp do not exist for it."""
     hidden = workdir / "systemd-private-0123-apache2.service-abc" / "tmp"
     hidden.mkdir(parents=True)
     public = workdir / "tmp"
@@ -457,7 +457,7 @@ def test_private_tmp(workdir, log):
 
 @pytest.mark.parametrize("limit", ["instances", "watches"])
 def test_out_of_file_watches(launch, log, workdir, limit):
-    """Rows come by polling, and it is said why they come late."""
+    """Polling finds the rows, and the log says why they are late."""
     script = f'echo 0 > /proc/sys/user/max_inotify_{limit} && exec "$0" "$@"'
     words = ["--user", "--map-root-user", "/bin/sh", "-c", script]
     probe = ["unshare", *words[:-1], script.replace('exec "$0" "$@"', "true")]
@@ -485,7 +485,7 @@ def test_out_of_file_watches(launch, log, workdir, limit):
 
 @pytest.fixture(params=["FIFO", "socket", "device", "directory"])
 def odd(request, workdir):
-    """A path that must not be opened, and the word for what is there."""
+    """A path that must not be opened, and what is there."""
     path = workdir / "odd"
     if request.param == "FIFO":
         os.mkfifo(path)
@@ -530,7 +530,7 @@ def test_key_is_not_a_plain_file(log, odd):
 
 
 def test_database_becomes_a_fifo(launch, log):
-    """While it is followed: streams wait, and SIGTERM is heard."""
+    """While rowtail follows it: streams wait, and SIGTERM works."""
     server = launch("--poll", 20, "--heartbeat", 1)
     peer = server.open()
     kept = log.path.with_name("kept.db")
@@ -562,7 +562,7 @@ def test_config_and_key_by_process_substitution(log):
 
 
 def test_endless_file(log, workdir):
-    """No more is read of a key or a CONFIG file than one may have."""
+    """rowtail reads no more of a key or CONFIG file than the allowed size."""
     endless = workdir / "endless"
     with endless.open("wb") as file:
         file.truncate(1 << 40)
@@ -623,7 +623,7 @@ int __xstat(int version, const char *path, struct stat *st)
 
 
 def test_file_system_does_not_respond(log, workdir):
-    """As a network or FUSE file system whose server is away: it is said, and SIGTERM is heard."""
+    """As with a network or FUSE file system whose server is down: rowtail says so, and SIGTERM works."""
     library, path = workdir / "deaf.so", workdir / "s"
     command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-", "-ldl"]
     subprocess.run(command, input=DEAF, text=True, check=True)

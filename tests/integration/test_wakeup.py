@@ -1,7 +1,7 @@
-"""A commit is noticed at once by a file watch, and by the poll without fail.
+"""A file watch notices a commit at once, and polling never misses one.
 
-With --poll 60000 a row that comes within the deadline of a wait was noticed by the watch; with the
-watch made impossible it was noticed by the poll.
+With --poll 60000 a row that arrives within the deadline was noticed by the watch; without a watch it was
+noticed by the poll.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ int inotify_add_watch(int fd, const char *path, unsigned mask) { errno = ENOSPC;
 
 @pytest.fixture
 def no_watch(workdir):
-    """The environment of a machine on which no file can be watched."""
+    """An environment in which no file can be watched."""
     library = workdir / "nowatch.so"
     subprocess.run(
         ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"],
@@ -40,7 +40,7 @@ def no_watch(workdir):
 
 
 def follow_each(peer, log, count):
-    """Inserts rows one by one, each when the last has come."""
+    """Inserts rows one by one, each after the last has arrived."""
     for _ in range(count):
         number = log.insert(f"row {count}")
         assert peer.next_row(timeout=10).last_event_id == str(number)
@@ -62,7 +62,7 @@ def test_polling_without_file_watches(launch, log, no_watch, journal):
 
 
 def test_watch_survives_the_last_writers_disconnect(launch, log):
-    """The -wal goes with the last connection and comes again with the next."""
+    """The -wal disappears with the last connection and returns with the next."""
     peer = launch(*WATCH_ONLY).open()
     for _ in range(5):
         with database.Database(log.path) as writer:
@@ -78,7 +78,7 @@ def test_row_inserted_by_the_command_line_tool(launch, log):
 
 
 def test_change_of_journal_mode_while_streams_run(launch, log):
-    """Allowed or refused: rows go on."""
+    """Whether SQLite allows the change or not, rows keep arriving."""
     server = launch("--heartbeat", 3600)
     peer = server.open()
     follow_each(peer, log, 2)
@@ -100,7 +100,7 @@ def test_rows_arrive_at_commit(launch, log):
 
 
 def test_transaction_larger_than_the_page_cache(launch, log):
-    """SQLite spills to the file before COMMIT: nothing may be seen until then."""
+    """SQLite writes to the file before COMMIT: rowtail must show nothing until then."""
     log.sql("PRAGMA cache_size=10")
     peer = launch(*WATCH_ONLY).open()
     log.insert_many(5000, prefix="x" * 200)
@@ -126,7 +126,7 @@ def test_many_writers(server, log):
 
 
 def test_symbolic_link_to_the_database(launch, log, workdir):
-    """The files that change stand beside the link's target."""
+    """The files that change are beside the link's target."""
     (workdir / "elsewhere").mkdir()
     link = workdir / "elsewhere" / "link.db"
     link.symlink_to(log.path)
@@ -138,11 +138,11 @@ def test_relative_path(launch, log, monkeypatch):
     follow_each(launch(*WATCH_ONLY, "--db", log.path.name, db=None).open(), log, 3)
 
 
-# Trouble with the file.
+# Problems with the file.
 
 
 def move(source, target):
-    """Moves a database with the files beside it."""
+    """Moves a database with its companion files."""
     for suffix in ("", "-wal", "-shm"):
         path = source.with_name(source.name + suffix)
         if path.exists():
@@ -169,7 +169,7 @@ def test_moved_away_and_back(server, log, workdir):
 
 @pytest.mark.parametrize("ending", ["-wal", "-shm"])
 def test_companion_files_are_recreated(server, log, ending):
-    """Nobody should remove them under a reader; who does is not left without rows for ever."""
+    """Nobody should remove them under a reader, but if somebody does, rows still arrive."""
     peer = server.open()
     follow_each(peer, log, 1)
     log.sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -182,7 +182,7 @@ def test_companion_files_are_recreated(server, log, ending):
 
 
 def test_restored_in_place(server, log, workdir):
-    """`sqlite3 events.db .restore` takes the log back to an earlier state of the same file."""
+    """`sqlite3 events.db .restore` resets the log to an earlier state in the same file."""
     log.insert_many(5)
     backup = workdir / "backup.db"
     subprocess.run(["sqlite3", log.path, f".backup {backup}"], check=True)
@@ -193,7 +193,7 @@ def test_restored_in_place(server, log, workdir):
     assert log.insert("after") == 6
     assert peer.next().type == "gap"
     log.insert("next")
-    # "after" was there when the restore was noticed, or came as a row behind the gap.
+    # "after" was there when rowtail noticed the restore, or arrived as a row after the gap.
     rows = [peer.next_row().data]
     if rows == ["after"]:
         rows.append(peer.next_row().data)
@@ -201,7 +201,7 @@ def test_restored_in_place(server, log, workdir):
 
 
 def test_locked_for_a_while(launch, log):
-    """In rollback mode a writer can shut readers out."""
+    """In rollback mode a writer can lock readers out."""
     log.sql("PRAGMA journal_mode=DELETE")
     server = launch("--heartbeat", 3600)
     peer = server.open()
@@ -240,7 +240,7 @@ def test_log_is_opened_read_only(server, log):
     assert log.sql("PRAGMA data_version") == before
 
 
-# Idleness.
+# Idle time.
 
 
 def test_no_polling_while_nobody_is_connected(launch, log):
@@ -249,20 +249,20 @@ def test_no_polling_while_nobody_is_connected(launch, log):
     follow_each(peer, log, 2)
     peer.close()
     server.wait_metric(0, "rowtail_streams")
-    time.sleep(0.2)  # what the last request left to do
+    time.sleep(0.2)  # work left by the last request
     before = server.context_switches()
     time.sleep(1.5)
     assert server.context_switches() - before <= 5
 
 
 def test_other_files_in_the_directory_cost_nothing(launch, log, workdir):
-    """The database may lie in the application's directory, whose files change all the time."""
+    """The database may be in the application's directory, whose files change all the time."""
     server = launch(*WATCH_ONLY)
     peer = server.open()
     follow_each(peer, log, 2)
     busy = workdir / "application.log"
     busy.write_text("")
-    time.sleep(2.5)  # the looks that follow a commit are over
+    time.sleep(2.5)  # the checks that follow a commit are over
     before = server.context_switches()
     with busy.open("a") as file:
         for _ in range(300):
@@ -286,7 +286,7 @@ def test_first_stream_after_idleness_is_live(launch, log):
 
 @pytest.mark.parametrize("how", ["link", "directory"])
 def test_path_to_the_database_leads_elsewhere(launch, log, workdir, how):
-    """A link that leads elsewhere, or a directory made anew: commits there are noticed as well."""
+    """A redirected link, or a recreated directory: rowtail notices commits there too."""
     place, other = workdir / "place", workdir / "other"
     for path in (place, other):
         path.mkdir()

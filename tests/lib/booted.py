@@ -1,8 +1,8 @@
-"""A machine that systemd has booted, in a container of its own, for units as they are installed.
+"""A machine booted by systemd in a container, for testing units as they are installed.
 
-systemd-nspawn gives it a root directory, /tmp, processes, mounts, network and control groups of its own;
-of this machine it sees /usr, read-only, and the directories that are bound. Nothing but the units of the
-test is started in it, and nothing of it is left behind.
+systemd-nspawn gives it its own root directory, /tmp, processes, mounts, network and control groups. Of the
+host it sees /usr, read-only, and the bound directories. It starts only the test's units, and leaves nothing
+behind.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ USERS = {"root": 0, "www-data": 33, "rowtail": 990, "nobody": 65534}
 
 
 def make_root(root):
-    """The root directory of a Debian with merged /usr, without anything that starts by itself."""
+    """Makes the root directory of a Debian with merged /usr, in which nothing starts by itself."""
     for name in ("usr", "etc/systemd/system", "var/lib", "var/tmp", "tmp", "run", "proc", "sys", "dev"):
         (root / name).mkdir(parents=True)
     for name in ("bin", "sbin", "lib", "lib64"):
@@ -43,7 +43,7 @@ def make_root(root):
     groups = [f"{name}:x:{number}:" for name, number in USERS.items()]
     (root / "etc/group").write_text("\n".join(groups) + "\n")
     (root / "etc/systemd/system/test.target").write_text(TARGET)
-    # Nothing is to be cleaned up, mounted or set in a machine that lives for seconds.
+    # A machine that lives for seconds needs no cleaning, mounting or settings.
     for unit in ("systemd-tmpfiles-setup.service", "systemd-tmpfiles-clean.timer"):
         (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
 
@@ -61,11 +61,11 @@ class Machine:
         make_root(self.root)
 
     def bind(self, source, target, read_only=False):
-        """A directory or file of this machine, at a path of the other."""
+        """Makes a directory or file of this machine visible at a path of the container."""
         self.binds.append(f"--bind{'-ro' if read_only else ''}={source}:{target}")
 
     def _groups(self):
-        """Where systemd counts processes: one directory for each hierarchy that it uses."""
+        """The control groups where systemd counts processes: one directory for each hierarchy."""
         places = [CONTROL_GROUPS, CONTROL_GROUPS / "systemd", CONTROL_GROUPS / "unified"]
         return [place / self.name for place in places if (place / "cgroup.procs").exists()]
 
@@ -101,7 +101,7 @@ class Machine:
         return bool(done) and done.stdout.strip() == "active"
 
     def _find_leader(self):
-        """The process that has the id 1 in the container."""
+        """The process with the id 1 in the container."""
         seen = [self.nspawn.pid]
         for pid in seen:
             with contextlib.suppress(OSError):
@@ -114,7 +114,7 @@ class Machine:
 
     @property
     def enter(self):
-        """What stands before a command that is to run in the container."""
+        """The prefix of a command that runs in the container."""
         return ["nsenter", f"--target={self.leader}", "-m", "-u", "-i", "-n", "-p", "-r", "-w"]
 
     def run(self, *command, check=True):
@@ -126,18 +126,18 @@ class Machine:
         return done
 
     def show(self, unit, *properties):
-        """Properties of a unit, in this order."""
+        """Returns properties of a unit, in this order."""
         wanted = [f"--property={name}" for name in properties]
         lines = self.run("systemctl", "show", unit, *wanted).stdout.splitlines()
         found = dict(line.split("=", 1) for line in lines)
         return tuple(found[name] for name in properties)
 
     def path(self, path):
-        """A path of the container, as this machine reaches it while it runs."""
+        """A path in the container, as this machine reaches it while the container runs."""
         return pathlib.Path(f"/proc/{self.leader}/root{path}")
 
     def stop(self):
-        """With its first process all others end."""
+        """Ends the first process, and with it all others."""
         if self.nspawn:
             if self.leader and self.nspawn.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
@@ -149,7 +149,7 @@ class Machine:
         shutil.rmtree(f"/run/systemd/nspawn/propagate/{self.name}", ignore_errors=True)
 
     def _remove(self, group):
-        """Control groups are removed from within; those of a process that just ended may be busy."""
+        """Removes control groups from the innermost outwards; those of a just-ended process may be busy."""
         for _ in range(100):
             with contextlib.suppress(OSError):
                 for place, _, _ in os.walk(group, topdown=False):
@@ -161,7 +161,7 @@ class Machine:
 
 @contextlib.contextmanager
 def machine(place):
-    """A machine that is not booted yet; skips where there can't be one."""
+    """A machine that is not booted yet; skips the test if the host cannot run one."""
     if os.geteuid():
         pytest.skip("only root can boot a container")
     if not os.path.exists(NSPAWN):

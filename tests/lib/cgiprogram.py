@@ -1,6 +1,6 @@
 """rowtail as a CGI program: one process, one answer on its standard output.
 
-Source: RFC 3875. The web servers' ways of giving descriptors 0 and 1 differ; see `plumbing`.
+Source: RFC 3875. Web servers set up descriptors 0 and 1 in different ways; see `plumbing`.
 """
 
 import os
@@ -66,14 +66,14 @@ class Program(stream.Stream):
         return self
 
     def wait_exit(self, timeout=stream.DEADLINE):
-        """Waits for the end; returns the exit status, and keeps what was said on standard error."""
+        """Waits for the end; returns the exit status, and keeps the standard error output."""
         status = self.process.wait(timeout)
         self.stderr = self.process.stderr.read().decode(errors="replace")
         assert not rowtail.SANITIZER.search(self.stderr), self.stderr
         return status
 
     def close(self):
-        """Leaves: closes our end of standard output."""
+        """Disconnects: closes our end of standard output."""
         super().close()
 
     def cleanup(self):

@@ -1,7 +1,7 @@
 """A database with an event log, as its publishers see it.
 
-Each Database is a connection of its own, in autocommit mode: every statement is a transaction
-unless the test says BEGIN.
+Each Database is a separate connection in autocommit mode: every statement is a transaction unless the test
+says BEGIN.
 """
 
 import pathlib
@@ -20,7 +20,7 @@ class Database:
 
     @classmethod
     def create(cls, path):
-        """Makes an event log with the command that the README gives, and opens it."""
+        """Creates an event log with the command in the README, and opens it."""
         with SCHEMA.open("rb") as schema:
             subprocess.run(
                 ["sqlite3", str(path)], stdin=schema, check=True, stdout=subprocess.DEVNULL

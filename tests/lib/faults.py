@@ -9,7 +9,7 @@ import stream
 
 BUILT = rowtail.ROOT / "build" / "faults"
 
-# The environment of a program whose libuv takes no handle that was never begun, or has ended.
+# An environment in which libuv refuses handles that were never started or have ended.
 STRICT_LIBUV = {
     "LD_PRELOAD": str(BUILT / "handles.so"),
     "ASAN_OPTIONS": "verify_asan_link_order=0",
@@ -32,7 +32,7 @@ class Faults:
         self.stop()
 
     def begin(self, text):
-        """From the next call on this is the plan; nothing was hit yet."""
+        """Sets the plan from the next call on, and resets the hits."""
         self.hits_path.write_bytes(b"")
         self.serial += 1
         self._write(f"{self.serial}{text}\n")
@@ -41,14 +41,14 @@ class Faults:
         self._write("")
 
     def _write(self, line):
-        """At one stroke: nobody reads half a plan."""
+        """Writes atomically, so that nobody reads half a plan."""
         fresh = self.plan_path.with_suffix(".new")
         fresh.write_text(line)
         fresh.rename(self.plan_path)
 
     @property
     def hits(self):
-        """How many calls were made to fail by this plan."""
+        """How many calls this plan has made fail."""
         return self.hits_path.stat().st_size
 
     def wait_hits(self, count, timeout=stream.DEADLINE):
@@ -71,7 +71,7 @@ class Files(Faults):
 
     @contextlib.contextmanager
     def during(self, *faults):
-        """These faults are there within the block; each of them must have happened."""
+        """These faults are active within the block; each of them must happen."""
         self.plan(*faults)
         try:
             yield self
@@ -89,26 +89,26 @@ class Memory(Faults):
         super().__init__(workdir, name, "memory.so")
 
     def plan(self, first, last, every=1):
-        """Of the allocations from now on, counted from 1; last -1: for ever."""
+        """Which allocations from now on fail, counted from 1; last -1: no end."""
         self.begin(f" {first} {last} {every}")
 
     def count(self):
-        """None fails from now on; `hits` says how many there were."""
+        """No allocation fails from now on; `hits` counts them."""
         self.begin(" 0 0 0")
 
 
 class Pieces(Faults):
-    """Reads and writes that do a part, or are interrupted."""
+    """Partial and interrupted reads and writes."""
 
     def __init__(self, workdir, name="pieces"):
         super().__init__(workdir, name, "pieces.so")
 
     def plan(self, most, every=0):
-        """At most so many bytes in a call; every so many-th call is interrupted."""
+        """Limits the bytes of a call, and interrupts every Nth call."""
         self.begin(f" {most} {every}")
 
     def happened(self):
-        """Which of the two there were: "01" for both."""
+        """Which of the two happened: "01" for both."""
         return "".join(sorted(set(self.hits_path.read_text())))
 
 
@@ -120,7 +120,7 @@ class Clocks(Faults):
         self.monotonic_ms = self.wall_ms = 0
 
     def jump(self, seconds=0, *, wall=0):
-        """From now on the monotonic clock, and the wall clock, show so many seconds more."""
+        """From now on the monotonic clock and the wall clock are ahead by so many seconds."""
         self.monotonic_ms += int(seconds * 1000)
         self.wall_ms += int(wall * 1000)
         self.begin(f" {self.monotonic_ms} {self.wall_ms}")

@@ -71,7 +71,7 @@ def unpairs(content):
 def data(kind, request_id, content, chunk=CONTENT_MAX, padding=0):
     """3.3: a stream of records of at most `chunk` bytes, ended by an empty one.
 
-    The empty one has no padding: no web server gives it any, and libfcgi can't bear it.
+    The empty one has no padding: no web server pads it, and libfcgi cannot handle that.
     """
     cuts = range(0, len(content), chunk)
     records = [record(kind, request_id, content[at : at + chunk], padding) for at in cuts]
@@ -108,14 +108,14 @@ class Connection(stream.Stream):
         self._partial = bytearray()
 
     def send(self, raw):
-        """Sends bytes as they are; they are expected to fit or to be taken soon."""
+        """Sends bytes unchanged; they must fit into the socket or be read soon."""
         self.source.settimeout(stream.DEADLINE)
         self.source.sendall(raw)
         self.source.setblocking(False)
         return self
 
     def ask(self, query="", *, request_id=1, flags=0, chunk=CONTENT_MAX, padding=0, **how):
-        """Sends a request; `how` is what gateway.params() takes."""
+        """Sends a request; `how` is passed to gateway.params()."""
         self.request_id = request_id
         whole = request(
             gateway.params(query, **how),
@@ -170,7 +170,7 @@ class Connection(stream.Stream):
         return found()[0]
 
     def wait_complete(self, timeout=stream.DEADLINE):
-        """Reads until END_REQUEST and the end of the connection behind it."""
+        """Reads until END_REQUEST and the end of the connection after it."""
         self.wait_end(timeout)
         assert self.end is not None, f"closed without END_REQUEST; {self.describe()}"
         assert not self._partial, f"closed within a record; {self.describe()}"

@@ -21,7 +21,7 @@ def params(
     addr="127.0.0.1",
     extra=None,
 ):
-    """A dict of parameters for the mount point /events, in the manner of lighttpd.
+    """A dict of parameters for the mount point /events, as lighttpd sends them.
 
     headers: HTTP request fields by their names; extra: parameters as they are, None removes one.
     """

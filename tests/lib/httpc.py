@@ -1,7 +1,7 @@
-"""A small HTTP/1.1 client for streams: it hides nothing, can stop reading, and can reset.
+"""A small HTTP/1.1 client for streams: it shows everything, can stop reading, and can reset.
 
-One request for each connection. Understands a body that is chunked, counted by Content-Length, or
-ended by the close of the connection.
+It sends one request per connection. It understands bodies that are chunked, have a Content-Length, or end
+with the connection.
 """
 
 import stream
@@ -13,8 +13,8 @@ class Chunked:
     def __init__(self):
         self.done = False
         self._buffer = bytearray()
-        self._left = 0  # bytes of chunk data still to come
-        self._data_ended = False  # the CRLF behind a chunk's data is due
+        self._left = 0  # bytes of chunk data still missing
+        self._data_ended = False  # the CRLF after a chunk's data comes next
         self._last = False  # the chunk of size 0 has come; trailers follow
 
     def feed(self, coded):
@@ -50,7 +50,7 @@ class Chunked:
 class Response(stream.Stream):
     """The answer to one request.
 
-    complete  has the body ended as its framing says it must? (A body without framing ends with the
+    complete  whether the body has ended as its framing says. (A body without framing ends with the
               connection: then look at eof.)
     """
 
@@ -64,7 +64,7 @@ class Response(stream.Stream):
         self._left = None
 
     def send(self, raw):
-        """Sends bytes of a request as they are."""
+        """Sends bytes of a request unchanged."""
         self.source.settimeout(stream.DEADLINE)
         self.source.sendall(raw)
         self.source.setblocking(False)

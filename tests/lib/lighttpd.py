@@ -1,4 +1,4 @@
-"""A lighttpd of the test's own, for what a test needs of mod_fastcgi and mod_cgi."""
+"""A lighttpd for one test, for mod_fastcgi and mod_cgi."""
 
 import ctypes
 import pathlib

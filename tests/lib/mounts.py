@@ -1,4 +1,4 @@
-"""Mounts for the time of a test; a test is skipped where it may not mount."""
+"""Mounts for the duration of a test; skips the test if it may not mount."""
 
 import contextlib
 import subprocess

@@ -1,7 +1,6 @@
 """A Node.js that has SQLite built in, as those from 22.13 on have.
 
-Where the machine's own is older, one is taken from npm into build/node, and kept there. In a chroot of make test-releases
-npm has no network: there it is the one of the tree outside, if that has one.
+If the machine's Node.js is older, the test gets one from npm and keeps it in build/node. In a chroot of make test-releases npm has no network, so the test uses the outer tree's, if any.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Debian packages that not every release has."""
+"""Debian packages that are missing in some releases."""
 
 import os
 import re
@@ -10,9 +10,9 @@ _missing = {}
 
 
 def missing(program, package):
-    """Has this release of Debian no such package, so that its program cannot be here?
+    """Whether this release of Debian lacks the package, so that its program cannot be installed.
 
-    A package that could be installed is no reason to skip a test: without it the test fails.
+    If the package exists but is not installed, the test fails rather than be skipped.
     """
     if os.path.exists(program):
         return False

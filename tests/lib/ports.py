@@ -6,7 +6,7 @@ _given = set()
 
 
 def free_port():
-    """A TCP port that nobody listens on at the moment, and that was not given to anybody here before."""
+    """A TCP port on which nobody listens, and which this function has not returned before."""
     while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

@@ -1,8 +1,8 @@
-"""Debian's servers as a second proxy, in front of the web server that rowtail is behind.
+"""Debian's servers as a second proxy, in front of rowtail's web server.
 
-One proxy stands before several inner servers, each of which it serves at a port of its own. It reads
-Debian's own main configuration, and for each inner server a text: a file of deploy/proxy with that
-server's address, or `plain`, what somebody writes who has read nothing of rowtail.
+One proxy serves several inner servers, each at its own port. It reads Debian's own main configuration, and
+for each inner server a text: a file of deploy/proxy with that server's address, or `plain`, what somebody
+writes without reading rowtail's documentation.
 """
 
 import re
@@ -12,17 +12,17 @@ import ports
 import webserver
 from webserver import AS_ROOT
 
-INNER = "127.0.0.1:8080"  # what the files of deploy/proxy name
+INNER = "127.0.0.1:8080"  # the address in the files of deploy/proxy
 
 
 class Proxied:
-    """What the proxies have in common; the other base is the server's class.
+    """The common part of all proxies; the other base is the server's class.
 
     inner       {name: address of an inner server}
     addresses   {name: where the proxy serves it}
     secure      the same over TLS with HTTP/2; not by Varnish
     file        the file of deploy/proxy
-    plain       the same for somebody who wants the whole site forwarded
+    plain       the same for forwarding the whole site
     everywhere  further lines for the whole proxy, in its own language
     """
 
@@ -73,7 +73,7 @@ server {{
 class Apache(Proxied, webserver.Apache):
     file = "apache.conf"
     plain = f'ProxyPass "/" "http://{INNER}/"\nProxyPassReverse "/" "http://{INNER}/"\n'
-    below = ""  # as around, but behind our lines
+    below = ""  # as around, but after our lines
     modules = [*webserver.Apache.modules, "proxy_http"]
 
     def configure(self, configuration):
@@ -148,7 +148,7 @@ class Varnish(Proxied, webserver.WebServer):
         listen = [f"-a{name}={host}:{port}" for name, (host, port) in sites.items()]
         jail = "-junix,user=vcache" if AS_ROOT else "-jnone"
         work = ["-n", self.directory / "tmp" / "varnish", "-smalloc,256m", "-Tnone"]
-        # Debian's unit lets it open many files.
+        # Debian's unit raises its open-files limit.
         many = ["/bin/sh", "-c", 'ulimit -n $(ulimit -Hn); exec "$0" "$@"']
         return [*many, self.program, jail, "-F", *listen, "-f", self.vcl, *work]
 

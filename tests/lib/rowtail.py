@@ -1,4 +1,4 @@
-"""Starting rowtail, talking to it, and seeing that it ended well."""
+"""Starts rowtail, talks to it, and checks that it ended cleanly."""
 
 import ctypes
 import itertools
@@ -15,7 +15,7 @@ import fcgi
 import stream
 
 ROOT = pathlib.Path(__file__).parents[2]
-# Taken out of the environment: rowtail reads every ROWTAIL_ variable as a setting.
+# Removed from the environment: rowtail reads every ROWTAIL_ variable as a setting.
 BINARY = pathlib.Path(os.environ.pop("ROWTAIL_BIN", ROOT / "build" / "rowtail")).resolve()
 SANITIZER = re.compile(
     r"ERROR: \w+Sanitizer|runtime error:|WARNING: \w+Sanitizer|^==\d+== \w", re.MULTILINE
@@ -26,7 +26,7 @@ _serial = itertools.count()
 
 
 def environment(**more):
-    """An environment without what would make rowtail behave otherwise; None removes a name."""
+    """An environment without variables that change rowtail's behaviour; None removes a name."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -37,7 +37,7 @@ def environment(**more):
 
 
 def run(*arguments, env=None, stdin=subprocess.DEVNULL, timeout=stream.DEADLINE, cwd=None):
-    """Runs rowtail to its end; returns subprocess.CompletedProcess with texts."""
+    """Runs rowtail to its end; returns a subprocess.CompletedProcess with text output."""
     done = subprocess.run(
         [str(BINARY), *map(str, arguments)],
         env=environment(**(env or {})),
@@ -63,9 +63,9 @@ def listening_socket(path):
 class Rowtail:
     """One process in FastCGI mode.
 
-    how it gets its socket: "listen" (--listen on a fresh unix socket), "fd0" (a listening socket as
+    how: where it gets its socket: "listen" (--listen on a fresh unix socket), "fd0" (a listening socket as
     descriptor 0), "systemd" (LISTEN_FDS), or None (the arguments say it).
-    address: where it is reached; a test with how=None sets it.
+    address: where clients connect; a test with how=None sets it.
     prepare: is called in the child, before it becomes rowtail.
     """
 
@@ -92,7 +92,7 @@ class Rowtail:
         self.process = None
         self._open = []
 
-    # Life and death.
+    # Start and end.
 
     def start(self, wait=True):
         """Starts the process, and waits until it accepts connections."""
@@ -121,14 +121,14 @@ class Rowtail:
         return self.wait_up() if wait else self
 
     def _in_child(self, listener):
-        """Between fork and exec: dies with the tests, and holds descriptor 3 for systemd's way."""
+        """Between fork and exec: ends with the tests, and keeps descriptor 3 for LISTEN_FDS."""
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if self.how == "systemd":
             os.dup2(listener.fileno(), 3)
         self.prepare()
 
     def wait_up(self):
-        """Waits until somebody answers on the socket."""
+        """Waits until rowtail answers on the socket."""
         self.wait_accepts()
         fcgi.get_values(self.address, [])
         return self
@@ -171,7 +171,7 @@ class Rowtail:
         return self.process.wait(timeout)
 
     def stop(self):
-        """SIGTERM; asserts what the contract says: exit status 0 within 5 s."""
+        """Sends SIGTERM; asserts exit status 0 within 5 s, as the contract says."""
         self.signal(signal.SIGTERM)
         status = self.wait_exit(5.0)
         assert status == 0, f"SIGTERM ended it with {status}: {self.stderr}"
@@ -184,7 +184,7 @@ class Rowtail:
         return self
 
     def restart(self):
-        """Starts it again, in the same way and on the same socket."""
+        """Restarts it in the same way and on the same socket."""
         assert self.process.poll() is not None
         if self.how != "listen":
             pathlib.Path(self.address).unlink()
@@ -196,7 +196,7 @@ class Rowtail:
             self._open.pop().close()
 
     def cleanup(self):
-        """Closes the streams and ends the process if it lives; was that necessary?"""
+        """Closes the streams and ends the process if it runs; returns whether it did."""
         self.close_streams()
         if self.process is None or self.process.poll() is not None:
             return False
@@ -208,7 +208,7 @@ class Rowtail:
         return True
 
     def assert_clean(self, ended_by_us):
-        """No sanitizer has complained, and SIGTERM, if we sent it at last, ended it with 0."""
+        """Asserts that no sanitizer complained, and that a final SIGTERM gave exit status 0."""
         assert not SANITIZER.search(self.stderr), self.stderr
         if ended_by_us:
             assert self.process.returncode == 0, f"{self.process.returncode}: {self.stderr}"
@@ -216,7 +216,7 @@ class Rowtail:
     # Talking to it.
 
     def connect(self, last_event_id=""):
-        """A FastCGI connection on which nothing was sent yet."""
+        """A FastCGI connection on which nothing has been sent yet."""
         peer = fcgi.Connection(self.address, last_event_id)
         self._open.append(peer)
         return peer
@@ -226,7 +226,7 @@ class Rowtail:
         return self.connect().ask(query, **how)
 
     def open(self, query="", *, last_event_id=None, **how):
-        """Opens a stream, as a client with this last event ID would; its first event is taken."""
+        """Opens a stream, as a client with this last event ID would, and takes its first event."""
         headers = dict(how.pop("headers", None) or {})
         if last_event_id is not None:
             headers["Last-Event-ID"] = str(last_event_id)
@@ -238,7 +238,7 @@ class Rowtail:
         return peer
 
     def answer(self, query="", **how):
-        """Sends a request that gets no stream; returns the connection when all has come."""
+        """Sends a request that gets no stream; returns the connection when the answer is complete."""
         return self.ask(query, **how).wait_complete()
 
     def page(self, name):
@@ -246,7 +246,7 @@ class Rowtail:
         return self.answer(extra={"ROWTAIL_PAGE": name})
 
     def metric(self, name, **labels):
-        """The value of a metric, None when it is not there."""
+        """The value of a metric, or None."""
         inside = ",".join(f'{label}="{value}"' for label, value in labels.items())
         wanted = f"{name}{{{inside}}}" if labels else name
         for line in self.page("metrics").body.decode().splitlines():
@@ -263,20 +263,20 @@ class Rowtail:
             time.sleep(0.02)
 
     def wait_health(self, status, timeout=stream.DEADLINE):
-        """Waits until the health page answers so."""
+        """Waits until the health page has this status."""
         deadline = time.monotonic() + timeout
         while (last := self.page("health").head.status) != status:
             assert time.monotonic() < deadline, f"health is {last}, not {status}"
             time.sleep(0.02)
 
     def serves(self, log):
-        """Asserts that a row inserted now reaches a stream that is opened now."""
+        """Asserts that a row inserted now reaches a stream opened now."""
         with self.open() as peer:
             number = log.insert("hello")
             event = peer.next_row()
             assert (event.data, event.last_event_id) == ("hello", str(number))
 
-    # Looking at it from outside.
+    # Observing it from outside.
 
     def cpu_seconds(self):
         """Processor time used so far."""
@@ -294,7 +294,7 @@ class Rowtail:
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
 
     def is_sanitized(self):
-        """Is this AddressSanitizer or valgrind, whose memory says nothing?"""
+        """Whether this is AddressSanitizer or valgrind, under which memory figures mean nothing."""
         maps = pathlib.Path(f"/proc/{self.pid}/maps").read_text()
         return "libasan" in maps or "vgpreload" in maps
 
@@ -303,7 +303,7 @@ class Rowtail:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def open_files_at_rest(self, log, streams=0):
-        """How many are open when one more stream has come and gone than the test has now."""
+        """How many descriptors are open after one more stream has opened and closed."""
         self.serves(log)
         self.wait_metric(streams, "rowtail_streams")
         return self.open_files()
@@ -317,6 +317,6 @@ class Rowtail:
 
 
 def raise_file_limit():
-    """As many descriptors as this machine lets us have."""
+    """Raises the open-files limit as far as this machine allows."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

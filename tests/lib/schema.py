@@ -1,4 +1,4 @@
-"""The SQL of schema/: running it as a user does, by any SQLite, and counting what a statement costs."""
+"""The SQL of schema/: runs it as a user does, with any SQLite, and counts a statement's cost."""
 
 import itertools
 import pathlib
@@ -42,9 +42,9 @@ def set_up(path, *names, sqlite="sqlite3", directory=SCHEMA):
 
 
 class Shell:
-    """A shell of SQLite that stays open, as a publisher with an old library does; one connection.
+    """An SQLite shell that stays open: one connection, as of a publisher with an old library.
 
-    Refused: what it said instead of doing a statement.
+    Refused: the error message for a statement.
     """
 
     class Refused(Exception):
@@ -90,7 +90,7 @@ class Shell:
         return [line.split("|") for line in lines]
 
     def refusal(self, statement):
-        """Runs what must be refused, and returns what it said."""
+        """Runs a statement that must be refused, and returns the message."""
         try:
             done = self.sql(statement)
         except self.Refused as refused:
@@ -99,7 +99,7 @@ class Shell:
 
 
 def literal(value):
-    """A value as SQL that has the same meaning in each version and encoding; a text without NUL."""
+    """A value as SQL with the same meaning in each version and encoding; a text without NUL."""
     if value is None:
         return "NULL"
     if isinstance(value, bytes):

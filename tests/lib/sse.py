@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Event(NamedTuple):
-    """What a page's listener is called with."""
+    """What a page's listener receives."""
 
     type: str
     data: str
@@ -18,13 +18,13 @@ class Event(NamedTuple):
 
 
 class Parser:
-    """Feed it the bytes of one response; after a reconnection, a new one takes over the position.
+    """Feed it the bytes of one response; after a reconnection, a new parser takes over the position.
 
     events             every event dispatched so far
     last_event_id      the last event ID string: what the Last-Event-ID header would be
     reconnection_time  in ms, None until a `retry` field sets it
     retries            every valid `retry` field, in order
-    comments           the text behind the colon of every comment line
+    comments           the text after the colon of every comment line
     empty_blocks       how many times an empty line dispatched nothing
     """
 
@@ -56,7 +56,7 @@ class Parser:
 
     @property
     def pending(self):
-        """Is something begun that no empty line has ended? A client discards that at the end."""
+        """Whether an event has begun that no empty line has ended. A client discards it at the end."""
         return bool(self._line or self._data or self._type)
 
     def _split(self, text):
@@ -114,5 +114,5 @@ def parse(stream):
 
 
 def as_received(text):
-    """What a page gets for a payload: its line breaks, CR, LF or CRLF, are each one LF."""
+    """What a page gets for a payload: each line break (CR, LF or CRLF) becomes one LF."""
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,7 +1,7 @@
-"""An answer that is being read, whatever carries it: FastCGI, CGI or HTTP.
+"""An answer that is being read, through FastCGI, CGI or HTTP.
 
-A Stream never reads unless it is asked to, so that a test can play the slow reader. Every wait has
-a deadline, generous since it only catches hangs, and fails with what did arrive.
+A Stream reads only when asked to, so that a test can act as a slow reader. Every wait has a generous
+deadline, since it only catches hangs, and a failure shows what arrived.
 """
 
 import os
@@ -13,7 +13,7 @@ import time
 
 import sse
 
-# Seconds; TEST_PATIENCE times as many where the program is slow, as under valgrind.
+# Seconds; multiplied by TEST_PATIENCE if the program is slow, as under valgrind.
 DEADLINE = 20.0 * float(os.environ.get("TEST_PATIENCE", 1))
 CONTROL_TYPES = ("position", "gap", "denied")
 
@@ -33,7 +33,7 @@ def connect(address, timeout=DEADLINE, client=""):
 
 
 class Head:
-    """The head of an answer: its status and its fields, as they came."""
+    """The head of an answer: its status and its fields, unchanged."""
 
     def __init__(self, raw, status_line):
         lines = raw.decode("latin-1").split("\r\n")
@@ -47,7 +47,7 @@ class Head:
                 self.status = int(value.split(" ")[0])
 
     def get(self, name):
-        """A field's value, or None; a field that stands there twice is a failure."""
+        """A field's value, or None; a duplicate field is a failure."""
         values = [value for field, value in self.fields if field.lower() == name.lower()]
         assert len(values) <= 1, f"{name} stands {len(values)} times in {self.raw!r}"
         return values[0] if values else None
@@ -56,10 +56,10 @@ class Head:
 class Stream:
     """The common part; a subclass turns the bytes of its carrier into a head and a body.
 
-    head    a Head, None until it is complete
-    body    the bytes behind the head
+    head    a Head; None until it is complete
+    body    the bytes after the head
     parser  the oracle, which has read the body
-    eof     has the peer closed?
+    eof     whether the peer has closed
     """
 
     status_line = False  # does the head begin with "HTTP/1.1 200 OK"?
@@ -83,10 +83,10 @@ class Stream:
     def fileno(self):
         return self.source.fileno()
 
-    # What a subclass gives to, and gets from, this class.
+    # The interface to subclasses.
 
     def decode(self, chunk):
-        """Bytes of the carrier have come; a subclass calls content() with what they carry."""
+        """Bytes have arrived; a subclass calls content() with their payload."""
         self.content(chunk)
 
     def content(self, chunk):
@@ -112,7 +112,7 @@ class Stream:
     # Reading.
 
     def pump(self):
-        """Reads once what is there. Returns whether anything was, the end included."""
+        """Reads once. Returns whether there was anything, including the end."""
         try:
             chunk = os.read(self.fileno(), 1 << 18)
         except BlockingIOError:
@@ -132,7 +132,7 @@ class Stream:
         return bool(poller.poll(seconds * 1000))
 
     def wait(self, condition, what="what the test waits for", timeout=DEADLINE):
-        """Reads until condition() holds; fails at the deadline, or when the stream ends first."""
+        """Reads until condition() holds; fails at the deadline, or if the stream ends first."""
         deadline = time.monotonic() + timeout
         while not condition():
             left = deadline - time.monotonic()
@@ -143,13 +143,13 @@ class Stream:
         return self
 
     def drain(self):
-        """Reads what is there now, without waiting."""
+        """Reads what has arrived, without waiting."""
         while not self.eof and self._readable(0):
             self.pump()
         return self
 
     def rest(self, seconds):
-        """Reads what comes within this time."""
+        """Reads what arrives within this time."""
         deadline = time.monotonic() + seconds
         while not self.eof and (left := deadline - time.monotonic()) > 0:
             if self._readable(left):
@@ -169,7 +169,7 @@ class Stream:
         return f"head {head!r}, {len(self.parser.events)} events, body ends with {tail!r}"
 
     def sentence(self):
-        """The body of an answer that is no stream, which must be one line of plain text."""
+        """The body of an answer without a stream: one line of plain text."""
         assert self.head.get("Content-Type").startswith("text/plain"), self.describe()
         text = self.body.decode("utf-8")
         assert len(text.strip().splitlines()) == 1, text
@@ -183,7 +183,7 @@ class Stream:
 
     @property
     def rows(self):
-        """The events that rows of the log are, without rowtail's own."""
+        """The events from rows of the log, without rowtail's own."""
         return [event for event in self.events if event.type not in CONTROL_TYPES]
 
     @property
@@ -198,14 +198,14 @@ class Stream:
         return self.events[self._taken - 1]
 
     def next_row(self, timeout=DEADLINE):
-        """The next row, past rowtail's own events."""
+        """The next row, skipping rowtail's own events."""
         while True:
             event = self.next(timeout)
             if event.type not in CONTROL_TYPES:
                 return event
 
     def wait_rows(self, count, timeout=DEADLINE):
-        """Reads until so many rows have come, and returns them all."""
+        """Reads until so many rows have arrived, and returns them all."""
         self.wait(lambda: len(self.rows) >= count, f"{count} rows", timeout)
         return self.rows
 
@@ -220,7 +220,7 @@ class Stream:
         self.source.close()
 
     def reset(self):
-        """Leaves as a crashed client does: with a reset, where the transport knows one."""
+        """Disconnects as a crashed client does: with a reset, if the transport has one."""
         self.source.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.source.close()
 

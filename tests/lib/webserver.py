@@ -1,8 +1,8 @@
 """Debian's web servers, each as Debian configures it, with one configuration of deploy/ added.
 
-What a server reads is Debian's own main configuration with other paths and ports, text compression
-switched on, a TLS port beside the plain one, and the file from deploy/ in the place where its first
-lines tell the user to copy it. Only paths, ports and names are replaced in it.
+A server reads Debian's own main configuration with other paths and ports, text compression switched on, and a
+TLS port beside the plain one. The file from deploy/ is where its first lines tell the user to copy it. Only
+paths, ports and names are replaced in it.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _libc = ctypes.CDLL(None)
 
 
 def deployed(name, replacements):
-    """A file of deploy/ with each default replaced; a default that is not there is a failure."""
+    """A file of deploy/ with each default replaced; a missing default is a failure."""
     text = (DEPLOY / name).read_text()
     for default, value in replacements.items():
         assert default in text, f"{name} does not say {default!r}"
@@ -37,7 +37,7 @@ def deployed(name, replacements):
 
 
 def certificate(directory):
-    """A self-signed certificate for localhost, made once for each directory; (key, certificate)."""
+    """A self-signed certificate for localhost, created once for each directory; (key, certificate)."""
     key, public = directory / "key.pem", directory / "cert.pem"
     if not key.exists():
         command = (
@@ -50,14 +50,14 @@ def certificate(directory):
 
 
 def give(*paths):
-    """Makes files and directories the web server user's, where that is not who we are."""
+    """Gives files and directories to the web server's user, if that is not us."""
     if AS_ROOT:
         for path in paths:
             shutil.chown(path, USER, USER)
 
 
 def as_user(command, user=USER):
-    """A command that runs as this user; dies with us."""
+    """A command that runs as this user and ends with us."""
     if not AS_ROOT:
         return command
     who = [f"--reuid={user}", f"--regid={user}", "--init-groups", "--pdeathsig=TERM"]
@@ -65,7 +65,7 @@ def as_user(command, user=USER):
 
 
 def start(command, log, env=None):
-    """Starts a process that ends with us, its output appended to a file."""
+    """Starts a process that ends with us; its output is appended to a file."""
     with open(log, "ab") as out:
         return subprocess.Popen(
             [str(word) for word in command],
@@ -79,14 +79,14 @@ def start(command, log, env=None):
 
 
 def _as_a_service():
-    """Between fork and exec: ends with us, and has the descriptors that systemd gives a service."""
+    """Between fork and exec: ends with us, and has the descriptor limit of a systemd service."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
 
 
 def end(process, timeout=stream.DEADLINE):
-    """SIGTERM to the process, SIGKILL if it does not heed that, and to what it has left behind."""
+    """Sends SIGTERM; then SIGKILL if the process ignores it, and to what it has left behind."""
     if process is None:
         return
     process.terminate()
@@ -102,7 +102,7 @@ def end(process, timeout=stream.DEADLINE):
 class WebServer:
     """One server. A subclass says how it is configured and started.
 
-    directory     where it finds everything, made by the caller
+    directory     its directory, created by the caller
     address       ("127.0.0.1", port), plain HTTP
     tls_address   the same site over TLS and, where the server can, HTTP/2
     program       where Debian's package has put the server
@@ -158,11 +158,11 @@ class WebServer:
         return self
 
     def listens(self):
-        """Where it accepts once it is up."""
+        """The address where it accepts once it is up."""
         return [self.address, self.tls_address]
 
     def stop(self):
-        """Ends it; some would wait for the end of every stream, and need not be waited for."""
+        """Ends it, without waiting for servers that would wait for the end of every stream."""
         end(self.process, timeout=1)
 
     def reload(self):
@@ -170,17 +170,17 @@ class WebServer:
         self.process.send_signal(self.reload_signal)
 
     def log(self):
-        """All that the server has written to its logs."""
+        """Everything in the server's logs."""
         files = sorted(path for path in self.logs.iterdir() if "access" not in path.name)
         return "\n".join(f"{path.name}:\n{path.read_text(errors='replace')}" for path in files)
 
 
 class Apache(WebServer):
-    """apache2 with its event MPM; its /etc/apache2 is made anew with Debian's apache2.conf."""
+    """apache2 with its event MPM; its /etc/apache2 is rebuilt around Debian's apache2.conf."""
 
     program, package = "/usr/sbin/apache2", "apache2"
     etc = pathlib.Path("/etc/apache2")
-    # What Debian's package enables by itself, TLS with HTTP/2, and CGI programs at /cgi-bin/.
+    # What Debian's package enables by default, TLS with HTTP/2, and CGI programs at /cgi-bin/.
     modules = (
         "access_compat alias auth_basic authn_core authn_file authz_core authz_host authz_user "
         "autoindex deflate dir env filter mime mpm_event negotiation reqtimeout setenvif status "
@@ -206,7 +206,7 @@ class Apache(WebServer):
         (self.root / "sites-enabled" / "site.conf").write_text(self.site())
 
     def enable(self, module, enabled):
-        """What a2enmod does: the module, its configuration, and what it depends on."""
+        """Does what a2enmod does: enables the module, its configuration, and its dependencies."""
         load = self.etc / "mods-available" / f"{module}.load"
         if (enabled / load.name).exists():
             return
@@ -263,7 +263,7 @@ AddOutputFilterByType DEFLATE text/event-stream
 
 
 class SharedApache(Apache):
-    """Apache on a shared host: the user's files, a .htaccess among them, are all that is ours."""
+    """Apache on a shared host: only the user's files, including a .htaccess, are ours."""
 
     modules = [*Apache.modules, "asis", "headers"]
     allow_override = "All"
@@ -276,7 +276,7 @@ class SharedApache(Apache):
 
 
 class Lighttpd(WebServer):
-    """lighttpd; its /etc/lighttpd is made anew with Debian's lighttpd.conf."""
+    """lighttpd; its /etc/lighttpd is rebuilt around Debian's lighttpd.conf."""
 
     program, package = "/usr/sbin/lighttpd", "lighttpd"
     etc = pathlib.Path("/etc/lighttpd")
@@ -321,7 +321,7 @@ $SERVER["socket"] == "127.0.0.1:{self.tls_port}" {{
 
 
 class Nginx(WebServer):
-    """nginx; its /etc/nginx is made anew with Debian's nginx.conf."""
+    """nginx; its /etc/nginx is rebuilt around Debian's nginx.conf."""
 
     program, package = "/usr/sbin/nginx", "nginx"
     etc = pathlib.Path("/etc/nginx")
@@ -372,7 +372,7 @@ server {{
 
 
 class Caddy(WebServer):
-    """caddy; the file of deploy/ is all there is, but for ports, certificate and `encode`."""
+    """caddy; its configuration is the file of deploy/ plus ports, certificate and `encode`."""
 
     program, package = "/usr/bin/caddy", "caddy"
 
@@ -395,7 +395,7 @@ class Caddy(WebServer):
         return as_user([self.program, "run", "--config", self.file, "--adapter", "caddyfile"])
 
     def reload(self):
-        """What Debian's unit runs for `systemctl reload caddy`."""
+        """Runs what Debian's unit runs for `systemctl reload caddy`."""
         options = ["--config", self.file, "--adapter", "caddyfile", "--force"]
         command = as_user([self.program, "reload", *options, "--address", f"unix/{self.admin}"])
         environment = {**os.environ, **self.environment()}
@@ -408,7 +408,7 @@ class Caddy(WebServer):
 
 
 class HAProxy(WebServer):
-    """haproxy, with Debian's haproxy.cfg, in a chroot; its static files are served by another."""
+    """haproxy, with Debian's haproxy.cfg, in a chroot; another server has the static files."""
 
     program, package = "/usr/sbin/haproxy", "haproxy"
     etc = pathlib.Path("/etc/haproxy")
@@ -437,7 +437,7 @@ class HAProxy(WebServer):
         self.file.write_text(text + self.site(configuration))
 
     def site(self, configuration):
-        # The lines for the frontend stand in the first lines of the file.
+        # The lines for the frontend are in the file's first comment.
         rules = "\n".join(re.findall(r"(?m)^#(\s+use_backend .*)$", configuration))
         return f"""
 frontend site

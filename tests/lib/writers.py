@@ -1,4 +1,4 @@
-"""Programs that write to a database, and die or hold on as real ones do."""
+"""Programs that write to a database, and crash or keep locks as real ones do."""
 
 import contextlib
 import signal
@@ -27,16 +27,16 @@ sys.stdin.read()
 
 
 def die_in_mid_write(path, mode="DELETE"):
-    """A program that is killed when a part of its transaction is in the database already."""
+    """A program that is killed when part of its transaction is already in the database."""
     done = subprocess.run([sys.executable, "-c", HALF, path, mode], timeout=60)
     assert done.returncode == -signal.SIGKILL
 
 
 @contextlib.contextmanager
 def holding(path, *statements, before=()):
-    """A program that has run these statements, and keeps its connection open; the process.
+    """Starts a program that runs these statements and keeps its connection open; returns the process.
 
-    before: what stands before its command.
+    before: a prefix of its command.
     """
     command = [*before, sys.executable, "-c", HOLD, str(path), *statements]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

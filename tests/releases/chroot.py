@@ -1,8 +1,8 @@
 """Chroots of Debian's releases, made by debootstrap, and commands in them.
 
-A chroot stays where it was made, with the packages of tests/deps.sh in it. Whatever runs in it gets a copy of the source
-tree at /rowtail, a /tmp of its own and only the loopback interface; what it changes elsewhere is gone when it has ended.
-It runs in namespaces of its own, so that nothing of it outlives this program: no process, no mount.
+A chroot is kept, with the packages of tests/deps.sh in it. A command in it gets a copy of the source tree at
+/rowtail, a private /tmp and only the loopback interface; its other changes are discarded when it ends. It
+runs in separate namespaces, so no process and no mount outlives this program.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ import time
 ROOT = pathlib.Path(__file__).parents[2]
 ENTER = pathlib.Path(__file__).with_name("enter.sh")
 DEPS = ROOT / "tests" / "deps.sh"
-# What tests/integration has taken from npm: a Node.js, and SQLite's shells, which are static.
+# What tests/integration gets from npm: a Node.js, and SQLite's shells, which are static.
 FROM_NPM = [pathlib.Path("build", "node"), pathlib.Path("build", "sqlite")]
 UPGRADE_AFTER_S = 7 * 24 * 3600
-ATTEMPTS, PAUSE_S = 3, 15  # a mirror may be away for a moment
-# The lists of a mirror may be weeks old: what it has is good enough to test with.
+ATTEMPTS, PAUSE_S = 3, 15  # a mirror may be down for a moment
+# A mirror's package lists may be weeks old; they are good enough for tests.
 APT_CONF = 'Acquire::Retries "3";\nAcquire::Check-Valid-Until "false";\n'
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
-# Nothing of the caller's environment goes in.
+# The caller's environment is not passed on.
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/tmp",
@@ -40,11 +40,11 @@ ENVIRONMENT = {
 
 
 class CannotMake(Exception):
-    """A chroot could not be made; says why."""
+    """A chroot could not be made; the message says why."""
 
 
 class NotHere(Exception):
-    """This machine or this user can have no chroot; says why."""
+    """This machine or user cannot have a chroot; the message says why."""
 
 
 def look_around():
@@ -69,7 +69,7 @@ def _namespaces(network):
 
 
 def _end_with_us():
-    """Between fork and exec: unshare is killed when we are, and takes its namespaces with it."""
+    """Between fork and exec: unshare is killed when we are, and its namespaces end with it."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -82,7 +82,7 @@ def _run(command, log, env=None):
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            start_new_session=True,  # Ctrl-C is ours to hear
+            start_new_session=True,  # we handle Ctrl-C
             preexec_fn=_end_with_us,
         )
         try:
@@ -94,7 +94,7 @@ def _run(command, log, env=None):
 
 
 class Mirror:
-    """Where this machine's apt takes Debian from; nothing if it takes another distribution."""
+    """The mirror of this machine's apt; none if this is another distribution."""
 
     def __init__(self):
         self.archive = os.environ.get("RELEASES_MIRROR") or self._of("Debian")
@@ -122,7 +122,7 @@ class Chroot:
 
     @contextlib.contextmanager
     def ready(self, parts):
-        """Holds the chroot with the packages of these parts of deps.sh installed, made if need be."""
+        """Locks the chroot, with the packages of these parts of deps.sh installed; makes it if necessary."""
         self.place.mkdir(parents=True, exist_ok=True)
         with open(self.place / "lock", "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
@@ -140,7 +140,7 @@ class Chroot:
             fcntl.flock(lock, fcntl.LOCK_EX)
 
     def _is_current(self, parts):
-        """Has it the packages, and were they looked at within the week?"""
+        """Whether it has the packages, and they were updated within a week."""
         try:
             age_s = time.time() - self.stamp.stat().st_mtime
             digest, *installed = self.stamp.read_text().split()
@@ -151,10 +151,10 @@ class Chroot:
         return known and age_s < UPGRADE_AFTER_S
 
     def _make(self, parts):
-        """Makes it, or brings it up to date.
+        """Makes or updates it.
 
-        The archive of security updates is soon gone when a release's support has ended: where the
-        packages cannot be had with it, the chroot is made again without.
+        The security archive disappears soon after a release's support ends: if the packages cannot be
+        installed with it, the chroot is made again without it.
         """
         self.log.write_bytes(b"")
         if not self.path.exists() and self.mirror.security and self.release != "sid":
@@ -171,7 +171,7 @@ class Chroot:
         self.stamp.write_text(f"{_digest_of_deps()} {' '.join(parts)}\n")
 
     def _attempt(self, act):
-        """Acts until the status is 0, with pauses; False if it never is."""
+        """Repeats the action with pauses until its status is 0; False if it never is."""
         for attempt in range(ATTEMPTS):
             time.sleep(PAUSE_S * attempt)
             if act() == 0:
@@ -186,7 +186,7 @@ class Chroot:
         )
 
     def has_security(self):
-        """Are its packages those with the security updates?"""
+        """Whether its packages include the security updates."""
         return "-security" in (self.path / "etc/apt/sources.list").read_text()
 
     def _debootstrap(self, security=None):
@@ -210,7 +210,7 @@ class Chroot:
         return status
 
     def _install(self, parts):
-        """Brings the packages up to date and installs what is missing."""
+        """Updates the packages and installs missing ones."""
         shutil.copy("/etc/resolv.conf", self.path / "etc/resolv.conf")
         shutil.copy(DEPS, self.path / "root/deps.sh")
         script = f"""set -e
@@ -223,7 +223,7 @@ class Chroot:
 
     @contextlib.contextmanager
     def scratch(self):
-        """A directory for one who enters. What others left, who were killed, goes."""
+        """A directory for one run. Removes directories left by killed runs."""
         for old in self.place.glob("run-*"):
             with contextlib.suppress(OSError), _locked(old):
                 shutil.rmtree(old, ignore_errors=True)
@@ -256,7 +256,7 @@ class Chroot:
         """A shell in /rowtail, at this terminal."""
         env = {"TERM": os.environ.get("TERM", "dumb"), "PS1": f"({self.release}) \\w# "}
         command = ["sh", "-c", "cd /rowtail && exec bash --norc"]
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the shell's
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the shell handles it
         return subprocess.run(
             [str(word) for word in self._command(command, "discard", scratch, env)], check=False
         ).returncode
@@ -267,14 +267,14 @@ def _digest_of_deps():
 
 
 def _proxies(kept):
-    """What packages are fetched through."""
+    """The proxies for fetching packages."""
     names = [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "no_proxy")]
     return {name: os.environ[name] for name in names} if kept == "change" else {}
 
 
 @contextlib.contextmanager
 def _locked(directory):
-    """Raises OSError while another holds it."""
+    """Raises OSError while another process holds the lock."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -284,13 +284,13 @@ def _locked(directory):
 
 
 def copy_tree(target):
-    """Copies the source tree as git sees it, with what is not committed, and a Node.js if we have one."""
+    """Copies the source tree as git sees it, including uncommitted changes, and a Node.js if present."""
     git = ["git", "-c", "safe.directory=*", "-C", ROOT, "ls-files", "-z", "-co", "--exclude-standard"]
     listed = subprocess.run(git, capture_output=True, check=True).stdout.decode().split("\0")
     for name in filter(None, listed):
         source = ROOT / name
         if not source.is_file():
-            continue  # removed, but not yet from the index
+            continue  # deleted, but still in the index
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target / name)
     for directory in FROM_NPM:

@@ -5,8 +5,9 @@
     python3 tests/releases/releases.py --cache build/releases --ci trixie
     python3 tests/releases/releases.py --cache build/releases --shell trixie
 
-Ends with 0 if all passed, 1 if something failed, 77 if chroots cannot be had here at all. To --ci that last is no
-failure, since no change to rowtail would mend it: it says NOT RUN, which make test says once more at its end.
+Exits with 0 if all passed, 1 if something failed, 77 if this machine cannot have chroots. With --ci the last
+is not a failure, since no change to rowtail can fix it: it prints NOT RUN, which make test repeats at its
+end.
 """
 
 import argparse
@@ -44,7 +45,7 @@ def arguments():
 
 
 class Report:
-    """What all runs came to, and the table of it."""
+    """The results of all runs, and their table."""
 
     def __init__(self):
         self.rows = []  # (release, compiler, suite, Outcome, log)
@@ -77,7 +78,7 @@ class Report:
 
 
 def test(release, given, report):
-    """One release, with each compiler."""
+    """Tests one release with each compiler."""
     where = chroot.Chroot(release, given.cache)
     say(f"{release}: the chroot, {where.path}")
     with where.ready(suites.PARTS[given.part]):
@@ -100,7 +101,7 @@ def test(release, given, report):
 
 
 def run(runner, name, report):
-    """One suite; True if it is good."""
+    """Runs one suite; True if it passed."""
     began = time.monotonic()
     outcome = runner.run(name)
     log = runner.log(name)
@@ -121,7 +122,7 @@ def shell(release, given):
 
 
 def main():
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: all is cleaned up
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: everything is cleaned up
     given = arguments()
     try:
         chroot.look_around()

@@ -1,4 +1,4 @@
-"""What is built and tested in a chroot, and what became of it."""
+"""What is built and tested in a chroot, and the results."""
 
 import os
 import re
@@ -9,34 +9,34 @@ from typing import NamedTuple
 PARTS = {"full": ("build", "suites"), "ci": ("build", "ci")}
 NAMES = ("build", "unit", "replay", "integration", "servers")
 
-# What make test runs in one release: enough to see that the program starts, streams and ends there,
-# and one test of each way behind a web server.
+# What make test runs in one release: enough to see that the program starts, streams and ends there, and one test
+# of each web server.
 CI = {
     "integration": "test_cgi test_start test_shutdown test_fastcgi test_head test_rows".split(),
     "servers": ["test_stream.py::test_row_arrives_before_the_next_is_inserted"],
 }
-# A browser is the same one everywhere.
+# The browser tests do not depend on the release.
 ELSEWHERE = "--ignore=tests/servers/test_eventsource.py --ignore=tests/servers/test_proxies_browser.py"
 
-# Whose versions the summary tells; what is not installed is told as well.
+# The summary shows the versions of these packages, and which ones are missing.
 VERSIONS = (
     "gcc clang libc6 libuv1-dev libfcgi-dev libsqlite3-dev nettle-dev libsodium-dev nginx-common "
     "apache2 libapache2-mod-fcgid lighttpd caddy haproxy varnish fcgiwrap php-cli python3 systemd"
 ).split()
 
 
-# What a newer library, cmocka 2 above all, would rather have written otherwise is no fault.
+# Deprecation warnings of a newer library, above all cmocka 2, are not errors.
 WERROR = "WERROR='-Werror -Wno-error=deprecated-declarations'"
 
 
 class Outcome(NamedTuple):
-    """What became of one suite; lists of names, and (name, reason) for those that were skipped."""
+    """The result of one suite: lists of names, and (name, reason) for skipped tests."""
 
     passed: int
     failed: list
     skipped: list
-    second_time: int = 0  # of those that passed, how many failed at first
-    broken: bool = False  # it came to no end
+    second_time: int = 0  # how many of the passed tests failed at first
+    broken: bool = False  # it did not finish
 
     @property
     def good(self):
@@ -67,7 +67,7 @@ class Runner:
         self.part, self.tests = part, tests
 
     def run(self, name):
-        """Runs one; what failed in Python's suites runs once more, for the machine may be busy."""
+        """Runs one suite; failed Python tests run once more, since the machine may be busy."""
         log = self.log(name)
         log.write_bytes(b"")
         status = self._make(name, name, log)
@@ -123,7 +123,7 @@ def _both(first, again):
 
 
 def _c_outcome(log, status):
-    """cmocka counts its tests; of what counts nothing there is one."""
+    """cmocka counts its tests; a suite without a count counts as one test."""
     text = log.read_text(errors="replace")
     counted = [int(number) for number in re.findall(r"\[  PASSED  \] (\d+) test", text)]
     failed = re.findall(r"(?m)^\[  FAILED  \] (\w+)$", text)
@@ -140,6 +140,6 @@ def versions(where, scratch):
 
 
 def left_out(where):
-    """The packages that deps.sh did not find in this release."""
+    """The packages that this release does not have."""
     said = re.findall(r"(?m)^deps\.sh: not in this release.*:(.*)$", where.log.read_text())
     return said[-1].split() if said else []

@@ -161,7 +161,7 @@ class Site:
             place.parent.mkdir(exist_ok=True)
             shutil.copy(self.config, place)
 
-    # Life and death.
+    # Start and end.
 
     def start(self):
         if self.deployment.runs == "service":
