@@ -148,8 +148,9 @@ def rows(tree):
         database.close()
 
 
-def publish(tree, environment, block):
-    """Runs a publisher's lines; they must make one row in a channel that the page follows."""
+def publish(shell, block):
+    """Runs a publisher's lines; they must make one row in a channel that the page and curl follow."""
+    tree, environment = shell.tree, shell.environment
     name, whole, command = PUBLISHERS[block.language]
     command = command or [nodejs.find()]
     if command == [None]:
@@ -160,6 +161,7 @@ def publish(tree, environment, block):
     assert done.returncode == 0, f"README.md:{block.line}: {done.stderr}"
     [(channel, data)] = rows(tree)[len(before) :]
     assert channel.startswith("orders/") and data in block.text, f"README.md:{block.line}"
+    shell.wait(lambda: f"data: {data}\n" in shell.output(), block)
 
 
 def change_schema(tree, block):
@@ -213,7 +215,7 @@ def look_at_the_page(shell):
             assert answer.wait_head().head.status == status, target
 
 
-def test_every_command_does_what_readme_says(shell, tree, environment):
+def test_every_command_does_what_readme_says(shell):
     begin, foreground, looked = 0, None, False
     for block in BLOCKS:
         if block.words == ["sh", "foreground"]:
@@ -229,13 +231,13 @@ def test_every_command_does_what_readme_says(shell, tree, environment):
                 look_at_the_page(shell)
                 looked = True
         elif block.language in PUBLISHERS:
-            publish(tree, environment, block)
+            publish(shell, block)
         elif block.language == "sql":
-            change_schema(tree, block)
+            change_schema(shell.tree, block)
         else:
             assert block.language == "html", f"README.md:{block.line}: no test runs {block.language or 'this block'}"
     assert looked and foreground is None
-    installed = tree / "installed" / "usr" / "local" / "bin" / "rowtail"
+    installed = shell.tree / "installed" / "usr" / "local" / "bin" / "rowtail"
     assert subprocess.run([installed, "--version"], capture_output=True, timeout=20, check=True).stdout
 
 

@@ -131,7 +131,7 @@ def test_hup_with_a_terminal_shuts_down_cleanly(launch, terminal, by):
 
 @pytest.mark.parametrize("stty", ["-tostop", "tostop"])
 def test_background_job_of_a_shell_whose_terminal_closes(workdir, log, terminal, stty):
-    """As in the README's quick start: `rowtail … &`, and then the window is closed.
+    """`rowtail … &`, and then the window is closed.
 
     Under `stty tostop` a background job that writes to the terminal is stopped unless it ignores the signal.
     """
