@@ -1,7 +1,7 @@
-"""Apache as people have it: sites of many kinds, all in one server, each with rowtail's file.
+"""Apache as people use it: many kinds of sites in one server, each with rowtail's file.
 
-Each site is a virtual host of its own, whose name is the key here. rowtail's file is in force for every
-virtual host, or is included at the end of each.
+Each site is a separate virtual host; its name is the key here. rowtail's file applies to all virtual hosts,
+or is included at the end of each.
 """
 
 import re
@@ -24,7 +24,7 @@ class Around(NamedTuple):
     modules: str = ""
 
 
-# Front controllers, as the applications' own .htaccess files have them.
+# Front controllers, as in the applications' own .htaccess files.
 WORDPRESS = """
 RewriteEngine On
 RewriteRule .* - [E=HTTP_AUTHORIZATION:%{HTTP:Authorization}]
@@ -74,7 +74,7 @@ ErrorDocument 404 /index.php
 """
 PUBLIC = "RewriteEngine On\nRewriteRule ^(.*)$ public/$1 [L]\n"
 OLD_ACCESS = "Order allow,deny\nAllow from all\nSatisfy any\n"
-# The line that the file tells those to write whose virtual host rewrites by itself.
+# The line that the file gives for virtual hosts with their own RewriteRules.
 (LEAVE,) = re.findall(
     r"^#   (RewriteRule .*)$", (webserver.DEPLOY / "apache/proxy-fcgi.conf").read_text(), re.M
 )
@@ -120,7 +120,7 @@ SITES = {
     "spelling.test": Around(
         "CheckSpelling On\nCheckCaseOnly Off", files=("Event", "rowtaildown"), modules="speling"
     ),
-    # What else a site may do with every URL.
+    # What else a site can do with every URL.
     "application.test": Around('ProxyPass "/" "http://127.0.0.1:1/"', modules="proxy_http"),
     "application-location.test": Around(
         '<Location "/">\nProxyPass "http://127.0.0.1:1/"\n</Location>', modules="proxy_http"
@@ -150,7 +150,7 @@ SITES = {
         f"<Directory <root>>\n{OLD_ACCESS}</Directory>\nKeepAlive Off\n"
         "SetEnv force-response-1.0 1\nSetEnv downgrade-1.0 1",
     ),
-    # What a site does to every answer.
+    # What a site can do to every answer.
     "deflate.test": Around(
         f"SetOutputFilter DEFLATE\nAddOutputFilterByType DEFLATE {STREAMS}\nDeflateBufferSize 65536"
     ),
@@ -234,7 +234,7 @@ SITES = {
     ),
 }
 NEEDS = {"security.test": "security2"}
-# Sites that let nobody in, or not everybody.
+# Sites that are closed to everybody or to some.
 CLOSED = {
     "login.test": Around(f'<Location "/">\n{USERS}</Location>'),
     "login-directory.test": Around(f"<Directory <root>>\n{USERS}</Directory>"),
@@ -256,7 +256,7 @@ CLOSED = {
 class ManySites(SizedApache):
     """Debian's Apache with each of the sites for its host name."""
 
-    everywhere = True  # is rowtail's file read for every virtual host, or in each?
+    everywhere = True  # whether all virtual hosts share rowtail's file, or each includes it
     sites = {**SITES, **CLOSED}
 
     def configure(self, configuration):
@@ -273,12 +273,12 @@ class ManySites(SizedApache):
             self.move_into_the_hosts(configuration)
 
     def wanted(self):
-        """The modules of all sites, but for those that this machine does not have."""
+        """The modules of all sites, except those that this machine does not have."""
         words = " ".join(around.modules for around in self.sites.values()).split()
         return [word for word in dict.fromkeys(words) if is_here(word)]
 
     def move_into_the_hosts(self, configuration):
-        """As the file's first lines say; what is for the whole server stays."""
+        """Moves lines as the file's first comment says; lines for the whole server stay."""
         place = self.root / "conf-available"
         place.mkdir()
         of_hosts, mark, of_server = configuration.partition("\n# For the whole server.")
@@ -306,7 +306,7 @@ class ManySites(SizedApache):
 
     def site(self):
         hosts = [self.host(name) for name in self.sites if is_here(NEEDS.get(name, "alias"))]
-        # mod_fcgid starts few processes a second by itself, and this test wants many.
+        # mod_fcgid starts few processes a second by default, and this test needs many.
         quick = "<IfModule mod_fcgid.c>\nFcgidSpawnScoreUpLimit 100000\n</IfModule>\n"
         return super().site() + quick + "".join(hosts)
 
@@ -354,13 +354,13 @@ WAYS = {
     "fcgid": ("apache-fcgid", ManySites),
     "fcgid in each host": ("apache-fcgid", InEachHost),
 }
-# mod_fcgid starts few processes a second, so not every site is tried with it.
+# mod_fcgid starts few processes a second, so only some sites are tried with it.
 WITH_FCGID = [
     "plain.test", "symfony.test", "fallback.test", "directory.test", "views.test", "application.test",
     "location.test", "php.test", "pathinfo.test", "program.test", "errors.test", "security.test",
 ]  # fmt: skip
-# What such a site must do is said in the file.
+# The file says what such a site must do.
 NOT_EVERYWHERE = {"application-location.test"}
 
-# What Apache says to who may not come in.
+# Apache's answer to a client that is not allowed.
 CLOSED_STATUSES = (301, 302, 401, 403, 404)

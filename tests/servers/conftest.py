@@ -1,4 +1,4 @@
-"""Sites for the tests: each in a directory that the web server's user may enter."""
+"""Sites for the tests, each in a directory that the web server's user may enter."""
 
 import contextlib
 import hashlib
@@ -17,9 +17,9 @@ from webserver import give
 
 TOKEN = "a-token-for-one-channel"
 SILENCE_S = 90
-ORIGIN = "https://app.example.org"  # the one that lighttpd's files name
+ORIGIN = "https://app.example.org"  # the port in lighttpd's files
 
-# mod_fcgid ends processes sooner, so that tests need not wait for it.
+# Makes mod_fcgid end processes sooner, so that tests need not wait for it.
 HASTE = {
     "FcgidIdleTimeout 30": "FcgidIdleTimeout 1",
     "FcgidIdleScanInterval 10": "FcgidIdleScanInterval 1",
@@ -31,21 +31,21 @@ def pytest_configure(config):
 
 
 def pytest_generate_tests(metafunc):
-    """A test that takes `deployment` runs once for each, or for those of its mark."""
+    """A test with the parameter `deployment` runs once for each, or for those of its mark."""
     if "deployment" in metafunc.fixturenames:
         only = metafunc.definition.get_closest_marker("deployments")
         metafunc.parametrize("deployment", only.args if only else DEPLOYMENTS)
 
 
 def is_here(name):
-    """Has this release of Debian the deployment's server?"""
+    """Whether this release of Debian has the deployment's server."""
     server = DEPLOYMENTS[name].server
     return not missing(server.program, server.package)
 
 
 @pytest.fixture(autouse=True)
 def only_what_is_here(request):
-    """Skips the test of a server that this release of Debian does not have."""
+    """Skips tests of servers that this release of Debian does not have."""
     chosen = getattr(request.node, "callspec", None)
     for parameter in ("deployment", "inner"):
         if chosen and parameter in chosen.params:
@@ -58,7 +58,7 @@ def only_what_is_here(request):
 
 @contextlib.contextmanager
 def directory():
-    """A short path, which everyone may pass."""
+    """A directory with a short path that everyone may traverse."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="rt-"))
     path.chmod(0o755)
     yield path
@@ -104,13 +104,13 @@ class Builder(contextlib.ExitStack):
 
 @pytest.fixture
 def build():
-    """build("nginx", heartbeat=1): a site with a log of its own, not started yet."""
+    """build("nginx", heartbeat=1): a site with its own log, not started yet."""
     with Builder() as builder:
         yield builder
 
 
 class SilentStreams(Builder):
-    """A stream through every server and every second proxy, with everything as it is shipped.
+    """A stream through every server and every second proxy, all in their shipped configuration.
 
     Nothing happens on them.
     """
@@ -134,7 +134,7 @@ class SilentStreams(Builder):
         self._watcher.start()
 
     def _break_the_silence(self):
-        """On time, whatever test runs then: mod_fcgid ends each stream after 300 s."""
+        """Runs on time, whatever test runs then: mod_fcgid ends each stream after 300 s."""
         if self._stop.wait(SILENCE_S):
             return
         try:
@@ -150,7 +150,7 @@ class SilentStreams(Builder):
         self._watcher.join()
 
     def seen(self):
-        """{name: id of the first record after the silence}, once every stream has got one."""
+        """{name: id of the first record after the silence}, once every stream has one."""
         self._watcher.join()
         if self._failure:
             raise self._failure
@@ -159,7 +159,7 @@ class SilentStreams(Builder):
 
 @pytest.fixture(scope="session", autouse=True)
 def silent_streams(request):
-    """Opened before the first test, if one will want them, for their silence is long."""
+    """Opens them before the first test, if a test needs them, since their silence is long."""
     with SilentStreams() as streams:
         if any(item.name == "test_ninety_seconds_without_a_row" for item in request.session.items):
             streams.start()
@@ -167,13 +167,13 @@ def silent_streams(request):
 
 
 def pytest_collection_modifyitems(items):
-    """The test of the long silence comes last, so that it need not wait."""
+    """Moves the test of the long silence to the end, so that it need not wait."""
     items.sort(key=lambda item: item.name == "test_ninety_seconds_without_a_row")
 
 
 @pytest.fixture(scope="module")
 def shared_log():
-    """A log that the sites of one module read together; each test uses channels of its own."""
+    """A log that all sites of one module read; each test uses its own channels."""
     with directory() as path:
         log = make_log(path)
         log.grant("*", "open/*")
@@ -184,7 +184,7 @@ def shared_log():
 
 @pytest.fixture(scope="module")
 def fleet(shared_log):
-    """fleet(name): a site that is started once for the module and keeps running."""
+    """fleet(name): a site that starts once for the module and keeps running."""
     settings = {"heartbeat": 1, "public": None, "allow_origin": ORIGIN}
     with Builder() as builder:
         running = {}
@@ -200,7 +200,7 @@ def fleet(shared_log):
 
 @pytest.fixture
 def site(fleet, deployment):
-    """A running site, on which a test leaves no request open."""
+    """A running site; the fixture closes the test's requests."""
     running = fleet(deployment)
     yield running
     running.hang_up()
@@ -208,5 +208,5 @@ def site(fleet, deployment):
 
 @pytest.fixture
 def channel(request):
-    """A channel of the test's own, which everyone may read."""
+    """A channel for this test, which everyone may read."""
     return "open/" + request.node.name.replace("[", "/").rstrip("]")

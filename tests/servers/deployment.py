@@ -1,6 +1,6 @@
-"""Each way of putting rowtail behind a web server, as deploy/ describes it, made to run here.
+"""Each way of putting rowtail behind a web server, as deploy/ describes it, adapted to run here.
 
-A Deployment names the file of deploy/ and what is special about it; a Site is one that runs.
+A Deployment names the file of deploy/ and its special features; a Site is a running one.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from webserver import USER, as_user, deployed, give
 
 
 class Deployment(NamedTuple):
-    """name: what the tests call it; server, file: whose configuration it is, and which.
+    """name: its name in the tests; server, file: the server and its configuration file.
 
-    runs      "service": rowtail runs by itself and listens; "spawned": the web server starts it and
-              it listens; "each": every stream is a process of its own
-    edits     further replacements in the file, beside the paths
+    runs      "service": rowtail runs on its own and listens; "spawned": the web server starts it and it
+              listens; "each": every stream is a separate process
+    edits     further replacements in the file, besides the paths
     mount     the URL of the stream
     """
 
@@ -79,9 +79,9 @@ DEPLOYMENTS = {
 
 
 class Site:
-    """A web server with rowtail behind it, in a directory of its own.
+    """A web server with rowtail behind it, in its own directory.
 
-    settings: changed or further lines of rowtail's CONFIG file, by name; None drops one
+    settings: changed or additional lines of rowtail's CONFIG file, by name; None removes one
     """
 
     def __init__(self, deployment, directory, log, settings=None, edits=None):
@@ -106,7 +106,7 @@ class Site:
     def _write_config(self, settings):
         """deploy/rowtail.conf with these settings; also the CGI and FastCGI program.
 
-        The file is shipped closed. The tests open it, but for those that say public=None.
+        The file as shipped grants nothing. The tests set public, except those with public=None.
         """
         settings = {"public": "yes", **settings}
         name = "apache/shared-hosting/events.cgi" if self._shared() else "rowtail.conf"
@@ -131,7 +131,7 @@ class Site:
         return issubclass(self.deployment.server, webserver.SharedApache)
 
     def _configuration(self, edits):
-        """The file of deploy/, with the paths of this place."""
+        """The file of deploy/, with the paths of this directory."""
         text = (webserver.DEPLOY / self.deployment.file).read_text()
         for default, value in {**self.deployment.edits, **edits}.items():
             assert default in text, f"{self.deployment.file} does not say {default!r}"
@@ -182,7 +182,7 @@ class Site:
         self.rowtail.start()
 
     def start_wrapper(self):
-        """fcgiwrap as the configuration says; Debian's unit makes one word of the options."""
+        """Starts fcgiwrap as the configuration says; Debian's unit passes the options as one word."""
         path = self.directory / "run" / "fcgiwrap.sock"
         (options,) = re.findall(r"DAEMON_OPTS=(.*)", self.configuration)
         command = ["/usr/sbin/fcgiwrap", options, "-s", f"unix:{path}"]
@@ -190,7 +190,7 @@ class Site:
         wait_until(path.exists, "socket of fcgiwrap", self.server.log)
 
     def stop(self):
-        """Ends everything, and sees that rowtail ended well."""
+        """Ends everything, and checks that rowtail ended cleanly."""
         self.hang_up()
         self.server.stop()
         webserver.end(self.wrapper)
@@ -200,46 +200,46 @@ class Site:
         if self.rowtail:
             self.rowtail.assert_clean(self.rowtail.cleanup())
 
-    # Looking at it.
+    # Observing it.
 
     def open(self, query="", *, path="", address=None, **how):
-        """Sends a request for a stream, here or where a proxy serves it; see httpc.open_request()."""
+        """Requests a stream, from this server or a proxy; see httpc.open_request()."""
         target = self.deployment.mount + path + ("?" + query if query else "")
         self._opened.append(httpc.open_request(address or self.server.address, target, **how))
         return self._opened[-1]
 
     def hang_up(self):
-        """Closes whatever is still open of what open() has returned."""
+        """Closes whatever open() has returned and is still open."""
         while self._opened:
             self._opened.pop().close()
 
     def follow(self, query="", **how):
-        """A stream whose first event, its position, has come."""
+        """A stream whose first event, its position, has arrived."""
         opened = self.open(query, **how).wait_head()
         assert opened.head.status == 200, f"{opened.head.raw!r} {self.server.log()}"
         assert opened.next().type == "position"
         return opened
 
     def programs(self):
-        """The processes of rowtail here, whoever started them."""
+        """The rowtail processes of this site, whoever started them."""
         return [pid for pid in _all_pids() if _executable(pid) == str(self.binary)]
 
     def family(self):
-        """Every process of this site."""
+        """All processes of this site."""
         known = {self.server.process.pid, *self.programs()}
         if self.wrapper:
             known.add(self.wrapper.pid)
         return family(known)
 
     def control(self):
-        """rowtail as one that can be asked for its pages, past the web server."""
+        """Direct access to rowtail's pages, without the web server."""
         if self.rowtail:
             return self.rowtail
         spawned = self.socket.with_name(self.socket.name + "-0")  # lighttpd numbers its sockets
         return rowtail.Rowtail(self.directory, how=None, address=spawned)
 
     def streams(self):
-        """How many streams are open, as rowtail counts them, or as there are processes."""
+        """How many streams are open, by rowtail's count or by the number of processes."""
         if self.deployment.runs == "each":
             return len(self.programs())
         return self.control().metric("rowtail_streams")
@@ -248,16 +248,16 @@ class Site:
         wait_until(lambda: self.streams() == count, f"{count} streams", self.streams)
 
     def open_files(self):
-        """How many descriptors the processes of rowtail have open."""
+        """How many descriptors the rowtail processes have open."""
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.programs())
 
     def memory_kib(self):
-        """Memory of all of them, pages that they share counted once in all."""
+        """Memory of all rowtail processes; shared pages count once."""
         return memory_kib(self.family())
 
 
 def family(known):
-    """These processes and all below them."""
+    """These processes and all their descendants."""
     known = set(known)
     grown = True
     while grown:
@@ -268,12 +268,12 @@ def family(known):
 
 
 def memory_kib(pids):
-    """Memory of these processes, pages that they share counted once in all."""
+    """Memory of these processes; shared pages count once."""
     return sum(map(_pss_kib, pids))
 
 
 def wait_until(condition, what, now=lambda: "", timeout=stream.DEADLINE):
-    """Waits for something outside that no descriptor tells of."""
+    """Waits for an outside event that no descriptor reports."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"no {what} within {timeout} s: {now()}"

@@ -1,4 +1,4 @@
-"""A stream that a web server may have compressed, read as it comes."""
+"""A stream that a web server may have compressed, read as it arrives."""
 
 import zlib
 
@@ -7,7 +7,7 @@ import sse
 
 
 class Inflating(sse.Parser):
-    """Undoes gzip before parsing, byte by byte as they come: what zlib keeps back is not there."""
+    """Undoes gzip before parsing, byte by byte: bytes that zlib holds back count as not arrived."""
 
     def __init__(self):
         super().__init__()
@@ -27,7 +27,7 @@ class Encoded(httpc.Response):
 
 
 def open_encoded(site, query, address=None):
-    """A request of a client that offers gzip."""
+    """Sends a request that offers gzip."""
     target = f"{site.deployment.mount}?{query}"
     request = (
         f"GET {target} HTTP/1.1\r\nHost: localhost\r\n"

@@ -1,9 +1,9 @@
 """EventSource, as the HTML standard describes it, in Python: it reconnects, resumes and gives up.
 
-Source: HTML Living Standard, section 9.2.3 "Processing model". After a network error, or the end of
-an answer, it asks again after its reconnection time, with the last event ID it has seen. Any status
-but 200 and any other content type end it for ever: here that fails the test. One simplification: a
-reconnection time above `patience_s` is cut to it, so that a test is short.
+Source: HTML Living Standard, section 9.2.3 "Processing model". After a network error, or the end of an
+answer, it reconnects after its reconnection time, with the last event ID. Any status except 200 and any other
+content type end it for good; here that fails the test. One simplification: a reconnection time above
+`patience_s` is reduced to it, so that tests are short.
 """
 
 import selectors
@@ -18,7 +18,7 @@ import stream
 class Follower:
     """One EventSource.
 
-    ids   the ids of all rows received, in the order of their coming
+    ids   the ids of all rows received, in order of arrival
     told  rowtail's own records besides `position`: (type, data)
     """
 
@@ -34,11 +34,11 @@ class Follower:
         self.retry_s = self.patience_s
         self.response = None
         self.due = 0.0
-        self.before = "nothing yet"  # the answer before this one, for a failure's message
+        self.before = "nothing yet"  # the previous answer, for failure messages
         self._seen = 0
 
     def connect(self):
-        """Asks for the stream; when nobody accepts, later again."""
+        """Requests the stream; if nobody accepts, retries later."""
         self.due = time.monotonic() + self.retry_s
         self._seen = 0
         try:
@@ -49,7 +49,7 @@ class Follower:
             self.response = None
 
     def pump(self):
-        """Takes what has come."""
+        """Reads what has arrived."""
         response = self.response
         response.pump()
         if response.head is not None:
@@ -82,7 +82,7 @@ class Follower:
 
 
 class Crowd:
-    """Many followers, read by turns."""
+    """Many followers, read in turns."""
 
     def __init__(self, address, target, size):
         self.followers = [Follower(address, target) for _ in range(size)]
@@ -95,7 +95,7 @@ class Crowd:
             follower.close()
 
     def run(self, seconds=None, until=None, timeout=stream.DEADLINE):
-        """Goes on for so long, or until until(follower) holds for each."""
+        """Runs for so long, or until until(follower) holds for each."""
         deadline = time.monotonic() + (timeout if seconds is None else seconds)
         while time.monotonic() < deadline:
             if until and all(map(until, self.followers)):
@@ -122,7 +122,7 @@ class Crowd:
 
 
 class Publisher:
-    """Another program that inserts rows, one transaction each, until it is told to stop."""
+    """Another program that inserts rows, one transaction each, until told to stop."""
 
     def __init__(self, log, pause_s=0.004):
         self.path = log.path
@@ -151,7 +151,7 @@ class Publisher:
 
 
 def assert_whole(crowd, expected):
-    """Each follower has had every row once, in order, and was told of no gap."""
+    """Asserts that each follower received every row once, in order, and no gap."""
     for follower in crowd.followers:
         lost = sorted(set(expected) - set(follower.ids))
         assert not lost, f"lost {lost[:10]} ({len(lost)}) over {follower.connections} connections"
@@ -160,7 +160,7 @@ def assert_whole(crowd, expected):
 
 
 def finish(crowd, publisher):
-    """No more rows: waits until every follower has the newest, and asserts that each has had them all."""
+    """Stops inserting, waits until every follower has the newest row, and asserts that each received all rows."""
     publisher.stop()
     newest = publisher.ids[-1]
     crowd.run(until=lambda follower: follower.ids[-1:] == [newest])

@@ -17,8 +17,8 @@ import stream
 class Connection:
     """One TLS connection that has negotiated h2.
 
-    limit     SETTINGS_MAX_CONCURRENT_STREAMS, as the server told it
-    parsers   for each stream id, what has come on it
+    limit     SETTINGS_MAX_CONCURRENT_STREAMS of the server
+    parsers   for each stream id, what has arrived on it
     """
 
     def __init__(self, address):
@@ -45,7 +45,7 @@ class Connection:
         self._socket.close()
 
     def open(self, target):
-        """Asks for one more stream."""
+        """Requests one more stream."""
         number = self._h2.get_next_available_stream_id()
         head = [
             (":method", "GET"),
@@ -60,12 +60,12 @@ class Connection:
         return number
 
     def cancel(self, number):
-        """What close() of an EventSource does: RST_STREAM."""
+        """Sends RST_STREAM, as close() of an EventSource does."""
         self._h2.reset_stream(number)
         self._flush()
 
     def served(self):
-        """The streams on which an event has come."""
+        """The streams on which an event has arrived."""
         return [number for number, parser in self.parsers.items() if parser.events]
 
     def wait(self, condition, what, timeout=stream.DEADLINE):
@@ -77,7 +77,7 @@ class Connection:
         return self
 
     def pump(self, timeout):
-        """Takes what has come, and waits for it at most this long."""
+        """Reads what has arrived, and waits for it at most this long."""
         if self._socket.pending() or select.select([self._socket], [], [], timeout)[0]:
             chunk = self._socket.recv(1 << 16)
             assert chunk, "the server closed the connection"
@@ -86,7 +86,7 @@ class Connection:
             self._flush()
 
     def settle(self, quiet_s):
-        """Takes what comes until nothing has come for so long."""
+        """Reads until nothing has arrived for so long."""
         quiet_since = time.monotonic()
         count = len(self.served())
         while time.monotonic() - quiet_since < quiet_s:

@@ -11,7 +11,7 @@ PASSWORDS = {"ann": "Grüße & +ße", "bob": "b"}
 
 
 def with_file(name, file, replacements):
-    """The server of a deployment, with one more file of deploy/access behind rowtail's own."""
+    """The server of a deployment, with one more file of deploy/access after rowtail's own."""
 
     class WithFile(DEPLOYMENTS[name].server):
         def configure(self, configuration):
@@ -29,7 +29,7 @@ def with_file(name, file, replacements):
 
 
 def basic(user, password):
-    """What a browser sends when somebody has typed name and password."""
+    """The header that a browser sends after somebody has typed name and password."""
     pair = base64.b64encode(f"{user}:{password}".encode()).decode()
     return {"Authorization": f"Basic {pair}"}
 
@@ -40,14 +40,14 @@ def htpasswd(user, password):
 
 
 def crypt(password):
-    """As crypt(3) writes a password down, by SHA-256."""
+    """A password hash of crypt(3), by SHA-256."""
     command = ["openssl", "passwd", "-5", "-stdin"]
     done = subprocess.run(command, input=password, text=True, capture_output=True, check=True)
     return done.stdout.strip()
 
 
 class HAProxyLogin(webserver.HAProxy):
-    """With the lines for a login, which are comments in the file, in force, and these users."""
+    """HAProxy with the login lines, which are comments in the file, enabled, and with these users."""
 
     def configure(self, configuration):
         for line in "http-request auth ", "http-request set-var(txn.rowtail_user) ", "userlist ":
@@ -61,12 +61,12 @@ class HAProxyLogin(webserver.HAProxy):
 
 
 def bcrypt(user):
-    """The hash of a user's password alone."""
+    """Only the hash of a user's password."""
     return htpasswd(user, PASSWORDS[user]).strip().partition(":")[2]
 
 
 def with_login(name, place, edits=None):
-    """The server of a deployment that asks for a password: of ann and bob, kept in `place`.
+    """The server of a deployment with a password login for ann and bob, kept in `place`.
 
     edits: further replacements in the file of deploy/access
     """
@@ -81,6 +81,6 @@ def with_login(name, place, edits=None):
     replacements = {f"/etc/{kind.replace('apache', 'apache2')}/rowtail.htpasswd": users, **(edits or {})}
     server = with_file(name, f"basic-{kind}.conf", replacements)
     if kind == "lighttpd":
-        # It answers a wrong password after a second, which takes long where many are tried.
+        # It answers a wrong password after a second, which takes long if many are tried.
         server.around = 'server.feature-flags += ( "auth.delay-invalid-creds" => "disable" )'
     return server

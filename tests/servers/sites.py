@@ -1,7 +1,6 @@
-"""What holds on every site, whatever else its web server is told to do: shared by test_sites_*.py.
+"""Assertions that hold on every site, however its web server is configured; shared by test_sites_*.py.
 
-A Visitor asks one of the sites that a server has, by its host name; the functions assert what the
-visitor notices.
+A Visitor sends requests to one site of a server, by its host name; the functions assert what the visitor notices.
 """
 
 import contextlib
@@ -13,9 +12,9 @@ import httpc
 from deployment import wait_until
 from logins import PASSWORDS, basic
 
-SOON_S = 1.5  # a row that is held back comes after far more than this, or never
+SOON_S = 1.5  # a buffered row arrives much later than this, or never
 FORM = "application/x-www-form-urlencoded"
-# Channels that servers may take for something else, as the path and as the parameter spell them.
+# Channels that servers may mistake for something else, spelled as the path and as the parameter.
 SPELLED = {
     "orders%2F42": "orders/42",
     "a/b.html": "a/b.html",
@@ -40,7 +39,7 @@ SPELLED = {
 
 
 class Visitor:
-    """Somebody who asks one site; close() hangs up."""
+    """A client of one site; close() disconnects."""
 
     def __init__(self, site, host):
         self.site = site
@@ -48,19 +47,19 @@ class Visitor:
         self.opened = []
 
     def get(self, target, *, headers=None, **how):
-        """Sends a request; returns its answer once the head is there."""
+        """Sends a request; returns its answer once the head has arrived."""
         fields = {"Host": self.host, **(headers or {})}
         answer = httpc.open_request(self.site.server.address, target, headers=fields, **how)
         self.opened.append(answer)
         return answer.wait_head()
 
     def page(self, target, **how):
-        """A whole answer, asked for as a browser asks for a page."""
+        """A complete answer to a request as a browser sends it for a page."""
         answer = self.get(target, **{"accept": "text/html,*/*", **how})
         return answer.wait(lambda: answer.complete or answer.eof, "end of the answer")
 
     def gzipped(self, target):
-        """Asks for a stream as a client that offers compression, which every browser does."""
+        """Requests a stream as a client that offers compression, as every browser does."""
         request = (
             f"GET {target} HTTP/1.1\r\nHost: {self.host}\r\nAccept: text/event-stream\r\n"
             "Accept-Encoding: gzip\r\n\r\n"
@@ -70,7 +69,7 @@ class Visitor:
         return answer.wait_head()
 
     def follow(self, target, **how):
-        """A stream whose first record has come."""
+        """A stream whose first record has arrived."""
         return as_stream(self.get(target, **how))
 
     def close(self):
@@ -80,9 +79,9 @@ class Visitor:
 
 @contextlib.contextmanager
 def visiting(server, need=lambda name: None):
-    """visitor(name): somebody who asks this site of a server; all hang up at the end.
+    """visitor(name): a client of this site of a server; all disconnect at the end.
 
-    need: is called with the site's name before, and skips the test if the site can't be had here.
+    need: called first with the site's name; skips the test if the site is not possible here.
     """
     visitors = []
 
@@ -97,7 +96,7 @@ def visiting(server, need=lambda name: None):
 
 
 def as_stream(answer):
-    """Asserts that this is rowtail's stream, begun at once, and that nobody may keep a copy of it."""
+    """Asserts that this is rowtail's stream, that it began at once, and that nobody may cache it."""
     assert answer.head.status == 200, answer.describe()
     kind = answer.head.get("Content-Type") or ""
     assert kind.partition(";")[0].strip().lower() == "text/event-stream", answer.describe()
@@ -117,7 +116,7 @@ def assert_row_comes_at_once(log, stream, channel, data):
 
 
 def assert_streams(visitor):
-    """Rows come one by one and unchanged: by GET and POST, to clients that offer compression too."""
+    """Rows arrive one by one and unchanged, by GET and POST, even for clients that offer compression."""
     log, name = visitor.site.log, visitor.host
     rows = [
         'row <!--#echo var="host" --> <?= 1 ?> {{.Host}} http://example.org/ é Ж',
@@ -143,7 +142,7 @@ def assert_streams(visitor):
 
 
 def assert_paths_name_channels(visitor, spelled=SPELLED):
-    """What stands behind the mount names the channel that ?channel= names, whatever it looks like."""
+    """The path after the mount names the same channel as ?channel=, whatever it looks like."""
     log = visitor.site.log
     streams = {channel: visitor.follow("/events/" + path) for path, channel in spelled.items()}
     for channel, stream in streams.items():
@@ -151,13 +150,13 @@ def assert_paths_name_channels(visitor, spelled=SPELLED):
         assert stream.next_row().data == f"for {channel}"
 
 
-# What rowtail refuses, with which status, and a word of its sentence.
+# What rowtail refuses, with which status, and a word of its message.
 REFUSALS = [
     ("GET", "/events?channel=a**b", 400, "a**b"),
     ("GET", "/events?channel=secret", 401, "token"),
     ("PUT", "/events", 405, "PUT"),
 ]
-# lighttpd refuses these by itself, as Debian configures it.
+# lighttpd itself refuses these, as Debian configures it.
 REFUSED_PATHS = [
     ("GET", "/events/a%0Ab", 400, "channel"),
     ("GET", "/events/secret%0A", 400, "channel"),
@@ -165,7 +164,7 @@ REFUSED_PATHS = [
 
 
 def assert_refusals_are_rowtails(visitor, cases=(*REFUSALS, *REFUSED_PATHS)):
-    """The site's error pages do not take the place of rowtail's sentences."""
+    """The site's error pages do not replace rowtail's messages."""
     for method, target, status, says in cases:
         answer = visitor.page(target, method=method)
         assert answer.head.status == status, answer.describe()
@@ -173,7 +172,7 @@ def assert_refusals_are_rowtails(visitor, cases=(*REFUSALS, *REFUSED_PATHS)):
 
 
 def assert_asks_again(visitor, target="/events?channel=a", **how):
-    """While rowtail is down, or the site refuses for the moment, EventSource is told to come back."""
+    """While rowtail is down, or the site refuses temporarily, an EventSource is told to reconnect."""
     answer = visitor.get(target, **how)
     assert answer.head.status == 200, answer.describe()
     assert answer.head.get("Content-Type").startswith("text/event-stream"), answer.head.raw
@@ -185,7 +184,7 @@ def assert_asks_again(visitor, target="/events?channel=a", **how):
 
 
 def assert_is_down(visitor, targets, statuses):
-    """An EventSource is told to come back, whatever it asks for; a page gets one of the errors."""
+    """An EventSource is told to reconnect, whatever it requests; a page gets one of the errors."""
     for target in targets:
         assert_asks_again(visitor, target)
     assert_asks_again(visitor, method="POST", body=b"channel=" + b"a" * 2000)
@@ -194,7 +193,7 @@ def assert_is_down(visitor, targets, statuses):
 
 
 def assert_closed(visitor, targets, logins, statuses, accepts=("text/event-stream",)):
-    """What the site asks of its visitors, it asks of those of /events too."""
+    """The site's access rules also apply to /events."""
     for target in targets:
         for headers in logins:
             for accept in accepts:
@@ -205,16 +204,16 @@ def assert_closed(visitor, targets, logins, statuses, accepts=("text/event-strea
 
 
 def assert_login_is_handed_on(visitor):
-    """Who is logged in at the web server is that user for rowtail: ann may read, bob may not."""
+    """The web server's user is rowtail's user: ann may read, bob may not."""
     visitor.follow("/events?channel=secret", headers=basic("ann", PASSWORDS["ann"]))
     bob = visitor.get("/events?channel=secret", headers=basic("bob", PASSWORDS["bob"]))
     assert bob.head.status == 403
 
 
 def assert_same_as_without(bare, site, names, targets, times=b"(?!)"):
-    """Every URL that looks like the mount is answered by the site itself, as by `bare`, without rowtail.
+    """The site itself answers every URL that looks like the mount, as `bare` does without rowtail.
 
-    times: matches what is another in each answer, such as the times of files in a listing.
+    times: matches what differs in each answer, such as file times in a listing.
     """
 
     def described(answer):
@@ -231,14 +230,14 @@ def assert_same_as_without(bare, site, names, targets, times=b"(?!)"):
 
 
 def assert_leaving_is_noticed(visitor, heartbeats=4):
-    """A client that hangs up is gone from rowtail after some heartbeats of a second."""
+    """rowtail notices a disconnect after some heartbeats of a second."""
     visitor.close()
     site = visitor.site
     wait_until(lambda: site.streams() == 0, "end of the streams", site.streams, heartbeats + 3)
 
 
 def silence(site, names):
-    """A stream of each site, on which for two seconds nothing happens but heartbeats."""
+    """A stream of each site, with only heartbeats for two seconds."""
     visitors = {name: Visitor(site, name) for name in names}
     streams = {name: one.follow("/events/silence") for name, one in visitors.items()}
     for name, stream in streams.items():

@@ -1,4 +1,4 @@
-"""deploy/access through the real web servers: who is admitted, who is not, and for how long."""
+"""deploy/access through the real web servers: who gets in, who does not, and for how long."""
 
 import json
 import pathlib
@@ -20,13 +20,13 @@ ASK_FOR_A_LOGIN = (
     "apache", "apache-fcgid", "lighttpd", "lighttpd-cgi", "nginx", "nginx-fcgiwrap", "caddy",
     "haproxy",
 )
-PROMISED = 10.0  # seconds from a DELETE to the end, interface, section 6
+PROMISED = 10.0  # seconds from a DELETE to the end; interface, section 6
 SLACK = 3.0  # for a busy machine
 
 
 @pytest.fixture
 def place():
-    """For keys, accounts and programs, where the web server's user may read."""
+    """A directory for keys, accounts and programs, readable for the web server's user."""
     with directory() as path:
         yield path
 
@@ -35,7 +35,7 @@ def place():
 
 
 class Login:
-    """A site with the login of one application, for ann, who may read orders, and bob, who may too."""
+    """A site with one application's login, for ann and bob, who may both read orders."""
 
     def __init__(self, build, place, name, **settings):
         self.place = place
@@ -55,7 +55,7 @@ class Login:
             self.site.log.grant(f"user:{user}", "orders")
 
     def replacements(self, settings):
-        """Where the program is, and what is a comment in the file that is deployed."""
+        """The program's path, and the commented lines of the deployed file."""
         found = {f"/usr/local/lib/rowtail/login.{self.suffix}": self.program}
         if self.suffix == "php":
             found["/run/php/php-fpm.sock"] = self.place / "php.sock"
@@ -98,7 +98,7 @@ class Login:
         webserver.end(self.fpm)
 
     def post(self, cookies=None, headers=None, method="POST", **form):
-        """Asks the login; returns its answer with a dictionary of the cookies that it sets."""
+        """Sends a login request; returns the answer with a dictionary of its cookies."""
         fields = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
         if cookies:
             fields["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
@@ -113,13 +113,13 @@ class Login:
         return answer
 
     def log_in(self, user):
-        """The cookies of somebody who has typed the right password."""
+        """The cookies after a login with the right password."""
         answer = self.post(user=user, password=PASSWORDS[user])
         assert answer.head.status == 200, f"{answer.describe()} {self.site.server.log()}"
         return answer.cookies
 
     def open(self, token, query="channel=orders", **how):
-        """What an EventSource of a page with this cookie gets."""
+        """The stream of an EventSource with this cookie."""
         headers = {"Cookie": f"theme=dark; rowtail_token={token}"}
         return self.site.open(query, headers=headers, **how).wait_head()
 
@@ -132,7 +132,7 @@ class Login:
 
 @pytest.fixture
 def login(build, place, deployment):
-    """login(LOGIN_SECONDS=(600, 3)): a running site with its login, a setting changed."""
+    """login(LOGIN_SECONDS=(600, 3)): a running site with its login and a changed setting."""
     running = []
 
     def start(**settings):
@@ -145,7 +145,7 @@ def login(build, place, deployment):
 
 
 def last_word(response):
-    """The reason that a stream gives at its end."""
+    """The reason in a stream's last record."""
     response.wait(lambda: response.complete, "end of the stream", PROMISED + SLACK)
     assert response.events[-1].type == "denied", response.describe()
     return json.loads(response.events[-1].data)["reason"]
@@ -180,7 +180,7 @@ def test_wrong_password_gets_no_cookie(login, user, password):
 
 @pytest.mark.deployments(*LOGINS)
 def test_token_expires_and_is_renewed(login):
-    """The stream says why it ends; the next, with the renewed cookie, misses nothing."""
+    """The stream says why it ends; the next one, with the renewed cookie, misses nothing."""
     here = login(LOGIN_SECONDS=("600", "3"))
     cookies = here.log_in("ann")
     peer = here.follow(cookies["rowtail_token"])
@@ -205,11 +205,11 @@ def test_renewal_requires_a_login(login):
     for forged in "", "x", f"{bobs}.{signature}", f"{name}.", cookies["rowtail_token"]:
         answer = here.post(cookies={"login": forged, "rowtail_token": cookies["rowtail_token"]})
         assert (answer.head.status, answer.cookies) == (401, {}), forged
-    # Cookies of other programs, which Python's own parser refuses or stops at, change nothing.
+    # Cookies of other programs that Python's parser refuses or stops at change nothing.
     for odd in {"a(b": "1"}, {"c[d]": "1"}, {"e": '"\\'}, {"f": "é"}:
         assert here.post(cookies={**odd, "login": cookies["login"]}).head.status == 200, odd
         assert here.post(cookies=odd).head.status == 401, odd
-    # Nor does the login pass for a token.
+    # The login cookie is not accepted as a token.
     assert here.open(cookies["login"]).head.status == 401
     kept = [line for line in here.accounts.read_text().splitlines(True) if line.startswith("bob")]
     here.accounts.write_text("".join(kept))
@@ -250,7 +250,7 @@ def test_one_delete_ends_the_streams_of_one_user(login):
 
 
 def revoke(log):
-    """As its first line says."""
+    """Revokes as its first line says."""
     script = (webserver.DEPLOY / "access/revoke.sql").read_text()
     subprocess.run(["sqlite3", log.path], input=script, text=True, check=True)
 
@@ -260,14 +260,14 @@ def revoke(log):
 
 @pytest.fixture
 def guarded(build, place, deployment):
-    """A site whose web server asks for a password: of ann, who may read, and of bob, who may not."""
+    """A site whose web server has a password login for ann, who may read, and bob, who may not."""
     site = build(deployment, public=None, server=with_login(deployment, place)).start()
     site.log.grant("user:ann", "default")
     return site
 
 
 def status(site, headers=None):
-    """The status of an answer, on which a browser's EventSource gives up for ever."""
+    """The status of an answer on which a browser's EventSource gives up for good."""
     response = site.open(headers=headers).wait_head()
     if response.head.status == 401:
         assert response.head.get("WWW-Authenticate").startswith("Basic "), response.head.raw
@@ -288,7 +288,7 @@ def test_login_of_the_web_server(guarded):
 
 @pytest.mark.deployments("apache", "lighttpd", "nginx", "caddy", "haproxy")
 def test_rowtail_is_down_behind_a_login(guarded):
-    """Those with a login are asked to come back; those without are asked for it as ever."""
+    """Clients with a login are told to reconnect; others are asked for it as usual."""
     guarded.rowtail.kill()
     ann = guarded.open(headers=basic("ann", PASSWORDS["ann"])).wait_head()
     ann.wait(lambda: ann.complete or ann.eof, "end of the answer")
@@ -305,7 +305,7 @@ def test_one_delete_ends_the_stream_of_a_login(guarded):
 
 
 def test_unverified_user_name_is_ignored(build, deployment):
-    """No server asks for a login here: a name with any password must not be taken for that user."""
+    """No server asks for a login here: a name with any password must not count as that user."""
     site = build(deployment, public=None).start()
     site.log.grant("user:ann", "default")
     assert site.open(headers=basic("ann", "a guess")).wait_head().head.status == 401

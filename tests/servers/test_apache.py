@@ -1,4 +1,4 @@
-"""What Apache's files say beside the stream: logins, modules that are missing, other ways to run it."""
+"""Apache's files beyond the stream: logins, missing modules, other ways to run it."""
 
 import pathlib
 import re
@@ -24,7 +24,7 @@ from conftest import Builder
 from logins import PASSWORDS, basic, htpasswd
 
 
-# The login of deploy/access, in sites that let everyone in.
+# The login of deploy/access, in sites that are otherwise open.
 
 OPEN = {
     "plain.test": Around(),
@@ -69,14 +69,14 @@ def test_login_of_deploy(deployment, kind):
 
 
 class OverTls(WithLogin):
-    """With the # taken away, as the file says."""
+    """With the # removed, as the file says."""
 
     edits = {"#SSLRequireSSL": "SSLRequireSSL"}
 
 
 @pytest.mark.deployments("apache")
 def test_login_of_deploy_over_tls_only(deployment):
-    """By plain HTTP nobody is asked for a password, and who sends one gets nothing for it."""
+    """Over plain HTTP nobody is asked for a password, and a client that sends one gets nothing."""
     with Builder() as build:
         site = build_sites(build, deployment, server=OverTls).start()
         for name in OPEN:
@@ -88,7 +88,7 @@ def test_login_of_deploy_over_tls_only(deployment):
 
 
 def over_tls(site, headers):
-    """The head of a stream that somebody asks for by https."""
+    """The head of a stream requested by https."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     lines = [f"{name}: {value}" for name, value in {"Host": "localhost", **headers}.items()]
@@ -99,7 +99,7 @@ def over_tls(site, headers):
             return secure.recv(1000)
 
 
-# What a site counts, and how it is run.
+# Rate limits, and ways to run the server.
 
 EVASIVE = list(pathlib.Path("/usr/lib/apache2/modules").glob("mod_evasive*.so"))
 
@@ -107,7 +107,7 @@ EVASIVE = list(pathlib.Path("/usr/lib/apache2/modules").glob("mod_evasive*.so"))
 @pytest.mark.skipif(not EVASIVE, reason="mod_evasive is not installed")
 @pytest.mark.deployments("apache", "apache-cgid")
 def test_rate_limited_client_is_told_to_reconnect(build, deployment):
-    """429 would end an EventSource for ever."""
+    """429 would end an EventSource for good."""
     kind = webserver.SharedApache if deployment == "apache-cgid" else webserver.Apache
     newer = b"DOSHTTPStatus" in EVASIVE[0].read_bytes()
     status = "DOSEnabled true\nDOSHTTPStatus 429" if newer else "DOSHTTPResponseCode 429"
@@ -141,7 +141,7 @@ def test_other_ways_to_run_apache(build, deployment, mpm):
 
 
 class SavingTls(ManySites):
-    """A redirect to https in a .htaccess does not hold for /events; the file has lines for that."""
+    """A redirect to https in a .htaccess does not apply to /events; the file has lines for that."""
 
     sites = {
         "front.test": Around(htaccess="RewriteEngine On\n" + HTTPS + WORDPRESS, modules="rewrite"),
@@ -163,11 +163,11 @@ def test_over_tls_only(build, deployment):
     visitor.follow("/events?channel=silence", headers={"X-Forwarded-Proto": "https"})
 
 
-# Where something is missing.
+# Missing parts.
 
 
 class CatchAll(ManySites):
-    """A virtual host that sends every URL to one program, and does not heed what the file says."""
+    """A virtual host that sends every URL to one program, against the file's advice."""
 
     sites = {
         "all.test": Around("RewriteEngine On\nRewriteRule ^ /index.php [L]", modules="rewrite"),
@@ -178,7 +178,7 @@ class CatchAll(ManySites):
 @pytest.mark.parametrize("kind", [CatchAll, type("Each", (CatchAll,), {"everywhere": False})])
 @pytest.mark.deployments("apache", "apache-fcgid")
 def test_program_files_are_not_served(deployment, kind):
-    """No URL of rowtail's makes Apache send the text of a program that it would otherwise run."""
+    """No rowtail URL makes Apache send the text of a program that it would otherwise run."""
     with Builder() as build:
         site = build_sites(build, deployment, server=kind)
         for name in kind.sites:
@@ -193,7 +193,7 @@ def test_program_files_are_not_served(deployment, kind):
 
 
 class Lacking(webserver.Apache):
-    """A server in which somebody has not enabled a module, or has disabled it."""
+    """A server without one of the modules."""
 
     lacks = ()
 
@@ -205,7 +205,7 @@ class Lacking(webserver.Apache):
 @pytest.mark.parametrize("lacks", ["asis", "headers", "env", "dir", "negotiation", "alias"])
 @pytest.mark.deployments("apache", "apache-fcgid")
 def test_optional_module_is_missing(build, deployment, lacks):
-    """The site is served, and so are the streams."""
+    """The site and the streams work."""
     site = build(deployment, server=type("Server", (Lacking,), {"lacks": (lacks,)})).start()
     visitor = sites.Visitor(site, "localhost")
     assert visitor.page("/index.html").head.status == 200
@@ -214,7 +214,7 @@ def test_optional_module_is_missing(build, deployment, lacks):
 
 @pytest.mark.deployments("apache", "apache-fcgid")
 def test_required_module_is_missing(build, deployment):
-    """The site is served, /events says what is missing, and an EventSource asks again."""
+    """The site works, /events says what is missing, and an EventSource retries."""
     lacks = {"apache": "proxy_fcgi", "apache-fcgid": "fcgid"}[deployment]
     site = build(deployment, server=type("Server", (Lacking,), {"lacks": (lacks,)})).start()
     visitor = sites.Visitor(site, "localhost")

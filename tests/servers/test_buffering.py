@@ -1,4 +1,4 @@
-"""A host that holds every answer back until its end: long polling by --max-stream-age."""
+"""A host that buffers every answer until its end: long polling by --max-stream-age."""
 
 import pytest
 

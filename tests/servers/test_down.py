@@ -1,7 +1,7 @@
 """While rowtail is down, the web server answers in its place, so that no EventSource gives up.
 
-An EventSource ends for ever on any status but 200, on any other content type, and, asking another
-origin, on an answer without CORS headers.
+An EventSource ends for good on any status except 200, on any other content type, and, for another origin, on
+an answer without CORS headers.
 """
 
 import os
@@ -21,11 +21,11 @@ UNIX_SERVICES = pytest.mark.deployments("apache", "lighttpd", "nginx", "caddy", 
 PROGRAMS = pytest.mark.deployments(
     "apache-fcgid", "apache-cgid", "lighttpd-spawn", "lighttpd-cgi", "nginx-fcgiwrap"
 )
-ORIGIN = "https://app.example.org"  # the one that lighttpd's files name
+ORIGIN = "https://app.example.org"  # the port in lighttpd's files
 
 
 def assert_asks_again(response):
-    """The answer is an event stream that ends at once and says when to come back."""
+    """The answer is an event stream that ends at once and says when to reconnect."""
     response.wait_head()
     assert response.head.status == 200, response.head.raw
     assert response.head.get("Content-Type").split(";")[0] == "text/event-stream"
@@ -51,7 +51,7 @@ def assert_all_clients_ask_again(site):
 
 
 def assert_others_get_the_error(site):
-    """A monitor or curl, which takes no event stream, is not told that all is well."""
+    """A monitor or curl, which does not accept an event stream, gets an error status."""
     assert site.open(accept="*/*").wait_head().head.status in (500, 502, 503, 504)
 
 
@@ -80,7 +80,7 @@ def test_socket_left_by_a_killed_rowtail(build, deployment):
 
 @UNIX_SERVICES
 def test_backlog_full(build, deployment):
-    """rowtail hangs: the connection is kept waiting, or the client told to come again."""
+    """rowtail hangs: the connection waits, or the client is told to reconnect."""
     site = build(deployment)
     with socket.socket(socket.AF_UNIX) as hung, socket.socket(socket.AF_UNIX) as waiting:
         hung.bind(str(site.socket))
@@ -89,13 +89,13 @@ def test_backlog_full(build, deployment):
         waiting.connect(str(site.socket))
         start_without_rowtail(site)
         response = site.open()
-        if select.select([response], [], [], 3)[0]:  # Apache waits for room, and so the client
+        if select.select([response], [], [], 3)[0]:  # Apache waits for room, and so does the client
             assert_asks_again(response)
 
 
 @PROGRAMS
 def test_program_cannot_start(build, deployment):
-    """An upgrade gone wrong: the program that was there is gone, another ends as it begins."""
+    """A failed upgrade: the old program is gone, and the new one exits at once."""
     site = build(deployment).start()
     site.follow()
     running = site.programs()
@@ -109,7 +109,7 @@ def test_program_cannot_start(build, deployment):
 
 
 class SmallNginx(webserver.Nginx):
-    """With room for so few connections that a burst of streams finds none."""
+    """With so few connections that a burst of streams uses them up."""
 
     edits = {
         "worker_processes auto;": "worker_processes 1;",
@@ -119,7 +119,7 @@ class SmallNginx(webserver.Nginx):
 
 @pytest.mark.deployments("nginx")
 def test_nginx_out_of_connections(build, deployment):
-    """Where nginx would say 500, it says when to come again; where it says nothing, it closes."""
+    """Instead of 500 nginx says when to reconnect; otherwise it closes the connection."""
     site = build(deployment, server=SmallNginx)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(site.socket))
@@ -127,7 +127,7 @@ def test_nginx_out_of_connections(build, deployment):
         silent.listen(100)
         site.server.start()
         answered = burst(site)
-        with stream.connect(site.server.address):  # holds one connection: an odd number is left
+        with stream.connect(site.server.address):  # uses one connection: an odd number is left
             answered += burst(site)
         assert answered, "nginx has never run out of connections"
         for response in answered:
@@ -135,7 +135,7 @@ def test_nginx_out_of_connections(build, deployment):
 
 
 def burst(site):
-    """More requests than there is room for; those that were answered rather than held or closed."""
+    """Sends more requests than there is room for; returns those that were answered."""
     answered = []
     responses = []
     for _ in range(30):

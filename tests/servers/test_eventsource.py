@@ -1,4 +1,4 @@
-"""A browser's own EventSource comes back by itself behind every server, while rowtail is killed."""
+"""A browser's own EventSource reconnects by itself behind every server while rowtail is killed."""
 
 import functools
 import http.server
@@ -27,7 +27,7 @@ for (const [name, url] of new URLSearchParams(location.search)) {
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves the page, and takes down what it tells."""
+    """Serves the page, and records its reports."""
 
     def __init__(self, told, *arguments):
         self.told = told
@@ -49,18 +49,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_):
-        """Nothing: the test's output is for failures."""
+        """Does nothing: the test's output is for failures."""
 
 
 @pytest.fixture
 def told():
-    """What each EventSource has told of itself so far, by its name."""
+    """What each EventSource has reported so far, by its name."""
     return {name: [] for name in SERVICES}
 
 
 @pytest.fixture
 def origin(told):
-    """The origin of the page; it is another one than every stream's."""
+    """The origin of the page; it differs from every stream's."""
     handler = functools.partial(Handler, told)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -70,7 +70,7 @@ def origin(told):
 
 @pytest.fixture
 def browse(tmp_path):
-    """browse(url) opens a page in headless Chromium with a profile of its own."""
+    """browse(url) opens a page in headless Chromium with a new profile."""
     processes = []
 
     def go(url):

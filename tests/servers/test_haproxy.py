@@ -27,7 +27,7 @@ def test_channel_in_the_path(running, shared_log, spelled):
 
 
 def test_body_of_every_length(running, shared_log):
-    """As a whole, what rowtail takes; in chunks what HAProxy takes: never a part of it."""
+    """rowtail gets whole bodies up to its limit, chunked ones up to HAProxy's; never a part."""
     channels = [f"{number}/{'x' * 240}" for number in range(100)]
     body = "&".join(["positions=1", *(f"channel={name}" for name in channels)]).encode()
     with running.follow(method="POST", body=body, headers=FORM) as opened:
@@ -40,7 +40,7 @@ def test_body_of_every_length(running, shared_log):
 
 
 class BusyHAProxy(webserver.HAProxy):
-    """It looks at names and passwords of its own, and does to every answer what it can."""
+    """HAProxy with its own logins, and with every kind of processing for answers."""
 
     edits = {
         "timeout server  50000": "timeout server  10s\n\thttp-reuse always\n\toption forwardfor",
@@ -62,7 +62,7 @@ class BusyHAProxy(webserver.HAProxy):
 
 
 def test_frontend_that_does_more(build):
-    """Rows come at once, HTTP/1.1 clients and others are told of nothing else, nobody becomes ann."""
+    """Rows arrive at once and unchanged for all HTTP versions, and nobody becomes ann."""
     site = build(SITE, server=BusyHAProxy, public=None, heartbeat=1).start()
     site.log.grant("user:ann", "*")
     site.log.grant("*", "open")

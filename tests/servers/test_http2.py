@@ -4,7 +4,7 @@ import pytest
 
 import h2client
 
-# (streams asked for, of which this many are served). README.md of deploy/ says the same numbers.
+# (streams requested, streams served). deploy/README.md gives the same numbers.
 SERVED = {
     "apache": (12, 6),
     "lighttpd": (12, 8),
@@ -33,7 +33,7 @@ def test_streams_of_one_connection(build, deployment):
 
 @pytest.mark.deployments(*SERVED)
 def test_closed_stream_makes_room(build, deployment):
-    """A page that closes its EventSource frees a place for another; rowtail hears of it."""
+    """A page that closes its EventSource makes room for another; rowtail notices."""
     site = build(deployment, heartbeat=1).start()
     with h2client.Connection(site.server.tls_address) as browser:
         opened = [browser.open(site.deployment.mount) for _ in range(4)]

@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 
 class SizedApache(webserver.Apache):
-    """With deploy/apache/mpm-event.conf in the place of Debian's."""
+    """With deploy/apache/mpm-event.conf instead of Debian's file."""
 
     def enable(self, module, enabled):
         super().enable(module, enabled)
@@ -45,7 +45,7 @@ SIZED = {"apache": SizedApache, "nginx": SizedNginx}
 
 
 def out_of_the_way(opened):
-    """Moves a stream's descriptor up: those below 1,024 are for what select() has to know."""
+    """Moves a stream's descriptor up: select() needs those below 1,024."""
     high = fcntl.fcntl(opened.source, fcntl.F_DUPFD_CLOEXEC, 1024)
     opened.source.close()
     opened.source = socket.socket(fileno=high)
@@ -54,7 +54,7 @@ def out_of_the_way(opened):
 
 @pytest.mark.deployments("apache", "lighttpd", "lighttpd-spawn", "nginx", "caddy", "haproxy")
 def test_thousand_streams(build, deployment):
-    """All are served at once, each gets the row, and the rest of the site still answers."""
+    """All streams are served at once, each gets the row, and the rest of the site still answers."""
     rowtail.raise_file_limit()
     site = build(deployment, server=SIZED.get(deployment)).start()
     streams = [out_of_the_way(site.open()) for _ in range(1000)]
@@ -70,7 +70,7 @@ def test_thousand_streams(build, deployment):
 
 
 def insert_mebibytes(log, count):
-    """Inserts rows of 256 KiB that can't be compressed to nothing; returns {id: checksum}."""
+    """Inserts rows of 256 KiB that compress badly; returns {id: checksum}."""
     checksums = {}
     for number in range(count * 4):
         data = f"{number:08x}" * (MIB // 32)
@@ -83,7 +83,7 @@ def received(opened):
 
 
 def quiet(site, opened):
-    """Waits until the web server takes no more bytes from rowtail."""
+    """Waits until the web server reads no more bytes from rowtail."""
     taken = [None]
 
     def no_more():
@@ -104,10 +104,10 @@ def _bytes_sent(site):
 
 
 def test_client_that_stops_reading(build, deployment):
-    """64 MiB wait for it in the log, not in anybody's memory; it gets them when it reads on."""
+    """64 MiB wait for it in the log, not in memory; it gets them when it reads again."""
     site = build(deployment).start()
     opened = site.follow()
-    expected = insert_mebibytes(site.log, 12)  # fills every buffer that is there in any case
+    expected = insert_mebibytes(site.log, 12)  # fills every buffer that exists anyway
     opened.wait(lambda: len(opened.events) == len(expected) + 1, "first rows")
     before = site.memory_kib()
     expected.update(insert_mebibytes(site.log, 64))

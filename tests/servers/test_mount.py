@@ -1,8 +1,8 @@
-"""A mount is exactly a mount: rowtail gets /events and what is below /events/, and nothing else of the site.
+"""rowtail gets exactly /events and the URLs below /events/, and nothing else of the site.
 
-A neighbour is another URL of the site that looks like the mount. It stays what it was without rowtail: a
-file, or a 404. It never reaches rowtail, and with a login in front of /events no spelling of the URL gets
-a row without the password.
+A neighbour is another URL of the site that looks like the mount. It stays what it is without rowtail: a file,
+or a 404. It never reaches rowtail, and with a login for /events no spelling of the URL gets a row without the
+password.
 """
 
 import pytest
@@ -16,7 +16,7 @@ from logins import PASSWORDS, basic, with_login
 MOUNTED = [name for name, one in DEPLOYMENTS.items() if one.mount == "/events"]
 mounted = pytest.mark.deployments(*MOUNTED)
 
-# Files of the site whose names begin as the mount does.
+# Files of the site whose names begin like the mount.
 NEIGHBOURS = [
     "eventsX",
     "events.html",
@@ -28,7 +28,7 @@ NEIGHBOURS = [
     "rowtail",
     "rowtail-downX",
 ]
-# Spellings that servers may take for the mount, for a file, or for nothing.
+# Spellings that servers may take for the mount, a file, or nothing.
 SPELLINGS = [
     "/events.",
     "/events~",
@@ -68,7 +68,7 @@ SECRET = "a row that needs a password"
 
 @pytest.fixture(scope="module")
 def sites():
-    """sites(name, login): a running site, made once, whose log holds one row."""
+    """sites(name, login): a running site, created once, with one row in its log."""
     with Builder() as builder:
         running = {}
 
@@ -81,7 +81,7 @@ def sites():
                 log.grant("user:ann", "*")
                 server = with_login(name, place) if login else None
                 edits = HASTE if name == "apache-fcgid" else {}
-                # With public=yes the login is all that stands between a client and the rows.
+                # With public=yes only the login protects the rows.
                 settings = {"heartbeat": 1, "public": "yes"}
                 site = builder(name, log=log, server=server, edits=edits, **settings)
                 for neighbour in NEIGHBOURS:
@@ -93,7 +93,7 @@ def sites():
 
 
 def get(site, target, **how):
-    """A whole answer, or as much of a stream as came in a moment."""
+    """A complete answer, or what arrived of a stream in a moment."""
     with httpc.open_request(site.server.address, target, **how) as answer:
         answer.wait_head()
         if is_stream(answer):
@@ -117,7 +117,7 @@ def test_similar_urls_belong_to_the_site(sites, deployment):
 
 @mounted
 def test_other_spellings_get_a_full_stream_or_none(sites, deployment):
-    """What reaches rowtail is streamed as /events is: its first record comes at once."""
+    """What reaches rowtail is streamed like /events: its first record arrives at once."""
     site = sites(deployment)
     for spelling in SPELLINGS:
         answer = get(site, spelling + EVERYTHING)
@@ -129,7 +129,7 @@ def test_other_spellings_get_a_full_stream_or_none(sites, deployment):
 
 @mounted
 def test_program_file_is_not_served(sites, deployment):
-    """The CONFIG file names the database and the key; nobody gets it, nor an editor's copy of it."""
+    """The CONFIG file names the database and the key; nobody gets it or an editor's copy of it."""
     site = sites(deployment)
     for name in "events.cgi", "events.fcgi":
         program = site.directory / "cgi" / name
@@ -157,7 +157,7 @@ def test_no_spelling_bypasses_the_login(sites, deployment, accept):
 
 @mounted
 def test_disconnected_clients_leave_nothing_behind(sites, deployment):
-    """Clients that asked for a neighbour and left are gone from rowtail, too."""
+    """rowtail also forgets clients that requested a neighbour and disconnected."""
     site = sites(deployment)
     for _ in range(5):
         for spelling in "/eventsX", "/events.", "/rowtail/x":

@@ -1,6 +1,6 @@
-"""Writers as one user, rowtail as another, a log in WAL mode: what each of them must be allowed.
+"""Writers as one user, rowtail as another, a log in WAL mode: the permissions that each needs.
 
-Needs root, to be several users; the ids belong to nobody.
+Needs root, to run as several users; no account has these ids.
 """
 
 import os
@@ -20,13 +20,13 @@ WRITER, READER, GROUP, STRANGER = 64001, 64002, 64010, 64003
 
 
 def as_ids(user, *command, group=GROUP):
-    """A command that runs as this user, a member of this group alone."""
+    """A command that runs as this user, only in this group."""
     who = [f"--reuid={user}", f"--regid={group}", "--clear-groups", "--pdeathsig=TERM"]
     return ["/usr/bin/setpriv", *who, *map(str, command)]
 
 
 class Place:
-    """A directory with a log that the writer has made, and rowtail's binary."""
+    """A directory with a log that the writer created, and rowtail's binary."""
 
     def __init__(self, path, directory_mode, umask):
         self.path = path
@@ -43,7 +43,7 @@ class Place:
             self.database.chmod(0o660)  # SQLite leaves it 0644 at the most
 
     def write(self, statement, umask=0o007, user=WRITER):
-        """What another program does: the sqlite3 tool, as the writer."""
+        """Runs the sqlite3 tool as the writer, like another program."""
         schema = shutil.copy(database.SCHEMA, self.path)
         os.chmod(schema, 0o644)
         script = f"umask {umask:03o}; cd {self.path}; exec sqlite3 -bail {self.database}"
@@ -57,7 +57,7 @@ class Place:
         )
 
     def start(self):
-        """rowtail as the reader."""
+        """Starts rowtail as the reader."""
         words = as_ids(READER, self.binary, "--public", "--db", self.database)
         address = self.run_directory / "rowtail.sock"
         words += ["--listen", address]
@@ -66,7 +66,7 @@ class Place:
         ).start()
 
     def say(self, *options, group=GROUP):
-        """Runs rowtail as the reader, to its end: (exit status, what it said)."""
+        """Runs rowtail as the reader to its end; returns (exit status, output)."""
         words = as_ids(READER, self.binary, "--public", "--db", self.database, group=group)
         done = subprocess.run([*words, *options], capture_output=True, text=True, timeout=20)
         return done.returncode, done.stdout + done.stderr
@@ -81,7 +81,7 @@ def make():
 
 @pytest.fixture(params=["check", "start"])
 def refusal(request):
-    """refusal(place): what --check says to one who is not of the group, or the start itself."""
+    """refusal(place): the message of --check, or of a start, for a user outside the group."""
 
     def say(place):
         listen = ["--listen", str(place.run_directory / "refused.sock")]
@@ -94,9 +94,9 @@ INSERT = "INSERT INTO events(data) VALUES ('{}');"
 
 
 def test_directory_of_the_group(make):
-    """The layout that deploy/README.md describes, whoever comes first, writer or reader."""
+    """The layout in deploy/README.md, whether the writer or the reader comes first."""
     place = make()
-    running = place.start()  # nobody has the database open: rowtail makes -wal and -shm
+    running = place.start()  # nobody has the database open: rowtail creates -wal and -shm
     try:
         stream = running.open()
         place.write(INSERT.format("after rowtail"))
@@ -112,7 +112,7 @@ def test_directory_of_the_group(make):
 
 
 def test_read_permission_alone_is_not_enough(make, refusal):
-    """A WAL database is not to be read by who may not write its -shm: said before any stream."""
+    """A user who may not write the -shm cannot read a WAL database; the message comes before any stream."""
     place = make(directory_mode=0o755, umask=0o022)
     status, said = refusal(place)
     assert status in (66, 78), said
@@ -127,7 +127,7 @@ def test_unreadable_database(make, refusal):
 
 
 def test_check_names_both_users(make):
-    """The owner of the log and who cannot read it are two."""
+    """The message names the log's owner and the user who cannot read it."""
     place = make()
     os.chown(place.database, 0, 0)
     place.database.chmod(0o600)
@@ -140,7 +140,7 @@ def test_check_names_both_users(make):
 
 
 def test_stale_socket_of_another_user(make):
-    """Left by a run as root: it says what it knows, not that somebody listens there."""
+    """Left by a run as root: the message says what is known, not that somebody listens there."""
     place = make()
     left = place.run_directory / "left.sock"
     rowtail.listening_socket(left).close()
@@ -158,7 +158,7 @@ def test_unreachable_directory(make, refusal):
 
 
 def test_check_warns_of_a_log_that_locks_writers_out(make):
-    """rowtail, if it is first, makes -wal and -shm in the log's mode, and as its own user."""
+    """If rowtail is first, it creates -wal and -shm with the log's mode and its own user."""
     place = make()
     place.database.chmod(0o640)
     status, said = place.say("--check")

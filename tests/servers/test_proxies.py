@@ -1,6 +1,6 @@
 """A second proxy in front of each web server: nginx, Apache, HAProxy and Varnish, as Debian ships them.
 
-Once with the files of deploy/proxy, and once as somebody writes it who wants the whole site forwarded.
+Once with the files of deploy/proxy, and once as somebody configures it to forward the whole site.
 """
 
 import itertools
@@ -58,13 +58,13 @@ def start():
 
 @pytest.fixture
 def way(proxy, sites, outer, inner):
-    """(site, where the proxy serves it); no request is left open."""
+    """(site, the proxy's address for it); the fixture closes all requests."""
     yield sites[inner], proxy(outer).addresses[inner]
     sites[inner].hang_up()
 
 
 def rows_come_one_by_one(opened, log, channel, count=5):
-    """Each is there before the next is inserted. Returns how long the quickest took, in seconds."""
+    """Each row arrives before the next is inserted. Returns the shortest delay in seconds."""
     assert opened.next().type == "position"
     took_s = []
     for number in range(count):
@@ -77,7 +77,7 @@ def rows_come_one_by_one(opened, log, channel, count=5):
 
 @behind_each
 def test_disconnect_is_noticed(proxy, sites, outer):
-    """By the proxy, then by the web server, then by rowtail: some heartbeats later, of 1 s here."""
+    """Noticed by the proxy, then the web server, then rowtail, some heartbeats (1 s here) later."""
     opened = [
         site.follow("channel=open/leaving", address=proxy(outer).addresses[name])
         for name, site in sites.items()
@@ -91,7 +91,7 @@ def test_disconnect_is_noticed(proxy, sites, outer):
 @behind_each
 @each_inner
 def test_plain_proxy(proxy, sites, outer, inner, channel, shared_log):
-    """Whoever forwards the whole site and has read nothing of rowtail gets the rows as they come."""
+    """A proxy that forwards the whole site without rowtail's files passes rows on at once."""
     address = proxy(outer, plain=True).addresses[inner]
     with open_encoded(sites[inner], f"channel={channel}", address) as opened:
         rows_come_one_by_one(opened, shared_log, channel, count=2)
@@ -100,7 +100,7 @@ def test_plain_proxy(proxy, sites, outer, inner, channel, shared_log):
 @behind_each
 @each_inner
 def test_rows_one_by_one(way, channel, shared_log):
-    """At once, and not only in the end, for a client that offers every compression."""
+    """Rows arrive at once, not only at the end, for a client that offers every compression."""
     site, address = way
     with open_encoded(site, f"channel={channel}", address) as opened:
         assert rows_come_one_by_one(opened, shared_log, channel) < 0.1, "a proxy waits for more"
@@ -136,7 +136,7 @@ def test_requests_come_through(way, channel, shared_log, request):
 
 @behind_each
 def test_plain_nginx_in_front_of_the_proxy(start, proxy, sites, outer, channel, shared_log):
-    """A third server in the row still hears that nothing is to be held back."""
+    """A third server in the chain still learns that it must not buffer."""
     inner = {outer: proxy(outer).addresses["nginx"]}
     address = start("nginx", inner, plain=True).addresses[outer]
     with sites["nginx"].follow(f"channel={channel}", address=address) as opened:
@@ -164,12 +164,12 @@ def test_rows_over_http2(proxy, outer, channel, shared_log):
             browser.wait(lambda: all(len(p.events) == count for p in browser.parsers.values()), "row")
 
 
-# Somebody is down.
+# A server is down.
 
 
 @pytest.mark.parametrize("inner", SERVICES)
 def test_rowtail_is_down(proxy, sites, inner):
-    """What the web server says in its place comes through every proxy, CORS headers included."""
+    """The web server's replacement answer passes every proxy, including CORS headers."""
     site = sites[inner]
     site.rowtail.kill()
     try:
@@ -184,7 +184,7 @@ def test_rowtail_is_down(proxy, sites, inner):
 
 @behind_each
 def test_inner_server_is_down(start, outer):
-    """The proxy answers as the web servers do; Varnish closes, which is no harm to an EventSource."""
+    """The proxy answers as the web servers do; Varnish closes, which does not harm an EventSource."""
     address = start(outer, {"nobody": ("127.0.0.1", ports.free_port())}).addresses["nobody"]
     for how in {}, {"method": "POST", "body": b"channel=a", "headers": FORM}, {"method": "HEAD"}:
         with httpc.open_request(address, "/events/orders/42", **how) as answer:
@@ -209,7 +209,7 @@ class VarnishHttp2(proxies.Varnish):
 
 
 def test_varnish_over_http2(start, build):
-    """Not on as shipped. Varnish has no pipe there: it streams, and answers while nobody is there."""
+    """Off by default. Varnish has no pipe mode there: it streams, and answers while the server is down."""
     site = build("nginx")
     address = start("varnish", {"nginx": site.server.address}, VarnishHttp2).addresses["nginx"]
     command = ["curl", "-sS", "--http2-prior-knowledge", "-H", "Accept: text/event-stream"]
@@ -217,7 +217,7 @@ def test_varnish_over_http2(start, build):
     down = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert down.startswith("HTTP/2 200") and "retry: 3000\n:" in down, down
     site.start()
-    time.sleep(0.5)  # for a quarter of a second Varnish does not ask a server that has refused it
+    time.sleep(0.5)  # for a quarter of a second Varnish does not retry a server that has refused it
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as curl:
         assert any(line.startswith("event: position") for line in curl.stdout)
         site.log.insert("a row over HTTP/2")
@@ -227,7 +227,7 @@ def test_varnish_over_http2(start, build):
 
 @behind_each
 def test_recovery_is_immediate(start, build, outer):
-    """A proxy does not go on saying that the inner server is down when it is up again."""
+    """A proxy stops reporting the inner server as down once it is up again."""
     site = build("nginx")
     address = start(outer, {"nginx": site.server.address}).addresses["nginx"]
     for _ in range(3):
@@ -241,7 +241,7 @@ def test_recovery_is_immediate(start, build, outer):
 
 @behind_each
 def test_nothing_lost_nothing_twice(start, build, outer):
-    """The proxy, the web server and rowtail are restarted one after the other under load."""
+    """The proxy, the web server and rowtail restart one after the other under load."""
     site = build("nginx", retry=100, retry_jitter=100, heartbeat=1).start()
     proxy = start(outer, {"nginx": site.server.address})
     target = "/events?last_event_id=0"
@@ -261,16 +261,16 @@ def test_nothing_lost_nothing_twice(start, build, outer):
         assert all(follower.connections >= 2 for follower in crowd.followers)
 
 
-# Memory, crowds, and sites that do more with what they forward.
+# Memory, crowds, and proxies that process what they forward.
 
 
 @behind_each
 def test_client_that_stops_reading(start, build, outer):
-    """64 MiB wait for it in the log; neither the proxy nor the web server takes them."""
+    """64 MiB wait for it in the log; neither the proxy nor the web server buffers them."""
     site = build("nginx").start()
     proxy = start(outer, {"nginx": site.server.address})
     opened = site.follow(address=proxy.addresses["nginx"])
-    expected = insert_mebibytes(site.log, 12)  # fills every buffer that is there in any case
+    expected = insert_mebibytes(site.log, 12)  # fills every buffer that exists anyway
     opened.wait(lambda: len(opened.events) == len(expected) + 1, "first rows")
 
     def memory():
@@ -285,7 +285,7 @@ def test_client_that_stops_reading(start, build, outer):
 
 
 class BusyNginx(proxies.Nginx):
-    """It keeps and compresses whatever it forwards, lets one ask for all, and makes WebSockets."""
+    """nginx that caches and compresses everything, merges equal requests, and forwards WebSockets."""
 
     @property
     def everywhere(self):
@@ -358,7 +358,7 @@ BUSY = {"nginx": BusyNginx, "apache": BusyApache, "haproxy": BusyHAProxy, "varni
 
 @behind_each
 def test_site_that_caches_and_compresses_everything(start, sites, outer, channel, shared_log):
-    """Clients that ask for one URL at a time each have a stream of their own, and never an old one."""
+    """Clients that request the same URL each get their own stream, never a cached one."""
     site = sites["nginx"]
     address = start(outer, {"nginx": site.server.address}, BUSY[outer]).addresses["nginx"]
     opened = [open_encoded(site, f"channel={channel}", address) for _ in range(20)]
@@ -409,7 +409,7 @@ def behind_a_proxy(name):
     + [("nginx", outer) for outer in ("apache", "haproxy", "varnish")],
 )
 def test_address_of_the_client(start, build, inner, outer):
-    """rowtail sees the client's, not the proxy's; and no other that the client makes up."""
+    """rowtail sees the client's address, not the proxy's, and no forged one."""
     site = build(inner, max_streams_per_client=1, **behind_a_proxy(inner)).start()
     address = start(outer, {inner: site.server.address}).addresses[inner]
     ann, bob, eve = "127.0.0.2", "127.0.0.3", "127.0.0.4"
@@ -423,7 +423,7 @@ def test_address_of_the_client(start, build, inner, outer):
     assert refused(ann) and refused(ann, made_up)
     site.follow(address=address, client=bob)
     assert refused(bob)
-    site.follow(client=eve, headers=made_up)  # past the proxy, to one that only believes the proxy
+    site.follow(client=eve, headers=made_up)  # directly, to a server that trusts only the proxy
     assert refused(eve, address=None)
 
     def page(headers=None):

@@ -1,4 +1,4 @@
-"""A browser's own EventSource behind a second proxy comes back by itself when everything behind it was down."""
+"""A browser's own EventSource behind a second proxy reconnects by itself after everything behind it was down."""
 
 import urllib.parse
 
@@ -12,7 +12,7 @@ from test_eventsource import browse, origin  # noqa: F401 (fixtures)
 
 @pytest.fixture
 def told():
-    """What each EventSource has told of itself so far, by its name."""
+    """What each EventSource has reported so far, by its name."""
     return {name: [] for name in proxies.PROXIES}
 
 
@@ -35,7 +35,7 @@ def test_event_source_reconnects_by_itself(told, origin, browse):  # noqa: F811
         site.log.insert("while-down")
         for said in told.values():
             said.append("stopped")
-        # Each has asked in vain at least once: the proxy has answered, or has closed.
+        # Each has retried in vain at least once: the proxy has answered or closed.
         wait_until(lambda: all(told_since_the_stop(said) for said in told.values()), "try", lambda: told, 40)
         site.server.start()
         all_told("while-down")
@@ -46,5 +46,5 @@ def test_event_source_reconnects_by_itself(told, origin, browse):  # noqa: F811
 
 
 def told_since_the_stop(said):
-    """Is the second error there: the first is the cut, another an attempt that was answered or not?"""
+    """Whether there is a second error: the first is the disconnect, the second a failed attempt."""
     return said[said.index("stopped") :].count("error") >= 2

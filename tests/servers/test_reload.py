@@ -1,7 +1,7 @@
-"""A web server lives for months: it is reloaded every night, and the streams must bear it.
+"""A web server runs for months and is reloaded every night; streams must survive that.
 
 Each reload here is what Debian's unit does for `systemctl reload`. With streams open, the site answers
-throughout, no stream loses or repeats a row, and the old processes go once their streams have ended.
+throughout, no stream loses or repeats a row, and the old processes end after their streams.
 """
 
 import select
@@ -19,11 +19,11 @@ from test_load import SIZED
 
 RELOADS = {"service": 50, "spawned": 4, "each": 20}
 PAUSE_S = 0.15  # between two reloads
-# A reload with mod_fcgid takes a second. A request that waits for a process then may wait for ever, so the
-# streams are open before the first, and have processes again before the next (deploy/README.md says so).
+# A reload with mod_fcgid takes a second. A request that waits for a process then may wait for ever, so the streams
+# open before the first reload, and have processes again before the next (see deploy/README.md).
 SLOWLY = {"apache-fcgid": (6, 2.5)}
-BEARABLE_S = 8.0  # a page; a second is promised, on a machine that does nothing else
-# Streams end by their age soon, so that the test need not wait for an hour.
+BEARABLE_S = 8.0  # a page; a second is promised, on an idle machine
+# A short --max-stream-age, so that the test need not wait for an hour.
 QUICK = {"retry": 100, "retry_jitter": 100, "heartbeat": 1, "max_stream_age": 4}
 RELOADABLE = pytest.mark.deployments(
     "apache", "apache-fcgid", "apache-cgid", "lighttpd", "lighttpd-spawn", "lighttpd-cgi", "nginx",
@@ -32,7 +32,7 @@ RELOADABLE = pytest.mark.deployments(
 
 
 class LighttpdInAHurry(webserver.Lighttpd):
-    """What the file tells those to write for whom lighttpd starts programs: a reload waits for a second."""
+    """With the line that the file gives for programs that lighttpd starts: a reload waits for a second."""
 
     def configure(self, configuration):
         super().configure(configuration)
@@ -46,7 +46,7 @@ SERVERS = {**SIZED, "lighttpd-spawn": LighttpdInAHurry}
 
 
 def page_seconds(site, crowd=None):
-    """How long the site takes to answer with a static page, while the streams of the crowd go on."""
+    """How long the site takes to serve a static page while the crowd's streams continue."""
     began = time.monotonic()
     with httpc.open_request(site.server.address, "/index.html", accept="text/html") as page:
         while not page.complete:
@@ -94,7 +94,7 @@ def test_many_reloads_with_streams_open(build, deployment):
 
 @pytest.mark.deployments("apache")
 def test_every_old_process_keeps_a_stream(build, deployment):
-    """Whose stream has no age keeps an old process for ever, and the site has room for many of them."""
+    """A stream without an age limit keeps an old process for ever, and the site has room for many."""
     site = build(deployment, server=SERVERS.get(deployment), **{**QUICK, "max_stream_age": 0}).start()
     streams = []
     for number in range(1, 21):  # Debian has room for ten
@@ -108,7 +108,7 @@ def test_every_old_process_keeps_a_stream(build, deployment):
 
 @pytest.mark.deployments(*[name for name in RELOADABLE.args if name != "lighttpd-spawn"])
 def test_sleeping_client_does_not_delay_a_reload(build, deployment):
-    """It keeps its connection, and does not even notice the end of its stream."""
+    """It keeps its connection, and does not notice the end of its stream."""
     site = build(deployment, server=SERVERS.get(deployment), **QUICK).start()
     site.follow()
     site.server.reload()
@@ -118,7 +118,7 @@ def test_sleeping_client_does_not_delay_a_reload(build, deployment):
 
 @pytest.mark.deployments("lighttpd", "lighttpd-spawn", "lighttpd-cgi")
 def test_log_rotation(build, deployment):
-    """Debian's logrotate sends lighttpd a SIGHUP each week. Nobody else gets it, and streams go on."""
+    """Debian's logrotate sends lighttpd a SIGHUP each week. Only lighttpd gets it, and streams continue."""
     site = build(deployment).start()
     opened, running = site.follow(), site.programs()
     for path in site.server.logs.iterdir():

@@ -1,4 +1,4 @@
-"""Caddy's other ways of a long life: it is stopped, restarted, and given a Caddyfile with a mistake."""
+"""Caddy in long operation: it is stopped, restarted, and given a Caddyfile with a mistake."""
 
 import time
 
@@ -7,12 +7,12 @@ import pytest
 from follower import Crowd, Publisher, finish
 from test_reload import QUICK, page_seconds
 
-UNIT_WAITS_S = 5.0  # TimeoutStopSec of Debian's caddy.service; then it kills
+UNIT_WAITS_S = 5.0  # TimeoutStopSec of Debian's caddy.service, after which systemd kills it
 
 
 @pytest.fixture
 def at_work(build):
-    """A site with streams that end by no age, and rows that come."""
+    """A site with streams without an age limit, and rows that keep coming."""
     site = build("caddy", **{**QUICK, "max_stream_age": 0}).start()
     with (
         Crowd(site.server.address, "/events?last_event_id=0", 8) as crowd,
@@ -23,7 +23,7 @@ def at_work(build):
 
 
 def test_restart(at_work):
-    """It ends by itself, before Debian's unit would kill it, and the clients go on with the next."""
+    """It ends by itself before Debian's unit would kill it, and clients continue with the next process."""
     site, crowd, publisher = at_work
     for _ in range(2):
         began = time.monotonic()
@@ -37,7 +37,7 @@ def test_restart(at_work):
 
 
 def test_invalid_caddyfile(at_work):
-    """Caddy refuses it, and neither the site nor a stream notices."""
+    """Caddy refuses it; the site and the streams are not affected."""
     site, crowd, publisher = at_work
     right = site.server.file.read_text()
     site.server.file.write_text(right + "\nimport rowtail\n")

@@ -1,7 +1,7 @@
 """`systemctl reload lighttpd` with Debian's own unit and files, under a systemd that has booted.
 
-lighttpd there is no longer root when it is reloaded, and may not write its PID file: what works for a
-server that a test has started need not work for the service.
+lighttpd is no longer root when it is reloaded, and may not write its PID file: what works for a server
+started by a test need not work for the service.
 """
 
 import os
@@ -94,10 +94,10 @@ def test_systemctl_reload(service, tmp_path):
         service.machine.run("systemctl", "reload", "lighttpd")
         assert service.page()
         assert time.monotonic() - began < 3
-        # The stream goes on until graceful-shutdown-timeout is over.
+        # The stream continues until graceful-shutdown-timeout is over.
         service.log.insert(f"late row {turn}")
         wait_until(lambda: f"late row {turn}" in out.read_text(), "late row", out.read_text)
-        time.sleep(0.5)  # lighttpd ends at a second SIGUSR1 while it starts anew
+        time.sleep(0.5)  # lighttpd exits on a second SIGUSR1 while it restarts
         listening.terminate()
         listening.wait()
     main, restarts, state = service.machine.show("lighttpd", "MainPID", "NRestarts", "ActiveState")

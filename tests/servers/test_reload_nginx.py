@@ -1,7 +1,7 @@
-"""nginx's other ways of a long life: logs that are rotated, a new version in place of the running one.
+"""nginx in long operation: log rotation, and a new version that replaces the running one.
 
 Debian does the first every night (USR1) and the second at each upgrade of the package (USR2, then QUIT to
-the old master). Streams are open meanwhile; nothing is lost, nothing comes twice, the site answers.
+the old master). Streams are open meanwhile; nothing is lost or repeated, and the site answers.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ STREAMS = 8
 
 
 class Daemon(webserver.Nginx):
-    """nginx as a daemon, as Debian's unit starts it: only so can it hand on to a new version."""
+    """nginx as a daemon, as Debian's unit starts it; only a daemon can hand over to a new version."""
 
     def command(self):
         return ["/usr/sbin/nginx", "-g", "daemon on;", "-c", self.root / "nginx.conf"]
@@ -31,7 +31,7 @@ class Daemon(webserver.Nginx):
         return self
 
     def masters(self):
-        """The new one, and the old one while it lives."""
+        """The new master, and the old one while it runs."""
         found = []
         for name in "nginx.pid", "nginx.pid.oldbin":
             with contextlib.suppress(FileNotFoundError, ValueError):
@@ -64,7 +64,7 @@ def crowd_of(build):
 
 
 def test_logs_are_rotated(crowd_of):
-    """No stream notices, and the new file is written to."""
+    """The streams are not affected, and nginx writes to the new file."""
     site, crowd, publisher = crowd_of(webserver.Nginx, max_stream_age=0)
     log = site.server.logs / "access.log"
     for number in range(3):
@@ -79,7 +79,7 @@ def test_logs_are_rotated(crowd_of):
 
 
 def test_new_version_takes_over(crowd_of):
-    """As Debian's upgrade does it; the old processes go when their streams have ended."""
+    """As in Debian's upgrade; the old processes end after their streams."""
     site, crowd, publisher = crowd_of(Daemon)
     workers = len(site.server.workers())
     for _ in range(2):
@@ -101,13 +101,13 @@ def test_new_version_takes_over(crowd_of):
 
 
 class Bounded(webserver.Nginx):
-    """With the line that the file tells to write into nginx.conf."""
+    """With the line that the file gives for nginx.conf."""
 
     edits = {"worker_processes auto;": "worker_processes auto; worker_shutdown_timeout 1s;"}
 
 
 def test_streams_without_an_age_limit(crowd_of):
-    """worker_shutdown_timeout ends the old workers even where streams have no age."""
+    """worker_shutdown_timeout ends the old workers even if streams have no age limit."""
     site, crowd, publisher = crowd_of(Bounded, max_stream_age=0)
     processes = len(site.family())
     for _ in range(5):

@@ -9,7 +9,7 @@ QUICK = {"retry": 100, "retry_jitter": 100, "heartbeat": 1}
 
 
 def end_rowtail(site, number):
-    """A signal to every process of rowtail; the service stays down, the web server's come back."""
+    """Sends a signal to every rowtail process; the service stays down, the web server restarts its own."""
     for pid in site.programs():
         os.kill(pid, number)
     if site.rowtail:
@@ -17,7 +17,7 @@ def end_rowtail(site, number):
 
 
 def disturb(site, crowd):
-    """Everything that may happen on one evening, a little time between."""
+    """All kinds of restarts, with short pauses."""
     crowd.run(0.6)
     for number in (signal.SIGTERM, signal.SIGKILL):
         end_rowtail(site, number)

@@ -28,7 +28,7 @@ def test_address_of_the_directory(build):
 
 @pytest.mark.parametrize("name", ["rowtail", "events.db", ".htaccess", "README.md"])
 def test_other_files_are_not_served(build, name):
-    """Should the program or the log lie in the web root, they are not to be fetched."""
+    """If the program or the log is in the web root, nobody can fetch it."""
     site = build(SHARED)
     place = site.server.www / "events" / name
     if not place.exists():
@@ -56,7 +56,7 @@ def test_host_that_compresses_everything(build):
 
 
 def test_stream_ends_by_its_age(build):
-    """The CONFIG file there bounds a stream's life, so that no process stays for ever."""
+    """The CONFIG file limits a stream's age, so that no process stays for ever."""
     site = build(SHARED, max_stream_age=1).start()
     with site.follow() as opened:
         opened.wait(lambda: opened.complete or opened.eof, "end by age")
@@ -73,7 +73,7 @@ FRONT = {
 
 
 def with_site(htaccess, lines="", edit=str):
-    """A host whose account has a site of its own around the directory; `edit` changes our .htaccess."""
+    """A host whose account has its own site around the directory; `edit` changes our .htaccess."""
 
     class Server(webserver.SharedApache):
         modules = [*webserver.SharedApache.modules, "rewrite"]
@@ -108,7 +108,7 @@ def test_front_controller_above(build, name):
 
 
 def test_address_without_a_slash(build):
-    """It is sent on to the directory, which an EventSource follows."""
+    """It redirects to the directory, and an EventSource follows."""
     site = build(SHARED, server=with_site(FRONT["wordpress"])).start()
     with get(site, "/events?channel=a") as answer:
         assert answer.wait_head().head.status == 301
@@ -116,7 +116,7 @@ def test_address_without_a_slash(build):
 
 
 def test_login_of_the_site(build):
-    """A site that asks for a password asks for it at the stream, and tells rowtail the name."""
+    """The site's password login applies to the stream, and rowtail gets the name."""
     with directory() as place:
         users = place / "users"
         users.write_text("".join(htpasswd(*pair) for pair in PASSWORDS.items()))
@@ -136,7 +136,7 @@ def test_login_of_the_site(build):
 
 
 def test_redirect_to_https(build):
-    """The lines for it, with their # taken away."""
+    """The lines for it, with their # removed."""
 
     def edit(text):
         lines = re.search(r"^\t#<If .*?^\t#</If>$", text, re.M | re.S)[0]
@@ -169,7 +169,7 @@ class WithoutCgi(webserver.SharedApache):
 
 
 def test_host_without_cgi_programs(build):
-    """The program's text, with the path of the log in it, is not handed out."""
+    """The program's text, which contains the log's path, is not served."""
     site = build(SHARED, server=WithoutCgi).start()
     for target in "/events/", "/events/events.cgi":
         with httpc.open_request(site.server.address, target, accept="*/*") as answer:

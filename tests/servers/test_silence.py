@@ -1,10 +1,10 @@
-"""A stream without rows lives on, at the time-outs that each server has by default."""
+"""A stream without rows stays open with each server's default time-outs."""
 
 from conftest import SILENCE_S
 
 
 def test_ninety_seconds_without_a_row(silent_streams):
-    """All servers side by side, while other tests run; the kernel keeps what nobody reads."""
+    """All servers side by side, while other tests run; the kernel buffers what nobody reads."""
     for name, seen in silent_streams.seen().items():
         parser = silent_streams.opened[name].parser
         assert seen == str(silent_streams.row), name

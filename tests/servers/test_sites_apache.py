@@ -1,4 +1,4 @@
-"""Apache as people have it: what visitors of the sites in apache_sites.py notice."""
+"""Apache as people use it: what visitors of the sites in apache_sites.py notice."""
 
 import re
 
@@ -37,7 +37,7 @@ each_way = pytest.mark.parametrize("way", ["everywhere", "in each host", "fcgid"
 
 @pytest.fixture(scope="module")
 def servers():
-    """servers(way): all sites, with rowtail behind them, made once."""
+    """servers(way): all sites, with rowtail behind them, created once."""
     with Builder() as build:
         running = {}
 
@@ -57,7 +57,7 @@ def server(servers, way):
 
 @pytest.fixture
 def visit(server):
-    """visit(name): somebody who asks this site."""
+    """visit(name): a client of this site."""
 
     def available(name):
         if not is_here(NEEDS.get(name, "alias")):
@@ -76,7 +76,7 @@ def test_streams(visit, name):
 def test_paths_name_channels(visit, name):
     spelled = {**sites.SPELLED, "a//b": "a//b", "%2Fa": "/a"}
     if name == "directory.test":
-        del spelled["what%3F"]  # a name of a file there, which Apache itself refuses
+        del spelled["what%3F"]  # the name of a file there, which Apache itself refuses
     sites.assert_paths_name_channels(visit(name), spelled)
 
 
@@ -97,7 +97,7 @@ def test_refusals(visit, name):
 @each_way
 @pytest.mark.parametrize("name", ["plain.test", "security.test"])
 def test_patterns(visit, name):
-    """The rules of OWASP, where they are installed, take one for SQL."""
+    """The OWASP rules, if installed, take a pattern for SQL."""
     visitor = visit(name)
     query = "channel=orders/*&last_event_id=0"
     form = {"method": "POST", "headers": {"Content-Type": sites.FORM}, "body": query.encode()}
@@ -107,7 +107,7 @@ def test_patterns(visit, name):
 
 @each_way
 def test_silence(server):
-    """No time-out of a site ends a stream that has nothing but heartbeats, one a second here."""
+    """No time-out of a site ends a stream with only heartbeats, one a second here."""
     sites.silence(server, ["plain.test", "impatient.test", "cache.test"])
 
 
@@ -121,7 +121,7 @@ def test_headers_of_the_site_stay(visit):
 
 @every_site("everywhere")
 def test_pages_for_the_administrator(visit, name):
-    """They show how things are now, to this machine, and not to clients of a proxy on it."""
+    """They show the current state, to this machine but not to clients of a proxy on it."""
     visitor = visit(name)
     for _ in range(2):
         opened = visitor.follow("/events/silence")
@@ -146,7 +146,7 @@ def test_answers_are_not_cached(visit):
             assert not other.rows
 
 
-# Who may not come in.
+# Access.
 
 
 @each_way
@@ -167,7 +167,7 @@ def test_logins_of_a_site_name_the_user(visit, name):
 
 @each_way
 def test_site_without_rowtail(visit, server):
-    """Where the file is included in some virtual hosts, the others have no /events."""
+    """If some virtual hosts include the file, the others have no /events."""
     visitor = visit("plain.test")
     status = sites.Visitor(server, "localhost").page("/events").head.status
     assert (status == 404) == (not server.server.everywhere)
@@ -214,13 +214,13 @@ class WithoutRowtail(ManySites):
 
 @pytest.mark.parametrize("way", ["everywhere"])
 def test_rest_of_the_site_is_unchanged(server):
-    """Every URL that looks like the mount is answered by the site itself."""
+    """The site itself answers every URL that looks like the mount."""
     targets = [f"/{name}" for name in NEIGHBOURS]
     targets += ["/", "/events.", "/events~", "/events%20", "/x/events", "/event", "/events%3Fx"]
     targets += ["/rowtail/x", "/rowtail/", "/index.php", "/a.php/events", "/cgi-bin/events.fcgi"]
     with Builder() as build:
         bare = build_sites(build, "apache", server=WithoutRowtail)
         bare.server.start()
-        # The others are about what is in an answer, and this one is another page every time.
+        # The other sites change the answer, and this page differs every time.
         names = [name for name in list(SITES)[:30] if name != "location.test"]
         sites.assert_same_as_without(bare, server, names, targets)

@@ -1,7 +1,7 @@
-"""Caddy as people have it: rowtail's two snippets in sites of many kinds, all in one server.
+"""Caddy as people use it: rowtail's two snippets in many kinds of sites, all in one server.
 
-Each site is a block of its own, whose name is the key here, and what it says beside rowtail's lines. Those
-are at its beginning, or, where it says <rowtail>, there.
+Each site is a separate block; its name is the key here, and the value is its text besides rowtail's lines.
+Those come at its beginning, or at <rowtail> if the text has that.
 """
 
 import re
@@ -19,7 +19,7 @@ APP = 'respond "the application"'
 USERS = "{\n ann <ann>\n bob <bob>\n }"
 SITES = {
     "plain.test": "file_server",
-    # Front controllers, and blocks that would like to have /events.
+    # Front controllers, and blocks that would take /events.
     "php.test": "php_fastcgi <nobody>\n file_server",
     "php-first.test": "php_fastcgi <nobody>\n file_server\n <rowtail>",
     "front.test": "try_files {path} /index.html\n file_server",
@@ -35,7 +35,7 @@ SITES = {
     "browse.test": "handle_path /app/* {\n file_server\n }\n uri strip_prefix /app\n file_server browse",
     "directory.test": "root * <directory>/files\n file_server browse\n <rowtail>",
     "roots.test": "root /a* <directory>/none\n root * <directory>/files\n file_server\n <rowtail>",
-    # What a site says for all of its answers.
+    # Settings for all answers of a site.
     "encode.test": "encode zstd gzip\n file_server",
     "encode-all.test": "encode gzip {\n minimum_length 1\n match header Content-Type *\n }\n file_server",
     "headers.test": "header X-Content-Type-Options nosniff\n header -Server\n"
@@ -52,7 +52,7 @@ ERRORS = {
     "errors.test": "<down>\n rewrite * /index.html\n file_server",
     "errors-first.test": f"try_files /{{err.status_code}}.html /index.html\n {APP}\n <down>",
 }
-# Sites that let nobody in without a password, or not over plain HTTP, or not from here.
+# Sites that require a password or HTTPS, or refuse this address.
 CLOSED = {
     "login.test": f"basicauth {USERS}\n file_server",
     "login-front.test": f"basicauth {USERS}\n try_files {{path}} /index.html\n <rowtail>",
@@ -66,11 +66,11 @@ CLOSED = {
     "other.test": "file_server <none>",
 }
 WITH_PASSWORDS = [name for name in CLOSED if name.startswith("login")]
-# Below a prefix that the site takes off.
+# Below a prefix that the site strips.
 NESTED = {"nested.test": "handle_path /app/* {\n <rowtail>\n }\n file_server"}
-# A site whose templates are filled in whatever the address.
+# A site that runs templates for every address.
 TEMPLATES = {"everywhere.test": "templates\n file_server"}
-# What the server is asked for under names of no use to rowtail: by reverse_proxy and forward_auth.
+# The application behind reverse_proxy and forward_auth.
 APPLICATION = """
 http://127.0.0.1:<port> {
 	bind 127.0.0.1
@@ -116,7 +116,7 @@ class ManySites(webserver.Caddy):
         )
 
     def write_files(self):
-        """A document root with names of ours in it, and the login of deploy/access."""
+        """A document root with files named like ours, and the login of deploy/access."""
         place = self.directory / "files"
         (place / "events").mkdir(parents=True)
         for name in "events.html", "events/index.html", "events/a.html", "index.php":
@@ -147,7 +147,7 @@ def server():
 
 @pytest.fixture
 def visit(server):
-    """visit(name): somebody who asks this site."""
+    """visit(name): a client of this site."""
     with sites.visiting(server) as visitor:
         yield visitor
 
@@ -171,7 +171,7 @@ def test_refusals(visit, name):
 
 
 def test_silence(server):
-    """Nothing ends a stream that has nothing but heartbeats, one a second here."""
+    """Nothing ends a stream with only heartbeats, one a second here."""
     sites.silence(server, SITES)
 
 
@@ -196,12 +196,12 @@ def test_pages_for_the_administrator(visit, name):
 
 
 def test_templates_do_not_run_visitor_input(visit):
-    """A visitor's words in rowtail's sentence are no commands to Caddy."""
+    """Caddy does not run a visitor's text in rowtail's message as a template."""
     answer = visit("everywhere.test").page("/events?channel=a**%7B%7Benv%20%22HOME%22%7D%7D")
     assert b'a**\\x7b\\x7benv "HOME"}}' in answer.body, answer.describe()
 
 
-# Who may not come in.
+# Access.
 
 
 @pytest.mark.parametrize("name", CLOSED)
@@ -214,7 +214,7 @@ def test_closed_sites(visit, name):
 
 @pytest.mark.parametrize("name", WITH_PASSWORDS)
 def test_login_is_passed_on(visit, name):
-    """rowtail gets the name of whom Caddy has let in."""
+    """rowtail gets the name of the user whom Caddy has authenticated."""
     sites.assert_login_is_handed_on(visit(name))
 
 
@@ -224,7 +224,7 @@ def test_unverified_user_name_is_ignored(visit):
     assert answer.head.status == 401
 
 
-# While rowtail is down, and where there is none.
+# While rowtail is down, and sites without rowtail.
 
 
 def test_rowtail_is_down():
@@ -248,7 +248,7 @@ class WithoutRowtail(ManySites):
 
 
 def test_rest_of_the_site_is_unchanged(server):
-    """Every URL that looks like the mount is answered by the site itself."""
+    """The site itself answers every URL that looks like the mount."""
     targets = [f"/{name}" for name in NEIGHBOURS]
     targets += ["/", "/events.", "/events~", "/events%20", "/x/events", "/event", "/events%3Fx"]
     targets += ["/rowtail/x", "/rowtail/metrics/", "/Rowtail/metrics", "/index.php", "/no.php"]

@@ -1,7 +1,6 @@
-"""lighttpd as people have it: rowtail's file beside sites of many kinds, all in one server.
+"""lighttpd as people use it: rowtail's file beside many kinds of sites, all in one server.
 
-Each site is a $HTTP["host"] block, whose name is the key here, in a file that lighttpd reads before
-rowtail's.
+Each site is a $HTTP["host"] block in a file that lighttpd reads before rowtail's; its name is the key here.
 """
 
 import pathlib
@@ -24,7 +23,7 @@ server.modules += (
 	"mod_rewrite", "mod_setenv", "mod_expire", "mod_cgi", "mod_auth", "mod_authn_file", "mod_proxy", "mod_scgi",
 	"mod_fastcgi", "mod_evhost", "mod_simple_vhost", "mod_userdir", "mod_ssi", "mod_status", "mod_accesslog"<more>
 )
-# It answers a wrong password after a second, which takes long where many are tried.
+# It answers a wrong password after a second, which takes long if many are tried.
 server.feature-flags += ( "auth.delay-invalid-creds" => "disable" )
 """
 TO_APP = 'proxy.server = ( "" => (( "host" => "127.0.0.1", "port" => <port> )) )\n' \
@@ -34,7 +33,7 @@ GONE = '(( "host" => "127.0.0.1", "port" => 9, "check-local" => "disable" ))'
 SITES = {
     "plain.test": "",
     "app.test": PHP + 'url.rewrite-once = ( "" => "/index.php" )',
-    # Front controllers, and what would like to have /events.
+    # Front controllers, and other rules that would take /events.
     "once.test": PHP + 'url.rewrite-once = ( "^/(.*)$" => "/index.php/$1" )',
     "repeat.test": PHP + 'url.rewrite-repeat = ( "^/[^i].*$" => "/index.php" )',
     "rewrite.test": PHP + 'url.rewrite = ( "^/(.*)$" => "/index.php?q=$1" )',
@@ -56,7 +55,7 @@ SITES = {
     'simple-vhost.default-host = "files"\nsimple-vhost.document-root = "/"',
     "alias.test": 'alias.url = ( "/events" => "<directory>/files", "/e" => "<directory>/files/" )',
     "userdir.test": 'userdir.path = "public_html"\nuserdir.basepath = "<directory>"',
-    # What a site says for all of its answers.
+    # Settings for all answers of a site.
     "errors.test": 'server.errorfile-prefix = "<directory>/files/"\nserver.error-intercept = "enable"',
     "deflate.test": 'deflate.mimetypes = ( "" )\ndeflate.allowed-encodings = ( "gzip" )',
     "headers.test": 'setenv.add-response-header = ( "X-Content-Type-Options" => "nosniff",\n'
@@ -79,7 +78,7 @@ SITES = {
     "magnet-raw.test": PHP + 'magnet.attract-raw-url-to = ( "<directory>/front-raw.lua" )',
 }
 NEEDS = {"webdav.test": "mod_webdav", "magnet.test": "mod_magnet", "magnet-raw.test": "mod_magnet"}
-# What rowtail's file leaves to who uses a module for the whole site.
+# Lines that rowtail's file leaves to sites that use a module everywhere.
 SWITCHED_OFF = [
     "scgi.server = ()",
     'webdav.activate = "disable"',
@@ -104,7 +103,7 @@ auth.backend = "htpasswd"
 auth.backend.htpasswd.userfile = "<directory>/users"
 auth.require = ( "" => ( "method" => "basic", "realm" => "site", "require" => "valid-user" ) )
 """
-# Sites that let nobody in, or not everybody.
+# Sites that are closed to everybody or to some.
 CLOSED = {
     "login.test": LOGIN,
     "login-slash.test": LOGIN.replace('""', '"/"'),
@@ -139,7 +138,7 @@ class ManySites(webserver.Lighttpd):
         self.write_files()
 
     def write_files(self):
-        """A document root with names of ours in it, and an application."""
+        """A document root with files named like ours, and an application."""
         files = self.directory / "files"
         (files / "events").mkdir(parents=True)
         for name in "events.html", "events/index.html", "events/a.html", "403.html", "401.html":
@@ -171,7 +170,7 @@ def server(request):
 
 @pytest.fixture
 def visit(server):
-    """visit(name): somebody who asks this site."""
+    """visit(name): a client of this site."""
 
     def available(name):
         if name in NEEDS and not (MODULES / f"{NEEDS[name]}.so").exists():
@@ -210,13 +209,13 @@ def test_refusals(visit, name):
 
 
 def test_silence(server):
-    """No time-out of a site ends a stream that has nothing but heartbeats, one a second here."""
+    """No time-out of a site ends a stream with only heartbeats, one a second here."""
     sites.silence(server, [name for name in SITES if name not in NEEDS])
 
 
 @pytest.mark.deployments(*WAYS)
 def test_short_timeout_of_the_site(build, deployment):
-    """The heartbeat need not be shorter than the site's limit of a second."""
+    """Works although the heartbeat is longer than the site's limit of a second."""
     around, edits = "server.max-write-idle = 1\nserver.max-read-idle = 1\n", {}
     if deployment == "lighttpd-cgi":
         around += 'server.modules += ( "mod_cgi" )\ncgi.limits = ( "read-timeout" => 1 )'
@@ -231,7 +230,7 @@ def test_short_timeout_of_the_site(build, deployment):
 
 @pytest.mark.parametrize("name", ["plain.test", "buffering.test", "buffering-1.test", "impatient.test"])
 def test_body_of_unknown_length(visit, name):
-    """A site that streams its uploads to its programs would refuse this one with 411."""
+    """A site that streams uploads to its programs would refuse this one with 411."""
     body = f"channel={name}&positions=1".encode()
     chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
     headers = {"Host": name, "Content-Type": sites.FORM, "Transfer-Encoding": "chunked"}
@@ -241,7 +240,7 @@ def test_body_of_unknown_length(visit, name):
 
 
 def test_body_too_large(visit):
-    """rowtail says so itself, to an EventSource too: it must not come back with the same body."""
+    """rowtail itself says so, even to an EventSource, which must not retry with the same body."""
     for name in "plain.test", "body.test", "errors.test":
         headers = {"Content-Type": sites.FORM}
         answer = visit(name).get("/events", method="POST", headers=headers, body=b"x=" + b"y" * 100_000)
@@ -256,7 +255,7 @@ def test_headers_of_the_site_stay(visit):
 
 
 def test_pages_for_the_administrator(server, visit):
-    """They are there for this machine, and for nobody who comes through a proxy on it."""
+    """They are open to this machine, but not to clients of a proxy on it."""
     if server.deployment.runs == "each":
         assert visit("plain.test").page("/rowtail/metrics").head.status == 404
         return
@@ -266,11 +265,11 @@ def test_pages_for_the_administrator(server, visit):
         assert visit(name).page("/rowtail/status").head.status == 200
         for target in "/rowtail/metrics", "/rowtail/status":
             answer = visit(name).page(target, headers={"X-Forwarded-For": "192.0.2.1"})
-            # A site that answers 404 by its application does so with 403.
+            # A site whose application answers 404 answers 403 here.
             assert answer.head.status == 403 or answer.body == APPLICATION.encode()
 
 
-# Who may not come in.
+# Access.
 
 
 @pytest.mark.parametrize("name", CLOSED)
@@ -284,13 +283,13 @@ def test_closed_sites(visit, name):
 
 @pytest.mark.parametrize("name", ["login.test", "login-slash.test", "login-front.test"])
 def test_login_of_the_site(visit, name):
-    """Who is logged in is that user for rowtail."""
+    """The logged-in user is rowtail's user."""
     sites.assert_login_is_handed_on(visit(name))
 
 
 @pytest.mark.deployments("lighttpd")
 def test_password_only_over_tls(build, deployment):
-    """With the line that the login's file offers, who comes by plain HTTP is not asked for it."""
+    """With the line that the login's file gives, plain HTTP requests are not asked for a password."""
     with directory() as place:
         line = '$HTTP["scheme"] == "http"'
         server = with_login(deployment, place, {f"#{line}": line})
@@ -324,7 +323,7 @@ def test_rowtail_is_down(deployment):
 
 @pytest.mark.deployments(*WAYS)
 def test_unreadable_log(deployment):
-    """rowtail's own 503 keeps its sentence, and says when to come back."""
+    """rowtail's own 503 keeps its message, and says when to reconnect."""
     with Builder() as build:
         site = build_sites(build, deployment).start()
         pathlib.Path(site.log.path).rename(f"{site.log.path}.away")
@@ -333,9 +332,9 @@ def test_unreadable_log(deployment):
             assert answer.head.status == 503 and answer.head.get("Retry-After"), answer.describe()
 
 
-# The whole of the configuration.
+# The whole configuration.
 
-# Lines of a site that stand in a file of their own, before rowtail's or behind it.
+# Lines of a site in a separate file, before or after rowtail's.
 ELSEWHERE = {
     "server": "server.max-fds = 1000\nserver.max-connections = 500\nserver.max-keep-alive-idle = 0\n"
     "server.kbytes-per-second = 1000\nserver.max-worker = 2\n"
@@ -360,7 +359,7 @@ $HTTP["host"] =~ "." {
 
 
 class Elsewhere(webserver.Lighttpd):
-    """With one more file of the site's."""
+    """With one more file of the site."""
 
     def configure(self, configuration):
         super().configure(configuration)
@@ -371,7 +370,7 @@ class Elsewhere(webserver.Lighttpd):
 @pytest.mark.parametrize("name", ["30-site.conf", "99-site.conf"])
 @pytest.mark.parametrize("what", ELSEWHERE)
 def test_other_files_of_the_site(build, deployment, what, name):
-    """No setting keeps lighttpd from starting, wherever it stands, and none takes the stream away."""
+    """Wherever a setting is, it neither keeps lighttpd from starting nor takes the stream."""
     server = type("Server", (Elsewhere,), {"name": name, "more": ELSEWHERE[what]})
     site = build(deployment, server=server).start()
     sites.assert_streams(sites.Visitor(site, "localhost"))
@@ -398,7 +397,7 @@ class AllOfDebian(webserver.Lighttpd):
 
 @pytest.mark.deployments(*WAYS)
 def test_debians_own_files(build, deployment):
-    """They start together, and Debian's /cgi-bin/ is no second door to the program."""
+    """They start together, and Debian's /cgi-bin/ gives no second way to the program."""
     site = build(deployment, server=AllOfDebian).start()
     visitor = sites.Visitor(site, "localhost")
     sites.assert_streams(visitor)
@@ -409,7 +408,7 @@ def test_debians_own_files(build, deployment):
 
 
 class HostsAtTheEnd(webserver.Lighttpd):
-    """lighttpd.conf goes on behind its include of conf-enabled; so rowtail's file is its last line."""
+    """lighttpd.conf continues after its include of conf-enabled, so rowtail's file is its last line."""
 
     def configure(self, configuration):
         super().configure(configuration)
@@ -427,7 +426,7 @@ def test_virtual_hosts_behind_the_include(build, deployment):
 
 @pytest.mark.deployments("lighttpd-cgi")
 def test_program_file_is_never_served(build, deployment):
-    """A virtual host that takes the programs away does not hand the CONFIG file out instead."""
+    """A virtual host without programs does not serve the CONFIG file instead."""
     more = '$HTTP["host"] =~ "." { cgi.assign = ( ".sh" => "/bin/sh" ) }'
     server = type("Server", (Elsewhere,), {"name": "99-site.conf", "more": more})
     visitor = sites.Visitor(build(deployment, server=server).start(), "localhost")

@@ -1,8 +1,7 @@
-"""nginx as people have it: rowtail's file in sites of many kinds, all in one server.
+"""nginx as people use it: rowtail's file in many kinds of sites, all in one server.
 
-Each site is a server { } of its own, whose name is the key here. <rowtail> stands where a site includes
-rowtail's file, which is at its end where it does not say. What a site needs outside of its server { } is
-in HTTP.
+Each site is a separate server { }; its name is the key here. A site includes rowtail's file at <rowtail>, or
+at its end without that. What a site needs outside its server { } is in HTTP.
 """
 
 import pathlib
@@ -18,7 +17,7 @@ from packages import need
 from test_mount import NEIGHBOURS
 
 MODULES = pathlib.Path("/usr/lib/nginx/modules")
-# The line that the file tells those to write whose site rewrites before all locations.
+# The line that the file gives for sites that rewrite before all locations.
 (BREAK,) = re.findall(
     r"^#   (if .* { break; })$", (webserver.DEPLOY / "nginx/fastcgi.conf").read_text(), re.M
 )
@@ -45,7 +44,7 @@ server {
 OLD_WORDPRESS = "if (!-e $request_filename) { rewrite ^(.*)$ /index.php?q=$1 last; }"
 SITES = {
     "plain.test": "",
-    # Front controllers, and locations that would like to have /events.
+    # Front controllers, and locations that would take /events.
     "front.test": "<rowtail> location / { try_files $uri $uri/ /index.php?$args; }" + PHP,
     "front-first.test": "location / { try_files $uri $uri/ /index.php?$args; }" + PHP,
     "fallback.test": "location / { try_files $uri @app; } location @app { return 200 app; }",
@@ -63,7 +62,7 @@ SITES = {
     "directory.test": "root <directory>/files; autoindex on; index index.html; "
     "server_name_in_redirect on;",
     "slashes.test": "merge_slashes off;",
-    # What a site says for all of its answers.
+    # Settings for all answers of a site.
     "errors.test": "error_page 400 401 403 404 405 413 415 /oops.html;"
     "error_page 500 502 503 504 /50x.html; fastcgi_intercept_errors on; recursive_error_pages on;"
     "location = /oops.html { return 200 oops; } location = /50x.html { return 200 oops; }",
@@ -75,7 +74,7 @@ SITES = {
     "output.test": "postpone_output 64000; output_buffers 2 64k; chunked_transfer_encoding off;",
     "ssi.test": "ssi on; ssi_types *; ssi_last_modified on;",
     "rates.test": "limit_rate 100k; limit_rate_after 1; send_timeout 2s; lingering_close always;",
-    # What a site says for its PHP.
+    # Settings of a site for its PHP.
     "buffers.test": "fastcgi_buffering on; fastcgi_buffers 64 64k; fastcgi_buffer_size 64k;"
     "fastcgi_ignore_headers X-Accel-Buffering; fastcgi_force_ranges on;",
     "cache.test": "fastcgi_cache pages; fastcgi_cache_key $host; fastcgi_cache_valid any 1h;"
@@ -89,7 +88,7 @@ SITES = {
     "fastcgi_index index.php; include fastcgi_params;",
     "body.test": "client_max_body_size 1k; client_body_buffer_size 1k; client_body_in_file_only on;",
     "unbuffered.test": "fastcgi_request_buffering off; client_body_buffer_size 1k;",
-    # Modules that Debian has, where they are installed.
+    # Modules that Debian has, if installed.
     "modsecurity.test": "modsecurity on; modsecurity_rules_file <directory>/modsecurity.conf;",
     "brotli.test": "brotli on; brotli_types *; brotli_min_length 0;",
     "replacing.test": "sub_filter nowhere x; sub_filter_types *; sub_filter_once off;"
@@ -111,7 +110,7 @@ SecResponseBodyLimitAction ProcessPartial
 USERS = "auth_basic site; auth_basic_user_file <directory>/users;"
 LOGIN = "auth_basic_user_file <directory>/users; auth_basic site; set $rowtail_user $remote_user;"
 ASK = "proxy_pass http://127.0.0.1:<port>{path}; proxy_set_header Host app.test; internal;"
-# Sites that let nobody in, or not everybody.
+# Sites that are closed to everybody or to some.
 CLOSED = {
     "login.test": USERS,
     "login-front.test": f"{USERS} location / {{ try_files $uri /index.php; }}" + PHP,
@@ -124,7 +123,7 @@ CLOSED = {
     "https-rewriting.test": f"<rowtail> {REDIRECT} {BREAK} rewrite ^ /index.php last;" + PHP,
     "other.test": "<none> location / { return 404; }",
 }
-# Sites that let everybody in, at a price.
+# Sites that are open with limits.
 COUNTED = {
     "allowed.test": f"auth_request /ask; location = /ask {{ {ASK.format(path='/allow')} }}",
     "office.test": f"satisfy any; allow 127.0.0.1; deny all; {USERS}",
@@ -160,7 +159,7 @@ class ManySites(webserver.Nginx):
         self.write_files()
 
     def write_files(self):
-        """A document root with names of ours in it."""
+        """A document root with files named like ours."""
         place = self.directory / "files"
         (place / "events").mkdir(parents=True)
         for name in "events.html", "events/index.html", "events/a.html":
@@ -170,7 +169,7 @@ class ManySites(webserver.Nginx):
 
     def site(self):
         text = super().site()
-        end = text.rindex("\n}\n") + 3  # of the base class's own server { }
+        end = text.rindex("\n}\n") + 3  # for the base class's own server { }
         here = [self.server(*site) for site in self.sites.items() if is_here(site[0])]
         text = text[:end] + HTTP + "".join(here) + text[end:]
         for word, value in {
@@ -206,7 +205,7 @@ def server(request):
 
 @pytest.fixture
 def visit(server):
-    """visit(name): somebody who asks this site."""
+    """visit(name): a client of this site."""
 
     def available(name):
         if name in NEEDS:
@@ -244,13 +243,13 @@ def test_fcgiwrap_passes_the_same(visit):
 
 
 def test_silence(server):
-    """No time-out of a site ends a stream that has nothing but heartbeats, one a second here."""
+    """No time-out of a site ends a stream with only heartbeats, one a second here."""
     sites.silence(server, [name for name in SITES if name not in NEEDS])
 
 
 @as_a_service
 def test_brotli_delays_nothing(visit):
-    """The bytes of each row come at once; what they say, only a browser could read."""
+    """The bytes of each row arrive at once; only a browser could decode them."""
     visitor = visit("brotli.test")
     answer = visitor.get("/events/brotli.test", headers={"Accept-Encoding": "br"})
     assert answer.head.get("Content-Encoding") == "br"
@@ -276,7 +275,7 @@ def test_headers_of_the_site_stay(visit):
 @as_a_service
 @pytest.mark.parametrize("name", [name for name in SITES if name not in NEEDS])
 def test_pages_for_the_administrator(visit, name):
-    """They show how things are now, whatever the site caches or puts in the place of errors."""
+    """They show the current state, whatever the site caches and whatever its error pages are."""
     visitor = visit(name)
     visitor.site.wait_streams(0)
     for streams in 1, 2:
@@ -285,7 +284,7 @@ def test_pages_for_the_administrator(visit, name):
         assert f"\nrowtail_streams {streams}\n" in shown
 
 
-# Who may not come in.
+# Access.
 
 
 @pytest.mark.parametrize("name", CLOSED)
@@ -298,7 +297,7 @@ def test_closed_sites(visit, name):
 
 @pytest.mark.parametrize("name", ["login.test", "login-front.test", "any.test"])
 def test_login_of_the_site_is_not_passed_on(visit, name):
-    """Who is logged in reads what everyone may; the name is handed on only where the site says so."""
+    """A logged-in user reads what everyone may; rowtail gets the name only if the site passes it on."""
     visitor, ann = visit(name), basic("ann", PASSWORDS["ann"])
     visitor.follow(f"/events?channel={name}", headers=ann)
     assert visitor.get("/events?channel=secret", headers=ann).head.status == 401
@@ -310,7 +309,7 @@ def test_login_is_passed_on(visit, name):
 
 
 def test_answers_are_not_cached(visit):
-    """A site that caches all of its PHP under one key gives nobody another's stream or refusal."""
+    """A site that caches all of its PHP under one key never serves another client's stream or refusal."""
     visitor = visit("cache.test")
     assert visitor.get("/events?channel=secret").head.status == 401
     sites.assert_row_comes_at_once(
@@ -321,7 +320,7 @@ def test_answers_are_not_cached(visit):
         assert not other.rows
 
 
-# What a site counts.
+# Rate limits.
 
 
 @pytest.mark.parametrize("name", ["allowed.test", "office.test"])
@@ -330,14 +329,14 @@ def test_who_gets_in(visit, name):
 
 
 def test_unverified_user_name_is_ignored(visit):
-    """Where the address is enough, a name with any password is nobody's."""
+    """If the address is enough to get in, rowtail ignores a name with any password."""
     forged = basic("ann", "a guess")
     assert visit("office.test").get("/events?channel=secret", headers=forged).head.status == 401
 
 
 @pytest.mark.parametrize("name", ["few.test", "slow.test"])
 def test_rate_limited_client_is_told_to_reconnect(visit, name):
-    """429 would end an EventSource for ever."""
+    """429 would end an EventSource for good."""
     visitor = visit(name)
     visitor.follow(f"/events?channel={name}")
     sites.assert_asks_again(visitor)
@@ -345,7 +344,7 @@ def test_rate_limited_client_is_told_to_reconnect(visit, name):
     assert visitor.page("/index.html").head.status == 429, "the site's own status, elsewhere"
 
 
-# While rowtail is down, and where there is none.
+# While rowtail is down, and sites without rowtail.
 
 
 @pytest.mark.deployments("nginx", "nginx-fcgiwrap")
@@ -364,7 +363,7 @@ def test_rowtail_is_down(deployment):
 
 @pytest.mark.deployments("nginx", "nginx-fcgiwrap")
 def test_unreadable_log(deployment):
-    """rowtail's own 503 keeps its sentence, and says when to come back."""
+    """rowtail's own 503 keeps its message, and says when to reconnect."""
     with Builder() as build:
         site = build_sites(build, deployment).start()
         pathlib.Path(site.log.path).rename(f"{site.log.path}.away")
@@ -375,7 +374,7 @@ def test_unreadable_log(deployment):
 
 
 def test_more_streams_than_fcgiwrap_has_workers():
-    """Who gets none in a minute, here in two seconds, is told to come back."""
+    """A client that gets no worker within a minute (here two seconds) is told to reconnect."""
     with Builder() as build:
         short = {"fastcgi_read_timeout 60s": "fastcgi_read_timeout 2s", "=-fc50": "=-fc1"}
         site = build("nginx-fcgiwrap", heartbeat=1, edits=short).start()
@@ -393,7 +392,7 @@ class WithoutRowtail(ManySites):
 
 @as_a_service
 def test_rest_of_the_site_is_unchanged(server):
-    """Every URL that looks like the mount is answered by the site itself."""
+    """The site itself answers every URL that looks like the mount."""
     names = [name for name in SITES if name not in NEEDS and BREAK not in SITES[name]]
     targets = [f"/{name}" for name in NEIGHBOURS]
     targets += ["/", "/events.", "/events~", "/events%20", "/x/events", "/event", "/events%3Fx"]

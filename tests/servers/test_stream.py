@@ -1,4 +1,4 @@
-"""What must come through each web server: rows at once, requests whole, and the news of leaving."""
+"""What each web server must pass on: rows at once, complete requests, and disconnects."""
 
 import time
 
@@ -14,7 +14,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def test_row_arrives_before_the_next_is_inserted(site, channel, shared_log):
-    """Nothing is held back, for a client that offers every compression; not for a moment either."""
+    """Nothing is buffered, not even for a moment, for a client that offers every compression."""
     took_s = []
     with open_encoded(site, f"channel={channel}") as opened:
         assert opened.next().type == "position"
@@ -48,7 +48,7 @@ def test_path_is_a_channel(site, channel, shared_log):
 
 
 def test_authorization(site, request):
-    """The web server hands the Authorization header over."""
+    """The web server passes the Authorization header on."""
     query = f"channel=secret/{request.node.name.split('[')[1].rstrip(']')}"
     refused = site.open(query).wait_head()
     assert refused.head.status in (401, 403)
@@ -66,7 +66,7 @@ def test_post_form(site, channel, shared_log):
 
 
 def test_post_json_in_chunks(site, channel, shared_log):
-    """A body whose length is not known beforehand, as a stream of fetch() sends it."""
+    """A body of unknown length, as a stream of fetch() sends it."""
     body = b'{"channel": ["%s"], "positions": 1}' % channel.encode()
     parts = (body[:9], body[9:], b"")
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
@@ -116,7 +116,7 @@ def test_head_of_a_stream(site, channel):
     ids=["400", "401", "405", "415"],
 )
 def test_errors_end_at_once(site, method, query, headers, status, says):
-    """rowtail's own answer, with its sentence, and no stream left behind."""
+    """rowtail's own answer, with its message, and no stream left behind."""
     body = b"x{}" if method == "POST" else None
     answer = site.open(query, method=method, headers=headers, body=body).wait_head()
     assert answer.head.status == status, answer.head.raw
@@ -134,7 +134,7 @@ def test_head_ends_at_once(site, channel):
 
 
 def test_disconnect_is_noticed(site, channel):
-    """Within two heartbeats, of 1 s here; Caddy needs up to four, mod_fcgid its own intervals."""
+    """Within two heartbeats of 1 s; Caddy needs up to four, mod_fcgid its own intervals."""
     leavers = [site.follow(f"channel={channel}") for _ in range(3)]
     site.wait_streams(3)
     files = site.open_files()
@@ -144,7 +144,7 @@ def test_disconnect_is_noticed(site, channel):
     gone_at = time.monotonic()
     site.wait_streams(0)
     allowed_s = {"caddy": 4, "apache-fcgid": 5}.get(site.deployment.name, 2)
-    assert time.monotonic() - gone_at < allowed_s + 1.5  # 1.5 s for a machine that is busy
+    assert time.monotonic() - gone_at < allowed_s + 1.5  # 1.5 s for a busy machine
     wait_until(lambda: site.open_files() <= files - 3, "closed descriptors", site.open_files)
 
 
@@ -156,7 +156,7 @@ WITH_PAGES = pytest.mark.deployments(
 @WITH_PAGES
 @pytest.mark.parametrize("page, says", [("metrics", "rowtail_streams "), ("status", "<html")])
 def test_pages_for_the_administrator(site, page, says):
-    """At the addresses that the configuration gives them, to this machine."""
+    """At the addresses in the configuration, open to this machine."""
     answer = httpc.open_request(site.server.address, f"/rowtail/{page}", accept="*/*").wait_head()
     assert answer.head.status == 200, answer.head.raw
     answer.wait(lambda: answer.complete or answer.eof, "end of the page")
@@ -165,10 +165,10 @@ def test_pages_for_the_administrator(site, page, says):
 
 @WITH_PAGES
 def test_no_client_can_ask_for_a_page(site):
-    """The parameter is the web server's: a header of that name means nothing."""
+    """Only the web server sets the parameter; a header of that name has no effect."""
     query = "channel=open/page&ROWTAIL_PAGE=metrics"
     with site.follow(query, headers={"Rowtail-Page": "metrics"}) as opened:
         assert opened.head.get("Content-Type") == "text/event-stream"
     with site.open(query, headers={"ROWTAIL_PAGE": "metrics"}).wait_head() as opened:
-        # Some refuse a name with an underscore, as lighttpd of 2025 does.
+        # Some servers refuse a name with an underscore, as lighttpd of 2025 does.
         assert opened.head.status == 400 or opened.next().type == "position"

@@ -32,7 +32,7 @@ def place(shared_log):
         defaults = {
             "/usr/local/bin/rowtail": path / "rowtail",
             "/var/lib/rowtail/events.db": shared_log.path,
-            "#public = yes": "public = yes",  # it is shipped closed
+            "#public = yes": "public = yes",  # as shipped it grants nothing
         }
         (path / "rowtail.conf").write_text(deployed("rowtail.conf", defaults))
         yield path
@@ -91,7 +91,7 @@ def allowed_calls():
 
 
 def members(group):
-    """The names in one of systemd's groups, and in the groups within."""
+    """The names in one of systemd's groups, including nested groups."""
     _, said = analyze("syscall-filter", "--no-pager", group)
     names = set()
     for line in said.splitlines()[1:]:
@@ -104,10 +104,10 @@ def members(group):
 
 
 def test_filter_allows_rowtails_system_calls(place, shared_log):
-    """Every system call of a whole life, from execve to the end, is one that the unit allows."""
+    """The unit allows every system call of a whole run, from execve to exit."""
     trace = place / "run" / "trace"
     command = ["strace", "-D", "-f", "-q", "-o", trace, place / "rowtail", place / "rowtail.conf"]
-    command = as_user(command)  # to SQLite root is another case: it calls fchown
+    command = as_user(command)  # SQLite behaves differently as root: it calls fchown
     traced = rowtail.Rowtail(place, command[1:], how="systemd", program=command[0]).start()
     stream = traced.open()
     row = shared_log.insert("seen by strace")
@@ -167,7 +167,7 @@ def test_spawn_fcgi(place, shared_log):
 
 
 class Holder:
-    """What systemd does: a listening socket that outlives each process that is started on it."""
+    """Does what systemd does: holds a listening socket that outlives each process started on it."""
 
     def __init__(self, place, address=None, binary=None, config=None):
         self.address = address or place / "run" / "held.sock"
@@ -185,9 +185,9 @@ class Holder:
 
 
 class Knocker(threading.Thread):
-    """Asks for a stream again and again; counts who was served and who was turned away.
+    """Requests a stream again and again; counts the served and the refused requests.
 
-    Served is also who is told in a stream to come back in a moment: an EventSource does.
+    A stream that says to reconnect in a moment counts as served, since an EventSource does.
     """
 
     def __init__(self, address):
@@ -208,20 +208,20 @@ class Knocker(threading.Thread):
                 self.failures.append(failure)
 
     def wait_served(self, more):
-        """Waits until so many more were served; nobody may have been turned away."""
+        """Waits until so many more were served; none may have been refused."""
         enough = self.served + more
         wait_until(lambda: self.served >= enough or self.failures, "served clients")
         assert not self.failures, self.failures[0]
 
 
 def restart_five_times(holder, running, knockers):
-    """As an upgrade does; returns the last process."""
+    """Restarts as an upgrade does; returns the last process."""
     for _ in range(5):
         for knocker in knockers:
             knocker.wait_served(3)
         running.send_signal(signal.SIGTERM)
         assert running.wait(5) == 0
-        time.sleep(0.2)  # the time that an upgrade takes
+        time.sleep(0.2)  # the duration of an upgrade
         running = holder.start()
     for knocker in knockers:
         knocker.wait_served(3)
@@ -229,7 +229,7 @@ def restart_five_times(holder, running, knockers):
 
 
 def test_new_version_takes_over(place):
-    """Restarted under its socket: whoever of a crowd connects meanwhile waits, and is served."""
+    """Restarted under its socket: clients that connect meanwhile wait, and are served."""
     holder = Holder(place)
     running = holder.start()
     knockers = [Knocker(holder.address) for _ in range(12)]
@@ -250,7 +250,7 @@ def test_new_version_takes_over(place):
 
 @pytest.mark.deployments("nginx", "lighttpd")
 def test_new_version_takes_over_behind_a_server(build, deployment):
-    """Those that follow and those that come, by a web server: nothing but streams, no row lost."""
+    """Open and new clients through a web server: all get streams, and no row is lost."""
     site = build(deployment, retry=100, retry_jitter=100, heartbeat=1)
     holder = Holder(site.directory, site.socket, site.binary, site.config)
     give(site.socket)

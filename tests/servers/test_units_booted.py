@@ -1,4 +1,4 @@
-"""The units of deploy/systemd, unchanged, under a systemd that has booted: what ends them for good?"""
+"""The units of deploy/systemd, unchanged, under a booted systemd: what stops them for good."""
 
 import os
 import re
@@ -19,12 +19,12 @@ from webserver import DEPLOY, deployed
 SOCKET = "/run/rowtail/rowtail.sock"
 ROWTAIL = booted.USERS["rowtail"]
 SCHEMA = DEPLOY.parent / "schema" / "rowtail.sql"
-# The pauses are what makes this slow: shorter ones would end the units sooner, if anything does.
+# The pauses make this slow; shorter ones would stop the units sooner, if anything does.
 HASTE = "[Service]\nRestartSec=20ms\n"
 
 
 class Units:
-    """Both units in a machine; the log's directory is not there yet."""
+    """Both units in a machine; the log's directory does not exist yet."""
 
     def __init__(self, place, machine):
         self.machine = machine
@@ -46,7 +46,7 @@ class Units:
         return self
 
     def make_log(self):
-        """As the comment in rowtail.service says; it is all there at one stroke."""
+        """Creates the log as the comment in rowtail.service says, atomically."""
         made = self.data.with_name("made")
         made.mkdir()
         with database.Database.create(made / "events.db"):
@@ -68,14 +68,14 @@ class Units:
         return fcgi.Connection(self.machine.path(SOCKET))
 
     def states(self):
-        """Of the socket and of the service."""
+        """The states of the socket and the service."""
         return [
             self.machine.show(unit, "ActiveState", "Result")
             for unit in ("rowtail.socket", "rowtail.service")
         ]
 
     def wait_restarts(self, count):
-        """Waits until the service was started again so many times; neither may have ended for good."""
+        """Waits until the service was restarted so many times; neither unit may have stopped for good."""
 
         def enough():
             states = self.states()
@@ -85,7 +85,7 @@ class Units:
         wait_until(enough, f"{count} restarts")
 
     def said(self):
-        """What the service wrote."""
+        """The service's output."""
         journal = ["journalctl", "--no-pager", "--output=cat", "--unit=rowtail.service"]
         return self.machine.run(*journal, check=False).stdout[-4000:]
 
@@ -97,7 +97,7 @@ def units():
 
 
 def assert_serves(units, stream):
-    """A client that waited is served, and gets what is published now."""
+    """A waiting client is served, and gets what is published now."""
     assert stream.next().type == "position"
     row = units.insert("hello")
     assert stream.next().last_event_id == str(row)
@@ -106,7 +106,7 @@ def assert_serves(units, stream):
 
 @pytest.mark.parametrize("missing", ["directory", "database"])
 def test_database_missing_for_a_long_time(units, missing):
-    """Many more starts fail than systemd's limits allow; clients come all the time, and then it serves."""
+    """More starts fail than systemd's limits allow, while clients keep connecting; then it serves."""
     if missing == "database":
         units.data.mkdir()
         os.chown(units.data, ROWTAIL, ROWTAIL)
@@ -136,7 +136,7 @@ def test_process_that_crashes_repeatedly(units):
 
 
 def test_rowtail_works_in_the_sandbox(units):
-    """It is there first, and makes the -wal and -shm; writers of its group can use them."""
+    """It starts first and creates the -wal and -shm; writers of its group can use them."""
     units.make_log()
     assert [path.name for path in units.data.iterdir()] == ["events.db"]
     units.start()
@@ -149,7 +149,7 @@ def test_rowtail_works_in_the_sandbox(units):
 
 
 def test_log_outside_the_sandbox_paths(units):
-    """The path in ReadWritePaths= was forgotten: it is named, and the unit goes on trying."""
+    """The path is missing in ReadWritePaths=: the message names it, and the unit keeps retrying."""
     elsewhere = units.machine.root / "srv"
     elsewhere.mkdir()
     os.chown(elsewhere, ROWTAIL, ROWTAIL)
@@ -171,7 +171,7 @@ def test_log_outside_the_sandbox_paths(units):
 
 
 def test_lasting_lock_is_named_in_the_sandbox(units):
-    """The sandbox hides other processes, and not that one of them has the lock."""
+    """The sandbox hides other processes, but not that one of them has the lock."""
     units.make_log()
     exclusive = ["PRAGMA locking_mode=EXCLUSIVE", "INSERT INTO events(data) VALUES ('mine')"]
     units.machine.boot()

@@ -1,13 +1,13 @@
-"""The torture run: whatever is killed, broken or moved, nothing is lost, twice or out of order.
+"""The torture run: whatever is killed, broken or moved, nothing is lost, repeated or out of order.
 
-Hundreds of clients (clients.c) read with all kinds of filters, at rowtail itself and through
-lighttpd, nginx and Apache, while writers (writer.c) insert. Meanwhile one fault follows the other:
+Hundreds of clients (clients.c) read with all kinds of filters, from rowtail itself and through lighttpd,
+nginx and Apache, while writers (writer.c) insert. Meanwhile faults follow one another:
 rowtail is killed or ended, web servers restart, rows are pruned, the database is vacuumed,
-checkpointed, moved away, or gives way to a backup, writers die in a transaction, clocks jump, and
-clients stall, trickle and vanish of themselves. One rowtail, the steady one, is never killed: its
-memory and descriptors are told at the start and at the end.
+checkpointed, moved away, or replaced by a backup, writers die in a transaction, clocks jump, and clients
+stall, read slowly and disconnect. One rowtail, the steady one, is never killed: the run reports its memory
+and descriptors at the start and at the end.
 
-Prints what happened, and ends with status 1 if anything was lost, twice, out of order, or wrong.
+Prints what happened, and exits with 1 if anything was lost, repeated, out of order, or wrong.
 """
 
 import argparse
@@ -44,11 +44,11 @@ LIMIT_S = 150  # for what can only hang
 
 
 class Failure(Exception):
-    """Something that the run needs did not do its part."""
+    """Something that the run needs has failed."""
 
 
 class Log:
-    """The database, and what its administrator does to it."""
+    """The database, and what its administrator does with it."""
 
     def __init__(self, directory):
         self.path = directory / "db" / "events.db"
@@ -86,13 +86,13 @@ class Log:
         return 0
 
     def retire(self):
-        """Nobody writes: all goes into the database file, and that is all there is."""
+        """Nobody writes: moves everything into the database file alone."""
         self.sql("PRAGMA wal_checkpoint(TRUNCATE)")
         for ending in "-wal", "-shm":
             self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
 
     def write_end(self, path):
-        """What the log ends with, as clients.c reads it."""
+        """Writes the end of the log, as clients.c reads it."""
         keys = self.sql("SELECT id || ' ' || number FROM torture_keys ORDER BY key")
         newest = self.sql("SELECT coalesce(max(id), 0) FROM events")
         path.write_text(keys + newest)
@@ -138,7 +138,7 @@ class Clients:
         )
 
     def ask(self, order="tell"):
-        """Gives an order; returns the counts that answer it."""
+        """Gives an order; returns the counts in the answer."""
         print(order, file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         if not line:
@@ -151,7 +151,7 @@ class Clients:
 
 
 class Run:
-    """Everything that runs, and every fault, by its name."""
+    """All processes and all faults, by name."""
 
     def __init__(self, stack, directory, options):
         self.stack = stack
@@ -185,7 +185,7 @@ class Run:
         return site
 
     def _steady(self):
-        """deploy/rowtail.conf's own, that nobody kills; streams of it end after a while."""
+        """Uses deploy/rowtail.conf, and nobody kills it; its streams end after a while."""
         site = self.sites[0]
         address = self.directory / "steady" / "rowtail.sock"
         address.parent.mkdir()
@@ -255,7 +255,7 @@ class Run:
         self.log.sql(f"VACUUM INTO '{self.log.backup}'")
 
     def restore(self):
-        """The backup in the log's place: what came after it is lost, and everybody must be told."""
+        """Replaces the log by the backup: later rows are lost, and every client must get a gap."""
         if not self.log.backup.exists():
             self.back_up()
         with self._nobody_writes():
@@ -298,7 +298,7 @@ class Run:
         self.happened[name] += 1
         self.wal_most = max(self.wal_most, self.log.wal_bytes())
 
-    # The whole of it.
+    # The whole run.
 
     def size_of_steady(self):
         return self.steady.resident_kib(), self.steady.open_files()
@@ -307,7 +307,7 @@ class Run:
         began = said = time.monotonic()
         time.sleep(min(5, minutes * 20))
         size = self.size_of_steady()
-        # Each once, and then by chance.
+        # Each once, then at random.
         first = [fault.__name__ for fault in self.FAULTS]
         self.random.shuffle(first)
         while (now := time.monotonic()) < began + minutes * 60:
@@ -329,7 +329,7 @@ class Run:
         )
 
     def finish(self):
-        """Writers end, everybody reads up to the end of the log; returns the counts."""
+        """Ends the writers; all clients read up to the end of the log; returns the counts."""
         time.sleep(2)
         size = self.size_of_steady()
         for writer in self.writers:
@@ -340,7 +340,7 @@ class Run:
 
 
 def report(run, counts, sizes, minutes):
-    """Prints the counts; were they as they must be?"""
+    """Prints the counts; returns whether they are as expected."""
     kills = run.happened["kill_rowtail"], run.happened["end_rowtail"]
     rows = run.log.sql("SELECT sum(number) FROM torture_keys").strip()
     print(f"torture: {minutes} minutes, {', '.join(f'{n} {k}' for k, n in run.happened.items())}")
