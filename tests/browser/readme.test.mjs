@@ -25,9 +25,9 @@ describe('the page of README.md', () => {
   });
 
   it('shows rows by the lines that README.md gives', async () => {
-    const page = await openPage(browser, demo.url, '');
+    const page = await openPage(browser, 'about:blank', '');
     await page.route('**/try.html', (route) => route.fulfill({ contentType: 'text/html', body: LINES }));
-    const streaming = page.waitForResponse(/events/);
+    const streaming = page.waitForResponse(/events\?channel=orders/);
     await page.goto(`${demo.url}try.html`);
     await streaming;
     const [first, , third] = await demo.database.insert(
