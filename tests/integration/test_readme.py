@@ -53,7 +53,9 @@ def tree(workdir):
     unneeded = shutil.ignore_patterns(".git", "build", "node_modules", "__pycache__", ".pytest_cache", "events.db*", "shared")
     shutil.copytree(rowtail.ROOT, copy, ignore=unneeded, symlinks=True)
     shutil.copytree(rowtail.ROOT / "build" / "obj", copy / "build" / "obj")
-    shutil.copy2(rowtail.ROOT / "build" / "rowtail", copy / "build" / "rowtail")
+    for file in (rowtail.ROOT / "build").iterdir():
+        if file.is_file():
+            shutil.copy2(file, copy / "build")
     return copy
 
 
