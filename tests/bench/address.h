@@ -4,7 +4,7 @@
 
 #include <sys/un.h>
 
-/* Fills the address of a path; ends the program when the path is too long for one. */
+/* Fills the address of a path; exits if the path is too long. */
 void address_unix(struct sockaddr_un *un, const char *path);
 
 #endif

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* A line that has ended: its beginning, and its length without the LF. */
+/* A complete line: its beginning, and its length without the LF. */
 struct whole_line {
 	const char *text;
 	size_t have;
@@ -32,8 +32,8 @@ static void line_keep(struct answer_line *l, const char *bytes, size_t length)
 }
 
 /*
- * Takes bytes up to the next LF; returns how many. *whole is set when a line has ended: it is not
- * copied when all of it is there, and is valid until the next call.
+ * Takes bytes up to the next LF; returns how many. *whole is set when a line is complete. If all of
+ * it is in the input, it is not copied, and is valid until the next call.
  */
 static size_t line_take(
 	struct answer_line *l, const char *bytes, size_t length, struct whole_line *whole)
@@ -82,7 +82,7 @@ static void refuse(struct answer *a)
 	a->garbled = a->ended = true;
 }
 
-/* What the responder said: FastCGI's has a head of its own, HTTP's had it outside. */
+/* The responder's output: FastCGI's contains its own head, HTTP's head came before. */
 static void content(struct answer *a, const char *bytes, size_t length)
 {
 	while (length > 0) {
@@ -99,7 +99,7 @@ static void content(struct answer *a, const char *bytes, size_t length)
 	}
 }
 
-/* Passes over what is left of a record or a chunk, giving its content on. Returns bytes used. */
+/* Skips the rest of a record or a chunk, passing its content on. Returns the bytes used. */
 static size_t framed(struct answer *a, const char *bytes, size_t length)
 {
 	size_t part = length < a->content_left ? length : (size_t)a->content_left;
@@ -162,7 +162,7 @@ static void chunk_line(struct answer *a, struct whole_line line)
 		a->ended = true;
 }
 
-/* A body that is not chunked ends where its head has said, or with the connection. */
+/* A body that is not chunked ends as its head says, or with the connection. */
 static size_t whole(struct answer *a, const char *bytes, size_t length)
 {
 	if (a->body_left >= 0 && length > (uint64_t)a->body_left)

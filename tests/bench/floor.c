@@ -1,10 +1,10 @@
 /*
- * floor: the least that a FastCGI responder for event streams can do, to measure rowtail against.
+ * floor: a minimal FastCGI responder for event streams, as the baseline for rowtail's figures.
  *
- * No SQLite, no filters, no grants, no limits: events come as packets on a unix socket, are framed
- * once into one log in memory, and each client is written to from there, one write for all that
- * waits. Simplifies what rowtail must not: trusts its peers, keeps every event for ever, reads a
- * request until its empty STDIN record and looks only for the position in it.
+ * No SQLite, no filters, no grants, no limits: events arrive as packets on a unix socket, are
+ * framed once into one log in memory, and each client is served from there, with one write for all
+ * waiting events. It makes simplifications that rowtail must not make: it trusts its peers, keeps
+ * every event, reads a request until its empty STDIN record and looks only for the position in it.
  *
  * A FAULT breaks one event in 50, so that the benchmark can show that its checks see it.
  */
@@ -38,18 +38,18 @@ enum fault { NO_FAULT, LOSE, REPEAT, SWAP, CORRUPT, CUT };
 
 struct client {
 	int fd;
-	size_t at; /* in the log; SIZE_MAX before the request was whole */
+	size_t at; /* in the log; SIZE_MAX until the request is complete */
 	bool blocked; /* the socket was full: wait for EPOLLOUT */
-	size_t have; /* bytes of a request that is not yet whole */
+	size_t have; /* bytes of an incomplete request */
 	char *request;
 };
 
 static struct client *clients[FD_MAX]; /* by descriptor */
 static int live[FD_MAX]; /* the descriptors of all clients, for the fan-out */
 static int live_count;
-static char *events_log; /* framed events, one behind the other */
+static char *events_log; /* framed events, one after another */
 static size_t log_length;
-static size_t *starts; /* where the event after id N begins in the log */
+static size_t *starts; /* offset in the log of the event after id N */
 static int64_t newest_id;
 static enum fault fault;
 static int poller, stream_listener, event_listener, event_source = -1;
@@ -72,7 +72,7 @@ static void watch(int fd, uint32_t events, int operation)
 		err(1, "epoll_ctl");
 }
 
-/* Appends "id: ID", the payload filled up to the length that it tells, and the empty line. */
+/* Appends "id: ID", the payload padded to its stated length, and the empty line. */
 static void append(int64_t id, const char *data, size_t length)
 {
 	struct payload p;
@@ -109,7 +109,7 @@ static void cut_all(void)
 		let_go(clients[live[0]]);
 }
 
-/* Appends the event, wrongly: what the load generator must notice. */
+/* Appends the event with a fault that the load generator must notice. */
 static void append_faulty(int64_t id, char *data, size_t length)
 {
 	static char held[PACKET_MAX];
@@ -146,7 +146,7 @@ static void take_event(char *data, size_t length)
 	starts[newest_id] = log_length;
 }
 
-/* Sends all that waits, in one write; the level of EPOLLOUT follows what the socket took. */
+/* Sends everything waiting in one write; enables EPOLLOUT if the socket did not take it all. */
 static void send_to(struct client *c)
 {
 	if (c->at >= log_length)
@@ -221,7 +221,7 @@ static void begin_stream(struct client *c, const char *request, size_t length)
 		send_to(c);
 }
 
-/* What has come of the request is kept only when it is not whole. */
+/* The request's bytes are kept only if it is incomplete. */
 static void keep(struct client *c, const char *request, size_t length)
 {
 	if (!c->request)

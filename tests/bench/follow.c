@@ -17,7 +17,7 @@ void follow_init(struct follow *f)
 	next_record(f);
 }
 
-/* A position record says where the stream begins, and later that it is where we know it to be. */
+/* The first position record says where the stream begins; later ones confirm the known position. */
 static void take_position(struct follow *f, struct tally *t)
 {
 	if (f->id < 0 || (f->position >= 0 && f->id != f->position)) {

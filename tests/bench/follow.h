@@ -1,12 +1,12 @@
 /*
  * follow: one event stream, checked line by line.
  *
- * Knows the stream's position and holds every record against it: the ids must follow one another
- * without a hole, and each payload must be the one of its id. What is wrong is counted in the
- * tally, and the stream goes on from there. Does no I/O.
+ * Knows the stream's position and checks every record against it: ids must be consecutive, and each
+ * payload must match its id. Errors are counted in the tally, and the stream continues from there.
+ * Does no I/O.
  *
- * Source: HTML Standard, section 9.2.6 (interpreting an event stream), for what a server that
- * ends its lines with LF sends.
+ * Source: HTML Standard, section 9.2.6 (interpreting an event stream), for a server that ends its
+ * lines with LF.
  */
 #ifndef BENCH_FOLLOW_H
 #define BENCH_FOLLOW_H
@@ -20,7 +20,7 @@
 
 struct follow {
 	int64_t position; /* the newest id this stream has reached; -1 before the first record */
-	int64_t id; /* of the record that is being read; -1 when it has none yet */
+	int64_t id; /* of the record being read; -1: none yet */
 	struct payload payload; /* of that record */
 	enum { FOLLOW_MESSAGE, FOLLOW_POSITION, FOLLOW_GAP } kind;
 	uint8_t data_lines;
@@ -30,7 +30,7 @@ struct follow {
 void follow_init(struct follow *f);
 
 /*
- * Takes one line as answer_line_fn has it. now_ns: when it was read.
+ * Takes one line, like answer_line_fn. now_ns: when it was read.
  */
 void follow_line(struct follow *f, const char *text, size_t have, size_t total, int64_t now_ns,
 	struct tally *t);

@@ -1,13 +1,13 @@
 /*
- * load: many subscribers in one process, each of which checks what it gets.
+ * load: many subscribers in one process; each checks what it receives.
  *
- * Opens streams at a FastCGI responder or a web server, follows them, and prints what happened as
- * two lines of JSON: {"state":"open",…} when all streams have had their first record, and
- * {"state":"done",…} when all have what they were to get. Cheap on purpose, since it shares the
- * machine with what it measures: one thread, one epoll, one read for each readiness.
+ * Opens streams at a FastCGI responder or a web server, follows them, and prints two lines of JSON:
+ * {"state":"open",…} when all streams have received their first record, and {"state":"done",…} when
+ * all have received everything. It is cheap, since it shares the machine with what it measures: one
+ * thread, one epoll, one read per readiness event.
  *
- * Orders come as lines on standard input: "stop" ends it; "resume N" lets N stalled streams read
- * on. The end of standard input is a stop, so that nothing stays behind when the driver dies.
+ * Orders are lines on standard input: "stop" ends it; "resume N" lets N stalled streams read again.
+ * End of input means stop, so that nothing is left behind if the driver dies.
  */
 #include <err.h>
 #include <errno.h>
@@ -30,7 +30,7 @@ enum state { UNCONNECTED, CONNECTING, ASKED, FOLLOWING, STALLED, REACHED, GONE }
 struct stream {
 	int fd;
 	enum state state;
-	bool opened; /* has been counted as open */
+	bool opened; /* already counted as open */
 	long rounds;
 	int64_t started_ns;
 	struct answer answer;
@@ -40,10 +40,9 @@ struct stream {
 static struct {
 	const char *connect;
 	int64_t streams;
-	int64_t rounds; /* a stream that has all begins anew, this many times in all; 0: without end
-			 */
+	int64_t rounds; /* how often a complete stream starts again; 0: without end */
 	int64_t from_id;
-	int64_t until_id; /* a stream has all at this id; -1: once it is open */
+	int64_t until_id; /* a stream is complete at this id; -1: once it is open */
 	int64_t deadline_ms;
 	int64_t stall; /* stop reading once open, until told to resume */
 	int64_t hold; /* stay connected until told to stop */
@@ -74,7 +73,7 @@ static void let_go(struct stream *s)
 	s->fd = -1;
 }
 
-/* The stream counts as open even when it fails: the driver must not wait for it. */
+/* The stream counts as open even if it fails, so that the driver does not wait for it. */
 static void count_open(struct stream *s)
 {
 	open_count += !s->opened;
@@ -98,7 +97,7 @@ static void fail(struct stream *s, int64_t *counter)
 	count_open(s);
 }
 
-/* A client's time begins when it wants to connect, not when the backlog has room for it. */
+/* A client's time starts when it wants to connect, not when the backlog has room. */
 static void want(struct stream *s)
 {
 	s->fd = -1;
@@ -279,7 +278,7 @@ static void run(void)
 static void report(void)
 {
 	const struct tally *t = &tally;
-	/* A stream that is to end by an order has nothing that it could be late for. */
+	/* A stream that ends by an order has no deadline. */
 	bool open_end = options.hold || options.rounds == 0;
 	long late = open_end ? options.streams - open_count : wanted_count - finished_count;
 

@@ -1,10 +1,9 @@
 /*
  * publish: inserts rows into an event log, or sends the same as packets to the floor.
  *
- * Each row is a transaction of its own unless told otherwise, as an application's rows are; its
- * payload tells when the INSERT began. Prints one line of JSON with what it did and how long a
- * row took. The pauses between rows vary (half to one and a half of the mean), so that they do
- * not fall into step with anybody's timer.
+ * By default each row is a separate transaction, as in an application; its payload says when the
+ * INSERT began. Prints one line of JSON with its results and the time for a row. Pauses between
+ * rows vary (half to one and a half of the mean), so that they do not synchronize with any timer.
  */
 #include <err.h>
 #include <getopt.h>
@@ -25,7 +24,7 @@ static struct {
 	const char *db; /* either this */
 	const char *to; /* or the floor's event socket */
 	const char *sync;
-	int64_t first_id; /* for the floor: what its next event will be */
+	int64_t first_id; /* for the floor: the id of its next event */
 	int64_t count;
 	int64_t length; /* of the data, in bytes */
 	int64_t pause_us; /* 0: as fast as it goes */
@@ -91,7 +90,7 @@ static void open_packets(void)
 		err(1, "%s", options.to);
 }
 
-/* The floor fills a payload up itself, so that a large one need not fit into a packet. */
+/* The floor pads a payload itself, so a large one need not fit into a packet. */
 static void send_packet(const char *data)
 {
 	size_t length = options.length < 65536 ? (size_t)options.length : PAYLOAD_HEAD_MAX;
@@ -113,7 +112,7 @@ static void insert_row(const char *data, int64_t id, int64_t n)
 		step(commit_stmt);
 }
 
-/* Sleeps until the next row is due; lateness is made up for. */
+/* Sleeps until the next row is due; catches up if late. */
 static void wait_for(int64_t *due_ns)
 {
 	static uint64_t random = 88172645463325252U;

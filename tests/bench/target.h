@@ -1,8 +1,8 @@
 /*
- * target: where a client connects to, and the request that it sends there.
+ * target: where a client connects, and the request that it sends.
  *
- * "unix:PATH" is a FastCGI responder: the request is what a web server would send it. "tcp:PORT" is
- * a web server on the loopback: the request is what a browser's EventSource would send.
+ * "unix:PATH" is a FastCGI responder: the request is as from a web server. "tcp:PORT" is a web
+ * server on the loopback: the request is as from a browser's EventSource.
  */
 #ifndef BENCH_TARGET_H
 #define BENCH_TARGET_H
@@ -35,11 +35,11 @@ void target_request(struct target_request *r, const struct target *t, const char
 enum target_connect { TARGET_CONNECTED, TARGET_CONNECTING, TARGET_FULL, TARGET_FAILED };
 
 /*
- * Begins a connection, non-blocking, *fd. TARGET_FULL: the backlog is full; try again later.
+ * Starts a non-blocking connection, *fd. TARGET_FULL: the backlog is full; try again later.
  */
 enum target_connect target_connect(const struct target *t, int *fd);
 
-/* Sends the request on a connection that stands. 0, or -1. */
+/* Sends the request on an established connection. 0, or -1. */
 int target_ask(const struct target_request *r, int fd);
 
 #endif

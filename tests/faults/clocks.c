@@ -1,14 +1,13 @@
 /*
- * clocks: clocks that jump, for a program that is started with this object in LD_PRELOAD.
+ * clocks: makes clocks jump, for a program started with this object in LD_PRELOAD.
  *
- * The file named by FAULT_PLAN holds one line, written anew at any time:
+ * The file named by FAULT_PLAN contains one line, which may be rewritten at any time:
  *
  *     SERIAL MONOTONIC WALL
  *
- * Both are in milliseconds, and are added to what the system says: to its monotonic clock and to its
- * wall clock. An empty file: nothing is added. A monotonic clock that jumps forward is what a program
- * sees that was stopped, or whose machine was suspended; time-outs that the kernel counts are not
- * changed.
+ * Both are in milliseconds, and are added to the system's monotonic clock and wall clock. An empty
+ * file: nothing is added. A monotonic clock that jumps forward is what a program sees after it was
+ * stopped, or its machine suspended; time-outs in the kernel are not changed.
  */
 #include <dlfcn.h>
 #include <stdint.h>

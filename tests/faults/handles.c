@@ -1,10 +1,9 @@
 /*
- * handles: a libuv that bears no mistake, for a program that is started with this object in
- * LD_PRELOAD.
+ * handles: makes libuv strict, for a program started with this object in LD_PRELOAD.
  *
- * Some versions of libuv crash when a handle is stopped that was never initialised, others do not.
- * Here every version ends the program, with a sentence on standard error, when it is given a handle
- * that is of another kind than the function wants, was never initialised, or is closing.
+ * Some versions of libuv crash if a handle is stopped that was never initialised, others do not.
+ * Here every version ends the program, with a message on standard error, if it gets a handle that
+ * has the wrong type, was never initialised, or is closing.
  */
 #include <dlfcn.h>
 #include <stdio.h>

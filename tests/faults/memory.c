@@ -1,19 +1,19 @@
 /*
- * memory: malloc, calloc and realloc that fail, for a program that is started with this object in
+ * memory: makes malloc, calloc and realloc fail, for a program started with this object in
  * LD_PRELOAD.
  *
- * The file named by FAULT_PLAN holds one line, written anew at any time:
+ * The file named by FAULT_PLAN contains one line, which may be rewritten at any time:
  *
  *     SERIAL FIRST LAST EVERY
  *
- * Of the allocations since this plan was first seen, counted from 1, every EVERYth of those from
- * number FIRST to number LAST fails; LAST -1: for ever. An empty file: none does. Each allocation
- * that was made to fail adds a byte to the file named by FAULT_HITS. With EVERY 0 none fails, and each
- * one adds a byte: how many there are depends on the libraries' versions, and is a test's to find out.
+ * Allocations count from 1 since this plan was first seen; every EVERYth of those from FIRST to
+ * LAST fails; LAST -1: no end. An empty file: none fails. Each failed allocation adds a byte to the
+ * file named by FAULT_HITS. With EVERY 0 none fails and each one adds a byte, so a test can count
+ * them: their number depends on the libraries' versions.
  *
- * Not counted is what the linker and the libraries' constructors allocate before main(), and what
- * getpwuid(), FCGX_Accept_r(), uv_loop_init() and uv_poll_start() do: these abort without memory, and their callers
- * can only look before whether there is some.
+ * Allocations before main(), by the linker and constructors, do not count. Nor do those in
+ * getpwuid(), FCGX_Accept_r(), uv_loop_init() and uv_poll_start(), which abort without memory:
+ * their callers can only check beforehand that there is some.
  *
  * For programs with one thread, on glibc.
  */
@@ -24,7 +24,7 @@
 
 #include "plan.h"
 
-/* glibc's own, under names that nobody takes from them. */
+/* glibc's own functions, under names that nothing overrides. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *old, size_t size);
@@ -42,7 +42,7 @@ int uv_poll_start(void *handle, int events, void *callback);
 
 static bool counts;
 
-/* One number of a line, and on behind it. */
+/* Reads one number of a line, and moves past it. */
 static long number(char **at)
 {
 	return strtol(*at, at, 10);

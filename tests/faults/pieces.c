@@ -1,14 +1,13 @@
 /*
- * pieces: reads and writes on sockets, standard input and output that do only a part of what they are
- * asked for, or are interrupted, for a program that is started with this object in LD_PRELOAD.
+ * pieces: makes reads and writes on sockets, standard input and output partial or interrupted, for
+ * a program started with this object in LD_PRELOAD.
  *
- * The file named by FAULT_PLAN holds one line, written anew at any time:
+ * The file named by FAULT_PLAN contains one line, which may be rewritten at any time:
  *
  *     SERIAL MOST EVERY
  *
- * A call moves MOST bytes at most; of the calls every EVERYth fails with EINTR. An empty file: all is
- * as it is. Each call that was interrupted adds a '0' to the file named by FAULT_HITS, each that wrote
- * less than it was asked to a '1'.
+ * A call moves at most MOST bytes; every EVERYth call fails with EINTR. An empty file: no change.
+ * Each interrupted call adds a '0' to the file named by FAULT_HITS, each partial write a '1'.
  *
  * For programs with one thread.
  */
@@ -27,7 +26,7 @@ typedef ssize_t write_fn(int, const void *, size_t);
 typedef ssize_t writev_fn(int, const struct iovec *, int);
 typedef ssize_t sendmsg_fn(int, const struct msghdr *, int);
 
-/* How many bytes this call may move; 0: it is interrupted. */
+/* How many bytes this call may move; 0: interrupt it. */
 static size_t allowed(void)
 {
 	static long calls;
@@ -56,7 +55,7 @@ static size_t total(const struct iovec *iov, size_t count)
 	return length;
 }
 
-/* The first piece that is not empty, and no more of it than may be. */
+/* The first non-empty piece, limited to the allowed bytes. */
 static struct iovec first_piece(const struct iovec *iov, size_t count, size_t most)
 {
 	struct iovec piece = {0};

@@ -1,6 +1,6 @@
 /*
- * plan: the control file of the faults: says what is to fail now, and is read anew at every call, so
- * that a test switches faults on and off while rowtail runs.
+ * plan: the control file of the faults. It says what fails now, and is read at every call, so that
+ * a test can switch faults on and off while rowtail runs.
  */
 #ifndef FAULTS_PLAN_H
 #define FAULTS_PLAN_H
@@ -14,8 +14,8 @@
 enum { PLAN_SIZE = 512, PLAN_LINES = 8 };
 
 /*
- * Reads the file that an environment variable names, with no allocation and no errno of its own.
- * False when there is none. An open file's number is not kept: the program closes what it likes.
+ * Reads the file named by an environment variable, without allocating or changing errno. False if
+ * there is none. It keeps no descriptor open, since the program may close any.
  */
 static inline bool plan_read(const char *variable, char plan[PLAN_SIZE])
 {
@@ -31,7 +31,7 @@ static inline bool plan_read(const char *variable, char plan[PLAN_SIZE])
 	return length > 0;
 }
 
-/* Tells the test that something was made to fail: a byte more in a file. */
+/* Tells the test about a failure: adds a byte to a file. */
 static inline void plan_hit(const char *variable, char mark)
 {
 	const char *path = getenv(variable);

@@ -1,22 +1,21 @@
 /*
- * vfs: SQLite's file system with faults, for a program that is started with this object in
- * LD_PRELOAD: a shim over the default VFS, registered as the default.
+ * vfs: SQLite's file system with faults, for a program started with this object in LD_PRELOAD: a
+ * shim over the default VFS, registered as the default.
  *
- * The file named by FAULT_PLAN, written anew at any time, holds a number on its first line, and then
- * up to 8 lines of which the first that fits a call makes it fail:
+ * The file named by FAULT_PLAN, which may be rewritten at any time, has a number on its first line,
+ * and then up to 8 lines; the first one that matches a call makes it fail:
  *
  *     SERIAL
  *     METHOD FILE ERROR TIMES
  *
  * METHOD  open, read, write, sync, size, lock, access, shmmap, shmlock; or any
  * FILE    db, wal, journal, shm, other; or any
- * ERROR   a name of `errors` below. Of reads alone: `rot` (some bytes are turned) and `short` (the
+ * ERROR   a name in `errors` below. Only for reads: `rot` (some bytes are changed) and `short` (the
  *         file ends before this)
  * TIMES   how many calls fail; -1: all
  *
- * Another SERIAL is another plan: its calls are counted from 0. An empty file: no faults. Each call
- * that was made to fail adds the number of its line, '0' for the first, to the file named by
- * FAULT_HITS.
+ * A new SERIAL is a new plan: its calls count from 0. An empty file: no faults. Each failed call
+ * adds the number of its line, '0' for the first, to the file named by FAULT_HITS.
  */
 #include <sqlite3.h>
 #include <stdint.h>
@@ -24,7 +23,7 @@
 
 #include "plan.h"
 
-enum { FILE_ENDS = 1, FILE_ROTS }; /* besides SQLite's codes: faults of what is read */
+enum { FILE_ENDS = 1, FILE_ROTS }; /* besides SQLite's codes: faults in the data read */
 
 struct file {
 	sqlite3_file base; /* first: SQLite sees nothing else */
@@ -68,7 +67,7 @@ static bool matches(const char *pattern, const char *name)
 	return !strcmp(pattern, "any") || !strcmp(pattern, name);
 }
 
-/* The fault that one line of the plan has for this call, or NULL. */
+/* The fault in one line of the plan for this call, or NULL. */
 static const struct error *planned_by(
 	const char *line, const char *method, const char *file, long *hits)
 {
@@ -83,7 +82,7 @@ static const struct error *planned_by(
 	return error_named(error);
 }
 
-/* The fault that is planned for this call, or NULL. */
+/* The fault planned for this call, or NULL. */
 static const struct error *planned(const char *method, const char *file)
 {
 	static long serial, hits[PLAN_LINES];
@@ -103,7 +102,7 @@ static const struct error *planned(const char *method, const char *file)
 	return error;
 }
 
-/* SQLite's code for it; SQLITE_OK: no fault. */
+/* SQLite's code for the fault; SQLITE_OK: no fault. */
 static int fault(const char *method, const char *file)
 {
 	const struct error *error = planned(method, file);
@@ -242,7 +241,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int fla
 	of(f)->real = (sqlite3_file *)(void *)(of(f) + 1);
 	if (code == SQLITE_OK)
 		code = below->xOpen(below, path, real(f), flags, out_flags);
-	/* What was opened must be closed: SQLite asks for it where there are methods. */
+	/* An opened file must be closed: SQLite closes it only if it has methods. */
 	if (code == SQLITE_OK)
 		f->pMethods = &methods;
 	return code;

@@ -1,8 +1,8 @@
 /* links: protocol/arrival protocol/record base/buffer */
 /* libs: -lfcgi */
 /*
- * The input is what one connection brings: management records, then a request. What arrival says
- * must not depend on the pieces in which it came, and what it calls whole, libfcgi must parse.
+ * The input is the bytes of one connection: management records, then a request. What arrival says
+ * must not depend on how the bytes are split, and libfcgi must parse what arrival calls complete.
  */
 #include <stdint.h>
 
@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What is said of the bytes when they come in pieces of `piece`. */
+/* What arrival says about the bytes in pieces of `piece`. */
 static struct arrival scan(const uint8_t *data, size_t size, size_t piece)
 {
 	struct arrival a;
@@ -48,14 +48,14 @@ static void require_sane(const struct arrival *a, size_t size)
 		"at the limit no more is waited for");
 }
 
-/* One request, or one management record; returns how long it was, or 0 when there is no more. */
+/* One request, or one management record; returns its length, or 0 at the end. */
 static size_t try_one(const uint8_t *data, size_t size)
 {
 	struct arrival a = scan(data, size, size ? size : 1), b;
 	const char *complaint;
 
 	require_sane(&a, size);
-	/* Byte by byte at first; a long input would take too long so. */
+	/* Byte by byte at first; a long input would take too long this way. */
 	b = scan(data, size, 1 + size / 512);
 	require_same(&a, &b);
 	if (a.state == ARRIVAL_MANAGEMENT)

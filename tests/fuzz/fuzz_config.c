@@ -1,13 +1,13 @@
 /* links: config/config config/config_file config/arguments base/origin config/setting base/text base/utf8 base/clock base/file config/setting_path */
 /* libs: -linih */
 /*
- * Any CONFIG file, environment and command line either makes a configuration whose every member is
- * in range, or one harmless sentence.
+ * Any CONFIG file, environment and command line gives either a configuration with every member in
+ * range, or one harmless message.
  *
- * What the command line says wins over the environment, and that over the file, whatever else they say.
+ * The command line overrides the environment, which overrides the file, whatever else they contain.
  *
- * An input is a CONFIG file up to its first NUL byte; of the strings that follow, each ended by a
- * NUL, those that begin with a capital are the environment and the others are arguments.
+ * An input is a CONFIG file up to its first NUL byte. Then come NUL-terminated strings: those that
+ * begin with a capital are the environment, the others are arguments.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -74,8 +74,8 @@ static void check_error(const struct config_error *e)
 }
 
 /*
- * Sorts the strings in text, each ended by a NUL, into arguments and environment. None may be a
- * path to another CONFIG file: to open a device could take for ever.
+ * Sorts the NUL-terminated strings in text into arguments and environment. None may be a path to
+ * another CONFIG file, since opening a device could block for ever.
  */
 static void cut(struct input *in, char *text, char *end)
 {
@@ -103,7 +103,7 @@ static void run(struct input *in)
 	config_free(&c);
 }
 
-/* Does the heartbeat that argv, envp or the file says come to be this one? */
+/* Whether the configured heartbeat is the one in argv, envp or the file. */
 static void expect_heartbeat(int argc, char **argv, char **envp, int64_t ms)
 {
 	struct config_error error;
@@ -116,7 +116,7 @@ static void expect_heartbeat(int argc, char **argv, char **envp, int64_t ms)
 	config_free(&c);
 }
 
-/* The same file under other arguments, and the same file and environment. */
+/* The same file with other arguments, and the same file and environment. */
 static void run_below(const struct input *in)
 {
 	static char name[] = "rowtail", db[] = "--db=x", option[] = "--heartbeat=77";

@@ -1,11 +1,11 @@
 /* links: everything */
 /* libs: -lfcgi -lsqlite3 -luv -linih -lsodium -lhogweed -lnettle -lgmp -ljansson -lpthread */
 /*
- * The input is what one connection brings to the whole program, libfcgi included: its first byte
- * says into how many pieces it is cut, the rest is sent, and the sending side closed. The program,
- * in a thread of its own so that the fuzzer sees what it covers, must close as well, and all that
- * it says must be whole FastCGI records of the kinds that a responder sends. Some channels are
- * everyone's; the others want the user ann, the token "good", or a JWT that SECRET has signed.
+ * The input is the bytes of one connection to the whole program, libfcgi included. Its first byte
+ * says into how many pieces the rest is split; the rest is sent, and the sending side closed. The
+ * program runs in a thread, so that the fuzzer sees its coverage. It must close the connection too,
+ * and send only complete FastCGI records of a responder's types. Some channels are open to
+ * everyone; the others need the user ann, the token "good", or a JWT signed with SECRET.
  */
 int rowtail_main(int argc, char **argv);
 #define main rowtail_main
@@ -117,7 +117,9 @@ static int connection(void)
 	return -1;
 }
 
-/* Does the program sleep? On a busy machine it may have work, and no processor for a long time. */
+/*
+ * Whether the program sleeps. On a busy machine it may have work but no processor for a long time.
+ */
 static bool sleeps(void)
 {
 	char path[64], state = '\0';
@@ -130,7 +132,7 @@ static bool sleeps(void)
 	return state == 'S';
 }
 
-/* Waits until there is something to take. That it works without end, the fuzzer itself notices. */
+/* Waits until there is something to read. The fuzzer itself notices an endless loop. */
 static void wait_for_more(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -139,7 +141,7 @@ static void wait_for_more(int fd)
 		require(!sleeps() || poll(&p, 1, 0) == 1, "the program closes in time");
 }
 
-/* Takes what is there; false when the program has closed. */
+/* Reads what has arrived; false if the program has closed. */
 static bool take(int fd, uint8_t *answer, size_t *length)
 {
 	ssize_t n;
@@ -153,7 +155,7 @@ static bool take(int fd, uint8_t *answer, size_t *length)
 	return n > 0;
 }
 
-/* Sends all pieces, unless the program has had enough. */
+/* Sends all pieces, unless the program closes first. */
 static void send_all(int fd, const uint8_t *data, size_t size, size_t piece)
 {
 	for (size_t at = 0; at < size;) {
@@ -182,7 +184,7 @@ static void require_records(const uint8_t *answer, size_t length)
 			"a record is of a kind that a responder sends");
 		size += FCGI_HEADER_LEN + header[6];
 		if (size > length - at)
-			return; /* the peer had closed: the rest was not wanted */
+			return; /* the peer had closed and did not want the rest */
 		at += size;
 	}
 }

@@ -1,7 +1,7 @@
 /* links: request/form */
 /*
- * The input is a form. There must be as many pairs as it has pieces, each no longer than its piece,
- * each bad escape told; and the pairs, written anew with every byte escaped, must read the same.
+ * The input is a form. There must be as many pairs as pieces, each no longer than its piece, with
+ * each bad escape reported. The pairs, written again with every byte escaped, must read the same.
  */
 #include <ctype.h>
 #include <stdint.h>
@@ -22,7 +22,7 @@ static char *copy_of(const void *data, size_t size)
 	return copy;
 }
 
-/* The piece at `at` that is not empty, or NULL; *length is its own. */
+/* The first non-empty piece from `at` on, or NULL; *length is its length. */
 static const char *next_piece(const char *at, const char *end, size_t *length)
 {
 	const char *amp;

@@ -1,7 +1,7 @@
 /* links: protocol/record */
 /*
- * The input is what a web server sends while a stream runs: it must be told alike in any pieces.
- * The same bytes are then a question for values, and a content to be framed.
+ * The input is what a web server sends during a stream: the result must not depend on how it is
+ * split. The same bytes then serve as an FCGI_GET_VALUES query, and as content to frame.
  */
 #include <fastcgi.h>
 #include <stdbool.h>
@@ -16,7 +16,10 @@ enum { OUR_ID = 1 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Folds what the scanner tells of a piece, and where, into one number. False after INVALID. */
+/*
+ * Combines the scanner's results for a piece, and their places, into one number. False after
+ * INVALID.
+ */
 static bool scan_piece(
 	struct record_scanner *s, const uint8_t *data, size_t from, size_t to, uint64_t *told)
 {

@@ -1,9 +1,9 @@
 /* links: request/request request/parameters request/path request/form base/json base/text log/channel base/utf8 */
 /* libs: -ljansson */
 /*
- * The input is lines of parameters, an empty line, and a body. What is understood must keep the
- * promises of request.h, and asked for anew, as a plain query, must be understood the same; what is
- * refused must be refused with a known status and a sentence that can be shown.
+ * The input is lines of parameters, an empty line, and a body. An accepted request must keep the
+ * promises of request.h, and mean the same when written again as a plain query. A refusal must have
+ * a known status and a message that is safe to show.
  */
 #include <stdint.h>
 #include <string.h>
@@ -81,7 +81,7 @@ static void write_list(FILE *to, const char *name, const struct request_list *li
 		write_pair(to, name, list->text[i]);
 }
 
-/* What the request asks for, as a parameter of its own; to be freed. */
+/* One item of the request as a query parameter; to be freed. */
 static char *plain_query(const struct request *r, size_t *size)
 {
 	char *text = NULL;
@@ -133,7 +133,7 @@ static void ask_anew(const struct request *r)
 	char *query = plain_query(r, &size);
 	char *params[] = {query, NULL};
 
-	/* A position that was cut may be another one now: many zeros, say, of a long number. */
+	/* A truncated position may now be another one: many zeros, say, of a long number. */
 	if (size <= REQUEST_SIZE_MAX && strlen(r->position_text) <= REQUEST_ID_TEXT_MAX - 4) {
 		require(request_parse(&again, params, NULL, 0, &problem) == 0,
 			"what was understood is understood again");
@@ -160,7 +160,7 @@ static void try_request(char *const *params, const void *body, size_t length)
 	request_free(&r);
 }
 
-/* A line's copy, which ends where its memory ends; a NUL in it ends it earlier. */
+/* A copy of a line that ends where its memory ends; a NUL ends it earlier. */
 static char *param_of(const uint8_t *line, size_t length)
 {
 	char *param = require_memory(length + 1);

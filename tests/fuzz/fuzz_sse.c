@@ -1,10 +1,10 @@
 /* links: protocol/sse base/utf8 base/buffer */
 /* libs: -ljansson */
 /*
- * The input is a row: how it is cut, the length of its event type, the type, and the data. Encoded,
- * and parsed as a client would in any pieces, it must be one event with the row's id and the text
- * that SQL held: line breaks as LF, ill-formed UTF-8 as U+FFFD. As an envelope its data must be JSON
- * that holds the same.
+ * The input is a row: how to split it, the length of its event type, the type, and the data.
+ * Encoded, and parsed as a client does in any pieces, it must be one event with the row's id and
+ * text: line breaks as LF, ill-formed UTF-8 as U+FFFD. In an envelope its data must be JSON with
+ * the same contents.
  */
 #include <jansson.h>
 #include <stdint.h>
@@ -19,7 +19,7 @@ enum { FLAG_ENVELOPE = 1, FLAG_EVENT = 2, FLAG_RETRY = 4 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The text with what is ill-formed replaced, in memory of its own. */
+/* A copy of the text with ill-formed parts replaced. */
 static char *repair(const char *text, size_t length, size_t *repaired)
 {
 	char *out = require_memory(length * 3);
@@ -111,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2)
 		return 0;
 	type_length = data[1] < size - 2 ? data[1] : size - 2;
-	/* A reserved type is never given to sse_row(): eventlog sees to that. */
+	/* eventlog never passes a reserved type to sse_row(). */
 	if (data[0] & FLAG_EVENT && !sse_type_is_reserved((const char *)data + 2, type_length)) {
 		row.event = (const char *)data + 2;
 		row.event_length = type_length;

@@ -1,10 +1,10 @@
 /* links: request/credentials base/clock base/file access/jwtoken access/publickey access/signature access/token base/json log/channel base/utf8 */
 /* libs: -lhogweed -lnettle -lgmp -ljansson -lsodium */
 /*
- * The first byte says what the rest is: a key or base64url, what a request shows, a token, or header
- * and claims with a line break between them, which are then signed. A key does no harm, and base64url
- * has one way to write it; what is found in a request lies within it; no token is accepted that the
- * key has not signed, nor one that was changed since.
+ * The first byte says what the rest is: a key or base64url, a request's credentials, a token, or
+ * header and claims with a line break between them, which are then signed. A key does no harm, and
+ * base64url has only one spelling. Credentials found in a request lie within it. No token is
+ * accepted unless the key has signed it unchanged.
  */
 #include <sodium.h>
 #include <stdint.h>
@@ -26,7 +26,7 @@ enum { DER_MAX = 4096, PATH_ROOM = 40, VERIFIERS = 5, MAC = crypto_auth_hmacsha2
 #define SECRET "thirty-two or more bytes, which nobody would guess"
 #define ISSUER "https://a.example"
 
-/* Public keys of which nobody has the private ones any more. */
+/* Public keys whose private keys no longer exist. */
 static const char rsa[] = "-----BEGIN PUBLIC KEY-----\n"
 			  "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAqr9YiJo5DNpSp47f3Suu\n"
 			  "ywdYyL+R5FZmUD9V0YRctKcYKQZR92J2U54KdYk9Je17AG/ymJKmIW22PE+AdU8c\n"
@@ -44,7 +44,7 @@ static const char ed25519[] = "-----BEGIN PUBLIC KEY-----\n"
 			      "MCowBQYDK2VwAyEASgnh/Fh3LJOl9pi3LQX1S1pv9ImPVQw3rMDevZfp7rk=\n"
 			      "-----END PUBLIC KEY-----\n";
 
-/* The first has the secret that tokens are signed with here; the second wants more of them. */
+/* The first has the secret that signs tokens here; the second demands more claims. */
 static const struct {
 	const char *algorithm, *key, *audience, *issuer;
 } keys[VERIFIERS] = {
@@ -58,7 +58,7 @@ static struct jwt_verifier *verifiers[VERIFIERS], *eddsa;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* A key is read from a file: this one is in memory only. */
+/* A key is read from a file; this file is in memory only. */
 static struct jwt_verifier *make_verifier(
 	const char *algorithm, const char *key, const char *audience, const char *issuer)
 {
@@ -88,7 +88,7 @@ static void prepare(void)
 	eddsa = make_verifier("EdDSA", ed25519, NULL, NULL);
 }
 
-/* A copy with so many bytes before it, which ends where its memory ends. */
+/* A copy with so many bytes before it; it ends where its memory ends. */
 static char *copy_of(const uint8_t *data, size_t size, const char *before)
 {
 	size_t more = strlen(before);
@@ -161,7 +161,7 @@ static void check_cookie(const struct credentials *c, const char *cookie)
 		"a cookie has the name");
 }
 
-/* Three texts with NULs between them; of the first byte the bits say which there are. */
+/* Three texts with NULs between them; the bits of the first byte say which exist. */
 static void check_request(const uint8_t *data, size_t size)
 {
 	char *texts[3] = {NULL};
@@ -191,7 +191,7 @@ static void check_request(const uint8_t *data, size_t size)
 		free(texts[i]);
 }
 
-/* Has our secret signed it? By what stands before the last dot, and behind it. */
+/* Whether our secret signed it, by the text before the last dot and the signature after it. */
 static bool is_signed(const char *token, size_t length)
 {
 	const char *dot = memrchr(token, '.', length);
@@ -236,7 +236,7 @@ static bool accepts(const struct jwt_verifier *v, const char *token, size_t leng
 	return true;
 }
 
-/* The token as it is, by every key. */
+/* The unchanged token, with every key. */
 static bool check_token(const char *token, size_t length)
 {
 	const bool good = accepts(verifiers[0], token, length);
@@ -275,7 +275,7 @@ static char *sign(const uint8_t *data, size_t size, size_t *length)
 	return token;
 }
 
-/* A token that was signed, then changed at a place that the input chooses. */
+/* A signed token, changed at a place that the input chooses. */
 static void check_signed(const uint8_t *data, size_t size)
 {
 	size_t length, sum = size;

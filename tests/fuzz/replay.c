@@ -1,11 +1,11 @@
 /*
- * replay: runs a fuzz target over inputs that are kept, without a fuzzer.
+ * replay: runs a fuzz target over stored inputs, without a fuzzer.
  *
  *	replay FILE|DIRECTORY...
  *
- * Each regular file in a directory is an input; there are no directories in it. The target aborts
- * when it finds a fault, and an input that takes too long ends the program with its name. A
- * directory that is missing or holds no input is a fault as well: nothing would have been tried.
+ * Each regular file in a directory is an input; subdirectories are not allowed. The target aborts
+ * if it finds a fault; an input that takes too long ends the program with its name. A missing or
+ * empty directory is an error too, since nothing would be tested.
  */
 #include <dirent.h>
 #include <err.h>
@@ -33,7 +33,7 @@ static void tell(const char *text)
 		_exit(EXIT_FAILURE);
 }
 
-/* Names the input on which a sanitizer or the target has found a fault. */
+/* Names the input on which a sanitizer or the target found a fault. */
 static void tell_fault(void)
 {
 	tell("replay: fault in ");
@@ -87,7 +87,7 @@ static int is_visible(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-/* Runs every file in it, in the order of their names; returns how many. */
+/* Runs every file in the directory, in order of name; returns their number. */
 static int run_directory(const char *path)
 {
 	struct dirent **entries;

@@ -1,4 +1,4 @@
-/* require: what must hold whatever the input is; where it does not, the fuzzer keeps the input. */
+/* require: a condition that must hold for every input; if it fails, the fuzzer keeps the input. */
 #ifndef ROWTAIL_TESTS_REQUIRE_H
 #define ROWTAIL_TESTS_REQUIRE_H
 
@@ -14,7 +14,7 @@ static inline void require(bool holds, const char *what)
 	abort();
 }
 
-/* Memory without which a fuzzer can't go on. */
+/* Allocates memory; exits without it. */
 static inline void *require_memory(size_t size)
 {
 	void *p = malloc(size ? size : 1);

@@ -122,7 +122,7 @@ def test_stopped_cgi_program(log):
         program.cleanup()
 
 
-# Requests in the making.
+# Requests in progress.
 
 
 @pytest.mark.parametrize("jump", [11, HOUR])

@@ -2,14 +2,14 @@
  * clients: the readers of the torture run, in one process, each with a ledger.
  *
  * clients COUNT SEED TARGET… connects COUNT clients to the targets in turn (see target.h), each with
- * a filter of its own. A client that is cut off comes back with its last event ID; now and then one
- * stops reading, reads a byte at a time, goes away without a word, or begins anew without a position.
+ * its own filter. A client that loses its connection reconnects with its last event ID. Now and
+ * then one stops reading, reads a byte at a time, disconnects, or starts again without a position.
  *
- * Orders come as lines on standard input: "tell" prints the counts as one line of JSON, "finish FILE"
- * lets all read up to the end of the log, which FILE has as lines of ID and NUMBER, one for each key,
- * and the newest id at last; then the counts are printed, and it ends. "restored ID" says that a
- * backup takes the log's place, whose new rows come behind ID, and prints the counts. The end of
- * standard input is the end, too.
+ * Orders are lines on standard input. "tell" prints the counts as one line of JSON. "finish FILE"
+ * lets all read to the end of the log, prints the counts, and exits; FILE has a line of ID and
+ * NUMBER for each key, and the newest id last. "restored ID" says that a backup replaces the log,
+ * with new rows after ID, and prints the counts. The program also exits at the end of standard
+ * input.
  */
 #include <err.h>
 #include <errno.h>
@@ -44,7 +44,7 @@ struct client {
 	struct ledger ledger;
 	enum state state;
 	int fd;
-	int64_t next_ms; /* when it does something else: comes back, reads on, has another whim */
+	int64_t next_ms; /* when it does something else: reconnects, reads again, changes its behaviour */
 };
 
 static struct target targets[TARGETS_MAX];
@@ -160,7 +160,7 @@ static void take(struct client *c, size_t size)
 	}
 }
 
-/* What a client may do of itself. */
+/* What a client may do on its own. */
 static void have_whim(struct client *c)
 {
 	int64_t which = finish_id >= 0 ? 100 : chance(100);
@@ -193,7 +193,7 @@ static void read_on(struct client *c)
 	c->next_ms = now_ms() + 1000 + chance(20000);
 }
 
-/* The time of a client has come. */
+/* A client's next action is due. */
 static void act(struct client *c)
 {
 	switch (c->state) {
@@ -278,7 +278,9 @@ static void order(void)
 	}
 }
 
-/* Has everybody read up to the end? Whoever has not when the time is up misses the rest. */
+/*
+ * Whether all clients have read to the end. A client that has not by the deadline misses the rest.
+ */
 static bool all_finished(void)
 {
 	size_t late = 0;
@@ -322,7 +324,7 @@ static void run(void)
 	}
 }
 
-/* Every key whose channel this name or pattern covers. */
+/* All keys whose channel this name or pattern covers. */
 static uint64_t keys_of(const char *channel)
 {
 	size_t length = strlen(channel);

@@ -1,8 +1,8 @@
 /*
- * clock: a system clock that jumps, for a program that is started with this object in LD_PRELOAD.
+ * clock: makes the system clock jump, for a program started with this object in LD_PRELOAD.
  *
- * The file named by TORTURE_CLOCK holds, as a number of text, by how many seconds the program's real
- * time is wrong; it may be written anew at any time. Monotonic time is as it is.
+ * The file named by TORTURE_CLOCK contains, as a decimal number, by how many seconds the program's
+ * real time is wrong; it may be rewritten at any time. Monotonic time is unchanged.
  */
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -9,7 +9,7 @@
 
 enum { TOLD_MAX = 50 };
 
-/* The first few of what must not happen, so that it can be looked for. */
+/* Reports the first few errors, so that they can be investigated. */
 __attribute__((format(printf, 2, 3))) static void tell(
 	const struct ledger *l, const char *format, ...)
 {
@@ -36,7 +36,7 @@ static void next_event(struct ledger *l)
 	l->whole = false;
 }
 
-/* Of all the keys of a channel either none or all? */
+/* Whether the filter has all or none of a channel's keys. */
 static bool has_whole_channels(uint64_t filter)
 {
 	const uint64_t types = (UINT64_C(1) << ROW_TYPES) - 1;
@@ -63,7 +63,7 @@ void ledger_connected(struct ledger *l)
 	l->first = true;
 }
 
-/* Where the stream begins, or that it is beyond what the client knew. */
+/* Where the stream begins, or that it is beyond the client's position. */
 static void take_position(struct ledger *l, struct ledger_tally *t)
 {
 	t->positions++;
@@ -77,7 +77,7 @@ static void take_position(struct ledger *l, struct ledger_tally *t)
 	l->position = l->id;
 }
 
-/* The last row of a key that stood at or below the last gap's end: had this client had it? */
+/* The last row of a key at or below the last gap's end: whether this client had received it. */
 static void judge_gap(struct ledger *l, int key, int64_t before, struct ledger_tally *t)
 {
 	const uint64_t bit = UINT64_C(1) << key;
@@ -103,7 +103,7 @@ static void take_gap(struct ledger *l, struct ledger_tally *t)
 	}
 	l->gap_from = l->position;
 	l->gap_keys = l->reason == LEDGER_PRUNED && l->position >= t->restored ? l->filter : 0;
-	/* The file is another one: its numbers may be lower. Its ids are not. */
+	/* The file was replaced: its numbers may be lower, but not its ids. */
 	if (l->reason != LEDGER_PRUNED)
 		memset(l->last_number, 0, sizeof l->last_number);
 	l->base = l->position = l->id;
@@ -164,7 +164,9 @@ static void take_row(struct ledger *l, struct ledger_tally *t)
 	l->last_number[r->key] = r->number;
 }
 
-/* An event without data is none (the id of a comment's record is never sent alone here). */
+/*
+ * An event without data is not dispatched (the id of a comment's record is never sent alone here).
+ */
 static void dispatch(struct ledger *l, struct ledger_tally *t)
 {
 	if (l->data_lines > 0) {

@@ -1,8 +1,9 @@
 /*
- * row: what the torture run's rows hold, so that whoever gets one can tell what is missing.
+ * row: the contents of the torture run's rows, from which a receiver can tell what is missing.
  *
- * A row belongs to a key, a channel with an event type, and the rows of a key are numbered without a
- * hole in the order of the log. Its data is "KEY NUMBER BEFORE LINES LENGTH fill", where BEFORE is
+ * A row belongs to a key, which is a channel with an event type. The rows of a key are numbered
+ * consecutively in the order of the log. Its data is "KEY NUMBER BEFORE LINES LENGTH fill", where
+ * BEFORE is
  * the id of the key's row before it (0: none), LINES how many further lines follow, each "NUMBER",
  * and LENGTH how many bytes of fill end the first line, all of them one letter.
  *
@@ -19,7 +20,7 @@ enum {
 	ROW_CHANNELS = 16, /* "a/0" to "a/3", …, "d/3" */
 	ROW_TYPES = 4, /* a plain message, "x", "y", "z" */
 	ROW_KEYS = ROW_CHANNELS * ROW_TYPES,
-	ROW_HEAD_MAX = 100, /* all but the fill */
+	ROW_HEAD_MAX = 100, /* everything except the fill */
 	ROW_FILL_MAX = 2 << 20,
 	ROW_LINES_MAX = 20,
 };
@@ -40,12 +41,12 @@ const char *row_type(int key);
 size_t row_write(char *out, const struct row *r);
 
 /*
- * Reads the first line: its first `have` bytes of `total`. False when it is not one that
- * row_write() made; the fill is looked at as far as it is there.
+ * Reads the first line: its first `have` bytes of `total`. False if row_write() did not write it;
+ * the fill is checked as far as it is present.
  */
 bool row_read(struct row *r, const char *text, size_t have, size_t total);
 
-/* Is this a further line of it? */
+/* Whether this is a further line of the row. */
 bool row_is_line(const struct row *r, const char *text, size_t have, size_t total);
 
 #endif

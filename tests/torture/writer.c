@@ -2,11 +2,11 @@
  * writer: one of the torture run's publishers.
  *
  * writer DB SEED RATE inserts about RATE rows a second, in transactions of one to thirty, with the
- * numbers of the keys kept in the table torture_keys of the same transaction; now and then it rolls
- * one back, or inserts a row of hundreds of kilobytes.
+ * keys' numbers kept in the table torture_keys in the same transaction. Now and then it rolls one
+ * back, or inserts a row of hundreds of kilobytes.
  *
- * Orders come as lines on standard input: "pause" closes the database and says "paused", "resume"
- * opens it again and says "resumed". The end of standard input is the end.
+ * Orders are lines on standard input: "pause" closes the database and prints "paused", "resume"
+ * reopens it and prints "resumed". It exits at the end of standard input.
  */
 #include <err.h>
 #include <poll.h>
@@ -99,7 +99,7 @@ static void publish(void)
 	sqlite3_reset(note);
 }
 
-/* Returns how many rows it tried. */
+/* Returns the number of attempted rows. */
 static int publish_some(void)
 {
 	int count = 1 + (int)(random() % BATCH_MAX);
@@ -111,7 +111,7 @@ static int publish_some(void)
 	return count;
 }
 
-/* Waits, and does what it is told; false at the end. */
+/* Waits, and carries out orders; false at the end. */
 static bool wait_for_orders(int wait_ms)
 {
 	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};

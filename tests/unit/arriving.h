@@ -1,6 +1,6 @@
 /*
- * arriving: a request in the making, and what arrival says of its first bytes. Link arrival and
- * buffer. Each test begins with empty buffers.
+ * arriving: builds a request, and asks arrival about its first bytes. Link arrival and buffer. Each
+ * test starts with empty buffers.
  */
 #ifndef ROWTAIL_TESTS_ARRIVING_H
 #define ROWTAIL_TESTS_ARRIVING_H
@@ -36,7 +36,7 @@ static inline int teardown(void **state)
 	return 0;
 }
 
-/* Scans a copy that ends where its memory ends, so that a sanitizer sees any look beyond. */
+/* Scans a copy that ends where its memory ends, so that a sanitizer detects reads beyond it. */
 static inline enum arrival_state scan_copy(struct arrival *a, const uint8_t *bytes, size_t length)
 {
 	uint8_t *copy = malloc(length ? length : 1);
@@ -57,7 +57,7 @@ static inline enum arrival_state scan_fresh(struct arrival *a, const uint8_t *by
 	return scan_copy(a, bytes, length);
 }
 
-/* What `wire` is after its first `have` bytes. */
+/* The state of `wire` after its first `have` bytes. */
 static inline enum arrival_state state_after(size_t have)
 {
 	struct arrival a;
@@ -65,7 +65,7 @@ static inline enum arrival_state state_after(size_t have)
 	return scan_fresh(&a, wire.data, have);
 }
 
-/* The least number of bytes of `wire` that are not PARTIAL any more. */
+/* The smallest number of bytes of `wire` that is no longer PARTIAL. */
 static inline size_t told_at(void)
 {
 	size_t have = 0;
@@ -75,7 +75,7 @@ static inline size_t told_at(void)
 	return have;
 }
 
-/* Asserts that `wire` is a whole request at its last byte, and at none before. */
+/* Asserts that `wire` is a complete request at its last byte and not before. */
 static inline void assert_whole(void)
 {
 	struct arrival a;
@@ -92,7 +92,7 @@ static inline void begin(void)
 	wire_begin(&wire, ID, FCGI_RESPONDER, 0);
 }
 
-/* A request with all that is in `params` and `body`. */
+/* A request with everything in `params` and `body`. */
 static inline void make_request(size_t params_chunk, size_t body_chunk, unsigned padding)
 {
 	begin();

@@ -1,6 +1,6 @@
 /*
- * asking: puts a request together, lets request_parse() read it, and says what came of it. All
- * that was given is freed before anything is looked at, and ends where its memory ends.
+ * asking: builds a request, lets request_parse() read it, and checks the result. The input is freed
+ * before the checks, and ends where its memory ends.
  */
 #ifndef ROWTAIL_TESTS_ASKING_H
 #define ROWTAIL_TESTS_ASKING_H
@@ -27,7 +27,7 @@ static inline char *asking_copy(const char *text, size_t length)
 	return copy;
 }
 
-/* The sentence is one that may be shown: a line of UTF-8 without control characters. */
+/* The message is safe to show: one line of UTF-8 without control characters. */
 static inline void asking_check_sentence(void)
 {
 	size_t length = strlen(problem.sentence);
@@ -84,14 +84,14 @@ static inline void ask_json(const char *body)
 	ask_post("application/json", body);
 }
 
-/* The request was understood. */
+/* The request was accepted. */
 static inline void expect_good(void)
 {
 	if (result != 0)
 		fail_msg("%d %s", problem.status, problem.sentence);
 }
 
-/* The request was refused, with this status and a sentence that contains this. */
+/* The request was refused with this status, and a message that contains this. */
 static inline void expect_refusal(int status, const char *part)
 {
 	if (result == 0)
@@ -100,7 +100,7 @@ static inline void expect_refusal(int status, const char *part)
 		fail_msg("%d %s; expected: %d %s", problem.status, problem.sentence, status, part);
 }
 
-/* The list is these texts, each with '|' behind it. */
+/* The list consists of these texts, each followed by '|'. */
 static inline void expect_list(const struct request_list *list, const char *texts)
 {
 	expect_good();

@@ -1,6 +1,6 @@
 /*
- * base64: writes what the modules under test read. By RFC 4648, sections 4 and 5, independent of
- * the libraries.
+ * base64: encodes input for the modules under test, by RFC 4648, sections 4 and 5, without the
+ * libraries.
  */
 #ifndef ROWTAIL_TESTS_BASE64_H
 #define ROWTAIL_TESTS_BASE64_H
@@ -14,7 +14,7 @@ static const char base64_plain[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char base64_url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* Without padding. `out` needs room for four characters in place of three bytes, and a NUL. */
+/* Without padding. `out` needs room for four characters per three bytes, and a NUL. */
 static inline size_t base64_write(char *out, const char *alphabet, const void *bytes, size_t length)
 {
 	const uint8_t *in = bytes;

@@ -1,7 +1,8 @@
 /*
  * eventstream: an event-stream parser, written from the HTML standard (section 9.2.6, "Interpreting
- * an event stream"), independent of the encoder: the oracle of the tests. It is fed in any pieces,
- * and tells each event that an EventSource would dispatch. What is unfinished at the end is dropped.
+ * an event stream"), independent of the encoder: the oracle of the tests. It takes input in any
+ * pieces, and reports each event that an EventSource would dispatch. An unfinished event at the end
+ * is dropped.
  */
 #ifndef ROWTAIL_TESTS_EVENTSTREAM_H
 #define ROWTAIL_TESTS_EVENTSTREAM_H
@@ -11,14 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes with a NUL behind them, which may hold others. */
+/* Bytes with a NUL after them; they may contain NULs. */
 struct eventstream_text {
 	char *bytes;
 	size_t length, room;
 };
 
 struct eventstream_event {
-	char *type; /* with a NUL behind it; may hold others, see type_length */
+	char *type; /* ends with a NUL; may contain others, see type_length */
 	size_t type_length;
 	char *id; /* the last event ID when it was dispatched */
 	char *data;
@@ -26,10 +27,10 @@ struct eventstream_event {
 };
 
 struct eventstream {
-	struct eventstream_text line; /* in the making */
+	struct eventstream_text line; /* in progress */
 	struct eventstream_text data, type, id_buffer; /* the standard's buffers */
 	struct eventstream_text id; /* the last event ID */
-	size_t fed; /* bytes so far, until a byte order mark can't come any more */
+	size_t fed; /* bytes so far, until no byte order mark can follow */
 	bool after_cr;
 	long long retry_ms; /* -1: never told */
 	struct eventstream_event *events;
@@ -108,7 +109,7 @@ static inline void eventstream_add(struct eventstream *p)
 		p->room = p->room * 2 + 8;
 		p->events = eventstream_memory(p->events, p->room * sizeof(*p->events));
 	}
-	/* The data buffer's last line break is no part of the data. */
+	/* The data buffer's last line break is not part of the data. */
 	p->events[p->count++] = (struct eventstream_event){
 		.type = eventstream_copy(type, type->length),
 		.type_length = type->length,
@@ -172,14 +173,14 @@ static inline void eventstream_line(struct eventstream *p)
 	p->line.length = 0;
 }
 
-/* "Decode": one byte order mark at the very beginning is no part of the text. */
+/* "Decode": one byte order mark at the very beginning is not part of the text. */
 static inline void eventstream_drop_mark(struct eventstream *p)
 {
 	if (p->line.length == 3 && !memcmp(p->line.bytes, "\xef\xbb\xbf", 3))
 		p->line.length = 0;
 }
 
-/* How many bytes are no line break; only one, where a byte order mark may be. */
+/* How many bytes are not a line break; only one if a byte order mark is possible. */
 static inline size_t eventstream_span(const struct eventstream *p, const char *bytes, size_t length)
 {
 	size_t span = 0;

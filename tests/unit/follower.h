@@ -1,7 +1,7 @@
 /*
- * follower: what a client of a stream must see, against a model of the log: every row of what it
- * follows behind its position, once, in order, as it was inserted; and a gap where rows of its
- * channels were deleted before it had them. Whoever includes it keeps `model` up to date.
+ * follower: checks what a client of a stream sees against a model of the log: every matching row
+ * after its position, once, in order, unchanged; and a gap if rows of its channels were deleted
+ * before it received them. The test that includes it keeps `model` up to date.
  */
 #ifndef ROWTAIL_TESTS_FOLLOWER_H
 #define ROWTAIL_TESTS_FOLLOWER_H
@@ -25,7 +25,7 @@ static const struct {
 	{{"a/b", "a/b/*"}, {NULL}}, {{"default"}, {"paid"}}, {{"*"}, {"message"}},
 	{{"b/*", "default"}, {"message", "sent"}}, {{"*", "a/*"}, {"sent"}}};
 
-/* What was ever inserted: row n has id n. */
+/* All rows ever inserted: row n has id n. */
 struct row {
 	char channel, type; /* of the arrays above */
 	bool deleted;
@@ -42,16 +42,16 @@ struct follower {
 	int filter; /* of the array above */
 	bool envelope;
 	uint16_t request_id; /* 0: no frames */
-	uint8_t frame[FCGI_HEADER_LEN]; /* of the record that is coming in */
+	uint8_t frame[FCGI_HEADER_LEN]; /* of the incoming record */
 	size_t framed; /* bytes of it */
-	size_t left, padding; /* content and padding still to come */
+	size_t left, padding; /* content and padding still missing */
 	bool ended; /* FCGI_END_REQUEST came */
 	size_t head; /* bytes of the CGI head so far */
 	struct eventstream parser;
 	size_t seen; /* events that were checked */
 	bool begun; /* position or gap came */
-	int64_t position; /* what a client would send as Last-Event-ID */
-	int64_t excused; /* rows that are missing up to here were told of */
+	int64_t position; /* what the client would send as Last-Event-ID */
+	int64_t excused; /* missing rows up to here were reported */
 	size_t rows, gaps;
 };
 
@@ -103,7 +103,7 @@ static inline int64_t watermark(const struct follower *c)
 	return id;
 }
 
-/* Nothing between the client's position and `id` may be passed over but what it was told of. */
+/* Between the client's position and `id` only reported rows may be missing. */
 static inline void pass_over(const struct follower *c, int64_t id)
 {
 	for (int64_t i = c->position + 1; i < id; i++) {
@@ -144,7 +144,7 @@ static inline void check_gap(struct follower *c, const struct eventstream_event 
 
 	assert_non_null(strstr(e->data, "\"reason\":\"pruned\""));
 	assert_in_range(id, c->position, highest);
-	/* Nobody is told of a gap who has missed nothing. */
+	/* A client that has missed nothing gets no gap. */
 	assert_true(highest > c->position);
 	c->excused = highest;
 	c->gaps++;
@@ -179,7 +179,7 @@ static inline void content(struct follower *c, const char *bytes, size_t length)
 	eventstream_feed(&c->parser, bytes + skip, length - skip);
 }
 
-/* Takes the frames off, however they come. */
+/* Removes the framing, in any pieces. */
 static inline void receive(struct follower *c, const uint8_t *bytes, size_t length)
 {
 	for (; length > 0 && c->request_id; bytes++, length--) {

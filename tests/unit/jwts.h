@@ -1,6 +1,6 @@
 /*
- * jwts: puts JWTs together out of any header and claims, and has them verified. Each token ends
- * where its memory ends, and is freed before anything is looked at. Link jwtoken, publickey, signature, token,
+ * jwts: builds JWTs from any header and claims, and has them verified. Each token ends where its
+ * memory ends, and is freed before the checks. Link jwtoken, publickey, signature, token,
  * json, channel and utf8, with -lhogweed -lnettle -lgmp -ljansson -lsodium.
  */
 #ifndef ROWTAIL_TESTS_JWTS_H
@@ -88,7 +88,7 @@ static inline void sign(const char *header, const char *payload, const char *sec
 	add_signature(mac, sizeof(mac));
 }
 
-/* What is wrong with so many bytes of `token`; NULL, and then `claims` has what it says. */
+/* The error in so many bytes of `token`; NULL if valid, and then `claims` has its contents. */
 static inline const char *verify_part(size_t length, int64_t now_s)
 {
 	char *copy = malloc(length ? length : 1);
@@ -101,10 +101,10 @@ static inline const char *verify_part(size_t length, int64_t now_s)
 	memset(&claims, 0xff, sizeof(claims));
 	verdict = jwt_verify(verifier, copy, length, now_s, &claims, &wrong);
 	assert_int_equal(verdict == JWT_GOOD, !wrong);
-	/* What can be said without the signature is said without it. */
+	/* Errors that need no signature check are found without one. */
 	assert_int_equal(jwt_is_timely(verifier, copy, length, now_s), verdict != JWT_BAD);
 	free(copy);
-	/* Nothing to free is left. */
+	/* Everything is freed. */
 	if (wrong)
 		assert_null(claims.members.memory);
 	return wrong;
@@ -123,7 +123,7 @@ static inline void expect_good(void)
 		fail_msg("%s: %.*s", wrong, (int)token_length, token);
 }
 
-/* It is refused, for a reason that contains these words. */
+/* The token is refused with a reason that contains these words. */
 static inline void expect_refusal(const char *part)
 {
 	const char *wrong = verify();
@@ -134,7 +134,7 @@ static inline void expect_refusal(const char *part)
 		fail_msg("%s; expected: %s", wrong, part);
 }
 
-/* Before each test the key is a secret, and nothing else is looked at. */
+/* Before each test the key is a secret, and nothing else is checked. */
 static inline int setup(void **state)
 {
 	memset(&config, 0, sizeof(config));

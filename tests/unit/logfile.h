@@ -1,5 +1,5 @@
 /*
- * logfile: a database file in a directory of its own, and a connection that writes to it.
+ * logfile: a database file in its own directory, and a connection that writes to it.
  */
 #ifndef ROWTAIL_TESTS_LOGFILE_H
 #define ROWTAIL_TESTS_LOGFILE_H
@@ -14,7 +14,7 @@ static struct {
 	sqlite3 *writer;
 } logfile;
 
-/* Runs statements on a connection; fails the test where they fail. */
+/* Runs statements on a connection; fails the test if they fail. */
 static inline void logfile_run(sqlite3 *db, const char *sql)
 {
 	char *message = NULL;
@@ -40,7 +40,7 @@ static inline char *logfile_schema(void)
 	return text;
 }
 
-/* Makes a file and a writer; sql NULL: with the schema of the tree. */
+/* Creates a file and a writer; sql NULL: with the schema of the tree. */
 static inline sqlite3 *logfile_make(const char *path, const char *sql)
 {
 	char *schema = sql ? NULL : logfile_schema();
@@ -81,7 +81,7 @@ static inline void logfile_end(void)
 	assert_int_equal(rmdir(logfile.directory), 0);
 }
 
-/* A second file takes the place of the first, as a restore does; the writer is the second's. */
+/* Replaces the file by a second one, as a restore does; the writer then writes to the second. */
 static inline void logfile_replace(const char *sql, const char *more)
 {
 	sqlite3 *db = logfile_make(logfile.other, sql);

@@ -19,7 +19,7 @@ void *__wrap_malloc(size_t size)
 	return allocations_left-- > 0 ? __real_malloc(size) : NULL;
 }
 
-/* From now on `good` allocations succeed, and all after them fail. */
+/* From now on `good` allocations succeed, and all later ones fail. */
 static inline void allow_allocations(long good)
 {
 	allocations_left = good;

@@ -1,9 +1,8 @@
 /*
  * oracle: what libfcgi makes of a request, for tests. Link record, buffer, libfcgi.
  *
- * libfcgi is given a socket that holds exactly the bytes of one request, with nothing to come
- * behind them. Whatever it would wait for is then an error, so an answer without one is an answer
- * given at once.
+ * libfcgi gets a socket with exactly the bytes of one request and nothing after them. If it waited
+ * for more, that would be an error, so an answer without an error came at once.
  */
 #ifndef ROWTAIL_TESTS_ORACLE_H
 #define ROWTAIL_TESTS_ORACLE_H
@@ -19,7 +18,7 @@
 #include "protocol/record.h"
 #include "wire.h"
 
-/* Once in a process. libfcgi takes SIGTERM for itself; a test must still end by it. */
+/* Once per process. libfcgi handles SIGTERM; a test must still end on it. */
 static inline void oracle_init(void)
 {
 	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1);
@@ -76,7 +75,7 @@ static inline const char *oracle_judge_params(char *const *envp, const struct bu
 	return *envp ? "libfcgi read too many parameters" : NULL;
 }
 
-/* Reads the body from libfcgi to its end. */
+/* Reads the body from libfcgi to the end. */
 static inline const char *oracle_judge_body(FCGX_Stream *in, const struct buffer *content)
 {
 	struct buffer got;
@@ -96,7 +95,7 @@ static inline const char *oracle_judge_body(FCGX_Stream *in, const struct buffer
 	return complaint;
 }
 
-/* After a request, nothing may be left to read, and nothing may have been answered. */
+/* After a request, nothing may be left to read, and nothing may have been sent. */
 static inline const char *oracle_judge_socket(int fd, int peer)
 {
 	char byte;
@@ -141,7 +140,7 @@ static inline const char *oracle_judge(const uint8_t *bytes, size_t length, int 
 	return complaint;
 }
 
-/* The same for a request of which nothing but its bytes is known. It must be well formed. */
+/* The same for a request of which only the bytes are known. It must be well formed. */
 static inline const char *oracle_judge_bytes(const uint8_t *bytes, size_t length, int request_id)
 {
 	struct buffer pairs, content;

@@ -1,5 +1,5 @@
 /* links: base/address */
-/* One client is counted under one name, however its address is spelled. */
+/* One client counts under one name, however its address is spelled. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

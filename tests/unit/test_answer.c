@@ -27,7 +27,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* The output with a NUL behind it; every line of the head is a field and ends in CR LF. */
+/* The output, NUL-terminated; every line of the head is a field and ends in CR LF. */
 static const char *text(void)
 {
 	const char *p, *end;
@@ -47,7 +47,7 @@ static const char *text(void)
 	return (const char *)out.data;
 }
 
-/* The value of a field, or NULL; it stands there once at most. Valid until the next call. */
+/* The value of a field, or NULL; it occurs at most once. Valid until the next call. */
 static const char *field(const char *name)
 {
 	static char value[300];
@@ -86,7 +86,7 @@ static void test_origins(void **state)
 	assert_string_equal(cors.origin, "https://b.example");
 	assert_false(cors.any);
 	assert_true(answer_cors_of("https://c.example", any).any);
-	/* No origin is called so; who says it is not named by the "*". */
+	/* There is no such origin, so "*" does not cover it. */
 	assert_true(answer_cors_of("*", any).any);
 	/* Any site can make a page of origin null. */
 	assert_string_equal(answer_cors_of("null", nobody).origin, "null");
@@ -94,7 +94,7 @@ static void test_origins(void **state)
 	assert_false(answer_cors_of("https://a.example", nobody).any);
 	assert_null(answer_cors_of("https://b.example", nobody).origin);
 	assert_null(answer_cors_of("null", some).origin);
-	/* One that is named is let in with its cookies, wherever the "*" stands. */
+	/* A named origin is allowed with cookies, wherever the "*" is. */
 	assert_false(answer_cors_of("https://a.example", both).any);
 	assert_true(answer_cors_of("https://b.example", both).any);
 }
@@ -192,7 +192,7 @@ static void test_preflight(void **state)
 	assert_non_null(field("Allow"));
 }
 
-/* What a client sends comes back only where it can forge nothing. */
+/* Client input is echoed only where it cannot inject anything. */
 static void test_forged_header_names(void **state)
 {
 	static const char *const all[] = {
@@ -217,10 +217,10 @@ static void test_answers_that_ask_to_reconnect(void **state)
 	buffer_clear(&out);
 	answer_later(&out, "The log is gone.", 2001, false, false, &none);
 	assert_string_equal(field("Status"), "503 Service Unavailable");
-	/* Whole seconds, and not too soon. */
+	/* Whole seconds, rounded up. */
 	assert_string_equal(field("Retry-After"), "3");
 	assert_string_equal(body(), "The log is gone.\n");
-	/* Where streams begin with no waiting time (--retry 0), a 503 has the field all the same. */
+	/* If streams begin without a waiting time (--retry 0), a 503 still has the field. */
 	buffer_clear(&out);
 	answer_later(&out, "The log is gone.", 0, false, false, &none);
 	assert_string_equal(field("Retry-After"), "1");

@@ -1,5 +1,5 @@
 /* links: config/arguments base/origin config/setting base/text base/utf8 config/setting_path */
-/* How a command line is cut, and that no client can put an option into it. */
+/* How a command line is split, and that no client can put an option into it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +30,7 @@ static int count(char *const *argv)
 	return argc;
 }
 
-/* Reads argv as far as the list of what is expected goes, which is to the end or an error. */
+/* Reads argv as far as the list of expected arguments, which ends at the end or at an error. */
 static void check(char *const *argv, char *const *envp, const struct expected *expected, size_t n)
 {
 	struct argument_found found;
@@ -122,7 +122,7 @@ static void test_help_is_found_anywhere_before_two_dashes(void **state)
 }
 
 /*
- * Clients' queries. The argument lists are what Apache 2.4 made of these queries, with a
+ * Clients' queries. The argument lists are Apache 2.4's for these queries, with a
  * #!/usr/bin/rowtail file, and without one.
  */
 

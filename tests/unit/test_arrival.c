@@ -1,5 +1,5 @@
 /* links: protocol/arrival base/buffer */
-/* A request is whole, or not yet, or never: every cut, every record that is not due. */
+/* A request is complete, incomplete or invalid: every split, every record out of order. */
 #include "arriving.h"
 
 /* Names and values with lengths of one byte and of four, among them empty ones. */
@@ -48,7 +48,7 @@ static void test_padding_is_skipped(void **state)
 		buffer_clear(&body);
 		some_request(padding);
 		assert_whole();
-		/* The records that begin the request and end its streams may be padded as well. */
+		/* The first record and the ends of the streams may be padded too. */
 		wire_pad(&wire, padding);
 		assert_whole();
 		assert_int_equal(told_at(), wire.length);
@@ -79,7 +79,7 @@ static void test_any_two_calls_give_the_same_as_one(void **state)
 	}
 }
 
-/* Records that were looked at are overwritten: a scanner that went back would lose its way. */
+/* Scanned records are overwritten, so a scanner that reads them again fails. */
 static void test_slow_peer_causes_no_record_to_be_parsed_twice(void **state)
 {
 	struct arrival a;
@@ -126,10 +126,10 @@ static void test_params_must_end_where_a_pair_ends(void **state)
 			continue;
 		}
 		assert_int_equal(state_after(wire.length), ARRIVAL_NOT_FASTCGI);
-		/* Told as soon as the length of the empty record is known. */
+		/* Reported as soon as the length of the empty record is known. */
 		assert_int_equal(told_at(), wire.length - 2);
 	}
-	/* Before the first of the five pairs, and behind each of them. */
+	/* Before the first of the five pairs, and after each of them. */
 	assert_int_equal(cut_well, 6);
 }
 
@@ -145,7 +145,7 @@ static void test_another_protocol_is_detected_at_the_first_byte(void **state)
 	}
 }
 
-/* Appends one record, and returns what the scanner says to all. */
+/* Appends one record, and returns the scanner's result for everything. */
 static enum arrival_state with_record(size_t length, int type, unsigned id)
 {
 	wire.length = length;

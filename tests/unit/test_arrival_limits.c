@@ -1,5 +1,5 @@
 /* links: protocol/arrival base/buffer */
-/* How large a request may be, and how early one that is larger is told. */
+/* How large a request may be, and how early a larger one is detected. */
 #include "arriving.h"
 
 /* `length` bytes of one parameter, its lengths included. */
@@ -75,7 +75,7 @@ static void test_one_byte_over_the_limit_is_refused_at_the_header(void **state)
 {
 	const size_t begin_size = 16, header = 8, length_known = 6;
 
-	/* The lengths of a parameter tell it in the first record, */
+	/* The lengths of a parameter show it in the first record, */
 	sized_request(ARRIVAL_CONTENT_MAX + 1, 0);
 	assert_too_large_at(begin_size + header + CHUNK_MAX);
 	/* those of many small ones do so record by record, */
@@ -93,7 +93,7 @@ static void test_one_byte_over_the_limit_is_refused_at_the_header(void **state)
 		begin_size + header + 1000 + header + 2 * (header + 30000) + length_known);
 }
 
-/* A request of small, widely padded records that takes `size` bytes. */
+/* A request of `size` bytes in small records with much padding. */
 static void padded_request(size_t size)
 {
 	const size_t record = FCGI_HEADER_LEN + 1 + 255;
@@ -122,7 +122,7 @@ static void test_padding_and_headers_count_towards_the_limit(void **state)
 	}
 }
 
-/* A caller whose buffer is full must not be told to wait for more. */
+/* A caller with a full buffer must not be told to wait for more. */
 static void test_a_full_buffer_is_never_partial(void **state)
 {
 	for (size_t fill = 1; fill < 264; fill++) {

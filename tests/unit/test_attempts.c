@@ -1,6 +1,6 @@
 /* links: base/address access/attempts base/tally access/token */
 /* libs: -lsodium */
-/* Who may show a token: how often an address may fail, what is forgotten, what is remembered. */
+/* Who may present a token: how often an address may fail, what is forgotten, what is remembered. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A token that was never shown before has failed. */
+/* A new token has failed. */
 static void fail_anew(const char *address, int64_t now_ms)
 {
 	static int serial;
@@ -40,7 +40,7 @@ static void fail_anew(const char *address, int64_t now_ms)
 	attempts_fail(attempts, address, hash, now_ms);
 }
 
-/* Shows bad tokens until that is not allowed any more, `most` at most; returns how many. */
+/* Presents bad tokens until that is no longer allowed, at most `most`; returns their number. */
 static int fail_while_allowed(const char *address, int64_t now_ms, int most)
 {
 	int count = 0;
@@ -71,7 +71,7 @@ static void test_same_token_counts_once(void **state)
 	for (int i = 0; i < 100; i++)
 		attempts_fail(attempts, "192.0.2.1", hash, START);
 	assert_int_equal(fail_while_allowed("192.0.2.1", START, 1000), ATTEMPTS_MAX - 1);
-	/* To look at it again is no guess. */
+	/* Checking it again is not a guess. */
 	assert_true(attempts_remembered(attempts, "192.0.2.1", hash));
 	assert_false(attempts_remembered(attempts, "192.0.2.2", hash));
 }
@@ -104,11 +104,11 @@ static void test_unused_failures_are_regained(void **state)
 {
 	use_up("192.0.2.1", START);
 	assert_int_equal(fail_while_allowed("192.0.2.1", START + 3 * SECOND, 1000), 3);
-	/* No more than in the beginning, however long it was quiet. */
+	/* Never more than at the beginning, however long it was quiet. */
 	use_up("192.0.2.1", START + 1000 * SECOND);
 }
 
-/* Whoever tries all the time gets no more than the first ones and one a second. */
+/* Continuous attempts get only the first ones and one a second. */
 static void test_no_timing_gains_extra_failures(void **state)
 {
 	enum { SECONDS = 30 };
@@ -145,7 +145,7 @@ static void test_an_ipv6_client_is_its_64_bit_network(void **state)
 	assert_true(attempts_allowed(attempts, "2002:db8:1:2::", START));
 }
 
-/* Of a server that listens on IPv6 for both. */
+/* As from a server that listens on IPv6 for both. */
 static void test_ipv4_mapped_addresses_are_separate_clients(void **state)
 {
 	use_up("::ffff:192.0.2.1", START);
@@ -187,7 +187,7 @@ static void test_addresses_that_only_ask_use_no_slot(void **state)
 	use_up("192.0.2.1", START);
 }
 
-/* Who fails from very many addresses shuts no other out of the count, and does not free one that was. */
+/* Failures from very many addresses do not push others out of the count, nor clear an address. */
 static void test_addresses_with_fewest_failures_are_forgotten_first(void **state)
 {
 	use_up("192.0.2.1", START);
@@ -203,7 +203,7 @@ static void test_one_address_below_the_limit_is_still_counted(void **state)
 	use_up("192.0.2.2", START);
 }
 
-/* As a grant has it. */
+/* As in a grant. */
 static const char *hash_of(int number)
 {
 	static char hex[TOKEN_HEX + 1];
@@ -240,7 +240,7 @@ static void test_valid_token_stays_remembered_after_failures(void **state)
 	attempts_remember(attempts, "192.0.2.1", hash_of(1));
 	use_up("192.0.2.1", START);
 	assert_true(attempts_remembered(attempts, "192.0.2.1", hash_of(1)));
-	/* But it's no permission for another token. */
+	/* But it does not permit another token. */
 	assert_false(attempts_allowed(attempts, "192.0.2.1", START));
 	assert_false(attempts_remembered(attempts, "192.0.2.1", hash_of(2)));
 }

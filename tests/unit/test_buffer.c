@@ -1,6 +1,6 @@
 /* links: base/buffer */
 /* libs: --for-linker --wrap --for-linker realloc */
-/* Bytes that grow up to a maximum; what does not fit, or has no memory, changes nothing. */
+/* Bytes that grow up to a maximum; what does not fit, or gets no memory, changes nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,7 +59,7 @@ static void test_appended_bytes_are_stored(void **state)
 	assert_int_equal(b.length, 0);
 }
 
-/* Up to the maximum, and not one byte more, from every length before. */
+/* Up to the maximum and not one byte more, from every previous length. */
 static void test_the_maximum(void **state)
 {
 	static const char bytes[700];
@@ -81,7 +81,7 @@ static void test_the_maximum(void **state)
 		assert_int_equal(b.length, 0);
 		assert_true(buffer_append(&b, bytes, 600));
 		buffer_free(&b);
-		/* The maximum is kept. */
+		/* The maximum stays. */
 		assert_false(buffer_append(&b, bytes, 601));
 		buffer_free(&b);
 	}

@@ -53,7 +53,7 @@ static bool covers(const char *cover, const char *pattern)
 	return channel_covers(cover, strlen(cover), pattern, strlen(pattern));
 }
 
-/* What "a pattern follows a prefix, * all" means, for one name. */
+/* What "a pattern follows a prefix, * follows all" means for one name. */
 static bool matches(const char *pattern, const char *name)
 {
 	size_t length = strlen(pattern);
@@ -71,7 +71,7 @@ static void test_names(void **state)
 	assert_true(is_name("orders/"));
 	assert_true(is_name(" "));
 	assert_true(is_name("caf\xc3\xa9 \xf0\x9f\x98\x80"));
-	assert_true(is_name("\xc2\xa0")); /* the first character behind the controls of C1 */
+	assert_true(is_name("\xc2\xa0")); /* the first character after the C1 controls */
 	assert_false(is_name(""));
 	assert_false(is_name("*"));
 	assert_false(is_name("a*b"));

@@ -1,5 +1,5 @@
 /* links: base/clock */
-/* The clocks, on a machine that is stopped, suspended, late, or whose wall clock is set. */
+/* The clocks on a machine that is stopped, suspended or slow, or whose wall clock is set. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@ enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
 
 static int64_t monotonic_ms = 5 * HOUR, wall_s = 1700000000;
 
-/* The system's, in the place of libc's. */
+/* The system's clock, instead of libc's. */
 int clock_gettime(clockid_t id, struct timespec *now)
 {
 	if (id == CLOCK_MONOTONIC)
@@ -29,7 +29,7 @@ time_t time(time_t *now)
 	return wall_s;
 }
 
-/* How much of some time counts in which the clock is asked every `every_ms`. */
+/* How much of a time counts if the clock is read every `every_ms`. */
 static int64_t counted(int64_t ms, int64_t every_ms)
 {
 	int64_t before = clock_awake_ms(), last = before, now = before;
@@ -52,7 +52,7 @@ static int64_t counted_of_pause(int64_t ms)
 	return clock_awake_ms() - before;
 }
 
-/* Whatever a test did before, the clock is in its pace. */
+/* Whatever a test did before, the clock runs normally. */
 static int setup(void **state)
 {
 	clock_awake_ms();
@@ -82,7 +82,7 @@ static void pause_does_not_count(void **state)
 	}
 }
 
-/* Who stops and goes on again and again has been awake in between. */
+/* A process that stops repeatedly runs in between. */
 static void several_pauses(void **state)
 {
 	for (int i = 0; i < 10; i++) {
@@ -91,14 +91,14 @@ static void several_pauses(void **state)
 	}
 }
 
-/* Or nothing that stalls would ever end. */
+/* Otherwise nothing that stalls would ever end. */
 static void a_slow_process_is_not_a_paused_one(void **state)
 {
 	int64_t total = 0;
 
 	for (int round = 0; round < 10; round++) {
 		total += counted_of_pause(2 * SECOND);
-		/* Much is done in each round, and the clock is asked for all of it. */
+		/* Each round does much work, and reads the clock for all of it. */
 		total += counted(5, 1);
 	}
 	assert_int_equal(total, 9 * CLOCK_PULSE_MS + 10 * 5);

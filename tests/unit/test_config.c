@@ -1,6 +1,6 @@
 /* links: config/config config/config_file config/arguments base/origin config/setting base/text base/utf8 base/clock base/file config/setting_path */
 /* libs: -linih --for-linker --wrap --for-linker malloc */
-/* Which source wins, what a CONFIG file may hold, and what an error says. */
+/* Which source wins, what a CONFIG file may contain, and what an error says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,14 +65,14 @@ static int load(const char *const *argv, const char *const *envp)
 #define NOTHING ((const char *[]){NULL})
 #define LOAD(envp, ...) load(LIST("rowtail", __VA_ARGS__), envp)
 
-/* That load() went well. */
+/* Asserts that load() succeeded. */
 static void taken(int result)
 {
 	if (result)
 		fail_msg("%s", error.sentence);
 }
 
-/* That load() failed so, with these words in its sentence. */
+/* Asserts that load() failed with this status and these words in its message. */
 static void refused(int result, int exit_status, const char *const *words)
 {
 	assert_int_equal(result, -1);
@@ -90,7 +90,7 @@ static int load_file(const char *text)
 	return LOAD(NOTHING, "--db", "x", path);
 }
 
-/* That the file is refused at this line. */
+/* Asserts that the file is refused at this line. */
 static void refused_at(int line, const char *text, const char *word)
 {
 	char where[60];
@@ -328,7 +328,7 @@ static void test_errors_in_the_file_name_file_line_and_key(void **state)
 	refused_at(1, "allow-origin = \n", "allow-origin \"\"");
 	refused_at(1, "allow-origin = http://a example.com", "\"example.com\"");
 	refused_at(2, "poll = 5\njust words\npoll = 6\n", "\"just words\" is no setting");
-	/* As on the command line: what would be right is told. */
+	/* As on the command line: the message says what would be right. */
 	refused_at(1, "public\n", "write public = yes");
 	refused_at(1, "  max-streams \t\r\n", "write max-streams = N");
 	refused_at(1, "public yes\n", "\"public yes\" is no setting");
@@ -360,7 +360,7 @@ static void test_a_file_must_be_plain_text(void **state)
 	refused(LOAD(NOTHING, "--db", "x", path), EX_CONFIG, LIST(":2: ", "control character"));
 }
 
-/* "table = vvv…", of this length, with what ends it. */
+/* "table = vvv…", of this length, with its line end. */
 static const char *long_line(size_t length, const char *end)
 {
 	static char line[5000];

@@ -1,5 +1,5 @@
 /* links: config/config_help base/origin config/setting base/text base/utf8 config/setting_path */
-/* What people read: --help, and that the manual knows as much. */
+/* --help, and that the manual has every option in it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

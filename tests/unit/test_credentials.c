@@ -1,5 +1,5 @@
 /* links: request/credentials */
-/* Where a token stands in a request, and which of several counts. */
+/* Where a token is in a request, and which of several counts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@ static struct credentials found;
 static bool is_found;
 static char token[TOKEN_MAX];
 
-/* A copy that ends where its memory ends, so that a sanitizer sees any look beyond. */
+/* A copy that ends where its memory ends, so that a sanitizer detects reads beyond it. */
 static char *copy_of(const char *text)
 {
 	char *copy = text ? strdup(text) : NULL;
@@ -27,7 +27,7 @@ static char *copy_of(const char *text)
 	return copy;
 }
 
-/* Is the span that was found inside this text, which may be NULL? */
+/* Whether the found span is inside this text, which may be NULL. */
 static bool lies_in(const char *text)
 {
 	return text && found.token >= text && found.token + found.length <= text + strlen(text);
@@ -64,7 +64,7 @@ static void expect_bearer(const char *authorization, const char *wanted)
 	assert_false(found.is_cookie);
 }
 
-/* A header that shows no token leaves the word to the next place. */
+/* If a header has no token, the next place is tried. */
 static void expect_no_bearer(const char *authorization)
 {
 	find(authorization, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * A sink that takes so many bytes and then none, for every number: the rest of the record is found
- * again, in the window or by replay, and what arrived is the log, once, in order.
+ * A sink takes so many bytes and then none, for every number: rowtail finds the rest of the record
+ * again, in the window or by replay, and the client receives the log, once, in order.
  * links: stream/fanout stream/fanout_feed stream/fanout_step stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse stream/window stream/run protocol/record stream/subscriber log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database stream/opening base/clock base/logging base/metrics base/file log/place log/trouble base/who
  * libs: -lsqlite3
  */
@@ -172,7 +172,7 @@ static void take_turns(void)
 	}
 }
 
-/* Opens a stream after a position whose sink takes `room` bytes at first. */
+/* Opens a stream after a position; its sink takes `room` bytes at first. */
 static void open_stream(
 	struct double_sink *d, int64_t position, size_t room, bool envelope, uint16_t request_id)
 {
@@ -198,7 +198,7 @@ static void open_stream(
 			.retry_ms = 2000}));
 }
 
-/* The client reads on, in pieces, until there is nothing more for it. */
+/* The client reads, in pieces, until there is nothing more for it. */
 static void read_on(struct double_sink *d, size_t piece)
 {
 	take_turns();
@@ -210,7 +210,9 @@ static void read_on(struct double_sink *d, size_t piece)
 	d->room = SIZE_MAX;
 }
 
-/* Takes the frames off; every record is whole, and *ended says whether END_REQUEST was the last. */
+/*
+ * Removes the framing; every record is complete, and *ended says whether END_REQUEST was the last.
+ */
 static char *unframe(const struct double_sink *d, uint16_t id, size_t *length, bool *ended)
 {
 	const uint8_t *p = (const uint8_t *)d->bytes;
@@ -252,7 +254,7 @@ static void parse(const struct double_sink *d, uint16_t id, struct eventstream *
 	free(content);
 }
 
-/* The same text with all line breaks as LF. */
+/* The same text with every line break as LF. */
 static void normal(const char *text, char *out)
 {
 	for (; *text; text++)
@@ -263,7 +265,7 @@ static void normal(const char *text, char *out)
 	*out = '\0';
 }
 
-/* Exactly the rows behind `first`, once, in order, and before them the position. */
+/* Exactly the rows after `first`, once, in order, and before them the position. */
 static void expect_rows(const struct double_sink *d, uint16_t id, int64_t first, bool envelope)
 {
 	struct eventstream p;
@@ -355,7 +357,7 @@ static void test_cut_from_the_first_byte_on_in_replay(void **state)
 	}
 }
 
-/* The window that held the cut record is emptied meanwhile: it goes on by replay. */
+/* The window that held the cut record is emptied meanwhile: the stream continues by replay. */
 static void test_cut_record_pushed_out_of_the_window(void **state)
 {
 	for (size_t k = 0; k < most; k = next_offset(k)) {
@@ -393,7 +395,7 @@ static void test_shutdown_finishes_the_record(void **state)
 		parse(&d, 1, &p, &ended);
 		assert_true(ended);
 		assert_int_equal(p.retry_ms, 2000);
-		/* A client resumes behind what it has: those are rows from the first on, none missing. */
+		/* A client resumes after its last row: it has all rows from the first on. */
 		for (size_t i = 1; i < p.count; i++)
 			assert_int_equal(atoll(p.events[i].id), first + (int64_t)i);
 		eventstream_free(&p);
@@ -401,7 +403,10 @@ static void test_shutdown_finishes_the_record(void **state)
 	}
 }
 
-/* The row is deleted before the rest of its record is taken: the client drops what it has of it. */
+/*
+ * The row is deleted before the client reads the rest of its record: the client drops the part it
+ * has.
+ */
 static void test_cut_record_deleted_from_the_log(void **state)
 {
 	for (size_t k = 0; k < most; k = next_offset(k)) {
@@ -419,7 +424,7 @@ static void test_cut_record_deleted_from_the_log(void **state)
 		assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
 		read_on(&d, 1021);
 		parse(&d, 1, &p, &ended);
-		/* Either the stream ended within the record, or a gap told of what is gone. */
+		/* Either the stream ended within the record, or a gap reported the deletion. */
 		assert_true(
 			ended || !strcmp(p.events[p.count - 1].type, "gap") || p.count == ROWS + 1);
 		assert_int_equal(ended, d.finished);
@@ -435,7 +440,7 @@ static void test_cut_record_deleted_from_the_log(void **state)
 	}
 }
 
-/* Has the client got all the rows behind `first`, large ones among them? */
+/* Whether the client has received all rows after `first`, including large ones. */
 static void expect_large_rows(struct double_sink *d, uint16_t id, int64_t first, int64_t last)
 {
 	struct eventstream p;
@@ -451,7 +456,7 @@ static void expect_large_rows(struct double_sink *d, uint16_t id, int64_t first,
 	eventstream_free(&p);
 }
 
-/* Rows of 300 kB, a, b and c, twice, with a small one behind each. */
+/* Rows of 300 kB, a, b and c, twice, with a small one after each. */
 static void insert_large_rows(void)
 {
 	for (int i = 0; i < 6; i++) {
@@ -465,8 +470,8 @@ static void insert_large_rows(void)
 }
 
 /*
- * Clients of all kinds, each in the middle of a large record, take turns: the one that is kept is now
- * theirs and now another's, or was forgotten.
+ * Clients of all kinds, each in the middle of a large record, take turns: the cached record is
+ * sometimes theirs, sometimes another's, or was dropped.
  */
 static void test_large_records_in_turns(void **state)
 {
@@ -499,7 +504,10 @@ static void test_large_records_in_turns(void **state)
 	}
 }
 
-/* The large row is deleted while its record goes out: it becomes whole, then a gap tells of the rest. */
+/*
+ * The large row is deleted while its record is sent: the record is completed, then a gap reports
+ * the rest.
+ */
 static void test_large_record_deleted_from_the_log(void **state)
 {
 	struct double_sink d;

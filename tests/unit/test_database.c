@@ -1,6 +1,6 @@
 /* links: log/database */
 /* libs: -lsqlite3 */
-/* The little of SQLite that is used: what a file is like decides what is said of it. */
+/* The parts of SQLite in use: the state of a file decides the error. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -74,7 +74,7 @@ static void test_files_that_cannot_be_opened(void **state)
 	expect_open(logfile.other, DATABASE_DAMAGED, DATABASE_CAUSE_NO_DATABASE, 0);
 }
 
-/* Neither a new file nor a changed one is left behind. */
+/* No file is created or changed. */
 static void test_nothing_is_written(void **state)
 {
 	expect_open(logfile.other, DATABASE_MISSING, DATABASE_CAUSE_NOT_OPENED, ENOENT);
@@ -86,7 +86,7 @@ static void test_nothing_is_written(void **state)
 	assert_int_equal(database_int(statement, 0), 1);
 }
 
-/* A process that is stopped within a write leaves the journal that undoes it. */
+/* A process that dies during a write leaves the journal that undoes it. */
 static void test_a_hot_journal(void **state)
 {
 	int child;
@@ -166,7 +166,7 @@ static void test_bindings(void **state)
 	assert_true(database_is_null(statement, 1));
 }
 
-/* A reset ends what stepping began: the writer may empty the write-ahead log. */
+/* A reset ends the read transaction: the writer may empty the write-ahead log. */
 static void test_reset_ends_the_transaction(void **state)
 {
 	sqlite3_stmt *checkpoint;
@@ -199,7 +199,7 @@ static void test_transactions(void **state)
 	assert_false(database_in_transaction(database));
 }
 
-/* Rows that are passed over; again and again. */
+/* Skips rows, repeatedly. */
 static void test_run_to_the_end(void **state)
 {
 	must("INSERT INTO t VALUES (2, 'y'), (3, 'z')");
@@ -209,7 +209,7 @@ static void test_run_to_the_end(void **state)
 	assert_false(database_in_transaction(database));
 }
 
-/* A lock is told at once; nobody waits for it. */
+/* A lock is reported at once, without waiting. */
 static void test_locks(void **state)
 {
 	struct database *db;

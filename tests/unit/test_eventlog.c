@@ -1,8 +1,8 @@
 /* links: log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database log/filter log/channel protocol/sse base/buffer base/utf8 base/clock base/file log/place log/trouble base/who */
 /* libs: -lsqlite3 */
 /*
- * The table that is tailed, in real files: opening and what is wrong, reading in turns against a
- * model, what is missing, and a file that is replaced.
+ * The followed table, in real files: opening and its errors, reading in turns against a model,
+ * missing rows, and a replaced file.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,7 +38,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Of one channel, or of two with a space between. */
+/* One channel, or two separated by a space. */
 static struct filter *follow(const char *names, const char *event)
 {
 	size_t first = strcspn(names, " "), event_length = event ? strlen(event) : 0;
@@ -59,7 +59,7 @@ static bool take(void *context, const struct sse_row *row)
 	return true;
 }
 
-/* Reads to the end in turns of `rows`; what was taken must be what the query says. */
+/* Reads to the end in turns of `rows`; the result must equal the query's. */
 static void expect_read(
 	const char *channel, const char *event, int64_t after, size_t rows, const char *where)
 {
@@ -81,7 +81,7 @@ static void expect_read(
 			EVENTLOG_OK);
 		assert_true(taken_count - before <= rows);
 		assert_int_equal(batch.pruned.id, 0);
-		/* Each turn goes on, or it is the end. */
+		/* Each turn makes progress, or it is the end. */
 		assert_true(batch.scanned > at || batch.at_end);
 		if (taken_count > before)
 			assert_true(batch.scanned >= taken[taken_count - 1]);
@@ -97,7 +97,7 @@ static void expect_read(
 	free(f);
 }
 
-/* Some channels have one row in hundreds, so that the index is followed. */
+/* Some channels have one row in hundreds, so that the index is used. */
 static void fill(void)
 {
 	must("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 6000) "
@@ -130,7 +130,7 @@ static void test_reading_in_turns(void **state)
 		}
 }
 
-/* A row for which there is no room is the first of the next turn. */
+/* A row that does not fit is the first of the next turn. */
 static void test_no_room(void **state)
 {
 	struct eventlog_batch batch = {0};
@@ -181,7 +181,7 @@ static void expect_place(const char *channel, int64_t position, bool gap, enum s
 	free(f);
 }
 
-/* Of a, 3 and 7 are gone, of b, 5: a gap is told to those who missed rows, and to nobody else. */
+/* Rows 3 and 7 of a and 5 of b are deleted: readers who missed them get a gap, and nobody else. */
 static void test_places(void **state)
 {
 	must("INSERT INTO events(channel) VALUES ('a'),('b'),('a/1'),('b'),('b'),('b'),('a/2'),"
@@ -190,7 +190,7 @@ static void test_places(void **state)
 	expect_place("a", 0, false, 0, 0, 0);
 	expect_place("b", 4, true, SSE_GAP_PRUNED, 5, 5);
 	expect_place("b", 5, false, 0, 5, 0);
-	/* No further on than to what is still there: row 4 comes next. */
+	/* No further than the remaining rows: row 4 comes next. */
 	expect_place("b", 3, true, SSE_GAP_PRUNED, 3, 5);
 	expect_place("a/*", 6, true, SSE_GAP_PRUNED, 7, 7);
 	expect_place("a/*", 7, false, 0, 7, 0);
@@ -213,7 +213,7 @@ static void test_places_of_a_pattern_end_where_it_ends(void **state)
 	expect_place("a/*", 0, true, SSE_GAP_PRUNED, 4, 4);
 }
 
-/* Many channels were merged: the row '*' stands for all. */
+/* Many channels were merged: the row '*' represents all. */
 static void test_place_of_merged_channels(void **state)
 {
 	must("INSERT INTO events(channel) VALUES ('a'),('b'),('c'); DELETE FROM events WHERE id = "
@@ -223,7 +223,7 @@ static void test_place_of_merged_channels(void **state)
 	expect_place("c", 1, false, 0, 1, 0);
 }
 
-/* Rows that go while a slow reader reads: it is told before it reads on. */
+/* Rows are deleted while a slow reader reads: it is told before it reads further. */
 static void test_pruned_in_a_batch(void **state)
 {
 	struct filter *f = follow("a", NULL), *g = follow("b", NULL);
@@ -240,7 +240,7 @@ static void test_pruned_in_a_batch(void **state)
 	assert_int_equal(batch.bounds.oldest, 2);
 	assert_int_equal(batch.bounds.newest, 6);
 	assert_int_equal(taken_count, 0);
-	/* Told, it goes on. */
+	/* Once told, it continues. */
 	told = batch.pruned.deletion;
 	assert_int_equal(eventlog_read(eventlog, f, 1, told, 100, take, NULL, &batch), EVENTLOG_OK);
 	assert_int_equal(batch.pruned.id, 0);
@@ -254,7 +254,7 @@ static void test_pruned_in_a_batch(void **state)
 	free(g);
 }
 
-/* The deletions that a reader of `channel` behind `after` was not told of take rows up to `pruned`. */
+/* The deletions that are new to a reader of `channel` after `after` affect rows up to `pruned`. */
 static void expect_pruned(const char *channel, int64_t after, int64_t told, int64_t pruned)
 {
 	struct filter *f = follow(channel, NULL);
@@ -267,7 +267,7 @@ static void expect_pruned(const char *channel, int64_t after, int64_t told, int6
 	free(f);
 }
 
-/* Of each deletion one is told, wherever its rows stood, unless they stood before the reader. */
+/* Every deletion is reported, wherever its rows were, unless they were before the reader. */
 static void test_later_deletions_of_lower_ids_are_reported(void **state)
 {
 	static const char *const channels[] = {"a", "*", "a b", "b *"};
@@ -297,11 +297,11 @@ static void test_later_deletions_of_lower_ids_are_reported(void **state)
 	expect_pruned("a/* a/1 a/1/*", 3, 5, 21);
 	expect_pruned("a/1/* a/1", 3, 5, 21);
 	expect_pruned("a/1/* a/2/*", 3, 5, 0);
-	/* A number that this log has not come to is of another log. */
+	/* A number that this log has not reached is from another log. */
 	expect_pruned("a/*", 3, 7, 21);
 }
 
-/* A reader who misses nothing of what was deleted need not look at that again, but at what is deleted later. */
+/* A reader who missed nothing need not check those deletions again, only later ones. */
 static void test_known_deletions_are_not_checked_again(void **state)
 {
 	struct filter *f = follow("b/*", NULL);
@@ -322,7 +322,7 @@ static void test_known_deletions_are_not_checked_again(void **state)
 	free(f);
 }
 
-/* The place before the newest `want` rows that are followed, as a query says. */
+/* The position before the newest `want` matching rows, by a query. */
 static void expect_seek(
 	const char *channel, const char *event, int64_t want, int64_t floor, const char *where)
 {
@@ -381,7 +381,7 @@ static void test_version_changes_with_every_commit(void **state)
 	}
 }
 
-/* Nothing is held open between two calls: the write-ahead log can be emptied at any moment. */
+/* No transaction is open between two calls: the write-ahead log can be emptied at any moment. */
 static void test_nothing_is_held_open(void **state)
 {
 	struct eventlog_batch batch = {0};
@@ -423,13 +423,13 @@ static void test_file_replaced(void **state)
 	assert_int_equal(eventlog_file(eventlog), EVENTLOG_SAME);
 	assert_int_equal(eventlog_bounds(eventlog, &bounds), EVENTLOG_OK);
 	assert_int_equal(bounds.newest, 1);
-	/* The same file again is no other one. */
+	/* The same file again is not a replacement. */
 	eventlog_close(eventlog);
 	assert_int_equal(eventlog_open(eventlog), EVENTLOG_OK);
 	assert_false(eventlog_was_replaced(eventlog));
 }
 
-/* Nobody was told yet: that the new file has no table at first does not make it forgotten. */
+/* Nobody was told yet: the replacement is remembered even if the new file has no table at first. */
 static void test_replacement_is_reported_until_acknowledged(void **state)
 {
 	logfile_replace("CREATE TABLE another(id)", "");
@@ -487,7 +487,7 @@ static bool describe(void *context, const struct sse_row *row)
 	return true;
 }
 
-/* A table or view of an application: what it has not gets its default. */
+/* An application's table or view: missing columns get their defaults. */
 static void expect_rows(const char *table, const char *sql, const char *wanted)
 {
 	struct eventlog *log = eventlog_new(logfile.path, table);
@@ -533,13 +533,13 @@ static void test_damaged_file(void **state)
 	eventlog_free(log);
 }
 
-/* Another program has the whole file: again in a moment, and nothing is closed. */
+/* Another program has locked the whole file: the call can be retried, and nothing is closed. */
 static void test_locked_file(void **state)
 {
 	struct eventlog_bounds bounds;
 	struct eventlog *log;
 
-	/* In WAL mode nobody waits for a writer. */
+	/* In WAL mode readers do not wait for a writer. */
 	eventlog_close(eventlog);
 	must("PRAGMA journal_mode=DELETE");
 	log = eventlog_new(logfile.path, "events");

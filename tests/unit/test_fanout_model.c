@@ -1,8 +1,8 @@
 /*
- * The fan-out against a model. A real log; clients that join anywhere with any filter, take as many
- * bytes as they like, stall, leave and come back where they were; rows that come, grow and are
- * deleted; a window that holds little. What each client's parser gets is the log of its channels
- * behind its position, once, in order, and a gap wherever rows of its channels are missing.
+ * The fan-out against a model. A real log; clients that join anywhere with any filter, read any
+ * number of bytes, stall, disconnect and resume; rows that are inserted, grow and are deleted; a
+ * small window. Each client's parser gets the log of its channels after its position, once, in
+ * order, and a gap wherever rows of its channels are missing.
  * links: stream/fanout stream/fanout_feed stream/fanout_step stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse stream/window stream/run protocol/record stream/subscriber log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database stream/opening base/clock base/logging base/metrics base/file log/place log/trouble base/who
  * libs: -lsqlite3 --for-linker --wrap --for-linker window_new
  */
@@ -102,7 +102,7 @@ static void delete_range(int64_t from, int64_t to)
 		model.rows[id].deleted = true;
 }
 
-/* The oldest go, or some in the middle, or the newest before anyone has seen them. */
+/* Deletes the oldest rows, some in the middle, or the newest before anyone has received them. */
 static void delete_some(void)
 {
 	int64_t at = model.newest - (int64_t)below(60);
@@ -196,7 +196,7 @@ static void join_anywhere(struct client *c)
 	join(c, (int64_t)below((size_t)model.newest + 1));
 }
 
-/* What it has is checked; what was unfinished is dropped. */
+/* Checks what it has received; drops unfinished events. */
 static void forget(struct client *c)
 {
 	world.rows_told += c->follower.rows;
@@ -213,7 +213,7 @@ static void leave(struct client *c)
 	forget(c);
 }
 
-/* With what an EventSource would send. */
+/* With the position that an EventSource would send. */
 static void come_back(struct client *c)
 {
 	struct client old = *c;
@@ -299,14 +299,14 @@ static void act(void)
 		look();
 		break;
 	case 11:
-		fanout_sweep(world.fanout); /* positions, or signs of life */
+		fanout_sweep(world.fanout); /* positions, or heartbeats */
 		break;
 	default:
 		turn();
 	}
 }
 
-/* Everyone takes everything: then everyone has everything. */
+/* All clients read everything, and then have everything. */
 static void settle(void)
 {
 	for (int i = 0; i < CLIENTS; i++)
@@ -401,7 +401,7 @@ static void live(int acts)
 			settle();
 	}
 	settle();
-	/* It was no idle life. */
+	/* The run exercised enough. */
 	for (int i = 0; i < CLIENTS; i++)
 		if (world.clients[i].open)
 			leave(&world.clients[i]);

@@ -1,6 +1,6 @@
 /*
- * A batch of new rows that does not fit into the window as a whole: long types of a table that is
- * not ours, and rows that grow much by their encoding. Those that wait get every row, as it is.
+ * A batch of new rows that does not fit into the window as a whole: long types in a foreign table,
+ * and rows that grow much when encoded. Waiting streams get every row unchanged.
  * links: stream/fanout stream/fanout_feed stream/fanout_step stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse stream/window stream/run protocol/record stream/subscriber log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database stream/opening base/clock base/logging base/metrics base/file log/place log/trouble base/who
  * libs: -lsqlite3
  */
@@ -150,7 +150,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* What came since the last time, without the frames. */
+/* The bytes since the last call, without framing. */
 static void parse(struct eventstream *p)
 {
 	size_t at = 0, skip = sizeof(head) - 1;
@@ -169,7 +169,7 @@ static void parse(struct eventstream *p)
 	}
 }
 
-/* The rows of the table behind the first, each as the parser of the standard reads it. */
+/* The rows of the table after the first, each as the standard's parser reads it. */
 static void expect_all_rows(void)
 {
 	struct eventstream p;
@@ -209,7 +209,7 @@ static void insert_lines(int rows, int lines)
 	sqlite3_free(sql);
 }
 
-/* Types of 3000 bytes, so that the names of one batch are more than the window holds. */
+/* Types of 3000 bytes, so that the names of one batch exceed the window. */
 static void test_long_types(void **state)
 {
 	for (int round = 0; round < 5; round++) {
@@ -225,8 +225,8 @@ static void test_long_types(void **state)
 }
 
 /*
- * Rows of line breaks, of which each takes seven bytes: wherever the window's memory ends, a batch
- * of many and one large one behind them goes round it.
+ * Rows of line breaks, which take seven bytes each: wherever the window's memory ends, a batch of
+ * many rows and a large one after them wraps around.
  */
 static void test_rows_that_grow(void **state)
 {

@@ -1,6 +1,6 @@
 /* links: log/filter log/channel base/utf8 */
 /* libs: --for-linker --wrap --for-linker malloc */
-/* What one stream follows: channels and patterns, types, and keys that tell filters apart. */
+/* What one stream follows: channels and patterns, types, and keys that distinguish filters. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 
 enum { TEXTS = 4 };
 
-/* Makes a filter from "a b c" lists; the texts are gone behind it. */
+/* Makes a filter from "a b c" lists, and frees the texts. */
 static struct filter *make(const char *channels, const char *events)
 {
 	const char *text[2][TEXTS];
@@ -104,7 +104,7 @@ static void test_types(void **state)
 	free(plain);
 }
 
-/* Types are bytes: a NUL in a row's does not end it. */
+/* Types are bytes: a NUL does not end a row's type. */
 static void test_type_with_a_nul(void **state)
 {
 	struct filter *f = make("a", "paid");

@@ -1,5 +1,5 @@
 /* links: request/form */
-/* Forms are read as the URL Standard says, whatever they hold, and bad escapes are told. */
+/* Forms are read as the URL Standard says, whatever they contain, and bad escapes are reported. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 #include "request/form.h"
 
-/* A copy with room for one byte more, which form_init() may use, and none behind that. */
+/* A copy with room for one more byte, which form_init() may use, and no more. */
 static char *copy_of(const char *text, size_t length)
 {
 	char *copy = malloc(length + 1);

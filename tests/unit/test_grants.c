@@ -1,6 +1,6 @@
 /* links: access/grants log/channel log/database log/eventlog log/eventlog_read log/eventlog_index log/eventlog_mark log/eventlog_table log/filter protocol/sse base/buffer base/logging base/utf8 base/clock base/file log/place log/trouble base/who */
 /* libs: -lsqlite3 */
-/* Who may read what, of a real database: which grants count, until when, and when it can't be read. */
+/* Who may read what in a real database: which grants count, until when, and errors. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -100,7 +100,7 @@ static int teardown(void **state)
 	return rmdir(world.directory);
 }
 
-/* The end is an SQL expression. */
+/* The expiry is an SQL expression. */
 static void grant_until(const char *subject, const char *channel, const char *end)
 {
 	char *sql = sqlite3_mprintf(
@@ -208,7 +208,7 @@ static void test_a_grant_covers_what_its_pattern_covers(void **state)
 	assert_true(covered > 100);
 }
 
-/* Every text of these characters up to some length that may be asked for; returns how many. */
+/* All patterns of these characters up to some length; returns their number. */
 static size_t make_patterns(char patterns[][6])
 {
 	static const char alphabet[] = "a/*0";
@@ -226,7 +226,7 @@ static size_t make_patterns(char patterns[][6])
 	return count;
 }
 
-/* One grant, and all that may be asked for, against the rule itself. */
+/* One grant and all possible requests, compared with the rule itself. */
 static void test_short_patterns_against_the_rule(void **state)
 {
 	static char patterns[1400][6];
@@ -293,7 +293,7 @@ static void test_expiry_times(void **state)
 	assert_int_equal(grants_any(world.grants, ANN), GRANT_VALID);
 }
 
-/* Somebody's token is told to be over, and not to be none. */
+/* A token whose grants have expired is reported as expired, not as unknown. */
 static void test_expired_grants_are_reported_as_expired(void **state)
 {
 	grant_until(TOKEN, "a", "datetime('now', '-1 day')");
@@ -314,7 +314,7 @@ static void test_a_valid_grant_wins_over_an_expired_one(void **state)
 	expect(ANN, "b", GRANT_EXPIRED, true);
 }
 
-/* What came to be in the table by other ways than the schema's. */
+/* Values that the schema would not have allowed. */
 static void test_an_invalid_expiry_grants_nothing(void **state)
 {
 	must("DROP TRIGGER grants_inserted");
@@ -326,7 +326,7 @@ static void test_an_invalid_expiry_grants_nothing(void **state)
 	expect(ANN, "bytes", GRANT_EXPIRED, true);
 }
 
-/* A table of the application's own may hold a pair twice. */
+/* An application's own table may contain a pair twice. */
 static void test_the_longest_of_equal_grants_counts(void **state)
 {
 	must("DROP TABLE grants; CREATE TABLE grants(subject, channel, expires_at);"
@@ -362,7 +362,7 @@ static void test_between_begin_and_end_nothing_changes(void **state)
 	expect(ANN, "a", GRANT_NONE, false);
 }
 
-/* Nothing is held afterwards that would keep the write-ahead log from being emptied. */
+/* Afterwards no transaction keeps the write-ahead log from being emptied. */
 static void test_no_read_transaction_is_held(void **state)
 {
 	sqlite3_stmt *st;
@@ -383,7 +383,7 @@ static void test_no_read_transaction_is_held(void **state)
 	sqlite3_finalize(st);
 }
 
-/* The version as grants_begin() has it. */
+/* The version from grants_begin(). */
 static int64_t version_now(void)
 {
 	int64_t version = 0;
@@ -441,7 +441,7 @@ static void test_a_closed_log_is_an_error(void **state)
 	expect(ANN, "a", GRANT_VALID, false);
 }
 
-/* Without a write-ahead log a writer shuts readers out. */
+/* Without a write-ahead log a writer locks readers out. */
 static void test_a_locked_database_is_an_error(void **state)
 {
 	grant(ANN, "a");
@@ -479,7 +479,7 @@ static size_t count(const char *text, const char *part)
 	return found;
 }
 
-/* How many lines were written, which all speak of the table. */
+/* How many lines were logged; all mention the table. */
 static size_t release_stderr(void)
 {
 	char text[4096];
@@ -493,7 +493,7 @@ static size_t release_stderr(void)
 	return count(text, "\n");
 }
 
-/* Before it was ever looked at, and afterwards; the log says so once. */
+/* Before the first use, and afterwards; the log says so once. */
 static void test_without_a_table_nobody_has_a_grant(void **state)
 {
 	for (int told = 1; told >= 0; told--) {

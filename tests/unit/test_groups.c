@@ -24,7 +24,7 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 
-/* These fail together with malloc(). */
+/* These fail whenever malloc() fails. */
 void *__wrap_calloc(size_t count, size_t size)
 {
 	return allocations_left-- > 0 ? __real_calloc(count, size) : NULL;
@@ -35,7 +35,7 @@ void *__wrap_realloc(void *old, size_t size)
 	return allocations_left-- > 0 ? __real_realloc(old, size) : NULL;
 }
 
-/* What may be asked for: sorted, each once. */
+/* Possible requests: sorted, without duplicates. */
 static const char *const lists[LISTS][4] = {{"a"}, {"b"}, {"a", "b"}, {"*"}, {"a/*"}, {"a", "a/*"},
 	{"a/b"}, {"a/b/*"}, {"a/*", "a/b/*"}, {"*", "a"}, {"a/", "a/*"}, {"a//*"}, {"b/*", "c"},
 	{"/"}, {"a/b", "a/b/c"}, {"*", "a/*", "a/b"}};
@@ -86,7 +86,7 @@ static void join(int i)
 	assert_non_null(members[i].group);
 	assert_int_equal(members[i].group->lane, members[i].lane);
 	assert_int_equal(members[i].group->envelope, members[i].envelope);
-	/* Those that follow the same are one group, and no others are. */
+	/* Streams that follow the same channels form one group, and no others. */
 	for (int j = 0; j < MEMBERS; j++)
 		if (members[j].group)
 			assert_int_equal(members[j].group == members[i].group, is_same(i, j));
@@ -120,7 +120,7 @@ static size_t times_told(const struct told *told, const struct group *group)
 	return times;
 }
 
-/* In how many ways the filter follows the channel. */
+/* In how many ways the filter matches the channel. */
 static size_t ways(const struct filter *f, const char *channel)
 {
 	size_t count = 0;
@@ -214,7 +214,7 @@ static void test_very_long_channels(void **state)
 	expect_followers(channel);
 }
 
-/* Also with every allocation that fails, a group is whole or is not there. */
+/* Even if any allocation fails, a group is complete or absent. */
 static void test_out_of_memory(void **state)
 {
 	for (int list = 0; list < LISTS; list++) {

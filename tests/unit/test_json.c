@@ -17,7 +17,7 @@
 static struct json_members members;
 static struct json_problem problem;
 
-/* Parses a copy that is gone before anything is looked at. */
+/* Parses a copy and frees it before the checks. */
 static int parse(const char *text, size_t length)
 {
 	char *copy = malloc(length ? length : 1);
@@ -61,7 +61,7 @@ static void expect(const char *text, const char *flat)
 	json_free(&members);
 }
 
-/* The reason may go on: at which column is for jansson to say. */
+/* The reason may be longer: jansson decides on the column. */
 static void expect_refusal(const char *text, size_t length, const char *reason)
 {
 	if (parse(text, length) == 0)

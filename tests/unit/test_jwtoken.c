@@ -1,8 +1,8 @@
 /* links: base/clock base/file access/jwtoken access/publickey access/signature access/token base/json log/channel base/utf8 */
 /* libs: -lhogweed -lnettle -lgmp -ljansson -lsodium */
 /*
- * Tokens that the key has signed, of every algorithm, and all that is known to be tried with others:
- * other algorithms, keys of another kind, changed and missing signatures, odd headers.
+ * Tokens that the key has signed, for every algorithm, and all known attacks: other algorithms,
+ * other kinds of keys, changed and missing signatures, odd headers.
  */
 #include "jwts.h"
 
@@ -114,7 +114,7 @@ static void sign_as(const struct algorithm *a)
 	memcpy(token, a->token, token_length);
 }
 
-/* Everything of `token` up to and with the dot before its signature, and no more. */
+/* Everything in `token` up to and including the dot before its signature. */
 static void cut_signature(void)
 {
 	while (token[token_length - 1] != '.')
@@ -180,7 +180,7 @@ static void flip_each(const char *name, size_t step)
 	}
 }
 
-/* Of each kind of key one algorithm bit by bit; of the others one bit in a byte, or so. */
+/* One algorithm for each kind of key, bit by bit; for the others about one bit in a byte. */
 static void test_each_bit_of_a_token_counts(void **state)
 {
 	for (size_t i = 0; i < ALGORITHMS; i++) {
@@ -223,7 +223,7 @@ static void test_no_signature(void **state)
 	}
 }
 
-/* Of the lengths that signatures have, and one less and one more. */
+/* The lengths of signatures, one less, and one more. */
 static void test_signatures_of_zeros_and_ones(void **state)
 {
 	static const uint8_t fill[] = {0, 1, 0xff};
@@ -265,7 +265,7 @@ static void test_no_algorithm(void **state)
 	}
 }
 
-/* CVE-2015-9235 and its like: the public key is known to all, and makes a fine secret. */
+/* CVE-2015-9235 and similar: everybody knows the public key and could use it as a secret. */
 static void test_a_public_key_is_not_accepted_as_a_secret(void **state)
 {
 	char header[HEADER_ROOM];
@@ -322,7 +322,7 @@ static void test_invalid_headers(void **state)
 	}
 }
 
-/* RFC 7515, section 4.1.11; RFC 7797, section 6: who does not know them must refuse. */
+/* RFC 7515, section 4.1.11; RFC 7797, section 6: unknown ones must be refused. */
 static void test_critical_headers(void **state)
 {
 	static const char *const more[] = {"\"crit\":[\"x\"],\"x\":1", "\"crit\":[\"exp\"]",

@@ -1,6 +1,6 @@
 /* links: base/clock base/file access/jwtoken access/publickey access/signature access/token base/json log/channel base/utf8 */
 /* libs: -lhogweed -lnettle -lgmp -ljansson -lsodium */
-/* What a token that the key has signed may claim: times, audience, issuer, subject, channels. */
+/* The claims of a signed token: times, audience, issuer, subject, channels. */
 #include "jwts.h"
 
 enum { TEXT_MAX = 400, CHANNELS_ROOM = 200 };
@@ -57,7 +57,7 @@ static void test_exp_and_leeway(void **state)
 	config.jwt_leeway_ms = 30000;
 	use_key("HS256", SECRET);
 	expect_good_until(1800000089);
-	/* Whole seconds, in favour of neither. */
+	/* Fractions of a second do not count. */
 	config.jwt_leeway_ms = 999;
 	use_key("HS256", SECRET);
 	expect_good_until(1800000059);
@@ -163,7 +163,7 @@ static void test_claims_are_not_an_object(void **state)
 	}
 }
 
-/* Thousands of levels, and of values: no stack and no memory may run out. */
+/* Thousands of levels and values must not exhaust the stack or memory. */
 static void test_huge_claims(void **state)
 {
 	enum { HUGE = 5900, VALUES = 2100 };
@@ -188,7 +188,7 @@ static void test_huge_claims(void **state)
 	expect_good();
 }
 
-/* Is a token with these members good, where this audience or issuer is wanted? */
+/* Whether a token with these members is valid for this audience or issuer. */
 static bool is_good_for(const char *audience, const char *issuer, const char *members)
 {
 	config.jwt_audience = audience;
@@ -265,7 +265,7 @@ static void test_subject(void **state)
 	}
 }
 
-/* The channels that a good token lists, each with '|' behind it. */
+/* The channels in a valid token, each followed by '|'. */
 static const char *listed(void)
 {
 	static char texts[CHANNELS_ROOM];

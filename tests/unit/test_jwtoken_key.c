@@ -1,6 +1,6 @@
 /* links: base/clock base/file access/jwtoken access/publickey access/signature access/token base/json log/channel base/utf8 */
 /* libs: -lhogweed -lnettle -lgmp -ljansson -lsodium */
-/* Which keys a verifier is made of, and what it says of the others. */
+/* Which keys a verifier accepts, and its messages for the others. */
 #include "jwts.h"
 
 #include <sysexits.h>
@@ -23,7 +23,7 @@ static int make_keys(void **state)
 	return 0;
 }
 
-/* The key is refused, in a sentence that begins with this and contains that. */
+/* The key is refused with a message that begins with this and contains that. */
 static void refuses(const char *algorithm, const void *key, size_t length, const char *part)
 {
 	if (open_key(algorithm, key, length))
@@ -64,7 +64,7 @@ static void test_unknown_algorithms(void **state)
 	}
 }
 
-/* RFC 7518, section 3.2: no secret shorter than the hash. */
+/* RFC 7518, section 3.2: a secret must not be shorter than the hash. */
 static void test_secrets_have_a_minimum_length(void **state)
 {
 	static const struct {
@@ -78,7 +78,7 @@ static void test_secrets_have_a_minimum_length(void **state)
 		assert_non_null(open_key(cases[i].algorithm, secret, cases[i].least));
 		refuses(cases[i].algorithm, secret, cases[i].least - 1, "needs");
 		refuses(cases[i].algorithm, secret, 0, "has 0 bytes");
-		/* A line break is not of the secret. */
+		/* A line break is not part of the secret. */
 		secret[cases[i].least - 1] = '\n';
 		refuses(cases[i].algorithm, secret, cases[i].least, "needs");
 		secret[cases[i].least - 1] = 's';
@@ -103,7 +103,7 @@ static void test_a_line_break_after_a_secret(void **state)
 	expect_good();
 }
 
-/* Every byte counts of bytes that are no text, NUL and line breaks as well. */
+/* Every byte of binary data counts, including NUL and line breaks. */
 static void test_a_secret_of_any_bytes(void **state)
 {
 	crypto_auth_hmacsha256_state hmac;

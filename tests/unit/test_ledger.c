@@ -1,6 +1,6 @@
 /*
- * The checker of the torture run sees what it is there to see: a row that is missing, comes twice,
- * out of order, to the wrong client, or broken; and what a gap excuses.
+ * The checker of the torture run detects rows that are missing, repeated, out of order, sent to the
+ * wrong client, or corrupt; and it accepts what a gap excuses.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* links: base/logging base/utf8 */
-/* One entry is one line is one write, whatever the text holds and whoever reads it. */
+/* One entry is one line and one write, whatever the text contains and whoever reads it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -42,7 +42,7 @@ static int setup(void **state)
 	return 0;
 }
 
-/* What a test has not read, such as why it failed, goes where it would have gone. */
+/* Passes on what a test has not read, such as why it failed. */
 static int teardown(void **state)
 {
 	char left[65536];
@@ -70,7 +70,7 @@ static const char *next_write(void)
 	return text;
 }
 
-/* The text of the next line, behind "LEVEL: ", without its newline; valid until the next call. */
+/* The text of the next line, after "LEVEL: ", without its newline; valid until the next call. */
 static const char *next_text(const char *level)
 {
 	static char text[LOG_LINE_MAX + 1];
@@ -88,7 +88,7 @@ static const char *next_text(const char *level)
 	return text;
 }
 
-/* Not time(), which may be one tick behind the clock that a line is written by. */
+/* Not time(), which may be one tick behind the clock of the log lines. */
 static time_t unix_seconds(void)
 {
 	struct timespec now;
@@ -199,7 +199,7 @@ static void test_a_long_text_is_cut_between_characters(void **state)
 	check_cut("\xff", "\\xff");
 }
 
-/* What follows a piece that does not fit must not stand in its place. */
+/* Later text must not take the place of a piece that does not fit. */
 static void test_nothing_follows_a_truncated_text(void **state)
 {
 	char text[1100];
@@ -228,7 +228,7 @@ static void test_errno_is_preserved_and_can_be_logged(void **state)
 	assert_string_equal(next_text("error"), expected);
 }
 
-/* Fills standard error; returns how many lines went in. */
+/* Fills standard error; returns the number of lines. */
 static int fill(void)
 {
 	int lines = 0, more;

@@ -1,8 +1,8 @@
 /* links: base/loop base/buffer */
 /* libs: -luv */
 /*
- * Handles that were not begun, have ended, or begin twice: each kind. libuv crashes at some of
- * these in some of its versions; loop lets none of them reach it.
+ * Handles that were not started, have ended, or start twice, of each kind. Some versions of libuv
+ * crash on some of these; loop does not pass any of them on.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -21,7 +21,7 @@
 
 enum { SOON_MS = 5, WHILE_MS = 40 };
 
-static int calls; /* of whatever a test counts */
+static int calls; /* whatever a test counts */
 
 static void count_ready(struct loop_poll *p, int events, bool failed)
 {
@@ -70,7 +70,7 @@ static void stop(struct loop_timer *t)
 	loop_stop();
 }
 
-/* Runs the loop for a moment; returns how often something was called in it. */
+/* Runs the loop for a moment; returns how often callbacks ran. */
 static int calls_in_a_while(void)
 {
 	static struct loop_timer end;
@@ -82,7 +82,7 @@ static int calls_in_a_while(void)
 	return calls;
 }
 
-/* All that can be done to handles that are not begun. */
+/* Everything one can do to handles that are not started. */
 static void use_what_is_not_begun(void)
 {
 	struct loop_poll poll = {0};
@@ -101,7 +101,7 @@ static void use_what_is_not_begun(void)
 	loop_turn_want(&turn);
 }
 
-/* The first of the tests: those behind it have a loop. */
+/* The first test: the later ones have a loop. */
 static void handles_cannot_start_without_a_loop(void **state)
 {
 	struct loop_poll poll = {0};
@@ -197,7 +197,7 @@ static void poll_cannot_start_twice(void **state)
 	close_pipe(ends);
 }
 
-/* A file is always ready, which epoll has no word for: it is told, and can be tried again. */
+/* epoll does not support regular files: the error is reported, and the poll can be retried. */
 static void poll_that_cannot_start(void **state)
 {
 	struct loop_poll p = {0};

@@ -28,7 +28,7 @@ static void scrape(void)
 	buffer_free(&out);
 }
 
-/* The value of a sample, which stands on the page once. */
+/* The value of a sample, which occurs on the page once. */
 static double sample(const char *name)
 {
 	char line[200];
@@ -42,7 +42,7 @@ static double sample(const char *name)
 	return strtod(at + strlen(line), NULL);
 }
 
-/* Every line is a comment or a sample whose family was told of before. */
+/* Every line is a comment or a sample of a family declared before. */
 static void test_the_format(void **state)
 {
 	char family[200] = "", line[400];
@@ -143,7 +143,7 @@ static void test_delivery_times(void **state)
 		assert_true(now >= before);
 		before = now;
 	}
-	/* A bound under which that many stayed, and no absurd one. */
+	/* A bound with that many values below it, and not an absurd one. */
 	assert_true(metrics_delivery_quantile(0.9) >= 80e-6);
 	assert_true(metrics_delivery_quantile(0.9) < 3000e-6);
 	assert_true(metrics_delivery_quantile(0.99) >= 3000e-6);

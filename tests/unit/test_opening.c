@@ -1,6 +1,6 @@
 /* links: stream/opening log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database log/filter log/channel protocol/sse base/buffer base/utf8 base/clock base/file log/place log/trouble base/who */
 /* libs: -lsqlite3 */
-/* Where a stream begins: positions that hold and that do not, the newest rows, the limit. */
+/* Where a stream begins: valid and invalid positions, the newest rows, the limit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,7 +76,7 @@ static void test_no_position_starts_at_the_tail(void **state)
 	o = open_with(&(struct request){.tail = 0}, "c0", 0);
 	assert_false(o.gap);
 	assert_int_equal(o.id, ROWS);
-	/* A limit is no reason to go back. */
+	/* The limit never moves a position back. */
 	o = open_with(&(struct request){.tail = -1}, "c0", 100);
 	assert_int_equal(o.id, ROWS);
 }
@@ -93,7 +93,10 @@ static void test_valid_position(void **state)
 	}
 }
 
-/* A row comes and goes while the newest are still looked for: it stands behind the position, and is told. */
+/*
+ * A row is inserted and deleted while the newest rows are sought: it is after the position, and
+ * reported.
+ */
 static void test_row_deleted_while_the_newest_are_sought(void **state)
 {
 	/* With a type, the log is scanned. */
@@ -116,7 +119,7 @@ static void test_row_deleted_while_the_newest_are_sought(void **state)
 	free(f);
 }
 
-/* A position counts more than the newest N. */
+/* A position overrides the newest N. */
 static void test_position_and_tail(void **state)
 {
 	struct opening o = open_with(
@@ -202,7 +205,7 @@ static void test_newest_rows(void **state)
 	}
 }
 
-/* At most so many rows back, counted in what is followed; only who loses rows is told. */
+/* At most so many rows back, counting matching rows; only a client that loses rows gets a gap. */
 static void test_limit(void **state)
 {
 	struct opening o = open_at(10, "*", 100);
@@ -222,7 +225,7 @@ static void test_limit(void **state)
 	o = open_at(3000, "odd/*", 2);
 	expect_gap(&o, SSE_GAP_LIMIT, "3000");
 	assert_int_equal(o.id, 4499);
-	/* Only three rows of `rare` are behind 3000: all of them may be had. */
+	/* Only three rows of `rare` are after 3000: all of them are available. */
 	o = open_at(3000, "rare", 3);
 	assert_false(o.gap);
 	assert_int_equal(o.id, 3000);
@@ -234,7 +237,7 @@ static void test_limit(void **state)
 	assert_int_equal(o.id, 4999);
 }
 
-/* Of two gaps at once, the one that can't be helped is told; it begins where the limit says. */
+/* Of two gaps at once, the unavoidable one is reported; the stream begins where the limit says. */
 static void test_limit_after_a_gap(void **state)
 {
 	struct opening o;

@@ -1,6 +1,6 @@
 /* links: protocol/arrival protocol/record base/buffer */
 /* libs: -lfcgi */
-/* What arrival calls whole, libfcgi must parse at once, without complaint, and in the same way. */
+/* libfcgi must parse what arrival calls complete, at once, without errors, and in the same way. */
 #include "arriving.h"
 
 #include <glob.h>
@@ -20,7 +20,7 @@ static size_t random_below(size_t below)
 	return (size_t)(random_state >> 33) % below;
 }
 
-/* Mostly short, sometimes at the edge between the two forms of a length, seldom long. */
+/* Mostly short, sometimes at the boundary between the two forms of a length, seldom long. */
 static size_t random_size(void)
 {
 	switch (random_below(8)) {
@@ -69,7 +69,9 @@ static void random_body(void)
 	random_bytes(&body, length < room ? length : room);
 }
 
-/* Cuts a stream into records as a server would, or as none would; it ends with an empty one. */
+/*
+ * Splits a stream into records as a server would, or as none would, with an empty one at the end.
+ */
 static void random_records(int type, unsigned id, const struct buffer *content)
 {
 	const size_t usual[] = {1, 8, 400, 8192, 32768, 65535};
@@ -87,7 +89,7 @@ static void random_records(int type, unsigned id, const struct buffer *content)
 	wire_end(&wire, type, id);
 }
 
-/* Makes `wire` a request of at most so many bytes; returns its id. */
+/* Fills `wire` with a request of at most so many bytes; returns its id. */
 static unsigned random_request(size_t size_max)
 {
 	unsigned id = random_below(4) ? 1 : 1 + (unsigned)random_below(65535);
@@ -105,7 +107,7 @@ static unsigned random_request(size_t size_max)
 	return id;
 }
 
-/* What arrival says of `wire`, which comes to it in some pieces. */
+/* What arrival says about `wire` in some pieces. */
 static enum arrival_state scan_in_pieces(struct arrival *a)
 {
 	size_t have = 0;
@@ -124,7 +126,7 @@ static void assert_agreed(const char *complaint, const char *what, int n)
 		fail_msg("%s %d: %s", what, n, complaint);
 }
 
-/* Asserts that `wire` is whole to arrival, and to libfcgi the request that was put into it. */
+/* Asserts that arrival finds `wire` complete, and that libfcgi reads the original request. */
 static void assert_parsed(unsigned id, const char *what, int n)
 {
 	struct arrival a;
@@ -145,7 +147,7 @@ static void test_random_requests_are_read_as_they_were_sent(void **state)
 	}
 }
 
-/* A request of all that is in `params` and `body`. */
+/* A request with everything in `params` and `body`. */
 static void assert_chunks_parsed(size_t params_chunk, size_t body_chunk, unsigned padding)
 {
 	buffer_clear(&wire);
@@ -171,7 +173,9 @@ static void test_requests_at_the_limits_are_read(void **state)
 	assert_chunks_parsed(65535, 1, 255);
 	assert_chunks_parsed(8192, 1, 0);
 
-	/* The largest body; and small records, wide padding, nearly all bytes that may come. */
+	/*
+	 * The largest body, in small records with much padding: nearly the maximum number of bytes.
+	 */
 	buffer_clear(&params);
 	random_bytes(&body, ARRIVAL_CONTENT_MAX);
 	assert_chunks_parsed(1, 65535, 3);
@@ -231,7 +235,7 @@ static void mutate_bytes(size_t at, size_t length)
 		wire.data[at] ^= (uint8_t)(1 << random_below(8));
 }
 
-/* A change that leaves the records' borders known, then some that do not. */
+/* First a change that keeps the records' boundaries, then some that do not. */
 static void mutate(void)
 {
 	uint8_t byte = (uint8_t)random_below(256);
@@ -245,7 +249,7 @@ static void mutate(void)
 		mutate_bytes(random_record(), FCGI_HEADER_LEN);
 		break;
 	case 2:
-		/* Lengths of pairs stand at the beginning of a record more often than elsewhere. */
+		/* Lengths of pairs are at the beginning of a record more often than elsewhere. */
 		at = random_record();
 		mutate_bytes(at, wire.length - at < 24 ? wire.length - at : 24);
 		break;
@@ -274,7 +278,7 @@ static void test_arrival_accepts_no_mutated_request_that_libfcgi_refuses(void **
 			continue;
 		assert_agreed(oracle_judge_bytes(wire.data, a.length, a.request_id), "mutation", n);
 	}
-	/* The mutations were neither all harmless nor all fatal. */
+	/* Some mutations were harmless and some fatal. */
 	assert_true(told[ARRIVAL_WHOLE] > MUTATIONS / 10);
 	assert_true(told[ARRIVAL_NOT_FASTCGI] > MUTATIONS / 10);
 	assert_true(told[ARRIVAL_PARTIAL] > MUTATIONS / 100);
@@ -284,7 +288,7 @@ static void test_arrival_accepts_no_mutated_request_that_libfcgi_refuses(void **
 		told[ARRIVAL_TOO_LARGE]);
 }
 
-/* Asserts that what was once recorded in a file is a whole request, for libfcgi too. */
+/* Asserts that a recorded file is a complete request, for libfcgi too. */
 static void assert_recorded(const char *path, int n)
 {
 	FILE *file = fopen(path, "rb");
@@ -301,7 +305,7 @@ static void assert_recorded(const char *path, int n)
 	buffer_clear(&wire);
 }
 
-/* The files hold what web servers sent for a GET, a chunked POST, and the like. */
+/* The files contain what web servers sent for a GET, a chunked POST, and so on. */
 static void test_requests_of_web_servers_are_read(void **state)
 {
 	const char *servers[] = {"apache", "caddy", "fcgid", "lighttpd", "nginx"};
@@ -318,7 +322,7 @@ static void test_requests_of_web_servers_are_read(void **state)
 	}
 }
 
-/* What libfcgi answers to FCGI_GET_VALUES in front of a request. Returns the answer's length. */
+/* libfcgi's answer to FCGI_GET_VALUES before a request. Returns its length. */
 static size_t ask_libfcgi(const struct buffer *question, uint8_t *answer, size_t size)
 {
 	FCGX_Request r;
@@ -344,7 +348,7 @@ static size_t ask_libfcgi(const struct buffer *question, uint8_t *answer, size_t
 	return (size_t)length;
 }
 
-/* libfcgi serves one connection at a time, and answers so; it pads, and rowtail does not. */
+/* libfcgi serves one connection at a time, and says so; it pads, and rowtail does not. */
 static void test_values_are_answered_as_libfcgi_answers_them(void **state)
 {
 	const char *names[] = {FCGI_MAX_CONNS, FCGI_MAX_REQS, FCGI_MPXS_CONNS};

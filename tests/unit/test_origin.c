@@ -1,5 +1,5 @@
 /* links: base/origin base/text base/utf8 */
-/* Which spellings of an origin mean one, which are none, and what is said of those. */
+/* Which spellings of an origin are accepted, which are not, and the messages for those. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@ static void means(const char *text, const char *expected)
 		fail_msg("\"%s\" becomes \"%s\", not \"%s\"", text, usual, expected);
 }
 
-/* And what a browser sends stays as it is. */
+/* And what a browser sends stays unchanged. */
 static void stays(const char *text)
 {
 	means(text, text);
@@ -115,7 +115,7 @@ static void test_less_than_an_origin(void **state)
 	refused("ht tp://a", "scheme");
 }
 
-/* Such a line would never be met, and nobody would know why. */
+/* Such a value would never match, and nobody would know why. */
 static void test_origins_no_browser_sends(void **state)
 {
 	static const char *const opaque[] = {

@@ -1,6 +1,9 @@
 /* links: request/request request/parameters request/path request/form base/json base/text log/channel base/utf8 */
 /* libs: -ljansson */
-/* Each parameter, in a query and in JSON: what it may hold, which one wins, what a refusal says. */
+/*
+ * Each parameter, in a query and in JSON: its valid values, which one wins, the messages of
+ * refusals.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

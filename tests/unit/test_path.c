@@ -109,7 +109,7 @@ static void test_mount_named_by_the_server(void **state)
 		{"/events/a%2fb", "/events/a", "/b", "/events//", "/a/b"},
 		{"/live/events/a", "/live", "/events/a", "/live/events", "/a"},
 		{"/a", "", "/a", "/", "/a"},
-		/* Rewritten, or not told: where the server cut counts as little. */
+		/* Rewritten, or not known: the server's split of the path does not matter. */
 		{"/shop", "/events/orders", "/42", "/events", "/orders/42"},
 		{"", "/events/orders", "/42", "/events", "/orders/42"},
 		/* Not the mount. */

@@ -1,6 +1,6 @@
 /* links: access/publickey access/token */
 /* libs: -lsodium */
-/* Of which kind a key is, whatever stands around it; and that what is no public key is told so. */
+/* The kind of a key, whatever is around it; and errors for what is not a public key. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +30,7 @@ static int make_keys(void **state)
 	return 0;
 }
 
-/* Reads a copy that ends where its memory ends, into a key full of something else. */
+/* Reads a copy that ends where its memory ends, into a key with old contents. */
 static bool read_key(const char *pem)
 {
 	char *copy = strdup(pem);
@@ -57,7 +57,7 @@ static void expect_none(const char *pem)
 		fail_msg("kind %d: %s", key.kind, pem);
 }
 
-/* The DER encoding of a pair's public key, as openssl has it. */
+/* The DER encoding of a pair's public key, from openssl. */
 static size_t der_of(const struct keys_pair *pair, char der[KEYS_MAX])
 {
 	return keys_run(
@@ -118,7 +118,7 @@ static const char *rsa_of(const char *modulus)
 	return pem_of(der, keys_run(command, modulus, der));
 }
 
-/* What openssl makes is not always as long as it is told to be. */
+/* openssl's keys do not always have the requested length. */
 static void test_modulus_sizes(void **state)
 {
 	static const size_t lengths[] = {1, 2, 31, 255, 256, 257, 511, 512, 513, 1024, 4096};
@@ -215,7 +215,7 @@ static void test_truncated_encoding_is_not_a_key(void **state)
 	}
 }
 
-/* Every element in its frame has a length; the one of an Ed25519 key is fixed. */
+/* Every DER element has a length; that of an Ed25519 key is fixed. */
 static void test_other_der_is_not_an_ed25519_key(void **state)
 {
 	char der[KEYS_MAX];
@@ -276,7 +276,7 @@ static void test_oversized_keys(void **state)
 	static uint8_t der[5000] = {0x30, 0x82, 0x13, 0x84, 0x30, 0, 3, 0x82, 0x13, 0x7e, 0};
 
 	expect_none(pem_of(der, sizeof(der)));
-	/* It's the size, not the form. */
+	/* The size is the error, not the form. */
 	der[2] = der[8] = 0x0f;
 	der[3] = 0xfc;
 	der[9] = 0xf6;

@@ -1,5 +1,5 @@
 /* links: protocol/record base/buffer */
-/* Records that go out, taken apart again; records that come back, in every cut. */
+/* Outgoing records, parsed again; incoming records, split in every way. */
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,13 +20,13 @@ static const size_t contents[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The n-th byte of a content: no two stretches of it that a mistake could mix up are the same. */
+/* The n-th byte of a content: no two parts that a bug could confuse are equal. */
 static uint8_t content_byte(size_t n)
 {
 	return (uint8_t)(n * 31 + n / 251);
 }
 
-/* A content, framed in a buffer that ends where its framed size says. To be freed. */
+/* Framed content, in a buffer that ends at its framed size. To be freed. */
 static uint8_t *framed(size_t content)
 {
 	uint8_t *buf = malloc(record_framed_size(content) + (content == 0));
@@ -38,7 +38,7 @@ static uint8_t *framed(size_t content)
 	return buf;
 }
 
-/* Asserts what stands in a header, and that it announces no padding. Returns the content's length.
+/* Checks a header, and that it announces no padding. Returns the content's length.
  */
 static size_t assert_header(const uint8_t *header, int type, unsigned id)
 {
@@ -83,7 +83,7 @@ static void assert_last_is_not_small(size_t content)
 		fail_msg("the last record of %zu holds %zu", content, last);
 }
 
-/* The last bytes of a content are in one record. */
+/* The last bytes of a content share one record. */
 static void test_last_bytes_share_one_record(void **state)
 {
 	for (size_t content = 1; content < 4 * RECORD_CONTENT_MAX; content++)
@@ -94,7 +94,9 @@ static void test_last_bytes_share_one_record(void **state)
 	assert_int_equal(record_piece(10 * MIB), RECORD_CONTENT_MAX);
 }
 
-/* Is the framed byte at `at` content, and how many bytes of its record come from there on? */
+/*
+ * Whether the framed byte at `at` is content, and how many bytes of its record follow from there.
+ */
 static bool walk(const uint8_t *buf, size_t at, size_t *record, size_t *left)
 {
 	while (*record + wire_record_size(buf + *record) <= at)
@@ -159,7 +161,7 @@ static void test_large_contents_are_counted(void **state)
 	assert_int_equal(record_begun_left(content, 65536 + 1), 65535);
 }
 
-/* Where exactly so many bytes may be written. To be freed. */
+/* A buffer for exactly so many bytes. To be freed. */
 static uint8_t *room(size_t size)
 {
 	uint8_t *out = malloc(size);
@@ -220,7 +222,7 @@ static void test_unknown_types_are_named(void **state)
 	free(out);
 }
 
-/* Asks with the pairs in `asked`; writes "NAME=value;NAME=value;" of what is answered. */
+/* Queries the pairs in `asked`; writes the answer as "NAME=value;NAME=value;". */
 static void answer(const struct buffer *asked, long max_streams, char *text, size_t size)
 {
 	uint8_t *out = room(RECORD_VALUES_MAX);
@@ -338,7 +340,7 @@ static void test_of_a_question_that_lies_the_pairs_before_the_lie_are_answered(v
 	buffer_free(&asked);
 }
 
-/* A copy that begins where its memory does not, and ends where it does. To be freed by base. */
+/* A copy that ends where its memory ends, but does not begin there. To be freed by base. */
 static uint8_t *tight_copy(const uint8_t *bytes, size_t length, uint8_t **base)
 {
 	*base = room(length + 1);
@@ -377,7 +379,7 @@ static void test_query_shorter_than_its_lengths(void **state)
 	free(out);
 }
 
-/* Scans a piece, and appends to `text` what is told: "A4660/2 " for an abort, and so on. */
+/* Scans a piece, and appends the events to `text`: "A4660/2 " for an abort, and so on. */
 static enum record_event scan_piece(
 	struct record_scanner *s, const uint8_t *bytes, size_t length, struct buffer *text)
 {
@@ -405,7 +407,7 @@ static enum record_event scan_piece(
 	return event;
 }
 
-/* Asserts what is told of bytes that come in a first piece and others of `then` bytes. */
+/* Asserts the events for bytes in a first piece and others of `then` bytes. */
 static void assert_told_in_pieces(
 	const struct buffer *bytes, size_t first, size_t then, const char *expected)
 {
@@ -453,7 +455,7 @@ static void test_incoming_records_are_recognized_in_any_pieces(void **state)
 	buffer_free(&in);
 }
 
-/* Content and padding that look like records, and are as long as they may be. */
+/* Content and padding that look like records, with the maximum length. */
 static void test_bodies_are_skipped_unread(void **state)
 {
 	struct buffer abort, in;
@@ -500,7 +502,7 @@ static void test_another_version_is_detected_at_the_first_byte(void **state)
 	buffer_free(&in);
 }
 
-/* Such a request could only be refused in words that end our own. */
+/* A refusal of such a request would end our own. */
 static void test_a_second_request_with_our_id_is_invalid(void **state)
 {
 	struct buffer in;

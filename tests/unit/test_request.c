@@ -1,6 +1,6 @@
 /* links: request/request request/parameters request/path request/form base/json base/text log/channel base/utf8 */
 /* libs: -ljansson --for-linker --wrap --for-linker malloc */
-/* What a request asks for, or a status and a sentence: methods, headers, bodies, sizes, memory. */
+/* The parsed request, or a status and a message: methods, headers, bodies, sizes, memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

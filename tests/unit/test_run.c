@@ -1,5 +1,5 @@
 /* links: stream/run */
-/* Records as one vectored write sees them: every number of bytes that a socket may have taken. */
+/* Records in one vectored write: every number of bytes that a socket may have taken. */
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@ enum { MEMORY = 4096 };
 
 static struct run run;
 static uint8_t memory[MEMORY];
-static uint8_t joined[MEMORY]; /* the records' bytes, one behind the other */
+static uint8_t joined[MEMORY]; /* the records' bytes, one after another */
 static size_t joined_length;
 
 static void add(int64_t id, size_t at, size_t length)
@@ -53,7 +53,7 @@ static void expect_joined(void)
 	assert_int_equal(run.total, joined_length);
 }
 
-/* Of `sent` bytes: the records that are whole, and the bytes of the next. */
+/* For `sent` bytes: the complete records, and the bytes of the next. */
 static void expect_whole(size_t sent)
 {
 	size_t whole = 0, left = sent;

@@ -1,5 +1,5 @@
 /* links: base/origin config/setting base/text base/utf8 config/setting_path */
-/* What each setting takes and refuses, what it is when nobody sets it, and which was meant. */
+/* What each setting accepts and refuses, its default, and suggestions for typos. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,7 +38,7 @@ static void take(const char *name, const char *text)
 		fail_msg("%s refuses \"%s\": %s", name, text, advice);
 }
 
-/* Refuses it, changes nothing, and its advice holds the word. */
+/* It is refused, changes nothing, and the advice contains the word. */
 static void refuse(const char *name, const char *text, const char *word)
 {
 	char advice[SETTING_ADVICE_MAX] = "";
@@ -186,7 +186,7 @@ static void test_listen_refuses_other_values_and_says_why(void **state)
 	refuse("listen", path, "106 bytes");
 }
 
-/* As nginx, Apache, php-fpm and Caddy write the same addresses. */
+/* The same addresses as nginx, Apache, php-fpm and Caddy write them. */
 static void test_listen_accepts_the_syntax_of_other_servers(void **state)
 {
 	static const struct {
@@ -265,7 +265,7 @@ static void test_origins_must_be_as_browsers_send_them(void **state)
 		assert_null(origins[i + 1]);
 	}
 	refuse("allow-origin", "example.com", "scheme://host");
-	/* config gives it the usual form. */
+	/* config converts it to the usual form. */
 	refuse("allow-origin", "https://A.example:443/", "give https://a.example");
 }
 

@@ -1,5 +1,5 @@
 /*
- * A row as an event: whatever it holds, a client gets that text and nothing else.
+ * A row as an event: whatever it contains, a client gets that text and nothing else.
  * links: protocol/sse base/utf8 base/buffer
  */
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 
 #define UTF8_FFFD "\xef\xbf\xbd"
 
-/* Encodes a row and parses it back; exactly one event comes of it, with the row's id. */
+/* Encodes a row and parses it back; the result is exactly one event with the row's id. */
 static void round_trip(const struct sse_row *row, bool envelope, struct eventstream *p)
 {
 	struct buffer b;
@@ -215,7 +215,9 @@ static void test_rowtails_own_records(void **state)
 	eventstream_feed(&p, (const char *)b.data, b.length);
 	assert_int_equal(p.retry_ms, 2417);
 	assert_int_equal(p.count, 3);
-	/* No empty line but those that end a record: to some clients each is a message. */
+	/*
+	 * The only empty lines are those that end a record: some clients take each for a message.
+	 */
 	assert_int_equal(p.empty_lines, 3);
 	assert_int_equal(p.comments, 2);
 	assert_string_equal(p.events[0].type, "position");

@@ -1,8 +1,8 @@
 /* links: stream/subscriber protocol/record stream/window stream/run protocol/sse base/utf8 base/buffer */
 /* libs: --for-linker --wrap --for-linker malloc */
 /*
- * One stream at its sink: whatever number of bytes is taken at a time, what arrives is what was
- * sent, whole, and nothing comes before what was cut.
+ * One stream and its sink: whatever number of bytes is taken at a time, everything arrives
+ * complete, and nothing overtakes a partial record.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -75,7 +75,7 @@ static void begin(uint16_t request_id, size_t room)
 	subscriber.state = SUBSCRIBER_LIVE;
 }
 
-/* As fanout does when the sink takes bytes again. */
+/* As fanout does when the sink is writable again. */
 static void more(size_t room)
 {
 	assert_true(subscriber.blocked);
@@ -84,7 +84,7 @@ static void more(size_t room)
 	peer.room = room;
 }
 
-/* A run of records of these contents, from the id on, two apart. */
+/* A run of records with these contents, with ids from `id` in steps of two. */
 static void make_run(const size_t *contents, size_t count, int64_t id, bool with_hash)
 {
 	run_clear(&run);
@@ -116,7 +116,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* The content of the frames that arrived; whole records only. */
+/* The content of the received frames; complete records only. */
 static size_t unframe(uint8_t *content, bool *ended)
 {
 	size_t at = 0, length = 0;
@@ -164,7 +164,7 @@ static void test_own_records_in_pieces(void **state)
 	assert_memory_equal(peer.bytes, words, sizeof(words) - 1);
 }
 
-/* What is behind the cursor now, as fanout would build it again. */
+/* The records after the cursor, as fanout would build them again. */
 static void rest_of_run(const size_t *contents, size_t count)
 {
 	size_t whole = (size_t)(subscriber.cursor + 1 - 10) / 2 + (subscriber.cursor + 1) % 2;
@@ -217,7 +217,7 @@ static void test_records_in_pieces(void **state)
 		send_in_pieces(large, 3, first, 30011);
 }
 
-/* Of what was cut only the very same record is continued. */
+/* Only exactly the same record continues a partial one. */
 static void test_another_record_does_not_continue(void **state)
 {
 	static const size_t contents[] = {40, 40};
@@ -232,7 +232,7 @@ static void test_another_record_does_not_continue(void **state)
 	assert_false(subscriber_continues(&subscriber, &run));
 	make_run(&other, 1, 10, true); /* of another length */
 	assert_false(subscriber_continues(&subscriber, &run));
-	make_run(contents, 1, 10, false); /* of other bytes, behind what went out */
+	make_run(contents, 1, 10, false); /* with other bytes, after the part already sent */
 	records[0][45] ^= 1;
 	assert_false(subscriber_continues(&subscriber, &run));
 	run_clear(&run);
@@ -257,7 +257,7 @@ static void test_disconnected_peer(void **state)
 	assert_int_equal(subscriber_say(&subscriber, (const uint8_t *)"x", 1, 1), SUBSCRIBER_LOST);
 }
 
-/* The clock of a stall begins when the sink is full, and begins anew with every byte. */
+/* The stall timer starts when the sink is full, and restarts with every byte. */
 static void test_stall_timer_restarts_with_every_byte(void **state)
 {
 	static const size_t contents[] = {40};
@@ -277,7 +277,7 @@ static void test_stall_timer_restarts_with_every_byte(void **state)
 	assert_true(peer.wants_write);
 }
 
-/* Last words go out behind the record that was begun, and END_REQUEST behind them. */
+/* The final record follows the record in progress, and END_REQUEST follows it. */
 static void test_last_record(void **state)
 {
 	static uint8_t content[TAKEN_MAX];
@@ -302,7 +302,10 @@ static void test_last_record(void **state)
 
 #define END "id: 10\n\n"
 
-/* A record of so many bytes, id 10, that ends as rows do; it was cut after `cut` framed bytes. */
+/*
+ * A record of so many bytes, id 10, that ends as rows do; it was interrupted after `cut` framed
+ * bytes.
+ */
 static void give_up(uint16_t request_id, size_t length, size_t cut)
 {
 	begin(request_id, cut);
@@ -313,8 +316,8 @@ static void give_up(uint16_t request_id, size_t length, size_t cut)
 }
 
 /*
- * The row is gone, but only its id and the empty line are missing. A client that keeps an id as soon as
- * its line arrives would otherwise resume behind a row that it never delivered.
+ * The row was deleted, but only its id and the empty line are missing. Otherwise a client that
+ * keeps an id as soon as its line arrives would resume after a row that it never delivered.
  */
 static void test_record_is_completed_without_its_row(void **state)
 {
@@ -358,7 +361,7 @@ static void test_record_is_completed_without_framing(void **state)
 	}
 }
 
-/* The record that can't be finished is filled up: frames stay whole, no line is made whole. */
+/* A record that cannot be finished is padded: frames stay complete, but no line is completed. */
 static void test_giving_up_at_every_byte(void **state)
 {
 	static uint8_t content[TAKEN_MAX];
@@ -395,7 +398,7 @@ static void test_out_of_memory_for_own_records(void **state)
 	assert_int_equal(subscriber.reason, LEAVE_MEMORY);
 	begin(1, SIZE_MAX);
 	subscriber_leave(&subscriber, LEAVE_AGE, (const uint8_t *)"x", 1);
-	/* Over without a word. */
+	/* Ends without a final record. */
 	assert_int_equal(subscriber_farewell(&subscriber, 1), SUBSCRIBER_SENT);
 	assert_true(allow_all_allocations());
 	assert_int_equal(peer.length, 0);

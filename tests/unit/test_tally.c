@@ -19,7 +19,7 @@ enum { NAMES = 12, ROOM = 8 };
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 
-/* Fails together with malloc(). */
+/* Fails whenever malloc() fails. */
 void *__wrap_calloc(size_t count, size_t size)
 {
 	return allocations_left-- > 0 ? __real_calloc(count, size) : NULL;
@@ -52,13 +52,13 @@ static size_t names_held(void)
 	return count;
 }
 
-/* The name is gone behind each call: what is kept is a copy. */
+/* The name is freed after each call: the tally keeps a copy. */
 static struct tally_entry *find(int name)
 {
 	char text[32];
 	struct tally_entry *e;
 
-	/* Some are others' beginnings. */
+	/* Some are prefixes of others. */
 	snprintf(text, sizeof(text), "%.*s", name, "::ffff:192.0.2.1");
 	e = tally_find(tally, text);
 	memset(text, '#', sizeof(text));
@@ -141,7 +141,7 @@ static void test_out_of_memory(void **state)
 	}
 	allow_allocations(0);
 	assert_null(find(1));
-	/* What is known needs none. */
+	/* A known name needs no memory. */
 	assert_int_equal(tally_count(find(0)), 5);
 	tally_free(NULL);
 }

@@ -1,5 +1,5 @@
 /* links: base/text base/utf8 */
-/* What strangers write is read strictly, and repeated without harm. */
+/* Client input is parsed strictly, and quoted safely. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -64,7 +64,7 @@ static void test_harmless_replaces_non_text(void **state)
 	assert_string_equal(to, "\x1b[2J�\r\n\x7f\302\205|��");
 }
 
-/* At every size, what is copied is a beginning, ends with a whole character, and fits. */
+/* At every size, the copy is a prefix, ends with a complete character, and fits. */
 static void test_harmless_truncates_between_characters(void **state)
 {
 	const char *text = "x\303\244\342\202\254\360\237\220\277\xfez";
@@ -98,7 +98,7 @@ static void test_quote(void **state)
 	assert_string_equal(text_quote(&q, text, 50), "�������������…");
 }
 
-/* A web server that fills in pages on their way finds no command in a quote. */
+/* A web server that processes templates finds no command in a quote. */
 static void test_quote_of_a_command(void **state)
 {
 	struct text_quote q;

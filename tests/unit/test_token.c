@@ -22,7 +22,7 @@ static size_t out_length;
 
 static int prepare(void **state)
 {
-	/* A second time does no harm. */
+	/* A second call does no harm. */
 	return token_init() && token_init() ? 0 : -1;
 }
 
@@ -59,7 +59,10 @@ static void test_hash_covers_every_byte(void **state)
 		"abcdef", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-/* Decodes a copy that ends where its memory ends, with this much room, and looks behind it. */
+/*
+ * Decodes a copy that ends where its memory ends, with this much room, and checks the bytes after
+ * it.
+ */
 static bool decode_into(const char *text, size_t length, size_t room)
 {
 	char *copy = malloc(length ? length : 1);
@@ -118,7 +121,7 @@ static void test_every_pair_of_bytes_is_decoded(void **state)
 	}
 }
 
-/* Of each character that is not in the alphabet, in each place. */
+/* Each character that is not in the alphabet, at each place. */
 static void test_other_characters_are_refused(void **state)
 {
 	for (size_t at = 0; at < 8; at++)
@@ -141,7 +144,7 @@ static void test_padding_and_spaces_are_refused(void **state)
 			fail_msg("accepted: %s", texts[i]);
 }
 
-/* One way to write each: or a token could be changed and still be good. */
+/* Each value has one spelling, or a token could be changed and stay valid. */
 static void test_leftover_character_or_bit_is_refused(void **state)
 {
 	char two[] = "A.", three[] = "AA.";

@@ -1,6 +1,6 @@
 /* links: base/watch base/loop base/buffer */
 /* libs: -luv */
-/* What a watch tells of a directory: its named files, and nothing else that happens there. */
+/* What a watch reports about a directory: changes of its named files, and nothing else. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,7 +36,7 @@ static void over(struct loop_timer *timer)
 	loop_stop();
 }
 
-/* Lets the loop hear what happened, and forgets what it had heard before. */
+/* Runs the loop to collect events, after forgetting earlier ones. */
 static void listen_a_while(void)
 {
 	static struct loop_timer timer;

@@ -1,8 +1,8 @@
 /* links: stream/window */
 /* libs: --for-linker --wrap --for-linker malloc */
 /*
- * The window against a model: a plain array of all rows. Whatever is pushed out, what is left are
- * the newest rows, as they came, and a cursor inside finds exactly those above it.
+ * The window against a model: a plain array of all rows. Whatever is evicted, the newest rows
+ * remain unchanged, and a cursor inside finds exactly those above it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,7 +31,7 @@ static struct {
 	struct window *window;
 	struct row rows[ROWS]; /* all that were ever appended */
 	size_t count;
-	size_t gone; /* rows that a reset or a failure took: they must not be seen again */
+	size_t gone; /* rows removed by a reset or a failure: they must not appear again */
 	int64_t last;
 	uint64_t next;
 } model;
@@ -76,7 +76,7 @@ static struct row *make_row(size_t length)
 	return row;
 }
 
-/* Appends from copies that are gone behind it. */
+/* Appends from copies that are then freed. */
 static bool append(const struct row *row)
 {
 	struct row copy = *row;
@@ -125,7 +125,7 @@ static void expect_entry(const struct window_entry *e, const struct row *row)
 	assert_memory_equal(e->event, row->event, e->event_length);
 }
 
-/* A cursor: below the base it replays; inside, it goes on at the first row above it. */
+/* A cursor: below the base it replays; inside, it continues at the first row above it. */
 static void expect_found(int64_t cursor, size_t kept)
 {
 	uint64_t sequence;
@@ -139,7 +139,7 @@ static void expect_found(int64_t cursor, size_t kept)
 	assert_int_equal(window_next(model.window) - sequence, model.count - kept);
 }
 
-/* What is in the window: the newest rows of the model, and not one behind the base is missing. */
+/* The window contains the newest rows of the model, and all rows after the base. */
 static void expect_window(void)
 {
 	const struct window *w = model.window;
@@ -178,7 +178,7 @@ static void test_entries_push_out_the_oldest(void **state)
 	for (int i = 0; i < 3 * ENTRIES; i++) {
 		push(1);
 		expect_window();
-		/* Nothing goes before it must. */
+		/* Nothing is evicted too early. */
 		assert_int_equal(window_next(model.window) - window_first(model.window),
 			i < ENTRIES ? i + 1 : ENTRIES);
 	}
@@ -196,7 +196,7 @@ static void test_bytes_push_out_the_oldest(void **state)
 	}
 }
 
-/* A record too large for the window is alone in it. */
+/* A record larger than the window is its only one. */
 static void test_large_record_replaces_all_others(void **state)
 {
 	static const size_t sizes[] = {BYTES - 1, BYTES, BYTES + 1, 10 * BYTES, 200 * BYTES};
@@ -254,7 +254,7 @@ static void test_random_operations(void **state)
 	}
 }
 
-/* Without memory its readers replay the row: it is not in the window, and not covered by it. */
+/* Without memory, readers replay the row: the window neither contains nor covers it. */
 static void test_no_memory_for_a_large_record(void **state)
 {
 	struct row *row;

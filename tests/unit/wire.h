@@ -1,8 +1,8 @@
 /*
  * wire: what a web server writes to a FastCGI responder, for tests. Link buffer.
  *
- * Written from sections 3.3, 3.4 and 5 of the FastCGI Specification and from nothing in fcgi/ but
- * buffer, so that a test that uses it asks two readings of the standard whether they agree.
+ * Written from sections 3.3, 3.4 and 5 of the FastCGI Specification, and independent of fcgi/
+ * except buffer, so that a test compares two readings of the standard.
  */
 #ifndef ROWTAIL_TESTS_WIRE_H
 #define ROWTAIL_TESTS_WIRE_H
@@ -27,7 +27,7 @@ static inline void wire_header(
 	buffer_append(b, header, sizeof(header));
 }
 
-/* A record. Its padding is no zeros, which would hide who takes it for something else. */
+/* A record. Its padding is not zeros, which could hide errors. */
 static inline void wire_record(struct buffer *b, int type, unsigned id, const void *content,
 	size_t length, unsigned padding)
 {
@@ -39,7 +39,7 @@ static inline void wire_record(struct buffer *b, int type, unsigned id, const vo
 	buffer_append(b, filler, padding);
 }
 
-/* How many bytes the record takes whose header stands at p. */
+/* The size of the record whose header is at p. */
 static inline size_t wire_record_size(const uint8_t *p)
 {
 	return FCGI_HEADER_LEN + ((size_t)p[4] << 8 | p[5]) + p[6];
@@ -58,7 +58,7 @@ static inline void wire_begin(struct buffer *b, unsigned id, unsigned role, uint
 	wire_record(b, FCGI_BEGIN_REQUEST, id, body, sizeof(body), 0);
 }
 
-/* The length of a name or a value; wide: in four bytes though one would do. */
+/* The length of a name or a value; wide: in four bytes even if one is enough. */
 static inline void wire_length(struct buffer *b, uint32_t length, bool wide)
 {
 	const uint8_t four[] = {(uint8_t)(length >> 24 | 0x80), (uint8_t)(length >> 16),
@@ -92,7 +92,7 @@ static inline void wire_stream(struct buffer *b, int type, unsigned id,
 	wire_end(b, type, id);
 }
 
-/* Pads every record of a request that is known to be well formed, the empty ones too. */
+/* Pads every record of a well-formed request, including the empty ones. */
 static inline void wire_pad(struct buffer *b, unsigned padding)
 {
 	struct buffer padded;
@@ -106,7 +106,7 @@ static inline void wire_pad(struct buffer *b, unsigned padding)
 	*b = padded;
 }
 
-/* Appends the contents of all records of one type in a request that is known to be well formed. */
+/* Appends the contents of all records of one type in a well-formed request. */
 static inline void wire_contents(
 	const uint8_t *bytes, size_t length, int type, struct buffer *contents)
 {
@@ -118,8 +118,7 @@ static inline void wire_contents(
 }
 
 /*
- * Takes the length that begins at **p, and moves *p behind it. Of a request that is known to be
- * well formed.
+ * Reads the length at **p in a well-formed request, and moves *p past it.
  */
 static inline size_t wire_take_length(const uint8_t **p)
 {
