@@ -40,7 +40,7 @@ PUBLISHERS = {
 STUBS = {
     "apt-get": "exit 0",
     "sudo": 'exec env DESTDIR="$PWD/installed" "$@"',
-    "sleep": f"exec {shutil.which('sleep')} $(($1 * 2))",
+    "sleep": f'exec {shutil.which("sleep")} "$1" "$1"',
 }
 
 
