@@ -7,9 +7,10 @@
 #   sh tests/deps.sh build suites    and for the unit tests, the integration suite and the suite of web servers
 #   sh tests/deps.sh build ci        and for the part of them that make test runs in Debian 13
 #
-# As root, or through sudo. Services that a package would start (a web server on port 80) are kept from starting: the
-# tests start their own, on free ports. A package that this release of Debian does not have is left out, and a line says
-# so; the tests that need it are skipped. Those that the build needs are in every release.
+# Runs as root or through sudo. Services that a package would start (a web server on port 80) do not
+# start: the tests start their own, on free ports. A package that this release of Debian does not
+# have is left out, with a message; the tests that need it are skipped. The packages for the build
+# are in every release.
 set -eu
 
 build='gcc libc6-dev make pkg-config libfcgi-dev libsqlite3-dev libuv1-dev uthash-dev libinih-dev
@@ -44,13 +45,13 @@ is_installed() {
 	[ "$status" = installed ]
 }
 
-# In a pipe grep -q could end before apt-cache has said all.
+# In a pipe grep -q could exit before apt-cache has written everything.
 is_in_release() {
 	candidate=$(LC_ALL=C apt-cache policy "$1" | sed -n 's/^ *Candidate: //p')
 	[ -n "$candidate" ] && [ "$candidate" != '(none)' ]
 }
 
-# Any Node.js of a current kind will do, also one that is not Debian's.
+# Any current Node.js is fine, even if it is not Debian's.
 case " $* " in
 *" test "*)
 	command -v node >/dev/null 2>&1 || wanted="$wanted nodejs"

@@ -1,4 +1,5 @@
-// deploy/access in a browser: the page of one origin, login and stream of another; a header with a JWT.
+// deploy/access in a browser: the page on one origin, login and stream on another; a header with a
+// JWT.
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
@@ -15,9 +16,9 @@ import { SERVERS, Stack } from './lib/stack.mjs';
 const USER = 'ann';
 const PASSWORD = 'Grüße & +ße';
 const KEY = '0123456789abcdef0123456789abcdef';
-const SHORT_S = 3; // a token's life
+const SHORT_S = 3; // a token's lifetime
 const LONG_S = 60;
-const REVOKED_MS = 13_000; // ten are promised
+const REVOKED_MS = 13_000; // the contract says ten seconds
 const PAGE = '/page/page.html';
 
 let browser;
@@ -52,9 +53,9 @@ function jwtSettings(dir) {
   return ['--jwt-key', key, '--jwt-algorithm', 'HS256'];
 }
 
-// A site with the page, and another with the stream and login.php, both over TLS.
+// One site has the page, another the stream and login.php, both over TLS.
 class Access {
-  /** tokenSeconds: the life of a token. */
+  /** tokenSeconds: the lifetime of a token. */
   static async open(tokenSeconds) {
     const access = new Access();
     access.dir = makeDirectory();
@@ -155,7 +156,7 @@ async function logsIn(page, access) {
   await access.insert('for ann');
   await page.getByText('for ann').waitFor();
   assert.equal(await page.evaluate(() => document.cookie), '');
-  // Who comes back need not log in again.
+  // A returning user need not log in again.
   await page.reload();
   await page.getByText('Live.').waitFor();
 }

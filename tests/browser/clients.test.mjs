@@ -1,5 +1,5 @@
-// Each client of the field, unchanged, behind each web server: it begins where it is told to, and
-// whatever is cut under it, it gets every row once and no empty message.
+// Each client library, unchanged, behind each web server: it starts where told to, and however its
+// connection breaks, it gets every row once and no empty message.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -46,7 +46,7 @@ async function resumesAfterEveryCut(stack, begin) {
   await stack.insert('long ago');
   const client = await begin(null);
   await client.opens();
-  await sleep(200); // to some clients the first position is no event, so there is nothing to wait for
+  await sleep(200); // some clients do not report the first position, so there is nothing to wait for
 
   await stack.rowtail.kill();
   await stack.insert('one, before which nothing had come');

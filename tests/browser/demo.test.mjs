@@ -1,4 +1,4 @@
-// The demo as a visitor meets it: started, looked at, cut, resumed, stopped.
+// The demo as a visitor sees it: started, viewed, disconnected, resumed, stopped.
 
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
@@ -8,10 +8,10 @@ import { closePage, launch, openPage } from './lib/chromium.mjs';
 import { Demo, runDemo } from './lib/demo.mjs';
 import { processesWith, sleep, until } from './lib/process.mjs';
 
-const DRAW_MS = 250; // more than that of deploy/demo/page/demo.js
+const DRAW_MS = 250; // more than in deploy/demo/page/demo.js
 const CLIENTS = ['eventsource', 'fetch', 'shared', 'post'];
 
-// Tests that share a demo, each with a page of its own.
+// Tests that share a demo, each with its own page.
 function onDemo(name, tests) {
   describe(name, { concurrency: 3 }, () => {
     let browser;
@@ -48,7 +48,7 @@ onDemo('the demo page', {
   'shares one stream among tabs': sharesStream,
 });
 
-// By itself, for the others count rows.
+// Separate, since the other tests count rows.
 onDemo('the demo page of a pruned log', {
   'tells of a gap when rows were pruned meanwhile': tellsOfGap,
 });
@@ -87,7 +87,8 @@ describe('the demo program', { concurrency: 3 }, () => {
   });
 });
 
-// What the cards of the page say: { client: { state, position, received, late, lost, repeated, note } }.
+// The contents of the page's cards: { client: { state, position, received, late, lost, repeated,
+// note } }.
 function cards(page) {
   return page.evaluate(() => Object.fromEntries(
     [...document.querySelectorAll('[data-client]')].map((card) => {
@@ -135,7 +136,7 @@ async function cutsAndResumes(page, demo) {
   await everyClient(page, ({ received }) => received > 0);
   await page.click('#cut-all');
   await everyClient(page, ({ state }) => state === 'cut');
-  // A card's numbers are drawn a few times a second, its state at once.
+  // A card's numbers are updated a few times a second, its state at once.
   await sleep(DRAW_MS * 2);
   const cut = await cards(page);
   const first = await newestId(demo);
@@ -189,14 +190,14 @@ async function fitsPhone(page) {
 }
 
 async function sharesStream(page, demo) {
-  // Six connections are all that a browser opens to a host; two tabs of this page would take seven.
+  // A browser opens at most six connections to a host; two tabs of this page would need seven.
   await page.locator('[data-client="fetch"] button').click();
   await page.locator('[data-client="post"] button').click();
   const second = await page.context().newPage();
   await second.goto(demo.url);
   await everyClient(second, ({ state, received }) => state === 'live' && received > 0, ['shared']);
-  // The first tab leaves the stream and comes back with an older position: it gets what it missed,
-  // and the other nothing twice.
+  // The first tab disconnects and returns with an older position: it gets the rows that it missed,
+  // and the other tab gets nothing twice.
   await page.locator('[data-client="shared"] button').click();
   const { shared: before } = await everyClient(page, ({ state }) => state === 'cut', ['shared']);
   const [id] = await demo.database.insert('missed by one tab');

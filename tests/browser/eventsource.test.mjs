@@ -1,5 +1,5 @@
-// The browser's own EventSource: what a record becomes in a page, what the page is told, and what
-// stops it.
+// The browser's own EventSource: what a page gets from a record, what it is told, and what stops
+// it.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -64,7 +64,7 @@ async function withPage(how, test) {
   }
 }
 
-// The page comes from a site of its own; how(origin of the site) opens the stack of the stream.
+// The page comes from another site; how(origin of the site) opens the stream's stack.
 function withSite(how, test) {
   return withPage({}, async (site, page) => {
     const stack = await Stack.open(how(site.origin));
@@ -225,7 +225,7 @@ async function readsWithCredentialsOnly(stack, page) {
   assert.deepEqual((await without.log()).records, []);
 }
 
-// As a person does who types name and password into the browser's own question.
+// Logs in like a person who types name and password into the browser's dialog.
 async function signIn(page, origin) {
   const { host } = new URL(origin);
   const visit = await page.context().newPage();

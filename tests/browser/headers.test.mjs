@@ -1,5 +1,5 @@
-// Clients that send headers from a page of another origin, which the browser asks about first, and a
-// client that hangs up while its page is hidden.
+// Clients that send headers from a page of another origin, for which the browser sends a preflight,
+// and a client that disconnects while its page is hidden.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -70,7 +70,7 @@ async function acrossOrigins(server) {
   }
 }
 
-// Headless Chromium shows every page always, so the page is told what a hidden one is told.
+// Headless Chromium never hides a page, so the test sends the page the events of a hidden one.
 async function setHidden(page, hidden) {
   await page.evaluate((value) => {
     Object.defineProperty(document, 'hidden', { value, configurable: true });

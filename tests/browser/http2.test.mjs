@@ -1,5 +1,5 @@
-// How many streams one browser can hold to one host: over HTTP/2 behind nginx twenty and more, over
-// HTTP/1.1 six, over lighttpd's HTTP/2 eight. The one too many waits, and comes in when another ends.
+// How many streams one browser can have to one host: twenty and more over HTTP/2 behind nginx, six
+// over HTTP/1.1, eight over lighttpd's HTTP/2. One more waits until another ends.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -65,7 +65,7 @@ async function waits(stack, page, limit, protocol) {
   assert.deepEqual(await late.data(), ['for those who are in']);
 }
 
-// Of the page itself; its streams go to the same host in the same way.
+// The page's own protocol; its streams use the same host and protocol.
 function protocolOf(page) {
   return page.evaluate(() => performance.getEntriesByType('navigation')[0].nextHopProtocol);
 }

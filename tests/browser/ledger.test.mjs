@@ -1,5 +1,5 @@
-// The demo's own parts, without a browser: its counts of lost and repeated rows can be other than 0,
-// and its parser reads a stream however it is cut.
+// The demo's own parts, without a browser: its counts of lost and repeated rows can differ from 0,
+// and its parser reads a stream in any pieces.
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';

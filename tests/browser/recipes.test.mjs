@@ -1,4 +1,4 @@
-// The recipes of deploy/demo/recipes, each as a page that somebody has copied.
+// The recipes of deploy/demo/recipes, each copied into a page.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -41,7 +41,7 @@ describe('recipes', { concurrency: 3 }, () => {
   });
 });
 
-// Where nobody else inserts rows, or misses those that are taken away.
+// A demo in which nobody else inserts rows or misses deleted ones.
 function inOwnDemo(recipe, test) {
   return async () => {
     const demo = await Demo.open();
@@ -75,7 +75,7 @@ async function storedVersions(demo) {
   return JSON.parse(json);
 }
 
-// The table changes all the time, so the page is right if it agrees with a moment while one looks.
+// The table changes all the time, so the page is right if it agrees with some moment.
 function showsWhatIsStored(page, demo) {
   return until('the page shows what the table holds', async () => {
     const stored = JSON.stringify(await storedVersions(demo));
@@ -84,7 +84,7 @@ function showsWhatIsStored(page, demo) {
 }
 
 async function snapshotAndStream(page, demo) {
-  // As a slow network would: the rows that come between state and stream are many.
+  // Like a slow network: many rows arrive between state and stream.
   await page.route('**/events?*', async (route) => {
     const [before] = await demo.database.sql('SELECT max(id) FROM events');
     await until('rows between state and stream', async () =>
@@ -116,7 +116,7 @@ async function survivesReload(page, demo) {
 async function sharesOneStream(page, demo) {
   const url = page.url();
   const tabs = [page];
-  // Seven tabs with a stream of their own would be one more than HTTP/1.1 allows.
+  // Seven tabs with separate streams would be one more than HTTP/1.1 allows.
   while (tabs.length < 7) {
     const tab = await page.context().newPage();
     await tab.goto(url);
@@ -151,7 +151,7 @@ async function streamsWithoutWorker(page, demo) {
 async function fetchesAgain(page, demo) {
   await showsWhatIsStored(page, demo);
   assert.equal(await page.locator('#fetched').textContent(), '1');
-  // Before lighttpd has started rowtail anew, rows come and are pruned.
+  // Before lighttpd has restarted rowtail, rows are inserted and pruned.
   demo.killRowtail();
   await demo.database.sql('UPDATE stock SET version = version + 1; DELETE FROM events');
   await page.getByText('2', { exact: true }).waitFor();

@@ -1,5 +1,5 @@
-// Any text that SQL can hold arrives as the same string in the browser: a property, tried on random
-// Unicode, on strings made to look like an event stream, on ill-formed bytes and on rows of 1 MiB.
+// Any text in SQL arrives as the same string in the browser: tested with random Unicode, strings
+// that look like an event stream, ill-formed bytes and rows of 1 MiB.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -11,8 +11,8 @@ import { SERVERS, Stack } from './lib/stack.mjs';
 const ROWS = 150;
 const MIB = 1 << 20;
 
-// Pieces of which hostile strings are made: line breaks of all kinds, fields, and characters that
-// some code somewhere takes for an end.
+// Pieces of hostile strings: line breaks of all kinds, fields, and characters that some code takes
+// for an end.
 const HOSTILE = ['\n', '\r', '\r\n', '\n\n', '\r\r', 'data:', 'data: ', 'id: 7', 'id:\n', 'event: x',
   'retry: 1', ':', ' ', '\t', '\0', '\uFEFF', '\u2028', '\u2029', '\u0085', '\x0B', '\x1F', '\x7F',
   '\\', '"', "'", '\\n', '</script>', '{"id":1}', '\u{1F600}', 'e\u0301', '\u202E', '\uFFFD',
@@ -30,8 +30,8 @@ describe('round trip', { concurrency: true }, () => {
   }
 });
 
-// What the rows hold must be what the page gets: plainly, with every line break as LF, and in an
-// envelope, unchanged.
+// The page must get the rows' texts: plain ones with every line break as LF, those in an envelope
+// unchanged.
 async function returns(server, { name, rows }) {
   const stack = await Stack.open({ server });
   const page = await openPage(browser, stack.origin);
@@ -50,12 +50,12 @@ async function returns(server, { name, rows }) {
   }
 }
 
-// Bytes as SQLite holds them to text as the standard decodes it.
+// Decodes bytes in SQLite to text as the standard says.
 function decode(bytes) {
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
 }
 
-// deepEqual of a megabyte would print it.
+// deepEqual of a megabyte would print all of it.
 function assertSame(name, actual, expected) {
   assert.equal(actual.length, expected.length, name);
   const at = expected.findIndex((text, i) => actual[i] !== text);
@@ -74,7 +74,7 @@ function seed() {
   return Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 }
 
-// Small numbers that look random and come again for the same seed (mulberry32).
+// Small pseudo-random numbers, the same ones for the same seed (mulberry32).
 function random(state) {
   return (below) => {
     state = (state + 0x6d2b79f5) | 0;
@@ -91,7 +91,7 @@ function texts(seedNumber) {
   return { name: `SEED=${seedNumber}`, rows: [...HOSTILE, ...rows].map((row) => Buffer.from(row)) };
 }
 
-// Of all planes, the short encodings as often as the long ones; no surrogates, which no UTF-8 has.
+// From all planes, short encodings as often as long ones; no surrogates, which UTF-8 cannot encode.
 function character(below) {
   const limit = [0x80, 0x800, 0x10000, 0x110000][below(4)];
   const code = below(limit);

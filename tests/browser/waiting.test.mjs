@@ -1,5 +1,5 @@
-// What takes time, all at once: streams that are silent for longer than any client's and any proxy's
-// patience, and clients that wait as long as they were told to before they come back.
+// All slow tests side by side: streams that are silent for longer than any client's or proxy's
+// time-out, and clients that wait their reconnection time before they reconnect.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -48,7 +48,7 @@ describe('waiting', { concurrency: true }, () => {
   }
 });
 
-// One stack for all clients of a web server, so that one silence does for all.
+// One stack for all clients of a web server, so that they share one silence.
 function silentStack(server) {
   const rows = ['after the silence', 'and another'];
   let stack;
@@ -73,7 +73,7 @@ function silentStack(server) {
   return {
     isOver: () => (over ??= beSilent()),
     async close() {
-      // A client in Node.js would come back for ever, and keep this process from its end.
+      // A client in Node.js would reconnect for ever and keep this process running.
       await Promise.all([...clients.values()].map((client) => client.stop()));
       await closePage(page);
       await stack.close();
@@ -106,7 +106,7 @@ async function obeysRetry(kind, where) {
   }
 }
 
-// How long the client waited between the cut and being connected again.
+// How long the client waited between disconnect and reconnect.
 async function pause(client) {
   await client.opens(2);
   const { opened, broken } = await client.log();

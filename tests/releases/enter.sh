@@ -1,12 +1,13 @@
 #!/bin/sh
-# Runs a command in a chroot. tests/releases/chroot.py starts this by unshare, as the first process of namespaces of its
-# own: when it ends, the kernel ends what it started and unmounts what it mounted, however it ended.
+# Runs a command in a chroot. tests/releases/chroot.py starts this with unshare, as the first
+# process of new namespaces: when it ends, for whatever reason, the kernel ends its children and
+# removes its mounts.
 #
 #   sh tests/releases/enter.sh change|discard CHROOT SCRATCH COMMAND ARGUMENT…
 #
-#   change     what the command changes in CHROOT stays (packages are installed)
-#   discard    what it changes is gone afterwards, but for what lies in /tmp and in /rowtail
-#   SCRATCH    a directory with tmp (becomes /tmp), tree (becomes /rowtail) and root (where all of it is mounted)
+#   change     changes in CHROOT are kept (packages are installed)
+#   discard    changes are discarded, except those in /tmp and /rowtail
+#   SCRATCH    a directory with tmp (becomes /tmp), tree (becomes /rowtail) and root (the mount point)
 set -eu
 kept=$1 chroot=$2 scratch=$3
 shift 3
@@ -42,7 +43,7 @@ for number in 0:stdin 1:stdout 2:stderr; do
 	ln -s "/proc/self/fd/${number%:*}" "$root/dev/${number#*:}"
 done
 
-# Not exec: the first process of a PID namespace has to take up what others leave behind, and a shell that waits does.
+# Not exec: the first process of a PID namespace must reap orphans, and a waiting shell does.
 status=0
 chroot "$root" "$@" || status=$?
 exit "$status"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds one shell of SQLite from the sources in an npm package: build.sh DIRECTORY PACKAGE-VERSION ARCHIVE SHA256
 #
-# Not optimized: compiling then takes seconds, and the tests do little with each. Static: they also run in the chroots of
-# other releases (make test-releases).
+# Not optimized: compiling takes seconds, and the tests do little with each. Static: the shells also
+# run in the chroots of other releases (make test-releases).
 set -eu
 directory=$1 package=$2 archive=sqlite-autoconf-$3.tar.gz sum=$4
 
@@ -16,7 +16,7 @@ ${CC:-cc} -O0 -w -static -DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -o m
 	cat log >&2
 	exit 1
 }
-# Only what is complete has the name.
+# Only a complete file gets the name.
 mv made sqlite3
 # The sources are large.
 find . -mindepth 1 -maxdepth 1 ! -name sqlite3 -exec rm -rf {} +

@@ -1,4 +1,4 @@
-// chromium: Debian's browser, driven by playwright-core, with nothing but loopback to talk to.
+// chromium: Debian's browser, driven by playwright-core, with only loopback.
 
 import { chromium } from 'playwright-core';
 

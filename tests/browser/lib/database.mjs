@@ -1,5 +1,4 @@
-// database: the event log of a test, made and written with the sqlite3 command line tool as any
-// program would.
+// database: a test's event log, created and written with the sqlite3 command line tool.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -23,7 +22,7 @@ export class Database {
     return new Database(file, dir);
   }
 
-  /** Of an existing file; what it needs besides goes to `dir`. */
+  /** Opens an existing file; other files go to `dir`. */
   constructor(file, dir) {
     this.file = file;
     this.dir = dir;

@@ -9,7 +9,7 @@ export class Demo {
   /** Starts the demo and waits until it says its URL. */
   static async open() {
     const demo = new Demo();
-    demo.dir = makeDirectory(); // the demo makes its own directory in here
+    demo.dir = makeDirectory(); // the demo creates its directory in here
     demo.port = await freePort();
     demo.process = runDemo(demo.port, demo.dir);
     await until(() => `the demo's URL; it says: ${demo.process.output()}`,
@@ -20,13 +20,13 @@ export class Demo {
     return demo;
   }
 
-  /** Kills the responder as a crash would; lighttpd starts it anew. */
+  /** Kills the responder like a crash; lighttpd restarts it. */
   killRowtail() {
     const file = path.join(path.dirname(this.database.file), 'rowtail.conf');
     processesWith(file).forEach((pid) => process.kill(pid, 'SIGKILL'));
   }
 
-  /** Ends it by a signal, as Ctrl-C does with SIGINT. Returns { code, signal }. */
+  /** Stops it with a signal, like Ctrl-C with SIGINT. Returns { code, signal }. */
   async close(signal = 'SIGINT') {
     await this.database.close();
     return this.process.stop(signal);

@@ -1,5 +1,5 @@
-// follower: one client that follows a stream, in a page of the browser or here in Node.js, seen from
-// the test. The clients themselves are in pages/clients.mjs.
+// follower: the test's view of one client that follows a stream, in a browser page or here in
+// Node.js. The clients themselves are in pages/clients.mjs.
 
 import * as clients from '../pages/clients.mjs';
 import { until } from './process.mjs';
@@ -35,7 +35,7 @@ class Follower {
     return this.#call('stop', this.#key);
   }
 
-  /** The records that are rows, without what rowtail says of itself. */
+  /** The records from rows, without rowtail's own. */
   async rows() {
     const { records } = await this.log();
     return records.filter(({ type }) => !CONTROL.includes(type));
@@ -53,13 +53,13 @@ class Follower {
     return find();
   }
 
-  /** Waits until `count` rows have come; more would be wrong, but is for the test to say. */
+  /** Waits until at least `count` rows have arrived; the test checks for more. */
   receives(count, deadlineMs) {
     return this.#until(`${count} rows`, async () =>
       await this.#call('countRows', this.#key, CONTROL) >= count, deadlineMs);
   }
 
-  /** Waits until the record of an id has come. */
+  /** Waits until the record with an id has arrived. */
   gets(id, deadlineMs) {
     return this.#until(`the record ${id}`, () => this.#call('has', this.#key, id), deadlineMs);
   }

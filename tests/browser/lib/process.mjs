@@ -14,7 +14,7 @@ const DEADLINE_MS = 15_000;
 const running = new Set();
 const directories = new Set();
 
-/** rowtail itself, where it is another than make builds; undefined otherwise. */
+/** rowtail itself, if it is not the one that make builds; otherwise undefined. */
 export const { ROWTAIL_BIN } = process.env;
 
 // rowtail reads every variable of that name as a setting.
@@ -22,7 +22,7 @@ for (const name of Object.keys(process.env).filter((key) => key.startsWith('ROWT
   delete process.env[name];
 }
 
-// A test that is interrupted leaves nothing behind either, no worker of a web server among it.
+// An interrupted test leaves nothing behind either, not even a web server's worker.
 process.on('exit', () => {
   running.forEach(killGroup);
   directories.forEach((dir) => rmSync(dir, { recursive: true, force: true }));
@@ -31,12 +31,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => process.exit(1));
 }
 
-// Each child leads a process group, with all that it starts.
+// Each child leads a process group with everything that it starts.
 function killGroup(child) {
   try {
     process.kill(-child.pid, 'SIGKILL');
   } catch {
-    // it has ended meanwhile
+    // it has already ended
   }
 }
 
@@ -53,9 +53,9 @@ export function removeDirectory(dir) {
 }
 
 /**
- * Starts a program. The result has child, exited and closed (promises of { code, signal }: it has ended;
- * and its outputs, which may come later or be a child's of its own, have ended as well), output() (what it
- * wrote so far to both outputs) and stop(signal), which resolves when it has ended.
+ * Starts a program. The result has child; the promises of { code, signal } exited (it has ended)
+ * and closed (its outputs have ended too, which may be later, or a child's); output() (what it
+ * wrote so far to both outputs); and stop(signal), which resolves when it has ended.
  */
 export function start(command, args, options = {}) {
   const child = spawn(command, args, {
@@ -71,7 +71,7 @@ export function start(command, args, options = {}) {
     return { code, signal };
   });
   const closed = once(child, 'close').then(([code, signal]) => ({ code, signal }));
-  closed.catch(() => {}); // `exited` tells it
+  closed.catch(() => {}); // `exited` reports it
   return {
     child,
     exited,
@@ -106,8 +106,8 @@ export async function freePort() {
 }
 
 /**
- * Waits until condition() is truthy and returns its value. What never happened is told by `what`, a
- * text or a function that gives one.
+ * Waits until condition() is truthy and returns its value. On a time-out the error says `what`, a
+ * text or a function that returns one.
  */
 export async function until(what, condition, deadlineMs = DEADLINE_MS) {
   const begin = Date.now();
@@ -121,7 +121,7 @@ export async function until(what, condition, deadlineMs = DEADLINE_MS) {
       const text = typeof what === 'function' ? await what() : what;
       throw new Error(`did not happen in ${deadlineMs} ms: ${text}`);
     }
-    // Ever more seldom: dozens of clients are waited for side by side.
+    // At growing intervals: tests wait for dozens of clients side by side.
     await sleep(Math.min(20 + (Date.now() - begin) / 10, 200));
   }
 }
@@ -150,7 +150,7 @@ export function processesWith(text) {
     try {
       return pid !== process.pid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text);
     } catch {
-      return false; // it has ended meanwhile
+      return false; // it has already ended
     }
   });
 }

@@ -1,4 +1,4 @@
-// rowtail: the responder as an ordinary process on a unix socket, killed and started at will.
+// rowtail: the responder as an ordinary process on a unix socket; tests kill and restart it.
 
 import { rmSync } from 'node:fs';
 import path from 'node:path';
@@ -23,17 +23,17 @@ export class Rowtail {
     await listening({ path: this.socket }, this.#process);
   }
 
-  /** Ends it as a crash would: no last word to anyone, and its socket stays behind. */
+  /** Ends it like a crash: no final record, and its socket stays behind. */
   async kill() {
     await this.#process.stop('SIGKILL');
   }
 
-  /** Ends it politely. Returns { code, signal }. */
+  /** Shuts it down cleanly. Returns { code, signal }. */
   async stop() {
     return this.#process.stop('SIGTERM');
   }
 
-  /** After kill() or stop(): no socket at all, as after a reboot. */
+  /** After kill() or stop(): removes the socket, as after a reboot. */
   removeSocket() {
     rmSync(this.socket, { force: true });
   }

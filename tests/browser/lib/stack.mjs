@@ -7,7 +7,7 @@ import { webServer } from './webserver.mjs';
 
 export const SERVERS = ['lighttpd', 'nginx'];
 
-// A crowd is spread over time by the reconnection times; a test has no crowd.
+// The reconnection times spread a crowd over time; a test has no crowd.
 const SETTINGS = ['--retry', '200', '--retry-jitter', '0'];
 
 export class Stack {
@@ -32,7 +32,7 @@ export class Stack {
     return this.web.origin;
   }
 
-  /** The URL of a stream: parameters as given to URLSearchParams. */
+  /** The URL of a stream; parameters are passed to URLSearchParams. */
   events(parameters = {}) {
     const query = new URLSearchParams(parameters).toString();
     return `${this.origin}/events${query && '?'}${query}`;

@@ -1,6 +1,6 @@
-// webserver: lighttpd and nginx of Debian's packages on a free port of 127.0.0.1, with the very
-// configuration that deploy/ gives to users, its documented paths replaced by the test's. They also
-// serve the test's pages (/pages/), the clients as published (/modules/) and the recipes (/recipes/).
+// webserver: Debian's lighttpd and nginx on a free port of 127.0.0.1, with the configuration in
+// deploy/, its documented paths replaced by the test's. They also serve the test's pages (/pages/),
+// the clients as published (/modules/) and the recipes (/recipes/).
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -17,7 +17,7 @@ const FOLDERS = {
 export const USER = 'ada';
 export const PASSWORD = 'lovelace';
 
-// A user waits three seconds; a test need not.
+// Users wait three seconds; a test need not.
 const DOWN_RETRY = { documented: 'retry: 3000', here: 'retry: 200' };
 
 class WebServer {
@@ -65,7 +65,7 @@ function makeCertificate(dir) {
     '-keyout', path.join(dir, 'key.pem'), '-out', path.join(dir, 'certificate.pem')]);
 }
 
-// A file of deploy/ with its documented values replaced, each of which must be there.
+// A file of deploy/ with its documented values replaced; each must exist.
 function deployed(file, replacements) {
   let text = readFileSync(path.join(PROJECT, 'deploy', file), 'utf8');
   for (const [documented, here] of replacements) {
@@ -156,7 +156,7 @@ http {
   return ['nginx', '-e', file('nginx.log'), '-g', 'daemon off;', '-c', file('nginx.conf')];
 }
 
-// Behind rowtail's own lines, which say that nobody is logged in.
+// After rowtail's own lines, which say that nobody is logged in.
 function nginxLogin(users) {
   return `auth_basic rowtail; auth_basic_user_file ${users}; set $rowtail_user $remote_user;`;
 }

@@ -1,5 +1,5 @@
-// clients: the clients of the field as their users write them, each with a log of what happened.
-// In the browser all of them; in Node.js those that run there (eventsource, stream).
+// clients: the client libraries as their users call them, each with a log of events. The browser
+// runs all of them; Node.js runs some (eventsource, stream).
 
 const DEFAULT_TYPES = ['message', 'position', 'gap', 'denied'];
 const DEFAULT_RETRY_MS = 1000;
@@ -32,7 +32,7 @@ export function countRows(key, control) {
   return running[key].log.records.filter(({ type }) => !control.includes(type)).length;
 }
 
-/** Has the record of this id come? */
+/** Whether the record with this id has arrived. */
 export function has(key, id) {
   return running[key].log.records.some((record) => Number(record.id) === id);
 }
@@ -56,7 +56,8 @@ async function eventsource(url, { types, withCredentials, headers = {} }, log) {
   return listen(new EventSource(url, { withCredentials, fetch: withHeaders }), types, log);
 }
 
-// A package that has a class like the browser's: old majors of eventsource, and its relatives.
+// A package with a class like the browser's: old major versions of eventsource, and similar
+// packages.
 async function packaged(url, { types, from, settings }, log) {
   const module = await import(from);
   const Source = module.EventSource ?? module.default.EventSource ?? module.default;
@@ -116,7 +117,7 @@ async function azure(url, options, log) {
     onmessage: ({ event, id, data }) =>
       log.records.push({ type: event || 'message', id, data }),
     onclose() {
-      // Without this the server's normal end would be the end for good.
+      // Without this a normal end of the stream would end the client for good.
       throw new Error('the server ended the stream');
     },
     onerror(error) {
