@@ -14,7 +14,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
 	-Wwrite-strings -Wformat=2 -Wundef -Wvla -Wno-unused-parameter $(WERROR)
 CPPFLAGS += -D_GNU_SOURCE -DROWTAIL_VERSION='"$(VERSION)"' -Ifcgi
-HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE '-ffile-prefix-map=$(CURDIR)=.'
 LDHARDEN := -pie -Wl,-z,relro,-z,now
 LIBS := -lfcgi -lsqlite3 -luv -linih -lsodium -lhogweed -lnettle -lgmp -ljansson
 SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -158,8 +158,8 @@ fuzz: $(FUZZ:%=$(BUILD)/fuzz/%)
 
 LINT_C := $(wildcard fcgi/*.c fcgi/*/*.[ch] tests/unit/*.c tests/unit/*.h tests/fuzz/*.c tests/fuzz/*.h \
 	tests/bench/*.c tests/bench/*.h tests/torture/*.c tests/torture/*.h tests/faults/*.c tests/faults/*.h \
-	schema/examples/*.c)
-LINT_SH := $(shell grep -lrE '^\#!/bin/(ba)?sh|^\#!/usr/bin/env bash' --include='*' .ci deploy tests schema \
+	schema/examples/*.c kit/*.c)
+LINT_SH := $(shell grep -lrE '^\#!/bin/(ba)?sh|^\#!/usr/bin/env bash' --include='*' .ci deploy kit tests schema \
 	2>/dev/null | grep -v -e node_modules -e __pycache__)
 BANNED := sprintf|vsprintf|strcpy|strcat|strncpy|strncat|atoi|atol|gets|strtok
 lint:
@@ -188,6 +188,7 @@ uninstall:
 clean:
 	[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name releases -exec rm -rf {} +
 
+include kit/kit.mk
 include tests/bench/bench.mk
 include tests/torture/torture.mk
 include tests/faults/faults.mk

@@ -58,6 +58,19 @@ struct asking {
 	struct jwt_claims claims;
 };
 
+/* Prepares the libraries that need a number nobody can guess. */
+static bool prepare_random(char *sentence, size_t size)
+{
+	if (!token_init()) {
+		snprintf(sentence, size,
+			"there is no /dev/urandom, from which Linux before 3.17 gives random "
+			"numbers; in a chroot make it (mknod -m 444 dev/urandom c 1 9)");
+		return false;
+	}
+	json_seed(token_random());
+	return true;
+}
+
 struct access *access_new(const struct config *config, struct eventlog *log, int *exit_status,
 	char *sentence, size_t size)
 {
@@ -69,7 +82,7 @@ struct access *access_new(const struct config *config, struct eventlog *log, int
 	a->config = config;
 	a->grants = grants_new(log);
 	a->attempts = attempts_new();
-	if (!a->grants || !a->attempts || !token_init() ||
+	if (!a->grants || !a->attempts || !prepare_random(sentence, size) ||
 		(config->jwt_key &&
 			!(a->jwt = jwt_verifier_new(config, exit_status, sentence, size)))) {
 		access_free(a);

@@ -12,8 +12,11 @@
 
 enum { TOKEN_HEX = 64, TOKEN_ED25519_KEY = 32 };
 
-/* Prepares the library; once. */
+/* Prepares the library; once. False where the system has no random numbers for it. */
 bool token_init(void);
+
+/* A number that nobody can guess. */
+uint32_t token_random(void);
 
 /* SHA-256 of a token, as lower-case hexadecimal digits with a NUL: the HEX of a grant "token:HEX". */
 void token_hash(const char *token, size_t length, char hex[TOKEN_HEX + 1]);

@@ -237,6 +237,12 @@ static int parse_prepared(struct json_members *members, const char *prepared, co
 	return result;
 }
 
+void json_seed(uint32_t seed)
+{
+	/* To jansson 0 means that it chooses. */
+	json_object_seed(seed ? seed : 1);
+}
+
 int json_parse(
 	struct json_members *members, const char *text, size_t length, struct json_problem *problem)
 {

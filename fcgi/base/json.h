@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
 	JSON_DEPTH_MAX = 16, /* arrays and objects within each other, the outermost included */
@@ -50,6 +51,12 @@ struct json_problem {
 	char reason[JSON_REASON_MAX]; /* words for "cannot be read: …"; quotes nothing of the text
 				       */
 };
+
+/*
+ * Gives the hash tables a seed that nobody can guess, so that nobody can choose names that collide. Call it once,
+ * first: jansson by itself takes the time of day where there is no /dev/urandom.
+ */
+void json_seed(uint32_t seed);
 
 /*
  * Parses text[0..length), which must be one object. Returns 0 and fills *members, to be given to

@@ -1,0 +1,34 @@
+# make portable: one static executable, which runs on any Linux of this architecture; see kit/README.md.
+# make kit: the archive that a person without a shell uploads to a shared host.
+
+PORTABLE := $(BUILD)/portable
+PORTABLE_LIBS = $(filter-out -luv,$(LIBS)) $(shell pkg-config --static --libs libuv-static) -lm
+# A warning of the linker here says that something would be loaded at run time.
+comma := ,
+PORTABLE_ABSENT := dlopen dlsym dlclose dlerror getpwuid_r getgrgid_r gethostbyname getaddrinfo freeaddrinfo
+PORTABLE_LD := -static-pie -s -Wl,-z,relro,-z,now -Wl,--fatal-warnings $(addprefix -Wl$(comma)--wrap$(comma),$(PORTABLE_ABSENT))
+
+.PHONY: portable portable-test portable-test-again kit
+
+portable: $(PORTABLE)/rowtail
+
+$(PORTABLE)/absent.o: kit/absent.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) -c -o $@ $<
+
+# The map names the archives whose licences the kit needs.
+$(PORTABLE)/rowtail: $(OBJ) $(PORTABLE)/absent.o kit/kit.mk
+	$(CC) $(CFLAGS) $(LDFLAGS) $(PORTABLE_LD) -Wl,-Map=$(PORTABLE)/rowtail.map -o $@ \
+		$(OBJ) $(PORTABLE)/absent.o $(PORTABLE_LIBS)
+
+KIT_NAME = rowtail-$(VERSION)-linux-$(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+kit: portable
+	sh kit/kit.sh $(PORTABLE)/rowtail $(KIT_NAME) $(BUILD)/$(KIT_NAME).tar.gz
+	@echo $(BUILD)/$(KIT_NAME).tar.gz
+
+# All of tests/portable, and of the other suites what matters most on a foreign host.
+PORTABLE_TESTS ?= tests/portable $(addprefix tests/integration/test_,cgi.py fastcgi.py access.py retention.py jwt.py)
+portable-test: portable bench-tools
+	ROWTAIL_BIN=$(PORTABLE)/rowtail $(PYTEST) $(PORTABLE_TESTS)
+portable-test-again:
+	ROWTAIL_BIN=$(PORTABLE)/rowtail $(PYTEST) --lf --lfnf=none $(PORTABLE_TESTS)

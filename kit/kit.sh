@@ -1,0 +1,33 @@
+#!/bin/sh
+# Packs the program and what a shared host needs beside it; make kit calls this.
+#
+#   sh kit/kit.sh build/portable/rowtail NAME build/NAME.tar.gz
+#
+# The same tree gives the same bytes: names in order, owner 0, modes without the umask, and one time for all files,
+# SOURCE_DATE_EPOCH or that of the last commit.
+set -eu
+export LC_ALL=C TZ=UTC
+program=$1 name=$2 archive=$3
+umask 022
+
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+top=$stage/$name
+mkdir "$top"
+
+install -m 755 "$program" "$top/rowtail"
+sh kit/licences.sh "$program.map" >"$top/LICENSE"
+install -m 644 kit/README.md fcgi/rowtail.8 "$top/"
+cp -R schema "$top/"
+hosting=deploy/shared-hosting
+[ -d $hosting ] || hosting=deploy/apache/shared-hosting
+cp -R $hosting "$top/shared-hosting"
+[ -e "$top/shared-hosting/rowtail-down.asis" ] || cp deploy/rowtail-down.asis "$top/shared-hosting/"
+find "$top" -name __pycache__ -prune -exec rm -rf {} +
+find "$top" -name '*.cgi' -exec chmod 755 {} +
+
+when=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGES.md)}
+tar -C "$stage" --create --format=ustar --sort=name --mtime="@$when" --owner=0 --group=0 --numeric-owner \
+	--mode=u=rwX,go=rX --file="$stage/tar" "$name"
+gzip -9n <"$stage/tar" >"$archive.new"
+mv "$archive.new" "$archive"

@@ -1,0 +1,113 @@
+"""make kit: the archive for a web host."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+
+import rowtail
+
+# Any time will do; it must be the same for both.
+EPOCH = "1700000000"
+
+
+def make_kit(tree, **more):
+    """Runs make kit; returns the archive's path."""
+    env = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, **more}
+    done = subprocess.run(
+        ["make", "-s", "--no-print-directory", "kit"], cwd=tree, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return tree / done.stdout.split()[-1]
+
+
+@pytest.fixture(scope="module")
+def archive():
+    return make_kit(rowtail.ROOT)
+
+
+@pytest.fixture(scope="module")
+def unpacked(archive, tmp_path_factory):
+    place = tmp_path_factory.mktemp("kit")
+    with tarfile.open(archive) as tar:
+        tar.extractall(place)
+    (top,) = place.iterdir()
+    return top
+
+
+def test_name(archive, unpacked):
+    machine = os.uname().machine
+    assert re.fullmatch(rf"rowtail-\d+\.\d+\.\d+\S*-linux-{machine}", unpacked.name)
+    assert archive.name == unpacked.name + ".tar.gz"
+
+
+def test_what_is_in_it(archive, unpacked):
+    top = unpacked.name
+    with tarfile.open(archive) as tar:
+        members = {member.name: member for member in tar}
+    for name in "rowtail LICENSE README.md schema/rowtail.sql shared-hosting/.htaccess".split():
+        assert members[f"{top}/{name}"].isfile()
+    for name, member in members.items():
+        assert name.split("/")[0] == top
+        assert (member.uid, member.gid, member.uname, member.gname) == (0, 0, "", "")
+        assert member.mtime == int(EPOCH)
+        runs = member.isdir() or name.endswith((".cgi", "/rowtail")) or member.mode & 0o100
+        assert member.mode == (0o755 if runs else 0o644)
+    programs = {name for name, member in members.items() if member.isfile() and member.mode & 0o100}
+    assert {f"{top}/rowtail", f"{top}/shared-hosting/events.cgi"} <= programs
+    assert not [name for name in members if "__pycache__" in name]
+
+
+def test_it_works_as_unpacked(unpacked, workdir):
+    db = workdir / "events.db"
+    with (unpacked / "schema" / "rowtail.sql").open() as schema:
+        subprocess.run(["sqlite3", db], stdin=schema, check=True, capture_output=True)
+    done = subprocess.run(
+        [unpacked / "rowtail", "--check", "--db", db],
+        env=rowtail.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_links_in_its_pages(unpacked):
+    """The pages were written for the repository; here they must lead somewhere too."""
+    for page in unpacked.rglob("*.md"):
+        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_licences(unpacked):
+    """Of each package with an archive that the linker took, and the texts that these refer to."""
+    text = (unpacked / "LICENSE").read_text()
+    assert text.count((rowtail.ROOT / "LICENSE").read_text().strip()) == 1
+    linked = (rowtail.BINARY.parent / "rowtail.map").read_text()
+    archives = set(re.findall(r"(?m)^LOAD (/\S+\.a)$", linked))
+    assert len(archives) > 5
+    for path in [*archives, "/usr/include/uthash.h"]:
+        owner = subprocess.run(
+            ["dpkg", "-S", pathlib.Path(path).resolve()], capture_output=True, text=True, check=True
+        ).stdout.split(":")[0]
+        assert f"\n  {owner} " in text, path
+        copyright = pathlib.Path(f"/usr/share/doc/{owner}/copyright").read_text(errors="replace")
+        assert copyright.strip() in text, path
+    for title in "GNU LESSER GENERAL PUBLIC LICENSE", "GNU GENERAL PUBLIC LICENSE":
+        assert title in text
+
+
+def test_same_bytes_from_another_directory(archive, workdir):
+    """With another path, umask, time zone and language."""
+    tree = workdir / "a rather longer name of a directory" / "rowtail"
+    leave = shutil.ignore_patterns(".git", "build", "node_modules", "__pycache__", ".pytest_cache")
+    shutil.copytree(rowtail.ROOT, tree, ignore=leave)
+    before = os.umask(0o077)
+    try:
+        other = make_kit(tree, TZ="Asia/Tokyo", LC_ALL="C.UTF-8")
+    finally:
+        os.umask(before)
+    assert other.read_bytes() == archive.read_bytes()
