@@ -56,8 +56,8 @@ def checks(bench):
                 load.order("stop")
                 told = load.wait_done(check=False)
         if not all(told[counter] for counter in counters):
-            raise rig.Failure(f"the load generator does not notice the fault {fault}: {told}")
-    print(f"The load generator noticed {len(expected)} of {len(expected)} planted faults.")
+            raise rig.Failure(f"the load generator does not detect the fault {fault}: {told}")
+    print(f"The load generator detected {len(expected)} of {len(expected)} planted faults.")
 
 
 @figure
@@ -102,7 +102,7 @@ def _latency_lines(what, runs, names):
 def _publisher_line(runs):
     """The publisher's own part of a latency: from its INSERT to the end of its COMMIT."""
     own = _columns(runs, lambda told: told["commit_us"]["p50"] / 1e3)
-    report.line("  the publisher's own part of it: p50", "ms", *own)
+    report.line("  of which the publisher's own part: p50", "ms", *own)
 
 
 @figure
@@ -128,7 +128,7 @@ def crowd(bench):
         what = f"INSERT to client, N={count:,}, 20 rows/s, {_through(front)}"
         _latency_lines(what, runs, ("p50", "p99", "p999", "max"))
         values = _columns(runs, lambda told: told["cpu_us"])
-        report.line(f"  CPU for a delivery, {_through(front)}", "us", *values)
+        report.line(f"  CPU per delivery, {_through(front)}", "us", *values)
 
 
 @figure
@@ -154,7 +154,7 @@ def burst(bench):
         values = _columns(runs, lambda told: told["events"] / told["span_ms"] / 1e3)
         what = f"burst of {rows:,} rows, N={count:,}, {_through(front)}"
         report.line(f"{what}: deliveries", "M/s", *values)
-        report.line("  CPU for a delivery", "us", *_columns(runs, lambda told: told["cpu_us"]))
+        report.line("  CPU per delivery", "us", *_columns(runs, lambda told: told["cpu_us"]))
 
 
 @figure
@@ -176,7 +176,7 @@ def replay(bench):
         runs = _both(bench, run)
         values = _columns(runs, lambda told: rows / told["reach_us"]["max"])
         report.line(f"replay of {rows:,} rows, N=1, {_through(front)}", "M rows/s", *values)
-        report.line("  CPU for a row", "us", *_columns(runs, lambda told: told["cpu_us"]))
+        report.line("  CPU per row", "us", *_columns(runs, lambda told: told["cpu_us"]))
 
 
 @figure
@@ -198,8 +198,8 @@ def storm(bench):
         runs = _both(bench, run)
         what = f"storm, N={count:,}, each 100 rows behind, {_through(front)}"
         values = _columns(runs, lambda told: told["elapsed_ms"])
-        report.line(f"{what}: all have all", "ms", *values)
-        report.line("  CPU for a client", "us", *_columns(runs, lambda told: told["cpu_us"]))
+        report.line(f"{what}: until all have caught up", "ms", *values)
+        report.line("  CPU per client", "us", *_columns(runs, lambda told: told["cpu_us"]))
 
 
 @figure
@@ -252,7 +252,7 @@ def recheck(bench):
     costs = [granted - public for granted, public in zip(runs["granted"], runs["public"])]
     what = f"one commit a second, N={bench.many:,}"
     report.line(f"{what}, --public", "% of CPU", runs["public"])
-    report.line(f"{what}, with grants: more than that", "% of CPU", costs)
+    report.line(f"{what}, with grants: in addition", "% of CPU", costs)
 
 
 @figure
@@ -280,7 +280,7 @@ def memory(bench):
                     "all": delivered / 1024}  # fmt: skip
 
     runs = _both(bench, run)
-    what = f"own memory for a stream, N={count:,}"
+    what = f"own memory per stream, N={count:,}"
     report.line(f"{what}: open", "KiB", *_columns(runs, lambda told: told["open"]))
     report.line("  after 100 rows to each", "KiB", *_columns(runs, lambda told: told["delivered"]))
     report.line("  the whole process", "MiB", *_columns(runs, lambda told: told["all"]))
@@ -318,13 +318,13 @@ def beside_replay(bench):
     for name in ("p50", "p99"):
         columns = [[told["delivery_us"][name] / 1e3 for told in runs[kind, True]]
                    for kind in reversed(KINDS)]  # fmt: skip
-        report.line(f"live, N={streams}, beside one endless replay: {name}", "ms", *columns)
+        report.line(f"live, N={streams}, during an endless replay: {name}", "ms", *columns)
         alone = [[told["delivery_us"][name] / 1e3 for told in runs[kind, False]]
                  for kind in reversed(KINDS)]  # fmt: skip
         ratios = [[a / b for a, b in zip(*pair)] for pair in zip(columns, alone)]
-        report.line(f"  {name} as a multiple of the same without the replay", "x", *ratios)
+        report.line(f"  {name} as a multiple of the value without the replay", "x", *ratios)
     replayed = [[told["replayed"] for told in runs[kind, True]] for kind in reversed(KINDS)]
-    report.line("  what the replaying client got meanwhile", "M rows/s", *replayed)
+    report.line("  throughput of the replaying client", "M rows/s", *replayed)
 
 
 def _peak_kib(stack, publisher, settle_s):
@@ -361,7 +361,7 @@ def stalled(bench):
             return (peak - before) / 1024
 
     runs = bench.rounds({"stalled": run})["stalled"]
-    what = f"memory taken by {streams} stalled streams, {bench.stalled_mib} MiB inserted"
+    what = f"memory used by {streams} stalled streams, {bench.stalled_mib} MiB inserted"
     report.line(what, "MiB", runs)
 
 
@@ -386,7 +386,7 @@ def large(bench):
     _latency_lines(f"{what}, INSERT to the last client", runs, ("max",))
     _publisher_line(runs)
     values = [told["mib"] for told in runs["rowtail"]]
-    report.line("  memory taken meanwhile", "MiB", values)
+    report.line("  memory used meanwhile", "MiB", values)
 
 
 @figure
@@ -401,4 +401,4 @@ def stranger(bench):
         waited = bench.rounds({"rowtail": run})["rowtail"]
         for name, share in (("p50", 0.5), ("max", 1)):
             values = [one_run[round(share * (len(one_run) - 1))] for one_run in waited]
-            report.line(f"live row beside {one.title}: {name}", "ms", values)
+            report.line(f"live row during {one.title}: {name}", "ms", values)

@@ -56,7 +56,7 @@ def follow(address, query, rows):
     peer.close()
 
 
-@case("nothing")
+@case("no other request")
 def nothing(_address):
     time.sleep(0.1)
 
@@ -66,7 +66,7 @@ def deep(address):
     at_once(address, 1, method="POST", body=DEEP.encode(), content_type=FORM)
 
 
-@case("160 such requests at once")
+@case("160 of these requests at once")
 def deep_crowd(address):
     at_once(address, 160, method="POST", body=DEEP.encode(), content_type=FORM)
 
@@ -78,7 +78,7 @@ def many_rows(log, _directory):
     return []
 
 
-@case("200 openings on a rare pattern", many_rows)
+@case("200 new streams on a rare pattern", many_rows)
 def rare_pattern(address):
     at_once(address, 200, "channel=rare/*&channel=often/x/*&tail=10")
 
@@ -111,7 +111,7 @@ def ill_formed_row(log, _directory):
     return []
 
 
-@case("10 MiB that are no UTF-8", ill_formed_row)
+@case("10 MiB of ill-formed UTF-8", ill_formed_row)
 def ill_formed(address):
     follow(address, "channel=large&last_event_id=0", 1)
 
@@ -134,7 +134,7 @@ def forged():
     return ".".join(base64.urlsafe_b64encode(text).decode().rstrip("=") for text in texts)
 
 
-@case("forged JWTs from ever new addresses", with_a_key)
+@case("forged JWTs from many addresses", with_a_key)
 def jwts(address):
     for _ in range(50):
         addr = "10." + ".".join(str(byte) for byte in os.urandom(3))

@@ -136,7 +136,7 @@ class Chroot:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{self.release}: others are in the chroot; waiting for their end", flush=True)
+            print(f"{self.release}: the chroot is in use; waiting", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
 
     def _is_current(self, parts):

@@ -94,7 +94,7 @@ def test(release, given, report):
                     if not run(runner, name, report) and name == "build":
                         break
         if release != "sid" and not where.has_security():
-            report.notes.append(f"{release}: without security updates, which the mirror does not have")
+            report.notes.append(f"{release}: without security updates (the mirror has none)")
         gone = suites.left_out(where)
         if gone:
             report.notes.append(f"{release}: has no {', '.join(gone)}")
@@ -110,7 +110,7 @@ def run(runner, name, report):
     say(f"{runner.where.release}, {runner.compiler}: {name}: {outcome} ({took_s:.0f} s)")
     if not outcome.good:
         text = log.read_text(errors="replace").splitlines()
-        say(*(f"    {line}"[:160] for line in text[-40:]), f"All of it: {log}")
+        say(*(f"    {line}"[:160] for line in text[-40:]), f"Full log: {log}")
     return outcome.good
 
 

@@ -346,14 +346,14 @@ def report(run, counts, sizes, minutes):
     print(f"torture: {minutes} minutes, {', '.join(f'{n} {k}' for k, n in run.happened.items())}")
     print(f"  rows {rows}, deliveries {counts['deliveries']}")
     print(f"  kills {sum(kills)} ({kills[0]} by SIGKILL, {kills[1]} by SIGTERM), reconnects "
-          f"{counts['connects'] - run.clients.count}, cut off {counts['cuts']}, not let in {counts['refused']} and "
-          f"{counts['unconnected']}")  # fmt: skip
-    print(f"  clients that stalled {counts['stalls']}, trickled {counts['trickles']}, vanished "
-          f"{counts['vanished']}, began anew {counts['anew']}")  # fmt: skip
+          f"{counts['connects'] - run.clients.count}, disconnected {counts['cuts']}, refused {counts['refused']}, "
+          f"not connected {counts['unconnected']}")  # fmt: skip
+    print(f"  clients that stalled {counts['stalls']}, read slowly {counts['trickles']}, vanished "
+          f"{counts['vanished']}, started again {counts['anew']}")  # fmt: skip
     left = counts["gaps_pruned"] - counts["gaps_owed"] - counts["needless"]
-    print(f"  gaps announced for rows deleted {counts['gaps_pruned']}: owed {counts['gaps_owed']}, "
-          f"not owed {counts['needless']}, not to be told {left} (a filter of types, a restored "
-          f"file, no row since); for a file replaced {counts['gaps_replaced']}; others "
+    print(f"  gaps for deleted rows {counts['gaps_pruned']}: needed {counts['gaps_owed']}, "
+          f"needless {counts['needless']}, undecidable {left} (a filter of types, a restored "
+          f"file, no row since); gaps for a replaced file {counts['gaps_replaced']}; others "
           f"{counts['gaps_other']}")  # fmt: skip
     print("  the steady rowtail: memory {} KiB at the start, {} at the end; descriptors {}, {}"
           .format(*(size[i] for i in (0, 1) for size in sizes)))  # fmt: skip
