@@ -1,17 +1,17 @@
 <?php
-// A login for a stream: name and password for a cookie that rowtail admits for ten minutes.
+// A login for a stream. It takes a name and password and sets a cookie that rowtail accepts for ten minutes.
 //
-// POST user and password: 200, with two cookies. `rowtail_token` is a JWT for /events; rowtail verifies
-// it with the same key, and what it may read is what the table grants says of user:NAME. `login` is
-// for this program alone: a POST without a body renews the token, twelve hours long, as long as the
-// name stands among the accounts.
+// POST user and password. The answer is 200 with two cookies. `rowtail_token` is a JWT for /events: rowtail
+// verifies it with the same key, and the table grants says what user:NAME may read. `login` is for this
+// program only: for twelve hours, a POST without a body renews the token, as long as the name is among the
+// accounts.
 //
-// For PHP 8 in any web server (login-nginx.conf). No library.
+// For PHP 8 in any web server (login-nginx.conf). No library is needed.
 //
 //     openssl rand -hex 32 | tr -d '\n' > /etc/rowtail-jwt.key     (rowtail.conf: jwt-key, jwt-algorithm)
 //     htpasswd -B -c /etc/rowtail-accounts ann                     asks for ann's password
 //
-// Both files: for PHP's user to read, the key for rowtail's too, and for nobody else.
+// PHP's user must be able to read both files, and rowtail's user the key. Nobody else may.
 
 declare(strict_types=1);
 
@@ -22,8 +22,7 @@ function setting(string $name, string $default): string
 	return ($_SERVER[$name] ?? getenv($name)) ?: $default;
 }
 
-// What is signed.
-
+// Signing.
 function base64url(string $raw): string
 {
 	return rtrim(strtr(base64_encode($raw), '+/', '-_'), '=');
@@ -38,7 +37,7 @@ function signed(string $text): string
 	return $text . '.' . base64url(hash_hmac('sha256', $text, $key, true));
 }
 
-// No claim `channels`: so the table grants alone decides, and one DELETE ends it all.
+// There is no claim `channels`, so only the table grants decides, and one DELETE ends all access.
 function jwt(string $user, int $seconds): string
 {
 	$parts = [
@@ -48,13 +47,13 @@ function jwt(string $user, int $seconds): string
 	return signed(implode('.', array_map(fn ($part) => base64url(json_encode($part)), $parts)));
 }
 
-// Begins as no JWT can, so that neither passes for the other.
+// Begins in a way that no JWT can, so neither can be used as the other.
 function session(string $user): string
 {
 	return signed('session-' . bin2hex($user) . '-' . (time() + SESSION_SECONDS));
 }
 
-// Whose `login` this is, or ''.
+// Returns the user of this `login` cookie, or ''.
 function session_user(string $cookie): string
 {
 	$text = explode('.', $cookie)[0];
@@ -65,7 +64,7 @@ function session_user(string $cookie): string
 	return hex2bin($parts[1]);
 }
 
-// Accounts: a line for each, NAME:HASH, as htpasswd -B writes it.
+// Accounts: one line each, NAME:HASH, as htpasswd -B writes it.
 
 function accounts(): array
 {
@@ -77,7 +76,7 @@ function accounts(): array
 	return $accounts;
 }
 
-// Takes about as long for a name that does not exist.
+// Takes about the same time for a name that does not exist.
 function password_is_right(string $user, string $password): bool
 {
 	$nobody = '$2y$05$' . str_repeat('.', 53);
@@ -94,8 +93,8 @@ function finish(int $status, string $body, string $type = 'text/plain'): never
 	exit;
 }
 
-// Strict reaches a page of another origin of the same site (app.example.org and events.example.org).
-// Another site needs None, and its visitors' browsers may refuse that.
+// Strict works for pages of another origin of the same site (app.example.org and events.example.org).
+// Another site needs None, which browsers may refuse.
 function send_cookie(string $name, string $value, string $path, int $seconds): void
 {
 	setcookie($name, $value, ['expires' => time() + $seconds, 'path' => $path, 'secure' => true,
@@ -115,7 +114,7 @@ if ($_SERVER['REQUEST_METHOD'] !== 'POST') {
 	header('Allow: POST');
 	finish(405, "POST user and password.\n");
 }
-// A page of a stranger must not log its visitor in as somebody else.
+// A foreign page must not log its visitor in as somebody else.
 if (!in_array($origin, ['', $allowed], true)
 	&& ($_SERVER['HTTP_SEC_FETCH_SITE'] ?? '') !== 'same-origin') {
 	finish(403, "This page may not log in here.\n");

@@ -1,17 +1,17 @@
 #!/usr/bin/python3
-"""A login for a stream: name and password for a cookie that rowtail admits for ten minutes.
+"""A login for a stream. It takes a name and password and sets a cookie that rowtail accepts for ten minutes.
 
-POST user and password: 200, with two cookies. `rowtail_token` is a JWT for /events; rowtail verifies
-it with the same key, and what it may read is what the table grants says of user:NAME. `login` is
-for this program alone: a POST without a body renews the token, twelve hours long, as long as the
-name stands among the accounts.
+POST user and password. The answer is 200 with two cookies. `rowtail_token` is a JWT for /events: rowtail
+verifies it with the same key, and the table grants says what user:NAME may read. `login` is for this program
+only: for twelve hours, a POST without a body renews the token, as long as the name is among the accounts.
 
-A CGI program (login-apache.conf), or `application` for any WSGI server. No library but Python's own.
+This is a CGI program (login-apache.conf), or `application` for any WSGI server. It needs only Python's own
+libraries.
 
     openssl rand -hex 32 | tr -d '\\n' > /etc/rowtail-jwt.key     (rowtail.conf: jwt-key, jwt-algorithm)
     ./login.py ann >> /etc/rowtail-accounts                      asks for ann's password
 
-Both files: for the web server's user to read, the key for rowtail's too, and for nobody else.
+The web server's user must be able to read both files, and rowtail's user the key. Nobody else may.
 """
 
 import base64
@@ -35,7 +35,7 @@ BODY_MAX = 4096
 
 
 def application(environ, start_response):
-    """WSGI."""
+    """The WSGI application."""
     origin = environ.get("HTTP_ORIGIN", "")
     status, fields, body = answer(environ, origin)
     if origin and origin == ORIGIN:
@@ -52,7 +52,7 @@ def answer(environ, origin):
     plain = [("Content-Type", "text/plain; charset=utf-8")]
     if environ["REQUEST_METHOD"] != "POST":
         return "405 Method Not Allowed", [*plain, ("Allow", "POST")], "POST user and password.\n"
-    # A page of a stranger must not log its visitor in as somebody else.
+    # A foreign page must not log its visitor in as somebody else.
     if origin not in ("", ORIGIN) and environ.get("HTTP_SEC_FETCH_SITE") != "same-origin":
         return "403 Forbidden", plain, "This page may not log in here.\n"
     length = min(int(environ.get("CONTENT_LENGTH") or 0), BODY_MAX)
@@ -73,13 +73,13 @@ def answer(environ, origin):
 
 
 def cookie(name, value, path, seconds):
-    # Strict reaches a page of another origin of the same site (app.example.org and
-    # events.example.org). Another site needs None, and its visitors' browsers may refuse that.
+    # Strict works for pages of another origin of the same site (app.example.org and
+    # events.example.org). Another site needs None, which browsers may refuse.
     rest = f"Path={path}; Max-Age={seconds}; Secure; HttpOnly; SameSite=Strict"
     return "Set-Cookie", f"{name}={value}; {rest}"
 
 
-# What is signed.
+# Signing.
 
 
 def base64url(raw):
@@ -93,20 +93,20 @@ def signed(text):
 
 
 def jwt(user):
-    """No claim `channels`: so the table grants alone decides, and one DELETE ends it all."""
+    """There is no claim `channels`, so only the table grants decides, and one DELETE ends all access."""
     now = int(time.time())
     parts = {"alg": "HS256", "typ": "JWT"}, {"sub": user, "iat": now, "exp": now + TOKEN_SECONDS}
     return signed(".".join(base64url(json.dumps(part).encode()) for part in parts))
 
 
 def session(user):
-    """Begins as no JWT can, so that neither passes for the other."""
+    """Begins in a way that no JWT can, so neither can be used as the other."""
     return signed(f"session-{user.encode().hex()}-{int(time.time()) + SESSION_SECONDS}")
 
 
 def session_user(cookies):
-    """Whose `login` this is, or None."""
-    # Not by http.cookies: one odd cookie of another program makes it pass over all of them.
+    """Returns the user of the `login` cookie, or None."""
+    # http.cookies does not work here: one odd cookie of another program makes it ignore all of them.
     for part in cookies.split(";"):
         name, _, value = part.strip().partition("=")
         text = value.partition(".")[0]
@@ -119,7 +119,7 @@ def session_user(cookies):
     return None
 
 
-# Accounts: a line for each, NAME:SALT$HASH.
+# Accounts: one line each, NAME:SALT$HASH.
 
 
 def accounts():
@@ -132,7 +132,7 @@ def scrypt(password, salt):
 
 
 def password_is_right(user, password):
-    """Takes as long for a name that does not exist."""
+    """Takes the same time for a name that does not exist."""
     salt, _, expected = accounts().get(user, "00$").partition("$")
     return hmac.compare_digest(scrypt(password, bytes.fromhex(salt)), expected)
 

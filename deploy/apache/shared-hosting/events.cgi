@@ -1,13 +1,13 @@
 #!/home/USER/rowtail/rowtail
-# The program of the stream, and its CONFIG file in one; see README.md beside this file.
+# Both the CGI program and its CONFIG file. See README.md beside this file.
 
 db = /home/USER/rowtail/events.db
 
-# Who may read: only who has a row in the table grants. This row lets everyone read news/*:
+# Only those with a row in the table grants may read. This row lets everyone read news/*:
 #   INSERT INTO grants(subject, channel) VALUES ('*', 'news/*');
-# Take the # away only if everyone may read every channel:
+# Remove the # only if everyone may read every channel:
 #public = yes
 
-# Each stream is a process here, and hosts allow few. After five minutes it ends, the browser asks
-# again by itself, and goes on where it was.
+# Each stream is a process here, and hosts allow few. After five minutes it ends, and the browser reconnects
+# and resumes where it was.
 max-stream-age = 300
