@@ -1,9 +1,9 @@
 #!/bin/sh
-# demo.sh [ROWTAIL]: shows rowtail at work on http://127.0.0.1:$PORT/ (8080) until it is stopped.
+# demo.sh [ROWTAIL]: runs a demo on http://127.0.0.1:$PORT/ (8080) until you stop it.
 #
-# Makes a temporary directory with a database, starts lighttpd, which starts ROWTAIL
-# (build/rowtail) as a FastCGI responder, and a program that inserts rows. Ctrl-C, SIGTERM and the
-# closing of the terminal end all of them and remove the directory.
+# It makes a temporary directory with a database, and starts lighttpd and a program that inserts rows.
+# lighttpd starts ROWTAIL (build/rowtail) as a FastCGI responder. Ctrl-C, SIGTERM and closing the terminal end
+# all of them and remove the directory.
 set -eu
 
 source=$(cd "$(dirname "$0")" && pwd)
@@ -31,7 +31,7 @@ check_tools() {
     [ "$port" -le 65535 ] || fail "PORT=$port is no port: a number from 1 to 65535"
 }
 
-# A process that is no child of ours can't be waited for, so look until it is gone.
+# The process is not our child, so `wait` does not work. Check until it is gone.
 wait_until_gone() {
     tries=0
     while kill -0 "$1" 2>/dev/null && [ $tries -lt 70 ]; do
@@ -58,7 +58,7 @@ cleanup() {
     [ -n "$dir" ] && rm -rf "$dir"
 }
 
-# Settings of another rowtail in the environment would win over the demo's file.
+# Settings of another rowtail in the environment would override the demo's file.
 forget_settings() {
     for name in $(env | sed -n 's/^\(ROWTAIL_[A-Z_]*\)=.*/\1/p'); do
         unset "$name"
@@ -89,7 +89,7 @@ explain_lighttpd() {
     fail "lighttpd did not start: $(cat "$dir/lighttpd.log")"
 }
 
-# lighttpd writes "server started" when it listens, and ends when it can't.
+# lighttpd logs "server started" when it listens, and ends if it cannot.
 start_lighttpd() {
     export DEMO_SOURCE="$source" DEMO_DIR="$dir" DEMO_PORT="$port"
     : >"$dir/lighttpd.log"

@@ -1,7 +1,7 @@
 -- The demo's own tables, in the same database as the event log.
 --
--- A change of `stock` and the event that tells of it are one transaction: the trigger writes the
--- event, so no program can change the one and forget the other.
+-- A change of `stock` and its event are in one transaction: the trigger writes the event, so no
+-- program can change the stock and forget the event.
 
 CREATE TABLE stock(
     item TEXT PRIMARY KEY,

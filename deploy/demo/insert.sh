@@ -1,18 +1,18 @@
 #!/bin/sh
-# insert.sh DATABASE: inserts rows for the demo, a few a second, until the process that started it
-# is gone. Every row carries in `n` its number within its channel, so that whoever reads the stream
-# can tell a lost row and a repeated one.
+# insert.sh DATABASE: inserts rows for the demo, a few per second, until the process that started it
+# is gone. `n` in every row is its number within its channel, so a reader of the stream notices a lost
+# or repeated row.
 set -eu
 
 database=$1
 trap 'exit 0' INT TERM HUP
 
-# The demo's database is thrown away with the demo, so no commit need wait for the disk.
+# The demo's database is deleted with the demo, so commits do not wait for the disk.
 sql() {
     printf 'PRAGMA synchronous = OFF;\n%s\n' "$1" | sqlite3 -bail -cmd '.timeout 5000' "$database"
 }
 
-# stock ITEM CHANGE: the row in `events` is written by a trigger (demo.sql).
+# stock ITEM CHANGE: a trigger writes the row in `events` (demo.sql).
 stock() {
     sql "UPDATE stock SET version = version + 1,
              amount = CASE WHEN amount + $2 BETWEEN 0 AND 999 THEN amount + $2 ELSE 500 END
@@ -51,7 +51,7 @@ burst() {
     weather_n=$((weather_n + 40))
 }
 
-# A log is pruned by DELETE; twenty thousand rows are hours of the demo.
+# DELETE prunes a log. Twenty thousand rows are hours of the demo.
 prune() {
     sql 'DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - 20000;'
 }

@@ -1,8 +1,8 @@
 // chart: the latency of one client's rows over the last minute, as dots on a canvas.
 //
-// Across: when the row was inserted. Up: how long it took to arrive, on a logarithmic scale, so that
-// a millisecond and ten seconds fit in one picture. While the line was cut, the ground is shaded;
-// what was missed stands above it, each row as high as it had to wait.
+// x is when the row was inserted. y is how long it took to arrive, on a logarithmic scale, so a
+// millisecond and ten seconds fit in one picture. The background is shaded where the client was
+// disconnected; the dots above it are the rows that it missed and received later.
 
 import { now } from './client.js';
 
@@ -26,7 +26,7 @@ export class Chart {
     this.#points.push({ at: createdMs, latencyMs, late });
   }
 
-  /** The line went up or down; before it is up for the first time nothing is cut. */
+  /** Call this on connect and disconnect. Before the first connect nothing counts as cut. */
   live(isLive) {
     this.#begun ||= isLive;
     if (!this.#begun) {
@@ -41,7 +41,7 @@ export class Chart {
     }
   }
 
-  /** One sentence for those who don't see the picture. */
+  /** One sentence for people who cannot see the picture. */
   get summary() {
     const latencies = this.#points.map(({ latencyMs }) => latencyMs).sort((a, b) => a - b);
     if (latencies.length === 0) {
@@ -129,7 +129,7 @@ function coloursOf(element) {
   };
 }
 
-/** A latency as people read it. */
+/** Formats a latency for people. */
 export function milliseconds(ms) {
   if (ms < 10) {
     return `${ms.toFixed(1)} ms`;

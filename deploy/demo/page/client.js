@@ -1,9 +1,9 @@
-// client: one client of the page. Owns its state, its position and its ledger; knows nothing of the
-// DOM and nothing of how its line is held (lines.js).
+// client: one client of the page. Owns its state, its position and its ledger. Knows nothing of the
+// DOM or of how the connection works (lines.js).
 
 import { Ledger } from './ledger.js';
 
-/** What a client can be doing. */
+/** The states of a client, as the page shows them. */
 export const STATES = {
   connecting: 'Connecting',
   live: 'Live',
@@ -21,7 +21,7 @@ export class Client {
   position = null;
   ledger = new Ledger();
   gap = null; // data of the last gap record
-  late = 0; // rows that were missed while the line was cut, and came afterwards
+  late = 0; // rows that were missed while disconnected, and came afterwards
   #makeLine;
   #line;
   #listener;
@@ -34,9 +34,9 @@ export class Client {
   #missedTimer;
 
   /**
-   * makeLine: of lines.js. listener: changed(client), row(client, row), caughtUp(client, rows). A row is
-   * { id, channel, type, data, createdMs, latencyMs, late }; late ones were inserted while the line
-   * was cut.
+   * makeLine: from lines.js. listener: changed(client), row(client, row), caughtUp(client, rows). A row is
+   * { id, channel, type, data, createdMs, latencyMs, late }. A late row was inserted while the client was
+   * disconnected.
    */
   constructor(makeLine, listener) {
     this.#makeLine = makeLine;
@@ -47,7 +47,7 @@ export class Client {
     return this.state === 'live' || this.state === 'connecting' || this.state === 'waiting';
   }
 
-  /** Opens the line, after the client's position if it has one. */
+  /** Connects, and resumes after the client's position if it has one. */
   open() {
     if (this.isOn) {
       return;
@@ -55,7 +55,7 @@ export class Client {
     this.#connect();
   }
 
-  /** Closes the line; state: 'cut', 'hidden' or 'denied'. The position is kept. */
+  /** Disconnects and keeps the position. state: 'cut', 'hidden' or 'denied'. */
   close(state) {
     if (this.isOn) {
       this.#hangUp();
@@ -65,7 +65,7 @@ export class Client {
 
   #connect() {
     const generation = ++this.#generation;
-    // What a line still says after it was closed belongs to no one.
+    // Ignores what a connection still reports after it was closed.
     const current = (act) => (argument) => {
       if (generation === this.#generation) {
         act.call(this, argument);
@@ -152,7 +152,7 @@ export class Client {
   }
 }
 
-/** The time of day in milliseconds, finer than Date.now(). */
+/** The time of day in milliseconds, more precise than Date.now(). */
 export function now() {
   return performance.timeOrigin + performance.now();
 }

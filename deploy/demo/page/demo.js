@@ -1,4 +1,4 @@
-// demo: puts the clients on the page, and the page's buttons to the clients.
+// demo: shows the clients on the page, and connects the page's buttons to them.
 
 import { Chart, milliseconds } from './chart.js';
 import { Client, STATES } from './client.js';
@@ -168,7 +168,7 @@ function drawChannels() {
   }));
 }
 
-// Writes only what changed, so that a reader's selection and a screen reader's place stay.
+// Writes only what changed, so that a selection and a screen reader's place are kept.
 function put(root, name, value) {
   const place = $(`[data-value="${name}"]`, root);
   const text = typeof value === 'number' ? value.toLocaleString('en') : String(value);
@@ -187,7 +187,7 @@ function shownPanel() {
   return panels.find(({ kind }) => kind.key === $('#seen-by').value);
 }
 
-// A hidden tab gives its connections back to the others, and resumes where it was.
+// A hidden tab frees its connections for other tabs, and resumes where it was when shown.
 function visibilityChanged() {
   for (const { client, kind } of panels) {
     if (document.hidden && client.isOn && !kind.staysWhenHidden) {

@@ -14,7 +14,7 @@ export class EventStreamParser {
     this.#handlers = handlers;
   }
 
-  /** Takes the next piece of the decoded text, however it was cut. */
+  /** Takes the next piece of the decoded text. It may end anywhere. */
   push(text) {
     if (this.#afterCarriageReturn && text.startsWith('\n')) {
       text = text.slice(1);

@@ -1,8 +1,8 @@
-// ledger: what one client has received, and whether anything is missing or came twice.
+// ledger: counts what one client has received, lost and received twice.
 //
-// Ids grow over the whole table, so a row whose id is not above the last one is a repetition. The
-// inserting program numbers its rows per channel (`n` in the data), so a jump in those numbers is a
-// loss. A row without `n`, inserted by hand, is checked by its id alone.
+// Ids grow over the whole table, so a row whose id is not above the last one is repeated. The inserting
+// program numbers its rows per channel (`n` in the data), so a jump in these numbers means lost rows. A
+// row without `n`, inserted by hand, is checked by its id only.
 
 export class Ledger {
   received = 0;
@@ -11,7 +11,7 @@ export class Ledger {
   channels = new Map(); // name -> { rows, n }
   #lastId = 0;
 
-  /** Counts a row { id, channel, data }; returns false for a repetition, which is not shown. */
+  /** Counts a row { id, channel, data }. Returns false for a repeated row, which is not shown. */
   take(row) {
     if (row.id <= this.#lastId) {
       this.repeated++;
@@ -26,7 +26,7 @@ export class Ledger {
     return true;
   }
 
-  /** After a `gap` the server has said that rows are gone: begin the numbering anew. */
+  /** Call this on a `gap`: the server has said that rows are gone, so the numbering starts again. */
   forget() {
     for (const channel of this.channels.values()) {
       channel.n = null;

@@ -1,18 +1,18 @@
-// lines: four ways to hold the line to rowtail. Each is a function of a feed, and returns
-// { open(position), close() }. While open it calls
+// lines: four ways to connect to rowtail. Each is a function that takes a feed and returns
+// { open(position), close() }. While open it calls:
 //   feed.opened()             the server has answered
 //   feed.record(record)       { type, id, data }
 //   feed.position(id)         a position that came without a record
 //   feed.retry(milliseconds)  the reconnection time that the server asks for
-//   feed.waiting()            cut off; the line itself will reconnect
-//   feed.ended()              cut off; whoever opened the line must open it again
+//   feed.waiting()            disconnected; the line reconnects by itself
+//   feed.ended()              disconnected; the caller must open it again
 
 import { EventStreamParser } from './eventstream.js';
 import { oneStream } from './recipes/one-stream.js';
 
 export const CHANNELS = ['stock/*', 'weather', 'chat', 'default'];
 
-// An EventSource hears only the event types that it listens for.
+// An EventSource delivers only the event types that it has listeners for.
 const TYPES = ['message', 'stock', 'chat', 'position', 'gap', 'denied'];
 
 const STREAM = new URL('/events', location.href);
@@ -50,7 +50,7 @@ export function eventSourceLine(feed) {
   };
 }
 
-/** One EventSource in a SharedWorker for all tabs: see recipes/one-stream.js. */
+/** One EventSource for all tabs, in a SharedWorker: see recipes/one-stream.js. */
 export function sharedLine(feed) {
   let stream;
   return {
@@ -70,7 +70,7 @@ export function sharedLine(feed) {
   };
 }
 
-/** fetch with a ReadableStream: a GET whose position travels in a header. */
+/** fetch with a ReadableStream: a GET with the position in a header. */
 export function fetchLine(feed) {
   return fetching(feed, (position) => ({
     url: streamUrl(null),
@@ -78,7 +78,7 @@ export function fetchLine(feed) {
   }));
 }
 
-/** fetch with POST: channels and position travel in a JSON body. */
+/** fetch with POST: channels and position in a JSON body. */
 export function postLine(feed) {
   return fetching(feed, (position) => ({
     url: STREAM,

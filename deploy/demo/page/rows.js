@@ -14,7 +14,7 @@ export class RowList {
     this.#body = body;
   }
 
-  /** While the list is held, rows go on being collected; the table stands still. */
+  /** While the list is held, it still collects rows, but the table does not change. */
   set held(held) {
     this.#held = held;
     this.#drawn = false;

@@ -1,4 +1,4 @@
-// The SharedWorker of one-stream.js: one EventSource for all tabs. Its name is the stream's URL.
+// The SharedWorker of one-stream.js: one EventSource for all tabs. The worker's name is the stream's URL.
 
 const tabs = new Set(); // their ports
 const types = new Set(['position']);

@@ -1,7 +1,7 @@
-// One stream for all tabs. Over HTTP/1.1 a browser opens six connections to a host, all tabs
-// together, and each EventSource keeps one of them: the seventh waits for ever. Here a SharedWorker
-// (one-stream-worker.js, which lies beside this file) holds a single EventSource, and every tab gets
-// all that it missed and nothing twice. Where there is no SharedWorker, the tab has its own.
+// One stream for all tabs. Over HTTP/1.1 all tabs of a browser together open six connections to a host.
+// Each EventSource keeps one of them, so the seventh waits forever. Here a SharedWorker
+// (one-stream-worker.js, in the same directory) holds one EventSource, and every tab gets all that it
+// missed and nothing twice. In a browser without SharedWorker each tab has its own EventSource.
 //
 //   const stream = oneStream('/events?channel=orders/*', {
 //     types: ['message', 'order'],                 // the event types to listen for
@@ -10,8 +10,8 @@
 //   });
 //   stream.close();
 //
-// Also called, where given: opened(); waiting(), cut off and reconnecting; ended(), cut off for
-// good, so that it is up to the page to begin again.
+// Optional callbacks: opened(); waiting(): disconnected and reconnecting; ended(): disconnected for good,
+// so the page must start again.
 
 export function oneStream(url, { types = ['message'], position = null, ...handlers }) {
   const asked = { url: new URL(url, location.href).href, types };
@@ -19,7 +19,7 @@ export function oneStream(url, { types = ['message'], position = null, ...handle
   return globalThis.SharedWorker ? throughWorker(asked, tell) : direct(asked, tell);
 }
 
-// When one tab needs older records, the worker begins again there, so the others get those twice.
+// When a tab needs older records, the worker starts again there, so the other tabs get them twice.
 function withoutRepetitions(position, handlers) {
   let have = position === null ? -1 : Number(position);
   return {
@@ -41,7 +41,7 @@ function withoutRepetitions(position, handlers) {
   };
 }
 
-// A gap after which ids are smaller than before: another database, or a position that never was.
+// A gap after which ids are smaller than before: another database, or a position that never existed.
 function restartsIds({ type, data }) {
   return type === 'gap' && !['pruned', 'limit'].includes(JSON.parse(data).reason);
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """State first, then the stream: a CGI page whose state and position come from one read transaction.
 
-Whatever was committed before the transaction is in the page; whatever came after it has an id above
-the position, and the stream begins right there. So nothing is missed between the two, and nothing is
-applied twice, however long the page takes to load. With ?format=json it gives the same as JSON, for
-pages that fetch their state (gap.html). DATABASE is the path of the database.
+Whatever was committed before the transaction is in the page. Whatever was committed later has an id above
+the position, where the stream begins. So the page misses nothing and applies nothing twice, however long it
+takes to load. With ?format=json it returns the same as JSON, for pages that fetch their state (gap.html).
+DATABASE is the path of the database.
 """
 
 import html
