@@ -29,7 +29,7 @@ describe('the page of deploy/access', { concurrency: 2 }, () => {
   it('logs in, and shows a row', inPage(LONG_S, logsIn));
   it('renews its token without losing or repeating a row', inPage(SHORT_S, renews));
   it('asks for the password again when nothing can be renewed', inPage(SHORT_S, asksAgain));
-  it('says that access was withdrawn', inPage(LONG_S, saysWithdrawn));
+  it('says that access was revoked', inPage(LONG_S, saysWithdrawn));
 });
 
 describe('a JWT in a header, by fetch-event-source of another origin', { concurrency: 2 }, () => {
@@ -201,7 +201,7 @@ async function saysWithdrawn(page, access) {
   await logIn(page);
   await page.getByText('Live.').waitFor();
   await access.stack.database.sql(deployed('revoke.sql', []));
-  await page.getByText('Your access was withdrawn.').waitFor({ timeout: REVOKED_MS });
+  await page.getByText('Your access was revoked.').waitFor({ timeout: REVOKED_MS });
   await page.reload();
   await page.getByText('You may not read this.').waitFor();
 }

@@ -164,7 +164,7 @@ async function cutsByKeyboard(page, demo) {
   const { fetch } = await everyClient(page, ({ position, late }) => position >= id && late > 0, ['fetch']);
   assert.deepEqual([fetch.lost, fetch.repeated], [0, 0]);
   await until('what was missed is said', async () =>
-    /fetch, streaming resumed where it was: \d+ missed/.test(await page.textContent('#news')));
+    /fetch, streaming resumed: \d+ missed/.test(await page.textContent('#news')));
 }
 
 async function tellsOfGap(page, demo) {
@@ -175,7 +175,7 @@ async function tellsOfGap(page, demo) {
   await demo.database.sql(`DELETE FROM events WHERE id = ${id}`);
   await button.click();
   const { eventsource } = await everyClient(page, ({ note }) => note.includes('pruned'), ['eventsource']);
-  assert.match(eventsource.note, /told of a gap/);
+  assert.match(eventsource.note, /reported a gap/);
   assert.equal(eventsource.repeated, 0);
 }
 

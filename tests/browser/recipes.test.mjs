@@ -163,7 +163,7 @@ async function stopsWhenDenied(page, stack) {
   await stack.insert({ channel: 'weather', data: 'sunny' });
   await page.getByText('sunny').waitFor();
   await stack.database.sql('DELETE FROM grants');
-  await page.getByText('Your access was withdrawn.').waitFor();
+  await page.getByText('Your access was revoked.').waitFor();
   await page.reload();
   await page.getByText('You may not read this.').waitFor();
 }

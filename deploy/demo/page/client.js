@@ -8,9 +8,9 @@ export const STATES = {
   connecting: 'Connecting',
   live: 'Live',
   waiting: 'Reconnecting',
-  cut: 'Cut',
+  cut: 'Disconnected',
   hidden: 'Paused while this tab is hidden',
-  denied: 'Access withdrawn',
+  denied: 'Access revoked',
 };
 
 const RETRY_MS = 2000;

@@ -13,21 +13,21 @@ const PATIENCE_MS = 4000;
 const KINDS = [
   {
     key: 'eventsource', name: 'EventSource', line: eventSourceLine,
-    about: 'The browser’s own. Reconnects by itself, where it was.',
+    about: 'Built into the browser. Reconnects by itself and resumes.',
   },
   {
     key: 'fetch', name: 'fetch, streaming', line: fetchLine,
-    about: 'Reads the body as it comes, and may send any header.',
+    about: 'Reads the body as it arrives. Can send any header.',
   },
   {
     key: 'shared', name: 'SharedWorker', line: sharedLine, staysWhenHidden: true,
     about: globalThis.SharedWorker
       ? 'One EventSource for all tabs of this page.'
-      : 'This browser has none, so here it is an EventSource of this tab.',
+      : 'This browser has none, so this is an EventSource of this tab.',
   },
   {
     key: 'post', name: 'fetch, POST', line: postLine,
-    about: 'Channels and position travel in a JSON body.',
+    about: 'Sends channels and position in a JSON body.',
   },
 ];
 
@@ -70,7 +70,7 @@ function takeRow(panel, row) {
 function toggle({ client, kind }) {
   if (client.isOn) {
     client.close('cut');
-    announce(`${kind.name} is cut. Rows go on being inserted; resume, and what was missed arrives.`);
+    announce(`${kind.name} is disconnected. Reconnect, and the missed rows arrive.`);
   } else {
     client.open();
   }
@@ -79,14 +79,14 @@ function toggle({ client, kind }) {
 function toggleAll() {
   if (panels.some(({ client }) => client.isOn)) {
     panels.forEach(({ client }) => client.close('cut'));
-    announce('All lines are cut. Rows go on being inserted; resume, and what was missed arrives.');
+    announce('All clients are disconnected. Reconnect, and the missed rows arrive.');
   } else {
     panels.forEach(({ client }) => client.open());
   }
 }
 
 function announceCaughtUp({ kind }, { ledger }, count) {
-  announce(`${kind.name} resumed where it was: ${count} missed ${count === 1 ? 'row' : 'rows'} ` +
+  announce(`${kind.name} resumed: ${count} missed ${count === 1 ? 'row' : 'rows'} ` +
     `arrived. Lost ${ledger.lost}, repeated ${ledger.repeated}.`);
 }
 
@@ -107,12 +107,12 @@ function showState(panel) {
 
 function showButtons() {
   for (const { client, element, kind } of panels) {
-    const label = client.isOn ? 'Cut the line' : 'Resume';
+    const label = client.isOn ? 'Disconnect' : 'Reconnect';
     $('button', element).textContent = label;
     $('button', element).setAttribute('aria-label', `${label}: ${kind.name}`);
   }
   const anyOn = panels.some(({ client }) => client.isOn);
-  $('#cut-all').textContent = anyOn ? 'Cut all four lines' : 'Resume all four lines';
+  $('#cut-all').textContent = anyOn ? 'Disconnect all four' : 'Reconnect all four';
 }
 
 function draw() {
@@ -138,10 +138,10 @@ function drawPanel({ client, element, chart, latencies, connectingSince }) {
 
 function noteOf(client, connectingSince) {
   if (client.state === 'connecting' && performance.now() - connectingSince > PATIENCE_MS) {
-    return 'Waiting for a connection. Over HTTP/1.1 a browser opens six to a host, all tabs ' +
-      'together: close another tab of this page.';
+    return 'Waiting for a connection. Over HTTP/1.1 a browser opens at most six to a host, for all tabs ' +
+      'together. Close another tab of this page.';
   }
-  return client.gap === null ? '' : `The server told of a gap: ${client.gap}`;
+  return client.gap === null ? '' : `The server reported a gap: ${client.gap}`;
 }
 
 function drawTotals() {

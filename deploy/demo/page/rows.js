@@ -56,7 +56,7 @@ function tableRow(row) {
     cell('channel', row.channel),
     cell('type', row.type),
     cell('data', row.data),
-    cell('latency', milliseconds(row.latencyMs), row.late ? 'missed, then caught up' : ''),
+    cell('latency', milliseconds(row.latencyMs), row.late ? 'missed while disconnected' : ''),
   );
   return tr;
 }
