@@ -1,25 +1,23 @@
--- after-restore.sql: for a log that came back from a backup, whose sqlite_sequence was set back, or that has
+-- after-restore.sql: for a log that was restored from a backup, whose sqlite_sequence was set back, or that has
 -- no ids left.
 --
 --     sqlite3 events.db < after-restore.sql    (before the writers start again; SQLite 3.7.17 or newer)
 --
--- A restored log is older than what readers have seen: rows were lost, and SQLite would give their ids to new
--- rows, which a reader who already has that id would never be sent. How far the lost rows went, nobody knows
--- any more. So ids go on from the present time in milliseconds since 1970: no log has passed that, unless it
--- took 1,000 rows a second ever since or was given larger ids by hand; and up to 2^53, as far as JavaScript
--- counts exactly, there is room for 285,000 years. Whoever comes back from a position before it is told of a
--- gap, since rows of theirs may be among the lost.
+-- A restored log is older than what readers have seen. Rows were lost, and SQLite would give their ids to new
+-- rows, which a reader that already has such an id would never get. Nobody knows the last lost id. So new ids
+-- start at the current time in milliseconds since 1970. No log has passed that, unless it took 1,000 rows per
+-- second ever since or was given larger ids by hand. Up to 2^53, the limit of exact integers in JavaScript, there
+-- is room for 285,000 years. A client that resumes from an earlier position gets a gap, since it may have missed
+-- lost rows.
 --
--- A log in which a row was given one of the largest ids takes no more rows. Rows whose ids are above
--- 9000000000000000 get new ids here, in the same order, behind that gap. Readers who have such an id already
--- are told of a gap, too.
+-- A log in which a row was given one of the largest ids takes no more rows. Rows with ids above 9000000000000000
+-- get new ids here, in the same order, after that gap. Readers that already have such an id get a gap too.
 --
--- All of it happens, or nothing does. Running it again does no harm; those who are connected are told of a gap
--- again.
+-- The file runs as a whole or not at all. Running it again does no harm: connected clients get another gap.
 
 PRAGMA busy_timeout = 10000;
 
--- As in rowtail.sql: a check that fails rolls everything back, also what the sqlite3 shell runs after it.
+-- As in rowtail.sql: a failed check rolls everything back, including what the sqlite3 shell runs after it.
 DROP TABLE IF EXISTS temp.rowtail_setup;
 CREATE TEMP TABLE rowtail_setup(step TEXT);
 
@@ -31,14 +29,14 @@ BEGIN
 		WHERE type = 'trigger' AND name = 'events_deleted' AND lower(tbl_name) = 'events'
 		OR type = 'table' AND name = 'events_pruned' AND lower(sql) LIKE '%deletion%');
 
-	SELECT RAISE(ROLLBACK, 'the clock of this machine stands before November 2023, so the ids that it gives may have been given before; set the clock, and run this again')
+	SELECT RAISE(ROLLBACK, 'the clock of this machine is before November 2023, so new ids may have been used before; set the clock and run this again')
 	WHERE CAST(strftime('%s', 'now') AS INTEGER) < 1700000000;
 END;
 
 CREATE TEMP TRIGGER rowtail_setup_after BEFORE INSERT ON rowtail_setup
 WHEN NEW.step = 'after'
 BEGIN
-	SELECT RAISE(ROLLBACK, 'after-restore.sql: a statement has failed, and nothing was changed; the first error says why')
+	SELECT RAISE(ROLLBACK, 'after-restore.sql: a statement failed, so nothing was changed; the first error says why')
 	WHERE (SELECT count(DISTINCT step) FROM temp.rowtail_setup
 		WHERE step IN ('locked', 'before', 'large ids were copied', 'ids go on', 'one mark is left', 'rows are back')) < 6
 		OR EXISTS (SELECT 1 FROM main.sqlite_master WHERE name = 'rowtail_lock');
@@ -71,7 +69,7 @@ WHERE name = 'events';
 INSERT INTO rowtail_setup SELECT 'ids go on' FROM sqlite_sequence
 WHERE name = 'events' AND seq BETWEEN 1700000000000 AND 9000000000000000;
 
--- Numbers of deletions only grow: the new mark comes before the others go.
+-- Deletion numbers only grow: the new mark is inserted before the others are deleted.
 SAVEPOINT step;
 INSERT INTO events_pruned(channel, id) SELECT '*', seq FROM sqlite_sequence WHERE name = 'events';
 SAVEPOINT step;
@@ -80,7 +78,7 @@ INSERT INTO rowtail_setup SELECT 'one mark is left'
 WHERE (SELECT group_concat(channel || id) FROM events_pruned)
 	= (SELECT '*' || seq FROM sqlite_sequence WHERE name = 'events');
 
--- All columns, also those that the application has added; without an id SQLite numbers the row.
+-- All columns, including those that the application has added. Without an id SQLite numbers the row.
 UPDATE rowtail_large SET id = NULL;
 SAVEPOINT step;
 INSERT INTO events SELECT * FROM rowtail_large ORDER BY rowid;

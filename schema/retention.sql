@@ -1,40 +1,39 @@
--- retention.sql: optional; keeps the log short by itself, inside the database.
+-- retention.sql: optional. Prunes the log automatically, inside the database.
 --
 --     sqlite3 events.db < retention.sql          (after rowtail.sql; SQLite 3.7.17 or newer)
 --
--- Then say what to keep, a line for each rule:
+-- Then say what to keep, one row per rule:
 --
 --     INSERT INTO retention(keep_rows) VALUES (100000);          -- of the log as a whole
 --     INSERT INTO retention VALUES ('rooms/*', 100, 86400);      -- of each channel below rooms/
 --     INSERT INTO retention VALUES ('rooms/lobby', 1000, NULL);  -- of this one
 --
--- The columns are channel, keep_rows (the newest so many stay; NULL: as many as there are) and keep_seconds
--- (what is older leaves; NULL: never).
+-- The columns are channel, keep_rows (how many of the newest rows to keep; NULL: all) and keep_seconds (rows
+-- older than this are deleted; NULL: never).
 --
--- A row leaves when it is over the rule of the log as a whole, or over its channel's rule: the one
--- with its name, else the longest pattern that covers it ('*' covers every channel). No other row
--- ever leaves, and the oldest go first. Lines may be changed at any time; DELETE FROM retention
--- stops it all.
+-- A row is deleted when it exceeds the rule of the log as a whole, or its channel's rule: the rule with the
+-- channel's name, else the longest pattern that matches it ('*' matches every channel). No other row is ever
+-- deleted, and the oldest go first. You can change rules at any time. DELETE FROM retention stops all pruning.
 --
--- Each INSERT into the log deletes what has become too much, at most 8 rows for each rule, so that
--- no writer waits long. Rows that only grow old leave at an INSERT too, be it into another channel:
--- the channels are looked at in turn. So a log in which nothing happens, and the first pruning of a
--- large one, are for cron or the hand, in short transactions that let other writers in between:
+-- Each INSERT into the log deletes what exceeds a rule, at most 8 rows per rule, so that no writer waits long.
+-- An INSERT also deletes rows that have become too old, even in other channels: it checks them in turn. If
+-- nothing is inserted, or for the first pruning of a large log, run this by hand or from cron. Its transactions
+-- are short and let other writers in between:
 --
 --     until sqlite3 -cmd '.timeout 10000' events.db \
 --         'INSERT INTO retention_step VALUES (1000); SELECT count(*) FROM retention_due;' |
 --         grep -qx 0
 --     do sleep 0.1; done
 --
--- SELECT * FROM retention_due shows what there is to do. Age is by created_at, and asked of the row
--- with the lowest id first: one that was given a later time by hand holds up those behind it.
+-- SELECT * FROM retention_due shows what is left to delete. The age is that of created_at, checked from the
+-- lowest id up: a row that was given a later time by hand delays those after it.
 --
--- All of it happens, or nothing does. Running this file again keeps the rules, renews the triggers and counts
--- anew; what an older retention.sql made becomes what this one makes. In a migration tool it runs as it is.
+-- The file runs as a whole or not at all. Running it again keeps the rules, recreates the triggers and counts
+-- again. It upgrades what an older retention.sql made. In a migration tool it runs unchanged.
 
 PRAGMA busy_timeout = 10000;
 
--- As in rowtail.sql: a check that fails rolls everything back, also what the sqlite3 shell runs after it.
+-- As in rowtail.sql: a failed check rolls everything back, including what the sqlite3 shell runs after it.
 DROP TABLE IF EXISTS temp.rowtail_setup;
 CREATE TEMP TABLE rowtail_setup(step TEXT);
 
@@ -45,12 +44,12 @@ BEGIN
 	WHERE 2 > (SELECT count(*) FROM main.sqlite_master
 		WHERE type = 'trigger' AND name IN ('events_refused', 'events_deleted') AND lower(tbl_name) = 'events');
 
-	SELECT RAISE(ROLLBACK, 'a table or view retention of another kind is here; make the log in a database of its own')
+	SELECT RAISE(ROLLBACK, 'there is already a table or view retention of another kind; make the log in a database of its own')
 	FROM main.sqlite_master WHERE lower(name) = 'retention' AND NOT (type = 'table'
 		AND lower(sql) LIKE '%channel%' AND lower(sql) LIKE '%keep_rows%'
 		AND lower(sql) LIKE '%keep_seconds%');
 
-	SELECT RAISE(ROLLBACK, 'an index, trigger, table or view of the application has the name of one that retention.sql makes; make the log in a database of its own')
+	SELECT RAISE(ROLLBACK, 'the application has an index, trigger, table or view with a name that retention.sql uses; make the log in a database of its own')
 	FROM main.sqlite_master WHERE lower(name) GLOB 'retention_*' AND (
 		lower(name) IN ('retention_counts', 'retention_turn') AND type <> 'table'
 		OR lower(name) IN ('retention_rules', 'retention_rule', 'retention_due', 'retention_step', 'retention_prune')
@@ -62,8 +61,8 @@ BEGIN
 			'retention_rule_changed', 'retention_rule_dropped')
 			AND NOT (type = 'trigger' AND lower(tbl_name) = 'retention'));
 
-	-- The table is made anew below, and only what is known here can be made anew.
-	SELECT RAISE(ROLLBACK, 'the table retention was changed, or made by other means, and retention.sql would lose what was added: a column, constraint, index or trigger; keep its rows elsewhere, DROP TABLE retention, run this again, and put them back')
+	-- The table is recreated below, and this file can only recreate what it knows.
+	SELECT RAISE(ROLLBACK, 'the table retention was changed or not made by retention.sql, which would lose an added column, constraint, index or trigger; keep its rows elsewhere, DROP TABLE retention, run this again, and put the rows back')
 	FROM main.sqlite_master WHERE lower(name) = 'retention'
 		AND length(replace(replace(replace(replace(sql, char(9), ''), char(10), ''), char(13), ''), ' ', ''))
 			NOT IN (96, 708) -- this version, 0.1.0
@@ -75,7 +74,7 @@ END;
 CREATE TEMP TRIGGER rowtail_setup_after BEFORE INSERT ON rowtail_setup
 WHEN NEW.step = 'after'
 BEGIN
-	SELECT RAISE(ROLLBACK, 'retention.sql: a statement has failed, and nothing was changed; the first error says why')
+	SELECT RAISE(ROLLBACK, 'retention.sql: a statement failed, so nothing was changed; the first error says why')
 	WHERE (SELECT count(*) FROM main.sqlite_master WHERE type = 'table'
 			AND name IN ('retention', 'retention_counts')) < 2
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'view' AND name IN ('retention_rules',
@@ -101,7 +100,7 @@ SAVEPOINT step;
 DROP TABLE rowtail_lock;
 INSERT INTO rowtail_setup VALUES ('before');
 
--- Everything but the rules is made anew.
+-- Everything but the rules is recreated.
 SAVEPOINT step;
 DROP TRIGGER IF EXISTS retention_inserted;
 SAVEPOINT step;
@@ -131,7 +130,7 @@ INSERT INTO rowtail_setup SELECT 'the former is gone' WHERE NOT EXISTS (SELECT 1
 		'retention_deleted', 'retention_counts', 'retention_turn', 'retention_step', 'retention_prune',
 		'retention_due', 'retention_rules', 'retention_rule'));
 
--- The rules; retention_rule_checked says what each column may hold. As with grants in rowtail.sql: 0.1.0 made
+-- The rules. retention_rule_checked says what each column may hold. As with grants in rowtail.sql, 0.1.0 made
 -- the table WITHOUT ROWID.
 SAVEPOINT step;
 CREATE TABLE IF NOT EXISTS retention(channel, keep_rows, keep_seconds);
@@ -155,7 +154,7 @@ INSERT INTO rowtail_setup SELECT 'rules are back'
 WHERE (SELECT count(*) FROM retention) = (SELECT count(*) FROM retention_copy);
 DROP TABLE IF EXISTS temp.retention_copy;
 
--- To insert here is to ask whether a rule may be so.
+-- An INSERT here checks a rule.
 SAVEPOINT step;
 CREATE VIEW retention_rule AS SELECT NULL AS channel, NULL AS keep_rows, NULL AS keep_seconds WHERE 0;
 SAVEPOINT step;
@@ -184,17 +183,17 @@ BEGIN
 	INSERT INTO retention_rule VALUES (NEW.channel, NEW.keep_rows, NEW.keep_seconds);
 END;
 
--- What follows is for the triggers; nobody else writes there.
+-- The rest is for the triggers. Nothing else writes there.
 --
--- Each channel of the log, and '' for the log as a whole, which is number 1: how many rows it has, counted
--- along, since counting would take as long as the log is; and a copy of the rule that holds for it.
+-- One row for each channel of the log, and one for the log as a whole (channel '', number 1). It has the number
+-- of rows, kept up to date because counting a long log takes long, and a copy of the rule that applies.
 SAVEPOINT step;
 CREATE TABLE retention_counts(
 	number INTEGER PRIMARY KEY,
 	channel TEXT NOT NULL UNIQUE,
 	row_count INTEGER NOT NULL,
-	last_id INTEGER NOT NULL DEFAULT 0, -- of the rows that were counted
-	turn INTEGER NOT NULL DEFAULT 1, -- of number 1: the number of who is looked at without an INSERT of its own
+	last_id INTEGER NOT NULL DEFAULT 0, -- the last row that was counted
+	turn INTEGER NOT NULL DEFAULT 1, -- in number 1: the number of the channel to check next without its own INSERT
 	keep_rows INTEGER,
 	keep_seconds INTEGER
 );
@@ -208,8 +207,7 @@ INSERT INTO rowtail_setup SELECT 'all is counted'
 WHERE (SELECT count(*) FROM events) = (SELECT row_count FROM retention_counts WHERE number = 1)
 	AND 2 * (SELECT count(*) FROM events) = (SELECT sum(row_count) FROM retention_counts);
 
--- The one rule that holds for each channel: what is in retention, copied into retention_counts when
--- either changes.
+-- The rule from retention that applies to each channel. It is copied into retention_counts when either changes.
 SAVEPOINT step;
 CREATE VIEW retention_rules AS
 SELECT c.channel AS channel, r.keep_rows AS keep_rows, r.keep_seconds AS keep_seconds
@@ -219,7 +217,7 @@ FROM retention_counts AS c JOIN retention AS r ON r.channel = (
 		AND substr(c.channel, 1, length(channel) - 1) = substr(channel, 1, length(channel) - 1)
 	ORDER BY instr(channel, '*') > 0, length(channel) DESC LIMIT 1);
 
--- What is over its rule now: by how many rows, and an oldest row from before not_before.
+-- What exceeds its rule now: by how many rows, or with an oldest row from before not_before.
 SAVEPOINT step;
 CREATE VIEW retention_due AS
 SELECT channel, too_many, oldest, not_before FROM (
@@ -260,8 +258,8 @@ INSERT INTO rowtail_setup SELECT 'rules hold'
 WHERE (SELECT count(*) FROM retention_rules WHERE keep_rows IS NOT NULL OR keep_seconds IS NOT NULL)
 	= (SELECT count(*) FROM retention_counts WHERE keep_rows IS NOT NULL OR keep_seconds IS NOT NULL);
 
--- To insert here is to prune a channel, or the log as a whole, ''. Of its at_most oldest rows go the first
--- too_many, and then those that were created before not_before; NULL: none.
+-- An INSERT here prunes a channel, or the log as a whole (''). Among its at_most oldest rows it deletes the first
+-- too_many, and then those created before not_before (NULL: none).
 SAVEPOINT step;
 CREATE VIEW retention_prune AS
 SELECT NULL AS channel, NULL AS too_many, NULL AS not_before, NULL AS at_most WHERE 0;
@@ -289,9 +287,9 @@ BEGIN
 			9223372036854775807);
 END;
 
--- SQLite promises no order among triggers, and those of the application may insert and delete rows, too. So
--- counting has triggers of its own: each row that comes is counted, and each that goes, in whatever order. A
--- count may be -1 for a moment. last_id tells the triggers that prune whether the new row was counted already.
+-- SQLite does not define the order of triggers, and the application's triggers may insert and delete rows too.
+-- So separate triggers count each inserted and each deleted row, in any order. A count may be -1 for a moment.
+-- last_id tells the pruning triggers whether the new row has been counted already.
 SAVEPOINT step;
 CREATE TRIGGER retention_whole AFTER INSERT ON events
 WHEN (SELECT CASE WHEN row_count + (last_id < NEW.id) > keep_rows THEN 1
@@ -340,7 +338,7 @@ BEGIN
 		8);
 END;
 
--- Not INSERT OR IGNORE, which becomes INSERT OR REPLACE where the writer's statement is one.
+-- Not INSERT OR IGNORE: it becomes INSERT OR REPLACE if the writer's statement is one.
 SAVEPOINT step;
 CREATE TRIGGER retention_counted AFTER INSERT ON events
 BEGIN
@@ -368,7 +366,7 @@ BEGIN
 	DELETE FROM retention_counts WHERE channel = OLD.channel AND row_count = 0;
 END;
 
--- INSERT INTO retention_step VALUES (1000): up to 1000 rows of each of 16 channels that need it.
+-- INSERT INTO retention_step VALUES (1000) deletes up to 1000 rows in each of 16 channels that exceed a rule.
 SAVEPOINT step;
 CREATE VIEW retention_step AS SELECT NULL AS at_most WHERE 0;
 SAVEPOINT step;

@@ -1,26 +1,25 @@
--- rowtail.sql: the event log of rowtail, who may read it, and what was deleted from it.
+-- rowtail.sql: rowtail's event log, the table of who may read it, and a record of what was deleted from it.
 --
 --     sqlite3 events.db < rowtail.sql
 --
 -- The database may be the application's own. SQLite 3.7.17 (2013) or newer runs this file, and every such
--- version can read and write what it makes. Running it again keeps every row, grant and mark, and renews the
--- triggers. A log that an older rowtail.sql made becomes one of this version, also while others use it.
+-- version can read and write the result. Running it again keeps every row, grant and mark, and recreates the
+-- triggers. It upgrades a log that an older rowtail.sql made, even while others use it.
 --
--- All of it happens, or nothing does: if the application has a table of one of these names, or if a statement
--- fails, an error says why, and the database stays as it was.
+-- The file runs as a whole or not at all: if the application has a table with one of these names, or if a
+-- statement fails, an error says why, and the database does not change.
 --
--- In a migration tool, which opens a transaction itself, leave out the line PRAGMA journal_mode = WAL: SQLite
--- cannot change the journal mode inside a transaction. Until somebody runs that line by itself, once, readers
--- and writers have to wait for each other. The tool must not split this file at each semicolon: triggers have
--- semicolons inside.
+-- In a migration tool that opens a transaction itself, leave out the line PRAGMA journal_mode = WAL: SQLite
+-- cannot change the journal mode inside a transaction. Run that line by itself, once. Until then readers and
+-- writers wait for each other. The tool must not split this file at each semicolon: triggers contain semicolons.
 
 PRAGMA busy_timeout = 10000;
 PRAGMA journal_mode = WAL;
 
--- The checks before the first change and after the last. The sqlite3 shell goes on after an error. So a check
--- that fails rolls everything back; what runs after it does so in a savepoint that is not released, and the last
--- check rolls that back as well. SQLite itself may end the transaction, as on a full disk: so there is a SAVEPOINT
--- before each step, and the last RELEASE does nothing unless the first of them is still there.
+-- Checks before the first change and after the last. The sqlite3 shell continues after an error. So a failed
+-- check rolls everything back. What runs after it is in a savepoint that is never released, and the last check
+-- rolls that back too. SQLite itself may end the transaction, for example on a full disk. So there is a SAVEPOINT
+-- before each step, and the last RELEASE does nothing unless the first savepoint still exists.
 DROP TABLE IF EXISTS temp.rowtail_setup;
 CREATE TEMP TABLE rowtail_setup(step TEXT);
 
@@ -31,22 +30,22 @@ BEGIN
 	WHERE sqlite_version() GLOB '3.[0-7].*' AND NOT (sqlite_version() GLOB '3.7.*'
 		AND CAST(substr(sqlite_version(), 5) AS INTEGER) >= 17);
 
-	SELECT RAISE(ROLLBACK, 'a table or view events of another kind is here; make the log in a database of its own, or see rowtail --table')
+	SELECT RAISE(ROLLBACK, 'there is already a table or view events of another kind; make the log in a database of its own, or see rowtail --table')
 	FROM main.sqlite_master WHERE lower(name) = 'events' AND NOT (type = 'table'
 		AND lower(sql) LIKE '%autoincrement%' AND lower(sql) LIKE '%channel%'
 		AND lower(sql) LIKE '%event%' AND lower(sql) LIKE '%data%'
 		AND lower(sql) LIKE '%retry%' AND lower(sql) LIKE '%created_at%');
 
-	SELECT RAISE(ROLLBACK, 'a table or view grants of another kind is here; make the log in a database of its own')
+	SELECT RAISE(ROLLBACK, 'there is already a table or view grants of another kind; make the log in a database of its own')
 	FROM main.sqlite_master WHERE lower(name) = 'grants' AND NOT (type = 'table'
 		AND lower(sql) LIKE '%subject%' AND lower(sql) LIKE '%channel%'
 		AND lower(sql) LIKE '%expires_at%');
 
-	SELECT RAISE(ROLLBACK, 'the table events_pruned is of another kind: DROP TABLE events_pruned, run this again, and then after-restore.sql')
+	SELECT RAISE(ROLLBACK, 'the table events_pruned is not one that rowtail.sql makes: DROP TABLE events_pruned, run this again, and then after-restore.sql')
 	FROM main.sqlite_master WHERE lower(name) = 'events_pruned' AND NOT (type = 'table'
 		AND lower(sql) LIKE '%deletion%' AND lower(sql) LIKE '%channel%');
 
-	SELECT RAISE(ROLLBACK, 'an index, trigger, table or view of the application has the name of one that rowtail.sql makes; make the log in a database of its own')
+	SELECT RAISE(ROLLBACK, 'the application has an index, trigger, table or view with a name that rowtail.sql uses; make the log in a database of its own')
 	FROM main.sqlite_master WHERE lower(name) GLOB 'events_*' AND (
 		lower(name) = 'events_channel' AND NOT (type = 'index' AND lower(tbl_name) = 'events')
 		OR lower(name) IN ('events_pruned_channel', 'events_pruned_id')
@@ -62,8 +61,8 @@ BEGIN
 	OR lower(name) IN ('rowtail_name_checked', 'rowtail_grant_checked')
 		AND NOT (type = 'trigger' AND lower(tbl_name) IN ('rowtail_name', 'rowtail_grant'));
 
-	-- The table is made anew below, and only what is known here can be made anew.
-	SELECT RAISE(ROLLBACK, 'the table grants was changed, or made by other means, and rowtail.sql would lose what was added: a column, constraint, index, trigger or reference; keep its rows elsewhere, DROP TABLE grants, run this again, and put them back')
+	-- The table is recreated below, and this file can only recreate what it knows.
+	SELECT RAISE(ROLLBACK, 'the table grants was changed or not made by rowtail.sql, which would lose an added column, constraint, index, trigger or reference; keep its rows elsewhere, DROP TABLE grants, run this again, and put the rows back')
 	FROM main.sqlite_master WHERE lower(name) = 'grants'
 		AND length(replace(replace(replace(replace(sql, char(9), ''), char(10), ''), char(13), ''), ' ', ''))
 			NOT IN (99, 1323) -- this version, 0.1.0
@@ -76,7 +75,7 @@ END;
 CREATE TEMP TRIGGER rowtail_setup_after BEFORE INSERT ON rowtail_setup
 WHEN NEW.step = 'after'
 BEGIN
-	SELECT RAISE(ROLLBACK, 'rowtail.sql: a statement has failed, and nothing was changed; the first error says why')
+	SELECT RAISE(ROLLBACK, 'rowtail.sql: a statement failed, so nothing was changed; the first error says why')
 	WHERE (SELECT count(*) FROM main.sqlite_master WHERE type = 'table'
 			AND lower(name) IN ('events', 'events_pruned', 'grants')) < 3
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'index'
@@ -96,7 +95,7 @@ BEGIN
 END;
 
 SAVEPOINT rowtail;
--- The first statement waits until no other writer is left; the others need not.
+-- The first statement waits for other writers; the others need not.
 SAVEPOINT step;
 CREATE TABLE rowtail_lock(x);
 INSERT INTO rowtail_setup SELECT 'locked' FROM main.sqlite_master WHERE name = 'rowtail_lock';
@@ -104,7 +103,7 @@ SAVEPOINT step;
 DROP TABLE rowtail_lock;
 INSERT INTO rowtail_setup VALUES ('before');
 
--- Triggers and views are made anew.
+-- Triggers and views are recreated.
 SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_id_grows;
 SAVEPOINT step;
@@ -137,23 +136,23 @@ INSERT INTO rowtail_setup SELECT 'former triggers are gone' WHERE NOT EXISTS (SE
 --     INSERT INTO events(data) VALUES ('hello');
 --     INSERT INTO events(channel, event, data) VALUES ('orders/42', 'paid', '{"total":12}');
 --
--- Leave id and created_at out. The trigger events_refused says what each column may hold. An index of your own
--- may be UNIQUE, for INSERT OR IGNORE; but INSERT OR REPLACE then deletes rows, and runs no trigger that would
--- note it for readers, unless the writer has set recursive_triggers.
+-- Leave out id and created_at. The trigger events_refused says what each column may hold. You can add a UNIQUE
+-- index, for INSERT OR IGNORE. But INSERT OR REPLACE then deletes rows without running the trigger that records
+-- it for readers, unless the writer has set recursive_triggers.
 SAVEPOINT step;
 CREATE TABLE IF NOT EXISTS events(
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 
-	-- Whoever follows this channel, or a pattern that covers it, gets the row.
+	-- Clients that follow this channel, or a pattern that matches it, get the row.
 	channel TEXT NOT NULL DEFAULT 'default',
 
-	-- The type that the page listens for; NULL is a plain message.
+	-- The event type that the page listens for. NULL is a plain message.
 	event TEXT,
 
-	-- The payload; its line breaks survive.
+	-- The payload. Line breaks are kept.
 	data TEXT NOT NULL DEFAULT '',
 
-	-- A new reconnection time for whoever gets this row, in ms.
+	-- A new reconnection time for clients that get this row, in ms.
 	retry INTEGER,
 
 	created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
@@ -163,14 +162,13 @@ CREATE INDEX IF NOT EXISTS events_channel ON events(channel, id);
 INSERT INTO rowtail_setup SELECT 'events has its columns'
 WHERE (SELECT count(*) FROM (SELECT id, channel, event, data, retry, created_at FROM events LIMIT 0)) = 0;
 
--- What was deleted, so that whoever comes back from before it is told of the gap, and nobody else: of
--- each channel the highest id that was ever deleted, and behind it the highest of those that were
--- deleted later, and so on. A reader who was told of the deletions up to one number, and then reads
--- on, so sees whether rows went since that were still to come. The channel '*' stands for any. Kept
--- by the triggers below; nobody else writes here.
+-- What was deleted, so that a client that resumes from before a deleted row gets a gap, and no other client
+-- does. For each channel: the highest id ever deleted, then the highest id of those deleted after it, and so
+-- on. So a reader that knows the deletions up to a certain number can see whether rows that it still had to
+-- read were deleted since. The channel '*' stands for every channel. Only the triggers below write here.
 SAVEPOINT step;
 CREATE TABLE IF NOT EXISTS events_pruned(
-	deletion INTEGER PRIMARY KEY, -- only grows, since the newest row goes only when another is made
+	deletion INTEGER PRIMARY KEY, -- only grows: the newest row is deleted only after a newer one is made
 	channel TEXT NOT NULL,
 	id INTEGER NOT NULL
 );
@@ -179,7 +177,8 @@ CREATE INDEX IF NOT EXISTS events_pruned_channel ON events_pruned(channel, id);
 SAVEPOINT step;
 CREATE INDEX IF NOT EXISTS events_pruned_id ON events_pruned(id);
 
--- 1 to 256, to look at each character of a name. In UTF-16 nothing else tells how many bytes of UTF-8 it has.
+-- The numbers 1 to 256, to look at each character of a name. In a UTF-16 database this is the only way to count
+-- its bytes of UTF-8.
 SAVEPOINT step;
 CREATE VIEW rowtail_numbers AS
 SELECT 1 + a + 4 * b + 16 * c + 64 * d AS n
@@ -188,17 +187,17 @@ FROM (SELECT 0 AS a UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
 	(SELECT 0 AS c UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
 	(SELECT 0 AS d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3);
 
--- What can't be a record is refused by triggers, not by CHECK: only so every version of SQLite tells the
--- writer what would be right, INSERT OR IGNORE does not drop a row without a word, and an INSERT takes half
--- the time. A log that rowtail.sql 0.1.0 made has the CHECKs as well.
+-- Triggers, not CHECKs, refuse what cannot be a record. With triggers every version of SQLite tells the writer
+-- what would be right, INSERT OR IGNORE does not drop a row silently, and an INSERT takes half the time. A log
+-- that rowtail.sql 0.1.0 made has the CHECKs too.
 --
--- In a BEFORE INSERT trigger NEW.id is -1 when the statement gives none. sqlite_sequence lags until
--- the statement ends, hence the look at all three places where an earlier id can be. An id that is given
--- must leave room for the ids of later rows: JavaScript counts exactly up to 9007199254740991.
+-- In a BEFORE INSERT trigger NEW.id is -1 if the statement gives no id. sqlite_sequence lags until the statement
+-- ends, so this looks in all three places where an earlier id can be. A given id must leave room for the ids of
+-- later rows: JavaScript counts exactly up to 9007199254740991.
 --
--- A line break in the data becomes 7 bytes of an event stream: 7 times as much must stay below 2 GiB.
+-- A line break in the data takes 7 bytes in an event stream, and 7 times the data must stay below 2 GiB.
 --
--- GLOB and substr() end at a NUL, so the last comparison finds what stands behind one.
+-- GLOB and substr() stop at a NUL; the last comparison finds what follows one.
 SAVEPOINT step;
 CREATE TRIGGER events_refused BEFORE INSERT ON events
 BEGIN
@@ -217,7 +216,7 @@ BEGIN
 	WHEN typeof(NEW.data) = 'blob' THEN
 		RAISE(ABORT, 'data: text, not a BLOB; bind it as text, or write CAST(... AS TEXT)')
 	WHEN length(CAST(NEW.data AS BLOB)) > 268435456 THEN
-		RAISE(ABORT, 'data: at most 256 MiB (268435456 bytes), since a record is encoded in memory; publish where the data can be fetched')
+		RAISE(ABORT, 'data: at most 256 MiB (268435456 bytes), since a record is encoded in memory; publish a link to longer data')
 	WHEN NEW.retry IS NOT NULL
 			AND (typeof(NEW.retry) <> 'integer' OR NEW.retry NOT BETWEEN 0 AND 3600000) THEN
 		RAISE(ABORT, 'retry: NULL, or whole milliseconds from 0 to 3600000')
@@ -228,8 +227,8 @@ BEGIN
 	END;
 END;
 
--- Most names are printable ASCII, and nothing more is asked of them. length() of a text ends at a NUL, and counts
--- characters; length() of a BLOB counts bytes.
+-- Most names are printable ASCII and need no further check. length() of a text counts characters and stops at a
+-- NUL; length() of a BLOB counts bytes.
 SAVEPOINT step;
 CREATE TRIGGER events_name_refused BEFORE INSERT ON events
 WHEN NEW.channel GLOB '*[^ -)+-~]*' OR length(NEW.channel) NOT BETWEEN 1 AND 255
@@ -242,8 +241,8 @@ BEGIN
 	INSERT INTO rowtail_name VALUES (NEW.channel, NEW.event);
 END;
 
--- To insert here is to ask whether a row may have these names. A view of its own, since a trigger computes its
--- constants, such as char(1), whenever it is called. CAST('a' AS BLOB) has 2 bytes in a UTF-16 database.
+-- An INSERT here checks the names of a row. This is a separate view because a trigger computes its constants,
+-- such as char(1), on each call. CAST('a' AS BLOB) has 2 bytes in a UTF-16 database.
 SAVEPOINT step;
 CREATE VIEW rowtail_name AS SELECT NULL AS channel, NULL AS event WHERE 0;
 SAVEPOINT step;
@@ -275,8 +274,8 @@ BEGIN
 	END;
 END;
 
--- The same for ids that SQLite gave out, after someone has emptied both the log and
--- sqlite_sequence. The row may be gone already, if another trigger prunes.
+-- The same check for ids that SQLite chose, in case somebody emptied both the log and sqlite_sequence. The row
+-- may be gone already if another trigger prunes.
 SAVEPOINT step;
 CREATE TRIGGER events_numbered AFTER INSERT ON events
 WHEN NEW.id NOT BETWEEN 1 AND 9007199254740991 OR NEW.id <= (SELECT max(id) FROM events_pruned)
@@ -285,9 +284,9 @@ BEGIN
 	WHEN NEW.id < 1 THEN
 		RAISE(ABORT, 'id: 1 to 9000000000000000; leave it out and SQLite numbers the row')
 	WHEN NEW.id > 9007199254740991 THEN
-		RAISE(ABORT, 'events: no ids are left, since a row was once given one of the largest; run after-restore.sql')
+		RAISE(ABORT, 'events: no ids are left, because a row was given one of the largest; run after-restore.sql')
 	WHEN EXISTS (SELECT 1 FROM events WHERE id = NEW.id) THEN
-		RAISE(ABORT, 'events: sqlite_sequence was set back, so that ids would be given out twice; run after-restore.sql')
+		RAISE(ABORT, 'events: sqlite_sequence was set back, so ids would be used twice; run after-restore.sql')
 	END;
 END;
 
@@ -305,9 +304,9 @@ BEGIN
 	WHERE channel = OLD.channel AND id <= OLD.id AND deletion < last_insert_rowid();
 END;
 
--- A log with ever new channels, or one that is deleted from its end backwards, does not make this
--- table grow without end: above 10,000 rows, all but those of the highest 5,000 ids become one, of
--- '*'. Counting costs more than the rest, so it is done for one deletion in 256 or so.
+-- Limits the size of this table, for a log with ever new channels or one that is deleted from its end
+-- backwards: above 10,000 rows, all but those with the highest 5,000 ids become one row, of '*'. Counting is
+-- the expensive part, so it is done for about one deletion in 256.
 SAVEPOINT step;
 CREATE TRIGGER events_pruned_bound AFTER INSERT ON events_pruned
 WHEN NEW.channel <> '*' AND random() % 256 = 0 AND (SELECT count(*) FROM events_pruned) > 10000
@@ -323,11 +322,11 @@ END;
 --     INSERT INTO grants(subject, channel) VALUES ('*', 'news/*');
 --     INSERT INTO grants VALUES ('user:ann', 'orders/42', datetime('now', '+1 day'));
 --
--- Without a grant nobody reads anything, unless rowtail runs with --public. expires_at is in UTC; NULL: for
--- ever. The trigger rowtail_grant_checked says what each column may hold.
+-- Without a grant nobody can read anything, unless rowtail runs with --public. expires_at is in UTC. NULL means
+-- that the grant never expires. The trigger rowtail_grant_checked says what each column may hold.
 --
--- rowtail.sql 0.1.0 made the table WITHOUT ROWID, which no SQLite before 3.8.2 can read, nor anything else
--- in the same database. So it is made anew, and its rows are put back.
+-- rowtail.sql 0.1.0 made the table WITHOUT ROWID. SQLite before 3.8.2 can read neither such a table nor anything
+-- else in the same database. So the table is recreated, with its rows.
 SAVEPOINT step;
 CREATE TABLE IF NOT EXISTS grants(subject, channel, expires_at);
 DROP TABLE IF EXISTS temp.rowtail_grants;
@@ -351,7 +350,7 @@ INSERT INTO rowtail_setup SELECT 'grants are back'
 WHERE (SELECT count(*) FROM grants) = (SELECT count(*) FROM rowtail_grants);
 DROP TABLE IF EXISTS temp.rowtail_grants;
 
--- To insert here is to ask whether a grant may be so.
+-- An INSERT here checks a grant.
 SAVEPOINT step;
 CREATE VIEW rowtail_grant AS SELECT NULL AS subject, NULL AS channel, NULL AS expires_at WHERE 0;
 SAVEPOINT step;
@@ -403,7 +402,7 @@ INSERT INTO rowtail_setup VALUES ('after');
 RELEASE rowtail;
 DROP TABLE IF EXISTS temp.rowtail_setup;
 
-SELECT 'run retention.sql as well: what its former version made, SQLite older than 3.24 cannot read'
+SELECT 'run retention.sql as well: SQLite older than 3.24 cannot read what its former version made'
 FROM sqlite_master WHERE name = 'retention' AND lower(sql) LIKE '%without rowid%';
-SELECT 'the ids of events end soon: run after-restore.sql'
+SELECT 'few ids are left for events: run after-restore.sql'
 FROM events WHERE id > 9000000000000000 LIMIT 1;

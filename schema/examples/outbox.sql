@@ -1,12 +1,13 @@
--- outbox.sql: an application that never mentions rowtail. It writes its own table, and triggers
--- write the log, in the same transaction: the row and its event are committed together, or neither
--- is. Both tables must be in one database: sqlite3 app.db < rowtail.sql, then this file.
+-- outbox.sql: an application that does not know rowtail. It writes its own table, and triggers write the log in
+-- the same transaction: the row and its event are committed together, or neither is. Both tables must be in one
+-- database: run sqlite3 app.db < rowtail.sql, then this file.
 --
--- Any SQLite from 3.7.17 on can write to these tables. So the JSON is made by hand: the tables let no control
--- characters in, and of what is left only \ and " have to be escaped. With SQLite 3.38 or newer json_object('id',
+-- SQLite 3.7.17 or newer can write to these tables. So these triggers build the JSON by hand: the tables refuse
+-- control characters, and of the rest only \ and " must be escaped. With SQLite 3.38 or newer, json_object('id',
 -- NEW.id, 'customer', NEW.customer) does the same for any text.
 --
--- A record that the log refuses undoes the change of the order, also one by INSERT OR IGNORE, and the error says why.
+-- If the log refuses a record, the change of the order is rolled back, even with INSERT OR IGNORE, and the error
+-- says why.
 
 CREATE TABLE IF NOT EXISTS orders(
 	id INTEGER PRIMARY KEY,

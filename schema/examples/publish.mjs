@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // Publishes one record: node publish.mjs events.db orders/42 paid '{"total": 12}'
 //
-// Node.js 22.13 or newer has SQLite built in. With an older one take better-sqlite3 from npm: but for
-// the import and the name of its class, the same lines work.
+// Node.js 22.13 or newer has SQLite built in. With an older one use better-sqlite3 from npm: only the
+// import and the name of the class differ.
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 

@@ -23,7 +23,7 @@ sub publish {
 }
 
 unless (caller) {
-    # 'utf8' knows every character; 'UTF-8' would replace those that Unicode keeps for internal use.
+    # 'utf8' accepts every character; 'UTF-8' would replace those that Unicode reserves for internal use.
     my ($path, $channel, $event, $data) = map { decode('utf8', $_) } @ARGV;
     print publish(events_connect($path), $channel, length $event ? $event : undef, $data), "\n";
 }

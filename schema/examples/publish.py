@@ -6,8 +6,8 @@ import sys
 
 
 def connect(path):
-    # Wait up to 10 s for other writers. Without isolation_level=None every INSERT would wait for a
-    # db.commit() of its own.
+    # Wait up to 10 s for other writers. Without isolation_level=None every INSERT would need a
+    # db.commit().
     return sqlite3.connect(path, timeout=10, isolation_level=None)
 
 

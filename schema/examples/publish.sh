@@ -1,15 +1,15 @@
 #!/bin/sh
 # Publishes one record: publish.sh events.db orders/42 paid '{"total": 12}'
-# Without the last argument, the data is what comes on standard input. An empty event is none.
+# Without the last argument it reads the data from standard input. An empty event means a plain message.
 set -eu
 
-# 10 s to wait for other writers.
+# Waits up to 10 s for other writers.
 database() {
 	sqlite3 -batch -bail -cmd '.timeout 10000' "$@"
 }
 
-# SQLite takes the bytes of a BLOB for text in the encoding of the database. What is not valid UTF-8 cannot be
-# converted to another: a word among the hex digits then makes SQLite refuse the statement.
+# SQLite reads the bytes of a BLOB as text in the encoding of the database. Invalid UTF-8 cannot be converted to
+# another encoding: then a word among the hex digits makes SQLite refuse the statement.
 encoding=$(database "$1" 'PRAGMA encoding;')
 as_stored() {
 	case $encoding in
@@ -18,7 +18,7 @@ as_stored() {
 	esac
 }
 
-# Text goes into the statement as hex digits: no quote, backslash or line break can end it early.
+# Text goes into the statement as hex digits, so no quote, backslash or line break can end it early.
 hex() {
 	{ as_stored | od -An -v -tx1; } 3>&1 | tr -d ' \n'
 }
