@@ -138,8 +138,8 @@ def test_socket_activation(place, shared_log):
 
 def test_spawn_fcgi(place, shared_log):
     """The command of README.md."""
-    said = (webserver.DEPLOY / "README.md").read_text()
-    command = re.search(r"(?m)^ +(spawn-fcgi .*)$", said)[1]
+    text = (webserver.DEPLOY / "README.md").read_text()
+    command = re.search(r"(?m)^spawn-fcgi .*$", text)[0]
     address = place / "run" / "spawned.sock"
     for default, here in {
         "/run/rowtail/rowtail.sock": address,

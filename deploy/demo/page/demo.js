@@ -13,7 +13,7 @@ const PATIENCE_MS = 4000;
 const KINDS = [
   {
     key: 'eventsource', name: 'EventSource', line: eventSourceLine,
-    about: 'Built into the browser. Reconnects by itself and resumes.',
+    about: 'The browser’s own. Reconnects and resumes by itself.',
   },
   {
     key: 'fetch', name: 'fetch, streaming', line: fetchLine,

@@ -1,0 +1,361 @@
+"""The pages of deploy/ as a reader uses them: the commands and snippets are read out of the page, and all of them are used.
+
+They are used in a machine that systemd has booted in a container (booted.py), by root, with Debian's configuration of each server and
+the real systemctl, so that nothing in a block has to be replaced. Where no container can run, only the coverage is checked.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import sqlite3
+import subprocess
+from typing import NamedTuple
+
+import pytest
+
+import booted
+import database
+import fcgi
+import packages
+import pages
+import rowtail
+import webserver
+from conftest import directory
+from deployment import wait_until
+from webserver import DEPLOY
+
+ROOT = DEPLOY.parent
+README, SHARED, ACCESS = (DEPLOY / f"{name}README.md" for name in ("", "apache/shared-hosting/", "access/"))
+SOCKET = "/run/rowtail/rowtail.sock"
+DROP_INS = "/etc/systemd/system/rowtail.socket.d"
+INSTALL, DOWN, SERVICE, USERS = "Install rowtail", "While rowtail is down", "As a service", "Users and permissions"
+# Some servers would wait for the end of every stream.
+HASTE = "[Service]\nTimeoutStopSec=1\nRestart=no\n"
+# curl ends a stream that never ends with status 28.
+CURLRC = "silent\ninsecure\nmax-time = 2\n"
+
+
+class Server(NamedTuple):
+    """kind: the server's class. unit: what systemd calls it. place: puts a snippet of the page where the text says.
+
+    language: that snippet's. edit: file, old and new text, for what the reader has to write into a copied file.
+    """
+
+    kind: type
+    unit: str
+    language: str = ""
+    place: tuple = ()
+    edit: tuple = ()
+
+
+NGINX = Server(webserver.Nginx, "nginx", "nginx", ("sites-available/default", r"(?m)^server \{$"))
+LIGHTTPD = Server(webserver.Lighttpd, "lighttpd")
+APACHE = Server(webserver.Apache, "apache2", "apache", ("sites-available/000-default.conf", r"(?m)^<VirtualHost .*>$"))
+SERVERS = {
+    "nginx": NGINX,
+    "nginx with fcgiwrap": NGINX,
+    "lighttpd": LIGHTTPD,
+    "lighttpd with mod_cgi": LIGHTTPD,
+    "Apache": APACHE,
+    "Apache with mod_fcgid": APACHE,
+    "Caddy": Server(webserver.Caddy, "caddy", edit=("Caddyfile", "app.example.org {", "http://localhost {")),
+    "HAProxy": Server(webserver.HAProxy, "haproxy", "haproxy", ("haproxy.cfg", r"(?m)^\tbind :80$")),
+}
+# Where a section says "as above": the section with the snippet.
+ABOVE = {"nginx with fcgiwrap": "nginx"}
+# What tests here use, by page, heading and language; a block that is not in here has no test.
+COVERED = {
+    *((README, heading, "sh") for heading in [INSTALL, SERVICE, USERS, *SERVERS]),
+    *((README, heading, SERVERS[heading].language) for heading in ("nginx", "Apache", "HAProxy")),
+    (README, DOWN, "http"),
+    (SHARED, "rowtail on a shared host, by uploading files", "sh"),
+    (ACCESS, "Who may read: examples", "sql"),
+}
+
+
+def blocks(page, heading=None):
+    return [block for block in pages.blocks(page) if heading in (None, block.heading)]
+
+
+@pytest.mark.parametrize("page", sorted(DEPLOY.rglob("*.md")), ids=lambda page: str(page.relative_to(DEPLOY)))
+def test_every_block_has_a_test(page):
+    found = {(page, block.heading, block.language): block.line for block in blocks(page)}
+    without = {line: key for key, line in found.items() if key not in COVERED}
+    assert not without, "line: block without a test"
+    assert {key for key in COVERED if key[0] == page} == set(found), "a test has nothing to use"
+    assert not pages.indented(page), "code without a fence, which no test reads"
+
+
+class Host:
+    """A booted Debian with the web servers' configurations, rowtail's source in /src, and no rowtail."""
+
+    copied = (
+        "adduser.conf alternatives deluser.conf login.defs nsswitch.conf pam.d security mime.types ld.so.cache "
+        "apache2 caddy haproxy lighttpd modsecurity nginx ssl"
+    ).split()
+    directories = (
+        "lib/apache2 lib/caddy lib/haproxy lib/nginx log/apache2 log/caddy log/lighttpd log/nginx cache/apache2 "
+        "cache/lighttpd www"
+    ).split()
+
+    def __init__(self, place, machine):
+        self.machine, self.root, self.place = machine, machine.root, place
+        for name in self.copied:
+            self.copy(name)
+        for name in self.directories:
+            if os.path.isdir(f"/var/{name}"):
+                copy(f"/var/{name}", self.root / "var" / name)
+        self.accounts()
+        # The container has no network to wait for.
+        for unit in "systemd-networkd", "systemd-networkd-wait-online":
+            (self.root / f"etc/systemd/system/{unit}.service").symlink_to("/dev/null")
+        for made in "root", "etc/default":
+            (self.root / made).mkdir()
+        for server in {*SERVERS.values()}:
+            drop_in = self.root / f"etc/systemd/system/{server.unit}.service.d/haste.conf"
+            drop_in.parent.mkdir()
+            drop_in.write_text(HASTE)
+        (self.root / "root/.curlrc").write_text(CURLRC)
+        (self.root / "etc/hosts").write_text("127.0.0.1 localhost www.example.org\n")
+        (place / "local").mkdir()
+        machine.bind(place / "local", "/usr/local")
+        source(place / "src")
+        machine.bind(place / "src", "/src")
+
+    def copy(self, name):
+        """A file or directory of /etc, as Debian's package has it."""
+        target = self.root / "etc" / name
+        if target.is_dir():
+            shutil.rmtree(target)
+        if os.path.exists(f"/etc/{name}"):
+            copy(f"/etc/{name}", target)
+
+    def accounts(self):
+        """The users of this machine, without their passwords, and without one for rowtail."""
+        for name, fields in {"passwd": None, "group": None, "shadow": "passwd", "gshadow": "group"}.items():
+            text = pathlib.Path(f"/etc/{fields or name}").read_text()
+            lines = [line for line in text.splitlines() if not line.startswith("rowtail:")]
+            if fields:
+                lines = [line.partition(":")[0] + ":*::" + ("::::::"[:5] if name == "shadow" else "") for line in lines]
+            (self.root / "etc" / name).write_text("\n".join(lines) + "\n")
+
+    def run(self, text, user="root", statuses=(0,)):
+        """Runs a block in the directory of the source; returns what it said."""
+        words = ["env", "-i", "HOME=/root", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+        shell = ["sh", "-ec", f"cd /src\n{text}"]
+        if user != "root":
+            shell = ["runuser", "-u", user, "--", *shell]
+        done = self.machine.run(*words, *shell, check=False)
+        said = done.stdout + done.stderr
+        assert done.returncode in statuses, f"{text}{said}{self.journal()}"
+        return said
+
+    def journal(self):
+        return self.machine.run("journalctl", "--no-pager", "--lines=30", check=False).stdout
+
+    def use(self, block):
+        return self.run(block.text)
+
+    def systemctl(self, *words):
+        done = self.machine.run("systemctl", *words, check=False)
+        assert done.returncode == 0, done.stderr + self.journal()
+
+    def connect(self):
+        return fcgi.Connection(self.machine.path(SOCKET))
+
+
+def copy(origin, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-a", origin, target], check=True)
+
+
+def source(place):
+    """The project as it is after `make`, where a reader may write; times are kept, so make has nothing to do."""
+    left_out = shutil.ignore_patterns(".git", "node_modules", "__pycache__", "build")
+    shutil.copytree(ROOT, place, ignore=left_out, symlinks=True)
+    shutil.copytree(ROOT / "build/obj", place / "build/obj")
+    shutil.copy2(ROOT / "build/rowtail", place / "build/rowtail")
+
+
+@pytest.fixture(scope="module")
+def host():
+    """A machine where the section about installing was followed."""
+    with directory() as place, booted.machine(place) as machine:
+        made = Host(place, machine)
+        machine.boot()
+        machine.run("systemd-tmpfiles", "--create", "--prefix=/run", "--prefix=/var", check=False)
+        for block in blocks(README, INSTALL):
+            if "curl" not in block.text:
+                made.use(block)
+        yield made
+
+
+def test_install(host):
+    """rowtail serves at its socket what the page let everyone read."""
+    assert host.run("rowtail --version") and (host.place / "local/share/rowtail/rowtail-down.asis").exists()
+    with host.connect() as stream:
+        assert stream.ask("channel=news/a").next().type == "position"
+
+
+@contextlib.contextmanager
+def running(host, server):
+    """The web server as Debian starts it, and rowtail's socket as the page has installed it."""
+    packages.need(server.kind.program, server.kind.package)
+    host.copy(server.kind.etc.name if hasattr(server.kind, "etc") else server.unit)
+    if server.unit == "haproxy":
+        with (host.root / "etc/haproxy/haproxy.cfg").open("a") as file:
+            file.write("\nfrontend site\n\tbind :80\n")
+    host.systemctl("restart", "rowtail.socket")
+    try:
+        host.systemctl("start", server.unit)
+        yield
+    finally:
+        host.systemctl("stop", server.unit)
+        host.run(f"rm -rf {DROP_INS}; systemctl daemon-reload")
+
+
+def place(host, server, block):
+    """Puts a snippet into the site, where the sentence above it says."""
+    file, above = server.place
+    path = host.root / "etc" / server.kind.etc.name / file
+    text, count = re.subn(above, lambda found: f"{found[0]}\n{block.text}", path.read_text(), count=1)
+    assert count == 1, text
+    path.write_text(text)
+
+
+def follow(host, heading):
+    """Does what a section says, from top to bottom."""
+    server = SERVERS[heading]
+    snippets = [block for block in blocks(README, ABOVE.get(heading)) if block.language == server.language]
+    for block in [*(snippets if heading in ABOVE else []), *blocks(README, heading)]:
+        if block.language == "sh":
+            host.use(block)
+        else:
+            place(host, server, block)
+        if server.edit:
+            file, old, new = server.edit
+            path = host.root / "etc" / server.unit / file
+            path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize("heading", SERVERS)
+def test_web_server(host, heading):
+    """After the section, the command that looks at a stream shows its first record."""
+    (look,) = [block for block in blocks(README, INSTALL) if "curl" in block.text]
+    with running(host, SERVERS[heading]):
+        follow(host, heading)
+        shows_a_stream(host, look)
+
+
+def shows_a_stream(host, look):
+    """For a moment some servers are not up yet, or answer by their former configuration."""
+    said = []
+
+    def shows():
+        said.append(host.run(look.text, statuses=(0, 7, 28)))
+        return "event: position\n" in said[-1]
+
+    wait_until(shows, "stream", lambda: said[-1] + host.journal())
+
+
+def test_answer_while_rowtail_is_down(host):
+    """nginx sends every line that the page shows."""
+    (answer,) = blocks(README, DOWN)
+    with running(host, NGINX):
+        follow(host, "nginx")
+        host.systemctl("stop", "rowtail.socket", "rowtail.service")
+        shown, _, words = answer.text.partition("\n\n")
+
+        def given():
+            said = host.run("curl -i -H 'Accept: text/event-stream' http://localhost/events", statuses=(0, 7))
+            head, _, body = said.replace("\r\n", "\n").partition("\n\n")
+            return set(shown.split("\n")) <= set(head.split("\n")) and words == body
+
+        wait_until(given, "answer as on the page")
+    host.systemctl("start", "rowtail.socket")
+
+
+def test_new_version(host):
+    """A client is told when to reconnect, and the next one is served by the new process."""
+    host.systemctl("restart", "rowtail.socket")
+    with host.connect() as stream:
+        assert stream.ask("channel=news/a").next().type == "position"
+        upgrade, _ = blocks(README, SERVICE)
+        host.use(upgrade)
+        stream.wait_complete()
+        assert stream.parser.reconnection_time is not None
+    test_install(host)
+
+
+def test_without_systemd(host):
+    """spawn-fcgi's command, with the users and the path of the page."""
+    _, spawn = blocks(README, SERVICE)
+    host.systemctl("stop", "rowtail.socket", "rowtail.service")
+    host.run("mkdir -p /run/rowtail")
+    host.use(spawn)
+    try:
+        assert host.run(f"stat -c '%U %G %a' {SOCKET}").split() == ["www-data", "www-data", "660"]
+        with host.connect() as stream:
+            assert stream.ask("channel=news/a").next().type == "position"
+    finally:
+        pid = host.run("cat /run/rowtail/rowtail.pid").strip()
+        host.run(f"kill {pid}; rm -r /run/rowtail")
+        wait_until(lambda: not host.machine.path(f"/proc/{pid}").exists(), "end of rowtail")
+        host.systemctl("start", "rowtail.socket")
+
+
+def test_program_that_publishes(host):
+    """A member of the group can insert, as the section says."""
+    (block,) = blocks(README, USERS)
+    host.run("useradd shop")
+    insert = "sqlite3 /var/lib/rowtail/events.db \"INSERT INTO events(channel, data) VALUES ('news/a', 'hello')\""
+    host.run(insert, user="shop", statuses=(1, 8, 14))
+    host.use(block)
+    with host.connect() as stream:
+        assert stream.ask("channel=news/a").next().type == "position"
+        host.run(insert, user="shop")
+        assert stream.next_row().data == "hello"
+
+
+SHARED_SITE = """
+<VirtualHost *:443>
+	ServerName www.example.org
+	DocumentRoot /home/USER/public_html
+	SSLEngine on
+	SSLCertificateFile /etc/cert.pem
+	SSLCertificateKeyFile /etc/key.pem
+	<Directory /home/USER/public_html>
+		Require all granted
+		AllowOverride All
+	</Directory>
+</VirtualHost>
+"""
+
+
+def test_shared_host(host):
+    """The numbered steps, by the user that CGI programs run as."""
+    make, chmod, grant, check, look = blocks(SHARED)
+    webserver.certificate(host.root / "etc")
+    with running(host, APACHE):
+        (host.root / "etc/apache2/sites-available/shared.conf").write_text(SHARED_SITE)
+        host.run("a2enmod cgid asis headers ssl && a2ensite shared && systemctl restart apache2")
+        host.use(make)
+        host.run(
+            "mkdir -p /home/USER/rowtail /home/USER/public_html/events && mv events.db /home/USER/rowtail/\n"
+            "cp build/rowtail /home/USER/rowtail/\n"
+            "cp deploy/apache/shared-hosting/.htaccess deploy/apache/shared-hosting/events.cgi "
+            "deploy/rowtail-down.asis /home/USER/public_html/events/\n"
+            "chown -R www-data: /home/USER"
+        )
+        for block in chmod, grant, check:
+            host.run(block.text, user="www-data")
+        shows_a_stream(host, look)
+
+
+def test_grant_of_the_access_page(workdir):
+    (block,) = blocks(ACCESS)
+    with database.Database.create(workdir / "events.db") as log, sqlite3.connect(log.path) as db:
+        db.executescript(block.text)
+        assert db.execute("SELECT subject, channel FROM grants").fetchall() == [("user:ann", "orders")]
