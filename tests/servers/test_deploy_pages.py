@@ -32,9 +32,9 @@ SOCKET = "/run/rowtail/rowtail.sock"
 DROP_INS = "/etc/systemd/system/rowtail.socket.d"
 INSTALL, DOWN, SERVICE, USERS = "Install rowtail", "While rowtail is down", "As a service", "Users and permissions"
 # Some servers would wait for the end of every stream.
-HASTE = "[Service]\nTimeoutStopSec=1\nRestart=no\n"
+HASTE = "[Service]\nTimeoutStopSec=1\nKillSignal=SIGKILL\nRestart=no\n"
 # curl ends a stream that never ends with status 28.
-CURLRC = "silent\ninsecure\nmax-time = 2\n"
+CURLRC = "silent\ninsecure\nmax-time = 1\n"
 
 
 class Server(NamedTuple):
