@@ -163,6 +163,7 @@ LINT_SH := $(shell grep -lrE '^\#!/bin/(ba)?sh|^\#!/usr/bin/env bash' --include=
 	2>/dev/null | grep -v -e node_modules -e __pycache__)
 BANNED := sprintf|vsprintf|strcpy|strcat|strncpy|strncat|atoi|atol|gets|strtok
 lint:
+	$(PYTHON) tests/lint/floors.py
 	clang-format --dry-run --Werror $(LINT_C)
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --error-exitcode=1 -Ifcgi \

@@ -27,7 +27,6 @@
 #include "server/listen.h"
 #include "server/responder.h"
 #include "stream/fanout.h"
-#include "stream/groups.h"
 #include "stream/tail.h"
 
 enum {
@@ -96,9 +95,9 @@ static void left(void *context, struct subscriber *s)
 	stop_when_empty();
 }
 
-static const char *recheck(void *context, struct subscriber *s, enum leave_reason *reason)
+static bool recheck(void *context, struct subscriber *s, enum leave_reason *reason)
 {
-	return access_recheck(responder.access, s->session, s->group->filter, clock_ms(), reason);
+	return responder_recheck(&responder, s, reason);
 }
 
 static void sweep_due(struct loop_timer *timer)
@@ -243,7 +242,7 @@ static void open_fanout(void)
 		.sweep_ms = sweep_ms(),
 		.retry_ms = config.retry_ms,
 		.retry_jitter_ms = config.retry_jitter_ms,
-		.windows = listeners.kind == LISTEN_FASTCGI};
+		.shared = listeners.kind == LISTEN_FASTCGI ? &framing_fastcgi : NULL};
 	const struct fanout_calls calls = {
 		.want_turn = want_turn, .recheck = recheck, .left = left, .opened = opened};
 

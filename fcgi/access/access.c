@@ -379,37 +379,31 @@ void access_recheck_end(struct access *a)
 		grants_end(a->grants);
 }
 
-static const char *deny(enum leave_reason why, enum leave_reason *reason)
-{
-	*reason = why;
-	return leave_name(why);
-}
-
-const char *access_recheck(struct access *a, struct access_session *s, const struct filter *f,
-	int64_t now_ms, enum leave_reason *reason)
+enum access_again access_recheck(
+	struct access *a, struct access_session *s, const struct filter *f, int64_t now_ms)
 {
 	enum grant found;
 
 	if (s->expires_s && clock_unix() >= s->expires_s)
-		return deny(LEAVE_EXPIRED, reason);
+		return ACCESS_EXPIRED;
 	/* Spread by chance, so that streams that came together are not looked at together. */
 	if (s->checked_ms == 0)
 		s->checked_ms = now_ms - random() % RECHECK_MS;
 	if (a->version < 0 || now_ms - s->checked_ms < RECHECK_MS)
-		return NULL;
+		return ACCESS_GOES_ON;
 	/* Many channels of many streams: the next sweep goes on, unless that would be too late. */
 	if (clock_us() >= a->until_us && now_ms - s->checked_ms < LATEST_MS)
-		return NULL;
+		return ACCESS_GOES_ON;
 	/* They stay spread, also when all are late because this process was stopped. */
 	s->checked_ms = now_ms - (now_ms - s->checked_ms) % RECHECK_MS;
 	/* Nothing was committed since, and nothing can have run out. */
 	if (s->version == a->version && !s->timed)
-		return NULL;
+		return ACCESS_GOES_ON;
 	found = covered_all(a, s, f->channels, f->channel_count);
 	s->version = found == GRANT_UNKNOWN ? -1 : a->version;
 	if (found >= GRANT_VALID)
-		return NULL;
-	return deny(found == GRANT_EXPIRED ? LEAVE_EXPIRED : LEAVE_REVOKED, reason);
+		return ACCESS_GOES_ON;
+	return found == GRANT_EXPIRED ? ACCESS_EXPIRED : ACCESS_REVOKED;
 }
 
 const char *access_session_user(const struct access_session *s)

@@ -14,7 +14,6 @@
 #include "log/eventlog.h"
 #include "log/filter.h"
 #include "request/request.h"
-#include "stream/subscriber.h"
 
 struct access;
 struct access_session;
@@ -52,13 +51,18 @@ enum access_verdict access_admit(struct access *a, const struct request *r,
 void access_recheck_begin(struct access *a);
 void access_recheck_end(struct access *a);
 
+enum access_again {
+	ACCESS_GOES_ON, /* or the grants can't be read now */
+	ACCESS_REVOKED, /* a grant was deleted */
+	ACCESS_EXPIRED, /* a grant or the JWT has run out */
+};
+
 /*
- * Looks again, at most every few seconds for one session, whether the stream may go on. NULL: it
- * may (or the grants can't be read now). Else the reason for the `denied` record ("revoked",
- * "expired"), and *reason. f: what the stream follows. now_ms: clock_ms().
+ * Looks again, at most every few seconds for one session, whether it may go on reading. f: what it
+ * reads. now_ms: clock_ms().
  */
-const char *access_recheck(struct access *a, struct access_session *session, const struct filter *f,
-	int64_t now_ms, enum leave_reason *reason);
+enum access_again access_recheck(
+	struct access *a, struct access_session *session, const struct filter *f, int64_t now_ms);
 
 /* Who it is, for --max-streams-per-client: the user's name, or NULL. Borrowed from the session. */
 const char *access_session_user(const struct access_session *session);

@@ -4,9 +4,7 @@
 
 static struct {
 	uint64_t counts[METRIC_COUNT];
-	uint64_t gaps[SSE_GAP_REASONS];
-	uint64_t refused[REFUSED_COUNT];
-	uint64_t left[LEAVE_REASONS];
+	uint64_t by_reason[METRIC_BY_REASON_COUNT][METRIC_REASONS_MAX];
 	uint64_t delivered[16]; /* by bucket, not cumulated; the last is +Inf */
 	uint64_t delivered_us;
 	uint64_t deliveries;
@@ -18,15 +16,6 @@ static const int64_t buckets_us[] = {50, 100, 250, 500, 1000, 2500, 5000, 10000,
 enum { BUCKETS = sizeof(buckets_us) / sizeof(buckets_us[0]) };
 _Static_assert(BUCKETS + 1 == sizeof(metrics.delivered) / sizeof(uint64_t), "a bucket for +Inf");
 
-const char *refusal_name(enum refusal reason)
-{
-	static const char *const names[] = {"bad_request", "unauthorized", "forbidden",
-		"too_many_attempts", "max_streams", "max_streams_per_client", "database",
-		"shutdown", "protocol"};
-
-	return names[reason];
-}
-
 void metrics_add(enum metric which, uint64_t amount)
 {
 	metrics.counts[which] += amount;
@@ -37,29 +26,14 @@ uint64_t metrics_get(enum metric which)
 	return metrics.counts[which];
 }
 
-void metrics_gap(enum sse_gap reason)
+void metrics_add_reason(enum metric_by_reason which, unsigned reason)
 {
-	metrics.gaps[reason]++;
+	metrics.by_reason[which][reason]++;
 }
 
-void metrics_refused(enum refusal reason)
+uint64_t metrics_get_reason(enum metric_by_reason which, unsigned reason)
 {
-	metrics.refused[reason]++;
-}
-
-uint64_t metrics_refused_count(enum refusal reason)
-{
-	return metrics.refused[reason];
-}
-
-void metrics_left(enum leave_reason reason)
-{
-	metrics.left[reason]++;
-}
-
-uint64_t metrics_left_count(enum leave_reason reason)
-{
-	return metrics.left[reason];
+	return metrics.by_reason[which][reason];
 }
 
 void metrics_delivery(uint64_t records, int64_t us)
@@ -113,20 +87,22 @@ static void delivery_histogram(struct buffer *out)
 		metrics.deliveries, (double)metrics.delivered_us / 1e6, metrics.deliveries);
 }
 
-static void reasons(struct buffer *out)
+static void reasons(struct buffer *out, const struct metrics_now *now)
 {
-	head(out, "gaps_total", "counter", "Gap records sent, by reason.");
-	for (int i = 0; i < SSE_GAP_REASONS; i++)
-		buffer_printf(out, "rowtail_gaps_total{reason=\"%s\"} %" PRIu64 "\n",
-			sse_gap_name(i), metrics.gaps[i]);
-	head(out, "refused_total", "counter", "Requests that got no stream, by reason.");
-	for (int i = 0; i < REFUSED_COUNT; i++)
-		buffer_printf(out, "rowtail_refused_total{reason=\"%s\"} %" PRIu64 "\n",
-			refusal_name(i), metrics.refused[i]);
-	head(out, "streams_ended_total", "counter", "Streams that ended, by reason.");
-	for (int i = 0; i < LEAVE_REASONS; i++)
-		buffer_printf(out, "rowtail_streams_ended_total{reason=\"%s\"} %" PRIu64 "\n",
-			leave_name(i), metrics.left[i]);
+	static const char *const about[METRIC_BY_REASON_COUNT][2] = {
+		[METRIC_GAPS] = {"gaps_total", "Gap records sent, by reason."},
+		[METRIC_REFUSED] = {"refused_total", "Requests that got no stream, by reason."},
+		[METRIC_ENDED] = {"streams_ended_total", "Streams that ended, by reason."},
+	};
+
+	for (int which = 0; which < METRIC_BY_REASON_COUNT; which++) {
+		const char *const *names = now->reasons[which];
+
+		head(out, about[which][0], "counter", about[which][1]);
+		for (int i = 0; names && names[i]; i++)
+			buffer_printf(out, "rowtail_%s{reason=\"%s\"} %" PRIu64 "\n",
+				about[which][0], names[i], metrics.by_reason[which][i]);
+	}
 }
 
 void metrics_text(struct buffer *out, const struct metrics_now *now)
@@ -150,6 +126,6 @@ void metrics_text(struct buffer *out, const struct metrics_now *now)
 	one(out, "log_newest_id", "gauge", "The newest id of the log.", now->newest_id);
 	one(out, "database_ok", "gauge", "1 while the log can be read.", now->database_ok);
 	one(out, "uptime_seconds", "gauge", "Since the process started.", now->uptime_s);
-	reasons(out);
+	reasons(out, now);
 	delivery_histogram(out);
 }

@@ -11,8 +11,6 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "protocol/sse.h"
-#include "stream/subscriber.h"
 
 enum metric {
 	METRIC_STREAMS_TOTAL,
@@ -24,29 +22,19 @@ enum metric {
 	METRIC_COUNT,
 };
 
-/* Why a request got no stream: the label of rowtail_refused_total. */
-enum refusal {
-	REFUSED_BAD_REQUEST, /* 400, 405, 413, 415 */
-	REFUSED_UNAUTHORIZED, /* 401 */
-	REFUSED_FORBIDDEN, /* 403 */
-	REFUSED_TOO_MANY_ATTEMPTS, /* 429 */
-	REFUSED_FULL, /* --max-streams */
-	REFUSED_CLIENT_FULL, /* --max-streams-per-client */
-	REFUSED_DATABASE,
-	REFUSED_SHUTDOWN,
-	REFUSED_PROTOCOL, /* not FastCGI, or too slow */
-	REFUSED_COUNT,
+/* Counters with a label "reason". Whoever counts numbers the reasons from 0 and has their names. */
+enum metric_by_reason {
+	METRIC_GAPS,
+	METRIC_REFUSED,
+	METRIC_ENDED,
+	METRIC_BY_REASON_COUNT,
 };
-
-const char *refusal_name(enum refusal reason);
+enum { METRIC_REASONS_MAX = 16 };
 
 void metrics_add(enum metric which, uint64_t amount);
 uint64_t metrics_get(enum metric which);
-void metrics_gap(enum sse_gap reason);
-void metrics_refused(enum refusal reason);
-void metrics_left(enum leave_reason reason);
-uint64_t metrics_refused_count(enum refusal reason);
-uint64_t metrics_left_count(enum leave_reason reason);
+void metrics_add_reason(enum metric_by_reason which, unsigned reason);
+uint64_t metrics_get_reason(enum metric_by_reason which, unsigned reason);
 
 /* `records` records were written so many microseconds after their rows were seen. */
 void metrics_delivery(uint64_t records, int64_t us);
@@ -60,6 +48,8 @@ struct metrics_now {
 	int64_t newest_id;
 	int64_t uptime_s;
 	int database_ok;
+	/* The names of the reasons, NULL at the end of each list. NULL: left out. */
+	const char *const *reasons[METRIC_BY_REASON_COUNT];
 };
 
 /* Appends everything in the Prometheus text format, version 0.0.4. */

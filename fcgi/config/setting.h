@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/config.h"
+#include "config/values.h"
 
 enum {
 	SETTING_COUNT_MAX = 32, /* there are fewer settings than this */

@@ -20,7 +20,8 @@
 
 #include "log/database.h"
 #include "log/filter.h"
-#include "protocol/sse.h"
+#include "log/gap.h"
+#include "log/row.h"
 
 struct eventlog;
 
@@ -122,8 +123,8 @@ struct eventlog_missing {
 struct eventlog_place {
 	int64_t id; /* goes on after this: the position itself where it holds */
 	bool gap; /* it does not hold, for `reason` */
-	enum sse_gap reason; /* SSE_GAP_PRUNED or SSE_GAP_FUTURE */
-	struct eventlog_missing pruned; /* with SSE_GAP_PRUNED */
+	enum gap reason; /* GAP_PRUNED or GAP_FUTURE */
+	struct eventlog_missing pruned; /* with GAP_PRUNED */
 	struct eventlog_bounds bounds;
 };
 enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f, int64_t position,
@@ -149,7 +150,7 @@ enum eventlog_status eventlog_seek(
 /*
  * Takes one row; its texts are borrowed for the call. False: no room, stop before this row.
  */
-typedef bool (*eventlog_take)(void *context, const struct sse_row *row);
+typedef bool (*eventlog_take)(void *context, const struct row *row);
 
 /* What is known of the rows that a stream follows. */
 enum eventlog_rows {

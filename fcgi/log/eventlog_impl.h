@@ -1,7 +1,7 @@
 /*
- * What eventlog.c (opening, bounds, places), eventlog_table.c (columns and statements), eventlog_read.c
- * (batches, seeking), eventlog_index.c (ids by the index) and eventlog_mark.c (is it the same log still?)
- * share. For nobody else.
+ * What eventlog.c (opening, transactions, bounds), eventlog_table.c (columns and statements), eventlog_read.c
+ * (batches, seeking), eventlog_place.c (places, missing rows), eventlog_index.c (ids by the index) and
+ * eventlog_mark.c (is it the same log still?) share. For nobody else. They call each other in both directions.
  */
 #ifndef ROWTAIL_EVENTLOG_IMPL_H
 #define ROWTAIL_EVENTLOG_IMPL_H

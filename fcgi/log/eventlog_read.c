@@ -39,7 +39,7 @@ struct reading {
  * Channel and type: what a filter needs; the rest of a row is not touched when it is not wanted. False
  * without memory: a text that is not there is then none that is NULL.
  */
-static bool read_names(struct statement *st, struct sse_row *row)
+static bool read_names(struct statement *st, struct row *row)
 {
 	row->id = database_int(st, COLUMN_ID);
 	row->channel = database_text(st, COLUMN_CHANNEL, &row->channel_length);
@@ -51,7 +51,7 @@ static bool read_names(struct statement *st, struct sse_row *row)
 		row->channel = "default";
 		row->channel_length = strlen(row->channel);
 	}
-	if (row->event_length == 0 || sse_type_is_reserved(row->event, row->event_length)) {
+	if (row->event_length == 0 || row_type_is_reserved(row->event, row->event_length)) {
 		row->event = NULL;
 		row->event_length = 0;
 	}
@@ -59,7 +59,7 @@ static bool read_names(struct statement *st, struct sse_row *row)
 }
 
 /* False without memory: then a text is missing that is not NULL. */
-static bool read_payload(struct statement *st, struct sse_row *row)
+static bool read_payload(struct statement *st, struct row *row)
 {
 	row->data = database_text(st, COLUMN_DATA, &row->data_length);
 	if (!row->data && !database_is_null(st, COLUMN_DATA))
@@ -76,7 +76,7 @@ static bool read_payload(struct statement *st, struct sse_row *row)
 	return true;
 }
 
-static bool wants(const struct filter *f, const struct sse_row *row)
+static bool wants(const struct filter *f, const struct row *row)
 {
 	return !f ||
 	       filter_wants(f, row->channel, row->channel_length, row->event, row->event_length);
@@ -100,7 +100,7 @@ static int row_max(const struct eventlog *log)
 }
 
 /* Where the database allows more: a view makes a text, or the schema is another one. */
-static bool is_too_large(const struct sse_row *row)
+static bool is_too_large(const struct row *row)
 {
 	size_t names = row->channel_length + row->event_length + row->created_at_length;
 
@@ -125,7 +125,7 @@ static bool find_payload(
  */
 static enum step offer(struct reading *r, struct statement *st, struct statement *payload)
 {
-	struct sse_row row;
+	struct row row;
 
 	if (!eventlog_id_is_good(r->log, st) || !is_next(r, database_int(st, COLUMN_ID))) {
 		r->s = DATABASE_SCHEMA;
@@ -261,7 +261,7 @@ static bool read_pruned(struct reading *r, int64_t after, int64_t told)
 }
 
 /* The next row, without its payload. False when there is none, or on a fault. */
-static bool next_names(struct reading *r, struct sse_row *row)
+static bool next_names(struct reading *r, struct row *row)
 {
 	struct statement *st = r->log->st[ST_NAMES];
 
@@ -283,7 +283,7 @@ static bool next_names(struct reading *r, struct sse_row *row)
 static void find_obstacle(struct reading *r)
 {
 	bool memory = r->s == DATABASE_NO_MEMORY, wanted;
-	struct sse_row row = {0};
+	struct row row = {0};
 	int64_t id;
 
 	r->batch->at_end = false;
@@ -407,7 +407,7 @@ static enum database_status seek_scan(
 	database_bind_int(st, 2, seek->before < INT64_MAX ? seek->before - 1 : INT64_MAX);
 	database_bind_int(st, 3, SEEK_ROWS);
 	while (!seek->done && (s = database_step(st)) == DATABASE_ROW) {
-		struct sse_row row;
+		struct row row;
 
 		if (!read_names(st, &row)) {
 			s = DATABASE_NO_MEMORY;

@@ -25,8 +25,8 @@ struct filter {
 	size_t key_length;
 };
 
-/* Behind a key there is room for so many bytes, with which groups.c makes its own key of it. */
-enum { FILTER_KEY_ROOM = 2 };
+/* Behind a key there is room for a byte, with which groups.c makes its own key of it. */
+enum { FILTER_KEY_ROOM = 1 };
 
 /*
  * Makes a filter of sorted, unique texts (as struct request_list has them); copies them. NULL

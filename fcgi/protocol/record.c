@@ -74,34 +74,6 @@ size_t record_frame(uint8_t *buf, size_t content, uint16_t request_id)
 	return framed_size(content, piece);
 }
 
-size_t record_begun_left(size_t content, size_t sent)
-{
-	size_t full = RECORD_HEADER + record_piece(content);
-	size_t into = sent % full;
-	size_t begins = sent - into;
-
-	if (into == 0)
-		return 0;
-	return smaller(full, record_framed_size(content) - begins) - into;
-}
-
-/* Of the first `framed` framed bytes, how many are content? */
-static size_t content_before(size_t framed, size_t piece)
-{
-	size_t into = framed % (RECORD_HEADER + piece);
-
-	return framed / (RECORD_HEADER + piece) * piece +
-	       (into > RECORD_HEADER ? into - RECORD_HEADER : 0);
-}
-
-size_t record_content_between(size_t content, size_t from, size_t to)
-{
-	size_t piece = record_piece(content), framed = framed_size(content, piece);
-
-	return content_before(smaller(to, framed), piece) -
-	       content_before(smaller(from, framed), piece);
-}
-
 size_t record_unpad(uint8_t *bytes, size_t length)
 {
 	size_t from = 0, to = 0, size, padding;

@@ -38,17 +38,6 @@ size_t record_piece(size_t content);
 size_t record_frame(uint8_t *buf, size_t content, uint16_t request_id);
 
 /*
- * Of a framed content, `sent` framed bytes have gone out. How many more belong to the record that
- * has been begun? 0 between two records (also at the start and the end).
- */
-size_t record_begun_left(size_t content, size_t sent);
-
-/*
- * The length of the part of the framed bytes [from, to) that is content, not header.
- */
-size_t record_content_between(size_t content, size_t from, size_t to);
-
-/*
  * Takes the padding out of whole records, in place: what is left says the same (section 3.3).
  * bytes[0..length) are records that end where they say. Returns how many bytes are left.
  */

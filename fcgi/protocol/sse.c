@@ -6,16 +6,6 @@
 
 #include "base/utf8.h"
 
-static const char *const reserved[] = {"open", "error", "position", "gap", "denied"};
-
-bool sse_type_is_reserved(const char *type, size_t length)
-{
-	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
-		if (length == strlen(reserved[i]) && !memcmp(type, reserved[i], length))
-			return true;
-	return false;
-}
-
 /* A number in decimal without printf's cost: it stands in every record. */
 static void decimal(struct buffer *out, int64_t number)
 {
@@ -246,7 +236,7 @@ static void json_text(struct buffer *out, const char *name, const char *string, 
 		buffer_text(out, "null");
 }
 
-static void envelope_line(struct buffer *out, const struct sse_row *row)
+static void envelope_line(struct buffer *out, const struct row *row)
 {
 	buffer_text(out, "data: {\"id\":");
 	decimal(out, row->id);
@@ -264,7 +254,7 @@ static void end_record(struct buffer *out, int64_t id)
 	buffer_append(out, "\n", 1);
 }
 
-void sse_row(struct buffer *out, const struct sse_row *row, bool envelope)
+void sse_row(struct buffer *out, const struct row *row, bool envelope)
 {
 	if (row->event)
 		event_line(out, row->event, row->event_length);
@@ -310,20 +300,13 @@ void sse_comment(struct buffer *out, const char *comment)
 	buffer_printf(out, ": %s\n", comment);
 }
 
-const char *sse_gap_name(enum sse_gap reason)
-{
-	static const char *const names[] = {"pruned", "future", "malformed", "limit", "replaced"};
-
-	return names[reason];
-}
-
 void sse_gap(struct buffer *out, int64_t id, const char *requested, int64_t oldest, int64_t newest,
-	enum sse_gap reason)
+	enum gap reason)
 {
 	buffer_text(out, "event: gap\ndata: {\"requested\":");
 	sse_json_string(out, requested, strlen(requested));
 	buffer_printf(out, ",\"oldest\":%" PRId64 ",\"newest\":%" PRId64 ",\"reason\":\"%s\"}\n",
-		oldest, newest, sse_gap_name(reason));
+		oldest, newest, gap_names[reason]);
 	end_record(out, id);
 }
 

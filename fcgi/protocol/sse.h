@@ -16,26 +16,8 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-
-/* A row of the log. Texts are borrowed, with lengths, and may hold anything. */
-struct sse_row {
-	int64_t id;
-	const char *channel;
-	size_t channel_length;
-	const char *event; /* NULL: a plain message */
-	size_t event_length;
-	const char *data;
-	size_t data_length;
-	int64_t retry_ms; /* -1: none */
-	const char *created_at; /* NULL: unknown */
-	size_t created_at_length;
-};
-
-/*
- * Is this an event type that a row must not have, since it is EventSource's (open, error) or
- * rowtail's own (position, gap, denied)? A row of a view that has one is sent as a plain message.
- */
-bool sse_type_is_reserved(const char *type, size_t length);
+#include "log/gap.h"
+#include "log/row.h"
 
 /*
  * Appends the record of a row: event, retry, a data line for each line of the payload, or (envelope)
@@ -43,7 +25,7 @@ bool sse_type_is_reserved(const char *type, size_t length);
  * a client is cut off inside the record, it must not hold the id of a row that it never delivered.
  * Fails as buffer_append() does.
  */
-void sse_row(struct buffer *out, const struct sse_row *row, bool envelope);
+void sse_row(struct buffer *out, const struct row *row, bool envelope);
 
 enum { SSE_ROW_END_MAX = 32 };
 /*
@@ -67,16 +49,9 @@ void sse_heartbeat(struct buffer *out);
 /* Appends a comment line; text holds no line break. */
 void sse_comment(struct buffer *out, const char *text);
 
-/* Why a position could not be honoured. */
-enum sse_gap { SSE_GAP_PRUNED, SSE_GAP_FUTURE, SSE_GAP_MALFORMED, SSE_GAP_LIMIT, SSE_GAP_REPLACED };
-enum { SSE_GAP_REASONS = SSE_GAP_REPLACED + 1 };
-
-/* "pruned", "future", … */
-const char *sse_gap_name(enum sse_gap reason);
-
 /* Appends a record of type `gap`; the stream goes on after `id`. requested: any text. */
 void sse_gap(struct buffer *out, int64_t id, const char *requested, int64_t oldest, int64_t newest,
-	enum sse_gap reason);
+	enum gap reason);
 
 /* Appends a record of type `denied`, data {"reason":"…"}, without an id. */
 void sse_denied(struct buffer *out, const char *reason);

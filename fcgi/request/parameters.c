@@ -98,7 +98,7 @@ static bool take_event(struct parameters *p, const char *name, const char *text,
 static void take_one_position(struct parameters *p, const char *text, size_t length)
 {
 	struct request *r = p->request;
-	enum request_position kind = r->position_kind;
+	enum position_kind kind = r->position.kind;
 	int64_t number;
 
 	while (length > 0 && text_is_blank(text[0])) {
@@ -111,23 +111,23 @@ static void take_one_position(struct parameters *p, const char *text, size_t len
 		return;
 	switch (text_digits(text, length, &number)) {
 	case TEXT_NUMBER:
-		if (kind != REQUEST_POSITION_AT || number > r->position)
-			r->position = number;
-		r->position_kind = REQUEST_POSITION_AT;
-		r->position_text[0] = '\0';
+		if (kind != POSITION_AT || number > r->position.id)
+			r->position.id = number;
+		r->position.kind = POSITION_AT;
+		r->position.text[0] = '\0';
 		return;
 	case TEXT_BEYOND:
-		if (kind == REQUEST_POSITION_AT || kind == REQUEST_POSITION_BEYOND)
+		if (kind == POSITION_AT || kind == POSITION_BEYOND)
 			return;
-		r->position_kind = REQUEST_POSITION_BEYOND;
+		r->position.kind = POSITION_BEYOND;
 		break;
 	case TEXT_NONE:
-		if (kind != REQUEST_POSITION_NONE)
+		if (kind != POSITION_NONE)
 			return;
-		r->position_kind = REQUEST_POSITION_MALFORMED;
+		r->position.kind = POSITION_MALFORMED;
 		break;
 	}
-	text_harmless(r->position_text, REQUEST_ID_TEXT_MAX, text, length, true);
+	text_harmless(r->position.text, POSITION_TEXT_MAX, text, length, true);
 }
 
 /* Two headers of one name arrive joined by a comma (RFC 9110, section 5.2): "5, 9". */
@@ -147,7 +147,7 @@ static bool take_tail(struct parameters *p, const char *name, const char *text, 
 {
 	struct text_quote q;
 
-	if (text_digits(text, length, &p->request->tail) == TEXT_NUMBER)
+	if (text_digits(text, length, &p->request->position.tail) == TEXT_NUMBER)
 		return true;
 	return parameters_refuse(p, 400,
 		"%s: \"%s\" is not a number of records: write 0 to %lld in digits", name,

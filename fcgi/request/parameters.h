@@ -11,8 +11,8 @@
 #include <stddef.h>
 
 #include "base/json.h"
+#include "request/asked.h"
 #include "request/path.h"
-#include "request/request.h"
 
 enum {
 	PARAMETERS_NAMES_MAX = 100,

@@ -224,7 +224,7 @@ int request_parse(struct request *r, char *const *params, const void *body, size
 	bool good;
 
 	memset(r, 0, sizeof(*r));
-	r->tail = -1;
+	r->position.tail = -1;
 	read_headers(r, params);
 	good = parse_all(&p, params, body, body_length);
 	if (!good)

@@ -203,7 +203,7 @@ static bool begin_stream(struct response *response)
 	cgi.running = true;
 	loop_timer_init(&cgi.hangup, look_for_hangup, NULL);
 	loop_timer_start(&cgi.hangup, HANGUP_MS, HANGUP_MS);
-	if (!responder_open(cgi.responder, response, &cgi.subscriber, &cgi.sink, 0))
+	if (!responder_open(cgi.responder, response, &cgi.subscriber, &cgi.sink, &framing_none, 0))
 		cgi.running = false;
 	return cgi.running;
 }

@@ -332,7 +332,7 @@ static void tell_bounds(
 			last);
 }
 
-static bool pass_over(void *context, const struct sse_row *row)
+static bool pass_over(void *context, const struct row *row)
 {
 	return true;
 }

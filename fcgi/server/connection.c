@@ -264,7 +264,8 @@ void connection_stream(struct connection *c, struct response *response, uint16_t
 	connection_set_deadline(c, 0);
 	record_scanner_init(&c->scanner, request_id);
 	loop_poll_set(&c->poll, LOOP_READ);
-	if (responder_open(connections.responder, response, &c->subscriber, &c->sink, request_id))
+	if (responder_open(connections.responder, response, &c->subscriber, &c->sink,
+		    &framing_fastcgi, request_id))
 		hear(c, behind, length);
 	else
 		connection_end(c);

@@ -34,7 +34,7 @@ static void refuse(struct connection *c, int status, const char *sentence, char 
 	uint16_t id = c->arriving->scan.request_id;
 
 	if (id == 0) {
-		metrics_refused(REFUSED_PROTOCOL);
+		refusal_count(REFUSED_PROTOCOL);
 		connection_end(c);
 		return;
 	}
@@ -126,7 +126,7 @@ static bool manage(struct connection *c)
 	size_t out_length;
 
 	if (a->managed++ == MANAGED_MAX) {
-		metrics_refused(REFUSED_PROTOCOL);
+		refusal_count(REFUSED_PROTOCOL);
 		return false;
 	}
 	if (a->scan.type == FCGI_GET_VALUES)
@@ -148,7 +148,7 @@ static void take_request(struct connection *c)
 
 	c->waits = result == PARSE_LATER;
 	if (result == PARSE_FAILED) {
-		metrics_refused(REFUSED_PROTOCOL);
+		refusal_count(REFUSED_PROTOCOL);
 		connection_end(c);
 	}
 }
@@ -179,7 +179,7 @@ static void look(struct connection *c)
 		connection_answer(c, a->scan.request_id, NULL, FCGI_REQUEST_COMPLETE);
 		break;
 	case ARRIVAL_NOT_FASTCGI:
-		metrics_refused(REFUSED_PROTOCOL);
+		refusal_count(REFUSED_PROTOCOL);
 		log_debug("a peer sent what is not FastCGI");
 		connection_end(c);
 		break;

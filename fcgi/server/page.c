@@ -7,6 +7,9 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "log/gap.h"
+#include "server/refusal.h"
+#include "stream/leave.h"
 #include "stream/tail.h"
 
 enum { BODY_MAX = 256 * 1024 };
@@ -67,16 +70,13 @@ static void row_ms(struct buffer *out, const char *name, double seconds)
 	buffer_printf(out, "<tr><th scope=row>%s<td>%.3g ms\n", name, seconds * 1000);
 }
 
-static void refusal_rows(struct buffer *out)
+static void reason_rows(
+	struct buffer *out, enum metric_by_reason which, const char *what, const char *const *names)
 {
-	for (int i = 0; i < REFUSED_COUNT; i++)
-		if (metrics_refused_count(i))
-			buffer_printf(out, "<tr><th scope=row>refused: %s<td>%" PRIu64 "\n",
-				refusal_name(i), metrics_refused_count(i));
-	for (int i = 0; i < LEAVE_REASONS; i++)
-		if (metrics_left_count(i))
-			buffer_printf(out, "<tr><th scope=row>streams ended: %s<td>%" PRIu64 "\n",
-				leave_name(i), metrics_left_count(i));
+	for (unsigned i = 0; names[i]; i++)
+		if (metrics_get_reason(which, i))
+			buffer_printf(out, "<tr><th scope=row>%s: %s<td>%" PRIu64 "\n", what,
+				names[i], metrics_get_reason(which, i));
 }
 
 static void status_page(struct buffer *out, const struct page *p)
@@ -110,7 +110,8 @@ static void status_page(struct buffer *out, const struct page *p)
 	row_number(out, "bytes sent", (int64_t)metrics_get(METRIC_BYTES_SENT));
 	row_ms(out, "row seen to bytes written, median", metrics_delivery_quantile(0.5));
 	row_ms(out, "the same, 99 of 100 within", metrics_delivery_quantile(0.99));
-	refusal_rows(out);
+	reason_rows(out, METRIC_REFUSED, "refused", refusal_names);
+	reason_rows(out, METRIC_ENDED, "streams ended", leave_names);
 	buffer_text(out, "</table></html>\n");
 }
 
@@ -118,7 +119,10 @@ static void metrics_page(struct buffer *out, const struct page *p)
 {
 	struct eventlog_bounds bounds = {0};
 	struct metrics_now now = {.streams = fanout_count(p->fanout),
-		.uptime_s = (clock_ms() - p->started_ms) / 1000};
+		.uptime_s = (clock_ms() - p->started_ms) / 1000,
+		.reasons = {[METRIC_GAPS] = gap_names,
+			[METRIC_REFUSED] = refusal_names,
+			[METRIC_ENDED] = leave_names}};
 
 	now.database_ok = !look_at_log(p, &bounds);
 	now.newest_id = now.database_ok ? bounds.newest : fanout_newest(p->fanout);

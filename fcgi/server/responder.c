@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "server/answer.h"
 #include "server/page.h"
+#include "stream/groups.h"
 #include "stream/tail.h"
 
 enum { RESPONSE_MAX = 1 << 20 };
@@ -34,7 +35,7 @@ struct deciding {
 
 static void refuse(struct deciding *d, enum refusal reason, int status, const char *sentence)
 {
-	metrics_refused(reason);
+	refusal_count(reason);
 	answer_sentence(
 		&d->response->bytes, status, sentence, d->request.method == REQUEST_HEAD, &d->cors);
 }
@@ -45,7 +46,7 @@ static void refuse(struct deciding *d, enum refusal reason, int status, const ch
  */
 static void come_back(struct deciding *d, enum refusal reason, const char *sentence)
 {
-	metrics_refused(reason);
+	refusal_count(reason);
 	d->response->hold = d->request.accepts_stream && d->request.method != REQUEST_HEAD &&
 			    reason != REFUSED_SHUTDOWN;
 	answer_later(&d->response->bytes, sentence, fanout_retry(d->r->fanout),
@@ -138,12 +139,13 @@ static bool find_place(struct deciding *d)
 
 	response->filter = filter_new(q->channels.text, q->channels.length, q->channels.count,
 		q->events.text, q->events.length, q->events.count);
-	if (!response->filter) {
+	response->opening = opening_new();
+	if (!response->filter || !response->opening) {
 		come_back(d, REFUSED_DATABASE,
 			"there is no memory for this request; come back later");
 		return false;
 	}
-	if (opening_begin(&response->opening, d->r->log, response->filter, q,
+	if (opening_begin(response->opening, d->r->log, response->filter, &q->position,
 		    d->r->config->max_replay) == EVENTLOG_OK)
 		return true;
 	come_back(
@@ -164,7 +166,7 @@ static void decide_stream(struct deciding *d)
 	if (!has_room_for_client(d) || !find_place(d))
 		return;
 	response->is_stream = true;
-	response->envelope = d->request.envelope;
+	response->encoding = d->request.envelope ? LANE_ENVELOPE : LANE_PLAIN;
 	response->bare = !d->request.positions;
 	answer_stream_head(&response->bytes, &d->cors);
 }
@@ -222,33 +224,33 @@ void responder_refuse(struct responder *r, struct response *response, int status
 	buffer_init(&response->bytes, RESPONSE_MAX);
 	/* It was our own end that cut the request short, which must not be final to an EventSource. */
 	if (r->closing && status == 408) {
-		metrics_refused(REFUSED_SHUTDOWN);
+		refusal_count(REFUSED_SHUTDOWN);
 		answer_later(&response->bytes, restarting, fanout_retry(r->fanout),
 			accept && text_accepts(accept, "text/event-stream"), false, &cors);
 		return;
 	}
-	metrics_refused(status == 413 ? REFUSED_BAD_REQUEST : REFUSED_PROTOCOL);
+	refusal_count(status == 413 ? REFUSED_BAD_REQUEST : REFUSED_PROTOCOL);
 	answer_sentence(&response->bytes, status, sentence, false, &cors);
 }
 
 bool responder_open(struct responder *r, struct response *response, struct subscriber *s,
-	struct sink *sink, uint16_t request_id)
+	struct sink *sink, const struct framing *framing, uint16_t request_id)
 {
 	struct fanout_stream stream = {.sink = sink,
 		.filter = response->filter,
-		.envelope = response->envelope,
+		.lane = {framing, request_id, (uint8_t)response->encoding},
 		.bare = response->bare,
-		.request_id = request_id,
-		.head = response->bytes.data,
-		.head_length = response->bytes.length,
-		.opening = &response->opening,
+		.opening = response->opening,
 		.session = response->session,
 		.client = response->client,
 		.retry_ms = fanout_retry(r->fanout)};
 
 	if (response->bytes.failed)
 		return false;
+	response->opening->head = response->bytes;
+	buffer_init(&response->bytes, RESPONSE_MAX);
 	response->filter = NULL;
+	response->opening = NULL;
 	if (!fanout_open(r->fanout, s, &stream)) {
 		rest(r);
 		return false;
@@ -256,6 +258,21 @@ bool responder_open(struct responder *r, struct response *response, struct subsc
 	/* They are the stream's now, which may have left already. */
 	response->session = NULL;
 	response->client = NULL;
+	return true;
+}
+
+bool responder_recheck(struct responder *r, struct subscriber *s, enum leave_reason *reason)
+{
+	switch (access_recheck(r->access, s->session, s->group->filter, clock_ms())) {
+	case ACCESS_REVOKED:
+		*reason = LEAVE_REVOKED;
+		return false;
+	case ACCESS_EXPIRED:
+		*reason = LEAVE_EXPIRED;
+		return false;
+	case ACCESS_GOES_ON:
+		break;
+	}
 	return true;
 }
 
@@ -268,7 +285,7 @@ void responder_left(struct responder *r, struct subscriber *s)
 	s->session = NULL;
 	if (log_enabled(LOG_LEVEL_DEBUG))
 		log_debug("stream ended: %s; open %.1f s, %llu records, at id %lld",
-			leave_name(s->reason), (double)(clock_ms() - s->opened_ms) / 1000,
+			leave_names[s->reason], (double)(clock_ms() - s->opened_ms) / 1000,
 			(unsigned long long)s->records, (long long)s->told);
 	rest(r);
 }
@@ -279,5 +296,6 @@ void response_free(struct responder *r, struct response *response)
 		tally_add(r->clients, response->client, -1);
 	access_session_free(response->session);
 	free(response->filter);
+	opening_free(response->opening);
 	buffer_free(&response->bytes);
 }

@@ -15,6 +15,7 @@
 #include "base/tally.h"
 #include "config/config.h"
 #include "log/eventlog.h"
+#include "server/refusal.h"
 #include "stream/fanout.h"
 #include "stream/opening.h"
 
@@ -33,17 +34,23 @@ struct responder {
 /* How long an answer is held that asks the client to come back. */
 enum { RESPONDER_HOLD_MS = 1000 };
 
-/* What is done with a request. */
+/*
+ * What is done with a request: a finished answer, or a stream that is to be opened. The names under which
+ * a request becomes a stream are three, one for each owner: a response is the responder's until the
+ * connection has used it; an opening is the place that is looked for, and goes with the stream until it is
+ * found; a subscriber is the stream, for as long as it runs, and its memory is the connection's.
+ */
 struct response {
 	bool is_stream;
 	bool hold; /* all of the answer may go out, but its end waits for RESPONDER_HOLD_MS */
 	struct buffer bytes; /* a finished answer, or the head of the stream */
 	/* Of a stream only. */
 	struct filter *filter;
-	struct opening opening;
+	struct opening *opening;
 	struct access_session *session;
 	struct tally_entry *client; /* counted already; NULL without a limit */
-	bool envelope, bare;
+	enum lane_encoding encoding;
+	bool bare;
 };
 
 /* params and body are borrowed. The response is to be given to response_free(). */
@@ -58,11 +65,15 @@ void responder_refuse(struct responder *r, struct response *response, int status
 	const char *sentence, char *const *params);
 
 /*
- * Opens the stream of a response in *s; request_id 0 for CGI. What the stream needs is taken out of
- * the response. False without memory: then nothing was written.
+ * Opens the stream of a response in *s, framed as its sink has it; request_id 0 where the framing has
+ * none. What the stream needs is taken out of the response. False without memory: then nothing was
+ * written.
  */
 bool responder_open(struct responder *r, struct response *response, struct subscriber *s,
-	struct sink *sink, uint16_t request_id);
+	struct sink *sink, const struct framing *framing, uint16_t request_id);
+
+/* May this stream go on? If not, *reason says why. Between access_recheck_begin() and _end(). */
+bool responder_recheck(struct responder *r, struct subscriber *s, enum leave_reason *reason);
 
 /* A stream has left: gives its place back. */
 void responder_left(struct responder *r, struct subscriber *s);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "protocol/sse.h"
 #include "stream/fanout_impl.h"
 
 enum {
@@ -15,6 +16,19 @@ enum {
 	WORDS_MAX = 64 * 1024,
 	TURN_US = 500, /* what those that are behind may take before the loop looks elsewhere */
 };
+
+/* A lane for each encoding. False without memory. */
+static bool add_lanes(struct fanout *f, const struct framing *framing)
+{
+	for (int encoding = 0; encoding < LANE_ENCODINGS; encoding++) {
+		struct shared *shared = &f->lanes[f->lane_count++];
+
+		shared->lane = (struct lane){framing, framing->usual_id, (uint8_t)encoding};
+		if (!(shared->window = window_new(WINDOW_BYTES, WINDOW_ENTRIES)))
+			return false;
+	}
+	return true;
+}
 
 struct fanout *fanout_new(
 	struct eventlog *log, const struct fanout_limits *limits, const struct fanout_calls *calls)
@@ -33,9 +47,7 @@ struct fanout *fanout_new(
 		buffer_init(&f->kept[i].bytes, SCRATCH_MAX);
 	buffer_init(&f->words, WORDS_MAX);
 	f->groups = groups_new();
-	for (int lane = 0; limits->windows && lane < LANE_COUNT; lane++)
-		f->windows[lane] = window_new(WINDOW_BYTES, WINDOW_ENTRIES);
-	if (!f->groups || (limits->windows && (!f->windows[0] || !f->windows[1]))) {
+	if (!f->groups || (limits->shared && !add_lanes(f, limits->shared))) {
 		fanout_free(f);
 		return NULL;
 	}
@@ -46,8 +58,8 @@ void fanout_free(struct fanout *f)
 {
 	if (!f)
 		return;
-	for (int lane = 0; lane < LANE_COUNT; lane++)
-		window_free(f->windows[lane]);
+	for (int lane = 0; lane < f->lane_count; lane++)
+		window_free(f->lanes[lane].window);
 	groups_free(f->groups);
 	buffer_free(&f->scratch);
 	fanout_forget(f, 0);
@@ -160,14 +172,14 @@ void fanout_drop(struct fanout *f, struct subscriber *s)
 	if (f->count == 0)
 		fanout_forget(f, 0);
 	if (s->group->lane != LANE_NONE)
-		f->lane_count[s->group->lane]--;
+		f->lanes[s->group->lane].streams--;
 	groups_release(f->groups, s->group);
 	s->group = NULL;
 	s->state = SUBSCRIBER_GONE;
-	free(s->unopened);
-	s->unopened = NULL;
+	opening_free(s->opening);
+	s->opening = NULL;
 	subscriber_free(s);
-	metrics_left(s->reason);
+	metrics_add_reason(METRIC_ENDED, s->reason);
 	if (f->calls.left)
 		f->calls.left(f->calls.context, s);
 	s->sink->operations->finished(s->sink);
@@ -216,49 +228,32 @@ void fanout_turn(struct fanout *f)
 		fanout_look(f, &news);
 }
 
-static struct unopened *unopened_new(const struct fanout_stream *stream)
+/* The number of the shared lane that has the same bytes, or LANE_NONE. */
+static int shared_lane(const struct fanout *f, const struct lane *lane)
 {
-	struct unopened *u = malloc(sizeof(*u) + stream->head_length);
-
-	if (!u)
-		return NULL;
-	u->opening = *stream->opening;
-	u->head_sent = false;
-	u->head_length = stream->head_length;
-	memcpy(u->head, stream->head, stream->head_length);
-	return u;
-}
-
-static enum lane lane_of(const struct fanout *f, const struct fanout_stream *stream)
-{
-	/* The windows' records are framed for request id 1, which is what web servers use. */
-	if (!f->limits.windows || stream->request_id != 1)
-		return LANE_NONE;
-	return stream->envelope ? LANE_ENVELOPE : LANE_PLAIN;
+	for (int i = 0; i < f->lane_count; i++)
+		if (lane_is_same(&f->lanes[i].lane, lane))
+			return i;
+	return LANE_NONE;
 }
 
 bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_stream *stream)
 {
-	enum lane lane = lane_of(f, stream);
-	struct unopened *u = unopened_new(stream);
+	int lane = shared_lane(f, &stream->lane);
 
-	subscriber_init(s, stream->sink, stream->request_id, clock_ms());
-	if (!u) {
-		free(stream->filter);
-		return false;
-	}
-	if (!(s->group = groups_join(f->groups, stream->filter, lane, stream->envelope))) {
-		free(u);
+	subscriber_init(s, stream->sink, &stream->lane, clock_ms());
+	if (!(s->group = groups_join(f->groups, stream->filter, lane))) {
+		opening_free(stream->opening);
 		return false;
 	}
 	/* A window that served nobody has not been fed. */
-	if (lane != LANE_NONE && f->lane_count[lane]++ == 0)
-		window_reset(f->windows[lane], f->fed);
+	if (lane != LANE_NONE && f->lanes[lane].streams++ == 0)
+		window_reset(f->lanes[lane].window, f->fed);
 	s->bare = stream->bare;
 	s->session = stream->session;
 	s->client = stream->client;
 	s->retry_ms = stream->retry_ms;
-	s->unopened = u;
+	s->opening = stream->opening;
 	s->ends_ms = end_of_age(f);
 	if (f->count == 0)
 		f->absent_ms = clock_absent_ms();
@@ -287,16 +282,15 @@ void fanout_gone(struct fanout *f, struct subscriber *s, enum leave_reason reaso
 }
 
 /* Ends a stream with last words; one that has not begun gets its head first. */
-static void leave(
-	struct fanout *f, struct subscriber *s, enum leave_reason reason, const char *denied)
+static void leave(struct fanout *f, struct subscriber *s, enum leave_reason reason)
 {
 	if (s->state >= SUBSCRIBER_DRAIN)
 		return;
 	buffer_clear(&f->words);
-	if (s->unopened && !s->unopened->head_sent)
-		buffer_append(&f->words, s->unopened->head, s->unopened->head_length);
-	if (denied)
-		sse_denied(&f->words, denied);
+	if (s->opening && !s->opening->head_sent)
+		buffer_append(&f->words, s->opening->head.data, s->opening->head.length);
+	if (reason == LEAVE_REVOKED || reason == LEAVE_EXPIRED)
+		sse_denied(&f->words, leave_names[reason]);
 	else if (reason != LEAVE_ABORT)
 		sse_retry(&f->words, fanout_retry(f));
 	s->cursor = fanout_position(f, s);
@@ -309,7 +303,7 @@ static void leave(
 
 void fanout_end(struct fanout *f, struct subscriber *s, enum leave_reason reason)
 {
-	leave(f, s, reason, NULL);
+	leave(f, s, reason);
 }
 
 void fanout_queue_idle(struct fanout *f, struct group *group)
@@ -320,7 +314,7 @@ void fanout_queue_idle(struct fanout *f, struct group *group)
 
 struct lane_context {
 	struct fanout *f;
-	enum lane lane;
+	int lane;
 };
 
 static void queue_idle_of_lane(void *context, struct group *group)
@@ -332,7 +326,7 @@ static void queue_idle_of_lane(void *context, struct group *group)
 }
 
 /* All that wait for a lane's rows go and read the log themselves. */
-void fanout_queue_lane(struct fanout *f, enum lane lane)
+void fanout_queue_lane(struct fanout *f, int lane)
 {
 	groups_all(f->groups, queue_idle_of_lane, &(struct lane_context){f, lane});
 }
@@ -340,10 +334,9 @@ void fanout_queue_lane(struct fanout *f, enum lane lane)
 /* The windows have a hole behind what was fed: those that wait there replay. */
 void fanout_reset_windows(struct fanout *f, int64_t base)
 {
-	for (int lane = 0; lane < LANE_COUNT; lane++) {
+	for (int lane = 0; lane < f->lane_count; lane++) {
 		fanout_queue_lane(f, lane);
-		if (f->windows[lane])
-			window_reset(f->windows[lane], base);
+		window_reset(f->lanes[lane].window, base);
 	}
 	fanout_queue_lane(f, LANE_NONE);
 	f->fed = base;
@@ -401,7 +394,6 @@ static void sweep_one(struct fanout *f, struct subscriber *s, const struct sweep
 {
 	bool ends = s->ends_ms && sweep->awake_ms >= s->ends_ms;
 	enum leave_reason reason;
-	const char *denied;
 
 	if (is_stalled(f, s, sweep)) {
 		end_stalled(f, s);
@@ -412,17 +404,16 @@ static void sweep_one(struct fanout *f, struct subscriber *s, const struct sweep
 			fanout_gone(f, s, LEAVE_STALL);
 		return;
 	}
-	if (f->calls.recheck && s->session &&
-		(denied = f->calls.recheck(f->calls.context, s, &reason))) {
-		leave(f, s, reason, denied);
+	if (f->calls.recheck && s->session && !f->calls.recheck(f->calls.context, s, &reason)) {
+		leave(f, s, reason);
 		return;
 	}
 	if (ends) {
-		leave(f, s, LEAVE_AGE, NULL);
+		leave(f, s, LEAVE_AGE);
 		return;
 	}
 	/* Now, if by the next sweep it would be too late. */
-	if ((!s->unopened || s->unopened->head_sent) && !s->blocked && !s->cut && !s->pending &&
+	if ((!s->opening || s->opening->head_sent) && !s->blocked && !s->cut && !s->pending &&
 		sweep->now_ms - s->moved_ms + f->limits.sweep_ms > f->limits.heartbeat_ms)
 		beat(f, s, sweep->now_ms);
 }
@@ -447,6 +438,6 @@ void fanout_shutdown(struct fanout *f)
 
 	for (s = f->all; s; s = next) {
 		next = s->all_next;
-		leave(f, s, LEAVE_SHUTDOWN, NULL);
+		leave(f, s, LEAVE_SHUTDOWN);
 	}
 }

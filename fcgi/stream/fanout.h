@@ -26,7 +26,11 @@ struct fanout_limits {
 	int64_t stall_ms;
 	int64_t sweep_ms; /* how often fanout_sweep() is called */
 	int64_t retry_ms, retry_jitter_ms;
-	bool windows; /* false for CGI: one stream needs none */
+	/*
+	 * The framing of those streams that share what is read and encoded for them. NULL for CGI:
+	 * there is one stream, and it needs no window.
+	 */
+	const struct framing *shared;
 };
 
 /* What fanout asks of its owner. */
@@ -36,10 +40,10 @@ struct fanout_calls {
 	/* A stream was opened. */
 	void (*opened)(void *context);
 	/*
-	 * May this stream go on reading? Returns NULL, or the reason for a `denied` record. now:
-	 * wall clock, s. NULL function: always.
+	 * May this stream go on reading? If not, *reason is LEAVE_REVOKED or LEAVE_EXPIRED, and the
+	 * stream ends with a `denied` record. NULL function: always.
 	 */
-	const char *(*recheck)(void *context, struct subscriber *s, enum leave_reason *reason);
+	bool (*recheck)(void *context, struct subscriber *s, enum leave_reason *reason);
 	/* A subscriber has left, before its sink is told. */
 	void (*left)(void *context, struct subscriber *s);
 	void *context;
@@ -55,12 +59,9 @@ void fanout_free(struct fanout *f);
 struct fanout_stream {
 	struct sink *sink;
 	struct filter *filter; /* taken over, in any case */
-	bool envelope;
+	struct lane lane;
 	bool bare; /* positions=0 */
-	uint16_t request_id; /* 0: CGI */
-	const uint8_t *head; /* Status and header fields with the empty line; borrowed */
-	size_t head_length;
-	const struct opening *opening; /* copied */
+	struct opening *opening; /* taken over, in any case */
 	struct access_session *session; /* for the recheck; not owned */
 	struct tally_entry *client; /* not owned */
 	uint32_t retry_ms; /* this stream's reconnection time */
@@ -80,7 +81,7 @@ void fanout_writable(struct fanout *f, struct subscriber *s);
 /* The peer is gone, or broke the protocol: the stream is over at once. */
 void fanout_gone(struct fanout *f, struct subscriber *s, enum leave_reason reason);
 
-/* The peer asked to end: FCGI_END_REQUEST is sent behind the record it is in. */
+/* The peer asked to end: the stream's end is sent behind the record it is in. */
 void fanout_end(struct fanout *f, struct subscriber *s, enum leave_reason reason);
 
 /* Nobody was there, nothing was read: go on at the newest row. */

@@ -20,13 +20,13 @@ struct feeding {
 	size_t rows, bytes;
 	int64_t last; /* id of the last row */
 	bool full; /* a record that is alone in its window: nothing behind it in this batch */
-	bool broken[LANE_COUNT];
+	bool broken[LANES_MAX];
 };
 
 /* Does anybody on a lane follow a row? */
 struct following {
-	enum lane lane;
-	const struct sse_row *row;
+	int lane;
+	const struct row *row;
 	bool found;
 };
 
@@ -38,7 +38,7 @@ static void note_follower(void *context, struct group *group)
 		    filter_has_type(group->filter, l->row->event, l->row->event_length);
 }
 
-static bool is_followed(struct fanout *f, enum lane lane, const struct sse_row *row)
+static bool is_followed(struct fanout *f, int lane, const struct row *row)
 {
 	struct following l = {.lane = lane, .row = row};
 
@@ -47,7 +47,7 @@ static bool is_followed(struct fanout *f, enum lane lane, const struct sse_row *
 }
 
 /* Encodes a row for a lane. A large one that nobody there follows gets an entry without a record. */
-static size_t feed_lane(struct feeding *feeding, enum lane lane, const struct sse_row *row)
+static size_t feed_lane(struct feeding *feeding, int lane, const struct row *row)
 {
 	struct fanout *f = feeding->f;
 	struct window_entry entry = {.id = row->id, .channel = row->channel, .event = row->event};
@@ -56,7 +56,7 @@ static size_t feed_lane(struct feeding *feeding, enum lane lane, const struct ss
 
 	if (encode) {
 		buffer_clear(&f->scratch);
-		length = fanout_encode(&f->scratch, row, lane == LANE_ENVELOPE, 1, &content);
+		length = lane_encode(&f->lanes[lane].lane, &f->scratch, row, &content);
 		entry.bytes = f->scratch.data;
 		entry.length = (uint32_t)length;
 		entry.content = (uint32_t)content;
@@ -65,23 +65,23 @@ static size_t feed_lane(struct feeding *feeding, enum lane lane, const struct ss
 	entry.event_length = (uint16_t)row->event_length;
 	if ((encode && length == 0) || row->channel_length > UINT16_MAX ||
 		row->event_length > UINT16_MAX) {
-		window_reset(f->windows[lane], row->id);
+		window_reset(f->lanes[lane].window, row->id);
 		feeding->broken[lane] = true;
-	} else if (!window_append(f->windows[lane], &entry)) {
+	} else if (!window_append(f->lanes[lane].window, &entry)) {
 		feeding->broken[lane] = true;
 	}
 	return length;
 }
 
-static bool feed_row(void *context, const struct sse_row *row)
+static bool feed_row(void *context, const struct row *row)
 {
 	struct feeding *feeding = context;
 	bool large = row->data_length > LARGE_ROW;
 
 	if (feeding->full || (large && feeding->rows > 0) || feeding->bytes >= RUN_BYTES)
 		return false;
-	for (int lane = 0; lane < LANE_COUNT; lane++)
-		if (feeding->f->lane_count[lane] > 0)
+	for (int lane = 0; lane < feeding->f->lane_count; lane++)
+		if (feeding->f->lanes[lane].streams > 0)
 			feeding->bytes += feed_lane(feeding, lane, row);
 	feeding->rows++;
 	feeding->last = row->id;
@@ -106,7 +106,7 @@ static uint32_t new_match(struct fanout *f, uint64_t sequence)
 
 struct matching {
 	struct fanout *f;
-	enum lane lane;
+	int lane;
 	uint64_t sequence;
 	const struct window_entry *entry;
 	bool failed;
@@ -143,7 +143,7 @@ static void build_run(struct fanout *f, const struct group *group)
 	run_clear(&f->run);
 	for (uint32_t i = group->first_match; i; i = f->matches[i].next) {
 		const struct window_entry *e =
-			window_at(f->windows[group->lane], f->matches[i].sequence);
+			window_at(f->lanes[group->lane].window, f->matches[i].sequence);
 
 		run_add(&f->run,
 			&(struct run_record){e->id, e->bytes, e->length, e->content, e->hash});
@@ -198,9 +198,9 @@ static void deliver_matches(struct fanout *f, bool failed)
 }
 
 /* Hands a lane's new entries to those that wait for them. */
-static void hand_out(struct fanout *f, enum lane lane, uint64_t first)
+static void hand_out(struct fanout *f, int lane, uint64_t first)
 {
-	const struct window *w = f->windows[lane];
+	const struct window *w = f->lanes[lane].window;
 	struct matching m = {.f = f, .lane = lane};
 
 	f->match_count = 1;
@@ -226,11 +226,11 @@ static void hand_out(struct fanout *f, enum lane lane, uint64_t first)
 
 static void hand_out_lanes(struct fanout *f, const struct feeding *feeding, const uint64_t *first)
 {
-	for (int lane = 0; lane < LANE_COUNT; lane++) {
-		if (f->lane_count[lane] == 0)
+	for (int lane = 0; lane < f->lane_count; lane++) {
+		if (f->lanes[lane].streams == 0)
 			continue;
 		/* Records that were pushed out by others of their own batch are replayed as well. */
-		if (feeding->broken[lane] || window_first(f->windows[lane]) > first[lane])
+		if (feeding->broken[lane] || window_first(f->lanes[lane].window) > first[lane])
 			fanout_queue_lane(f, lane);
 		else
 			hand_out(f, lane, first[lane]);
@@ -244,11 +244,11 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 {
 	struct feeding feeding = {.f = f};
 	struct eventlog_batch batch = {0};
-	uint64_t first[LANE_COUNT] = {0};
+	uint64_t first[LANES_MAX] = {0};
 	enum eventlog_status e;
 
-	for (int lane = 0; lane < LANE_COUNT && f->windows[lane]; lane++)
-		first[lane] = window_next(f->windows[lane]);
+	for (int lane = 0; lane < f->lane_count; lane++)
+		first[lane] = window_next(f->lanes[lane].window);
 	f->seen_us = clock_us();
 	*more = false;
 	e = eventlog_read(f->log, NULL, f->fed, 0, RUN_RECORDS, feed_row, &feeding, &batch);
@@ -270,8 +270,8 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 	}
 	hand_out_lanes(f, &feeding, first);
 	f->fed = batch.scanned;
-	for (int lane = 0; lane < LANE_COUNT && f->windows[lane]; lane++)
-		window_advance(f->windows[lane], f->fed);
+	for (int lane = 0; lane < f->lane_count; lane++)
+		window_advance(f->lanes[lane].window, f->fed);
 	metrics_add(METRIC_ROWS_READ, feeding.rows);
 	if (feeding.rows > 0) {
 		f->marked_id = feeding.last;

@@ -24,18 +24,26 @@ enum {
 struct kept {
 	struct buffer bytes;
 	struct run_record record; /* all zero: none */
-	bool envelope;
-	uint16_t request_id;
+	struct lane lane;
 	bool used; /* since the last sweep */
 };
+
+/* A lane whose streams get new rows from a window, encoded once for all. */
+struct shared {
+	struct lane lane;
+	struct window *window;
+	size_t streams; /* none: the window is not fed */
+};
+
+enum { LANES_MAX = LANE_ENCODINGS };
 
 struct fanout {
 	struct eventlog *log;
 	struct fanout_limits limits;
 	struct fanout_calls calls;
 	struct groups *groups;
-	struct window *windows[LANE_COUNT];
-	size_t lane_count[LANE_COUNT]; /* subscribers that a window serves; none: it is not fed */
+	struct shared lanes[LANES_MAX];
+	int lane_count;
 	struct subscriber *all; /* newest first */
 	size_t count;
 	struct subscriber_list queue; /* those that have work */
@@ -58,17 +66,9 @@ struct fanout {
 	int64_t marked_id; /* of the row by which the log is known again */
 	uint64_t mark; /* eventlog_mark(); 0: none */
 	int64_t hopeless_id; /* a row for which there was no memory since the last sweep; 0: none */
-	bool hopeless_envelope;
+	uint8_t hopeless_encoding;
 	int64_t too_large_id; /* the row that the log's last line about a row too large is about */
 	int64_t too_large_ms;
-};
-
-/* A stream that has not begun. Its head leaves with its place, or before, if that takes time to find. */
-struct unopened {
-	struct opening opening;
-	bool head_sent;
-	size_t head_length;
-	uint8_t head[];
 };
 
 enum turn {
@@ -81,13 +81,6 @@ enum turn {
 
 /* One bounded step of a stream in the queue. */
 enum turn fanout_step(struct fanout *f, struct subscriber *s);
-
-/*
- * Appends a row to a buffer as a framed record (request_id 0: unframed). *content says how long it
- * is without frames. Returns the framed length, 0 without memory.
- */
-size_t fanout_encode(struct buffer *out, const struct sse_row *row, bool envelope,
-	uint16_t request_id, size_t *content);
 
 /* Up to which id an idle stream has everything. */
 int64_t fanout_position(const struct fanout *f, const struct subscriber *s);
@@ -109,7 +102,7 @@ void fanout_note_too_large(struct fanout *f, int64_t id);
 
 /* All of a group, or of a lane, that wait for rows go and read the log themselves. */
 void fanout_queue_idle(struct fanout *f, struct group *group);
-void fanout_queue_lane(struct fanout *f, enum lane lane);
+void fanout_queue_lane(struct fanout *f, int lane);
 
 /* The windows have a hole behind what was fed: those that wait there replay. */
 void fanout_reset_windows(struct fanout *f, int64_t base);

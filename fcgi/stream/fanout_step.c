@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/logging.h"
 #include "base/metrics.h"
-#include "protocol/record.h"
+#include "protocol/sse.h"
 
 enum {
 	REPLAY_ROWS = RUN_RECORDS, /* in one step */
@@ -16,28 +16,7 @@ enum {
 	TOO_LARGE_MS = 10000, /* between two lines in the log about rows that are too large */
 };
 
-size_t fanout_encode(struct buffer *out, const struct sse_row *row, bool envelope,
-	uint16_t request_id, size_t *content)
-{
-	size_t start = out->length, head = request_id ? RECORD_HEADER : 0, framed;
-
-	if (!buffer_reserve(out, head))
-		return 0;
-	out->length += head;
-	sse_row(out, row, envelope);
-	*content = out->length - start - head;
-	if (out->failed || *content > UINT32_MAX / 2)
-		return 0;
-	if (!request_id)
-		return *content;
-	framed = record_framed_size(*content);
-	out->length = start;
-	if (!buffer_reserve(out, framed))
-		return 0;
-	record_frame(out->data + start, *content, request_id);
-	out->length = start + framed;
-	return framed;
-}
+_Static_assert((int)GAP_REASONS <= (int)METRIC_REASONS_MAX, "a counter for each");
 
 /* Rows that are replayed for one stream, in the making. */
 struct replay {
@@ -51,10 +30,10 @@ struct replay {
 /* There was no memory to encode it a moment ago: the next stream need not try. */
 static bool is_hopeless(const struct fanout *f, const struct subscriber *s, int64_t id)
 {
-	return f->hopeless_id == id && f->hopeless_envelope == s->group->envelope;
+	return f->hopeless_id == id && f->hopeless_encoding == s->lane.encoding;
 }
 
-static void note_failure(struct replay *r, const struct sse_row *row)
+static void note_failure(struct replay *r, const struct row *row)
 {
 	struct fanout *f = r->f;
 
@@ -62,7 +41,7 @@ static void note_failure(struct replay *r, const struct sse_row *row)
 	if (row->data_length < EVENTLOG_ROW_SMALL)
 		return;
 	f->hopeless_id = row->id;
-	f->hopeless_envelope = r->s->group->envelope;
+	f->hopeless_encoding = r->s->lane.encoding;
 	if (f->run.count > 0)
 		return;
 	r->too_large = row->id;
@@ -70,7 +49,7 @@ static void note_failure(struct replay *r, const struct sse_row *row)
 	buffer_free(&f->scratch);
 }
 
-static bool take_row(void *context, const struct sse_row *row)
+static bool take_row(void *context, const struct row *row)
 {
 	struct replay *r = context;
 	struct fanout *f = r->f;
@@ -80,8 +59,7 @@ static bool take_row(void *context, const struct sse_row *row)
 	if (f->run.count > 0 && start >= REPLAY_BYTES)
 		return false;
 	if (!is_hopeless(f, r->s, row->id))
-		length = fanout_encode(
-			&f->scratch, row, r->s->group->envelope, r->s->request_id, &content);
+		length = lane_encode(&r->s->lane, &f->scratch, row, &content);
 	if (length == 0) {
 		note_failure(r, row);
 		return false;
@@ -134,14 +112,14 @@ static enum turn say_words(struct fanout *f, struct subscriber *s)
 
 /* Announces a gap and goes on after `id`. */
 static enum turn say_gap(struct fanout *f, struct subscriber *s, int64_t id, int64_t deletion,
-	const struct eventlog_bounds *bounds, enum sse_gap reason)
+	const struct eventlog_bounds *bounds, enum gap reason)
 {
 	char requested[24];
 
 	snprintf(requested, sizeof(requested), "%" PRId64, s->told);
 	buffer_clear(&f->words);
 	sse_gap(&f->words, id, requested, bounds->oldest, bounds->newest, reason);
-	metrics_gap(reason);
+	metrics_add_reason(METRIC_GAPS, reason);
 	s->cursor = s->told = id;
 	s->deletion_told = deletion;
 	return say_words(f, s);
@@ -150,35 +128,34 @@ static enum turn say_gap(struct fanout *f, struct subscriber *s, int64_t id, int
 /* What a stream begins with, unless it was sent. */
 static void add_head(struct fanout *f, const struct subscriber *s)
 {
-	const struct unopened *u = s->unopened;
+	const struct opening *o = s->opening;
 
 	buffer_clear(&f->words);
-	if (u->head_sent)
+	if (o->head_sent)
 		return;
-	buffer_append(&f->words, u->head, u->head_length);
+	buffer_append(&f->words, o->head.data, o->head.length);
 	sse_retry(&f->words, s->retry_ms);
 }
 
 /* Head and first record, in one write. */
 static enum turn begin_stream(struct fanout *f, struct subscriber *s)
 {
-	struct unopened *u = s->unopened;
-	const struct opening *o = &u->opening;
+	struct opening *o = s->opening;
 	enum turn turn;
 
 	add_head(f, s);
 	if (o->gap) {
 		sse_gap(&f->words, o->id, o->requested, o->bounds.oldest, o->bounds.newest,
 			o->reason);
-		metrics_gap(o->reason);
+		metrics_add_reason(METRIC_GAPS, o->reason);
 	} else {
 		sse_position(&f->words, o->id, s->bare);
 	}
 	s->cursor = s->told = o->id;
 	s->deletion_told = o->deletion;
 	turn = say_words(f, s);
-	free(u);
-	s->unopened = NULL;
+	opening_free(o);
+	s->opening = NULL;
 	s->state = SUBSCRIBER_REPLAY;
 	return turn;
 }
@@ -188,18 +165,18 @@ static enum turn show_life(struct fanout *f, struct subscriber *s, enum turn whe
 {
 	enum turn turn;
 
-	if (s->unopened->head_sent)
+	if (s->opening->head_sent)
 		return when_sent;
 	add_head(f, s);
 	sse_heartbeat(&f->words);
-	s->unopened->head_sent = true;
+	s->opening->head_sent = true;
 	turn = say_words(f, s);
 	return turn == TURN_AGAIN ? when_sent : turn;
 }
 
 static enum turn step_open(struct fanout *f, struct subscriber *s)
 {
-	struct opening *o = &s->unopened->opening;
+	struct opening *o = s->opening;
 
 	if (!o->done && opening_continue(o, f->log, s->group->filter) != EVENTLOG_OK)
 		return show_life(f, s, TURN_WAIT);
@@ -213,7 +190,7 @@ static enum turn step_replaced(struct fanout *f, struct subscriber *s)
 	if (eventlog_place(f->log, s->group->filter, s->cursor, &place) != EVENTLOG_OK)
 		return TURN_WAIT;
 	s->replaced = false;
-	return say_gap(f, s, place.id, place.pruned.deletion, &place.bounds, SSE_GAP_REPLACED);
+	return say_gap(f, s, place.id, place.pruned.deletion, &place.bounds, GAP_REPLACED);
 }
 
 static enum turn step_farewell(struct subscriber *s)
@@ -293,8 +270,7 @@ static struct kept *to_the_front(struct fanout *f, size_t i)
 
 static bool is_kept(const struct kept *k, const struct subscriber *s, int64_t id)
 {
-	return k->record.id == id && k->envelope == s->group->envelope &&
-	       k->request_id == s->request_id;
+	return k->record.id == id && lane_is_same(&k->lane, &s->lane);
 }
 
 /*
@@ -338,11 +314,7 @@ static void keep_record(struct fanout *f, const struct subscriber *s)
 	k = to_the_front(f, i);
 	f->scratch = k->bytes;
 	record->hash = window_hash(record->bytes, record->length);
-	*k = (struct kept){.bytes = bytes,
-		.record = *record,
-		.envelope = s->group->envelope,
-		.request_id = s->request_id,
-		.used = true};
+	*k = (struct kept){.bytes = bytes, .record = *record, .lane = s->lane, .used = true};
 	bound_kept(f);
 }
 
@@ -366,7 +338,7 @@ static enum turn pass_over(
 	struct fanout *f, struct subscriber *s, int64_t id, const struct eventlog_bounds *bounds)
 {
 	fanout_note_too_large(f, id);
-	return say_gap(f, s, id, s->deletion_told, bounds, SSE_GAP_LIMIT);
+	return say_gap(f, s, id, s->deletion_told, bounds, GAP_LIMIT);
 }
 
 /* A row that was read, and for which there is no memory in the form of a record. */
@@ -409,7 +381,7 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 		return say_gap(f, s,
 			batch.next && batch.next - 1 < batch.pruned.id ? batch.next - 1
 								       : batch.pruned.id,
-			batch.pruned.deletion, &batch.bounds, SSE_GAP_PRUNED);
+			batch.pruned.deletion, &batch.bounds, GAP_PRUNED);
 	/* None of those is missing, and none will be behind a later cursor. */
 	if (batch.pruned.deletion)
 		s->deletion_told = batch.pruned.deletion;
@@ -422,7 +394,8 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 
 enum turn fanout_step(struct fanout *f, struct subscriber *s)
 {
-	const struct window *w = s->group->lane == LANE_NONE ? NULL : f->windows[s->group->lane];
+	const struct window *w =
+		s->group->lane == LANE_NONE ? NULL : f->lanes[s->group->lane].window;
 	enum subscriber_result flushed = subscriber_flush(s, clock_ms());
 	uint64_t sequence;
 

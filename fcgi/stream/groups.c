@@ -20,7 +20,7 @@ struct followed {
 	unsigned count, capacity;
 };
 
-/* A group with what only this file uses; its key is the filter's, then lane and envelope. */
+/* A group with what only this file uses; its key is the filter's, then the lane. */
 struct member {
 	struct group group; /* first: a group is its member */
 	UT_hash_handle hh;
@@ -144,7 +144,7 @@ static void free_member(struct member *m)
 }
 
 /* A group that nobody has joined yet; it takes the filter over. */
-static struct member *make_member(struct filter *filter, enum lane lane, bool envelope)
+static struct member *make_member(struct filter *filter, int lane)
 {
 	struct member *m = calloc(1, sizeof(*m));
 
@@ -154,7 +154,6 @@ static struct member *make_member(struct filter *filter, enum lane lane, bool en
 	}
 	m->group.filter = filter;
 	m->group.lane = lane;
-	m->group.envelope = envelope;
 	return m;
 }
 
@@ -174,20 +173,19 @@ static struct group *add_member(struct groups *g, struct member *m, size_t key_l
 	return &m->group;
 }
 
-struct group *groups_join(struct groups *g, struct filter *filter, enum lane lane, bool envelope)
+struct group *groups_join(struct groups *g, struct filter *filter, int lane)
 {
 	size_t key_length = filter->key_length + FILTER_KEY_ROOM;
 	struct member *m;
 
 	filter->key[filter->key_length] = (char)('0' + lane);
-	filter->key[filter->key_length + 1] = (char)('0' + envelope);
 	HASH_FIND(hh, g->members, filter->key, key_length, m);
 	if (m) {
 		free(filter);
 		m->references++;
 		return &m->group;
 	}
-	m = make_member(filter, lane, envelope);
+	m = make_member(filter, lane);
 	return m ? add_member(g, m, key_length) : NULL;
 }
 

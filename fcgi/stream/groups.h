@@ -16,18 +16,12 @@
 #include "log/filter.h"
 #include "stream/subscriber.h"
 
-/* The window that serves a group. */
-enum lane {
-	LANE_PLAIN,
-	LANE_ENVELOPE,
-	LANE_COUNT,
-	LANE_NONE = LANE_COUNT, /* none: CGI, or a request id other than 1 */
-};
+/* A group whose rows no window holds. */
+enum { LANE_NONE = -1 };
 
 struct group {
 	struct filter *filter; /* owned */
-	enum lane lane;
-	bool envelope;
+	int lane; /* which of fanout's shared lanes serves it, or LANE_NONE */
 	struct subscriber_list idle; /* those that have all there is */
 	/* While rows are handed out (fanout.c): the records for this group, as a chain. */
 	uint32_t first_match, last_match;
@@ -44,7 +38,7 @@ void groups_free(struct groups *g);
  * The group of a filter, made when it is new; one more reference to it. Takes the filter over in
  * any case. NULL without memory.
  */
-struct group *groups_join(struct groups *g, struct filter *filter, enum lane lane, bool envelope);
+struct group *groups_join(struct groups *g, struct filter *filter, int lane);
 
 /* One reference less; the last one frees the group. */
 void groups_release(struct groups *g, struct group *group);

@@ -2,7 +2,20 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+struct opening *opening_new(void)
+{
+	return calloc(1, sizeof(struct opening));
+}
+
+void opening_free(struct opening *o)
+{
+	if (o)
+		buffer_free(&o->head);
+	free(o);
+}
 
 static void begin_seek(struct opening *o, int64_t want, int64_t floor)
 {
@@ -11,7 +24,7 @@ static void begin_seek(struct opening *o, int64_t want, int64_t floor)
 
 /* At the tail, with a gap where a position was given that means nothing. */
 static enum eventlog_status begin_at_tail(
-	struct opening *o, struct eventlog *log, const struct request *r)
+	struct opening *o, struct eventlog *log, const struct position *asked)
 {
 	enum eventlog_status e = eventlog_bounds(log, &o->bounds);
 
@@ -19,25 +32,25 @@ static enum eventlog_status begin_at_tail(
 		return e;
 	o->id = o->bounds.newest;
 	o->done = true;
-	if (r->position_kind == REQUEST_POSITION_NONE) {
-		if (r->tail > 0) {
+	if (asked->kind == POSITION_NONE) {
+		if (asked->tail > 0) {
 			o->done = false;
-			begin_seek(o, o->limit > 0 && r->tail > o->limit ? o->limit : r->tail, 0);
+			begin_seek(o,
+				o->limit > 0 && asked->tail > o->limit ? o->limit : asked->tail, 0);
 		}
 		return e;
 	}
 	o->gap = true;
-	o->reason =
-		r->position_kind == REQUEST_POSITION_BEYOND ? SSE_GAP_FUTURE : SSE_GAP_MALFORMED;
-	snprintf(o->requested, sizeof(o->requested), "%s", r->position_text);
+	o->reason = asked->kind == POSITION_BEYOND ? GAP_FUTURE : GAP_MALFORMED;
+	snprintf(o->requested, sizeof(o->requested), "%s", asked->text);
 	return e;
 }
 
-static enum eventlog_status begin_at_position(
-	struct opening *o, struct eventlog *log, const struct filter *f, const struct request *r)
+static enum eventlog_status begin_at_position(struct opening *o, struct eventlog *log,
+	const struct filter *f, const struct position *asked)
 {
 	struct eventlog_place place;
-	enum eventlog_status e = eventlog_place(log, f, r->position, &place);
+	enum eventlog_status e = eventlog_place(log, f, asked->id, &place);
 
 	if (e != EVENTLOG_OK)
 		return e;
@@ -47,7 +60,7 @@ static enum eventlog_status begin_at_position(
 	o->deletion = place.pruned.deletion;
 	o->bounds = place.bounds;
 	o->done = true;
-	snprintf(o->requested, sizeof(o->requested), "%" PRId64, r->position);
+	snprintf(o->requested, sizeof(o->requested), "%" PRId64, asked->id);
 	/* Ids are at least as far apart as rows: only then can there be more than the limit. */
 	if (o->limit > 0 && place.bounds.newest - place.id > o->limit) {
 		o->done = false;
@@ -91,7 +104,7 @@ static void take_seek(struct opening *o)
 	o->done = true;
 	if (*o->requested && !o->gap) {
 		o->gap = true;
-		o->reason = SSE_GAP_LIMIT;
+		o->reason = GAP_LIMIT;
 	}
 	o->id = o->seek.id;
 	if (!*o->requested)
@@ -99,16 +112,16 @@ static void take_seek(struct opening *o)
 }
 
 enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, const struct filter *f,
-	const struct request *r, int64_t max_replay)
+	const struct position *asked, int64_t max_replay)
 {
 	enum eventlog_status e;
 
 	memset(o, 0, sizeof(*o));
 	o->limit = max_replay;
-	if (r->position_kind == REQUEST_POSITION_AT)
-		e = begin_at_position(o, log, f, r);
+	if (asked->kind == POSITION_AT)
+		e = begin_at_position(o, log, f, asked);
 	else
-		e = begin_at_tail(o, log, r);
+		e = begin_at_tail(o, log, asked);
 	return e == EVENTLOG_OK && !o->done ? opening_continue(o, log, f) : e;
 }
 

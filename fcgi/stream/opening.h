@@ -3,7 +3,8 @@
  *
  * Owns the rules of positions (interface, sections 3 and 4): a position that holds, one that does
  * not, none, the newest N, at most so many records back. Looks into the log, a bounded bit at a
- * time.
+ * time. It goes with the request from the responder, which makes it, to the stream, which has it
+ * until its first record is sent.
  */
 #ifndef ROWTAIL_OPENING_H
 #define ROWTAIL_OPENING_H
@@ -11,27 +12,35 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "log/eventlog.h"
-#include "request/request.h"
+#include "log/position.h"
 
 struct opening {
 	bool done;
 	int64_t id; /* when done: the stream goes on after this id */
 	bool gap; /* the first record is a gap, for `reason` */
-	enum sse_gap reason;
+	enum gap reason;
 	int64_t deletion; /* no gap is owed for deletions up to this one, or it is this one */
 	struct eventlog_bounds bounds;
-	char requested[REQUEST_ID_TEXT_MAX + 1]; /* for the gap */
+	char requested[POSITION_TEXT_MAX + 1]; /* for the gap */
 	int64_t limit; /* --max-replay, 0: none */
 	struct eventlog_seek seek;
+	/* Status and header fields with the empty line: they go out with the first record, or before. */
+	struct buffer head;
+	bool head_sent;
 };
 
+/* All zero. NULL without memory. */
+struct opening *opening_new(void);
+void opening_free(struct opening *o);
+
 /*
- * Begins: whether the position holds is known at once, and most often all. Anything but
+ * Begins anew: whether the position holds is known at once, and most often all. Anything but
  * EVENTLOG_OK: the log could not be read.
  */
 enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, const struct filter *f,
-	const struct request *r, int64_t max_replay);
+	const struct position *asked, int64_t max_replay);
 
 /* Goes on looking, one bounded step; to be called until `done`. */
 enum eventlog_status opening_continue(

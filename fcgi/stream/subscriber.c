@@ -3,23 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocol/record.h"
 #include "protocol/sse.h"
 #include "stream/window.h"
 
-const char *leave_name(enum leave_reason reason)
-{
-	static const char *const names[] = {"client", "abort", "age", "stall", "shutdown",
-		"revoked", "expired", "cut", "protocol", "memory"};
-
-	return names[reason];
-}
-
-void subscriber_init(struct subscriber *s, struct sink *sink, uint16_t request_id, int64_t now_ms)
+void subscriber_init(
+	struct subscriber *s, struct sink *sink, const struct lane *lane, int64_t now_ms)
 {
 	memset(s, 0, sizeof(*s));
 	s->sink = sink;
-	s->request_id = request_id;
+	s->lane = *lane;
 	s->state = SUBSCRIBER_OPENING;
 	s->opened_ms = s->moved_ms = now_ms;
 }
@@ -81,26 +73,6 @@ enum subscriber_result subscriber_flush(struct subscriber *s, int64_t now_ms)
 	return s->pending ? send_pending(s, now_ms) : SUBSCRIBER_SENT;
 }
 
-/* A copy of text as it goes out on this stream, with room behind it. NULL without memory. */
-static uint8_t *frame(
-	const struct subscriber *s, const uint8_t *text, size_t length, size_t room, size_t *framed)
-{
-	uint8_t *bytes = malloc(record_framed_size(length) + RECORD_HEADER + room);
-
-	if (!bytes)
-		return NULL;
-	if (s->request_id) {
-		if (length)
-			memcpy(bytes + RECORD_HEADER, text, length);
-		*framed = record_frame(bytes, length, s->request_id);
-	} else {
-		if (length)
-			memcpy(bytes, text, length);
-		*framed = length;
-	}
-	return bytes;
-}
-
 enum subscriber_result subscriber_say(
 	struct subscriber *s, const uint8_t *text, size_t length, int64_t now_ms)
 {
@@ -108,7 +80,7 @@ enum subscriber_result subscriber_say(
 
 	if (length == 0)
 		return SUBSCRIBER_SENT;
-	if (!(s->pending = frame(s, text, length, 0, &framed)))
+	if (!(s->pending = lane_frame(&s->lane, text, length, false, &framed)))
 		return lose(s, LEAVE_MEMORY);
 	s->pending_length = (uint32_t)framed;
 	s->pending_sent = 0;
@@ -189,79 +161,40 @@ void subscriber_leave(
 	s->reason = (uint8_t)reason;
 	/* Without memory the connection is closed without a word, which a client survives as well.
 	 */
-	if (!(s->farewell = frame(s, text, length, RECORD_END_SIZE, &framed)))
-		return;
-	if (s->request_id)
-		framed += record_end(s->farewell + framed, s->request_id, 0);
-	s->farewell_length = (uint32_t)framed;
-}
-
-/* How much of the record's content has not gone out. */
-static size_t content_left(const struct subscriber *s)
-{
-	if (!s->request_id)
-		return s->cut_content - s->cut;
-	return s->cut_content - record_content_between(s->cut_content, 0, s->cut);
-}
-
-/* Makes bytes the words to send next, of which `sent` have gone out. */
-static void set_pending(struct subscriber *s, uint8_t *bytes, size_t length, size_t sent)
-{
-	s->pending = bytes;
-	s->pending_length = (uint32_t)length;
-	s->pending_sent = (uint32_t)sent;
+	s->farewell = lane_frame(&s->lane, text, length, true, &framed);
+	if (s->farewell)
+		s->farewell_length = (uint32_t)framed;
 }
 
 /*
- * Only the end of the record is missing, its id and the empty line, which can be told without the row.
- * Makes it the words to send next; what went out before it is filled with any byte. False without memory.
+ * Makes the rest of the piece that was begun the words to send next. Of its content nothing is known but
+ * the last bytes, `end`; the client has what went out before. False without memory.
  */
-static bool finish_record(struct subscriber *s, const char *end, size_t end_length)
+static bool complete(struct subscriber *s, size_t sent, const char *end, size_t end_length)
 {
-	size_t piece = record_piece(s->cut_content), head = s->request_id ? RECORD_HEADER : 0;
-	/* The end lies in the last FastCGI record. */
-	size_t records = s->request_id ? (s->cut_content - 1) / piece : 0;
-	size_t content = s->cut_content - records * piece;
-	size_t length = content + head, before = records * (RECORD_HEADER + piece);
-	uint8_t *bytes = malloc(length);
+	size_t framed, gone;
+	uint8_t *bytes =
+		lane_complete(&s->lane, s->cut_content, sent, end, end_length, &framed, &gone);
 
 	if (!bytes)
 		return false;
-	memset(bytes, '?', length);
-	memcpy(bytes + head + content - end_length, end, end_length);
-	if (s->request_id)
-		record_frame(bytes, content, s->request_id);
-	set_pending(s, bytes, length, s->cut - before);
+	s->pending = bytes;
+	s->pending_length = (uint32_t)framed;
+	s->pending_sent = (uint32_t)gone;
 	return true;
 }
 
-/* The FastCGI record that was begun, filled up: its header, of which bytes may be missing, is right. */
-static bool fill_record(struct subscriber *s, size_t sent)
-{
-	size_t piece = record_piece(s->cut_content);
-	size_t content = s->cut_content - sent / (RECORD_HEADER + piece) * piece;
-	size_t length;
-	uint8_t *bytes;
-
-	if (content > piece)
-		content = piece;
-	length = record_framed_size(content);
-	if (!(bytes = malloc(length)))
-		return false;
-	/* No line break: the line that was begun must not become a whole one. */
-	memset(bytes, '?', length);
-	record_frame(bytes, content, s->request_id);
-	set_pending(s, bytes, length, sent % (RECORD_HEADER + piece));
-	return true;
-}
-
-/* The client has all of the row but its end, and gets that as well. False without memory. */
+/*
+ * Only the end of the record is missing, its id and the empty line, which can be told without the row:
+ * the client gets that as well. False where more is missing, and without memory.
+ */
 static bool end_cut(struct subscriber *s)
 {
 	char end[SSE_ROW_END_MAX];
 	size_t length = sse_row_end(end, s->cursor + 1);
 
-	if (s->pending || content_left(s) > length || !finish_record(s, end, length))
+	if (s->pending || lane_content_left(&s->lane, s->cut_content, s->cut) > length ||
+		!complete(s, s->cut, end, length))
 		return false;
 	s->cut = 0;
 	s->cursor = s->told = s->cursor + 1;
@@ -272,7 +205,7 @@ static bool end_cut(struct subscriber *s)
 void subscriber_give_up_cut(struct subscriber *s)
 {
 	size_t sent = s->cut;
-	bool begun = s->request_id && record_begun_left(s->cut_content, sent) > 0;
+	bool begun = lane_is_begun(&s->lane, s->cut_content, sent);
 
 	if (end_cut(s))
 		return;
@@ -280,7 +213,7 @@ void subscriber_give_up_cut(struct subscriber *s)
 	subscriber_leave(s, LEAVE_CUT, NULL, 0);
 	if (!begun || s->pending)
 		return;
-	if (!fill_record(s, sent)) {
+	if (!complete(s, sent, "", 0)) {
 		/* Without memory the connection is closed in the middle, without last words. */
 		free(s->farewell);
 		s->farewell = NULL;

@@ -20,6 +20,8 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "stream/lane.h"
+#include "stream/leave.h"
 #include "stream/run.h"
 #include "stream/sink.h"
 
@@ -30,24 +32,6 @@ enum subscriber_state {
 	SUBSCRIBER_DRAIN, /* finishes the record it is in, then says farewell */
 	SUBSCRIBER_GONE,
 };
-
-/* Why a stream ended: the word in the log line and the metric's label. */
-enum leave_reason {
-	LEAVE_CLIENT, /* the peer closed */
-	LEAVE_ABORT, /* FCGI_ABORT_REQUEST */
-	LEAVE_AGE, /* --max-stream-age */
-	LEAVE_STALL, /* --stall-timeout */
-	LEAVE_SHUTDOWN,
-	LEAVE_REVOKED, /* its grant was deleted */
-	LEAVE_EXPIRED, /* its grant or token ran out */
-	LEAVE_CUT, /* a record that was half sent is no longer in the log */
-	LEAVE_PROTOCOL, /* the peer sent what is not FastCGI */
-	LEAVE_MEMORY,
-};
-enum { LEAVE_REASONS = LEAVE_MEMORY + 1 };
-
-/* "client", "abort", … */
-const char *leave_name(enum leave_reason reason);
 
 enum subscriber_where {
 	SUBSCRIBER_NOWHERE, /* blocked: its sink will call */
@@ -61,7 +45,7 @@ struct subscriber_list {
 	size_t count;
 };
 
-struct unopened;
+struct opening;
 struct group;
 struct access_session;
 struct tally_entry;
@@ -69,6 +53,7 @@ struct tally_entry;
 struct subscriber {
 	struct sink *sink;
 	struct group *group;
+	struct lane lane;
 	struct subscriber *previous, *next; /* of the list that `where` names */
 	struct subscriber *all_previous, *all_next;
 	int64_t cursor; /* everything up to here has been sent, or was not wanted */
@@ -84,14 +69,13 @@ struct subscriber {
 	uint8_t *pending; /* words of our own still to go out, or NULL */
 	uint32_t pending_length, pending_sent;
 	uint32_t retry_ms; /* of this stream, with jitter */
-	uint16_t request_id; /* 0: CGI, nothing is framed */
 	uint8_t state, where, reason;
 	bool blocked; /* the sink takes nothing now; since moved_ms */
 	bool bare; /* positions=0 */
 	uint8_t rows; /* enum eventlog_rows */
 	bool replaced; /* a gap is owed, since the database was replaced */
-	struct unopened *unopened; /* only while OPENING; see fanout_step.c */
-	uint8_t *farewell; /* last words, framed, with FCGI_END_REQUEST; only in DRAIN */
+	struct opening *opening; /* only while OPENING */
+	uint8_t *farewell; /* last words, framed, with the end; only in DRAIN */
 	uint32_t farewell_length;
 	struct access_session *session; /* who reads, for looking again; NULL: anyone may */
 	struct tally_entry *client; /* whose streams it counts to; both are the responder's */
@@ -104,7 +88,8 @@ enum subscriber_result {
 };
 
 /* Sets up a stream in state OPENING; everything else zero. */
-void subscriber_init(struct subscriber *s, struct sink *sink, uint16_t request_id, int64_t now_ms);
+void subscriber_init(
+	struct subscriber *s, struct sink *sink, const struct lane *lane, int64_t now_ms);
 
 /* Gives back what it owns (not the sink, not the session). */
 void subscriber_free(struct subscriber *s);
@@ -137,8 +122,8 @@ void subscriber_leave(
 
 /*
  * The row of the record that was cut is gone. If only the record's end is missing (see sse_row_end()),
- * sends that, and the stream goes on. Otherwise fills the FastCGI record that was begun, so that
- * FCGI_END_REQUEST can follow, and ends the stream: the client drops the unfinished event, as the
+ * sends that, and the stream goes on. Otherwise completes the piece that was begun (a FastCGI record), so
+ * that the end can follow, and ends the stream: the client drops the unfinished event, as the
  * standard says, and resumes before it.
  */
 void subscriber_give_up_cut(struct subscriber *s);

@@ -1,4 +1,4 @@
-/* links: protocol/record */
+/* links: protocol/framing protocol/record */
 /*
  * The input is what a web server sends during a stream: the result must not depend on how it is
  * split. The same bytes then serve as an FCGI_GET_VALUES query, and as content to frame.
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/framing.h"
 #include "protocol/record.h"
 #include "require.h"
 
@@ -70,7 +71,8 @@ static void try_values(const uint8_t *data, size_t size)
 /* Takes the framed bytes apart, record by record, and finds the content again. */
 static void try_frame(const uint8_t *data, size_t size)
 {
-	size_t framed = record_framed_size(size), at = 0, content = 0, left;
+	size_t framed = record_framed_size(size), at = 0, content = 0;
+	struct framing_piece piece;
 	uint8_t *buf = require_memory(framed);
 
 	if (size > 0)
@@ -80,12 +82,12 @@ static void try_frame(const uint8_t *data, size_t size)
 		size_t length = (size_t)buf[at + 4] << 8 | buf[at + 5];
 		require(buf[at + 1] == FCGI_STDOUT && length > 0,
 			"each record is of FCGI_STDOUT and not empty");
-		require(record_begun_left(size, at) == 0, "between two records none is begun");
-		left = record_begun_left(size, at + RECORD_HEADER);
-		require(left == length, "what is left of a record is its content");
+		piece = framing_fastcgi.piece(size, at + RECORD_HEADER);
+		require(piece.start == at && piece.before == content && piece.content == length,
+			"each record is a piece");
 		require(!memcmp(buf + at + RECORD_HEADER, data + content, length),
 			"the content is unchanged");
-		require(record_content_between(size, 0, at) == content,
+		require(framing_content(&framing_fastcgi, size, at) == content,
 			"the content before a record is counted");
 		at += RECORD_HEADER + length;
 		content += length;

@@ -50,8 +50,7 @@ static void check_list(const struct request_list *list, size_t max)
 static void check_request(const struct request *r)
 {
 	bool stream = r->method != REQUEST_OPTIONS && r->page == REQUEST_STREAM;
-	bool told = r->position_kind == REQUEST_POSITION_MALFORMED ||
-		    r->position_kind == REQUEST_POSITION_BEYOND;
+	bool told = r->position.kind == POSITION_MALFORMED || r->position.kind == POSITION_BEYOND;
 
 	check_list(&r->channels, REQUEST_CHANNELS_MAX);
 	check_list(&r->events, REQUEST_EVENTS_MAX);
@@ -62,9 +61,9 @@ static void check_request(const struct request *r)
 	for (size_t i = 0; i < r->events.count; i++)
 		require(r->events.length[i] > 0 && !strpbrk(r->events.text[i], "\r\n"),
 			"an event type is one");
-	require(r->position >= 0 && r->tail >= -1, "numbers are in their ranges");
-	require(told == (r->position_text[0] != '\0'), "what does not hold is repeated");
-	require(is_utf8(r->position_text, strlen(r->position_text)), "what is repeated is UTF-8");
+	require(r->position.id >= 0 && r->position.tail >= -1, "numbers are in their ranges");
+	require(told == (r->position.text[0] != '\0'), "what does not hold is repeated");
+	require(is_utf8(r->position.text, strlen(r->position.text)), "what is repeated is UTF-8");
 	require(!r->remote_user || *r->remote_user, "a user has a name");
 }
 
@@ -91,12 +90,12 @@ static char *plain_query(const struct request *r, size_t *size)
 	fprintf(to, "QUERY_STRING=positions=%d", r->positions);
 	write_list(to, "channel", &r->channels);
 	write_list(to, "event", &r->events);
-	if (r->position_kind == REQUEST_POSITION_AT)
-		fprintf(to, "&since=%lld", (long long)r->position);
+	if (r->position.kind == POSITION_AT)
+		fprintf(to, "&since=%lld", (long long)r->position.id);
 	else
-		write_pair(to, "since", r->position_text);
-	if (r->tail >= 0)
-		fprintf(to, "&tail=%lld", (long long)r->tail);
+		write_pair(to, "since", r->position.text);
+	if (r->position.tail >= 0)
+		fprintf(to, "&tail=%lld", (long long)r->position.tail);
 	if (r->envelope)
 		write_pair(to, "envelope", "json");
 	if (r->access_token)
@@ -116,8 +115,8 @@ static void require_same(const struct request *a, const struct request *b)
 {
 	require_same_list(&a->channels, &b->channels);
 	require_same_list(&a->events, &b->events);
-	require(a->position_kind == b->position_kind && a->position == b->position &&
-			a->tail == b->tail && a->envelope == b->envelope &&
+	require(a->position.kind == b->position.kind && a->position.id == b->position.id &&
+			a->position.tail == b->position.tail && a->envelope == b->envelope &&
 			a->positions == b->positions,
 		"asked anew, the numbers and switches are the same");
 	require(!a->access_token == !b->access_token &&
@@ -134,7 +133,7 @@ static void ask_anew(const struct request *r)
 	char *params[] = {query, NULL};
 
 	/* A truncated position may now be another one: many zeros, say, of a long number. */
-	if (size <= REQUEST_SIZE_MAX && strlen(r->position_text) <= REQUEST_ID_TEXT_MAX - 4) {
+	if (size <= REQUEST_SIZE_MAX && strlen(r->position.text) <= POSITION_TEXT_MAX - 4) {
 		require(request_parse(&again, params, NULL, 0, &problem) == 0,
 			"what was understood is understood again");
 		require_same(r, &again);

@@ -1,4 +1,4 @@
-/* links: protocol/sse base/utf8 base/buffer */
+/* links: protocol/sse log/row log/gap base/utf8 base/buffer */
 /* libs: -ljansson */
 /*
  * The input is a row: how to split it, the length of its event type, the type, and the data.
@@ -50,7 +50,7 @@ static size_t break_lines(char *text, size_t length)
 	return out;
 }
 
-static void require_text(const struct sse_row *row, const struct eventstream_event *e)
+static void require_text(const struct row *row, const struct eventstream_event *e)
 {
 	size_t length;
 	char *wanted = repair(row->data, row->data_length, &length);
@@ -61,7 +61,7 @@ static void require_text(const struct sse_row *row, const struct eventstream_eve
 	free(wanted);
 }
 
-static void require_json(const struct sse_row *row, const struct eventstream_event *e)
+static void require_json(const struct row *row, const struct eventstream_event *e)
 {
 	json_t *json =
 		json_loadb(e->data, e->length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
@@ -78,7 +78,7 @@ static void require_json(const struct sse_row *row, const struct eventstream_eve
 	json_decref(json);
 }
 
-static void try(const struct sse_row *row, bool envelope, size_t piece)
+static void try(const struct row *row, bool envelope, size_t piece)
 {
 	struct buffer b;
 	struct eventstream p;
@@ -96,7 +96,7 @@ static void try(const struct sse_row *row, bool envelope, size_t piece)
 	require(!strcmp(p.events[0].id, id), "it has the row's id");
 	require(p.retry_ms == row->retry_ms, "it has the row's reconnection time");
 	require(!memchr(p.events[0].type, '\n', p.events[0].type_length) &&
-			!sse_type_is_reserved(p.events[0].type, p.events[0].type_length),
+			!row_type_is_reserved(p.events[0].type, p.events[0].type_length),
 		"its type is one that a row may have");
 	(envelope ? require_json : require_text)(row, &p.events[0]);
 	eventstream_free(&p);
@@ -105,14 +105,14 @@ static void try(const struct sse_row *row, bool envelope, size_t piece)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct sse_row row = {.id = 42, .channel = "a", .channel_length = 1, .retry_ms = -1};
+	struct row row = {.id = 42, .channel = "a", .channel_length = 1, .retry_ms = -1};
 	size_t type_length;
 
 	if (size < 2)
 		return 0;
 	type_length = data[1] < size - 2 ? data[1] : size - 2;
 	/* eventlog never passes a reserved type to sse_row(). */
-	if (data[0] & FLAG_EVENT && !sse_type_is_reserved((const char *)data + 2, type_length)) {
+	if (data[0] & FLAG_EVENT && !row_type_is_reserved((const char *)data + 2, type_length)) {
 		row.event = (const char *)data + 2;
 		row.event_length = type_length;
 	}

@@ -26,14 +26,14 @@ static const struct {
 	{{"b/*", "default"}, {"message", "sent"}}, {{"*", "a/*"}, {"sent"}}};
 
 /* All rows ever inserted: row n has id n. */
-struct row {
+struct model_row {
 	char channel, type; /* of the arrays above */
 	bool deleted;
 	size_t length;
 };
 
 static struct {
-	struct row rows[ROWS_MAX + 1];
+	struct model_row rows[ROWS_MAX + 1];
 	int64_t newest;
 } model;
 
@@ -67,7 +67,7 @@ static inline char *payload(int64_t id, size_t length)
 	return data;
 }
 
-static inline bool follows_channel(const struct follower *c, const struct row *row)
+static inline bool follows_channel(const struct follower *c, const struct model_row *row)
 {
 	for (int i = 0; i < 3 && filters[c->filter].channels[i]; i++) {
 		const char *pattern = filters[c->filter].channels[i];
@@ -81,7 +81,7 @@ static inline bool follows_channel(const struct follower *c, const struct row *r
 	return false;
 }
 
-static inline bool wants(const struct follower *c, const struct row *row)
+static inline bool wants(const struct follower *c, const struct model_row *row)
 {
 	const char *type = types[(int)row->type] ? types[(int)row->type] : "message";
 
@@ -119,7 +119,7 @@ static inline void pass_over(const struct follower *c, int64_t id)
 
 static inline void check_row(struct follower *c, const struct eventstream_event *e, int64_t id)
 {
-	const struct row *row = &model.rows[id];
+	const struct model_row *row = &model.rows[id];
 	char *data;
 
 	assert_in_range(id, c->position + 1, model.newest);

@@ -1,7 +1,7 @@
 /*
  * A sink takes so many bytes and then none, for every number: rowtail finds the rest of the record
  * again, in the window or by replay, and the client receives the log, once, in order.
- * links: stream/fanout stream/fanout_feed stream/fanout_step stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse stream/window stream/run protocol/record stream/subscriber log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database stream/opening base/clock base/logging base/metrics base/file log/place log/trouble base/who
+ * links: stream/fanout stream/fanout_feed stream/fanout_step stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse log/gap stream/window stream/run protocol/record stream/subscriber stream/lane protocol/framing stream/leave log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/eventlog_place log/row log/database stream/opening base/clock base/logging base/metrics base/file log/place log/trouble base/who
  * libs: -lsqlite3
  */
 #include <setjmp.h>
@@ -89,7 +89,7 @@ static int set_up(void **state)
 		.stall_ms = 1000000,
 		.sweep_ms = 1000,
 		.retry_ms = 2000,
-		.windows = true};
+		.shared = &framing_fastcgi};
 	const struct fanout_calls calls = {.want_turn = want_turn};
 	char *schema = read_schema();
 
@@ -178,23 +178,23 @@ static void open_stream(
 {
 	static const char *const channels[] = {"default"};
 	static const size_t lengths[] = {7};
-	struct request request = {
-		.position_kind = REQUEST_POSITION_AT, .position = position, .tail = -1};
-	struct opening opening;
+	const struct lane lane = {request_id ? &framing_fastcgi : &framing_none, request_id,
+		envelope ? LANE_ENVELOPE : LANE_PLAIN};
+	struct position asked = {.kind = POSITION_AT, .id = position, .tail = -1};
+	struct opening *opening = opening_new();
 	struct filter *filter = filter_new(channels, lengths, 1, NULL, NULL, 0);
 
 	memset(d, 0, sizeof(*d));
 	d->sink.operations = &operations;
 	d->room = room;
-	assert_int_equal(opening_begin(&opening, world.log, filter, &request, 0), EVENTLOG_OK);
+	assert_int_equal(opening_begin(opening, world.log, filter, &asked, 0), EVENTLOG_OK);
+	buffer_init(&opening->head, 1000);
+	buffer_text(&opening->head, "Status: 200 OK\r\n\r\n");
 	assert_true(fanout_open(world.fanout, &d->subscriber,
 		&(struct fanout_stream){.sink = &d->sink,
 			.filter = filter,
-			.envelope = envelope,
-			.request_id = request_id,
-			.head = (const uint8_t *)"Status: 200 OK\r\n\r\n",
-			.head_length = 18,
-			.opening = &opening,
+			.lane = lane,
+			.opening = opening,
 			.retry_ms = 2000}));
 }
 

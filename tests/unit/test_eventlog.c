@@ -1,4 +1,4 @@
-/* links: log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database log/filter log/channel protocol/sse base/buffer base/utf8 base/clock base/file log/place log/trouble base/who */
+/* links: log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/eventlog_place log/row log/database log/filter log/channel base/buffer base/utf8 base/clock base/file log/place log/trouble base/who */
 /* libs: -lsqlite3 */
 /*
  * The followed table, in real files: opening and its errors, reading in turns against a model,
@@ -49,7 +49,7 @@ static struct filter *follow(const char *names, const char *event)
 		channels, lengths, lengths[1] ? 2 : 1, &event, &event_length, event != NULL);
 }
 
-static bool take(void *context, const struct sse_row *row)
+static bool take(void *context, const struct row *row)
 {
 	if (room == 0)
 		return false;
@@ -164,7 +164,7 @@ static void test_bounds(void **state)
 	assert_int_equal(bounds.newest, 3);
 }
 
-static void expect_place(const char *channel, int64_t position, bool gap, enum sse_gap reason,
+static void expect_place(const char *channel, int64_t position, bool gap, enum gap reason,
 	int64_t id, int64_t pruned)
 {
 	struct filter *f = follow(channel, NULL);
@@ -176,7 +176,7 @@ static void expect_place(const char *channel, int64_t position, bool gap, enum s
 			(int)place.id);
 	if (gap)
 		assert_int_equal(place.reason, reason);
-	if (gap && reason == SSE_GAP_PRUNED)
+	if (gap && reason == GAP_PRUNED)
 		assert_int_equal(place.pruned.id, pruned);
 	free(f);
 }
@@ -188,19 +188,19 @@ static void test_places(void **state)
 	     "('c'),('a'),('b'); DELETE FROM events WHERE id IN (3, 5, 7)");
 	expect_place("c", 0, false, 0, 0, 0);
 	expect_place("a", 0, false, 0, 0, 0);
-	expect_place("b", 4, true, SSE_GAP_PRUNED, 5, 5);
+	expect_place("b", 4, true, GAP_PRUNED, 5, 5);
 	expect_place("b", 5, false, 0, 5, 0);
 	/* No further than the remaining rows: row 4 comes next. */
-	expect_place("b", 3, true, SSE_GAP_PRUNED, 3, 5);
-	expect_place("a/*", 6, true, SSE_GAP_PRUNED, 7, 7);
+	expect_place("b", 3, true, GAP_PRUNED, 3, 5);
+	expect_place("a/*", 6, true, GAP_PRUNED, 7, 7);
 	expect_place("a/*", 7, false, 0, 7, 0);
-	expect_place("a/1", 2, true, SSE_GAP_PRUNED, 3, 3);
+	expect_place("a/1", 2, true, GAP_PRUNED, 3, 3);
 	expect_place("a/1", 3, false, 0, 3, 0);
-	expect_place("*", 6, true, SSE_GAP_PRUNED, 7, 7);
+	expect_place("*", 6, true, GAP_PRUNED, 7, 7);
 	expect_place("*", 7, false, 0, 7, 0);
 	expect_place("c", 10, false, 0, 10, 0);
-	expect_place("c", 11, true, SSE_GAP_FUTURE, 10, 0);
-	expect_place("c", INT64_MAX, true, SSE_GAP_FUTURE, 10, 0);
+	expect_place("c", 11, true, GAP_FUTURE, 10, 0);
+	expect_place("c", INT64_MAX, true, GAP_FUTURE, 10, 0);
 }
 
 /* '/' is one byte below '0', and nothing else lies between: "a0" is not of "a/" + "*". */
@@ -210,7 +210,7 @@ static void test_places_of_a_pattern_end_where_it_ends(void **state)
 	     "DELETE FROM events WHERE id IN (1, 2, 3, 5)");
 	expect_place("a/*", 0, false, 0, 0, 0);
 	must("DELETE FROM events WHERE id = 4");
-	expect_place("a/*", 0, true, SSE_GAP_PRUNED, 4, 4);
+	expect_place("a/*", 0, true, GAP_PRUNED, 4, 4);
 }
 
 /* Many channels were merged: the row '*' represents all. */
@@ -219,7 +219,7 @@ static void test_place_of_merged_channels(void **state)
 	must("INSERT INTO events(channel) VALUES ('a'),('b'),('c'); DELETE FROM events WHERE id = "
 	     "1;"
 	     "UPDATE events_pruned SET channel = '*'");
-	expect_place("c", 0, true, SSE_GAP_PRUNED, 1, 1);
+	expect_place("c", 0, true, GAP_PRUNED, 1, 1);
 	expect_place("c", 1, false, 0, 1, 0);
 }
 
@@ -476,7 +476,7 @@ static void test_tables_with_missing_columns(void **state)
 
 static char got[256];
 
-static bool describe(void *context, const struct sse_row *row)
+static bool describe(void *context, const struct row *row)
 {
 	size_t used = strlen(got);
 

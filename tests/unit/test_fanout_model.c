@@ -3,7 +3,7 @@
  * number of bytes, stall, disconnect and resume; rows that are inserted, grow and are deleted; a
  * small window. Each client's parser gets the log of its channels after its position, once, in
  * order, and a gap wherever rows of its channels are missing.
- * links: stream/fanout stream/fanout_feed stream/fanout_step stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse stream/window stream/run protocol/record stream/subscriber log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database stream/opening base/clock base/logging base/metrics base/file log/place log/trouble base/who
+ * links: stream/fanout stream/fanout_feed stream/fanout_step stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse log/gap stream/window stream/run protocol/record stream/subscriber stream/lane protocol/framing stream/leave log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/eventlog_place log/row log/database stream/opening base/clock base/logging base/metrics base/file log/place log/trouble base/who
  * libs: -lsqlite3 --for-linker --wrap --for-linker window_new
  */
 #include <setjmp.h>
@@ -66,7 +66,7 @@ static void must(const char *sql)
 static void insert(void)
 {
 	int64_t id = ++model.newest;
-	struct row *row = &model.rows[id];
+	struct model_row *row = &model.rows[id];
 	char *data;
 
 	assert_true(id <= ROWS_MAX);
@@ -158,29 +158,29 @@ static size_t list_length(const char *const *list, size_t most, size_t *lengths)
 
 static void join(struct client *c, int64_t position)
 {
-	struct request request = {
-		.position_kind = REQUEST_POSITION_AT, .position = position, .tail = -1};
+	const struct lane lane = {c->follower.request_id ? &framing_fastcgi : &framing_none,
+		c->follower.request_id, c->follower.envelope ? LANE_ENVELOPE : LANE_PLAIN};
+	struct position asked = {.kind = POSITION_AT, .id = position, .tail = -1};
 	size_t channel_lengths[3], event_lengths[2];
 	size_t channel_count =
 		list_length(filters[c->follower.filter].channels, 3, channel_lengths);
 	size_t event_count = list_length(filters[c->follower.filter].events, 2, event_lengths);
 	struct filter *filter = filter_new(filters[c->follower.filter].channels, channel_lengths,
 		channel_count, filters[c->follower.filter].events, event_lengths, event_count);
-	struct opening opening;
+	struct opening *opening = opening_new();
 
 	c->sink.operations = &operations;
 	c->follower.position = position;
 	c->open = true;
 	eventstream_init(&c->follower.parser);
-	assert_int_equal(opening_begin(&opening, world.log, filter, &request, 0), EVENTLOG_OK);
+	assert_int_equal(opening_begin(opening, world.log, filter, &asked, 0), EVENTLOG_OK);
+	buffer_init(&opening->head, 1000);
+	buffer_text(&opening->head, "Status: 200 OK\r\n\r\n");
 	assert_true(fanout_open(world.fanout, &c->subscriber,
 		&(struct fanout_stream){.sink = &c->sink,
 			.filter = filter,
-			.envelope = c->follower.envelope,
-			.request_id = c->follower.request_id,
-			.head = (const uint8_t *)"Status: 200 OK\r\n\r\n",
-			.head_length = HEAD,
-			.opening = &opening,
+			.lane = lane,
+			.opening = opening,
 			.retry_ms = 2000}));
 }
 
@@ -358,7 +358,7 @@ static void set_up(unsigned seed, size_t bytes, size_t entries)
 		.stall_ms = 1000000,
 		.sweep_ms = 1000,
 		.retry_ms = 2000,
-		.windows = true};
+		.shared = &framing_fastcgi};
 	const struct fanout_calls calls = {.want_turn = want_turn};
 
 	srandom(seed);

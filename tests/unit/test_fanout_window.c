@@ -1,7 +1,7 @@
 /*
  * A batch of new rows that does not fit into the window as a whole: long types in a foreign table,
  * and rows that grow much when encoded. Waiting streams get every row unchanged.
- * links: stream/fanout stream/fanout_feed stream/fanout_step stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse stream/window stream/run protocol/record stream/subscriber log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database stream/opening base/clock base/logging base/metrics base/file log/place log/trouble base/who
+ * links: stream/fanout stream/fanout_feed stream/fanout_step stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse log/gap stream/window stream/run protocol/record stream/subscriber stream/lane protocol/framing stream/leave log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/eventlog_place log/row log/database stream/opening base/clock base/logging base/metrics base/file log/place log/trouble base/who
  * libs: -lsqlite3
  */
 #include <setjmp.h>
@@ -77,20 +77,20 @@ static void open_stream(void)
 {
 	static const char *const channels[] = {"default"};
 	static const size_t lengths[] = {7};
-	struct request request = {.position_kind = REQUEST_POSITION_NONE, .tail = -1};
-	struct opening opening;
+	struct position asked = {.kind = POSITION_NONE, .tail = -1};
+	struct opening *opening = opening_new();
 	struct filter *filter = filter_new(channels, lengths, 1, NULL, NULL, 0);
 
 	memset(&client, 0, sizeof(client));
 	client.sink.operations = &operations;
-	assert_int_equal(opening_begin(&opening, world.log, filter, &request, 0), EVENTLOG_OK);
+	assert_int_equal(opening_begin(opening, world.log, filter, &asked, 0), EVENTLOG_OK);
+	buffer_init(&opening->head, 1000);
+	buffer_text(&opening->head, head);
 	assert_true(fanout_open(world.fanout, &client.subscriber,
 		&(struct fanout_stream){.sink = &client.sink,
 			.filter = filter,
-			.request_id = 1,
-			.head = (const uint8_t *)head,
-			.head_length = sizeof(head) - 1,
-			.opening = &opening,
+			.lane = {&framing_fastcgi, 1, LANE_PLAIN},
+			.opening = opening,
 			.retry_ms = 2000}));
 }
 
@@ -112,7 +112,7 @@ static int set_up(void **state)
 		.stall_ms = 1000000,
 		.sweep_ms = 1000,
 		.retry_ms = 2000,
-		.windows = true};
+		.shared = &framing_fastcgi};
 	const struct fanout_calls calls = {.want_turn = want_turn};
 
 	snprintf(world.directory, sizeof(world.directory), "/tmp/rt-window-XXXXXX");

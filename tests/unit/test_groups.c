@@ -46,8 +46,7 @@ static struct groups *groups;
 static struct {
 	struct group *group; /* NULL: nobody */
 	int list, type;
-	enum lane lane;
-	bool envelope;
+	int lane;
 } members[MEMBERS];
 
 static int set_up(void **state)
@@ -72,20 +71,18 @@ static struct filter *make_filter(int list, int type)
 static bool is_same(int i, int j)
 {
 	return members[i].list == members[j].list && members[i].type == members[j].type &&
-	       members[i].lane == members[j].lane && members[i].envelope == members[j].envelope;
+	       members[i].lane == members[j].lane;
 }
 
 static void join(int i)
 {
 	members[i].list = (int)(random() % LISTS);
 	members[i].type = (int)(random() % 3);
-	members[i].lane = (enum lane)(random() % (LANE_NONE + 1));
-	members[i].envelope = random() % 2;
-	members[i].group = groups_join(groups, make_filter(members[i].list, members[i].type),
-		members[i].lane, members[i].envelope);
+	members[i].lane = (int)(random() % 3) + LANE_NONE;
+	members[i].group =
+		groups_join(groups, make_filter(members[i].list, members[i].type), members[i].lane);
 	assert_non_null(members[i].group);
 	assert_int_equal(members[i].group->lane, members[i].lane);
-	assert_int_equal(members[i].group->envelope, members[i].envelope);
 	/* Streams that follow the same channels form one group, and no others. */
 	for (int j = 0; j < MEMBERS; j++)
 		if (members[j].group)
@@ -225,7 +222,7 @@ static void test_out_of_memory(void **state)
 
 			assert_true(good < 50);
 			allow_allocations(good);
-			group = groups_join(groups, filter, LANE_PLAIN, false);
+			group = groups_join(groups, filter, 0);
 			assert_int_equal(allow_all_allocations(), group == NULL);
 			for (int c = 0; c < CHANNELS && !group; c++)
 				expect_followers(channels[c]);

@@ -1,4 +1,4 @@
-/* links: base/metrics base/buffer protocol/sse base/utf8 stream/subscriber protocol/record stream/window stream/run */
+/* links: base/metrics base/buffer */
 /* Counters, read back from the page as a scraper reads it. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,13 +12,21 @@
 
 #include "base/metrics.h"
 
+static const char *const gaps[] = {"pruned", "future", NULL};
+static const char *const refused[] = {"forbidden", NULL};
+static const char *const ended[] = {"client", "age", "stall", NULL};
+
 static char page[1 << 16];
 
 static void scrape(void)
 {
 	struct buffer out;
-	struct metrics_now now = {
-		.streams = 3, .newest_id = INT64_MAX, .uptime_s = 77, .database_ok = 1};
+	struct metrics_now now = {.streams = 3,
+		.newest_id = INT64_MAX,
+		.uptime_s = 77,
+		.database_ok = 1,
+		.reasons = {
+			[METRIC_GAPS] = gaps, [METRIC_REFUSED] = refused, [METRIC_ENDED] = ended}};
 
 	buffer_init(&out, sizeof(page) - 1);
 	metrics_text(&out, &now);
@@ -99,28 +107,25 @@ static void expect_reason(const char *family, const char *reason, double count)
 	assert_true(sample(name) == count);
 }
 
+/* Each reason once; also those that nothing was counted for. */
+static void expect_reasons(
+	enum metric_by_reason which, const char *family, const char *const *names, unsigned counted)
+{
+	for (unsigned i = 0; i < counted; i++)
+		for (unsigned n = 0; n <= i; n++)
+			metrics_add_reason(which, i);
+	scrape();
+	for (unsigned i = 0; names[i]; i++) {
+		expect_reason(family, names[i], i < counted ? i + 1 : 0);
+		assert_int_equal(metrics_get_reason(which, i), i < counted ? i + 1 : 0);
+	}
+}
+
 static void test_reasons(void **state)
 {
-	for (int i = 0; i < REFUSED_COUNT; i++)
-		for (int n = 0; n <= i; n++)
-			metrics_refused(i);
-	for (int i = 0; i < LEAVE_REASONS; i++)
-		for (int n = 0; n <= i; n++)
-			metrics_left(i);
-	for (int i = 0; i < SSE_GAP_REASONS; i++)
-		for (int n = 0; n <= i; n++)
-			metrics_gap(i);
-	scrape();
-	for (int i = 0; i < REFUSED_COUNT; i++) {
-		expect_reason("refused_total", refusal_name(i), i + 1);
-		assert_int_equal(metrics_refused_count(i), i + 1);
-	}
-	for (int i = 0; i < LEAVE_REASONS; i++) {
-		expect_reason("streams_ended_total", leave_name(i), i + 1);
-		assert_int_equal(metrics_left_count(i), i + 1);
-	}
-	for (int i = 0; i < SSE_GAP_REASONS; i++)
-		expect_reason("gaps_total", sse_gap_name(i), i + 1);
+	expect_reasons(METRIC_GAPS, "gaps_total", gaps, 2);
+	expect_reasons(METRIC_REFUSED, "refused_total", refused, 1);
+	expect_reasons(METRIC_ENDED, "streams_ended_total", ended, 2);
 }
 
 static void test_delivery_times(void **state)

@@ -1,4 +1,4 @@
-/* links: stream/opening log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/database log/filter log/channel protocol/sse base/buffer base/utf8 base/clock base/file log/place log/trouble base/who */
+/* links: stream/opening log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/eventlog_place log/row log/database log/filter log/channel base/buffer base/utf8 base/clock base/file log/place log/trouble base/who */
 /* libs: -lsqlite3 */
 /* Where a stream begins: valid and invalid positions, the newest rows, the limit. */
 #include <setjmp.h>
@@ -36,14 +36,14 @@ static int tear_down(void **state)
 }
 
 /* Opens to the end; a bounded number of steps. */
-static struct opening open_with(const struct request *request, const char *channel, int64_t limit)
+static struct opening open_with(const struct position *asked, const char *channel, int64_t limit)
 {
 	size_t length = strlen(channel);
 	struct filter *f = filter_new(&channel, &length, 1, NULL, NULL, 0);
 	struct opening o;
 
 	memset(&o, 0x55, sizeof(o));
-	assert_int_equal(opening_begin(&o, eventlog, f, request, limit), EVENTLOG_OK);
+	assert_int_equal(opening_begin(&o, eventlog, f, asked, limit), EVENTLOG_OK);
 	for (int steps = 0; !o.done; steps++) {
 		assert_true(steps < 100);
 		assert_int_equal(opening_continue(&o, eventlog, f), EVENTLOG_OK);
@@ -54,13 +54,11 @@ static struct opening open_with(const struct request *request, const char *chann
 
 static struct opening open_at(int64_t position, const char *channel, int64_t limit)
 {
-	return open_with(
-		&(struct request){
-			.position_kind = REQUEST_POSITION_AT, .position = position, .tail = -1},
+	return open_with(&(struct position){.kind = POSITION_AT, .id = position, .tail = -1},
 		channel, limit);
 }
 
-static void expect_gap(const struct opening *o, enum sse_gap reason, const char *requested)
+static void expect_gap(const struct opening *o, enum gap reason, const char *requested)
 {
 	assert_true(o->gap);
 	assert_int_equal(o->reason, reason);
@@ -69,15 +67,15 @@ static void expect_gap(const struct opening *o, enum sse_gap reason, const char 
 
 static void test_no_position_starts_at_the_tail(void **state)
 {
-	struct opening o = open_with(&(struct request){.tail = -1}, "c0", 0);
+	struct opening o = open_with(&(struct position){.tail = -1}, "c0", 0);
 
 	assert_false(o.gap);
 	assert_int_equal(o.id, ROWS);
-	o = open_with(&(struct request){.tail = 0}, "c0", 0);
+	o = open_with(&(struct position){.tail = 0}, "c0", 0);
 	assert_false(o.gap);
 	assert_int_equal(o.id, ROWS);
 	/* The limit never moves a position back. */
-	o = open_with(&(struct request){.tail = -1}, "c0", 100);
+	o = open_with(&(struct position){.tail = -1}, "c0", 100);
 	assert_int_equal(o.id, ROWS);
 }
 
@@ -103,7 +101,7 @@ static void test_row_deleted_while_the_newest_are_sought(void **state)
 	const char *channel = "odd/*", *type = "message";
 	size_t length = strlen(channel), type_length = strlen(type);
 	struct filter *f = filter_new(&channel, &length, 1, &type, &type_length, 1);
-	struct request newest = {.position_kind = REQUEST_POSITION_NONE, .tail = 3};
+	struct position newest = {.kind = POSITION_NONE, .tail = 3};
 	struct eventlog_batch batch = {0};
 	struct opening o;
 
@@ -122,9 +120,8 @@ static void test_row_deleted_while_the_newest_are_sought(void **state)
 /* A position overrides the newest N. */
 static void test_position_and_tail(void **state)
 {
-	struct opening o = open_with(
-		&(struct request){.position_kind = REQUEST_POSITION_AT, .position = 10, .tail = 5},
-		"c1", 0);
+	struct opening o =
+		open_with(&(struct position){.kind = POSITION_AT, .id = 10, .tail = 5}, "c1", 0);
 
 	assert_int_equal(o.id, 10);
 }
@@ -137,7 +134,7 @@ static void test_position_of_deleted_rows(void **state)
 	must("DELETE FROM events WHERE id <= 3000 AND channel = 'c1'");
 	deletions = sqlite3_changes(logfile.writer);
 	o = open_at(5, "c1", 0);
-	expect_gap(&o, SSE_GAP_PRUNED, "5");
+	expect_gap(&o, GAP_PRUNED, "5");
 	/* 6 is of c0, and still there. */
 	assert_int_equal(o.id, 5);
 	assert_int_equal(o.deletion, deletions);
@@ -151,39 +148,36 @@ static void test_position_ahead_of_the_log(void **state)
 {
 	struct opening o = open_at(ROWS + 1, "c1", 0);
 
-	expect_gap(&o, SSE_GAP_FUTURE, "6001");
+	expect_gap(&o, GAP_FUTURE, "6001");
 	assert_int_equal(o.id, ROWS);
 	o = open_at(INT64_MAX, "c1", 10);
-	expect_gap(&o, SSE_GAP_FUTURE, "9223372036854775807");
+	expect_gap(&o, GAP_FUTURE, "9223372036854775807");
 	assert_int_equal(o.id, ROWS);
 }
 
 static void test_malformed_positions(void **state)
 {
-	struct request request = {.position_kind = REQUEST_POSITION_MALFORMED,
-		.position_text = "caf\xc3\xa9",
-		.tail = 3};
-	struct opening o = open_with(&request, "c1", 0);
+	struct position asked = {.kind = POSITION_MALFORMED, .text = "caf\xc3\xa9", .tail = 3};
+	struct opening o = open_with(&asked, "c1", 0);
 
-	expect_gap(&o, SSE_GAP_MALFORMED, "caf\xc3\xa9");
+	expect_gap(&o, GAP_MALFORMED, "caf\xc3\xa9");
 	assert_int_equal(o.id, ROWS);
-	request = (struct request){.position_kind = REQUEST_POSITION_BEYOND,
-		.position_text = "99999999999999999999",
-		.tail = -1};
-	o = open_with(&request, "c1", 0);
-	expect_gap(&o, SSE_GAP_FUTURE, "99999999999999999999");
+	asked = (struct position){
+		.kind = POSITION_BEYOND, .text = "99999999999999999999", .tail = -1};
+	o = open_with(&asked, "c1", 0);
+	expect_gap(&o, GAP_FUTURE, "99999999999999999999");
 	assert_int_equal(o.id, ROWS);
 }
 
 /* The longest text of a position comes back whole. */
 static void test_longest_position(void **state)
 {
-	struct request request = {.position_kind = REQUEST_POSITION_MALFORMED, .tail = -1};
+	struct position asked = {.kind = POSITION_MALFORMED, .tail = -1};
 	struct opening o;
 
-	memset(request.position_text, 'x', REQUEST_ID_TEXT_MAX);
-	o = open_with(&request, "c1", 0);
-	expect_gap(&o, SSE_GAP_MALFORMED, request.position_text);
+	memset(asked.text, 'x', POSITION_TEXT_MAX);
+	o = open_with(&asked, "c1", 0);
+	expect_gap(&o, GAP_MALFORMED, asked.text);
 }
 
 static void test_newest_rows(void **state)
@@ -197,7 +191,7 @@ static void test_newest_rows(void **state)
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		struct opening o =
-			open_with(&(struct request){.tail = all[i].tail}, all[i].channel, 0);
+			open_with(&(struct position){.tail = all[i].tail}, all[i].channel, 0);
 
 		assert_false(o.gap);
 		if (o.id != all[i].id)
@@ -210,10 +204,10 @@ static void test_limit(void **state)
 {
 	struct opening o = open_at(10, "*", 100);
 
-	expect_gap(&o, SSE_GAP_LIMIT, "10");
+	expect_gap(&o, GAP_LIMIT, "10");
 	assert_int_equal(o.id, ROWS - 100);
 	o = open_at(ROWS - 101, "*", 100);
-	expect_gap(&o, SSE_GAP_LIMIT, "5899");
+	expect_gap(&o, GAP_LIMIT, "5899");
 	assert_int_equal(o.id, ROWS - 100);
 	o = open_at(ROWS - 100, "*", 100);
 	assert_false(o.gap);
@@ -223,17 +217,17 @@ static void test_limit(void **state)
 	assert_false(o.gap);
 	assert_int_equal(o.id, 3000);
 	o = open_at(3000, "odd/*", 2);
-	expect_gap(&o, SSE_GAP_LIMIT, "3000");
+	expect_gap(&o, GAP_LIMIT, "3000");
 	assert_int_equal(o.id, 4499);
 	/* Only three rows of `rare` are after 3000: all of them are available. */
 	o = open_at(3000, "rare", 3);
 	assert_false(o.gap);
 	assert_int_equal(o.id, 3000);
 	o = open_at(3000, "rare", 2);
-	expect_gap(&o, SSE_GAP_LIMIT, "3000");
+	expect_gap(&o, GAP_LIMIT, "3000");
 	assert_int_equal(o.id, 4999);
 	o = open_at(3999, "rare", 2);
-	expect_gap(&o, SSE_GAP_LIMIT, "3999");
+	expect_gap(&o, GAP_LIMIT, "3999");
 	assert_int_equal(o.id, 4999);
 }
 
@@ -257,9 +251,9 @@ static void test_unreadable_log(void **state)
 	struct opening o;
 
 	eventlog_close(eventlog);
-	for (int kind = REQUEST_POSITION_NONE; kind <= REQUEST_POSITION_BEYOND; kind++)
+	for (int kind = POSITION_NONE; kind <= POSITION_BEYOND; kind++)
 		assert_int_equal(opening_begin(&o, eventlog, f,
-					 &(struct request){.position_kind = kind, .tail = 1}, 0),
+					 &(struct position){.kind = kind, .tail = 1}, 0),
 			EVENTLOG_FAULT);
 	free(f);
 }

@@ -132,7 +132,7 @@ static void test_similar_position_names_are_accepted(void **state)
 		snprintf(query, sizeof(query), "%s=41", names[i]);
 		ask_query(query);
 		expect_good();
-		assert_int_equal(request.position, 41);
+		assert_int_equal(request.position.id, 41);
 	}
 }
 
@@ -144,22 +144,22 @@ static void test_largest_of_several_positions_wins(void **state)
 	for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
 		ask_query(queries[i]);
 		expect_good();
-		assert_int_equal(request.position_kind, REQUEST_POSITION_AT);
-		assert_int_equal(request.position, 9);
+		assert_int_equal(request.position.kind, POSITION_AT);
+		assert_int_equal(request.position.id, 9);
 	}
 	ask_query("since=x,y");
 	expect_good();
-	assert_int_equal(request.position_kind, REQUEST_POSITION_MALFORMED);
+	assert_int_equal(request.position.kind, POSITION_MALFORMED);
 }
 
 static void test_every_header_with_a_position_is_read(void **state)
 {
 	ASK("HTTP_LAST_EVENT_ID=5", "HTTP_LAST_EVENT_ID=9", "QUERY_STRING=since=7");
 	expect_good();
-	assert_int_equal(request.position, 9);
+	assert_int_equal(request.position.id, 9);
 	ASK("HTTP_LAST_EVENT_ID=5, 9");
 	expect_good();
-	assert_int_equal(request.position, 9);
+	assert_int_equal(request.position.id, 9);
 }
 
 static void test_lengths(void **state)
@@ -217,13 +217,13 @@ static void test_every_spelling_of_the_position(void **state)
 		snprintf(text, sizeof(text), "%s=%zu", names[i], i + 40);
 		ask_query(text);
 		expect_good();
-		assert_int_equal(request.position_kind, REQUEST_POSITION_AT);
-		assert_int_equal(request.position, i + 40);
+		assert_int_equal(request.position.kind, POSITION_AT);
+		assert_int_equal(request.position.id, i + 40);
 		snprintf(text, sizeof(text), "{\"%s\":%zu}", names[i], i + 50);
 		ask_json(text);
 		expect_good();
-		assert_int_equal(request.position_kind, REQUEST_POSITION_AT);
-		assert_int_equal(request.position, i + 50);
+		assert_int_equal(request.position.kind, POSITION_AT);
+		assert_int_equal(request.position.id, i + 50);
 	}
 }
 
@@ -231,33 +231,33 @@ static void test_positions(void **state)
 {
 	static const struct {
 		const char *header, *query;
-		enum request_position kind;
+		enum position_kind kind;
 		int64_t position;
 		const char *text;
 	} cases[] = {
-		{"", "", REQUEST_POSITION_NONE, 0, ""},
-		{"", "since=&lastEventId=%20%09", REQUEST_POSITION_NONE, 0, ""},
-		{" \t", "", REQUEST_POSITION_NONE, 0, ""},
-		{"0", "", REQUEST_POSITION_AT, 0, ""},
-		{" \t12\t ", "", REQUEST_POSITION_AT, 12, ""},
-		{"7", "lastEventId=9&last_event_id=8", REQUEST_POSITION_AT, 9, ""},
-		{"10", "lastEventId=9&last_event_id=8", REQUEST_POSITION_AT, 10, ""},
-		{"", "since=3&since=5&since=4", REQUEST_POSITION_AT, 5, ""},
-		{"", "since=0&since=", REQUEST_POSITION_AT, 0, ""},
-		{"x", "since=0", REQUEST_POSITION_AT, 0, ""},
-		{"4", "since=x", REQUEST_POSITION_AT, 4, ""},
-		{"99999999999999999999", "since=5", REQUEST_POSITION_AT, 5, ""},
-		{"5", "since=99999999999999999999", REQUEST_POSITION_AT, 5, ""},
-		{"9223372036854775807", "", REQUEST_POSITION_AT, INT64_MAX, ""},
-		{"9223372036854775808", "", REQUEST_POSITION_BEYOND, 0, "9223372036854775808"},
-		{"x", "since=9223372036854775808&since=y", REQUEST_POSITION_BEYOND, 0,
+		{"", "", POSITION_NONE, 0, ""},
+		{"", "since=&lastEventId=%20%09", POSITION_NONE, 0, ""},
+		{" \t", "", POSITION_NONE, 0, ""},
+		{"0", "", POSITION_AT, 0, ""},
+		{" \t12\t ", "", POSITION_AT, 12, ""},
+		{"7", "lastEventId=9&last_event_id=8", POSITION_AT, 9, ""},
+		{"10", "lastEventId=9&last_event_id=8", POSITION_AT, 10, ""},
+		{"", "since=3&since=5&since=4", POSITION_AT, 5, ""},
+		{"", "since=0&since=", POSITION_AT, 0, ""},
+		{"x", "since=0", POSITION_AT, 0, ""},
+		{"4", "since=x", POSITION_AT, 4, ""},
+		{"99999999999999999999", "since=5", POSITION_AT, 5, ""},
+		{"5", "since=99999999999999999999", POSITION_AT, 5, ""},
+		{"9223372036854775807", "", POSITION_AT, INT64_MAX, ""},
+		{"9223372036854775808", "", POSITION_BEYOND, 0, "9223372036854775808"},
+		{"x", "since=9223372036854775808&since=y", POSITION_BEYOND, 0,
 			"9223372036854775808"},
-		{"-1", "", REQUEST_POSITION_MALFORMED, 0, "-1"},
-		{" a b ", "since=c", REQUEST_POSITION_MALFORMED, 0, "a b"},
-		{"4, 5", "", REQUEST_POSITION_AT, 5, ""},
-		{"a, b", "", REQUEST_POSITION_MALFORMED, 0, "a"},
-		{"", "since=1.5", REQUEST_POSITION_MALFORMED, 0, "1.5"},
-		{"", "since=%FF%00%07", REQUEST_POSITION_MALFORMED, 0, "��\a"},
+		{"-1", "", POSITION_MALFORMED, 0, "-1"},
+		{" a b ", "since=c", POSITION_MALFORMED, 0, "a b"},
+		{"4, 5", "", POSITION_AT, 5, ""},
+		{"a, b", "", POSITION_MALFORMED, 0, "a"},
+		{"", "since=1.5", POSITION_MALFORMED, 0, "1.5"},
+		{"", "since=%FF%00%07", POSITION_MALFORMED, 0, "��\a"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -267,10 +267,10 @@ static void test_positions(void **state)
 		snprintf(query, sizeof(query), "QUERY_STRING=%s", cases[i].query);
 		ASK(header, query);
 		expect_good();
-		if (request.position_kind != cases[i].kind)
-			fail_msg("%s and %s: kind %d", header, query, (int)request.position_kind);
-		assert_int_equal(request.position, cases[i].position);
-		assert_string_equal(request.position_text, cases[i].text);
+		if (request.position.kind != cases[i].kind)
+			fail_msg("%s and %s: kind %d", header, query, (int)request.position.kind);
+		assert_int_equal(request.position.id, cases[i].position);
+		assert_string_equal(request.position.text, cases[i].text);
 	}
 }
 
@@ -282,23 +282,23 @@ static void test_long_positions_are_truncated_between_characters(void **state)
 	memset(header + at, 'p', 100);
 	header[at + 100] = '\0';
 	ASK(header);
-	assert_int_equal(strlen(request.position_text), REQUEST_ID_TEXT_MAX);
+	assert_int_equal(strlen(request.position.text), POSITION_TEXT_MAX);
 	memcpy(header + at + 62, "\342\202\254", 3);
 	ASK(header);
-	assert_int_equal(strlen(request.position_text), 62);
+	assert_int_equal(strlen(request.position.text), 62);
 	memcpy(header + at + 61, "\342\202\254", 3);
 	ASK(header);
-	assert_int_equal(strlen(request.position_text), 64);
+	assert_int_equal(strlen(request.position.text), 64);
 }
 
 static void test_tail(void **state)
 {
 	ask_query("tail=0");
 	expect_good();
-	assert_int_equal(request.tail, 0);
+	assert_int_equal(request.position.tail, 0);
 	ask_query("tail=9223372036854775807");
 	expect_good();
-	assert_int_equal(request.tail, INT64_MAX);
+	assert_int_equal(request.position.tail, INT64_MAX);
 	ask_query("tail=9223372036854775808");
 	expect_refusal(400, "tail: \"9223372036854775808\" is not a number of records: write 0 to"
 			    " 9223372036854775807 in digits");
@@ -336,7 +336,7 @@ static void test_last_of_repeated_single_values_wins(void **state)
 {
 	ask_query("tail=5&tail=3&positions=0&positions=1&access_token=a&access_token=b%20c");
 	expect_good();
-	assert_int_equal(request.tail, 3);
+	assert_int_equal(request.position.tail, 3);
 	assert_true(request.positions);
 	assert_string_equal(request.access_token, "b c");
 }
@@ -379,15 +379,15 @@ static void test_json(void **state)
 		 "\"last_event_id\":11,\"other\":{\"channel\":[1,{}]}}");
 	expect_list(&request.channels, "a/*|b|");
 	expect_list(&request.events, "update|");
-	assert_int_equal(request.tail, 7);
+	assert_int_equal(request.position.tail, 7);
 	assert_true(request.envelope);
 	assert_true(request.positions);
 	assert_string_equal(request.access_token, "t");
-	assert_int_equal(request.position, 12);
+	assert_int_equal(request.position.id, 12);
 	ask_json("{\"channel\":\"a\",\"event\":[\"x\",\"y\"],\"tail\":\"8\",\"positions\":true}");
 	expect_list(&request.channels, "a|");
 	expect_list(&request.events, "x|y|");
-	assert_int_equal(request.tail, 8);
+	assert_int_equal(request.position.tail, 8);
 	assert_true(request.positions);
 }
 
@@ -397,10 +397,10 @@ static void test_json_null_means_not_given(void **state)
 		 "\"positions\":null,\"access_token\":null,\"last_event_id\":null}");
 	expect_list(&request.channels, "default|");
 	expect_list(&request.events, "");
-	assert_int_equal(request.tail, -1);
+	assert_int_equal(request.position.tail, -1);
 	assert_false(request.envelope || request.positions);
 	assert_null(request.access_token);
-	assert_int_equal(request.position_kind, REQUEST_POSITION_NONE);
+	assert_int_equal(request.position.kind, POSITION_NONE);
 	ask_json("{\"channel\":[],\"event\":[]}");
 	expect_list(&request.channels, "default|");
 	expect_list(&request.events, "");
@@ -430,15 +430,15 @@ static void test_json_positions_keep_every_digit(void **state)
 {
 	ask_json("{\"since\":9223372036854775807}");
 	expect_good();
-	assert_int_equal(request.position, INT64_MAX);
+	assert_int_equal(request.position.id, INT64_MAX);
 	ask_json("{\"since\":18446744073709551617}");
 	expect_good();
-	assert_int_equal(request.position_kind, REQUEST_POSITION_BEYOND);
-	assert_string_equal(request.position_text, "18446744073709551617");
+	assert_int_equal(request.position.kind, POSITION_BEYOND);
+	assert_string_equal(request.position.text, "18446744073709551617");
 	ask_json("{\"since\":-5}");
 	expect_good();
-	assert_int_equal(request.position_kind, REQUEST_POSITION_MALFORMED);
-	assert_string_equal(request.position_text, "-5");
+	assert_int_equal(request.position.kind, POSITION_MALFORMED);
+	assert_string_equal(request.position.text, "-5");
 }
 
 static void test_json_of_other_types(void **state)

@@ -94,73 +94,6 @@ static void test_last_bytes_share_one_record(void **state)
 	assert_int_equal(record_piece(10 * MIB), RECORD_CONTENT_MAX);
 }
 
-/*
- * Whether the framed byte at `at` is content, and how many bytes of its record follow from there.
- */
-static bool walk(const uint8_t *buf, size_t at, size_t *record, size_t *left)
-{
-	while (*record + wire_record_size(buf + *record) <= at)
-		*record += wire_record_size(buf + *record);
-	*left = *record + wire_record_size(buf + *record) - at;
-	return at >= *record + RECORD_HEADER;
-}
-
-static void test_unfinished_records_are_detected_at_every_byte(void **state)
-{
-	for (size_t i = 0; i < COUNT(contents) - 1; i++) {
-		uint8_t *buf = framed(contents[i]);
-		size_t record = 0, left, size = record_framed_size(contents[i]);
-
-		for (size_t at = 0; at < size; at++) {
-			walk(buf, at, &record, &left);
-			if (record_begun_left(contents[i], at) != (at == record ? 0 : left))
-				fail_msg("%zu of %zu: %zu", at, contents[i], left);
-		}
-		assert_int_equal(record_begun_left(contents[i], size), 0);
-		free(buf);
-	}
-}
-
-static void test_content_is_counted_between_any_two_bytes(void **state)
-{
-	const size_t steps[] = {1, 7, 8, 9, 4096, 65535, 65536, 65537};
-
-	for (size_t i = 0; i < COUNT(contents) - 1; i++) {
-		uint8_t *buf = framed(contents[i]);
-		size_t record = 0, left, passed = 0, size = record_framed_size(contents[i]);
-
-		for (size_t at = 0; at < size; at++) {
-			if (record_content_between(contents[i], 0, at) != passed)
-				fail_msg("before %zu of %zu: %zu", at, contents[i], passed);
-			passed += walk(buf, at, &record, &left);
-		}
-		assert_int_equal(record_content_between(contents[i], 0, size), contents[i]);
-		for (size_t s = 0; s < COUNT(steps); s++) {
-			passed = 0;
-			for (size_t at = 0; at < size; at += steps[s])
-				passed += record_content_between(contents[i], at,
-					at + steps[s] < size ? at + steps[s] : size);
-			assert_int_equal(passed, contents[i]);
-		}
-		free(buf);
-	}
-}
-
-static void test_large_contents_are_counted(void **state)
-{
-	size_t content = 10 * MIB, size = record_framed_size(content);
-
-	assert_int_equal(size, content + 8 * 161);
-	assert_int_equal(record_content_between(content, 0, size), content);
-	assert_int_equal(record_content_between(content, 65536, 65536 + 8), 0);
-	assert_int_equal(record_content_between(content, 65536, 65536 + 9), 1);
-	assert_int_equal(record_content_between(content, size - 1, size), 1);
-	assert_int_equal(record_content_between(content, size - 1, size + 70000), 1);
-	assert_int_equal(record_content_between(content, size + 9, size + 70000), 0);
-	assert_int_equal(record_begun_left(content, size - 1), 1);
-	assert_int_equal(record_begun_left(content, 65536 + 1), 65535);
-}
-
 /* A buffer for exactly so many bytes. To be freed. */
 static uint8_t *room(size_t size)
 {
@@ -538,9 +471,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_framed_content_is_unchanged),
 		cmocka_unit_test(test_last_bytes_share_one_record),
-		cmocka_unit_test(test_unfinished_records_are_detected_at_every_byte),
-		cmocka_unit_test(test_content_is_counted_between_any_two_bytes),
-		cmocka_unit_test(test_large_contents_are_counted),
 		cmocka_unit_test(test_unpadded_records_have_the_same_content),
 		cmocka_unit_test(test_end_request_matches_the_specification),
 		cmocka_unit_test(test_unknown_types_are_named),

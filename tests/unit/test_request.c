@@ -24,9 +24,9 @@ static void test_empty_request(void **state)
 	expect_list(&request.events, "");
 	assert_int_equal(request.method, REQUEST_GET);
 	assert_int_equal(request.page, REQUEST_STREAM);
-	assert_int_equal(request.position_kind, REQUEST_POSITION_NONE);
-	assert_string_equal(request.position_text, "");
-	assert_int_equal(request.tail, -1);
+	assert_int_equal(request.position.kind, POSITION_NONE);
+	assert_string_equal(request.position.text, "");
+	assert_int_equal(request.position.tail, -1);
 	assert_false(request.envelope);
 	assert_true(request.positions);
 	assert_false(request.accepts_stream);
@@ -83,7 +83,7 @@ static void test_headers_are_kept_unchanged(void **state)
 	assert_string_equal(request.authorization, "Bearer \xff x");
 	assert_string_equal(request.cookie, "a=b; c=d");
 	assert_true(request.accepts_stream);
-	assert_int_equal(request.position, 17);
+	assert_int_equal(request.position.id, 17);
 }
 
 static void test_first_of_equal_names_wins(void **state)
@@ -188,15 +188,15 @@ static void test_posted_forms(void **state)
 		"channel=b&channel=a%2F%2A&event=x+y&last_event_id=5&positions=1");
 	expect_list(&request.channels, "a/*|b|");
 	expect_list(&request.events, "x y|");
-	assert_int_equal(request.position, 5);
+	assert_int_equal(request.position.id, 5);
 	assert_true(request.positions);
 	ask_body((const char *const[]){"REQUEST_METHOD=POST",
 			 "QUERY_STRING=channel=q&tail=1&since=8",
 			 "CONTENT_TYPE=application/x-www-form-urlencoded", NULL},
 		"channel=b&tail=2&since=7", 24);
 	expect_list(&request.channels, "b|q|");
-	assert_int_equal(request.tail, 2);
-	assert_int_equal(request.position, 8);
+	assert_int_equal(request.position.tail, 2);
+	assert_int_equal(request.position.id, 8);
 }
 
 static void test_media_types_of_bodies(void **state)

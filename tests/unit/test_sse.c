@@ -1,6 +1,6 @@
 /*
  * A row as an event: whatever it contains, a client gets that text and nothing else.
- * links: protocol/sse base/utf8 base/buffer
+ * links: protocol/sse log/row log/gap base/utf8 base/buffer
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 #define UTF8_FFFD "\xef\xbf\xbd"
 
 /* Encodes a row and parses it back; the result is exactly one event with the row's id. */
-static void round_trip(const struct sse_row *row, bool envelope, struct eventstream *p)
+static void round_trip(const struct row *row, bool envelope, struct eventstream *p)
 {
 	struct buffer b;
 	char id[32];
@@ -32,9 +32,9 @@ static void round_trip(const struct sse_row *row, bool envelope, struct eventstr
 	assert_string_equal(p->events[0].id, id);
 }
 
-static struct sse_row row_of(const char *data, size_t length)
+static struct row row_of(const char *data, size_t length)
 {
-	return (struct sse_row){.id = 7,
+	return (struct row){.id = 7,
 		.channel = "default",
 		.channel_length = 7,
 		.data = data,
@@ -44,7 +44,7 @@ static struct sse_row row_of(const char *data, size_t length)
 
 static void expect(const char *data, size_t length, const char *wanted, size_t wanted_length)
 {
-	struct sse_row row = row_of(data, length);
+	struct row row = row_of(data, length);
 	struct eventstream p;
 
 	round_trip(&row, false, &p);
@@ -88,7 +88,7 @@ static void expect_end(struct buffer *out, const char *end)
 /* A client that keeps an id as soon as its line arrives has then received all of the record. */
 static void test_id_is_the_last_line_of_every_record(void **state)
 {
-	struct sse_row row = row_of("two\nlines", 9);
+	struct row row = row_of("two\nlines", 9);
 	struct buffer out;
 	char end[SSE_ROW_END_MAX];
 
@@ -102,7 +102,7 @@ static void test_id_is_the_last_line_of_every_record(void **state)
 	}
 	sse_position(&out, 8, false);
 	expect_end(&out, "\nid: 8\n\n");
-	sse_gap(&out, 9, "1", 2, 3, SSE_GAP_PRUNED);
+	sse_gap(&out, 9, "1", 2, 3, GAP_PRUNED);
 	expect_end(&out, "\nid: 9\n\n");
 	sse_position(&out, 10, true);
 	expect_end(&out, "id: 10\n");
@@ -152,7 +152,7 @@ static void test_all_short_texts(void **state)
 
 static void test_type_cannot_inject_a_field(void **state)
 {
-	struct sse_row row = row_of("x", 1);
+	struct row row = row_of("x", 1);
 	struct eventstream p;
 
 	row.event = "a\ndata: forged\r\rid: 1\0b";
@@ -166,15 +166,15 @@ static void test_type_cannot_inject_a_field(void **state)
 
 static void test_reserved_types(void **state)
 {
-	assert_true(sse_type_is_reserved("gap", 3));
-	assert_true(sse_type_is_reserved("open", 4));
-	assert_false(sse_type_is_reserved("gaps", 4));
-	assert_false(sse_type_is_reserved("", 0));
+	assert_true(row_type_is_reserved("gap", 3));
+	assert_true(row_type_is_reserved("open", 4));
+	assert_false(row_type_is_reserved("gaps", 4));
+	assert_false(row_type_is_reserved("", 0));
 }
 
 static void test_retry_is_sent_with_its_row(void **state)
 {
-	struct sse_row row = row_of("x", 1);
+	struct row row = row_of("x", 1);
 	struct eventstream p;
 
 	row.retry_ms = 1234;
@@ -185,7 +185,7 @@ static void test_retry_is_sent_with_its_row(void **state)
 
 static void test_envelope_is_one_line_of_json(void **state)
 {
-	struct sse_row row = row_of("a\r\n\"b\\\t\0\x1f\xff", 10);
+	struct row row = row_of("a\r\n\"b\\\t\0\x1f\xff", 10);
 	struct eventstream p;
 
 	row.event = "t";
@@ -210,7 +210,7 @@ static void test_rowtails_own_records(void **state)
 	sse_heartbeat(&b);
 	sse_position(&b, 45, true);
 	sse_heartbeat(&b);
-	sse_gap(&b, 50, "a\"b\n", 50, 60, SSE_GAP_PRUNED);
+	sse_gap(&b, 50, "a\"b\n", 50, 60, GAP_PRUNED);
 	sse_denied(&b, "revoked");
 	eventstream_feed(&p, (const char *)b.data, b.length);
 	assert_int_equal(p.retry_ms, 2417);

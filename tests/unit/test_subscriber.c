@@ -1,4 +1,4 @@
-/* links: stream/subscriber protocol/record stream/window stream/run protocol/sse base/utf8 base/buffer */
+/* links: stream/subscriber stream/lane protocol/framing stream/leave protocol/record stream/window stream/run protocol/sse log/gap base/utf8 base/buffer */
 /* libs: --for-linker --wrap --for-linker malloc */
 /*
  * One stream and its sink: whatever number of bytes is taken at a time, everything arrives
@@ -64,14 +64,18 @@ static void note_finished(struct sink *sink)
 static const struct sink_operations operations = {
 	.write = take, .want_write = note_want, .finished = note_finished};
 
+/* request_id 0: without frames. */
 static void begin(uint16_t request_id, size_t room)
 {
+	const struct lane lane = {
+		request_id ? &framing_fastcgi : &framing_none, request_id, LANE_PLAIN};
+
 	subscriber_free(&subscriber);
 	peer.sink.operations = &operations;
 	peer.length = 0;
 	peer.room = room;
 	peer.gone = peer.wants_write = false;
-	subscriber_init(&subscriber, &peer.sink, request_id, 1000);
+	subscriber_init(&subscriber, &peer.sink, &lane, 1000);
 	subscriber.state = SUBSCRIBER_LIVE;
 }
 
@@ -328,9 +332,10 @@ static void test_record_is_completed_without_its_row(void **state)
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 		size_t whole = record_framed_size(lengths[i]), cut = whole;
 
-		while (--cut > 0 && lengths[i] - record_content_between(lengths[i], 0, cut) <=
-					    sizeof(END) - 1) {
-			size_t sent = record_content_between(lengths[i], 0, cut);
+		while (--cut > 0 &&
+			lengths[i] - framing_content(&framing_fastcgi, lengths[i], cut) <=
+				sizeof(END) - 1) {
+			size_t sent = framing_content(&framing_fastcgi, lengths[i], cut);
 			size_t end = lengths[i] - (sizeof(END) - 1);
 			bool ended;
 
@@ -369,7 +374,7 @@ static void test_giving_up_at_every_byte(void **state)
 
 	for (size_t cut = 1; cut < framed; cut += cut < 40 || cut % 65536 < 40 ? 1 : 3001) {
 		enum subscriber_result r;
-		size_t length, sent = record_content_between(LONG, 0, cut);
+		size_t length, sent = framing_content(&framing_fastcgi, LONG, cut);
 		bool ended;
 
 		if (LONG - sent <= sizeof(END) - 1)
@@ -410,7 +415,7 @@ static void test_lists(void **state)
 	struct subscriber_list list = {NULL, NULL, 0};
 
 	for (int i = 0; i < 3; i++) {
-		subscriber_init(&all[i], &peer.sink, 1, 0);
+		subscriber_init(&all[i], &peer.sink, &subscriber.lane, 0);
 		subscriber_list_push(&list, &all[i], SUBSCRIBER_IN_QUEUE);
 		assert_int_equal(all[i].where, SUBSCRIBER_IN_QUEUE);
 	}
@@ -429,9 +434,9 @@ static void test_reasons_have_distinct_names(void **state)
 {
 	for (int i = 0; i < LEAVE_REASONS; i++)
 		for (int j = 0; j < i; j++)
-			assert_string_not_equal(leave_name(i), leave_name(j));
-	assert_string_equal(leave_name(LEAVE_CLIENT), "client");
-	assert_string_equal(leave_name(LEAVE_MEMORY), "memory");
+			assert_string_not_equal(leave_names[i], leave_names[j]);
+	assert_string_equal(leave_names[LEAVE_CLIENT], "client");
+	assert_string_equal(leave_names[LEAVE_MEMORY], "memory");
 }
 
 #define TEST(function) cmocka_unit_test_teardown(function, tear_down)

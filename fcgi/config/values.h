@@ -1,0 +1,43 @@
+/*
+ * values: what the settings hold, once config.c has read them.
+ */
+#ifndef ROWTAIL_VALUES_H
+#define ROWTAIL_VALUES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/logging.h"
+
+enum config_action { CONFIG_SERVE, CONFIG_CHECK, CONFIG_HELP, CONFIG_VERSION };
+
+struct config {
+	enum config_action action;
+	const char *file; /* the CONFIG file, or NULL */
+	const char *db; /* required unless help or version is asked for */
+	const char *table; /* "events" */
+	const char *listen; /* PATH, HOST:PORT or :PORT; NULL when none */
+	unsigned listen_mode; /* of a unix socket: 0660 */
+	int64_t poll_ms; /* 100; 1 to 60000 */
+	int64_t heartbeat_ms; /* 15 s; 1 to 3600 s */
+	int64_t retry_ms; /* 2000; 0 to 3600000 */
+	int64_t retry_jitter_ms; /* 1000; 0 to 3600000 */
+	int64_t max_stream_age_ms; /* 0: no limit; up to 365 days, given in seconds */
+	int64_t max_streams; /* 10000; 1 to 1000000 */
+	int64_t max_streams_per_client; /* 0: no limit */
+	int64_t stall_timeout_ms; /* 60 s; 1 to 86400 s */
+	int64_t max_replay; /* 0: no limit */
+	const char **allow_origins; /* never NULL; NULL at the end; "*" for any */
+	bool public_; /* --public */
+	bool allow_query_token;
+	const char *jwt_key; /* a file's path; NULL: no JWTs */
+	const char *jwt_algorithm; /* HS256, RS256, ES256, EdDSA…; both or neither */
+	const char *jwt_audience; /* NULL: not looked at */
+	const char *jwt_issuer;
+	int64_t jwt_leeway_ms; /* clock skew, given in seconds: 0 to 300; default 0 */
+	enum log_level log_level;
+
+	void *memory; /* owned: what the pointers point to */
+};
+
+#endif

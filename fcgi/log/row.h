@@ -1,0 +1,33 @@
+/*
+ * row: one row of the log, as it is read and before it is encoded.
+ *
+ * Pure. Owns the rule which event types no row may have.
+ */
+#ifndef ROWTAIL_ROW_H
+#define ROWTAIL_ROW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Texts are borrowed, with lengths, and may hold anything. */
+struct row {
+	int64_t id;
+	const char *channel;
+	size_t channel_length;
+	const char *event; /* NULL: a plain message */
+	size_t event_length;
+	const char *data;
+	size_t data_length;
+	int64_t retry_ms; /* -1: none */
+	const char *created_at; /* NULL: unknown */
+	size_t created_at_length;
+};
+
+/*
+ * Is this an event type that a row must not have, since it is EventSource's (open, error) or
+ * rowtail's own (position, gap, denied)? A row of a view that has one is sent as a plain message.
+ */
+bool row_type_is_reserved(const char *type, size_t length);
+
+#endif

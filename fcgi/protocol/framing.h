@@ -1,0 +1,63 @@
+/*
+ * framing: what stands around the bytes of a stream on their way: FastCGI records, or nothing.
+ *
+ * Pure. An interface, and the framings there are. A *content* is what belongs together: the record of
+ * one row, or words of rowtail's own. Framed, it is one piece or several, each a header, a part of the
+ * content, and what the framing puts behind that. Each framing keeps these rules:
+ *
+ * - The same content always gives the same bytes. So a record that was cut can be found again.
+ * - A piece gives the same bytes when its part of the content is framed alone.
+ * - The last FRAMING_LAST_MIN bytes of a content are in one piece (all, if there are fewer). So the end
+ *   of a row's record, its id and the empty line, arrives whole or not at all: some web servers pass
+ *   on whole pieces only, and some clients keep an id before the empty line has come.
+ */
+#ifndef ROWTAIL_FRAMING_H
+#define ROWTAIL_FRAMING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { FRAMING_LAST_MIN = 64 };
+
+/* One piece of a framed content. */
+struct framing_piece {
+	size_t start; /* framed bytes before it */
+	size_t before; /* bytes of the content before it */
+	size_t content; /* bytes of the content in it */
+};
+
+struct framing {
+	size_t header; /* bytes before the content of a piece */
+	size_t end_size; /* bytes that end() writes, at most */
+	uint16_t usual_id; /* the request id that nearly all streams have */
+
+	/* How many bytes `content` bytes take. 0 take 0. */
+	size_t (*size)(size_t content);
+
+	/*
+	 * Frames, in place, a content that stands at bytes + header; bytes holds size(content) bytes.
+	 * Returns the framed size.
+	 */
+	size_t (*frame)(uint8_t *bytes, size_t content, uint16_t request_id);
+
+	/*
+	 * The piece of which the framed byte number `sent` is: what was sent before that byte is
+	 * whole pieces and, from `start` on, the part of a piece that has to be completed before
+	 * anything else may follow.
+	 */
+	struct framing_piece (*piece)(size_t content, size_t sent);
+
+	/* Writes what ends the stream behind its last content; returns its length. */
+	size_t (*end)(uint8_t *out, uint16_t request_id);
+};
+
+/* FCGI_STDOUT records, with FCGI_END_REQUEST at the end. */
+extern const struct framing framing_fastcgi;
+
+/* No frames, as CGI wants it. Any part of a content may be followed by the end. */
+extern const struct framing framing_none;
+
+/* Of the first `sent` framed bytes of a content, how many are content? */
+size_t framing_content(const struct framing *f, size_t content, size_t sent);
+
+#endif

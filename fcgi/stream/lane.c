@@ -1,0 +1,76 @@
+#include "stream/lane.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/sse.h"
+
+bool lane_is_same(const struct lane *a, const struct lane *b)
+{
+	return a->framing == b->framing && a->request_id == b->request_id &&
+	       a->encoding == b->encoding;
+}
+
+size_t lane_encode(const struct lane *l, struct buffer *out, const struct row *row, size_t *content)
+{
+	size_t start = out->length, head = l->framing->header, framed;
+
+	if (!buffer_reserve(out, head))
+		return 0;
+	out->length += head;
+	sse_row(out, row, l->encoding == LANE_ENVELOPE);
+	*content = out->length - start - head;
+	if (out->failed || *content > UINT32_MAX / 2)
+		return 0;
+	framed = l->framing->size(*content);
+	out->length = start;
+	if (!buffer_reserve(out, framed))
+		return 0;
+	l->framing->frame(out->data + start, *content, l->request_id);
+	out->length = start + framed;
+	return framed;
+}
+
+uint8_t *lane_frame(
+	const struct lane *l, const uint8_t *text, size_t length, bool last, size_t *framed)
+{
+	const struct framing *f = l->framing;
+	uint8_t *bytes = malloc(f->size(length) + f->header + f->end_size + 1);
+
+	if (!bytes)
+		return NULL;
+	if (length)
+		memcpy(bytes + f->header, text, length);
+	*framed = f->frame(bytes, length, l->request_id);
+	if (last)
+		*framed += f->end(bytes + *framed, l->request_id);
+	return bytes;
+}
+
+size_t lane_content_left(const struct lane *l, size_t content, size_t sent)
+{
+	return content - framing_content(l->framing, content, sent);
+}
+
+bool lane_is_begun(const struct lane *l, size_t content, size_t sent)
+{
+	return sent > l->framing->piece(content, sent).start;
+}
+
+uint8_t *lane_complete(const struct lane *l, size_t content, size_t sent, const char *end,
+	size_t end_length, size_t *framed, size_t *gone)
+{
+	const struct framing *f = l->framing;
+	struct framing_piece piece = f->piece(content, sent);
+	size_t known = end_length < piece.content ? end_length : piece.content;
+	uint8_t *bytes = malloc(f->size(piece.content) + 1);
+
+	if (!bytes)
+		return NULL;
+	/* No line break: a line that was begun must not become a whole one. */
+	memset(bytes + f->header, '?', piece.content - known);
+	memcpy(bytes + f->header + piece.content - known, end + end_length - known, known);
+	*framed = f->frame(bytes, piece.content, l->request_id);
+	*gone = sent - piece.start;
+	return bytes;
+}

@@ -1,0 +1,24 @@
+/*
+ * leave: why a stream ended. Each reason is the word in the log line and the label of its counter.
+ */
+#ifndef ROWTAIL_LEAVE_H
+#define ROWTAIL_LEAVE_H
+
+enum leave_reason {
+	LEAVE_CLIENT, /* the peer closed */
+	LEAVE_ABORT, /* FCGI_ABORT_REQUEST */
+	LEAVE_AGE, /* --max-stream-age */
+	LEAVE_STALL, /* --stall-timeout */
+	LEAVE_SHUTDOWN,
+	LEAVE_REVOKED, /* its grant was deleted */
+	LEAVE_EXPIRED, /* its grant or token ran out */
+	LEAVE_CUT, /* a record that was half sent is no longer in the log */
+	LEAVE_PROTOCOL, /* the peer sent what is not FastCGI */
+	LEAVE_MEMORY,
+};
+enum { LEAVE_REASONS = LEAVE_MEMORY + 1 };
+
+/* "client", "abort", … in the order of the reasons; NULL at the end. */
+extern const char *const leave_names[];
+
+#endif
