@@ -48,6 +48,7 @@ help:
 	@echo 'make             build $(BUILD)/rowtail (after make deps)'
 	@echo 'make deps        install the Debian packages that building and testing need'
 	@echo 'make demo        a live page on http://127.0.0.1:$(PORT)/'
+	@echo 'make portable kit     $(BUILD)/portable/rowtail, one static program; the archive for a shared host'
 	@echo 'make test        everything: unit, replay, integration, servers, a short torture, browser, Debian 13'
 	@echo 'make torture     MINUTES=60 of killing and breaking; counts what got lost'
 	@echo 'make unit replay integration endurance servers browser    each part alone'
@@ -136,7 +137,7 @@ pictures: $(BUILD)/rowtail $(BROWSER)
 # What the parts share is built before, since they run side by side.
 test:
 	sh tests/deps.sh build test
-	$(MAKE) all bench-tools torture-tools $(FAULTS) $(SQLITES) $(BROWSER)
+	$(MAKE) all portable bench-tools torture-tools $(FAULTS) $(SQLITES) $(BROWSER)
 	@MAKE='$(MAKE)' sh tests/all.sh
 
 demo:

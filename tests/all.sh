@@ -38,7 +38,7 @@ run_lane() {
 
 run_lane first unit replay integration >"$output/first" 2>&1 &
 lanes=$!
-run_lane releases test-releases-ci >"$output/releases" 2>&1 &
+run_lane releases test-releases-ci portable-test >"$output/releases" 2>&1 &
 lanes="$lanes $!"
 run_lane second servers browser >"$output/second" 2>&1 &
 lanes="$lanes $!"

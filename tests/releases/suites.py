@@ -83,7 +83,7 @@ class Runner:
         return self.where.place / f"{self.compiler}-{name}.log"
 
     def _make(self, name, target, log):
-        made = {"build": "all bench-tools faults"}.get(target, target)
+        made = {"build": "all portable bench-tools faults"}.get(target, target)
         what = [f"CC={self.compiler}", WERROR, "BROWSER=", "SQLITES="]
         if self.tests and name in CI:
             what.append(f"{name.upper()}={shlex.quote(self.tests)}")
