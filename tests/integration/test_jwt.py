@@ -216,6 +216,7 @@ def test_audience_issuer_and_leeway(jwt_server):
         ("none", SECRET, os.EX_USAGE, "none"),
         ("HS256", None, os.EX_NOINPUT, "cannot be read"),
     ],
+    ids=["short", "PEM", "private", "no PEM", "another kind", "algorithm", "no file"],  # keys are new in each run
 )
 def test_invalid_keys(log, workdir, algorithm, key, exit_status, words):
     path = workdir / "key"

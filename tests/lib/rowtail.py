@@ -18,8 +18,11 @@ import fcgi
 import stream
 
 ROOT = pathlib.Path(__file__).parents[2]
-# Removed from the environment: rowtail reads every ROWTAIL_ variable as a setting.
-BINARY = pathlib.Path(os.environ.pop("ROWTAIL_BIN", ROOT / "build" / "rowtail")).resolve()
+# Removed from the environment: rowtail reads every ROWTAIL_ variable as a setting. TEST_BINARY is for the processes of
+# pytest-xdist, which start later.
+_wanted = os.environ.pop("ROWTAIL_BIN", None) or os.environ.get("TEST_BINARY") or ROOT / "build" / "rowtail"
+BINARY = pathlib.Path(_wanted).resolve()
+os.environ["TEST_BINARY"] = str(BINARY)
 SANITIZER = re.compile(
     r"ERROR: \w+Sanitizer|runtime error:|WARNING: \w+Sanitizer|^==\d+== \w", re.MULTILINE
 )

@@ -5,7 +5,6 @@ import hashlib
 import pathlib
 import shutil
 import tempfile
-import threading
 
 import pytest
 
@@ -16,7 +15,6 @@ from packages import missing, need
 from webserver import give
 
 TOKEN = "a-token-for-one-channel"
-SILENCE_S = 90
 ORIGIN = "https://app.example.org"  # the port in lighttpd's files
 
 # Makes mod_fcgid end processes sooner, so that tests need not wait for it.
@@ -107,68 +105,6 @@ def build():
     """build("nginx", heartbeat=1): a site with its own log, not started yet."""
     with Builder() as builder:
         yield builder
-
-
-class SilentStreams(Builder):
-    """A stream through every server and every second proxy, all in their shipped configuration.
-
-    Nothing happens on them.
-    """
-
-    def start(self):
-        self.log = self.log(self.enter_context(directory()))
-        sites = {name: self(name, log=self.log).start() for name in DEPLOYMENTS if is_here(name)}
-        self.opened = {name: site.follow() for name, site in sites.items()}
-        for outer, server in proxies.PROXIES.items():
-            if missing(server.program, server.package):
-                continue
-            for plain in False, True:
-                inner = {"lighttpd": sites["lighttpd"].server.address}
-                address = self.proxy(outer, inner, plain=plain).addresses["lighttpd"]
-                name = f"lighttpd behind {outer}{', plain' if plain else ''}"
-                self.opened[name] = sites["lighttpd"].follow(address=address)
-        self._seen, self._failure = {}, None
-        self._watcher = threading.Thread(target=self._break_the_silence)
-        self._stop = threading.Event()
-        self.callback(self._end_watcher)
-        self._watcher.start()
-
-    def _break_the_silence(self):
-        """Runs on time, whatever test runs then: mod_fcgid ends each stream after 300 s."""
-        if self._stop.wait(SILENCE_S):
-            return
-        try:
-            with database.Database(self.log.path) as log:
-                self.row = log.insert("after the silence")
-            for name, stream in self.opened.items():
-                self._seen[name] = stream.next().last_event_id
-        except Exception as failure:
-            self._failure = failure
-
-    def _end_watcher(self):
-        self._stop.set()
-        self._watcher.join()
-
-    def seen(self):
-        """{name: id of the first record after the silence}, once every stream has one."""
-        self._watcher.join()
-        if self._failure:
-            raise self._failure
-        return self._seen
-
-
-@pytest.fixture(scope="session", autouse=True)
-def silent_streams(request):
-    """Opens them before the first test, if a test needs them, since their silence is long."""
-    with SilentStreams() as streams:
-        if any(item.name == "test_ninety_seconds_without_a_row" for item in request.session.items):
-            streams.start()
-        yield streams
-
-
-def pytest_collection_modifyitems(items):
-    """Moves the test of the long silence to the end, so that it need not wait."""
-    items.sort(key=lambda item: item.name == "test_ninety_seconds_without_a_row")
 
 
 @pytest.fixture(scope="module")
