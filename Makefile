@@ -14,7 +14,8 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
 	-Wwrite-strings -Wformat=2 -Wundef -Wvla -Wno-unused-parameter $(WERROR)
 CPPFLAGS += -D_GNU_SOURCE -DROWTAIL_VERSION='"$(VERSION)"' -Ifcgi
-HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE '-ffile-prefix-map=$(CURDIR)=.'
+FORTIFY := -D_FORTIFY_SOURCE=2
+HARDEN := -fstack-protector-strong $(FORTIFY) -fPIE '-ffile-prefix-map=$(CURDIR)=.'
 LDHARDEN := -pie -Wl,-z,relro,-z,now
 LIBS := -lfcgi -lsqlite3 -luv -linih -lsodium -lhogweed -lnettle -lgmp -ljansson
 SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -28,6 +29,12 @@ BROWSER := tests/browser/node_modules/.made
 
 TEST_HEADERS := $(wildcard tests/unit/*.h tests/fuzz/*.h)
 
+# Make prints one line for each file; V=1 shows the commands, make -s prints nothing.
+V ?= 0
+Q := $(if $(filter 0,$(V)),@)
+SILENT := $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+say = $(if $(Q),$(if $(SILENT),,@echo '$(1) $(2)'))
+
 # A test's first lines say what it links: "links: a b" are modules of fcgi/ (base/buffer), "links: everything" all but main,
 # "libs: -lx" libraries.
 named = $(shell sed -n 's/^.* links: *\([a-z0-9_/ ]*\).*/\1/p' $(1) | head -n 1)
@@ -35,111 +42,118 @@ links = $(patsubst %,$(BUILD)/san/%.o,$(if $(filter everything,$(named)),\
 	$(filter-out main,$(SRC:fcgi/%.c=%)),$(named)))
 libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
 
-# The names with -again are make test's own.
-.PHONY: endurance endurance-again integration-again servers-again browser-again unit-again replay-again torture-short-again
-.PHONY: integration-san integration-valgrind pictures
-.PHONY: all help deps test unit replay integration servers browser bench lint fuzz demo \
-	install uninstall clean
+.PHONY: all help deps test test-all unit replay integration servers silence browser endurance bench lint tidy fuzz demo \
+	$(SRC:%=tidy/%) integration-san integration-valgrind pictures install uninstall clean
 .DELETE_ON_ERROR:
 
+## all: build build/rowtail; `make` alone does the same (V=1 shows the commands)
 all: $(BUILD)/rowtail
 
+## help: list every target
 help:
-	@echo 'make             build $(BUILD)/rowtail (after make deps)'
-	@echo 'make deps        install the Debian packages that building and testing need'
-	@echo 'make demo        a live page on http://127.0.0.1:$(PORT)/'
-	@echo 'make portable kit     $(BUILD)/portable/rowtail, one static program; the archive for a shared host'
-	@echo 'make test        everything: unit, replay, integration, servers, a short torture, browser, Debian 13'
-	@echo 'make torture     MINUTES=60 of killing and breaking; counts what got lost'
-	@echo 'make unit replay integration endurance servers browser    each part alone'
-	@echo 'make test-releases    the same in chroots of $(RELEASES) (root)'
-	@echo 'make releases-shell RELEASE=sid    a shell in one of them'
-	@echo 'make pictures    the screenshots of the demo page anew, in deploy/pictures'
-	@echo 'make bench lint fuzz install uninstall clean releases-clean'
+	@sed -n 's/^## \([a-z-]*\): /\1\t/p' $(MAKEFILES_OURS) | awk -F '\t' '{printf "make %-24s %s\n", $$1, $$2}'
 
+## deps: install the Debian packages that building and testing need
 deps:
 	sh tests/deps.sh build test
 
 $(BUILD)/rowtail: $(OBJ)
-	$(CC) $(CFLAGS) $(LDFLAGS) $(LDHARDEN) -o $@ $(OBJ) $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(LDHARDEN) -o $@ $(OBJ) $(LIBS)
 
 $(BUILD)/obj/%.o: fcgi/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/san/%.o: fcgi/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -MMD -MP -c -o $@ $<
+	$(call say,CC,$< (sanitizers))
+	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -MMD -MP -c -o $@ $<
 
 $(BUILD)/rowtail-san: $(SRC:fcgi/%.c=$(BUILD)/san/%.o)
-	$(CC) $(SAN) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LIBS)
 
 .SECONDEXPANSION:
 $(BUILD)/unit/%: tests/unit/%.c $$(call links,tests/unit/%.c) $(TEST_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -o $@ $(filter-out %.h,$^) $(call libs,$<) -lcmocka
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -o $@ $(filter-out %.h,$^) $(call libs,$<) -lcmocka
 
 $(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $$(call links,tests/fuzz/%.c) $(TEST_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -o $@ $(filter-out %.h,$^) $(call libs,$<)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -o $@ $(filter-out %.h,$^) $(call libs,$<)
 
+# Every program runs, also behind one that fails.
+## unit: the unit tests, with sanitizers; UNIT=build/unit/test_buffer for one file
 unit: $(UNIT)
-	@set -e; for t in $(UNIT); do echo "== $$t"; $$t; done
+	@failed=0; for t in $(UNIT); do echo "== $$t"; $$t || { echo "$$t: FAILED"; failed=1; }; done; exit $$failed
 
+## replay: the fuzzers' corpora
 replay: $(REPLAY)
 	@set -e; for f in $(FUZZ); do $(BUILD)/replay/$$f tests/fuzz/corpus/$$f; done
 
-# What failed last is remembered for each suite by itself.
-PYTEST = $(PYTHON) -m pytest -q -o cache_dir=$(CURDIR)/$(BUILD)/pytest/$(@:-again=)
+# What failed last is remembered for each suite by itself. Most tests wait most of the time, so so many files of them run
+# side by side, where python3-pytest-xdist is installed; the tests of one file run one after the other, and share servers.
+PYTEST = $(PYTHON) -m pytest -q -o cache_dir=$(CURDIR)/$(BUILD)/pytest/$@
+SIDE_BY_SIDE ?= 4
+SPREAD = $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo ' -n' $(SIDE_BY_SIDE) --dist loadfile)
 INTEGRATION ?= tests/integration
 SERVERS ?= tests/servers
+## integration: rowtail itself; INTEGRATION=tests/integration/test_rows.py for one file
 integration: $(BUILD)/rowtail bench-tools
-	$(PYTEST) --ignore=$(ENDURANCE) $(INTEGRATION)
+	$(PYTEST) $(SPREAD) --ignore=$(ENDURANCE) $(INTEGRATION)
 
 # Crowds, which want the machine for themselves.
 ENDURANCE := tests/integration/test_endurance.py
+## endurance: crowds of streams
 endurance: $(BUILD)/rowtail bench-tools
 	$(PYTEST) $(ENDURANCE)
 
 # The same tests, of a program that looks at its own memory; not part of make test, for their time.
+## integration-san: the integration tests of a program with sanitizers
 integration-san: $(BUILD)/rowtail-san bench-tools
 	ROWTAIL_BIN=$(BUILD)/rowtail-san $(PYTEST) tests/integration
 
+## integration-valgrind: the integration tests under Valgrind
 integration-valgrind: $(BUILD)/rowtail bench-tools
 	ROWTAIL_BIN=tests/lib/valgrind.sh TEST_PATIENCE=10 $(PYTEST) tests/integration
 
+# Ninety seconds in which nothing happens, which no other test should wait for.
+SILENCE := tests/servers/test_silence.py
+## servers: every web server of deploy/; SERVERS=tests/servers/test_apache.py for one file
 servers: $(BUILD)/rowtail $(BROWSER)
-	$(PYTEST) $(SERVERS)
+	$(PYTEST) $(SPREAD) --ignore=$(SILENCE) $(SERVERS)
 
-# Only those that failed last time: on a busy machine a deadline may pass. make test says so.
-integration-again servers-again:
-	$(PYTEST) --lf --lfnf=none tests/$(@:-again=)
-endurance-again:
-	$(PYTEST) --lf --lfnf=none $(ENDURANCE)
-browser-again: browser
-unit-again: unit
-replay-again: replay
-# What it finds is found, however seldom.
-torture-short-again:
-	@false
+## silence: streams through every web server stay open without a row
+silence: $(BUILD)/rowtail
+	$(PYTEST) $(SILENCE)
 
 $(BROWSER): tests/browser/package.json tests/browser/package-lock.json
 	cd tests/browser && npm ci --no-audit --no-fund
 	@touch $@
 
+BROWSER_TESTS ?=
+## browser: Chromium and the event-stream clients of npm; BROWSER_TESTS=demo.test.mjs for one file
 browser: $(BUILD)/rowtail $(BROWSER)
-	cd tests/browser && node --test
+	cd tests/browser && node --test --test-reporter=tap $(BROWSER_TESTS)
 
 # Look at both before you commit them.
+## pictures: take the screenshots of the demo page anew, in deploy/pictures
 pictures: $(BUILD)/rowtail $(BROWSER)
 	cd tests/browser && PICTURES=1 node --test pictures.test.mjs
 
 # What the parts share is built before, since they run side by side.
-test:
+## test: every part in ten minutes; the end says what is left out
+## test-all: every part in full; takes hours
+test test-all:
 	sh tests/deps.sh build test
 	$(MAKE) all portable bench-tools torture-tools $(FAULTS) $(SQLITES) $(BROWSER)
-	@MAKE='$(MAKE)' sh tests/all.sh
+	@MAKE='$(MAKE)' $(PYTHON) tests/all.py $(if $(filter test-all,$@),--all)
 
+## demo: a live page on http://127.0.0.1:8080/; PORT=N for another port
 demo:
 	@sh tests/deps.sh build demo
 	@$(MAKE) --no-print-directory all
@@ -149,9 +163,11 @@ demo:
 FUZZ_SECONDS ?= 60
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard fcgi/*.c fcgi/*/*.[ch])
 	@mkdir -p $(@D)
-	clang -std=c11 $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	$(call say,CC,$<)
+	$(Q)clang -std=c11 $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		-o $@ $< $(patsubst $(BUILD)/san/%.o,fcgi/%.c,$(call links,$<)) $(call libs,$<)
 
+## fuzz: coverage-guided, FUZZ_SECONDS=60 for each target
 fuzz: $(FUZZ:%=$(BUILD)/fuzz/%)
 	@set -e; for f in $(FUZZ); do echo "== $$f"; mkdir -p $(BUILD)/fuzz/found/$$f; \
 		cd $(BUILD)/fuzz; ./$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
@@ -163,17 +179,26 @@ LINT_C := $(wildcard fcgi/*.c fcgi/*/*.[ch] tests/unit/*.c tests/unit/*.h tests/
 LINT_SH := $(shell grep -lrE '^\#!/bin/(ba)?sh|^\#!/usr/bin/env bash' --include='*' .ci deploy kit tests schema \
 	2>/dev/null | grep -v -e node_modules -e __pycache__)
 BANNED := sprintf|vsprintf|strcpy|strcat|strncpy|strncat|atoi|atol|gets|strtok
+## lint: the floors, clang-format, cppcheck, shellcheck, mandoc, no banned function, make help is complete
 lint:
 	$(PYTHON) tests/lint/floors.py
 	clang-format --dry-run --Werror $(LINT_C)
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --error-exitcode=1 -Ifcgi \
 		--suppress=unknownMacro:fcgi/stream/groups.c --suppress=unknownMacro:fcgi/base/tally.c -DROWTAIL_VERSION='"x"' fcgi
-	@set -e; for f in $(SRC); do clang-tidy --quiet $$f -- -std=c11 $(CPPFLAGS) 2>/dev/null; done
 	shellcheck $(LINT_SH)
 	mandoc -Tlint -W warning fcgi/rowtail.8
 	@! grep -nwE '($(BANNED)) *\(' $(SRC) || { echo 'lint: a banned function'; exit 1; }
+	$(PYTHON) tests/lint/targets.py
 
+## tidy: clang-tidy, which takes minutes
+tidy: $(SRC:%=tidy/%)
+
+tidy/%: %
+	$(call say,TIDY,$<)
+	$(Q)clang-tidy --quiet $< -- -std=c11 $(CPPFLAGS) 2>/dev/null
+
+## install: program, manual, schema and deploy/ below PREFIX=/usr/local
 install: $(BUILD)/rowtail
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DATADIR)
 	install -m 755 $(BUILD)/rowtail $(DESTDIR)$(BINDIR)/rowtail
@@ -182,18 +207,22 @@ install: $(BUILD)/rowtail
 	cp -R deploy $(DESTDIR)$(DATADIR)/
 	install -m 644 deploy/rowtail-down.asis deploy/rowtail-down.shtml $(DESTDIR)$(DATADIR)/
 
+## uninstall: remove what make install has installed
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/rowtail $(DESTDIR)$(MANDIR)/man8/rowtail.8
 	rm -rf $(DESTDIR)$(DATADIR)
 
 # The chroots take minutes to make: they go with make releases-clean.
+## clean: remove build/, but not the chroots of make test-releases
 clean:
 	[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name releases -exec rm -rf {} +
 
+MAKEFILES_OURS := Makefile $(sort $(wildcard kit/*.mk tests/*/*.mk))
 include kit/kit.mk
 include tests/bench/bench.mk
 include tests/torture/torture.mk
+include tests/builds/builds.mk
 include tests/faults/faults.mk
 include tests/sqlite/sqlite.mk
 include tests/releases/releases.mk
--include $(OBJ:.o=.d) $(wildcard $(BUILD)/san/*.d $(BUILD)/san/*/*.d)
+-include $(OBJ:.o=.d) $(wildcard $(BUILD)/san/*.d $(BUILD)/san/*/*.d $(BUILD)/builds/musl/obj/*/*.d)

@@ -8,27 +8,30 @@ comma := ,
 PORTABLE_ABSENT := dlopen dlsym dlclose dlerror getpwuid_r getgrgid_r gethostbyname getaddrinfo freeaddrinfo
 PORTABLE_LD := -static-pie -s -Wl,-z,relro,-z,now -Wl,--fatal-warnings $(addprefix -Wl$(comma)--wrap$(comma),$(PORTABLE_ABSENT))
 
-.PHONY: portable portable-test portable-test-again kit
+.PHONY: portable portable-test kit
 
+## portable: one static executable, which runs on any Linux of this architecture
 portable: $(PORTABLE)/rowtail
 
 $(PORTABLE)/absent.o: kit/absent.c Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) -c -o $@ $<
 
 # The map names the archives whose licences the kit needs.
 $(PORTABLE)/rowtail: $(OBJ) $(PORTABLE)/absent.o kit/kit.mk
-	$(CC) $(CFLAGS) $(LDFLAGS) $(PORTABLE_LD) -Wl,-Map=$(PORTABLE)/rowtail.map -o $@ \
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PORTABLE_LD) -Wl,-Map=$(PORTABLE)/rowtail.map -o $@ \
 		$(OBJ) $(PORTABLE)/absent.o $(PORTABLE_LIBS)
 
 KIT_NAME = rowtail-$(VERSION)-linux-$(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+## kit: the archive that a person without a shell uploads to a shared host
 kit: portable
 	sh kit/kit.sh $(PORTABLE)/rowtail $(KIT_NAME) $(BUILD)/$(KIT_NAME).tar.gz
 	@echo $(BUILD)/$(KIT_NAME).tar.gz
 
 # All of tests/portable, and of the other suites what matters most on a foreign host.
 PORTABLE_TESTS ?= tests/portable $(addprefix tests/integration/test_,cgi.py fastcgi.py access.py retention.py jwt.py)
+## portable-test: the static executable and the archive
 portable-test: portable bench-tools
-	ROWTAIL_BIN=$(PORTABLE)/rowtail $(PYTEST) $(PORTABLE_TESTS)
-portable-test-again:
-	ROWTAIL_BIN=$(PORTABLE)/rowtail $(PYTEST) --lf --lfnf=none $(PORTABLE_TESTS)
+	ROWTAIL_BIN=$(PORTABLE)/rowtail $(PYTEST) $(SPREAD) $(PORTABLE_TESTS)

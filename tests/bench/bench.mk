@@ -14,17 +14,22 @@ BENCH_PUBLISH := $(addprefix $(BENCH_SRC)/,publish.c address.c payload.c histogr
 
 $(BUILD)/bench/load: $(BENCH_LOAD) $(BENCH_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -o $@ $(BENCH_LOAD)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BENCH_CFLAGS) -o $@ $(BENCH_LOAD)
 
 $(BUILD)/bench/floor: $(BENCH_FLOOR) $(BENCH_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -o $@ $(BENCH_FLOOR)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BENCH_CFLAGS) -o $@ $(BENCH_FLOOR)
 
 $(BUILD)/bench/publish: $(BENCH_PUBLISH) $(BENCH_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -o $@ $(BENCH_PUBLISH) -lsqlite3
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BENCH_CFLAGS) -o $@ $(BENCH_PUBLISH) -lsqlite3
 
+## bench-tools: the load generator and the other programs of the bench
 bench-tools: $(BUILD)/bench/load $(BUILD)/bench/floor $(BUILD)/bench/publish
 
+## bench: figures, as ratios to floors measured in the same run; BENCH=quick, BENCH=stranger
 bench: $(BUILD)/rowtail bench-tools
 	$(PYTHON) tests/bench/run.py --build $(BUILD) $(BENCH)

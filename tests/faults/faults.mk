@@ -8,9 +8,12 @@ FAULTS_LIBS_handles := -luv
 
 $(BUILD)/faults/%.so: tests/faults/%.c tests/faults/plan.h
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(CFLAGS) -fno-builtin -fPIC -shared -o $@ $< \
+	$(call say,LINK,$@)
+	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(CFLAGS) -fno-builtin -fPIC -shared -o $@ $< \
 		$(FAULTS_LIBS_$*) -ldl
 
+.PHONY: faults
+## faults: the objects that make files, memory and clocks fail
 faults: $(FAULTS)
 
 integration: $(FAULTS)

@@ -9,24 +9,24 @@ TESTS ?=
 RELEASES_CACHE ?= $(BUILD)/releases
 RELEASES_RUN := $(PYTHON) tests/releases/releases.py --cache $(RELEASES_CACHE)
 
-.PHONY: test-releases test-releases-ci test-releases-ci-again releases-shell releases-clean
+.PHONY: test-releases test-releases-ci releases-shell releases-clean
 
 # They have no network, and take the shells of SQLite from here.
 test-releases test-releases-ci: $(SQLITES)
 
+## test-releases: build, unit, replay, integration, servers in chroots of RELEASES="bullseye bookworm trixie sid" (root)
 test-releases:
 	$(RELEASES_RUN) --compilers '$(COMPILERS)' --suites '$(SUITES)' --tests '$(TESTS)' $(RELEASES)
 
 # The part of it that make test runs, in today's stable release; nice, for it runs beside the others.
+## test-releases-ci: the part of it that make test runs
 test-releases-ci:
 	nice $(RELEASES_RUN) --ci --compilers gcc --suites 'build unit integration servers' $(RELEASE)
 
-# What failed has run twice already.
-test-releases-ci-again:
-	@false
-
+## releases-shell: RELEASE=trixie, a shell in one of the chroots
 releases-shell:
 	@$(RELEASES_RUN) --shell $(RELEASE)
 
+## releases-clean: remove the chroots
 releases-clean:
 	rm -rf $(RELEASES_CACHE)

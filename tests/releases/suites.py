@@ -70,29 +70,31 @@ class Runner:
         """Runs one suite; failed Python tests run once more, since the machine may be busy."""
         log = self.log(name)
         log.write_bytes(b"")
-        status = self._make(name, name, log)
+        status = self._make(name, log)
         if name in ("integration", "servers"):
             first = self._python_outcome(name, status)
             if not first.failed or first.broken:
                 return first
-            status = self._make(name, f"{name}-again", log)
+            status = self._make(name, log, again=True)
             return _both(first, self._python_outcome(f"{name}-again", status))
         return _c_outcome(log, status)
 
     def log(self, name):
         return self.where.place / f"{self.compiler}-{name}.log"
 
-    def _make(self, name, target, log):
-        made = {"build": "all portable bench-tools faults"}.get(target, target)
+    def _make(self, name, log, again=False):
+        made = {"build": "all portable bench-tools faults"}.get(name, name)
         what = [f"CC={self.compiler}", WERROR, "BROWSER=", "SQLITES="]
-        if self.tests and name in CI:
+        if again:
+            what += [f"{name.upper()}='--lf --lfnf=none tests/{name}'", "SIDE_BY_SIDE=0"]
+        elif self.tests and name in CI:
             what.append(f"{name.upper()}={shlex.quote(self.tests)}")
         elif self.part == "ci" and name in CI:
             files = [word if "::" in word else f"{word}.py" for word in CI[name]]
             paths = " ".join(f"tests/{name}/{file}" for file in files)
             what.append(f"{name.upper()}='{paths}'")
         env = {
-            "PYTEST_ADDOPTS": f"-rs --junitxml=/tmp/{target}.xml {ELSEWHERE}",
+            "PYTEST_ADDOPTS": f"-rs --junitxml=/tmp/{name}{'-again' if again else ''}.xml {ELSEWHERE}",
             "TEST_RELEASE": self.where.release,
         }
         jobs = os.cpu_count()

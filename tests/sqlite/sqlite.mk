@@ -14,9 +14,11 @@ SQLITE_PACKAGE_3.24.0 := 4.0.2 3240000 d9d14e88c6fb6d68de9ca0d1f9797477d82fc3aed
 SQLITE_PACKAGE_3.52.0 := 6.0.1 3520000 f6b50b0c103392af32a8be15b2b9d25959de9a00a70c3979128aafeaa5338b3f
 
 $(BUILD)/sqlite/%/sqlite3: tests/sqlite/build.sh
-	sh tests/sqlite/build.sh $(@D) $(SQLITE_PACKAGE_$*)
+	$(call say,SQLITE,$*)
+	$(Q)sh tests/sqlite/build.sh $(@D) $(SQLITE_PACKAGE_$*)
 
 .PHONY: sqlites
+## sqlites: SQLite's shells of other years
 sqlites: $(SQLITES)
 
 integration integration-san integration-valgrind: $(SQLITES)

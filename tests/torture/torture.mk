@@ -13,20 +13,26 @@ TORTURE_CLIENTS := $(addprefix $(TORTURE_SRC)/,clients.c ledger.c row.c) \
 
 $(BUILD)/torture/clients: $(TORTURE_CLIENTS) $(TORTURE_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(TORTURE_CFLAGS) -o $@ $(TORTURE_CLIENTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(TORTURE_CFLAGS) -o $@ $(TORTURE_CLIENTS)
 
 $(BUILD)/torture/writer: $(TORTURE_SRC)/writer.c $(TORTURE_SRC)/row.c $(TORTURE_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(TORTURE_CFLAGS) -o $@ $(filter %.c,$^) -lsqlite3
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(TORTURE_CFLAGS) -o $@ $(filter %.c,$^) -lsqlite3
 
 $(BUILD)/torture/clock.so: $(TORTURE_SRC)/clock.c
 	@mkdir -p $(@D)
-	$(CC) $(TORTURE_CFLAGS) -fPIC -shared -o $@ $< -ldl
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(TORTURE_CFLAGS) -fPIC -shared -o $@ $< -ldl
 
+## torture-tools: the programs of the torture
 torture-tools: $(BUILD)/torture/clients $(BUILD)/torture/writer $(BUILD)/torture/clock.so
 
+## torture: MINUTES=60 of killing, moving, pruning, restoring; counts what got lost; SEED=N repeats one
 torture: $(BUILD)/rowtail torture-tools
 	$(PYTHON) $(TORTURE_SRC)/torture.py --build $(BUILD) --minutes $(MINUTES) $(SEED:%=--seed %)
 
+## torture-short: 42 seconds of it
 torture-short: $(BUILD)/rowtail torture-tools
 	$(PYTHON) $(TORTURE_SRC)/torture.py --build $(BUILD) --minutes 0.7 $(SEED:%=--seed %)
