@@ -359,3 +359,88 @@ def test_grant_of_the_access_page(workdir):
     with database.Database.create(workdir / "events.db") as log, sqlite3.connect(log.path) as db:
         db.executescript(block.text)
         assert db.execute("SELECT subject, channel FROM grants").fetchall() == [("user:ann", "orders")]
+
+
+# The commands and lines in the first comment of each file, which the reader runs in the file's directory.
+WORDS = "adduser a2enconf a2enmod cat chmod cp echo htpasswd install lighty-enable-mod mkdir openssl runuser systemctl ./login.py"
+COMMAND = re.compile(rf"^(?:#|//)? {{3,5}}((?:{'|'.join(map(re.escape, WORDS.split()))}) .*?)(?: {{3,}}.*)?$", re.M)
+LINE = re.compile(r"^#   (?:include|Include|import) \S+?$", re.M)
+CHECKS = {
+    "nginx": "nginx -t",
+    "apache": "apachectl -t",
+    "lighttpd": "lighttpd -tt -f /etc/lighttpd/lighttpd.conf",
+    "caddy": "caddy validate --config /etc/caddy/Caddyfile",
+    "haproxy": "haproxy -c -f /etc/haproxy/haproxy.cfg",
+    "varnish": "varnishd -C -f /etc/varnish/default.vcl",
+    "": "true",
+}
+# What the files of access/ stand beside.
+BESIDE = {
+    "nginx": "nginx/fastcgi.conf",
+    "apache": "apache/proxy-fcgi.conf",
+    "lighttpd": "lighttpd/fastcgi.conf",
+    "caddy": "caddy/Caddyfile",
+}
+SITES = {
+    "nginx": NGINX.place,
+    "apache": APACHE.place,
+    "caddy": ("Caddyfile", r"(?m)^\timport rowtail$"),
+    "varnish": ("default.vcl", r'(?m)^# new 4\.0 format\.$|^vcl 4\.\d;$'),
+}
+
+
+def commands(file):
+    text = (DEPLOY / file).read_text()
+    found = COMMAND.findall(text)
+    return [command.replace("\\\\n", "\\n") for command in found] if file.endswith(".py") else found
+
+
+def kind_of(file):
+    return next((kind for kind in ("nginx", "apache", "lighttpd", "caddy", "haproxy", "varnish") if kind in file), "")
+
+
+FILES = sorted(
+    str(path.relative_to(DEPLOY))
+    for path in DEPLOY.rglob("*")
+    if path.is_file() and path.suffix in (".conf", ".cfg", ".vcl", ".php", ".py", ".service", ".socket", "")
+    and COMMAND.search(path.read_text())
+)
+
+
+def do(host, file):
+    """Runs a file's commands and adds its lines to the site."""
+    # Where it asks for a password, this is the answer.
+    lines = "\n".join(commands(file))
+    host.run(f"cd {(DEPLOY / file).parent.relative_to(ROOT)}; printf 'a\\na\\n' | {{ set -e; {lines}\n}}")
+    wanted = [line.removeprefix("#   ") for line in LINE.findall((DEPLOY / file).read_text())]
+    kind = kind_of(file)
+    # Those of fcgid.conf are for a site alone, and need more than a line.
+    if wanted and file != "apache/fcgid.conf":
+        name, above = SITES[kind]
+        path = host.root / "etc" / kind.replace("apache", "apache2") / name
+        wanted = [line for line in wanted if line not in path.read_text()]
+        text, count = re.subn(above, lambda found: "\n".join([found[0], *wanted]), path.read_text(), count=1)
+        assert count == 1, text
+        path.write_text(text)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_first_lines_of_a_file(host, file):
+    """They put the file, and what it stands beside, where the server finds it and takes it."""
+    kind = kind_of(file)
+    program = {"varnish": "varnishd", "apache": "apache2"}.get(kind, kind)
+    if kind:
+        packages.need(shutil.which(program, path="/usr/sbin:/usr/bin") or f"/usr/sbin/{program}", program)
+        host.copy(kind.replace("apache", "apache2"))
+    try:
+        if kind == "caddy":
+            host.systemctl("start", "caddy")
+        if file.startswith("access/") and kind:
+            do(host, BESIDE[kind])
+        do(host, file)
+        host.run(CHECKS[kind])
+    finally:
+        if kind in ("apache", "caddy", "lighttpd"):
+            host.systemctl("stop", program)
+        if kind == "haproxy":
+            host.run(f"rm -rf {DROP_INS}; systemctl daemon-reload; systemctl restart rowtail.socket")
