@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* An address with a zone (fe80::1%eth0) is the address without it. */
+/* Ignores a zone: fe80::1%eth0 becomes fe80::1. */
 static bool read_six(const char *address, struct in6_addr *six)
 {
 	char bare[INET6_ADDRSTRLEN];

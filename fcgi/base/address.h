@@ -1,17 +1,18 @@
 /*
- * address: the name under which a client's address is counted.
+ * address: the name under which rowtail counts a client's address.
  *
- * Pure. An IPv6 address counts for its whole /64, which is what one client has. An IPv4 address counts by
- * itself, however it is spelled: 192.0.2.1 and ::ffff:192.0.2.1 are one.
+ * Pure. An IPv6 address counts as its /64, because one client usually has a whole /64. An IPv4
+ * address counts by itself. Its two spellings, 192.0.2.1 and ::ffff:192.0.2.1, give the same name.
  *
- * Source: RFC 4291, sections 2.2 (spellings), 2.5.5.2 (IPv4-mapped); RFC 6177 (a site gets a /64 or more).
+ * Source: RFC 4291, sections 2.2 (spellings), 2.5.5.2 (IPv4-mapped); RFC 6177 (a site gets a /64 or
+ * more).
  */
 #ifndef ROWTAIL_ADDRESS_H
 #define ROWTAIL_ADDRESS_H
 
 enum { ADDRESS_NAME = 64 }; /* bytes of a name */
 
-/* address: REMOTE_ADDR. What is no address is taken as it is, cut to the room there is. */
+/* address: REMOTE_ADDR. A text that is not an address is copied unchanged, cut to fit. */
 void address_name(char name[ADDRESS_NAME], const char *address);
 
 #endif

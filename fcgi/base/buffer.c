@@ -49,7 +49,7 @@ uint8_t *buffer_reserve(struct buffer *b, size_t more)
 
 bool buffer_memory_is_there(size_t bytes)
 {
-	/* Else a compiler may do without both. */
+	/* volatile, or a compiler may remove both malloc() and free(). */
 	void *volatile probe = malloc(bytes);
 
 	free(probe);

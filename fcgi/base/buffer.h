@@ -1,9 +1,9 @@
 /*
- * buffer: bytes that grow up to a maximum that is set when the buffer is made.
+ * buffer: bytes that grow up to a maximum, which is set when the buffer is made.
  *
- * Owns its memory. Never does I/O, never aborts: an append that would pass the maximum, or for
- * which there is no memory, leaves the buffer as it was and sets `failed`, so that a caller may
- * append many times and look once.
+ * Owns its memory. Never does I/O, never aborts. An append that would exceed the maximum, or for
+ * which there is no memory, leaves the buffer unchanged and sets `failed`. So a caller can append
+ * many times and check once.
  */
 #ifndef ROWTAIL_BUFFER_H
 #define ROWTAIL_BUFFER_H
@@ -23,21 +23,21 @@ struct buffer {
 /* An empty buffer that may grow to max bytes. Allocates nothing. */
 void buffer_init(struct buffer *b, size_t max);
 
-/* Gives the memory back; the buffer is then as after buffer_init(). */
+/* Frees the memory. The buffer is then as after buffer_init(). */
 void buffer_free(struct buffer *b);
 
-/* Empties it and forgets a failure; keeps the memory. */
+/* Empties the buffer and resets `failed`; keeps the memory. */
 void buffer_clear(struct buffer *b);
 
 /*
- * Makes room for `more` bytes behind the end and returns where they begin, or NULL (and `failed`)
- * when there is none. The caller writes there and adds to `length`. Valid until the next call.
+ * Makes room for `more` bytes after the end. Returns where they begin, or NULL (and sets `failed`)
+ * when there is no room. The caller writes there and adds to `length`. Valid until the next call.
  */
 uint8_t *buffer_reserve(struct buffer *b, size_t more);
 
 /*
- * Is there memory for so many bytes, at this moment? For libraries that abort where there is none: what
- * was there a moment ago is there for them.
+ * True if so many bytes can be allocated now. Call it before a library that aborts when memory
+ * runs out.
  */
 bool buffer_memory_is_there(size_t bytes);
 

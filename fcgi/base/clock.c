@@ -16,12 +16,12 @@ int64_t clock_ms(void)
 }
 
 static struct {
-	int64_t looked_ms; /* when it was last asked */
+	int64_t looked_ms; /* time of the last call */
 	int64_t absent_ms;
-	int64_t since_ms; /* what counted since the last pause */
+	int64_t since_ms; /* time counted since the last pause */
 } awake = {.since_ms = CLOCK_PULSE_MS};
 
-/* Notes how long ago the last look was. */
+/* Returns the time since the last call, and notes the time of this one. */
 static int64_t look(void)
 {
 	int64_t now_ms = clock_ms(), passed_ms = now_ms - awake.looked_ms;

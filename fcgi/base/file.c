@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 
-enum { PIPE_MS = 10 * 1000 }; /* for the command behind a pipe to write all it has to say */
+enum { PIPE_MS = 10 * 1000 }; /* time for the command behind a pipe to finish writing */
 
 const char *file_kind(mode_t mode)
 {
@@ -32,7 +32,7 @@ const char *file_kind(mode_t mode)
 	}
 }
 
-/* Is it a pipe without a name? One with a name may have no writer, and never get one. */
+/* Is it an unnamed pipe? A FIFO, which has a name, may never get a writer. */
 static bool is_pipe(const char *path, mode_t mode)
 {
 	struct statfs fs;
@@ -40,7 +40,7 @@ static bool is_pipe(const char *path, mode_t mode)
 	return S_ISFIFO(mode) && statfs(path, &fs) == 0 && fs.f_type == PIPEFS_MAGIC;
 }
 
-/* Opens what can be read to its end. Returns a descriptor, or -1 and why. */
+/* Opens a file that has an end. Returns a descriptor, or -1 and the reason in `why`. */
 static int open_plain(const char *path, char *why)
 {
 	struct stat st;
@@ -50,13 +50,13 @@ static int open_plain(const char *path, char *why)
 		snprintf(why, FILE_WHY_MAX, "%s", strerror(errno));
 	else if (file_kind(st.st_mode) && !is_pipe(path, st.st_mode))
 		snprintf(why, FILE_WHY_MAX, "it is %s, not a plain file", file_kind(st.st_mode));
-	/* Should a FIFO take its place in this moment, O_NONBLOCK does not wait for a writer. */
+	/* O_NONBLOCK: if a FIFO replaces the file just now, open() does not wait for a writer. */
 	else if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) < 0)
 		snprintf(why, FILE_WHY_MAX, "%s", strerror(errno));
 	return fd;
 }
 
-/* Waits until a pipe has more. False: nobody wrote in time. */
+/* Waits until a pipe has more bytes. False: none came in time. */
 static bool wait_for_more(int fd, int64_t until_ms)
 {
 	struct pollfd ready = {.fd = fd, .events = POLLIN};
@@ -84,7 +84,7 @@ ssize_t file_read(const char *path, char *bytes, size_t most, char *why)
 	}
 	if (got < 0)
 		snprintf(why, FILE_WHY_MAX, "%s",
-			errno == EAGAIN ? "nobody has written it to its end within 10 s"
+			errno == EAGAIN ? "the writer of the pipe did not finish within 10 s"
 					: strerror(errno));
 	close(fd);
 	return got < 0 ? -1 : (ssize_t)length;

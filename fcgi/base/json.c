@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONG_INTEGER = 19 }; /* characters; whatever is shorter fits an int64_t */
+enum { LONG_INTEGER = 19 }; /* characters; anything shorter fits an int64_t */
 
-/* jansson takes some allocations that fail for errors of syntax, so we look ourselves. */
+/* jansson reports some failed allocations as syntax errors, so we note them ourselves. */
 static bool allocation_failed;
 
 static void *watched_malloc(size_t size)
@@ -28,12 +28,12 @@ static int fail(struct json_problem *problem, const char *reason)
 
 static int fail_memory(struct json_problem *problem)
 {
-	fail(problem, "there is no memory for it");
+	fail(problem, "there is not enough memory");
 	problem->no_memory = true;
 	return -1;
 }
 
-/* Where the string that begins at text[at] ends; *nul when an escape in it stands for NUL. */
+/* Returns the end of the string that begins at text[at]. Sets *nul if it has an escaped NUL. */
 static size_t string_end(const char *text, size_t length, size_t at, bool *nul)
 {
 	for (at++; at < length && text[at] != '"'; at++) {
@@ -47,9 +47,9 @@ static size_t string_end(const char *text, size_t length, size_t at, bool *nul)
 }
 
 /*
- * Goes past the number that begins at text[at]. jansson refuses an integer above 64 bits, but we
- * want its digits. So a long integer becomes a string of the same length, which holds a NUL (no
- * other string may) and the place where the digits stand in the original.
+ * Returns the end of the number that begins at text[at]. jansson refuses integers above 64 bits,
+ * but we want their digits. So this replaces a long integer by a string of the same length that
+ * holds a NUL (no other string may) and the position of the digits in the original.
  */
 static size_t mask_number(char *text, size_t length, size_t at)
 {
@@ -69,7 +69,7 @@ static size_t mask_number(char *text, size_t length, size_t at)
 	return end > at ? end : at + 1;
 }
 
-/* What must be known before jansson may see the text: returns a reason to refuse it, or NULL. */
+/* Checks and changes the text before jansson sees it. Returns a reason to refuse it, or NULL. */
 static const char *prepare(char *text, size_t length)
 {
 	size_t at = 0, depth = 0, commas = 0;
@@ -84,7 +84,7 @@ static const char *prepare(char *text, size_t length)
 			at = mask_number(text, length, at);
 		} else {
 			if ((c == '{' || c == '[') && ++depth > JSON_DEPTH_MAX)
-				return "it is nested too deep";
+				return "it is nested too deeply";
 			if (c == ',' && ++commas > JSON_COMMAS_MAX)
 				return "it holds too many values";
 			if ((c == '}' || c == ']') && depth > 0)
@@ -101,7 +101,7 @@ static int fail_syntax(struct json_problem *problem, const json_error_t *error)
 		return fail_memory(problem);
 	switch (json_error_code(error)) {
 	case json_error_duplicate_key:
-		return fail(problem, "a name stands twice in one object");
+		return fail(problem, "an object has two members of the same name");
 	case json_error_invalid_utf8:
 		return fail(problem, "it is not UTF-8");
 	case json_error_premature_end_of_input:
@@ -111,14 +111,14 @@ static int fail_syntax(struct json_problem *problem, const json_error_t *error)
 	default:
 		fail(problem, "");
 		snprintf(problem->reason, sizeof(problem->reason),
-			"it is no JSON object at line %d, column %d", error->line, error->column);
+			"it is not a JSON object: line %d, column %d", error->line, error->column);
 		return -1;
 	}
 }
 
-/* Flattens a tree, twice: first counting (value and text are NULL), then into the memory. */
+/* Flattens a tree in two passes: the first counts (value and text are NULL), the second copies. */
 struct flattener {
-	const char *source; /* as it came, with its long integers */
+	const char *source; /* the original text, with its long integers */
 	struct json_value *value;
 	char *text;
 	size_t count, bytes;
@@ -212,7 +212,7 @@ static int keep(struct json_members *members, const char *source, json_t *root,
 	return 0;
 }
 
-/* The tree lives and dies between two settings of jansson's global functions. */
+/* jansson's allocator is global: this sets it, builds and frees the tree, and resets it. */
 static int parse_prepared(struct json_members *members, const char *prepared, const char *source,
 	size_t length, struct json_problem *problem)
 {

@@ -1,10 +1,10 @@
 /*
- * json: a JSON object, flattened to its members' values as texts.
+ * json: parses a JSON object into a flat list of its members' values, as texts.
  *
- * Pure, and the only includer of <jansson.h>. Owns the limits that text from strangers needs: the
- * depth, the number of values, no name twice in an object, no NUL in a string, UTF-8 only. Integers
- * keep every digit, however many there are. Knows no member by name. What lies deeper than an array
- * of a member is checked, and then told only as "an array" or "an object".
+ * Pure, and the only file that includes <jansson.h>. Owns the limits for untrusted text: the depth,
+ * the number of values, no duplicate names in an object, no NUL in a string, UTF-8 only. Integers
+ * keep all their digits. Knows no member names. Values nested deeper than the elements of a
+ * member's array are checked, but reported only as "an array" or "an object".
  *
  * Source: RFC 8259.
  */
@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 enum {
-	JSON_DEPTH_MAX = 16, /* arrays and objects within each other, the outermost included */
-	JSON_COMMAS_MAX = 2000, /* and so about as many values; each costs a hundred bytes */
+	JSON_DEPTH_MAX = 16, /* nested arrays and objects, including the outermost */
+	JSON_COMMAS_MAX = 2000, /* limits the number of values; each costs about a hundred bytes */
 	JSON_REASON_MAX = 100,
 };
 
@@ -34,12 +34,12 @@ enum json_kind {
 struct json_value {
 	const char *name; /* of the member; UTF-8 without NUL */
 	const char *text; /* the string, the digits, "true" or "false"; else "" */
-	size_t length; /* of the text, which has a NUL behind it */
+	size_t length; /* of the text, without the NUL that follows it */
 	enum json_kind kind;
-	bool listed; /* an element of the array that is this member's value */
+	bool listed; /* it is an element of the array that is this member's value */
 };
 
-/* The members in their order. An array is told first as itself, then come its elements, listed. */
+/* The members in order. An array comes first as itself, then its elements with `listed` set. */
 struct json_members {
 	struct json_value *value;
 	size_t count;
@@ -47,25 +47,25 @@ struct json_members {
 };
 
 struct json_problem {
-	bool no_memory; /* else the text is at fault */
-	char reason[JSON_REASON_MAX]; /* words for "cannot be read: …"; quotes nothing of the text
-				       */
+	bool no_memory; /* otherwise the text is wrong */
+	char reason[JSON_REASON_MAX]; /* to follow "cannot be read: "; quotes no part of the text */
 };
 
 /*
- * Gives the hash tables a seed that nobody can guess, so that nobody can choose names that collide. Call it once,
- * first: jansson by itself takes the time of day where there is no /dev/urandom.
+ * Sets the seed of jansson's hash tables to a number that nobody can guess, so that nobody can choose
+ * names that collide. Call it once, before anything else: without /dev/urandom, jansson would use the
+ * time of day.
  */
 void json_seed(uint32_t seed);
 
 /*
- * Parses text[0..length), which must be one object. Returns 0 and fills *members, to be given to
- * json_free(); or -1 and fills *problem, and then there is nothing to free.
+ * Parses text[0..length), which must be one object. Returns 0 and fills *members, which the caller
+ * frees with json_free(). Returns -1 and fills *problem on failure; then there is nothing to free.
  */
 int json_parse(struct json_members *members, const char *text, size_t length,
 	struct json_problem *problem);
 
-/* Gives back what json_parse() took; harmless for zeroed members. */
+/* Frees what json_parse() allocated. Does nothing for zeroed members. */
 void json_free(struct json_members *members);
 
 #endif

@@ -13,13 +13,13 @@
 #include "base/utf8.h"
 
 enum {
-	LINE_SIZE = LOG_LINE_MAX, /* no more than PIPE_BUF: a pipe takes all of it or nothing */
-	WAIT_MS = 20, /* for a reader of standard error that has fallen behind */
+	LINE_SIZE = LOG_LINE_MAX, /* at most PIPE_BUF: a pipe takes a line whole or not at all */
+	WAIT_MS = 20, /* for a slow reader of standard error */
 };
 
 static const char cut_mark[] = "...";
 
-/* One line that is being put together; room for the mark and the newline is always left. */
+/* A line that is being built. There is always room left for "..." and the newline. */
 struct line {
 	char bytes[LINE_SIZE];
 	size_t length;
@@ -27,7 +27,7 @@ struct line {
 };
 
 static enum log_level max_level = LOG_LEVEL_INFO;
-static unsigned long lost; /* lines that nobody took, since the last one that was taken */
+static unsigned long lost; /* lines dropped since the last one that was written */
 
 void log_set_level(enum log_level level)
 {
@@ -94,8 +94,9 @@ static void add_escaped(struct line *line, const char *text)
 }
 
 /*
- * Writes the line with one write(2), so that lines of several processes don't mix. Standard error
- * may be a pipe whose reader is stuck: that costs a short wait once, then lines, never the streams.
+ * Writes the line with one write(2), so that lines of several processes don't mix. If standard
+ * error is a pipe whose reader is stuck, this waits briefly once, then drops lines. Streams never
+ * wait.
  */
 static bool put(struct line *line)
 {
@@ -111,7 +112,7 @@ static bool put(struct line *line)
 	return write(STDERR_FILENO, line->bytes, line->length) > 0;
 }
 
-/* Says first, where lines were lost, how many. */
+/* First reports how many lines were dropped, if any. */
 static bool put_after_lost(struct line *line)
 {
 	struct line note;
@@ -119,7 +120,8 @@ static bool put_after_lost(struct line *line)
 
 	if (lost) {
 		begin(&note, LOG_LEVEL_WARN);
-		snprintf(text, sizeof(text), "%lu lines were lost: standard error was full", lost);
+		snprintf(text, sizeof(text), "%lu log lines were lost: standard error was full",
+			lost);
 		add_escaped(&note, text);
 		if (!put(&note))
 			return false;
@@ -131,7 +133,7 @@ static bool put_after_lost(struct line *line)
 __attribute__((format(printf, 2, 0))) static void entry(
 	enum log_level level, const char *format, va_list args)
 {
-	int saved_errno = errno; /* for a %m, and for the caller */
+	int saved_errno = errno; /* for %m, and to restore it for the caller */
 	char text[LINE_SIZE];
 	struct line line;
 

@@ -1,14 +1,14 @@
 /*
  * logging: one line per entry on standard error.
  *
- * A line is "2026-11-22T23:24:44.123Z rowtail[PID] LEVEL: text", in UTC, of at most LOG_LINE_MAX
- * bytes with its newline, and leaves in one write(2). Control characters and bytes that are no
- * UTF-8 come out as \xHH, so that nothing a client sends can forge a line; a text that does not fit
- * is cut between characters and ends in "...".
+ * A line is "2026-11-22T23:24:44.123Z rowtail[PID] LEVEL: text", in UTC. It has at most
+ * LOG_LINE_MAX bytes including its newline, and is written by one write(2). Control characters and
+ * bytes that are not UTF-8 are written as \xHH, so that no client can forge a line. A text that
+ * does not fit is cut between two characters and ends in "...".
  *
- * Never blocks for long: when the reader of standard error is stuck, lines are dropped, and counted
- * in the next one that goes through. Never fails loudly, leaves errno as it was. Never sees a
- * secret: callers do not pass any. One thread.
+ * Never blocks for long: when the reader of standard error is stuck, lines are dropped, and the
+ * next line that gets through is preceded by their number. Never reports an error; preserves errno.
+ * Callers never pass secrets. One thread.
  */
 #ifndef ROWTAIL_LOGGING_H
 #define ROWTAIL_LOGGING_H
@@ -17,13 +17,13 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 
 enum { LOG_LINE_MAX = 1024 };
 
-/* Entries above this level are dropped; LOG_LEVEL_INFO before the first call. */
+/* Drops entries above this level. The level is LOG_LEVEL_INFO before the first call. */
 void log_set_level(enum log_level level);
 
-/* Is an entry of this level written? For what is costly to put together. */
+/* Is this level logged? Ask before building an expensive entry. */
 int log_enabled(enum log_level level);
 
-/* One entry. The text has no newline at its end. */
+/* Writes one entry. The text has no newline at its end. */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -15,9 +15,9 @@ _Static_assert(sizeof(uv_timer_t) <= sizeof(struct loop_handle), "a timer fits")
 _Static_assert(sizeof(uv_idle_t) <= sizeof(struct loop_handle), "an idle handle fits");
 _Static_assert(sizeof(uv_check_t) <= sizeof(struct loop_handle), "a check handle fits");
 
-enum { FIRST_FILES = 64 }; /* descriptors that are open before there are any streams */
+enum { FIRST_FILES = 64 }; /* descriptors that are open before the first stream */
 
-/* Of a loop_handle. */
+/* The states of a loop_handle. */
 enum { NOT_BEGUN, BEGUN, ENDING };
 
 enum { ROUND_NS = 2000000 };
@@ -25,16 +25,16 @@ enum { ROUND_NS = 2000000 };
 static uv_loop_t loop;
 static bool has_loop;
 static uv_prepare_t before_polling;
-static uint64_t round_ns; /* when this round's first function asked; 0: none did */
+static uint64_t round_ns; /* time of the first loop_round_is_long() in this round; 0: none yet */
 
-/* A signal that somebody waits for. */
+/* The signals that somebody has asked for. */
 static struct {
 	uv_signal_t handle;
 	void (*came)(int number);
 	bool begun;
 } signals[NSIG];
 
-/* libuv keeps a table by descriptor, and aborts when that must grow and there is no memory. */
+/* libuv keeps a table indexed by descriptor, and aborts if there is no memory to grow it. */
 static bool has_memory(int fd)
 {
 	return buffer_memory_is_there(4 * sizeof(void *) * ((size_t)fd + 4));
@@ -53,7 +53,7 @@ bool loop_init(void)
 	if (has_loop) {
 		uv_prepare_init(&loop, &before_polling);
 		uv_prepare_start(&before_polling, begin_round);
-		/* It is no reason for the loop to go on. */
+		/* This handle alone must not keep the loop running. */
 		uv_unref((uv_handle_t *)&before_polling);
 	}
 	return has_loop;
@@ -89,7 +89,7 @@ static bool is_begun(const struct loop_handle *h)
 	return h->state == BEGUN;
 }
 
-/* May it begin? What is left of an earlier life is of no use to libuv. */
+/* Clears a handle that may begin; libuv must not see data from its earlier use. */
 static bool clear(struct loop_handle *h)
 {
 	if (!has_loop || h->state != NOT_BEGUN)
@@ -121,7 +121,7 @@ bool loop_poll_begin(
 		uv_poll_init(&loop, as_poll(p), fd) < 0)
 		return false;
 	p->handle.state = BEGUN;
-	/* The table grows now, since later nobody could be told. */
+	/* libuv's table must grow now: later there would be no one to report a failure to. */
 	if (fd > largest) {
 		uv_poll_start(as_poll(p), UV_READABLE, poll_ready);
 		uv_poll_stop(as_poll(p));
@@ -193,7 +193,10 @@ void loop_timer_start(struct loop_timer *t, int64_t after_ms, int64_t every_ms)
 {
 	if (!is_begun(&t->handle))
 		return;
-	/* The loop's time is that of the round's start: a long round would make the timer early. */
+	/*
+	 * The loop's time is from the start of the round: after a long round the timer would be
+	 * early.
+	 */
 	uv_update_time(&loop);
 	uv_timer_start(as_timer(t), timer_due, (uint64_t)after_ms, (uint64_t)every_ms);
 }
@@ -257,7 +260,7 @@ static uv_check_t *as_check(struct loop_turn *t)
 	return (uv_check_t *)(void *)t->check.space;
 }
 
-/* An idle handle only keeps the loop from sleeping; the work is done after the polling. */
+/* An idle handle only keeps the loop from sleeping. The work runs after polling. */
 static void idle_round(uv_idle_t *handle)
 {
 }

@@ -13,7 +13,7 @@
 
 enum { HOST_MAX = 253, LABEL_MAX = 63, SCHEME_MAX = 40, PORT_MAX = 65535 };
 
-/* An origin's parts, in small letters, within a copy of it. */
+/* An origin's parts, in lower case, within a copy of it. */
 struct parts {
 	char text[ORIGIN_MAX];
 	const char *scheme;
@@ -33,19 +33,21 @@ bool origin_is_anyones(const char *origin)
 	return !strcmp(origin, "null");
 }
 
-/* What can be said before it is taken apart. */
+/* Checks that need no parsing. */
 static bool check_text(const char *text, char *advice)
 {
 	for (const char *p = text; *p; p++)
 		if ((unsigned char)*p > 126)
-			return advise(advice, "give the host as browsers send it, in ASCII: "
-					      "location.origin in the page's console says how "
-					      "(xn--…)");
+			return advise(advice,
+				"give the host in ASCII, as browsers send it (xn--…): "
+				"type location.origin in the console of the page to "
+				"see it");
 	if (strchr("\"'", *text) && *text)
-		return advise(advice, "leave the quotes out");
+		return advise(advice, "remove the quotes");
 	if (strchr(text, '*'))
-		return advise(advice, "an origin has no patterns: give each one by itself, or * "
-				      "alone, which allows any site, without credentials");
+		return advise(advice,
+			"an origin cannot have a pattern: give each origin by itself, "
+			"or * alone, which allows any site, without credentials");
 	if (!strstr(text, "://") || !strncmp(text, "://", 3))
 		return advise(advice, "give scheme://host or scheme://host:port, as in "
 				      "https://app.example.org");
@@ -54,7 +56,7 @@ static bool check_text(const char *text, char *advice)
 
 static bool check_scheme(const char *scheme, char *advice)
 {
-	/* Of such pages the origin is null, or there are no such pages. */
+	/* Browsers send null for pages of the opaque schemes. No pages have the pageless ones. */
 	static const char *const opaque[] = {"file", "data", "blob", "about", "javascript",
 		"filesystem", "view-source", "mailto"};
 	static const char *const pageless[] = {"ws", "wss", "ftp", "ftps", "sftp", "ssh", "unix"};
@@ -65,33 +67,36 @@ static bool check_scheme(const char *scheme, char *advice)
 				      "as https");
 	for (size_t i = 0; i < sizeof(opaque) / sizeof(*opaque); i++)
 		if (!strcmp(scheme, opaque[i]))
-			return advise(advice, "browsers send null for such pages; null allows any "
-					      "page without an origin, without credentials");
+			return advise(advice,
+				"browsers send null for such pages; null allows every "
+				"page without an origin, without credentials");
 	for (size_t i = 0; i < sizeof(pageless) / sizeof(*pageless); i++)
 		if (!strcmp(scheme, pageless[i]))
-			return advise(advice, "give the origin of the page, scheme://host with "
-					      "https or http, not that of what it connects to");
+			return advise(advice,
+				"give the origin of the page, scheme://host with "
+				"https or http, not the address that the page connects to");
 	return true;
 }
 
-/* Takes what stands behind the scheme apart: host and port. */
+/* Splits the part after the scheme into host and port. */
 static bool split(struct parts *p, char *advice)
 {
 	char *end = p->host + strcspn(p->host, "/?#\\"), *colon;
 
 	if (*end && strcmp(end, "/"))
-		return advise(advice, "leave out what follows the host: an origin has no path, and "
-				      "all pages of its host can read the streams");
+		return advise(advice,
+			"remove everything after the host: an origin has no path, and "
+			"all pages of its host can read the streams");
 	*end = '\0';
 	if (strchr(p->host, '@'))
-		return advise(advice, "leave the user's name out: it is no part of an origin");
+		return advise(advice, "remove the user name: an origin has none");
 	colon = *p->host == '[' ? strchr(p->host, ']') : p->host;
 	colon = colon ? strchr(colon, ':') : NULL;
 	if (colon)
 		*colon = '\0';
 	p->port = colon ? colon + 1 : NULL;
 	if (!*p->host)
-		return advise(advice, "a host is missing: give scheme://host");
+		return advise(advice, "the host is missing: give scheme://host");
 	return true;
 }
 
@@ -100,7 +105,7 @@ static bool is_web(const struct parts *p)
 	return !strcmp(p->scheme, "https") || !strcmp(p->scheme, "http");
 }
 
-/* Browsers leave the usual port out, and zeros in front of it. */
+/* Browsers leave out the default port, and leading zeros of other ports. */
 static bool read_port(struct parts *p, char *advice)
 {
 	const char *usual = !strcmp(p->scheme, "https")  ? "443"
@@ -112,7 +117,7 @@ static bool read_port(struct parts *p, char *advice)
 		return true;
 	if (text_digits(p->port, strlen(p->port), &number) != TEXT_NUMBER || number < 1 ||
 		number > PORT_MAX)
-		return advise(advice, "give a port from 1 to 65535 behind the ':', as in "
+		return advise(advice, "give a port from 1 to 65535 after the ':', as in "
 				      "scheme://host:8080, or leave both out");
 	p->port += strspn(p->port, "0");
 	if (!strcmp(p->port, usual))
@@ -120,7 +125,7 @@ static bool read_port(struct parts *p, char *advice)
 	return true;
 }
 
-/* Where the longest row of two or more zeros begins, which is written "::"; -1: there is none. */
+/* Returns where the longest run of two or more zeros begins, which is written "::"; -1 if none. */
 static int longest_zeros(const uint16_t piece[8], int *length)
 {
 	int first = -1;
@@ -136,7 +141,7 @@ static int longest_zeros(const uint16_t piece[8], int *length)
 	return first;
 }
 
-/* URL Standard, 4.5: in small letters, without leading zeros, and no part of it as IPv4. */
+/* URL Standard, 4.5: in lower case, without leading zeros, and no part of it as IPv4. */
 static bool read_ipv6(struct parts *p, char *advice)
 {
 	char *out = p->address, *close = strchr(p->host, ']');
@@ -166,7 +171,7 @@ static bool read_ipv6(struct parts *p, char *advice)
 	return true;
 }
 
-/* A host that ends in a number is an IPv4 address, which browsers write in one way only. */
+/* A host whose last label is a number is an IPv4 address. Browsers write it in only one way. */
 static bool is_number(const char *label, size_t length)
 {
 	if (length > 1 && label[0] == '0' && label[1] == 'x')
@@ -180,13 +185,13 @@ static bool check_labels(const char *host, char *advice)
 		size_t length = strcspn(label, ".");
 
 		if (length == 0)
-			return advise(advice, label == host
-						      ? "an origin has no patterns: give each host "
-							"by itself, without a dot in front"
-						      : "give the host without an empty part: "
-							"scheme://host");
+			return advise(advice,
+				label == host ? "an origin cannot have a pattern: give each "
+						"host by itself, without a leading dot"
+					      : "give the host without an empty part: "
+						"scheme://host");
 		if (length > LABEL_MAX)
-			return advise(advice, "give a host whose parts have 63 letters at most");
+			return advise(advice, "give a host whose parts have at most 63 letters");
 		label += length + (label[length] == '.');
 	}
 	return true;
@@ -201,7 +206,7 @@ static bool check_host(const struct parts *p, char *advice)
 
 	if (strspn(p->host, LOWER DIGITS ".-_") != length || length > HOST_MAX)
 		return advise(advice, "give scheme://host with a host of letters, digits, '.' and "
-				      "'-'; of several origins each by itself");
+				      "'-'; give each origin by itself");
 	if (!check_labels(p->host, advice))
 		return false;
 	while (last > 0 && p->host[last - 1] != '.')
@@ -209,7 +214,7 @@ static bool check_host(const struct parts *p, char *advice)
 	if (!is_web(p) || !is_number(p->host + last, end - last) ||
 		inet_pton(AF_INET, p->host, &address) == 1)
 		return true;
-	return advise(advice, "give an IPv4 address as four numbers without zeros in front, as in "
+	return advise(advice, "give an IPv4 address as four numbers without leading zeros, as in "
 			      "http://192.0.2.1");
 }
 
@@ -236,7 +241,7 @@ bool origin_read(const char *text, char *usual, char *advice)
 	if (!check_text(text, advice))
 		return false;
 	if (strlen(text) >= sizeof(parts.text))
-		return advise(advice, "give scheme://host with a host of 253 letters at most");
+		return advise(advice, "give scheme://host with a host of at most 253 letters");
 	for (size_t i = 0; i <= strlen(text); i++)
 		parts.text[i] =
 			(char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);

@@ -10,11 +10,11 @@ enum { FIRST_S = 4, AGAIN_S = 1 };
 
 static struct {
 	const char *sentence, *path;
-	struct sigaction before; /* what SIGALRM meant */
+	struct sigaction before; /* the earlier action of SIGALRM */
 	bool begun, said;
 } waiting;
 
-/* Only what signal-safety(7) allows. */
+/* Calls only functions that signal-safety(7) allows. */
 static void look_up(int signal)
 {
 	static const int ends[] = {SIGTERM, SIGINT, SIGQUIT};
@@ -47,7 +47,7 @@ void patience_begin(const char *sentence, const char *path)
 	const struct sigaction action = {.sa_handler = look_up, .sa_flags = SA_RESTART};
 	struct itimerval other;
 
-	/* An alarm that a wrapper has set comes through exec(3): it is not ours to take. */
+	/* An alarm that a wrapper has set survives exec(3). Leave it alone. */
 	if (getitimer(ITIMER_REAL, &other) < 0 || other.it_value.tv_sec || other.it_value.tv_usec)
 		return;
 	waiting.sentence = sentence;

@@ -1,16 +1,16 @@
 /*
- * patience: what happens when setting up takes long.
+ * patience: what happens when startup takes long.
  *
- * Signals wait while the process sets itself up (see signals), and a file system that does not answer can
- * hold it there for ever, deaf. So after some seconds standard error says what is waited for, and a
- * SIGTERM, SIGINT or SIGQUIT that waits ends the process then, with status 0.
+ * Signals are held during startup (see signals.h), and a file system that does not answer can block
+ * startup for ever. So after some seconds rowtail writes to standard error what it is waiting for,
+ * and from then on a held SIGTERM, SIGINT or SIGQUIT ends the process with status 0.
  */
 #ifndef ROWTAIL_PATIENCE_H
 #define ROWTAIL_PATIENCE_H
 
 /*
- * From now on until patience_end(). Both texts are borrowed until then: sentence is what to say, with a
- * newline; path is a socket that is to be removed at such an end, "" for none.
+ * In effect until patience_end(); both texts are borrowed until then. sentence: what to write, with
+ * a newline. path: a socket to remove if a signal ends the process; "" for none.
  */
 void patience_begin(const char *sentence, const char *path);
 void patience_end(void);

@@ -49,7 +49,7 @@ void signals_hold(void)
 	for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
 		sigaddset(&waiting, number);
 	sigprocmask(SIG_SETMASK, &waiting, NULL);
-	/* Needed before there is a loop: the first write may go to a closed standard error. */
+	/* Needed before there is a loop: standard error may be closed at the first write. */
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -74,7 +74,7 @@ static void hung_up(int number)
 	if (has_terminal)
 		end(number);
 	else
-		log_info("SIGHUP: rowtail has nothing to reload; it goes on");
+		log_info("SIGHUP ignored: rowtail has nothing to reload");
 }
 
 static bool take(int number, enum meaning meaning)

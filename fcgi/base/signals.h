@@ -1,19 +1,20 @@
 /*
- * signals: what each signal means to rowtail.
+ * signals: what each signal does to rowtail.
  *
- *     TERM, INT, QUIT                            end politely
- *     USR1                                       end politely: FastCGI's own library does so
+ *     TERM, INT, QUIT                            graceful end
+ *     USR1                                       graceful end, as in FastCGI's own library
  *     USR2, ALRM, VTALRM, PROF, XCPU, PWR,
- *     STKFLT, SIGRTMIN to SIGRTMAX               end politely, where the system would kill
- *     HUP                                        with a terminal: end politely, since it closes;
- *                                                without: a line in the log (nothing is reloaded)
- *     PIPE, IO, XFSZ                             nothing; the write that failed says why
- *     TTOU                                       nothing; it is for the log of a job in the background
- *     SEGV, BUS, ABRT and other faults           the system's: a core, and no last words
+ *     STKFLT, SIGRTMIN to SIGRTMAX               graceful end, where the default kills
+ *     HUP                                        with a terminal: graceful end, since it closes;
+ *                                                without: a line in the log (there is no reload)
+ *     PIPE, IO, XFSZ                             nothing; the write that failed reports the error
+ *     TTOU                                       nothing; a background job must be able to log
+ *     SEGV, BUS, ABRT and other faults           the default: a core dump
  *
- * A signal that was ignored at the start, as nohup does with HUP, stays ignored; but TERM, INT and
- * QUIT always end it, since shells start background jobs with INT and QUIT ignored. A signal that
- * the parent had blocked is let in. Whether there is a terminal is seen at the start.
+ * A signal that was ignored at startup stays ignored (nohup ignores HUP). TERM, INT and QUIT are
+ * the exception: they always end rowtail, since shells start background jobs with INT and QUIT
+ * ignored. Signals that the parent had blocked are unblocked. rowtail looks for a terminal once, at
+ * startup.
  */
 #ifndef ROWTAIL_SIGNALS_H
 #define ROWTAIL_SIGNALS_H
@@ -21,18 +22,18 @@
 #include <stdbool.h>
 
 /*
- * Keeps signals waiting until signals_begin(): a signal that comes while the process still sets
- * itself up must be answered politely, since clients may be in the backlog already.
+ * Holds signals until signals_begin(). A signal during startup must lead to a graceful end, too,
+ * because clients may already wait in the backlog.
  */
 void signals_hold(void);
 
 /*
- * Lets them in. From now on `end` is called in the loop for each signal that ends rowtail. To be
- * called after loop_init() and before libraries that take signals. False when the loop refuses.
+ * Lets signals in. From now on the loop calls `end` for each signal that ends rowtail. Call it
+ * after loop_init() and before libraries that set signal handlers. False if the loop refuses.
  */
 bool signals_begin(void (*end)(int number));
 
-/* "SIGTERM", "SIGRTMIN+3"; static, until the next call. */
+/* "SIGTERM", "SIGRTMIN+3". Static; valid until the next call. */
 const char *signals_name(int number);
 
 #endif

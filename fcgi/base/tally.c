@@ -6,7 +6,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-/* NOLINTBEGIN(clang-analyzer-unix.Malloc): the analyser loses its way in uthash's macros. */
+/* NOLINTBEGIN(clang-analyzer-unix.Malloc): the analyser cannot follow uthash's macros. */
 
 struct tally_entry {
 	UT_hash_handle hh;

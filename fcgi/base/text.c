@@ -36,7 +36,7 @@ size_t text_harmless(char *to, size_t max, const char *from, size_t length, bool
 	return in;
 }
 
-/* How the quote writes the character at p, of this size: `<` and `{` by their numbers. */
+/* Returns how a quote writes the character at p: `<` and `{` as escapes. Updates *size to match. */
 static const char *written(const char *p, size_t *size)
 {
 	const char *escape = *p == '<' ? "\\x3c" : *p == '{' ? "\\x7b" : NULL;

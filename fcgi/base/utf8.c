@@ -2,7 +2,9 @@
 
 #include <string.h>
 
-/* How many bytes may follow a lead byte, and in which range the first of them must be. */
+/*
+ * Returns how many bytes may follow a lead byte, and the range that the first of them must be in.
+ */
 static int lead(uint8_t byte, uint8_t *low, uint8_t *high)
 {
 	*low = 0x80;

@@ -19,7 +19,7 @@ static void watch_file(struct watch *w, int i)
 		w->files[i] = 0;
 }
 
-/* A name of ours came or went: the file behind it may be another one now. */
+/* One of our names appeared or disappeared: it may now be another file. */
 static void look_at_name(struct watch *w, const char *name)
 {
 	for (int i = 0; i < WATCH_FILES; i++) {
@@ -38,7 +38,7 @@ static void look_at_name(struct watch *w, const char *name)
 static void take_event(struct watch *w, const struct inotify_event *e)
 {
 	if (e->wd < 0) {
-		/* The queue ran over. */
+		/* The kernel's queue overflowed. */
 		w->changed(w, NULL, true);
 	} else if (e->wd == w->directory) {
 		if (e->len > 0)
@@ -49,7 +49,7 @@ static void take_event(struct watch *w, const struct inotify_event *e)
 	for (int i = 0; i < WATCH_FILES && w->begun; i++) {
 		if (e->wd != w->files[i] || !w->files[i])
 			continue;
-		/* The kernel has taken the watch back: the file is gone. */
+		/* The kernel removed the watch: the file is gone. */
 		if (e->mask & IN_IGNORED)
 			w->files[i] = 0;
 		else
@@ -71,7 +71,7 @@ static void ready(struct loop_poll *p, int events, bool failed)
 	}
 }
 
-/* The descriptor and its poll stay when the watch ends: a poll can't begin again at once. */
+/* The descriptor and its poll survive watch_end(), because a poll cannot begin again at once. */
 static bool open_once(struct watch *w)
 {
 	if (w->fd > 0)
@@ -108,7 +108,9 @@ bool watch_begin(struct watch *w, const char *directory, const char *const *name
 	w->error = 0;
 	w->changed = changed;
 	w->begun = true;
-	/* First the directory, then the files: one that is made between the two is not missed. */
+	/*
+	 * The directory first, then the files: so a file that is created in between is not missed.
+	 */
 	for (int i = 0; i < WATCH_FILES; i++) {
 		snprintf(w->names[i], sizeof(w->names[i]), "%s", names[i] ? names[i] : "");
 		watch_file(w, i);

@@ -1,11 +1,12 @@
 /*
- * watch: tells when named files of one directory change, are made, moved or deleted.
+ * watch: reports when named files of one directory change, appear, move or disappear.
  *
- * Owns inotify(7) while rowtail serves. Of the files themselves it hears every change; of the directory only that
- * names come and go. So other files, however busy, cost nothing. Reads no file and opens none. Where the
- * system tells nothing (a network file system, no watches left), the caller has to poll.
+ * Owns inotify(7) while rowtail serves. It watches every change of the named files, but of the
+ * directory only names that appear or disappear, so that busy other files cost nothing. Reads and
+ * opens no file. Where the system reports nothing (network file systems, no watches left), the
+ * caller has to poll.
  *
- * A struct of zero bytes is a watch that was not begun.
+ * A struct of zero bytes is a watch that has not begun.
  */
 #ifndef ROWTAIL_WATCH_H
 #define ROWTAIL_WATCH_H
@@ -24,16 +25,19 @@ struct watch {
 	int files[WATCH_FILES];
 	char path[PATH_MAX]; /* of the directory, with a '/' at its end */
 	char names[WATCH_FILES][NAME_MAX + 1]; /* "": none */
-	/* name: one of the names. appeared: it came or went. NULL: anything may have happened. */
+	/*
+	 * name: one of the names; NULL: anything may have happened. appeared: it appeared or
+	 * disappeared.
+	 */
 	void (*changed)(struct watch *w, const char *name, bool appeared);
 	bool begun;
-	int error; /* errno of why it could not begin */
+	int error; /* errno if it could not begin */
 };
 
 /*
- * Begins to watch up to WATCH_FILES names in a directory, whether they are there or not; NULL stands for
- * none. Names and path are copied. False, and w->error, when the system does not watch them. Does nothing
- * when it has begun.
+ * Begins to watch up to WATCH_FILES names in a directory, whether they exist or not; NULL stands
+ * for no name. Copies names and path. False, with w->error set, if the system does not watch them.
+ * Does nothing if the watch has already begun.
  */
 bool watch_begin(struct watch *w, const char *directory, const char *const *names,
 	void (*changed)(struct watch *w, const char *name, bool appeared));

@@ -14,20 +14,20 @@
 #include <unistd.h>
 
 enum {
-	LOCKS_MAX = 4096, /* lines of /proc/locks that are looked at */
-	LOCKS_READ = 5, /* times that it is read */
+	LOCKS_MAX = 4096, /* lines of /proc/locks to examine */
+	LOCKS_READ = 5, /* how often to read it */
 	/* Bytes that SQLite locks in the database, and in the -shm: its file format, section 4. */
 	DATABASE_FIRST = 0x40000000,
 	DATABASE_LAST = DATABASE_FIRST + 511,
 	SHARED_FIRST = DATABASE_FIRST + 2,
 	SHM_FIRST = 120,
 	SHM_LAST = 127,
-	SHM_USED = 128, /* locked for reading by everybody who has it open */
+	SHM_USED = 128, /* every process that has the -shm open holds a read lock on it */
 	TCP_LISTENING = 0x0a,
-	UNSEEN_USER = 65534, /* who is left out of a map of users, see user_namespaces(7) */
+	UNSEEN_USER = 65534, /* stands for users outside the user map, see user_namespaces(7) */
 };
 
-/* The next word of a line, cut off in place; "" when there is none. */
+/* Cuts off the next word of a line, in place; "" if there is none. */
 static char *next_word(char **rest)
 {
 	static char none[32];
@@ -38,7 +38,7 @@ static char *next_word(char **rest)
 	return word;
 }
 
-/* Does this process see users as they are, and not through a map that leaves most of them out? */
+/* Does this process see all users, or only those in a user map? */
 static bool sees_users(void)
 {
 	FILE *file = fopen("/proc/self/uid_map", "re");
@@ -144,7 +144,7 @@ void who_web_servers(struct who_web_servers *w, gid_t group)
 		fclose(groups);
 }
 
-/* As a CONFIG file that is itself the program, it has that file's name. */
+/* True also for a CONFIG file that is itself the program: the process then has the file's name. */
 static bool runs_rowtail(pid_t id)
 {
 	char path[64], program[PATH_MAX];
@@ -187,8 +187,8 @@ struct lock {
 };
 
 /*
- * "1: POSIX ADVISORY WRITE 812 fe:00:1234 0 EOF". False where the line is none of a lock that another
- * process holds: somebody waits ("1: -> POSIX"), or it is a lease.
+ * "1: POSIX ADVISORY WRITE 812 fe:00:1234 0 EOF". False if the line is not a lock held by another
+ * process, but a waiting process ("1: -> POSIX") or a lease.
  */
 static bool parse_lock(char *line, struct lock *l)
 {
@@ -232,9 +232,9 @@ static bool find_lock_once(bool (*take)(void *context, const struct lock *l), vo
 }
 
 /*
- * Calls `take` with each lock until it returns true; returns whether it did. The list comes in pieces,
- * and while others take and give back locks, one that stays may fall between two pieces: so it is read
- * some times before a lock counts as not there.
+ * Calls `take` with each lock until it returns true; returns whether it did. The kernel delivers
+ * the list in pieces. When other processes lock and unlock meanwhile, a lock can be missed between
+ * two pieces. So the list is read several times before a lock counts as absent.
  */
 static bool find_lock(bool (*take)(void *context, const struct lock *l), void *context)
 {
@@ -245,11 +245,11 @@ static bool find_lock(bool (*take)(void *context, const struct lock *l), void *c
 	return found;
 }
 
-/* The two files whose locks are looked for. */
+/* The two files whose locks we look for. */
 struct locked {
 	struct stat database, shm;
 	bool has_shm;
-	bool is_anywhere; /* stat's device is not the one of /proc/locks */
+	bool is_anywhere; /* stat() gives another device than /proc/locks: ignore the device */
 	pid_t process;
 };
 
@@ -297,7 +297,7 @@ bool who_locks(struct who_process *p, const char *real)
 	return true;
 }
 
-/* Does the process of files->process have the -shm open? */
+/* Does the process files->process have the -shm open? */
 static bool takes_part(void *context, const struct lock *l)
 {
 	const struct locked *files = context;
@@ -322,14 +322,17 @@ bool who_is_apart(struct who_process *p, const char *real)
 	struct locked files;
 
 	p->id = 0;
-	/* Once is enough here: who is apart is so the next time, too. */
+	/* Once is enough: a process that is apart now will still be apart at the next call. */
 	if (!look(&files, real) || !find_lock_once(is_apart, &files))
 		return false;
 	who_process(p, files.process);
 	return true;
 }
 
-/* "0: 0100007F:2328 00000000:0000 0A … INODE …". The inode, where the socket listens on the port; else 0. */
+/*
+ * "0: 0100007F:2328 00000000:0000 0A … INODE …". Returns the inode if the socket listens on the
+ * port; else 0.
+ */
 static unsigned long parse_socket(char *line, uint16_t port)
 {
 	char *colon;
@@ -345,7 +348,7 @@ static unsigned long parse_socket(char *line, uint16_t port)
 	return strtoul(next_word(&line), NULL, 10);
 }
 
-/* The inode of the socket that listens on the port, in one of the system's two tables; 0: none. */
+/* The inode of the socket that listens on the port, from one of the two kernel tables; 0: none. */
 static unsigned long listening_inode(const char *table, uint16_t port)
 {
 	FILE *file = fopen(table, "re");

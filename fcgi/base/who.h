@@ -1,9 +1,9 @@
 /*
- * who: the users and processes that stand in the way, by name, for sentences.
+ * who: names the users and processes that cause a problem, for messages.
  *
- * Reads /proc, /etc/passwd and /etc/group; opens nothing else, above all no file of a database. Where the
- * system does not tell (a sandbox without /proc/locks, a process in another container), it finds
- * nobody. Slow: for what is said once, not for every look at the log.
+ * Reads /proc, /etc/passwd and /etc/group. Opens nothing else, in particular no file of a database.
+ * Finds nobody where the system does not tell (a sandbox without /proc/locks, a process in another
+ * container). Slow: for messages that are logged once, not for every look at the log.
  */
 #ifndef ROWTAIL_WHO_H
 #define ROWTAIL_WHO_H
@@ -18,15 +18,15 @@ struct who_user {
 };
 
 /*
- * Returns u->name, so that a sentence may hold two of them. A service with PrivateUsers= sees all users
- * but root and its own as one: that is "another user".
+ * Returns u->name, so that one sentence can name two users. In a service with PrivateUsers=, all
+ * users except root and the service's own appear as one, which is named "another user".
  */
 const char *who_user(struct who_user *u, uid_t id);
 
-/* Writes the group's name, or its number where it has none. */
+/* Writes the group's name, or its number if it has no name. */
 void who_group(char *name, size_t size, gid_t id);
 
-/* The users that web servers run as, of those that this machine has, separated by ", ". */
+/* The users that web servers usually run as, if this machine has them, separated by ", ". */
 struct who_web_servers {
 	char members[128]; /* those in the group */
 	char others[128];
@@ -40,23 +40,23 @@ struct who_process {
 	bool is_rowtail;
 };
 
-/* Which process is this? Its name may not be readable. */
+/* Names a process. The kernel may hide its command name. */
 void who_process(struct who_process *p, pid_t id);
 
 /*
- * Who holds a lock on a database that keeps readers out? real: the file's own path. Our own locks do
- * not count.
+ * Finds a process that holds a lock on a database that keeps readers out. real: the file's resolved
+ * path. Our own locks do not count.
  */
 bool who_locks(struct who_process *p, const char *real);
 
 /*
- * Who has a database in WAL mode open and shares another -shm, and so another -wal, than the one that
- * stands beside this path? What such a process writes never arrives here. It may only just be about to
- * open the -shm: believe what is still so a moment later.
+ * Finds a process that has this WAL-mode database open but uses another -shm, and so another -wal,
+ * than the one beside this path. What that process writes never arrives here. The process may also
+ * just be about to open the -shm, so check again a moment later before believing it.
  */
 bool who_is_apart(struct who_process *p, const char *real);
 
-/* Who listens on this TCP port, on any address? */
+/* Finds the process that listens on this TCP port, on any address. */
 bool who_listens(struct who_process *p, uint16_t port);
 
 #endif

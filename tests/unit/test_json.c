@@ -119,14 +119,14 @@ static void test_integers_keep_every_digit(void **state)
 
 static void test_malformed_json_with_long_numbers_is_refused(void **state)
 {
-	REFUSE("12345678901234567890", "it is no JSON object at line 1, column ");
+	REFUSE("12345678901234567890", "it is not a JSON object: line 1, column ");
 	REFUSE("[12345678901234567890]", "it is an array, not an object");
-	REFUSE("{12345678901234567890:1}", "it is no JSON object at line 1, column ");
-	REFUSE("{\"a\":012345678901234567890}", "it is no JSON object at line 1, column ");
-	REFUSE("{\"a\":--12345678901234567890}", "it is no JSON object at line 1, column ");
-	REFUSE("{\"a\":1 12345678901234567890}", "it is no JSON object at line 1, column ");
-	REFUSE("{\"a\":tru12345678901234567890}", "it is no JSON object at line 1, column ");
-	REFUSE("{\"a\":12345678901234567890x}", "it is no JSON object at line 1, column ");
+	REFUSE("{12345678901234567890:1}", "it is not a JSON object: line 1, column ");
+	REFUSE("{\"a\":012345678901234567890}", "it is not a JSON object: line 1, column ");
+	REFUSE("{\"a\":--12345678901234567890}", "it is not a JSON object: line 1, column ");
+	REFUSE("{\"a\":1 12345678901234567890}", "it is not a JSON object: line 1, column ");
+	REFUSE("{\"a\":tru12345678901234567890}", "it is not a JSON object: line 1, column ");
+	REFUSE("{\"a\":12345678901234567890x}", "it is not a JSON object: line 1, column ");
 	REFUSE("{\"a\":1e12345678901234567890}", "a number in it is too large");
 }
 
@@ -135,7 +135,7 @@ static void test_long_integers_do_not_shift_error_columns(void **state)
 	char reason[JSON_REASON_MAX];
 
 	REFUSE("{\"a\":\"345678901234567890\", \"b\":01}",
-		"it is no JSON object at line 1, column ");
+		"it is not a JSON object: line 1, column ");
 	memcpy(reason, problem.reason, sizeof(reason));
 	REFUSE("{\"a\":12345678901234567890, \"b\":01}", reason);
 }
@@ -143,33 +143,33 @@ static void test_long_integers_do_not_shift_error_columns(void **state)
 static void test_non_objects_are_refused(void **state)
 {
 	REFUSE("", "it ends too early");
-	REFUSE("null", "it is no JSON object at line 1, column ");
-	REFUSE("\"a\"", "it is no JSON object at line 1, column ");
+	REFUSE("null", "it is not a JSON object: line 1, column ");
+	REFUSE("\"a\"", "it is not a JSON object: line 1, column ");
 	REFUSE("[]", "it is an array, not an object");
 	REFUSE("{\"a\":1", "it ends too early");
-	REFUSE("{\n\"a\":'1'}", "it is no JSON object at line 2, column ");
-	REFUSE("{} {}", "it is no JSON object at line 1, column ");
-	REFUSE("{\"a\":1,}", "it is no JSON object at line 1, column ");
-	REFUSE("channel=a", "it is no JSON object at line 1, column ");
-	REFUSE("\xef\xbb\xbf{}", "it is no JSON object at line 1, column ");
-	REFUSE("]]{}", "it is no JSON object at line 1, column ");
-	REFUSE("{}\0", "it is no JSON object at line 1, column ");
+	REFUSE("{\n\"a\":'1'}", "it is not a JSON object: line 2, column ");
+	REFUSE("{} {}", "it is not a JSON object: line 1, column ");
+	REFUSE("{\"a\":1,}", "it is not a JSON object: line 1, column ");
+	REFUSE("channel=a", "it is not a JSON object: line 1, column ");
+	REFUSE("\xef\xbb\xbf{}", "it is not a JSON object: line 1, column ");
+	REFUSE("]]{}", "it is not a JSON object: line 1, column ");
+	REFUSE("{}\0", "it is not a JSON object: line 1, column ");
 }
 
 static void test_hostile_documents(void **state)
 {
-	REFUSE("{\"a\":1,\"b\":2,\"a\":3}", "a name stands twice in one object");
-	REFUSE("{\"a\":1,\"\\u0061\":3}", "a name stands twice in one object");
-	REFUSE("{\"o\":{\"a\":1,\"a\":3}}", "a name stands twice in one object");
+	REFUSE("{\"a\":1,\"b\":2,\"a\":3}", "an object has two members of the same name");
+	REFUSE("{\"a\":1,\"\\u0061\":3}", "an object has two members of the same name");
+	REFUSE("{\"o\":{\"a\":1,\"a\":3}}", "an object has two members of the same name");
 	REFUSE("{\"a\":\"x\\u0000y\"}", "a string holds a NUL character");
 	REFUSE("{\"a\":\"\\\\\\u0000\"}", "a string holds a NUL character");
 	REFUSE("{\"a\":\"\\u000000000000012345\"}", "a string holds a NUL character");
 	REFUSE("{\"a\\u0000\":1}", "a string holds a NUL character");
 	REFUSE("{\"o\":[[{\"\\u0000\":1}]]}", "a string holds a NUL character");
-	REFUSE("{\"a\":\"x\0y\"}", "it is no JSON object at line 1, column ");
+	REFUSE("{\"a\":\"x\0y\"}", "it is not a JSON object: line 1, column ");
 	REFUSE("{\"a\":\"\xff\"}", "it is not UTF-8");
 	REFUSE("{\"a\":\"\xed\xa0\x80\"}", "it is not UTF-8");
-	REFUSE("{\"a\":\"\\ud800\"}", "it is no JSON object at line 1, column ");
+	REFUSE("{\"a\":\"\\ud800\"}", "it is not a JSON object: line 1, column ");
 	REFUSE("{\"a\":1e999}", "a number in it is too large");
 }
 

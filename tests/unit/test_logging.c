@@ -248,7 +248,7 @@ static void test_lines_lost_to_a_stuck_reader_are_counted(void **state)
 
 	assert_in_range(lines, 1, 99);
 	log_info("after");
-	snprintf(expected, sizeof(expected), "%d lines were lost: standard error was full",
+	snprintf(expected, sizeof(expected), "%d log lines were lost: standard error was full",
 		100 - lines);
 	assert_string_equal(next_text("warn"), expected);
 	assert_string_equal(next_text("info"), "after");

@@ -465,7 +465,7 @@ static void test_json_of_other_types(void **state)
 		{"{\"tail\":-5}", "tail: \"-5\" is not a number of records"},
 		{"{\"channel\":\"a*\"}", "channel: \"a*\" is not a channel"},
 		{"[\"a\"]", "it is an array, not an object; send an object such as {\"channel\":"},
-		{"{\"channel\":\"a\",\"channel\":\"b\"}", "a name stands twice"},
+		{"{\"channel\":\"a\",\"channel\":\"b\"}", "an object has two members of the same name"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
