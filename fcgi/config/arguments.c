@@ -23,7 +23,7 @@ void arguments_init(struct arguments *a, int argc, char *const *argv, char *cons
 	a->client_query = find_client_query(envp);
 }
 
-/* The byte at *query as a web server decodes it; moves on behind it. */
+/* Returns the byte at *query as a web server decodes it, and moves *query past it. */
 static char decode(const char **query)
 {
 	const char *p = *query;
@@ -36,7 +36,9 @@ static char decode(const char **query)
 	return *p;
 }
 
-/* Does the query begin so? Backslashes don't count: Apache puts them before odd characters. */
+/*
+ * Does the query begin with the word? Ignores backslashes: Apache escapes odd characters with them.
+ */
 static bool begins(const char *query, const char *word)
 {
 	char byte;
@@ -52,8 +54,8 @@ static bool begins(const char *query, const char *word)
 }
 
 /*
- * Could the argument be a piece of the query? This errs on the side of yes: it does not matter how
- * exactly a server cuts words, only that each word is a piece.
+ * Could the argument be a piece of the query? When in doubt, yes: servers may split words in
+ * different ways, but each word is a piece of the query.
  */
 static bool is_piece(const char *query, const char *argument)
 {
@@ -107,7 +109,7 @@ enum argument arguments_next(struct arguments *a, struct argument_found *found)
 	for (; first < a->at; first++)
 		if (is_piece(a->client_query, a->argv[first]))
 			return ARGUMENT_CLIENT;
-	/* A #! line puts the file before all that comes from the client. */
+	/* In a #! line, the file comes before everything from the client. */
 	if (kind == ARGUMENT_FILE)
 		a->argc = a->at;
 	return kind;

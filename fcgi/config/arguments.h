@@ -1,10 +1,10 @@
 /*
- * arguments: the command line, cut into settings with their values and the CONFIG file.
+ * arguments: the command line, split into settings with their values and the CONFIG file.
  *
- * Pure; for config.c alone. Also knows when arguments may be a client's words. A web server may
- * split a query string that has no '=' at its '+' signs, decode the words and hand them to a CGI
- * program as arguments (RFC 3875, section 4.4; Apache does, behind those of a #! line). An option
- * that came this way would be set by whoever is out there.
+ * Pure; for config.c only. Also detects arguments that may come from a client. A web server may
+ * split a query string without '=' at its '+' signs, decode the words and pass them to a CGI
+ * program as arguments (RFC 3875, section 4.4; Apache does, after those of a #! line). An option
+ * that arrives this way would be set by anybody on the network.
  */
 #ifndef ROWTAIL_ARGUMENTS_H
 #define ROWTAIL_ARGUMENTS_H
@@ -14,19 +14,19 @@
 #include "config/setting.h"
 
 struct arguments {
-	int argc, at; /* argv[at] is the next one to be looked at */
+	int argc, at; /* argv[at] is the next argument */
 	char *const *argv;
-	const char *client_query; /* a query string whose words may be among them, or NULL */
-	bool only_files; /* "--" has been passed */
+	const char *client_query; /* a query string whose words may be among argv, or NULL */
+	bool only_files; /* "--" came before */
 };
 
 enum argument {
 	ARGUMENT_END,
 	ARGUMENT_SETTING, /* `setting` and its `value`; "yes" for a bare flag */
 	ARGUMENT_FILE, /* `value` */
-	ARGUMENT_UNKNOWN, /* `value`: begins with '-', but is no option */
-	ARGUMENT_INCOMPLETE, /* `setting`, but no value behind it */
-	ARGUMENT_CLIENT, /* what could come from the client and must not be used */
+	ARGUMENT_UNKNOWN, /* `value` begins with '-' but is not an option */
+	ARGUMENT_INCOMPLETE, /* `setting` has no value after it */
+	ARGUMENT_CLIENT, /* it may come from the client and must not be used */
 };
 
 struct argument_found {
@@ -34,13 +34,13 @@ struct argument_found {
 	const char *value; /* borrowed from argv */
 };
 
-/* Begins after argv[0]. envp tells whether there is a client's query. Borrows both. */
+/* Begins after argv[0]. Looks in envp for a client's query. Borrows both. */
 void arguments_init(struct arguments *a, int argc, char *const *argv, char *const *envp);
 
-/* Takes the next one, with its value if that is the argument behind it. */
+/* Takes the next argument, and its value if the value is the argument after it. */
 enum argument arguments_next(struct arguments *a, struct argument_found *found);
 
-/* Does the question ("--help") stand there, as an argument that is no client's word? */
+/* Is the question ("--help") among the arguments, and not a word from a client? */
 bool arguments_ask(const struct arguments *a, const char *question);
 
 #endif

@@ -11,7 +11,7 @@
 #include "config/arguments.h"
 #include "config/config_impl.h"
 
-/* What config_free() gives back: copies of all texts, and the list of origins. */
+/* What config_free() frees: copies of all texts, and the list of origins. */
 struct block {
 	struct block *next;
 	char text[];
@@ -42,16 +42,16 @@ int config_fail(struct config_load *l, int exit_status, const char *format, ...)
 
 int config_fail_memory(struct config_load *l)
 {
-	return config_fail(l, EX_OSERR, "no memory to read the configuration");
+	return config_fail(l, EX_OSERR, "not enough memory to read the configuration");
 }
 
-/* What a wrong word costs: the command line is usage, the rest is configuration. */
+/* The exit status for a mistake: EX_USAGE on the command line, else EX_CONFIG. */
 static int status_of(enum config_source source)
 {
 	return source == CONFIG_FROM_ARGUMENTS ? EX_USAGE : EX_CONFIG;
 }
 
-/* A setting's name as the current source spells it, in name[SETTING_NAME_MAX]. */
+/* Writes a setting's name, as the current source spells it, to name[SETTING_NAME_MAX]. */
 static const char *spelled(const struct config_load *l, const struct setting *s, char *name)
 {
 	if (l->source == CONFIG_FROM_ENVIRONMENT)
@@ -75,7 +75,7 @@ static char *keep(struct config_load *l, const char *text)
 	return block->text;
 }
 
-/* Gives a setting the value `text`, which config_free() will free. */
+/* Sets a setting to `text`, which config_free() will free. */
 static int apply_one(struct config_load *l, const struct setting *s, const char *text)
 {
 	char advice[SETTING_ADVICE_MAX], name[SETTING_NAME_MAX];
@@ -87,19 +87,19 @@ static int apply_one(struct config_load *l, const struct setting *s, const char 
 		text_quote(&quote, text, strlen(text)), advice);
 }
 
-/* The same for a word of a list, in its usual form. */
+/* Adds a word to a list, in its canonical form. */
 static int apply_word(struct config_load *l, const struct setting *s, const char *word)
 {
 	char usual[SETTING_USUAL_MAX], advice[SETTING_ADVICE_MAX];
 
-	/* What has none is refused as it was written. */
+	/* A word without a canonical form is refused as it was written. */
 	if (s->usual && s->usual(word, usual, advice) && strcmp(word, usual) &&
 		!(word = keep(l, usual)))
 		return config_fail_memory(l);
 	return apply_one(l, s, word);
 }
 
-/* The same for each of the words of a list, which spaces or commas part. */
+/* Adds each word of a text to a list. Spaces or commas separate the words. */
 static int apply_list(struct config_load *l, const struct setting *s, char *text)
 {
 	const char *const blank = " \t\r\n,";
@@ -127,7 +127,7 @@ int config_apply(struct config_load *l, const struct setting *s, const char *tex
 		return config_fail_memory(l);
 	if (again && !list && l->source == CONFIG_FROM_FILE)
 		return config_fail(l, EX_CONFIG,
-			"%s stands in line %d already; keep one of the two", s->name,
+			"%s is already set in line %d; remove one of the two", s->name,
 			l->from_line[i]);
 	if (list && !again)
 		l->c->allow_origins[0] = NULL;
@@ -146,8 +146,8 @@ int config_fail_unknown(struct config_load *l, const char *what, const char *nam
 	if (near)
 		return config_fail(l, status_of(l->source), "unknown %s %s; did you mean %s?", what,
 			quote.text, spelled(l, near, nearest));
-	return config_fail(l, status_of(l->source), "unknown %s %s; rowtail --help lists them all",
-		what, quote.text);
+	return config_fail(l, status_of(l->source),
+		"unknown %s %s; rowtail --help lists all options", what, quote.text);
 }
 
 /* --- the environment --- */
@@ -165,8 +165,8 @@ static const struct setting *find_variable(const char *name, size_t length)
 }
 
 /*
- * Names that others give: ROWTAIL_PAGE and ROWTAIL_MOUNT are parameters of a request, and container
- * runtimes describe a service called rowtail as ROWTAIL_SERVICE_HOST, ROWTAIL_PORT,
+ * Names that are not settings: ROWTAIL_PAGE and ROWTAIL_MOUNT are parameters of a request.
+ * Container runtimes describe a service called rowtail with ROWTAIL_SERVICE_HOST, ROWTAIL_PORT,
  * ROWTAIL_PORT_80_TCP_ADDR…
  */
 static bool is_foreign(const char *name, size_t length)
@@ -188,12 +188,12 @@ static int read_variable(struct config_load *l, const char *variable)
 	size_t length = strcspn(variable, "=");
 	const struct setting *s = find_variable(variable, length);
 
-	/* An empty variable counts as none: that is how many a launcher unsets one. */
+	/* Many launchers unset a variable by making it empty. */
 	if (!variable[length] || !variable[length + 1] || is_foreign(variable, length))
 		return 0;
 	if (!s)
 		return config_fail_unknown(l, "environment variable", variable, length);
-	/* Container images like to hold a ROWTAIL_VERSION. */
+	/* ROWTAIL_VERSION is common in container images, so it is ignored. */
 	return setting_is_question(s) ? 0 : config_apply(l, s, variable + length + 1);
 }
 
@@ -208,7 +208,7 @@ static int read_environment(struct config_load *l, char *const *envp)
 
 /* --- the command line --- */
 
-/* Says what is wrong with an argument. Returns -1. */
+/* Reports what is wrong with an argument. Returns -1. */
 static int fail_argument(
 	struct config_load *l, enum argument kind, const struct argument_found *found)
 {
@@ -219,19 +219,20 @@ static int fail_argument(
 	case ARGUMENT_UNKNOWN:
 		return config_fail_unknown(l, "option", found->value, strcspn(found->value, "="));
 	case ARGUMENT_INCOMPLETE:
-		return config_fail(l, EX_USAGE, "--%s: a value must follow: --%s %s", s->name,
-			s->name, s->operand);
+		return config_fail(
+			l, EX_USAGE, "--%s needs a value: --%s %s", s->name, s->name, s->operand);
 	case ARGUMENT_CLIENT:
 		return config_fail(l, EX_USAGE,
-			"these arguments may be words of the client's query string (RFC 3875, 4.4);"
+			"these arguments may come from the client's query string (RFC 3875, 4.4);"
 			" put settings into a CONFIG file or the environment");
 	default:
-		return config_fail(l, EX_USAGE, "\"%s\" is one CONFIG file too many, after %.255s",
+		return config_fail(l, EX_USAGE,
+			"unexpected argument \"%s\": %.255s is already the CONFIG file",
 			text_quote(&quote, found->value, strlen(found->value)), l->c->file);
 	}
 }
 
-/* Looks through the arguments without applying any: which one is the CONFIG file? */
+/* Finds the CONFIG file among the arguments; applies none of them. */
 static int survey(struct config_load *l, struct arguments a)
 {
 	struct argument_found found;
@@ -262,7 +263,7 @@ static int read_arguments(struct config_load *l, struct arguments a)
 
 /* --- all together --- */
 
-/* What no value can tell alone. */
+/* Checks that involve more than one setting. */
 static int check_whole(struct config_load *l)
 {
 	struct config *c = l->c;
@@ -273,18 +274,18 @@ static int check_whole(struct config_load *l)
 	if (!c->jwt_key != !c->jwt_algorithm) {
 		l->source = l->from[i];
 		l->line = l->from_line[i];
-		return config_fail(l, status_of(l->source),
-			"%s is of no use without %s; give both or neither", given, missing);
+		return config_fail(l, status_of(l->source), "%s needs %s; give both or neither",
+			given, missing);
 	}
 	if (c->db)
 		return 0;
 	if (c->file)
 		return config_fail(l, EX_CONFIG,
-			"no database: %.255s needs a line db = PATH (or give --db or ROWTAIL_DB)",
+			"no database: add a line db = PATH to %.255s (or give --db or ROWTAIL_DB)",
 			c->file);
 	return config_fail(l, EX_USAGE,
 		"no database: give --db PATH, ROWTAIL_DB, or a line db = PATH in a CONFIG file; "
-		"rowtail --help tells more");
+		"see rowtail --help");
 }
 
 static int read_all(struct config_load *l, struct arguments a, char *const *envp)

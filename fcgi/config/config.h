@@ -1,11 +1,11 @@
 /*
- * config: options, environment and CONFIG file, made into one constant struct.
+ * config: options, environment and CONFIG file, combined into one constant struct.
  *
- * Owns every setting: its name, default, range and help text stand in one table, from which the
- * command line, the environment (ROWTAIL_MAX_STREAMS), the file (max-streams = 5000) and --help are
- * all served (setting.h). The command line wins over the environment, which wins over the file.
- * Opens nothing but the CONFIG file; whether the database can be read is not its question. Its
- * config_file.c is the only includer of inih's <ini.h>.
+ * Owns every setting. One table (setting.h) holds its name, default, range and help text, for the
+ * command line, the environment (ROWTAIL_MAX_STREAMS), the file (max-streams = 5000) and --help.
+ * The command line wins over the environment, which wins over the file. Opens only the CONFIG file;
+ * never checks whether the database can be read. Its config_file.c is the only file that includes
+ * inih's <ini.h>.
  */
 #ifndef ROWTAIL_CONFIG_H
 #define ROWTAIL_CONFIG_H
@@ -17,27 +17,30 @@
 enum { CONFIG_SENTENCE_MAX = 600 };
 
 struct config_error {
-	/* EX_USAGE: the command line; EX_NOINPUT: the CONFIG file can't be read; EX_CONFIG: what
-	 * stands in it or the environment; EX_OSERR: no memory. */
+	/*
+	 * EX_USAGE: the command line is wrong. EX_NOINPUT: the CONFIG file can't be read.
+	 * EX_CONFIG: the CONFIG file or the environment is wrong. EX_OSERR: no memory.
+	 */
 	int exit_status;
-	char sentence[CONFIG_SENTENCE_MAX]; /* which, where (file, line), and what would be right */
+	char sentence[CONFIG_SENTENCE_MAX]; /* what is wrong, where (file, line), what is right */
 };
 
 /*
- * Reads argv, envp and the CONFIG file. Returns 0 and fills *c, to be given to config_free(); or
- * -1 and fills *error: *c is then empty and needs no freeing. The sentence has no full stop, no
- * newline and no control character. With --help or --version on the command line everything else is
- * ignored. Copies what it keeps of argv and envp.
+ * Reads argv, envp and the CONFIG file. Returns 0 and fills *c, which the caller frees with
+ * config_free(). On failure returns -1 and fills *error; *c is then empty and needs no freeing. The
+ * sentence has no full stop, no newline and no control character. --help or --version on the
+ * command line makes it ignore everything else. Copies what it keeps of argv and envp.
  *
- * An empty variable in envp counts as none. Arguments that could be words of a client's query (see
- * arguments.h) never set anything: behind a CONFIG file they are passed over, elsewhere refused.
+ * An empty variable in envp counts as unset. Arguments that could be words of a client's query (see
+ * arguments.h) never set anything: after a CONFIG file they are ignored, elsewhere they are an
+ * error.
  */
 int config_load(struct config *c, int argc, char *const *argv, char *const *envp,
 	struct config_error *error);
 
 void config_free(struct config *c);
 
-/* The text of --help: usage, the three ways to be started, every option with its default. */
+/* Prints the text of --help: usage, the three ways to start rowtail, all options with defaults. */
 void config_print_help(FILE *out);
 
 #endif

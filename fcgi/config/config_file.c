@@ -1,9 +1,9 @@
 /*
- * The CONFIG file: lines for inih, and what inih would let pass.
+ * Reads the CONFIG file with inih, and checks what inih would let pass.
  *
- * inih cuts a line into a name and a value and knows comments, blanks and a BOM. Debian's library
- * tells no line numbers and takes its limits from global variables; so the lines are handed to it
- * one by one, which is also where they are counted and checked.
+ * inih splits a line into name and value, and handles comments, blanks and a BOM. Debian's library
+ * reports no line numbers and takes its limits from global variables. So this file passes it one
+ * line at a time, and counts and checks the lines itself.
  */
 #include <assert.h>
 #include <ini.h>
@@ -35,14 +35,14 @@ static int slurp(struct config_load *l)
 	l->length = (size_t)length;
 	if (l->length >= 16 && !memcmp(l->text, "SQLite format 3", 16))
 		return config_fail(l, EX_CONFIG,
-			"%.200s is a database, no CONFIG file; say --db %.200s", name, name);
+			"%.200s is a database, not a CONFIG file; use --db %.200s", name, name);
 	if (l->length > FILE_MAX)
-		return config_fail(l, EX_CONFIG, "%.255s has over %d bytes; is it a CONFIG file?",
-			name, FILE_MAX);
+		return config_fail(l, EX_CONFIG,
+			"%.255s is longer than %d bytes; is it a CONFIG file?", name, FILE_MAX);
 	return 0;
 }
 
-/* Of a line without its newline. */
+/* The line has no newline. */
 static bool is_plain(const char *line, size_t length)
 {
 	if (length > 0 && line[length - 1] == '\r')
@@ -53,7 +53,7 @@ static bool is_plain(const char *line, size_t length)
 	return true;
 }
 
-/* inih would take "name: value", pass over a line without either, and know sections. */
+/* Refuses what inih would accept or ignore: "name: value", a line without either, sections. */
 static int check_line(struct config_load *l, const char *line)
 {
 	const struct setting *s;
@@ -66,19 +66,19 @@ static int check_line(struct config_load *l, const char *line)
 	if (!*line || *line == '#' || *line == ';')
 		return 0;
 	if (*line == '[')
-		return config_fail(l, EX_CONFIG, "there are no [sections]; take this line out");
+		return config_fail(l, EX_CONFIG, "[sections] are not supported; remove this line");
 	if (line[strcspn(line, "=:")] == '=' && *line != '=')
 		return 0;
 	length = strcspn(line, " \t\r\n");
 	if (!line[length + strspn(line + length, " \t\r\n")] && (s = setting_find(line, length)))
-		return config_fail(l, EX_CONFIG, "%s stands alone; write %s = %s", s->name, s->name,
+		return config_fail(l, EX_CONFIG, "%s has no value; write %s = %s", s->name, s->name,
 			s->operand ? s->operand : "yes");
 	return config_fail(l, EX_CONFIG,
-		"\"%s\" is no setting; a line is NAME = VALUE, or begins with #",
+		"\"%s\" is not a setting; a line is NAME = VALUE, or begins with #",
 		text_quote(&quote, line, strcspn(line, "\r\n")));
 }
 
-/* Copies the next line to out[ROW_MAX + 2], with its newline; false when it can't be right. */
+/* Copies the next line to out[ROW_MAX + 2], with its newline. False if it is certainly wrong. */
 static bool copy_line(struct config_load *l, char *out)
 {
 	const char *line = l->text + l->at;
@@ -92,8 +92,8 @@ static bool copy_line(struct config_load *l, char *out)
 		return false;
 	}
 	if (!is_plain(line, length)) {
-		config_fail(
-			l, EX_CONFIG, "there is a control character; the file must be plain text");
+		config_fail(l, EX_CONFIG,
+			"the line has a control character; the file must be plain text");
 		return false;
 	}
 	memcpy(out, line, length);
@@ -101,7 +101,7 @@ static bool copy_line(struct config_load *l, char *out)
 	return check_line(l, out) == 0;
 }
 
-/* Hands inih the next line, as fgets(3) would; NULL at the end of it all. */
+/* Passes inih the next line, as fgets(3) would; NULL at the end of the file. */
 static char *next_line(char *out, int size, void *stream)
 {
 	struct config_load *l = stream;
@@ -110,7 +110,7 @@ static char *next_line(char *out, int size, void *stream)
 	return !l->failed && l->at < l->length && copy_line(l, out) ? out : NULL;
 }
 
-/* 1 to go on, 0 to stop, as inih wants it. */
+/* Returns 1 to go on, 0 to stop: inih's convention. */
 static int take_line(void *user, const char *section, const char *name, const char *value)
 {
 	struct config_load *l = user;

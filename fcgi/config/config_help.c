@@ -1,4 +1,4 @@
-/* The part of config.h that talks to people. */
+/* Prints --help. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,15 +7,15 @@
 
 static const char *ways(void)
 {
-	return "How rowtail is started decides how it speaks:\n"
-	       "  FastCGI  when descriptor 0 is a listening socket (a web server or spawn-fcgi\n"
-	       "           started it), or systemd passes one (LISTEN_FDS)\n"
-	       "  FastCGI  with --listen PATH, HOST:PORT or :PORT, on a socket of its own\n"
-	       "  CGI      when GATEWAY_INTERFACE is set and descriptor 0 is no listening\n"
-	       "           socket: one answer on standard output\n";
+	return "rowtail picks its protocol by how it is started:\n"
+	       "  FastCGI  descriptor 0 is a listening socket (started by a web server or by\n"
+	       "           spawn-fcgi), or systemd passes one (LISTEN_FDS)\n"
+	       "  FastCGI  --listen PATH, HOST:PORT or :PORT is given: on a socket of its own\n"
+	       "  CGI      GATEWAY_INTERFACE is set and descriptor 0 is not a listening\n"
+	       "           socket: one answer on standard output, then exit\n";
 }
 
-/* Writes words from `column` on, in lines of at most 79 columns. The text is ASCII. */
+/* Prints words from `column` on, in lines of at most 79 columns. The text is ASCII. */
 static void print_wrapped(FILE *out, const char *text, int column)
 {
 	int at = column;
@@ -40,7 +40,7 @@ void config_print_help(FILE *out)
 
 	fprintf(out,
 		"Usage: rowtail [OPTION]... [CONFIG]\n"
-		"tail -f for a SQLite table, in every browser: each row that is inserted\n"
+		"tail -f for a SQLite table, in every browser. Each row inserted into the table\n"
 		"reaches every subscriber as a Server-Sent Event.\n\n%s\nOptions:\n",
 		ways());
 	for (size_t i = 0; i < setting_count(); i++) {
@@ -53,8 +53,9 @@ void config_print_help(FILE *out)
 	}
 	fprintf(out,
 		"\nEach option is also an environment variable (ROWTAIL_MAX_STREAMS=5000) and a\n"
-		"line of a CONFIG file (max-streams = 5000), where a flag is yes or no. The\n"
-		"command line wins over the environment, which wins over the file. An\n"
-		"executable file that begins with #!/path/to/rowtail is itself the .fcgi or .cgi\n"
-		"program that a web server starts. rowtail(8) is the manual.\n");
+		"line in a CONFIG file (max-streams = 5000). There, options without an argument\n"
+		"take yes or no. The command line wins over the environment, which wins over the\n"
+		"file. A CONFIG file that is executable and begins with #!/path/to/rowtail is\n"
+		"itself the .fcgi or .cgi program that a web server starts.\n"
+		"The manual is rowtail(8).\n");
 }

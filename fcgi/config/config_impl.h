@@ -1,5 +1,5 @@
 /*
- * config_impl: what config.c and config_file.c share. For these two alone.
+ * config_impl: what config.c and config_file.c share. For these two only.
  */
 #ifndef ROWTAIL_CONFIG_IMPL_H
 #define ROWTAIL_CONFIG_IMPL_H
@@ -16,14 +16,14 @@ enum config_source {
 
 struct config_memory; /* what config_free() frees */
 
-/* One config_load(): what is being read, and where each setting got its value. */
+/* The state of one config_load(): what it is reading, and where each setting got its value. */
 struct config_load {
 	struct config *c;
 	struct config_memory *memory;
 	struct config_error *error;
 	bool failed; /* *error is filled */
 
-	enum config_source source; /* of what is being read */
+	enum config_source source; /* what is being read now */
 	int line; /* in the CONFIG file, from 1 */
 	enum config_source from[SETTING_COUNT_MAX];
 	int from_line[SETTING_COUNT_MAX];
@@ -33,17 +33,17 @@ struct config_load {
 };
 
 /*
- * Says what is wrong, after the file and line where there is one, without what could forge a second
- * line or disturb a terminal. Like those below, returns -1.
+ * Fills *error with a sentence, after the file and line if there is one. Removes characters that
+ * could forge a second line or disturb a terminal. Returns -1, as the functions below do.
  */
 int config_fail(struct config_load *l, int exit_status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 int config_fail_memory(struct config_load *l);
 
-/* There is no such `what` ("option"); names the nearest one there is. */
+/* Reports an unknown `what` ("option"), and suggests the setting with the nearest name. */
 int config_fail_unknown(struct config_load *l, const char *what, const char *name, size_t length);
 
-/* Takes a value from the current source, in place of what lesser ones said. 0, or -1. */
+/* Sets a value from the current source, which overrides earlier sources. 0, or -1. */
 int config_apply(struct config_load *l, const struct setting *s, const char *text);
 
 /* Applies all lines of l->c->file. 0, or -1. */

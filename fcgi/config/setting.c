@@ -33,7 +33,7 @@ bool setting_parse_text(const struct setting *s, struct config *c, const char *t
 	return true;
 }
 
-/* Digits alone, no sign, no unit, no blank; false also when out of range. */
+/* Reads digits only: no sign, unit or blank. False also if the number is out of range. */
 bool setting_read_number(const char *text, int64_t least, int64_t most, int64_t *number)
 {
 	return text_digits(text, strlen(text), number) == TEXT_NUMBER && *number >= least &&
@@ -87,11 +87,11 @@ static bool parse_check(const struct setting *s, struct config *c, const char *t
 	return true;
 }
 
-/* config.c answers --help and --version before it looks at any value. */
+/* config.c handles --help and --version before it reads any value. */
 static bool parse_question(
 	const struct setting *s, struct config *c, const char *text, char *advice)
 {
-	return setting_advise(advice, "give it on the command line, without a value");
+	return setting_advise(advice, "use it on the command line, without a value");
 }
 
 bool setting_is_host(const char *host, size_t length)
@@ -122,10 +122,10 @@ static bool parse_mode(const struct setting *s, struct config *c, const char *te
 	return true;
 }
 
-_Static_assert((int)SETTING_USUAL_MAX >= (int)ORIGIN_MAX, "an origin has room");
-_Static_assert((int)SETTING_ADVICE_MAX >= (int)ORIGIN_ADVICE_MAX, "advice has room");
+_Static_assert((int)SETTING_USUAL_MAX >= (int)ORIGIN_MAX, "an origin fits");
+_Static_assert((int)SETTING_ADVICE_MAX >= (int)ORIGIN_ADVICE_MAX, "advice fits");
 
-/* Only in its usual form, since that is compared with what browsers send. */
+/* Accepts only the canonical form, because it is compared with what browsers send. */
 static bool parse_origin(const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	char usual[ORIGIN_MAX];
@@ -187,60 +187,64 @@ static bool parse_level(const struct setting *s, struct config *c, const char *t
 enum { DAY_SECONDS = 86400, HOUR_MS = 3600000 };
 
 static const struct setting table[] = {
-	{"db", "PATH", NULL, "the SQLite database; opened read-only; required",
+	{"db", "PATH", NULL, "the SQLite database, opened read-only; required",
 		.parse = setting_parse_database, .member = AT(db)},
 	{"table", "NAME", "events", "the table or view to tail", TEXT(table)},
-	{"listen", "ADDR", NULL, "serve FastCGI here: PATH, HOST:PORT, or :PORT on loopback",
+	{"listen", "ADDR", NULL, "serve FastCGI on PATH, HOST:PORT, or :PORT (loopback)",
 		.parse = setting_parse_listen, .member = AT(listen)},
-	{"listen-mode", "MODE", "0660", "permissions of a unix socket made by --listen",
+	{"listen-mode", "MODE", "0660", "permissions of the unix socket that --listen makes",
 		.parse = parse_mode},
-	{"poll", "MS", "100", "longest time between two looks at the log when no file notice comes",
+	{"poll", "MS", "100",
+		"longest time between two looks at the log without a file change notice",
 		NUMBER(poll_ms, 1, 60000, 1)},
-	{"heartbeat", "SECONDS", "15", "longest silence on a stream",
+	{"heartbeat", "SECONDS", "15", "longest silence on a stream; then it sends a heartbeat",
 		NUMBER(heartbeat_ms, 1, 3600, 1000)},
-	{"retry", "MS", "2000", "reconnection time that every stream begins with",
+	{"retry", "MS", "2000", "reconnection time sent at the start of every stream",
 		NUMBER(retry_ms, 0, HOUR_MS, 1)},
-	{"retry-jitter", "MS", "1000", "random 0 to MS added to it, so that a crowd spreads out",
+	{"retry-jitter", "MS", "1000",
+		"add a random 0 to MS to --retry, so that clients don't reconnect all at once",
 		NUMBER(retry_jitter_ms, 0, HOUR_MS, 1)},
 	{"max-stream-age", "SECONDS", "0",
-		"end a stream after this long or up to a tenth later; the client resumes; 0: no "
-		"limit",
+		"end a stream after this time or up to 10% more; the client resumes; 0: no limit",
 		NUMBER(max_stream_age_ms, 0, INT64_C(365) * DAY_SECONDS, 1000)},
-	{"max-streams", "N", "10000", "more streams are asked to come back later",
+	{"max-streams", "N", "10000",
+		"connection limit; further clients are told to reconnect later",
 		NUMBER(max_streams, 1, 1000000, 1)},
 	{"max-streams-per-client", "N", "0",
-		"the same per REMOTE_USER, else per REMOTE_ADDR; 0: no limit",
+		"connection limit per REMOTE_USER, or per REMOTE_ADDR if not set; 0: no limit",
 		NUMBER(max_streams_per_client, 0, 1000000, 1)},
 	{"stall-timeout", "SECONDS", "60",
-		"end a stream whose peer has taken nothing for this long",
+		"end a stream whose peer has taken no bytes for this long",
 		NUMBER(stall_timeout_ms, 1, DAY_SECONDS, 1000)},
 	{"max-replay", "N", "0",
-		"a client further behind than N records gets a gap and goes on N back; 0: no limit",
+		"a client more than N records behind gets a gap and only the last N; 0: no limit",
 		NUMBER(max_replay, 0, 1000000000, 1)},
 	{"allow-origin", "ORIGIN", NULL,
-		"answer pages of this origin (CORS); repeatable; * for any, without credentials",
+		"allow pages of this origin (CORS); repeatable; * allows any, without credentials",
 		.parse = parse_origin, .usual = origin_read},
-	{"public", NULL, NULL, "whoever the web server lets through may read every channel",
+	{"public", NULL, NULL, "everyone whom the web server lets through may read every channel",
 		FLAG(public_)},
 	{"allow-query-token", NULL, NULL, "accept access_token in the URL",
 		FLAG(allow_query_token)},
 	{"jwt-key", "FILE", NULL,
 		"accept JWTs signed with this key: a secret, or a public key in PEM",
 		.parse = setting_parse_file, .member = AT(jwt_key)},
-	{"jwt-algorithm", "NAME", NULL, "the one algorithm, such as HS256, RS256, ES256 or EdDSA",
+	{"jwt-algorithm", "NAME", NULL,
+		"the only algorithm accepted: HS256, RS256, ES256, EdDSA...",
 		.parse = parse_algorithm, .member = AT(jwt_algorithm)},
-	{"jwt-audience", "TEXT", NULL, "only JWTs whose aud is or holds this", TEXT(jwt_audience)},
-	{"jwt-issuer", "TEXT", NULL, "only JWTs whose iss is this", TEXT(jwt_issuer)},
-	{"jwt-leeway", "SECONDS", "0", "clock difference to forgive in exp and nbf",
+	{"jwt-audience", "TEXT", NULL, "accept only JWTs whose aud is or contains this",
+		TEXT(jwt_audience)},
+	{"jwt-issuer", "TEXT", NULL, "accept only JWTs whose iss is this", TEXT(jwt_issuer)},
+	{"jwt-leeway", "SECONDS", "0", "clock difference to tolerate in exp and nbf",
 		NUMBER(jwt_leeway_ms, 0, 300, 1000)},
-	{"log-level", "LEVEL", "info", "error, warn, info or debug, on standard error",
+	{"log-level", "LEVEL", "info", "log to standard error: error, warn, info or debug",
 		.parse = parse_level},
 	{"check", NULL, NULL,
-		"look at configuration, database, permissions and schema; say what is wrong and"
-		" how to mend it; serve nothing",
+		"check configuration, database, permissions and schema; print what is wrong and"
+		" how to fix it; serve nothing",
 		.parse = parse_check},
-	{"version", NULL, NULL, "say which version this is", .parse = parse_question},
-	{"help", NULL, NULL, "say all this", .parse = parse_question},
+	{"version", NULL, NULL, "print the version", .parse = parse_question},
+	{"help", NULL, NULL, "print this help", .parse = parse_question},
 };
 
 enum { COUNT = sizeof(table) / sizeof(*table) };
@@ -299,7 +303,9 @@ static unsigned least_of(unsigned a, unsigned b, unsigned c)
 	return least < c ? least : c;
 }
 
-/* How many letters to add, drop or change (Levenshtein); both are shorter than SETTING_NAME_MAX. */
+/*
+ * Counts the letters to add, drop or change (Levenshtein). Both are shorter than SETTING_NAME_MAX.
+ */
 static unsigned distance(const char *a, const char *b)
 {
 	unsigned row[SETTING_NAME_MAX];
@@ -320,7 +326,7 @@ static unsigned distance(const char *a, const char *b)
 	return row[width];
 }
 
-/* "--Max_Stream", "ROWTAIL_MAX_STREAM" -> "max-stream"; false when it is too long for a name. */
+/* "--Max_Stream", "ROWTAIL_MAX_STREAM" -> "max-stream". False if it is too long for a name. */
 static bool plain_name(char *plain, const char *name, size_t length)
 {
 	size_t dashes;
@@ -337,7 +343,7 @@ static bool plain_name(char *plain, const char *name, size_t length)
 	return true;
 }
 
-/* The first setting whose name holds these letters, which must be some. */
+/* The first setting whose name contains `plain`, which must have at least 4 letters. */
 static const struct setting *part_of(const char *plain)
 {
 	for (size_t i = 0; i < COUNT && strlen(plain) >= 4; i++)
@@ -354,7 +360,9 @@ const struct setting *setting_nearest(const char *name, size_t length)
 
 	if (!plain_name(plain, name, length))
 		return NULL;
-	/* One slip in a short name, two in a longer one; else anything is near to "db". */
+	/*
+	 * Allow one typo in a short name, two in a longer one; otherwise everything is near "db".
+	 */
 	best = strlen(plain) < 5 ? 2 : 3;
 	for (size_t i = 0; i < COUNT; i++) {
 		far = distance(plain, table[i].name);

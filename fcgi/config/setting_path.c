@@ -1,4 +1,4 @@
-/* The settings that are paths and addresses, in the spellings that users know from elsewhere. */
+/* Settings that are paths or addresses, in the spellings that users know from other programs. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
@@ -7,7 +7,7 @@
 
 #define SCHEME_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789+.-"
 
-/* The text behind a prefix; NULL when it does not begin so. */
+/* Returns the text after a prefix; NULL if the text does not begin with it. */
 static const char *behind(const char *text, const char *prefix)
 {
 	size_t length = strlen(prefix);
@@ -15,15 +15,15 @@ static const char *behind(const char *text, const char *prefix)
 	return strncmp(text, prefix, length) ? NULL : text + length;
 }
 
-/* In a CONFIG file and in the environment no shell takes quotes away, or knows "~". */
+/* In a CONFIG file or the environment, no shell removes quotes or expands "~". */
 static bool is_plain_path(const char *text, char *advice)
 {
 	size_t length = strlen(text);
 
 	if (length > 1 && strchr("\"'", *text) && text[length - 1] == *text)
-		return setting_advise(advice, "write it without the quotes");
+		return setting_advise(advice, "remove the quotes");
 	if (behind(text, "~/"))
-		return setting_advise(advice, "write the whole path: ~ is not replaced here");
+		return setting_advise(advice, "write the whole path: ~ is not expanded here");
 	return true;
 }
 
@@ -32,7 +32,7 @@ bool setting_parse_file(const struct setting *s, struct config *c, const char *t
 	return is_plain_path(text, advice) && setting_parse_text(s, c, text, advice);
 }
 
-/* Says which plain path a URI such as file:///var/lib/events.db?mode=ro stands for. */
+/* Advises the plain path for a URI such as file:///var/lib/events.db?mode=ro. */
 static bool advise_path(char *advice, const char *path)
 {
 	const char *host = behind(path, "//");
@@ -40,8 +40,7 @@ static bool advise_path(char *advice, const char *path)
 	if (host && strchr(host, '/'))
 		path = strchr(host, '/');
 	snprintf(advice, SETTING_ADVICE_MAX,
-		"give a plain path and no URI, as in %.*s; the database is opened read-only in any "
-		"case",
+		"give a plain path, not a URI, as in %.*s; the database is always opened read-only",
 		(int)strnlen(path, strcspn(path, "?#") < 100 ? strcspn(path, "?#") : 100), path);
 	return false;
 }
@@ -49,27 +48,27 @@ static bool advise_path(char *advice, const char *path)
 bool setting_parse_database(
 	const struct setting *s, struct config *c, const char *text, char *advice)
 {
-	/* SQLite itself would take the first of these for a URI, and the last for no file at all. */
+	/* SQLite would read the first as a URI, and the last as no file at all. */
 	if (behind(text, "file:"))
 		return advise_path(advice, text + strlen("file:"));
 	if (behind(text, "sqlite:") || behind(text, "sqlite3:"))
 		return setting_advise(
-			advice, "give a plain path, as in /var/lib/rowtail/events.db, and no URL");
+			advice, "give a plain path, not a URL, as in /var/lib/rowtail/events.db");
 	if (behind(text, ":memory:"))
-		return setting_advise(advice, "give the path of a file: a database in memory "
-					      "belongs to one process alone");
+		return setting_advise(advice, "give the path of a file: only the process that made "
+					      "an in-memory database can read it");
 	return setting_parse_file(s, c, text, advice);
 }
 
-/* A socket is made as PATH~ at first, which must fit as well. */
+/* A socket is first created as PATH~, which must fit as well. */
 static bool parse_socket(const struct setting *s, struct config *c, const char *path, char *advice)
 {
 	enum { MOST = sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("~") };
 	size_t length = strlen(path);
 
 	if (path[length - 1] == '/')
-		return setting_advise(
-			advice, "give the socket a name in this directory, as in ./rowtail.sock");
+		return setting_advise(advice,
+			"add a name for the socket in this directory, as in ./rowtail.sock");
 	if (length <= MOST)
 		return setting_parse_file(s, c, path, advice);
 	snprintf(advice, SETTING_ADVICE_MAX, "give the socket a path of at most %d bytes", MOST);
@@ -82,7 +81,7 @@ static bool parse_port(const struct setting *s, struct config *c, const char *te
 	int64_t port;
 
 	if (!colon)
-		return setting_advise(advice, "give a socket's path with a '/' in it "
+		return setting_advise(advice, "give a socket path with a '/' in it "
 					      "(./rowtail.sock), HOST:PORT or :PORT");
 	if (!setting_is_host(text, (size_t)(colon - text)))
 		return setting_advise(advice,
@@ -94,7 +93,7 @@ static bool parse_port(const struct setting *s, struct config *c, const char *te
 	return setting_parse_text(s, c, text, advice);
 }
 
-/* tcp:HOST:PORT, with or without slashes: the text behind it; NULL for other texts. */
+/* tcp:HOST:PORT, with or without slashes: returns the text after it; NULL for other texts. */
 static const char *behind_tcp(const char *text)
 {
 	const char *address = behind(text, "tcp:");
@@ -104,7 +103,7 @@ static const char *behind_tcp(const char *text)
 	return address + strspn(address, "/");
 }
 
-/* unix:/run/x (nginx, Apache), unix:///run/x, unix//run/x (Caddy): the path; NULL for other texts. */
+/* unix:/run/x (nginx, Apache), unix:///run/x, unix//run/x (Caddy): returns the path, or NULL. */
 static const char *behind_unix(const char *text)
 {
 	const char *path = behind(text, "unix:");
@@ -131,7 +130,7 @@ bool setting_parse_listen(const struct setting *s, struct config *c, const char 
 					      "has no permissions");
 	if (behind(text + strspn(text, SCHEME_LETTERS), "://"))
 		return setting_advise(advice,
-			"give a path, HOST:PORT or :PORT, and no URL; FastCGI is what is spoken");
+			"give a path, HOST:PORT or :PORT, not a URL; the protocol is FastCGI");
 	if (!path && strchr(text, '/'))
 		return parse_socket(s, c, text, advice);
 	return parse_port(s, c, path ? path : text, advice);

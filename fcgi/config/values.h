@@ -14,9 +14,9 @@ enum config_action { CONFIG_SERVE, CONFIG_CHECK, CONFIG_HELP, CONFIG_VERSION };
 struct config {
 	enum config_action action;
 	const char *file; /* the CONFIG file, or NULL */
-	const char *db; /* required unless help or version is asked for */
+	const char *db; /* required, except for help and version */
 	const char *table; /* "events" */
-	const char *listen; /* PATH, HOST:PORT or :PORT; NULL when none */
+	const char *listen; /* PATH, HOST:PORT or :PORT; NULL if not given */
 	unsigned listen_mode; /* of a unix socket: 0660 */
 	int64_t poll_ms; /* 100; 1 to 60000 */
 	int64_t heartbeat_ms; /* 15 s; 1 to 3600 s */
@@ -27,12 +27,12 @@ struct config {
 	int64_t max_streams_per_client; /* 0: no limit */
 	int64_t stall_timeout_ms; /* 60 s; 1 to 86400 s */
 	int64_t max_replay; /* 0: no limit */
-	const char **allow_origins; /* never NULL; NULL at the end; "*" for any */
+	const char **allow_origins; /* never NULL; ends with a NULL; "*" allows any */
 	bool public_; /* --public */
 	bool allow_query_token;
 	const char *jwt_key; /* a file's path; NULL: no JWTs */
-	const char *jwt_algorithm; /* HS256, RS256, ES256, EdDSA…; both or neither */
-	const char *jwt_audience; /* NULL: not looked at */
+	const char *jwt_algorithm; /* HS256, RS256, ES256, EdDSA…; set if and only if jwt_key is */
+	const char *jwt_audience; /* NULL: not checked */
 	const char *jwt_issuer;
 	int64_t jwt_leeway_ms; /* clock skew, given in seconds: 0 to 300; default 0 */
 	enum log_level log_level;

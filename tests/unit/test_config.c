@@ -327,18 +327,18 @@ static void test_errors_in_the_file_name_file_line_and_key(void **state)
 	refused_at(1, "heartbeat =\n", "heartbeat \"\"");
 	refused_at(1, "allow-origin = \n", "allow-origin \"\"");
 	refused_at(1, "allow-origin = http://a example.com", "\"example.com\"");
-	refused_at(2, "poll = 5\njust words\npoll = 6\n", "\"just words\" is no setting");
+	refused_at(2, "poll = 5\njust words\npoll = 6\n", "\"just words\" is not a setting");
 	/* As on the command line: the message says what would be right. */
 	refused_at(1, "public\n", "write public = yes");
 	refused_at(1, "  max-streams \t\r\n", "write max-streams = N");
-	refused_at(1, "public yes\n", "\"public yes\" is no setting");
+	refused_at(1, "public yes\n", "\"public yes\" is not a setting");
 	refused_at(1, "= 5\n", "NAME = VALUE");
 	refused_at(1, "poll: 5\n", "NAME = VALUE");
 	refused_at(1, "listen :9000\n", "NAME = VALUE");
 	refused_at(1, "table: a = b\n", "NAME = VALUE");
 	refused_at(1, "  [rowtail]\npoll = 5\n", "[sections]");
 	refused_at(1, "[", "[sections]");
-	refused_at(3, "poll = 5\n\npoll = 5\n", "poll stands in line 1 already");
+	refused_at(3, "poll = 5\n\npoll = 5\n", "poll is already set in line 1");
 	refused_at(1, "help = yes\n", "command line");
 	refused_at(1, "--poll = 5\n", "did you mean poll?");
 }
