@@ -92,9 +92,9 @@ static void test_more_than_an_origin(void **state)
 	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
 		refused(paths[i], "has no path");
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns); i++)
-		refused(patterns[i], "no patterns");
-	refused("https://user@a", "user's name");
-	refused("https://user:word@a", "user's name");
+		refused(patterns[i], "cannot have a pattern");
+	refused("https://user@a", "user name");
+	refused("https://user:word@a", "user name");
 }
 
 static void test_less_than_an_origin(void **state)
