@@ -8,10 +8,13 @@
 
 enum { SLEEP_US = 200 };
 
-/* A statement that lacks a text for want of memory: with NULL in its place it would find nothing. */
+/*
+ * A statement to which a text could not be bound for lack of memory. With NULL bound, it would find
+ * nothing.
+ */
 static struct statement *unbound;
 
-/* Both structs are SQLite's own under names that tie nobody to it. */
+/* Both structs are SQLite's own, under names that do not expose it. */
 static sqlite3 *raw(const struct database *db)
 {
 	return (sqlite3 *)(uintptr_t)db;
@@ -55,15 +58,18 @@ static enum database_status status(int code)
 }
 
 /*
- * To begin reading a write-ahead log, SQLite tries its locks a hundred times, with pauses of 10 s in
- * all: another process that was stopped with one of them would stop us as well.
+ * When SQLite begins to read a write-ahead log, it tries its locks a hundred times, pausing for 10
+ * s in total. A process that was stopped while it held such a lock would block us that long.
  */
 static int short_sleep(sqlite3_vfs *vfs, int us)
 {
 	return usleep(us < SLEEP_US ? (useconds_t)us : SLEEP_US) == 0 ? us : 0;
 }
 
-/* The name of a VFS that is the default one but for its pauses; NULL, the default, without it. */
+/*
+ * Registers a copy of the default VFS with short pauses. Returns its name, or NULL for the default
+ * VFS.
+ */
 static const char *impatient(void)
 {
 	static sqlite3_vfs vfs;
@@ -105,7 +111,7 @@ void database_explain(const struct database *db, struct database_failure *why)
 	int code = sqlite3_extended_errcode(raw(db));
 
 	why->cause = cause(code);
-	/* With other codes it would be that of an earlier failure. */
+	/* With other codes, the errno may come from an earlier failure. */
 	why->error = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR
 			     ? sqlite3_system_errno(raw(db))
 			     : 0;
@@ -119,7 +125,10 @@ enum database_status database_open(
 	int code = sqlite3_open_v2(
 		path, &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, impatient());
 
-	/* The file is not touched by open: reading the schema shows whether it is a database. */
+	/*
+	 * sqlite3_open_v2() does not read the file. Reading the schema shows whether it is a
+	 * database.
+	 */
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(
 			handle, "SELECT 1 FROM sqlite_master LIMIT 1", NULL, NULL, NULL);
@@ -138,7 +147,7 @@ enum database_status database_open(
 
 void database_close(struct database *db)
 {
-	/* Were a statement left, it would keep the connection until it is finalized. */
+	/* A statement that was not finalized would keep the connection open until it is. */
 	sqlite3_close_v2(raw(db));
 }
 
@@ -266,7 +275,7 @@ const char *database_text(struct statement *st, int column, size_t *length)
 				: (const char *)sqlite3_column_text(s, column);
 
 	*length = text ? (size_t)sqlite3_column_bytes(s, column) : 0;
-	/* An empty BLOB is a NULL pointer, and yet not NULL. */
+	/* SQLite returns a NULL pointer for an empty BLOB, which is not NULL. */
 	return blob && !text ? "" : text;
 }
 

@@ -1,9 +1,9 @@
 /*
- * database: the little of SQLite that is used, with its many codes made into few.
+ * database: the part of SQLite that rowtail uses, with few status codes instead of many.
  *
- * The only includer of <sqlite3.h>. Opens read-only, never writes, never waits for a lock. Knows
- * nothing of events or grants. Never opens the files by other means: closing any descriptor of a
- * database file in this process would drop SQLite's POSIX locks on it.
+ * The only file that includes <sqlite3.h>. Opens read-only, never writes, never waits for a lock.
+ * Knows nothing of events or grants. Never opens the files in another way: closing any descriptor
+ * of a database file in this process would drop SQLite's POSIX locks on it.
  */
 #ifndef ROWTAIL_DATABASE_H
 #define ROWTAIL_DATABASE_H
@@ -17,21 +17,21 @@ struct statement;
 
 enum database_status {
 	DATABASE_OK,
-	DATABASE_ROW, /* of database_step() */
-	DATABASE_DONE, /* of database_step() */
-	DATABASE_BUSY, /* a lock: again in a moment */
-	DATABASE_MISSING, /* no such file, or not to be opened: permissions, directory */
+	DATABASE_ROW, /* from database_step() */
+	DATABASE_DONE, /* from database_step() */
+	DATABASE_BUSY, /* locked: try again soon */
+	DATABASE_MISSING, /* the file is missing or cannot be opened: permissions, directory */
 	DATABASE_DAMAGED, /* corrupt, not a database, I/O error */
-	DATABASE_SCHEMA, /* no such table or column, or another error of the SQL */
+	DATABASE_SCHEMA, /* a table or column is missing, or another SQL error */
 	DATABASE_NO_MEMORY,
 	DATABASE_TOO_LONG, /* a value is longer than database_limit_length() allows */
 };
 
-/* Why something failed, as far as it makes a difference to who has to mend it. */
+/* Why a call failed, as far as it matters to whoever fixes it. */
 enum database_cause {
 	DATABASE_CAUSE_OTHER,
-	DATABASE_CAUSE_HOT_JOURNAL, /* a write that was not finished has to be rolled back first */
-	DATABASE_CAUSE_NOT_OPENED, /* the file, or one that belongs to it, can't be opened or made */
+	DATABASE_CAUSE_HOT_JOURNAL, /* an unfinished write must be rolled back first */
+	DATABASE_CAUSE_NOT_OPENED, /* the database or a file beside it can't be opened or created */
 	DATABASE_CAUSE_NO_DATABASE,
 	DATABASE_CAUSE_DAMAGED,
 	DATABASE_CAUSE_IO,
@@ -39,30 +39,30 @@ enum database_cause {
 
 struct database_failure {
 	enum database_cause cause;
-	int error; /* the system's errno; 0: none is known */
-	char message[256]; /* what SQLite says */
+	int error; /* errno; 0: unknown */
+	char message[256]; /* SQLite's own */
 };
 
 /*
- * Opens a file read-only. On anything but DATABASE_OK and DATABASE_BUSY *db is NULL and *why says
- * why; a file that was locked is open, and read when the lock is gone.
+ * Opens a file read-only. Unless the result is DATABASE_OK or DATABASE_BUSY, *db is NULL and *why
+ * tells why. With DATABASE_BUSY the file is open, and can be read once it is no longer locked.
  */
 enum database_status database_open(
 	struct database **db, const char *path, struct database_failure *why);
 void database_close(struct database *db);
 
-/* The path of the file itself, symbolic links followed. Borrowed until database_close(). */
+/* The file's own path, with symbolic links resolved. Borrowed until database_close(). */
 const char *database_path(const struct database *db);
 
-/* What SQLite said of the last failure. Borrowed until the next call. */
+/* SQLite's message for the last failure. Borrowed until the next call. */
 const char *database_message(const struct database *db);
 
-/* Why the last call has failed. */
+/* Fills *why with the reason why the last call failed. */
 void database_explain(const struct database *db, struct database_failure *why);
 
 /*
- * Prepares a statement that will be used many times. On failure *st is NULL. Statements are
- * finalized before the database is closed; NULL is allowed.
+ * Prepares a statement for repeated use. On failure *st is NULL. Callers finalize statements before
+ * they close the database. database_finalize(NULL) does nothing.
  */
 enum database_status database_prepare(struct database *db, struct statement **st, const char *sql);
 void database_finalize(struct statement *st);
@@ -72,51 +72,54 @@ void database_bind_int(struct statement *st, int index, int64_t value);
 void database_bind_text(struct statement *st, int index, const char *text, size_t length);
 
 enum database_status database_step(struct statement *st);
-/* Ends the read transaction that stepping began, unless an outer one is open; keeps nothing bound.
+/*
+ * Ends the read transaction that stepping began, unless an outer one is open. Clears all bindings.
  */
 void database_reset(struct statement *st);
 
 /*
- * From now on a step that comes to a value of more than so many bytes, as it is stored, fails with
- * DATABASE_TOO_LONG instead of reading it. 0: as many as SQLite takes, which is so at first.
+ * From now on, a step that reaches a value of more than so many bytes, as stored, fails with
+ * DATABASE_TOO_LONG instead of reading it. 0: SQLite's own limit, which is the initial setting.
  */
 void database_limit_length(struct database *db, int bytes);
 
 bool database_is_null(struct statement *st, int column);
 bool database_is_int(struct statement *st, int column);
 int64_t database_int(struct statement *st, int column);
-/* What a value is stored as: "INTEGER", "REAL", "TEXT", "BLOB" or "NULL". */
+/* The type of a value as stored: "INTEGER", "REAL", "TEXT", "BLOB" or "NULL". */
 const char *database_type(struct statement *st, int column);
-/* Borrowed until the next step or reset. NULL for NULL and without memory; a BLOB's bytes as they
- * are. */
+/*
+ * Borrowed until the next step or reset. NULL if the value is NULL or there is no memory. Returns
+ * the bytes of a BLOB unchanged.
+ */
 const char *database_text(struct statement *st, int column, size_t *length);
 
-/* Runs a statement to its end and forgets its rows: BEGIN, COMMIT. */
+/* Runs a statement to completion and discards its rows: BEGIN, COMMIT. */
 enum database_status database_run(struct statement *st);
 
-/* Is a transaction open? After a failure inside one, it must still be ended. */
+/* Is a transaction open? After a failure inside one, the caller must still end it. */
 bool database_in_transaction(const struct database *db);
 
-/* How SQLite stores and compares what is put into a column. */
+/* How SQLite stores and compares the values of a column. */
 enum database_affinity {
 	DATABASE_TEXT,
 	DATABASE_NUMERIC, /* or INTEGER */
 	DATABASE_REAL,
-	DATABASE_BLOB, /* as it comes */
+	DATABASE_BLOB, /* unchanged */
 };
 struct database_column {
 	enum database_affinity affinity;
-	bool binary; /* its collation is BINARY: texts are equal if their bytes are */
+	bool binary; /* its collation is BINARY: texts are equal if their bytes are equal */
 };
 
 /*
- * Looks at a column of a table. False for a view, and where there is no such column.
+ * Reads the affinity and collation of a table's column. False for a view or a missing column.
  * Source: https://www.sqlite.org/datatype3.html, section 3.1.
  */
 bool database_column(
 	struct database *db, const char *table, const char *name, struct database_column *column);
 
-/* "main"."a""b": a name as SQL, in out. False when it does not fit. */
+/* Writes a name as SQL to out: "main"."a""b". False if it does not fit. */
 bool database_quote(char *out, size_t size, const char *name);
 
 /* SQLite's version, as text. */

@@ -83,7 +83,7 @@ static enum eventlog_status busy(struct eventlog *log)
 	return EVENTLOG_BUSY;
 }
 
-/* After the last call on log->db has failed, with `s`. */
+/* The last call on log->db failed with `s`: sets the error sentence and closes the log. */
 static enum eventlog_status fail(struct eventlog *log, enum database_status s)
 {
 	struct database_failure why;
@@ -98,7 +98,7 @@ static enum eventlog_status fail(struct eventlog *log, enum database_status s)
 			log->table, why.message);
 	else if (s == DATABASE_NO_MEMORY)
 		snprintf(log->error, sizeof(log->error),
-			"%s cannot be read: there is no memory for it", log->path);
+			"%s cannot be read: there is not enough memory", log->path);
 	else
 		trouble_explain(log->path, &why, log->error, sizeof(log->error));
 	log->row_met |= log->at_row;
@@ -134,8 +134,9 @@ static enum eventlog_status look_at_table(struct eventlog *log)
 }
 
 /*
- * Somebody may have removed the files beside the database, as with a backup of it alone: whoever
- * opens it then makes new ones, and what is committed there would never be seen.
+ * Somebody may have removed the files beside the database, for example after a backup of the
+ * database alone. The next program that opens it creates new ones, and we would never see what it
+ * commits.
  */
 static bool is_beside_stale(struct eventlog *log)
 {
@@ -148,7 +149,7 @@ static bool is_beside_stale(struct eventlog *log)
 		snprintf(path, sizeof(path), "%s%s", database_path(log->db), endings[i]);
 		if (stat(path, &st) < 0)
 			continue;
-		/* Until the log is opened anew, whoever asks first. */
+		/* Stays stale until the log is opened again, whoever asks first. */
 		stale |= log->beside[i] && st.st_ino != log->beside[i];
 		if (!log->beside[i])
 			log->beside[i] = st.st_ino;
@@ -165,7 +166,7 @@ enum eventlog_status eventlog_open(struct eventlog *log)
 	if (log->db)
 		return EVENTLOG_OK;
 	log->locked = false;
-	/* To open a FIFO would wait, for ever. */
+	/* Opening a FIFO would block. */
 	if (trouble_is_odd(log->path, log->error, sizeof(log->error)))
 		return EVENTLOG_FAULT;
 	stat(log->path, &before);
@@ -179,16 +180,16 @@ enum eventlog_status eventlog_open(struct eventlog *log)
 		log->locked = true;
 		return busy(log);
 	}
-	/* Which of two files was opened is not known if one took the other's place meanwhile. */
+	/* If another file took its place meanwhile, we cannot know which of the two we opened. */
 	if (stat(log->path, &after) < 0 || before.st_dev != after.st_dev ||
 		before.st_ino != after.st_ino) {
 		snprintf(log->error, sizeof(log->error),
-			"%s was replaced by another file while it was opened; try again",
+			"%s was replaced by another file while rowtail opened it; try again",
 			log->path);
 		eventlog_close(log);
 		return EVENTLOG_FAULT;
 	}
-	/* Stays until it is told: also when this file cannot be read yet, and is opened again. */
+	/* Stays set until it is told, even if this file cannot be read yet and is opened again. */
 	log->replaced |=
 		log->generation > 0 && (log->device != after.st_dev || log->inode != after.st_ino);
 	log->device = after.st_dev;
@@ -244,7 +245,7 @@ bool eventlog_is_wal(struct eventlog *log)
 	return wal;
 }
 
-/* *same: the schema is that for which the statements were made. If not, no transaction is open. */
+/* *same: the statements match the schema. If they do not, no transaction is open. */
 static enum eventlog_status begin_with_schema(struct eventlog *log, bool *same)
 {
 	int64_t schema;
@@ -263,7 +264,7 @@ enum eventlog_status eventlog_begin(struct eventlog *log)
 	enum eventlog_status e = log->db ? EVENTLOG_OK : EVENTLOG_FAULT;
 	bool same = false;
 
-	/* SQLite would go on with the old columns, and take each row for one of channel "default". */
+	/* SQLite would keep using the old columns, and every row would be of channel "default". */
 	for (int i = 0; e == EVENTLOG_OK && i < SCHEMA_TRIES; i++) {
 		if ((e = begin_with_schema(log, &same)) != EVENTLOG_OK || same)
 			return e;
@@ -281,7 +282,7 @@ enum eventlog_status eventlog_end(struct eventlog *log, enum database_status s)
 		result = fail(log, s);
 	if (!log->db || !database_in_transaction(log->db))
 		return result;
-	/* Left open, it would show the same state of the log for ever. */
+	/* An open transaction would show the same state of the log for ever. */
 	s = database_run(log->st[ST_COMMIT]);
 	return s == DATABASE_OK ? result : fail(log, s);
 }
@@ -330,7 +331,7 @@ enum database_status eventlog_get_bounds(struct eventlog *log, struct eventlog_b
 
 	if (s != DATABASE_DONE)
 		return s;
-	/* A view may hold the largest id there is. */
+	/* A view may contain the largest possible id. */
 	return eventlog_one(log->st[ST_OLDEST],
 		bounds->newest < INT64_MAX ? bounds->newest + 1 : INT64_MAX, &bounds->oldest);
 }
@@ -352,8 +353,8 @@ const char *eventlog_slow(struct eventlog *log, char *sentence, size_t size)
 	if (!log->db || !log->sorts)
 		return NULL;
 	snprintf(sentence, size,
-		"%s: no index gives the rows of \"%s\" in the order of id, so each look sorts "
-		"all of them: %s",
+		"%s: \"%s\" has no index that gives its rows in the order of id, so rowtail sorts "
+		"all of them at each look: %s",
 		log->path, log->table,
 		log->is_view ? "let the view select from one table whose id is INTEGER PRIMARY KEY"
 			     : "make id INTEGER PRIMARY KEY, or add a unique index on it");

@@ -5,7 +5,7 @@
 #include "log/eventlog_impl.h"
 
 enum {
-	CHANNELS_MAX = 256, /* looked up in one call, those of patterns included */
+	CHANNELS_MAX = 256, /* to look up in one call, including those of patterns */
 };
 
 static bool goes_on(const struct eventlog_ids *ids)
@@ -32,14 +32,14 @@ static void collect_channel(struct eventlog_ids *ids, const char *channel, size_
 		ids->horizon = ids->id[ids->count - 1];
 }
 
-/* A channel that is looked for: the first from a text on or behind it, below another. */
+/* A search for the first channel at or after a text, and before another text. */
 struct next_channel {
 	enum eventlog_statement which;
 	char name[CHANNEL_MAX + 1], above[CHANNEL_MAX + 1];
 	size_t length, above_length;
 };
 
-/* Finds the next one; false when there is none. */
+/* Finds the next channel; false if there is none. */
 static bool find_channel(struct eventlog_ids *ids, struct next_channel *next)
 {
 	struct statement *st = ids->log->st[next->which];
@@ -50,7 +50,7 @@ static bool find_channel(struct eventlog_ids *ids, struct next_channel *next)
 	database_bind_text(st, 2, next->above, next->above_length);
 	ids->s = database_step(st);
 	if (ids->s == DATABASE_ROW && (text = database_text(st, 0, &length))) {
-		/* Only a table that is not ours has longer ones. */
+		/* Only tables that are not ours can have longer ones. */
 		ids->too_many |= length > CHANNEL_MAX;
 		next->length = length > CHANNEL_MAX ? CHANNEL_MAX : length;
 		memcpy(next->name, text, next->length);
@@ -62,7 +62,7 @@ static bool find_channel(struct eventlog_ids *ids, struct next_channel *next)
 	return text != NULL;
 }
 
-/* Every channel below "orders/" + "*", one after the other. */
+/* Collects from each channel below "orders/" + "*". */
 static void collect_below(struct eventlog_ids *ids, const struct filter_text *pattern)
 {
 	struct next_channel next = {.which = ST_CHANNEL_FROM};
@@ -85,7 +85,7 @@ static int compare_ids(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* In ascending order, each once: nested patterns find a row twice. */
+/* Sorts in ascending order and removes duplicates: nested patterns find a row twice. */
 static void sort_ids(struct eventlog_ids *ids)
 {
 	size_t count = 0;
@@ -100,7 +100,7 @@ static void sort_ids(struct eventlog_ids *ids)
 struct eventlog_ids *eventlog_collect(struct eventlog *log, const struct filter *f,
 	enum eventlog_statement which, int64_t after, size_t each)
 {
-	/* It is too large for the stack. */
+	/* Too large for the stack. */
 	static struct eventlog_ids ids;
 
 	ids.log = log;

@@ -6,13 +6,13 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t length)
 {
 	const uint8_t *p = bytes;
 
-	/* FNV-1a: not for security. */
+	/* FNV-1a; it need not be secure. */
 	for (size_t i = 0; i < length; i++)
 		hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
 	return (hash ^ 0xff) * UINT64_C(0x100000001b3);
 }
 
-/* The two lowest bits of a mark say what it was made of. */
+/* The two lowest bits of a mark tell what it was made from. */
 enum { ABSENT = 1, OURS = 2, OTHER = 3, KIND = 3, COLUMNS = 3, BYTES_MAX = 4096 };
 
 static unsigned kind_of(const struct eventlog *log)
@@ -20,7 +20,7 @@ static unsigned kind_of(const struct eventlog *log)
 	return log->st[ST_PRUNED_ANY] ? OURS : OTHER;
 }
 
-/* False without memory: a text that is not there is then none that is NULL. */
+/* False if there is no memory: a missing text then does not mean NULL. */
 static bool hash_row(struct statement *st, uint64_t *row)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
@@ -44,7 +44,9 @@ static enum database_status read_mark(struct eventlog *log, int64_t id, uint64_t
 	enum database_status s;
 	uint64_t row = 0;
 
-	/* 0, no mark, unless it could be read: a wrong one would be taken for another log. */
+	/*
+	 * The mark stays 0 (none) if the row could not be read: a wrong one would mean another log.
+	 */
 	*mark = 0;
 	database_bind_int(st, 1, id);
 	s = database_step(st);
@@ -70,8 +72,8 @@ enum eventlog_status eventlog_mark(struct eventlog *log, int64_t id, uint64_t *m
 }
 
 /*
- * Are the two marks of one row, as far as can be told? A row of our table never changes, and none is put in
- * below the newest. In another table all of that may happen.
+ * Are the two marks of the same row, as far as can be told? A row of our table never changes, and
+ * no row is inserted below the newest. In other tables both may happen.
  */
 static enum database_status compare(
 	struct eventlog *log, int64_t id, uint64_t mark, uint64_t now, bool *same)
@@ -102,7 +104,10 @@ enum eventlog_status eventlog_is_same(struct eventlog *log, int64_t id, uint64_t
 		return e;
 	if (*mark && log->st[ST_MARK]) {
 		s = read_mark(log, id, &now);
-		/* An application may change its own rows. A restored file has another schema number. */
+		/*
+		 * An application may change the rows of its own table. A restore changes the schema
+		 * number.
+		 */
 		if (s == DATABASE_DONE && (kind_of(log) == OURS || log->marked != log->prepared))
 			s = compare(log, id, *mark, now, same);
 		if (s == DATABASE_DONE && *same) {

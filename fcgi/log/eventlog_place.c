@@ -5,7 +5,7 @@
 
 #include "log/channel.h"
 
-/* The highest id that was pruned from all channels below "orders/" + "*". */
+/* The highest id pruned from the channels below "orders/" + "*". */
 static enum database_status pruned_below(
 	struct eventlog *log, const struct filter_text *pattern, int64_t told, int64_t *pruned)
 {
@@ -20,7 +20,7 @@ static enum database_status pruned_below(
 	return eventlog_one(st, 0, pruned);
 }
 
-/* The highest id that was pruned from the channels of one pattern, by deletions later than `told`. */
+/* The highest id pruned from the channels of one pattern, by deletions later than `told`. */
 static enum database_status pruned_of(
 	struct eventlog *log, const struct filter_text *pattern, int64_t told, int64_t *pruned)
 {
@@ -39,7 +39,7 @@ static enum database_status pruned_of(
 	return eventlog_one(st, 0, pruned);
 }
 
-/* Does another pattern of a filter cover this one? Then it finds what this one would. */
+/* Does another pattern of the filter cover this one? Then it finds whatever this one would. */
 static bool is_covered(const struct filter *f, const struct filter_text *pattern)
 {
 	for (const struct filter_text *c = f->channels; c < f->channels + f->channel_count; c++)
@@ -49,11 +49,11 @@ static bool is_covered(const struct filter *f, const struct filter_text *pattern
 	return false;
 }
 
-/* The highest that was pruned from any channel of a filter. No mark is looked at twice. */
+/* The highest id pruned from any channel of a filter. Looks at no mark twice. */
 static enum database_status pruned_of_all(
 	struct eventlog *log, const struct filter *f, int64_t told, int64_t *pruned)
 {
-	/* A row of channel '*' stands for all: it was merged from many. */
+	/* A mark of channel '*' stands for all channels: it was merged from many. */
 	static const struct filter_text any = {"*", 1};
 	int64_t id;
 	enum database_status s;
@@ -71,7 +71,9 @@ static enum database_status pruned_of_all(
 	return s;
 }
 
-/* Most often nothing at all is missing so far on, or nothing since it was looked last. */
+/*
+ * Usually nothing above `after` is missing, or nothing since the last look; that is checked first.
+ */
 static enum database_status missing_known(struct eventlog *log, const struct filter *f,
 	int64_t after, int64_t told, struct eventlog_missing *missing)
 {
@@ -82,7 +84,7 @@ static enum database_status missing_known(struct eventlog *log, const struct fil
 		s = eventlog_one(log->st[ST_DELETION], 0, &last);
 	if (s != DATABASE_DONE || id <= after || last == told)
 		return s;
-	/* Another log, in which deletions were numbered anew. */
+	/* It is another log, with a new numbering of deletions. */
 	if (told > last)
 		told = 0;
 	if (f)
@@ -105,7 +107,7 @@ enum database_status eventlog_missing(struct eventlog *log, const struct filter 
 		return DATABASE_DONE;
 	if (log->st[ST_PRUNED_ANY])
 		return missing_known(log, f, after, told, missing);
-	/* Of a table that is not ours, 0 is the beginning, wherever its ids begin. */
+	/* In a table that is not ours, 0 means the beginning, whatever its first id. */
 	if (after <= 0)
 		return DATABASE_DONE;
 	s = eventlog_get_bounds(log, &bounds);
@@ -134,7 +136,7 @@ static enum database_status find_place(struct eventlog *log, const struct filter
 		return s;
 	place->gap = true;
 	place->reason = GAP_PRUNED;
-	/* As far on as nothing that is still there is passed over. */
+	/* Move on as far as possible without skipping a row that is still there. */
 	database_bind_int(log->st[ST_NEXT], 1, position);
 	s = eventlog_one(log->st[ST_NEXT], 0, &next);
 	place->id = next > 0 && next - 1 < place->pruned.id ? next - 1 : place->pruned.id;

@@ -6,12 +6,12 @@
 #include "log/eventlog_impl.h"
 
 enum {
-	SCAN_ROWS = 512, /* looked at in one call */
-	SCAN_US =
-		1000, /* and for so long; SQLite reads the payload of a row also when it is not wanted */
+	SCAN_ROWS = 512, /* rows to examine in one call, at most */
+	/* Time in one call, at most: SQLite also reads the payload of rows that are not wanted. */
+	SCAN_US = 1000,
 	SEEK_ROWS = 2048,
-	RETRY_MAX_MS = 3600000, /* as the schema has it */
-	SPARSE = 10, /* a channel is sparse when fewer than one row in so many is its own */
+	RETRY_MAX_MS = 3600000, /* the schema's limit */
+	SPARSE = 10, /* a channel is sparse if fewer than one row in SPARSE belongs to it */
 	COLUMN_ID = 0,
 	COLUMN_CHANNEL,
 	COLUMN_EVENT,
@@ -31,13 +31,13 @@ struct reading {
 	size_t max_rows;
 	size_t looked, taken;
 	struct eventlog_batch *batch;
-	int64_t fetched; /* the row that was looked up last; 0: rows are scanned */
+	int64_t fetched; /* the row that was looked up last; 0: scanning */
 	enum database_status s;
 };
 
 /*
- * Channel and type: what a filter needs; the rest of a row is not touched when it is not wanted. False
- * without memory: a text that is not there is then none that is NULL.
+ * Reads channel and type, which a filter needs. The rest of a row is read only if it is wanted.
+ * False if there is no memory: a missing text then does not mean NULL.
  */
 static bool read_names(struct statement *st, struct row *row)
 {
@@ -58,7 +58,7 @@ static bool read_names(struct statement *st, struct row *row)
 	return true;
 }
 
-/* False without memory: then a text is missing that is not NULL. */
+/* False if there is no memory: a missing text then does not mean NULL. */
 static bool read_payload(struct statement *st, struct row *row)
 {
 	row->data = database_text(st, COLUMN_DATA, &row->data_length);
@@ -66,7 +66,7 @@ static bool read_payload(struct statement *st, struct row *row)
 		return false;
 	row->created_at = database_text(st, COLUMN_CREATED_AT, &row->created_at_length);
 	row->retry_ms = database_is_int(st, COLUMN_RETRY) ? database_int(st, COLUMN_RETRY) : -1;
-	/* Above, and below 0, a browser would come back at once, again and again. */
+	/* Outside this range, a browser would reconnect at once, again and again. */
 	if (row->retry_ms < 0 || row->retry_ms > RETRY_MAX_MS)
 		row->retry_ms = -1;
 	if (!row->data) {
@@ -82,7 +82,7 @@ static bool wants(const struct filter *f, const struct row *row)
 	       filter_wants(f, row->channel, row->channel_length, row->event, row->event_length);
 }
 
-/* Without this, a table that breaks its promise would be read round and round. */
+/* Checks that ids grow. Otherwise a table with a duplicate id would be read in an endless loop. */
 static bool is_next(struct reading *r, int64_t id)
 {
 	if (id > r->batch->scanned)
@@ -93,13 +93,13 @@ static bool is_next(struct reading *r, int64_t id)
 	return false;
 }
 
-/* What a value of a row may have in bytes, as the database stores it. */
+/* The maximum length of a row's value, in bytes as the database stores it. */
 static int row_max(const struct eventlog *log)
 {
 	return log->unit * EVENTLOG_ROW_MAX + EVENTLOG_ROW_EXTRA;
 }
 
-/* Where the database allows more: a view makes a text, or the schema is another one. */
+/* Needed where the database allows more: in a view that makes a text, or with another schema. */
 static bool is_too_large(const struct row *row)
 {
 	size_t names = row->channel_length + row->event_length + row->created_at_length;
@@ -107,7 +107,10 @@ static bool is_too_large(const struct row *row)
 	return row->data_length > EVENTLOG_ROW_MAX || names > EVENTLOG_ROW_EXTRA;
 }
 
-/* Steps `payload` to the rest of a row, if that is not `st`, which stands on it. False: it is not there. */
+/*
+ * Steps `payload` to the rest of a row, unless it is `st`, which is already there. False: the row
+ * is gone.
+ */
 static bool find_payload(
 	struct reading *r, struct statement *st, struct statement *payload, int64_t id)
 {
@@ -120,8 +123,8 @@ static bool find_payload(
 }
 
 /*
- * Offers the row on which a statement stands. payload: the same, or one that is to be stepped for the rest
- * of a row that is wanted.
+ * Offers the row on which a statement stands. payload: the same statement, or one to step for the
+ * rest of a row that is wanted.
  */
 static enum step offer(struct reading *r, struct statement *st, struct statement *payload)
 {
@@ -155,7 +158,7 @@ static enum step offer(struct reading *r, struct statement *st, struct statement
 	return r->taken == r->max_rows ? STEP_FULL : STEP_ON;
 }
 
-/* Where few rows are wanted, only their names are read: the payloads of others may be long. */
+/* If few rows are wanted, read only their names first: the payloads of the others may be long. */
 static bool reads_names_first(const struct reading *r)
 {
 	return r->f && r->batch->rows != EVENTLOG_DENSE && !r->log->is_view && !r->log->sorts;
@@ -171,7 +174,7 @@ static void judge_density(struct reading *r)
 		r->batch->rows = EVENTLOG_DENSE;
 }
 
-/* Row after row by id. */
+/* Reads row after row, by id. */
 static void scan(struct reading *r, int64_t after)
 {
 	bool names = reads_names_first(r), late = false;
@@ -212,8 +215,8 @@ static enum step fetch(struct reading *r, int64_t id)
 }
 
 /*
- * By the index, a channel at a time, each wanted row looked up: for channels with few rows. False when
- * these are not few: nothing was read.
+ * Reads from the index, a channel at a time, and looks up each wanted row: for channels with few
+ * rows. False if there are too many; then nothing was read.
  */
 static bool follow_index(struct reading *r, int64_t after)
 {
@@ -245,7 +248,7 @@ static bool can_follow_index(const struct reading *r)
 	return r->batch->rows == EVENTLOG_SPARSE && r->f && eventlog_index_finds_all(r->log, r->f);
 }
 
-/* Tells of missing rows; true when there are any that were not told yet. */
+/* Reports missing rows; true if there are any that were not told yet. */
 static bool read_pruned(struct reading *r, int64_t after, int64_t told)
 {
 	struct eventlog_batch *b = r->batch;
@@ -260,7 +263,7 @@ static bool read_pruned(struct reading *r, int64_t after, int64_t told)
 	return true;
 }
 
-/* The next row, without its payload. False when there is none, or on a fault. */
+/* Reads the next row, without its payload. False if there is none, or on a fault. */
 static bool next_names(struct reading *r, struct row *row)
 {
 	struct statement *st = r->log->st[ST_NAMES];
@@ -277,8 +280,9 @@ static bool next_names(struct reading *r, struct row *row)
 }
 
 /*
- * A value was too long, or there was no memory for one. Is it the next row's? It may be another's where
- * SQLite sorts the rows. And is it wanted? If so, only a long one is given up for want of memory.
+ * A value was too long, or there was no memory for it. It may belong to another row than the next
+ * one, if SQLite sorts the rows; and the row may not be wanted. For lack of memory, only a long row
+ * is skipped.
  */
 static void find_obstacle(struct reading *r)
 {
@@ -332,7 +336,7 @@ static void read_rows(struct reading *r, int64_t after)
 		r->batch->scanned = newest;
 }
 
-/* A view, or a generated column, may fail for one row: by JSON that is none, or a sum that is too large. */
+/* A view or a generated column may fail for one row, for example on invalid JSON or an overflow. */
 static void tell_where(struct reading *r)
 {
 	struct eventlog *log = r->log;
@@ -340,8 +344,8 @@ static void tell_where(struct reading *r)
 
 	database_explain(log->db, &why);
 	snprintf(log->unfit, sizeof(log->unfit),
-		"\"%s\" cannot be read behind id %lld: %s; streams wait there until the row, "
-		"or the %s, is mended",
+		"\"%s\" cannot be read after id %lld: %s; streams wait there until the row, "
+		"or the %s, is fixed",
 		log->table, (long long)r->batch->scanned, why.message,
 		log->is_view ? "view" : "table");
 }
@@ -375,7 +379,7 @@ enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f,
 	return e;
 }
 
-/* The want-th newest row: the index alone answers. False when it can't: there are too many. */
+/* Finds the want-th newest row from the index alone. False if there are too many rows. */
 static bool seek_index(struct eventlog *log, const struct filter *f, struct eventlog_seek *seek,
 	enum database_status *s)
 {
@@ -394,7 +398,7 @@ static bool seek_index(struct eventlog *log, const struct filter *f, struct even
 	return true;
 }
 
-/* From the newest row backwards, some rows a call. */
+/* Searches backwards from the newest row, some rows per call. */
 static enum database_status seek_scan(
 	struct eventlog *log, const struct filter *f, struct eventlog_seek *seek)
 {
@@ -403,7 +407,7 @@ static enum database_status seek_scan(
 	size_t looked = 0;
 
 	database_bind_int(st, 1, seek->floor);
-	/* At first, the largest id there is counts as well. */
+	/* The first call includes the largest possible id. */
 	database_bind_int(st, 2, seek->before < INT64_MAX ? seek->before - 1 : INT64_MAX);
 	database_bind_int(st, 3, SEEK_ROWS);
 	while (!seek->done && (s = database_step(st)) == DATABASE_ROW) {
@@ -443,7 +447,7 @@ enum eventlog_status eventlog_seek(
 		s = eventlog_newest(log, &seek->id);
 		seek->done = true;
 	} else {
-		/* Once it has begun to scan, it goes on with that. */
+		/* Once it has begun to scan, it keeps scanning. */
 		bool by_index = seek->before == INT64_MAX && f->event_count == 0 &&
 				seek->want <= EVENTLOG_IDS_MAX / (int64_t)f->channel_count &&
 				eventlog_index_finds_all(log, f);

@@ -6,16 +6,16 @@
 
 enum { SQL_MAX = 2048, NAME_MAX_QUOTED = 512 };
 
-/* The columns that are used where the table has them. */
+/* The columns that rowtail uses, if the table has them. */
 struct columns {
 	bool id, channel, event, data, retry, created_at;
 	bool view;
 	bool channel_index;
 	bool pruned_table;
-	char sequence[256]; /* the table's name in sqlite_sequence; empty: not there */
+	char sequence[256]; /* the table's name in sqlite_sequence; "": not in it */
 };
 
-/* Looks for one row; *found says whether there is one. text may be NULL. */
+/* Runs a query; *found tells whether it returned a row. text may be NULL. */
 static enum database_status look_up(
 	struct database *db, const char *sql, const char *text, bool *found)
 {
@@ -61,14 +61,14 @@ static enum database_status read_columns(struct eventlog *log, struct columns *c
 	return s;
 }
 
-/* A name that would have to be quoted in SQL again is done without. */
+/* Ignores a name that would need quoting in SQL. */
 static void note_sequence(struct columns *c, const char *name)
 {
 	if (name && strlen(name) < sizeof(c->sequence) && !strchr(name, '\''))
 		snprintf(c->sequence, sizeof(c->sequence), "%s", name);
 }
 
-/* The name under which SQLite keeps the table's highest id, if it does. */
+/* Finds the name under which SQLite keeps the table's highest id, if it does. */
 static void read_sequence(struct eventlog *log, struct columns *c)
 {
 	struct statement *st;
@@ -87,8 +87,9 @@ static void read_sequence(struct eventlog *log, struct columns *c)
 }
 
 /*
- * An index on channel can be used where SQL's equality is that of the bytes. In a column of another type the
- * number 42 is not equal to the text that it is sent as; by another collation "a" may be equal to "A".
+ * An index on channel is usable only if SQL compares channels by their bytes. In a column of
+ * another type, the number 42 is not equal to the text "42" that rowtail sends. In another
+ * collation, "a" may equal "A".
  */
 static enum database_status find_channel_index(struct eventlog *log, struct columns *c)
 {
@@ -127,7 +128,7 @@ static enum database_status discover(struct eventlog *log, struct columns *c)
 	return s == DATABASE_DONE || s == DATABASE_ROW ? DATABASE_OK : s;
 }
 
-/* Says what the table lacks; false when it lacks nothing. */
+/* Writes what the table lacks to log->error; false if it lacks nothing. */
 static bool lacks(struct eventlog *log, const struct columns *c)
 {
 	bool any = c->id || c->channel || c->event || c->data || c->retry || c->created_at;
@@ -136,23 +137,24 @@ static bool lacks(struct eventlog *log, const struct columns *c)
 		return false;
 	if (!any && !strcasecmp(log->table, "events"))
 		snprintf(log->error, sizeof(log->error),
-			"%s has no table \"events\": make it with: sqlite3 %s < schema/rowtail.sql",
+			"%s has no table \"events\": create it with: sqlite3 %s < "
+			"schema/rowtail.sql",
 			log->path, log->path);
 	else if (!any)
 		snprintf(log->error, sizeof(log->error),
 			"%s has no table or view \"%s\": name one that has at least the columns id "
-			"and data, or make the table events with: sqlite3 %s < schema/rowtail.sql",
+			"and data, or create the table events with: sqlite3 %s < "
+			"schema/rowtail.sql",
 			log->path, log->table, log->path);
 	else
 		snprintf(log->error, sizeof(log->error),
-			"%s: \"%s\" has no column \"%s\": a table or view to tail needs at least "
-			"id "
+			"%s: \"%s\" has no column \"%s\": the table or view must have at least id "
 			"(unique integers that grow) and data",
 			log->path, log->table, c->id ? "data" : "id");
 	return true;
 }
 
-/* SQL of a statement, in parts that are laid one behind the other; NULL ends them. */
+/* Prepares a statement from parts of SQL, which are joined; NULL ends them. */
 static enum database_status prepare(
 	struct eventlog *log, enum eventlog_statement which, const char *const *parts)
 {
@@ -168,7 +170,7 @@ static enum database_status prepare(
 
 #define PARTS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-/* What every table has. */
+/* Statements for every table. */
 static enum database_status prepare_base(
 	struct eventlog *log, const struct columns *c, const char *table)
 {
@@ -202,7 +204,7 @@ static enum database_status prepare_base(
 	return s;
 }
 
-/* What only some tables have. */
+/* Statements for some tables only. */
 static enum database_status prepare_extras(
 	struct eventlog *log, const struct columns *c, const char *table)
 {
@@ -252,7 +254,7 @@ static enum database_status prepare_extras(
 	return s;
 }
 
-/* First of all: should the schema change while it is looked at, the number is an old one. */
+/* Called first: if the schema changes while we read it, we have the old number and notice. */
 static enum database_status note_schema(struct eventlog *log)
 {
 	enum database_status s = prepare(log, ST_SCHEMA, PARTS("PRAGMA schema_version"));
@@ -270,18 +272,20 @@ bool eventlog_id_is_good(struct eventlog *log, struct statement *st)
 
 	if (!database_is_int(st, 0))
 		snprintf(log->unfit, sizeof(log->unfit),
-			"\"%s\" has an id of type %s, but a position must be an integer that "
-			"grows: %s",
+			"\"%s\" has an id of type %s, but rowtail needs integers that grow: %s",
 			log->table, database_type(st, 0), cure);
 	else if (database_int(st, 0) < 1)
 		snprintf(log->unfit, sizeof(log->unfit),
-			"\"%s\" has the id %lld, but ids must be above 0, which is the position "
-			"before the first row: %s",
+			"\"%s\" has the id %lld, but ids must be above 0 (0 is the position "
+			"before the first row): %s",
 			log->table, (long long)database_int(st, 0), cure);
 	return !*log->unfit;
 }
 
-/* The smallest and the largest id: SQLite sorts numbers before texts. An empty table shows by its type. */
+/*
+ * Checks the smallest and the largest id, since SQLite sorts numbers before texts; if empty, the
+ * type.
+ */
 static enum database_status check_ids(struct eventlog *log)
 {
 	static const enum eventlog_statement ends[] = {ST_OLDEST, ST_NEWEST};
@@ -300,14 +304,14 @@ static enum database_status check_ids(struct eventlog *log)
 	if (column.affinity != DATABASE_TEXT && column.affinity != DATABASE_REAL)
 		return s;
 	snprintf(log->unfit, sizeof(log->unfit),
-		"the column id of \"%s\" is made for %s, but a position must be an integer that "
-		"grows: declare it INTEGER PRIMARY KEY, or follow a view that has such an id, as "
-		"rowid is",
+		"the column id of \"%s\" has type %s, but rowtail needs integers that "
+		"grow: declare it INTEGER PRIMARY KEY, or follow a view that uses rowid "
+		"as its id",
 		log->table, column.affinity == DATABASE_TEXT ? "TEXT" : "REAL");
 	return DATABASE_SCHEMA;
 }
 
-/* How the database stores text: the same row may be twice as long. */
+/* Finds the database's encoding: the same row may be stored in twice as many bytes. */
 static enum database_status look_at_encoding(struct eventlog *log)
 {
 	struct statement *st;
@@ -320,7 +324,7 @@ static enum database_status look_at_encoding(struct eventlog *log)
 	return s == DATABASE_ROW ? DATABASE_OK : s;
 }
 
-/* Does SQLite sort the rows at each look, for want of an index? It says so in its plan. */
+/* Does SQLite sort the rows at each look because there is no index? Its query plan tells. */
 static enum database_status look_at_plan(struct eventlog *log, const char *table)
 {
 	char sql[SQL_MAX];

@@ -14,7 +14,9 @@ static size_t texts_size(const size_t *lengths, size_t count)
 	return size;
 }
 
-/* Lays the texts one behind the other, each with a NUL, and a NUL behind them: they hold none. */
+/*
+ * Copies the texts one after the other, each with a NUL, and a NUL at the end. They contain none.
+ */
 static char *lay(char *at, struct filter_text *out, const char *const *texts, const size_t *lengths,
 	size_t count)
 {

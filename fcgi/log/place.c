@@ -7,16 +7,16 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-/* A line of /proc/self/mountinfo: what is mounted, where, and as what. */
+/* A line of /proc/self/mountinfo. */
 struct mount {
 	dev_t device;
-	const char *root; /* what of the file system: "/" for all of it */
+	const char *root; /* the part of the file system that is mounted: "/" for all of it */
 	const char *point;
 	const char *type;
-	bool read_only; /* here; its file system is not */
+	bool read_only; /* the mount is, but not its file system */
 };
 
-/* Blanks and the like stand there as \040, see proc(5). */
+/* Blanks and the like are written as \040, see proc(5). */
 static void unescape(char *text)
 {
 	char *out = text;
@@ -36,7 +36,7 @@ static bool is_read_only(const char *options)
 	return options && !strncmp(options, "ro", 2) && (options[2] == ',' || !options[2]);
 }
 
-/* Takes a line apart, in place. */
+/* Splits a line, in place. */
 static bool parse_mount(char *line, struct mount *m)
 {
 	char *rest = line, *behind = strstr(line, " - "), *fields[6];
@@ -88,11 +88,11 @@ const char *place_real(const char *path, char *real)
 	return real;
 }
 
-/* What is looked for, and what was found of it. */
+/* What we look for, and what we found. */
 struct looking {
 	const char *real;
 	struct stat st;
-	size_t longest; /* mount point so far that leads to `real` */
+	size_t longest; /* length of the longest mount point so far that leads to `real` */
 	bool read_only;
 	char *out;
 	size_t size;
@@ -106,7 +106,7 @@ static bool leads_to(const char *point, const char *path, size_t *length)
 	return !strncmp(point, path, *length) && (path[*length] == '/' || !path[*length]);
 }
 
-/* The last of the longest mount points is the one that is on top. Never ends the search. */
+/* Of several mounts with the longest mount point, the last is on top. Never ends the search. */
 static bool take_topmost(void *context, const struct mount *m)
 {
 	struct looking *l = context;
@@ -168,7 +168,9 @@ static bool take_alone(void *context, const struct mount *m)
 	return true;
 }
 
-/* Of a mount elsewhere: only of the same device, since others could be those of a server that is away. */
+/*
+ * Only mounts of the same device: stat(2) on others could block, on a server that does not answer.
+ */
 static bool take_elsewhere(void *context, const struct mount *m)
 {
 	struct looking *l = context;
@@ -181,7 +183,7 @@ static bool take_elsewhere(void *context, const struct mount *m)
 	return true;
 }
 
-/* File systems behind which another kernel may have the same file. */
+/* File systems on which another kernel may have the same file open. */
 static bool is_shared(const char *type)
 {
 	static const char *const types[] = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p",
@@ -195,9 +197,8 @@ static bool is_shared(const char *type)
 }
 
 #define OTHERS(where)                                                                              \
-	"programs that open it " where                                                             \
-	" have another -wal and -shm beside it, so that their rows "                               \
-	"never arrive here and the database can be damaged"
+	"programs that open it " where " use another -wal and -shm, so their rows "                \
+	"never arrive here, and the database can be damaged"
 
 static bool is_mounted(const char *path, bool alone, char *sentence, size_t size)
 {
@@ -210,7 +211,7 @@ static bool is_mounted(const char *path, bool alone, char *sentence, size_t size
 		snprintf(sentence, size,
 			"%s is a bind mount of one file (%s): " OTHERS(
 				"there") "; mount the "
-					 "directory that holds it instead",
+					 "file's directory instead",
 			path, other);
 	else
 		snprintf(sentence, size,
@@ -230,8 +231,9 @@ static bool is_linked(const char *path, char *sentence, size_t size)
 	snprintf(sentence, size,
 		"%s has %lu names (hard links): " OTHERS(
 			"by another name") "; keep one name and "
-					   "make the others symbolic links; find / -xdev -inum %lu "
-					   "lists them",
+					   "make the others symbolic links; to list them: find / "
+					   "-xdev "
+					   "-inum %lu",
 		path, (unsigned long)st.st_nlink, (unsigned long)st.st_ino);
 	return true;
 }
@@ -243,16 +245,18 @@ static bool is_on(const char *path, bool shared, char *sentence, size_t size)
 	place_type(path, type, sizeof(type));
 	if (shared && is_shared(type))
 		snprintf(sentence, size,
-			"%s is on a file system of type %s, which other machines may share: WAL "
-			"mode works on one machine only, so that rows that another one, or a "
-			"container's host, writes may never arrive and can damage the database; "
+			"%s is on a file system of type %s, which other machines may share. WAL "
+			"mode works on one machine only: rows from another machine, or from a "
+			"container's host, may never arrive, and can damage the database; "
 			"put it on a local disk of the machine that writes",
 			path, type);
 	else if (!shared && !strcmp(type, "overlay"))
 		snprintf(sentence, size,
-			"%s is in a container's own layer (overlay): programs outside of it see "
-			"another file, and it is lost with the container; keep its directory on a "
-			"volume",
+			"%s is in a container's own layer (overlay): programs outside the "
+			"container "
+			"see another file, and the database is deleted with the container; keep "
+			"its "
+			"directory on a volume",
 			path);
 	else
 		return false;

@@ -2,7 +2,10 @@
 
 #include "log/database.h"
 
-/* The query has a row when it is so. "$" in a sentence is the database's path. */
+/*
+ * The finding applies if the query returns a row. "$" in the sentence stands for the database's
+ * path.
+ */
 struct look {
 	const char *query;
 	bool wrong;
@@ -11,34 +14,35 @@ struct look {
 
 static const struct look looks[] = {
 	{"SELECT 1 FROM sqlite_sequence WHERE name = 'events' AND seq >= 9007199254740991", true,
-		"events has no ids left, since a row was given one of the largest, and every "
-		"INSERT "
-		"fails: sqlite3 $ < schema/after-restore.sql mends it, and gives other ids to the "
-		"rows whose ids are too large"},
+		"events has no ids left, because a row was given one of the largest ids; every "
+		"INSERT fails. To fix it: sqlite3 $ < schema/after-restore.sql, which gives the "
+		"rows "
+		"with such ids new ones"},
 	{"SELECT 1 FROM sqlite_sequence WHERE name = 'events' AND seq > 9000000000000000 AND "
 	 "seq < 9007199254740991",
 		false,
-		"a row of events was given a very large id, so that ids end soon: sqlite3 $ < "
-		"schema/after-restore.sql mends it"},
+		"a row of events was given a very large id, so ids will soon run out. To fix it: "
+		"sqlite3 $ < schema/after-restore.sql"},
 	{"SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'events_refused')",
 		false,
-		"an older rowtail.sql made this log: sqlite3 $ < schema/rowtail.sql makes it one "
-		"of "
-		"this version, and keeps every row and grant"},
+		"an older rowtail.sql made this log. To upgrade it: sqlite3 $ < "
+		"schema/rowtail.sql, "
+		"which keeps every row and grant"},
 	{"SELECT 1 FROM sqlite_master WHERE name = 'grants' AND lower(sql) LIKE '%without rowid%'",
 		false,
-		"programs whose SQLite is older than 3.8.2 can read nothing in this database, for "
-		"the table grants is WITHOUT ROWID: sqlite3 $ < schema/rowtail.sql mends it"},
+		"programs with a SQLite older than 3.8.2 cannot read this database, because the "
+		"table grants is WITHOUT ROWID. To fix it: sqlite3 $ < schema/rowtail.sql"},
 	{"SELECT 1 FROM sqlite_master WHERE name = 'retention' AND type = 'table' AND NOT EXISTS "
 	 "(SELECT 1 FROM sqlite_master WHERE name = 'retention_counted')",
 		false,
-		"an older retention.sql made the table retention, and may count wrongly: sqlite3 $ "
-		"< "
-		"schema/retention.sql, after rowtail.sql, counts anew and keeps the rules"},
+		"an older retention.sql made the table retention, and may count wrongly. To fix "
+		"it, "
+		"after rowtail.sql: sqlite3 $ < schema/retention.sql, which counts again and keeps "
+		"the rules"},
 	{"SELECT 1 FROM pragma_index_list('events') WHERE \"unique\" AND origin <> 'pk'", false,
 		"events has a UNIQUE index of your own: INSERT OR REPLACE would delete rows "
 		"without "
-		"a trigger, and no reader would be told; INSERT OR IGNORE does no harm"},
+		"firing a trigger, and no client would get a gap; INSERT OR IGNORE is safe"},
 };
 
 static bool applies(struct database *db, const char *query)

@@ -13,18 +13,17 @@
 #include "base/who.h"
 #include "log/place.h"
 
-/* A sentence in the making, and what is known of the database. */
+/* A sentence that is being built, and what is known of the database. */
 struct telling {
 	const char *path; /* as the user wrote it */
-	char real
-		[PATH_MAX]; /* symbolic links followed: SQLite's other files stand beside this one */
+	char real[PATH_MAX]; /* symbolic links resolved: SQLite puts its other files beside it */
 	char directory[PATH_MAX]; /* of `real` */
 	const struct database_failure *why;
 	char *sentence;
 	size_t size;
 };
 
-/* Puts the sentence together. Returns true, for the caller to return. */
+/* Writes the sentence. Returns true, so that the caller can return the result. */
 static bool tell(struct telling *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static bool tell(struct telling *t, const char *format, ...)
@@ -48,15 +47,15 @@ static void begin(struct telling *t, const char *path, char *sentence, size_t si
 	snprintf(t->directory, sizeof(t->directory), "%s", dirname(copy));
 }
 
-/* A file beside the database: events.db + "-wal". False when there is no room for the name. */
+/* A file beside the database: events.db + "-wal". False if the name does not fit. */
 static bool beside(const struct telling *t, const char *ending, char *path)
 {
 	return (size_t)snprintf(path, PATH_MAX, "%s%s", t->real, ending) < PATH_MAX;
 }
 
-/* --- what is not there, or is no file --- */
+/* --- the file is missing, or not a plain file --- */
 
-/* The first directory on the way to a path that we may not enter; false when that is not why. */
+/* Finds the first directory on the way to a path that we may not enter; false if there is none. */
 static bool find_closed(const char *path, char *directory)
 {
 	for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
@@ -69,7 +68,7 @@ static bool find_closed(const char *path, char *directory)
 	return false;
 }
 
-/* The service manager's doing: others see the file. */
+/* The service manager hides the file; others see it. */
 static bool tell_hidden(struct telling *t)
 {
 	char point[PATH_MAX];
@@ -77,14 +76,13 @@ static bool tell_hidden(struct telling *t)
 	if (!place_is_hidden(t->path, point, sizeof(point)))
 		return false;
 	return tell(t,
-		"%s cannot be opened: this service has a %s of its own (PrivateTmp= or "
-		"ProtectHome= "
-		"in its unit), and what others see there is hidden from it; put the database "
+		"%s cannot be opened: this service has its own %s (PrivateTmp= or ProtectHome= "
+		"in its unit) and cannot see what others see there; put the database "
 		"elsewhere, as in /var/lib/rowtail",
 		t->path, point);
 }
 
-/* A symbolic link that leads nowhere, or where we may not go. */
+/* A symbolic link to something that is missing or that we may not reach. */
 static bool tell_link(struct telling *t, int error)
 {
 	char target[PATH_MAX];
@@ -95,11 +93,11 @@ static bool tell_link(struct telling *t, int error)
 	target[length] = '\0';
 	return tell(t,
 		"%s cannot be opened: it is a symbolic link to %s, which cannot be reached: %s; "
-		"mend the link, or make the database: sqlite3 %s < schema/rowtail.sql",
+		"fix the link, or create the database: sqlite3 %s < schema/rowtail.sql",
 		t->path, target, strerror(error), t->path);
 }
 
-/* stat() has failed, and errno says how. */
+/* stat() has failed and set errno. */
 static void tell_absent(struct telling *t)
 {
 	char place[PATH_MAX];
@@ -114,16 +112,18 @@ static void tell_absent(struct telling *t)
 			t->path, place);
 	else if (error == ENOENT && *t->path != '/' && getcwd(place, sizeof(place)))
 		tell(t,
-			"%s cannot be opened: %s; it was looked for in %s (make it with: sqlite3 "
+			"%s cannot be opened: %s; rowtail looked for it in %s (create it with: "
+			"sqlite3 "
 			"%s < schema/rowtail.sql, or give its whole path)",
 			t->path, strerror(error), place, t->path);
 	else if (error == ENOENT && access(t->directory, F_OK) < 0)
 		tell(t,
-			"%s cannot be opened: there is no directory %s; make it, or wait until it "
-			"is mounted, and make the database: sqlite3 %s < schema/rowtail.sql",
+			"%s cannot be opened: there is no directory %s; create it, or wait until "
+			"it "
+			"is mounted, then create the database: sqlite3 %s < schema/rowtail.sql",
 			t->path, t->directory, t->path);
 	else if (error == ENOENT)
-		tell(t, "%s cannot be opened: %s (make it with: sqlite3 %s < schema/rowtail.sql)",
+		tell(t, "%s cannot be opened: %s (create it with: sqlite3 %s < schema/rowtail.sql)",
 			t->path, strerror(error), t->path);
 	else
 		tell(t, "%s cannot be opened: %s; give the path of a SQLite database", t->path,
@@ -141,24 +141,24 @@ bool trouble_is_odd(const char *path, char *sentence, size_t size)
 	if (stat(path, &st) < 0)
 		return false;
 	if (S_ISDIR(st.st_mode))
-		return tell(&t, "%s is a directory: give the database in it", path);
+		return tell(&t, "%s is a directory: give the path of the database in it", path);
 	if (file_kind(st.st_mode))
-		return tell(&t, "%s is %s and no file: give the path of a SQLite database", path,
+		return tell(&t, "%s is %s, not a file: give the path of a SQLite database", path,
 			file_kind(st.st_mode));
 	for (size_t i = 0; i < sizeof(endings) / sizeof(*endings); i++)
 		if (beside(&t, endings[i], other) && stat(other, &st) == 0 && file_kind(st.st_mode))
 			return tell(&t,
-				"%s cannot be read: %s is %s, where SQLite keeps a file of its "
-				"own; remove it",
+				"%s cannot be read: %s is %s, but SQLite keeps a file of its own "
+				"there; remove it",
 				path, other, file_kind(st.st_mode));
 	return false;
 }
 
-/* --- what is there and cannot be opened --- */
+/* --- the file is there but cannot be opened --- */
 
 /*
- * A file beside the database that is there and that we may not read, whatever the reason. access(2)
- * asks for the real user, who is the effective one here.
+ * A file beside the database exists but we may not read it, whatever the reason. access(2) checks
+ * the real user, which is the effective user here.
  */
 static bool tell_unreadable(struct telling *t, const char *ending)
 {
@@ -169,15 +169,16 @@ static bool tell_unreadable(struct telling *t, const char *ending)
 	if (!beside(t, ending, path) || stat(path, &st) < 0 || access(path, R_OK) == 0)
 		return false;
 	return tell(t,
-		"%s cannot be read: %s belongs to %s and cannot be read and written by %s: give "
+		"%s cannot be read: %s belongs to %s, and %s cannot read and write it: give "
 		"the writers and rowtail a common group, chmod 660 %s, and mode 2770 for its "
 		"directory",
 		t->path, path, who_user(&owner, st.st_uid), who_user(&us, geteuid()), t->real);
 }
 
 /*
- * After a crash in rollback mode the database holds half of a transaction, and the journal what was
- * there before. The next program that opens it for writing puts that back; a reader may not.
+ * After a crash in rollback mode the database holds half a transaction, and the journal holds the
+ * old content. The next program that opens the database for writing rolls it back. A reader may
+ * not.
  */
 static void tell_hot_journal(struct telling *t)
 {
@@ -189,20 +190,19 @@ static void tell_hot_journal(struct telling *t)
 		return;
 	if (!beside(t, "-journal", journal) || stat(t->real, &st) < 0 ||
 		access(journal, F_OK) < 0) {
-		tell(t, "%s cannot be read: a journal was being rolled back; again in a moment",
+		tell(t, "%s cannot be read: a journal was being rolled back; try again soon",
 			t->path);
 		return;
 	}
 	tell(t,
-		"%s cannot be read: a program ended in the middle of a write and has left its "
-		"journal, %s, which only a writer can roll back: any program that opens the "
-		"database for writing does, such as sqlite3 %s .tables, run as %s (if that journal "
-		"belongs to an older file, and this one is a backup put in its place, remove the "
-		"journal)",
+		"%s cannot be read: a program ended in the middle of a write and left its "
+		"journal, %s. Only a writer can roll it back: open the database for writing with "
+		"any program, such as sqlite3 %s .tables, run as %s (but if the journal belongs to "
+		"an older file, because a backup was put in its place, remove the journal)",
 		t->path, journal, t->path, who_user(&owner, st.st_uid));
 }
 
-/* What mounts forbid, whatever the modes say. */
+/* A read-only mount, which overrides the file modes. */
 static bool tell_read_only(struct telling *t)
 {
 	if (access(t->directory, W_OK) == 0 || errno != EROFS)
@@ -210,13 +210,14 @@ static bool tell_read_only(struct telling *t)
 	if (place_is_read_only_here(t->real))
 		return tell(t,
 			"%s cannot be read: %s is mounted read-only for this process, and in WAL "
-			"mode a reader must be able to write the -wal and -shm there: name it in "
-			"ReadWritePaths= of a systemd unit, or take :ro from a container's volume",
+			"mode a reader must be able to write the -wal and -shm there: add it to "
+			"ReadWritePaths= of the systemd unit, or remove :ro from the container's "
+			"volume",
 			t->path, t->directory);
 	return tell(t,
 		"%s cannot be read: %s is on a file system that is mounted read-only, and in WAL "
-		"mode a reader must be able to write the -wal and -shm there; mount it for "
-		"writing, or take a copy out of WAL mode (PRAGMA journal_mode=DELETE)",
+		"mode a reader must be able to write the -wal and -shm there; mount it "
+		"read-write, or take a copy out of WAL mode (PRAGMA journal_mode=DELETE)",
 		t->path, t->directory);
 }
 
@@ -232,25 +233,25 @@ static bool tell_directory(struct telling *t)
 		return false;
 	return tell(t,
 		"%s cannot be read: in WAL mode a reader must be able to write %s-wal and -shm, "
-		"and %s may not make them in %s: give the directory a group of the writers and "
+		"and %s may not create them in %s: give the directory a group of the writers and "
 		"rowtail, and mode 2770",
 		t->path, t->real, who_user(&us, geteuid()), t->directory);
 }
 
-/* Something beyond the modes of the files refuses. */
+/* The system refuses although the file modes allow it. */
 static bool tell_forbidden(struct telling *t)
 {
 	if (t->why->error != EACCES && t->why->error != EPERM)
 		return false;
 	return tell(t,
-		"%s cannot be read: the system refuses to open it or its -wal and -shm (%s) though "
-		"their modes allow it: look for SELinux (ausearch -m avc), AppArmor (journalctl "
-		"-k) "
-		"or the sandbox of the service",
+		"%s cannot be read: the system refuses to open it or its -wal and -shm (%s) "
+		"although "
+		"their modes allow it: check SELinux (ausearch -m avc), AppArmor (journalctl -k) "
+		"and the sandbox of the service",
 		t->path, strerror(t->why->error));
 }
 
-/* What the whole system or this process has run out of. */
+/* The system or this process has run out of something. */
 static bool tell_exhausted(struct telling *t)
 {
 	switch (t->why->error) {
@@ -265,7 +266,7 @@ static bool tell_exhausted(struct telling *t)
 	case ENOSPC:
 	case EDQUOT:
 		return tell(t,
-			"%s cannot be read: there is no room in %s for the -shm that every reader "
+			"%s cannot be read: %s has no space for the -shm that every reader "
 			"in WAL mode needs (%s): free some space",
 			t->path, t->directory, strerror(t->why->error));
 	default:
@@ -282,7 +283,7 @@ static void tell_not_opened(struct telling *t)
 		return;
 	if (stat(t->real, &st) == 0 && access(t->real, R_OK) < 0) {
 		tell(t,
-			"%s cannot be read: it belongs to %s and cannot be read by %s: chgrp it to "
+			"%s cannot be read: it belongs to %s, and %s cannot read it: chgrp it to "
 			"a group of both, and chmod 660",
 			t->path, who_user(&owner, st.st_uid), who_user(&us, geteuid()));
 		return;
@@ -292,24 +293,24 @@ static void tell_not_opened(struct telling *t)
 		return;
 	tell(t,
 		"%s cannot be read: %s (rowtail's user must be able to read the file, and in WAL "
-		"mode to write its -wal and -shm, or to make them in its directory; rowtail "
-		"--check says which is in the way)",
+		"mode to write its -wal and -shm or create them in its directory; rowtail "
+		"--check says what is wrong)",
 		t->path, t->why->message);
 }
 
-/* --- what can be opened and not be read --- */
+/* --- the file can be opened but not read --- */
 
 static void tell_damaged(struct telling *t)
 {
-	/* A table whose words this SQLite does not know: it calls that damage, too. */
+	/* SQLite also calls it damage if the schema has syntax that this version does not know. */
 	if (strstr(t->why->message, "malformed database schema"))
 		tell(t,
-			"%s cannot be read: %s (perhaps a newer SQLite made it: rowtail has "
+			"%s cannot be read: %s (perhaps a newer SQLite made it; rowtail uses "
 			"version %s)",
 			t->path, t->why->message, database_version());
 	else
 		tell(t,
-			"%s cannot be read: %s; put a backup in its place, or save what is left: "
+			"%s cannot be read: %s; restore a backup, or save what is left: "
 			"sqlite3 %s .recover",
 			t->path, t->why->message, t->path);
 }
@@ -322,8 +323,8 @@ static void tell_io(struct telling *t)
 		return;
 	place_type(t->path, type, sizeof(type));
 	tell(t,
-		"%s cannot be read: %s%s%s; its file system (%s) fails, or lacks the locks and "
-		"shared memory that SQLite needs: look at the system's log, and put the database "
+		"%s cannot be read: %s%s%s; its file system (%s) fails, or lacks the locks or "
+		"shared memory that SQLite needs: check the system's log, and put the database "
 		"on a local disk",
 		t->path, t->why->message, t->why->error ? ": " : "",
 		t->why->error ? strerror(t->why->error) : "", *type ? type : "of unknown type");
@@ -349,8 +350,8 @@ void trouble_explain(
 		break;
 	case DATABASE_CAUSE_NO_DATABASE:
 		tell(&t,
-			"%s cannot be read: %s (is it the right file? An encrypted one cannot be "
-			"read)",
+			"%s cannot be read: %s (is it the right file? rowtail cannot read an "
+			"encrypted database)",
 			path, why->message);
 		break;
 	case DATABASE_CAUSE_DAMAGED:
@@ -373,11 +374,10 @@ void trouble_locked(const char *path, char *sentence, size_t size)
 	if (!who_locks(&holder, t.real))
 		snprintf(holder.name, sizeof(holder.name), "another program");
 	tell(&t,
-		"%s is locked by %s, and cannot be read meanwhile: a program that uses PRAGMA "
-		"locking_mode=EXCLUSIVE keeps everybody out until it ends; take that out of it, or "
-		"end it%s (a long transaction in rollback mode, or a VACUUM, ends by itself; "
-		"PRAGMA "
-		"journal_mode=WAL lets others read meanwhile)",
+		"%s is locked by %s and cannot be read meanwhile: a program that uses PRAGMA "
+		"locking_mode=EXCLUSIVE locks it until the program ends; change or stop that "
+		"program%s (a long transaction in rollback mode, or a VACUUM, ends by itself; "
+		"with PRAGMA journal_mode=WAL others can read meanwhile)",
 		path, holder.name, holder.id ? "" : " (fuser -v on the file names it)");
 }
 
@@ -393,10 +393,10 @@ bool trouble_is_apart(const char *path, pid_t *suspect, char *sentence, size_t s
 	*suspect = other.id;
 	return again &&
 	       tell(&t,
-		       "%s has %s open with another -wal and -shm than the ones beside it: what it "
+		       "%s has %s open with another -wal and -shm than those beside it: what it "
 		       "writes never arrives here, and the database can be damaged; let it open "
 		       "the "
 		       "same path in the same directory (no bind mount or hard link of the file "
-		       "alone), and start it anew if these two files were removed",
+		       "alone); if somebody removed these two files, restart it",
 		       other.name, path);
 }

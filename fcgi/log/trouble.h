@@ -1,8 +1,8 @@
 /*
- * trouble: why a database cannot be read, in one sentence that says what would mend it.
+ * trouble: explains in one sentence why a database cannot be read, and what fixes it.
  *
- * SQLite's own messages name neither the file nor the directory that is in the way, and take a journal
- * that has to be rolled back for a lack of permissions. Looks at the files around the database with
+ * SQLite's own messages do not name the file or directory that is the problem, and report a journal
+ * that must be rolled back as missing permissions. Examines the files around the database with
  * stat(2) and access(2), and opens none of them. Changes nothing.
  */
 #ifndef ROWTAIL_TROUBLE_H
@@ -15,8 +15,8 @@
 #include "log/database.h"
 
 /*
- * Is something at the path, or beside it, that is no plain file, so that to open it could wait for ever
- * or never end? Then the sentence says so.
+ * Is the path, or a file that belongs beside it, not a plain file, so that opening or reading it
+ * could block for ever? Then the sentence says so.
  */
 bool trouble_is_odd(const char *path, char *sentence, size_t size);
 
@@ -24,13 +24,16 @@ bool trouble_is_odd(const char *path, char *sentence, size_t size);
 void trouble_explain(
 	const char *path, const struct database_failure *why, char *sentence, size_t size);
 
-/* Of a database that has been locked for some seconds: by whom, where that can be seen, and the cure. */
+/*
+ * For a database that has been locked for some seconds: who holds the lock, if known, and what to
+ * do.
+ */
 void trouble_locked(const char *path, char *sentence, size_t size);
 
 /*
- * Is there a process that writes to a database in WAL mode without anything of it arriving here, since it
- * uses another -wal and -shm? It is believed when it was seen in two calls, some time apart: *suspect
- * keeps it between them, 0 at first.
+ * Does a process write to this WAL-mode database with another -wal and -shm, so that nothing it
+ * writes arrives here? Two calls, some time apart, must see it before this returns true. *suspect
+ * keeps it between the calls; it is 0 at first.
  */
 bool trouble_is_apart(const char *path, pid_t *suspect, char *sentence, size_t size);
 

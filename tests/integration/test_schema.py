@@ -659,7 +659,7 @@ def test_check_warns_of_nearly_exhausted_ids(db, path):
     db.execute("INSERT INTO events(data) VALUES ('x')")
     db.execute("UPDATE sqlite_sequence SET seq = ?", [LARGEST_ID - 2])
     status, said = check(path)
-    assert status == 0 and "ids end soon: sqlite3" in said
+    assert status == 0 and "ids will soon run out. To fix it: sqlite3" in said
 
 
 def test_check_reports_a_log_of_an_older_version(path):

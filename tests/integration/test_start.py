@@ -317,7 +317,7 @@ def test_non_database_is_not_reported_as_a_permission_problem(workdir, kind):
     path.mkdir() if kind == "directory" else path.write_bytes(b"rubbish " * 200)
     done = rowtail.run("--db", path, "--listen", workdir / "s")
     assert done.returncode == os.EX_CONFIG
-    words = {"file": "is it the right file?", "directory": "is a directory: give the database in it"}
+    words = {"file": "is it the right file?", "directory": "is a directory: give the path of the database in it"}
     assert f"{path} " in done.stderr and words[kind] in done.stderr
     assert "must be able to" not in done.stderr
 

@@ -254,15 +254,15 @@ def test_row_that_a_view_cannot_compute(app, follow, name):
     for peer in live, late:
         assert [row.data for row in peer.wait_rows(2)] == ["1", "1"]
     server.wait_health(503)
-    assert 'behind id 2' in server.page("health").body.decode()
+    assert 'after id 2' in server.page("health").body.decode()
     done = rowtail.run("--db", app.path, *OPTIONS, "--check")
-    assert done.returncode != 0 and 'WRONG' in done.stdout and 'behind id 2' in done.stdout, done
+    assert done.returncode != 0 and 'WRONG' in done.stdout and 'after id 2' in done.stdout, done
     app.sql("UPDATE t SET d = ? WHERE id = 3", good)
     for peer in live, late:
         assert peer.wait_rows(4)[-1].last_event_id == "4"
     server.wait_health(200)
     server.stop()
-    assert server.stderr.count("behind id 2") == 1, server.stderr
+    assert server.stderr.count("after id 2") == 1, server.stderr
 
 
 # Another table of the same name.

@@ -354,7 +354,7 @@ def test_unreadable_journal(own_place):
     journal.write_bytes(b"?" * 2000)
     journal.chmod(0o600)
     line = check_as_reader(path, binary)
-    assert f"{journal} belongs to root and cannot be read" in line, line
+    assert f"{journal} belongs to root, and user {READER} cannot read" in line, line
 
 
 def test_companion_files_cannot_be_created(workdir, empty_log):
@@ -417,7 +417,7 @@ def test_full_disk(workdir, empty_log):
         with pytest.raises(OSError, match="No space left"), (disk / "filler").open("wb", 0) as file:
             while True:
                 file.write(bytes(4096))
-        assert_wrong(path, disk, "no room", "free some space")
+        assert_wrong(path, disk, "no space", "free some space")
         (disk / "filler").unlink()
         assert_serves_all(path)
 
@@ -449,7 +449,7 @@ def test_private_tmp(workdir, log):
     public.mkdir()
     os.rename(log.path, public / "events.db")
     with mounted(public, "--bind", hidden):
-        assert_wrong(public / "events.db", f"a {public} of its own", "PrivateTmp=")
+        assert_wrong(public / "events.db", f"its own {public}", "PrivateTmp=")
 
 
 # Notices of changes.
@@ -580,7 +580,7 @@ def test_endless_file(log, workdir):
         ("file://{}", ["plain path", "as in {}"]),
         ("sqlite:{}", ["plain path"]),
         (":memory:", ["path of a file"]),
-        ("'{}'", ["without the quotes"]),
+        ("'{}'", ["remove the quotes"]),
     ],
 )
 def test_database_path_in_other_syntax(log, workdir, form, words):

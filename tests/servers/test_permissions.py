@@ -134,9 +134,9 @@ def test_check_names_both_users(make):
     words = as_ids(65534, place.binary, "--check", "--db", place.database)
     done = subprocess.run(words, capture_output=True, text=True, timeout=20)
     owner, reader = (pwd.getpwuid(user).pw_name for user in (0, 65534))
-    assert f"belongs to {owner} and cannot be read by {reader}" in done.stdout, done.stdout
+    assert f"belongs to {owner}, and {reader} cannot read it" in done.stdout, done.stdout
     os.chown(place.database, WRITER, GROUP)
-    assert f"belongs to user {WRITER} and cannot be read by user {READER}" in place.say("--check")[1]
+    assert f"belongs to user {WRITER}, and user {READER} cannot read it" in place.say("--check")[1]
 
 
 def test_stale_socket_of_another_user(make):

@@ -205,12 +205,12 @@ static void test_listen_accepts_the_syntax_of_other_servers(void **state)
 	refuse("listen", "unix:", "./rowtail.sock");
 	refuse("listen", "@rowtail", "give a path");
 	refuse("listen", "unix:@rowtail", "give a path");
-	refuse("listen", "fcgi://127.0.0.1:9000", "no URL");
-	refuse("listen", "http://localhost:9000/", "no URL");
+	refuse("listen", "fcgi://127.0.0.1:9000", "not a URL");
+	refuse("listen", "http://localhost:9000/", "not a URL");
 	refuse("listen", "tcp://localhost", "HOST:PORT");
 	refuse("listen", "/run/rowtail/", "a name");
-	refuse("listen", "'127.0.0.1:9000'", "without the quotes");
-	refuse("listen", "\"/run/x.sock\"", "without the quotes");
+	refuse("listen", "'127.0.0.1:9000'", "remove the quotes");
+	refuse("listen", "\"/run/x.sock\"", "remove the quotes");
 	refuse("listen", "~/x.sock", "whole path");
 }
 
@@ -231,9 +231,9 @@ static void test_a_database_is_a_plain_path(void **state)
 	refuse("db", "sqlite:/var/lib/events.db", "plain path");
 	refuse("db", "sqlite:///var/lib/events.db", "plain path");
 	refuse("db", ":memory:", "path of a file");
-	refuse("db", "\"/var/lib/events.db\"", "without the quotes");
+	refuse("db", "\"/var/lib/events.db\"", "remove the quotes");
 	refuse("db", "~/events.db", "whole path");
-	refuse("jwt-key", "'/etc/key'", "without the quotes");
+	refuse("jwt-key", "'/etc/key'", "remove the quotes");
 	refuse("jwt-key", "~/key", "whole path");
 }
 
