@@ -308,13 +308,13 @@ def address_space(server):
 
 
 def test_the_address_space_is_full(launch, log):
-    """Hundreds connect while the process cannot grow by a page: open streams stay."""
+    """Thousands connect while the process cannot grow by a page: open streams stay."""
     server = launch("--heartbeat", 1)
     readers = [Reader(server, query) for query in QUERIES * 4]
     keep_all(readers, log, 0.3)
     size = address_space(server)
     resource.prlimit(server.pid, resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
-    crowd = [Reader(server, f"channel={'n' * 200}{number}") for number in range(1500)]
+    crowd = [Reader(server, f"channel={'n' * 200}{number}") for number in range(3000)]
     keep_all(crowd, log, 0.1)
     keep_all(readers, log, 0.3)
     refused = sum(reader.peer is None for reader in crowd)

@@ -39,10 +39,15 @@ def is_static():
     return page.startswith(b"\x7fELF") and b"/ld-" not in page and b"/ld64" not in page
 
 
+def _check_preload(env):
+    """Skips a test that needs a library in rowtail's process."""
+    if "LD_PRELOAD" in (env or {}) and is_static():
+        pytest.skip("LD_PRELOAD does not work with a static program")
+
+
 def environment(**more):
     """An environment without variables that change rowtail's behaviour; None removes a name."""
-    if more.get("LD_PRELOAD") and is_static():
-        pytest.skip("LD_PRELOAD does not work with a static program")
+    _check_preload(more)
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -99,6 +104,7 @@ class Rowtail:
         self.workdir = pathlib.Path(workdir)
         self.arguments = [str(argument) for argument in arguments]
         self.how = how
+        _check_preload(env)
         self.env = env or {}
         self.program = str(program or BINARY)
         self.prepare = prepare or (lambda: None)
