@@ -269,7 +269,7 @@ def test_answer_while_rowtail_is_down(host):
         shown, _, words = answer.text.partition("\n\n")
 
         def given():
-            said = host.run("curl -i -H 'Accept: text/event-stream' http://localhost/events", statuses=(0, 7))
+            said = host.run("curl -m 10 -i -H 'Accept: text/event-stream' http://localhost/events", statuses=(0, 7))
             head, _, body = said.replace("\r\n", "\n").partition("\n\n")
             return set(shown.split("\n")) <= set(head.split("\n")) and words == body
 
