@@ -83,14 +83,18 @@ export class Cutter {
   #server;
   #settings;
 
+  /** The streams, oldest first: { passed (bytes of the body), ended (null, then 'whole' or 'cut') }. */
+  streams = [];
+
   /**
-   * settings: to (the web server's port), next() (how the next stream is cut, { after: bytes of the body
-   * that pass in any case, place, way, spared: names of places }, or null: not at all), patienceMs
-   * (how long the client has for what came before the cut). onBytes(piece) sees what passes.
+   * settings: to (the web server's port or unix socket), next() (how the next stream is cut,
+   * { after: bytes of the body that pass in any case, place, way, spared: names of places }, or null: not at all), patienceMs
+   * (how long the client has for what came before the cut), gate ({ after, opened }: the cutter reads
+   * no more than so many bytes of a stream until the promise `opened` is kept).
    */
   static async open(settings) {
     const cutter = new Cutter();
-    cutter.#settings = { patienceMs: 0, ...settings };
+    cutter.#settings = { patienceMs: 0, next: () => null, ...settings };
     cutter.#server = http.createServer((request, response) => cutter.#pass(request, response));
     cutter.#server.listen(0, '127.0.0.1');
     await once(cutter.#server, 'listening');
@@ -108,7 +112,7 @@ export class Cutter {
   #pass(request, response) {
     const { method, url, headers, socket } = request;
     const onward = http.request({
-      host: '127.0.0.1', port: this.#settings.to, agent: false, method, path: url, headers,
+      ...addressOf(this.#settings.to), agent: false, method, path: url, headers,
     });
     onward.on('response', (answer) => {
       if (answer.headers['content-type'] === 'text/event-stream') {
@@ -136,11 +140,21 @@ export class Cutter {
     socket.write(head);
     answer.on('end', () => socket.end('0\r\n\r\n'));
     const seeker = cut ? new Seeker(cut) : null;
+    const { gate } = this.#settings;
+    const stream = { passed: 0, ended: null };
+    answer.on('close', () => { stream.ended = answer.complete ? 'whole' : 'cut'; });
+    this.streams.push(stream);
     answer.on('data', (piece) => {
       const at = seeker ? seeker.seek(piece) : -1;
-      if (!writeChunk(socket, at < 0 ? piece : piece.subarray(0, at), isWhole(at, cut))) {
+      const passing = at < 0 ? piece : piece.subarray(0, at);
+      const taken = writeChunk(socket, passing, isWhole(at, cut));
+      stream.passed += passing.length;
+      const shut = gate && stream.passed >= gate.after;
+      if (!taken || shut) {
         answer.pause();
-        socket.once('drain', () => answer.resume());
+        // A client that leaves meanwhile needs no more.
+        Promise.all([taken || once(socket, 'drain'), shut && gate.opened])
+          .then(() => answer.resume(), () => {});
       }
       if (at >= 0) {
         this.#cut(cut, socket, answer, onward);
@@ -156,6 +170,10 @@ export class Cutter {
     await sleep(this.#settings.patienceMs);
     await WAYS[cut.way](socket, onward);
   }
+}
+
+function addressOf(to) {
+  return typeof to === 'string' ? { socketPath: to } : { host: '127.0.0.1', port: to };
 }
 
 // A cut leaves its chunk unfinished, unless the body shall end as it should.

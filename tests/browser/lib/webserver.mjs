@@ -26,6 +26,7 @@ class WebServer {
   constructor({ dir, port, tls, command }) {
     this.dir = dir;
     this.port = port;
+    this.socket = socketIn(dir);
     this.origin = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`;
     this.command = command;
   }
@@ -57,6 +58,11 @@ export async function webServer(name, how) {
   }
   const command = { lighttpd, nginx }[name]({ ...how, port });
   return new WebServer({ ...how, port, command });
+}
+
+// The web server listens here too. A unix socket holds some 400 kB for a slow reader, TCP megabytes.
+function socketIn(dir) {
+  return path.join(dir, 'web.sock');
 }
 
 function makeCertificate(dir) {
@@ -91,6 +97,7 @@ function lighttpd({ dir, port, socket, tls, login, allowOrigin = 'https://app.ex
 server.modules = ( "mod_auth", "mod_authn_file" )
 server.bind = "127.0.0.1"
 server.port = ${port}
+$SERVER["socket"] == "${socketIn(dir)}" { }
 server.document-root = "${dir}"
 server.errorlog = "${file('lighttpd.log')}"
 server.upload-dirs = ( "${dir}" )
@@ -144,6 +151,7 @@ http {
   types { text/html html; text/javascript js mjs; application/json json; }
   server {
     listen 127.0.0.1:${port} ${tls ? 'ssl http2' : ''};
+    listen unix:${socketIn(dir)};
     ${tls ? `ssl_certificate ${file('certificate.pem')}; ssl_certificate_key ${file('key.pem')};` : ''}
     location = /stop { return 204; }
     ${folders.join('\n    ')}
