@@ -1,8 +1,6 @@
 // The pictures in README.md: the demo page, and the drawing of a row's way.
 //
-// `make pictures` takes those of the demo page anew (PICTURES=1). Otherwise the test tells whether the page still is
-// what they show: its size, colours, titles, buttons and labels. Each picture carries these in a note. What the page
-// shows of rows differs each time, and is not compared.
+// `make pictures` takes new pictures of the demo page (PICTURES=1). Otherwise the test checks that the page still looks like them: its size, colours, titles, buttons and labels. Each picture has these in a note. The rows on the page differ each time, and are not compared.
 
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -51,7 +49,7 @@ describe('the pictures of the demo page', () => {
     demo.removeDirectory();
   });
 
-  // A minute of rows, in the middle of which one client is cut and resumes.
+  // A minute of rows, during which one client is disconnected and resumes.
   async function liveALittle() {
     await sleep(30_000);
     await page.click('[data-client="fetch"] button');
@@ -76,7 +74,7 @@ describe('the pictures of the demo page', () => {
     writeFileSync(fileOf(scheme), withNote(compressed(png), JSON.stringify(await looks())));
   }
 
-  // What the page looks like, but for the rows.
+  // The page's appearance without the rows.
   function looks() {
     return page.evaluate(() => {
       const texts = (selector) => [...document.querySelectorAll(selector)]

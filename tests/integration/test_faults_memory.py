@@ -82,7 +82,7 @@ def assert_ended_well(status, said):
 
 
 def check(memory, log):
-    """Runs Runs rowtail --check, which says whether it can serve."""
+    """Runs Runs Runs rowtail --check, which says whether it can serve."""
     done = rowtail.run("--check", *options(log), env=memory.env, timeout=PATIENCE)
     assert_ended_well(done.returncode, done.stdout + done.stderr)
     if done.returncode == 0:

@@ -1,4 +1,4 @@
-"""What the pages refer to is there: files, headings, tests, make targets."""
+"""The files, headings, tests and make targets that the pages refer to exist."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ def relative_links(page):
 
 
 def has_test(path, name):
-    """Is there a function of this name, or in JavaScript a string, as tests' names are, that holds it?"""
+    """Whether there is a function of this name, or in JavaScript a string that contains it."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         return re.search(rf"^\s*(async )?def {re.escape(name)}\(", text, re.MULTILINE)

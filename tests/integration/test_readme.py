@@ -1,12 +1,13 @@
-"""README.md's commands, as they stand there, one after another, in a copy of the source tree.
+"""Runs README.md's commands as written, one after another, in a copy of the source tree.
 
-Each ```sh block is run by one shell, in which what a block starts in the background goes on. A block in the language of a
-publisher must make a row. A ```text block is what the commands above it print, numbers of four digits or more aside.
-`sh foreground` is a command that runs until Ctrl-C. Others than these, and the page that tests/browser/readme.test.mjs
-shows, may not stand in README.md: no command is left without a test.
+One shell runs all ```sh blocks; background processes of a block keep running. A block in a publisher's
+language must insert a row. A ```text block is the output of the commands above it, except for numbers of four
+digits or more.
+`sh foreground` is a command that runs until Ctrl-C. README.md may contain no other blocks, except the page
+that tests/browser/readme.test.mjs shows: every command has a test.
 
-Three things are other than a reader's: the port, `sudo make install` (it installs into a directory of the test's), and
-apt-get, which has nothing to install where tests run.
+Three things differ from a reader's: the port, `sudo make install` (it installs into the test's directory),
+and apt-get, which has nothing to install where tests run.
 """
 
 import os
@@ -36,7 +37,7 @@ PUBLISHERS = {
     "perl": ("publisher.pl", str, ["perl"]),
     "js": ("publisher.mjs", str, None),
 }
-# apt-get has nothing to do; sudo leaves the system alone; a busy machine gets more time.
+# apt-get does nothing; sudo does not change the system; a busy machine gets more time.
 STUBS = {
     "apt-get": "exit 0",
     "sudo": 'exec env DESTDIR="$PWD/installed" "$@"',
@@ -61,7 +62,7 @@ def tree(workdir):
 
 @pytest.fixture
 def environment(workdir):
-    """A reader's environment, with the programs that STUBS names."""
+    """A reader's environment, with the programs in STUBS."""
     stubs, temporary = workdir / "stubs", workdir / "tmp"
     temporary.mkdir()
     stubs.mkdir()
@@ -91,7 +92,7 @@ class Shell:
             )
 
     def run(self, block):
-        """Returns where in the output this block's begins."""
+        """Returns the offset of this block's output."""
         script = self.tree.parent / f"line-{block.line}"
         done = script.with_suffix(".done")
         script.write_text(self.here(block.text))
@@ -116,13 +117,13 @@ class Shell:
             time.sleep(0.02)
 
     def expect(self, block, begin):
-        """Waits until the lines of the block have come, in this order."""
+        """Waits until the lines of the block have appeared, in this order."""
         lines = [re.sub(r"\d{4,}", r"\\d+", re.escape(line)) for line in block.text.splitlines() if line.strip()]
         wanted = re.compile(r"(?m)" + r"(?s:.*?)".join(rf"^{line}\s*$" for line in lines))
         self.wait(lambda: wanted.search(self.output(), begin), block)
 
     def end(self):
-        """Ends all that the shell has started."""
+        """Ends everything that the shell has started."""
         self.process.stdin.close()
         for status in pathlib.Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -153,7 +154,7 @@ def rows(tree):
 
 
 def publish(shell, block):
-    """Runs a publisher's lines; they must make one row in a channel that the page and curl follow."""
+    """Runs a publisher's lines; they must insert one row in a channel that the page and curl follow."""
     tree, environment = shell.tree, shell.environment
     name, whole, command = PUBLISHERS[block.language]
     command = command or [nodejs.find()]
@@ -169,7 +170,7 @@ def publish(shell, block):
 
 
 def change_schema(tree, block):
-    """Runs SQL with a trigger on orders; then a change of an order makes a row."""
+    """Runs SQL with a trigger on orders; then a change of an order inserts a row."""
     database = sqlite3.connect(tree / "events.db")
     database.executescript(block.text)
     database.execute("INSERT INTO orders VALUES (42, 'new')")
@@ -180,7 +181,7 @@ def change_schema(tree, block):
 
 
 def run_in_foreground(shell, block, expected):
-    """Runs a command until it has printed what README says; then Ctrl-C ends it, and nothing is left of it."""
+    """Runs a command until it has printed what README says; then Ctrl-C must end it without leftovers."""
     port = ports.free_port()
     temporary = pathlib.Path(shell.environment["TMPDIR"])
     said = shell.tree.parent / "foreground"
@@ -212,7 +213,7 @@ def run_in_foreground(shell, block, expected):
 
 
 def look_at_the_page(shell):
-    """The quick start's page, and none of the files that a reader works with."""
+    """The site serves the quick start's page, but none of the reader's other files."""
     (shell.tree / "deploy" / "demo" / "try" / "events.html").write_text("a page")
     for target, status in {"/": 200, "/events.html": 200, "/events.db": 404, "/eventsX": 404}.items():
         with httpc.open_request(("127.0.0.1", shell.port), target, accept="*/*") as answer:
@@ -246,5 +247,5 @@ def test_every_command_does_what_readme_says(shell):
 
 
 def test_code_is_fenced():
-    """A block that is only indented would be code that no test runs."""
+    """No test would run the code in an indented block."""
     assert pages.indented(README) == []

@@ -1,4 +1,4 @@
-"""A Node.js that has SQLite built in, as those from 22.13 on have.
+"""Finds a Node.js with built-in SQLite, which 22.13 and newer have.
 
 If the machine's Node.js is older, the test gets one from npm and keeps it in build/node. In a chroot of make test-releases npm has no network, so the test uses the outer tree's, if any.
 """
@@ -19,7 +19,7 @@ def _has_sqlite(node):
 
 
 def find():
-    """Its path; None in a chroot to which none was brought."""
+    """Its path; None in a chroot without one."""
     if _has_sqlite(shutil.which("node")):
         return shutil.which("node")
     machine = {"x86_64": "x64", "aarch64": "arm64"}[platform.machine()]

@@ -1,22 +1,21 @@
-"""The project's Markdown pages, as tests read them: fenced blocks, links, headings.
+"""Reads the project's Markdown pages for tests: fenced blocks, links, headings.
 
     for block in pages.blocks(ROOT / "README.md"):
         if block.language == "sh": run(block.text)
 
-Pages fence everything that is code (```sh), so that a test knows what it is: `sh` is what a reader types, and a test runs it;
-any other tag (`html`, `text`, `sql`…) is something to read. `indented` finds code that is not fenced.
+Pages fence all code (```sh), so that a test knows what it is: `sh` is what a reader types, and a test runs
+it; any other tag (`html`, `text`, `sql`…) is for reading. `indented` finds code that is not fenced.
 """
 
 import collections
 import re
 
-# language: the first word behind the fence, "" without one. words: the words behind it. text: the lines between the fences,
-# without the fence's own indentation, each with its line break. line: the number of the first of them, counted from 1.
+# language: the first word after the fence, or "". words: all words after it. text: the lines between the fences, without the fence's indentation, with line breaks. line: the number of the first one, counted from 1.
 # heading: the text of the last heading above, "" without one.
 Block = collections.namedtuple("Block", "language words text line heading")
 
-# target: as written, without a title; of a link by reference ([text][name]) what its definition says, None if there is none.
-# text: what stands in the brackets. title: "" without one. line: counted from 1.
+# target: as written, without a title; for a reference ([text][name]) its definition's target, or None.
+# text: the text in the brackets. title: the title, or "". line: counted from 1.
 Link = collections.namedtuple("Link", "target text title line")
 
 _FENCE = re.compile(r"( *)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
@@ -29,7 +28,7 @@ _CODE = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 
 
 def _walk(path):
-    """Each line of the page, as (number, line, block it is in or None, is it a fence)."""
+    """Each line of the page, as (number, line, its block or None, whether it is a fence)."""
     fence = None
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         found = _FENCE.match(line)
@@ -68,7 +67,7 @@ def blocks(path):
 
 
 def indented(path):
-    """The numbers of lines that Markdown shows as code, though nothing fences them."""
+    """The numbers of lines that Markdown shows as code although they are not fenced."""
     found, above, in_list = [], "", False
     for number, line, within, _ in _walk(path):
         if within:
@@ -93,7 +92,7 @@ def _text_and_code(path):
 
 
 def definitions(path):
-    """What links by reference refer to: {name in lower case: (target, title)}."""
+    """The reference definitions: {name in lower case: (target, title)}."""
     text, _ = _text_and_code(path)
     return {found[1].lower(): (found[2], found[3] or "") for found in _DEFINITION.finditer(text)}
 
@@ -108,7 +107,7 @@ def links(path):
     """Every link and picture of the page, Markdown's and HTML's, as a list of Link, from top to bottom."""
     text, is_code = _text_and_code(path)
     defined = definitions(path)
-    # A bracket in code is none; the text of a link may hold code.
+    # A bracket in code does not count; the text of a link may contain code.
     found = [(link.start(), link[2], _plain(link[1]), link[3] or "") for link in _INLINE.finditer(text)]
     found += [(link.start(), link[1], "", "") for link in _HTML.finditer(text)]
     for link in _REFERENCE.finditer(text):
@@ -119,7 +118,7 @@ def links(path):
 
 
 def anchors(path):
-    """What a link into the page may name behind its #, as GitHub makes it of the headings."""
+    """The valid anchors of the page, as GitHub derives them from the headings."""
     found = collections.Counter()
     names = set()
     for _, line, within, _ in _walk(path):

@@ -28,7 +28,7 @@ IMPL = "_impl.h"
 
 
 class Tree:
-    """The files of fcgi/, by their names below it, and what each includes."""
+    """The files of fcgi/, by their relative names, and what each includes."""
 
     def __init__(self, root):
         self.root = root
@@ -115,7 +115,7 @@ def circles(tree):
 
 
 def path(edges, start, goal):
-    """The includes that lead from one module to another; empty where there is no way."""
+    """The includes that lead from one module to another; empty if there is no path."""
     found = {start: []}
     waiting = [start]
     for at in waiting:

@@ -11,7 +11,7 @@ import pytest
 
 import rowtail
 
-# Any time will do; it must be the same for both.
+# Any time is fine, if it is the same for both.
 EPOCH = "1700000000"
 
 
@@ -76,14 +76,14 @@ def test_it_works_as_unpacked(unpacked, workdir):
 
 
 def test_links_in_its_pages(unpacked):
-    """The pages were written for the repository; here they must lead somewhere too."""
+    """The pages were written for the repository; their links must work here too."""
     for page in unpacked.rglob("*.md"):
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
 def test_licences(unpacked):
-    """Of each package with an archive that the linker took, and the texts that these refer to."""
+    """The licence of each package whose archive the linker used, and the texts to which it refers."""
     text = (unpacked / "LICENSE").read_text()
     assert text.count((rowtail.ROOT / "LICENSE").read_text().strip()) == 1
     linked = (rowtail.BINARY.parent / "rowtail.map").read_text()

@@ -1,7 +1,8 @@
-"""The pages of deploy/ as a reader uses them: the commands and snippets are read out of the page, and all of them are used.
+"""Uses the pages of deploy/ as a reader does: reads the commands and snippets from the pages, and uses all of them.
 
-They are used in a machine that systemd has booted in a container (booted.py), by root, with Debian's configuration of each server and
-the real systemctl, so that nothing in a block has to be replaced. Where no container can run, only the coverage is checked.
+They run as root in a container booted by systemd (booted.py), with Debian's configuration of each server and
+the real systemctl, so that nothing in a block needs to be replaced. If no container can run, only the
+coverage is checked.
 """
 
 import contextlib
@@ -38,9 +39,9 @@ CURLRC = "silent\ninsecure\nmax-time = 1\n"
 
 
 class Server(NamedTuple):
-    """kind: the server's class. unit: what systemd calls it. place: puts a snippet of the page where the text says.
+    """kind: the server's class. unit: its systemd unit. place: puts a snippet of the page where the text says.
 
-    language: that snippet's. edit: file, old and new text, for what the reader has to write into a copied file.
+    language: the snippet's. edit: file, old and new text, for the reader's change to a copied file.
     """
 
     kind: type
@@ -65,7 +66,7 @@ SERVERS = {
 }
 # Where a section says "as above": the section with the snippet.
 ABOVE = {"nginx with fcgiwrap": "nginx"}
-# What tests here use, by page, heading and language; a block that is not in here has no test.
+# The blocks that tests here use, by page, heading and language; other blocks have no test.
 COVERED = {
     *((README, heading, "sh") for heading in [INSTALL, SERVICE, USERS, *SERVERS]),
     *((README, heading, SERVERS[heading].language) for heading in ("nginx", "Apache", "HAProxy")),
@@ -125,7 +126,7 @@ class Host:
         machine.bind(place / "src", "/src")
 
     def copy(self, name):
-        """A file or directory of /etc, as Debian's package has it."""
+        """Copies a file or directory of /etc from Debian's package."""
         target = self.root / "etc" / name
         if target.is_dir():
             shutil.rmtree(target)
@@ -142,7 +143,7 @@ class Host:
             (self.root / "etc" / name).write_text("\n".join(lines) + "\n")
 
     def run(self, text, user="root", statuses=(0,)):
-        """Runs a block in the directory of the source; returns what it said."""
+        """Runs a block in the source directory; returns its output."""
         words = ["env", "-i", "HOME=/root", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
         shell = ["sh", "-ec", f"cd /src\n{text}"]
         if user != "root":
@@ -172,7 +173,7 @@ def copy(origin, target):
 
 
 def source(place):
-    """The project as it is after `make`, where a reader may write; times are kept, so make has nothing to do."""
+    """The project after `make`, writable for the reader; times are kept, so make has nothing to do."""
     left_out = shutil.ignore_patterns(".git", "node_modules", "__pycache__", "build")
     shutil.copytree(ROOT, place, ignore=left_out, symlinks=True)
     shutil.copytree(ROOT / "build/obj", place / "build/obj")
@@ -181,7 +182,7 @@ def source(place):
 
 @pytest.fixture(scope="module")
 def host():
-    """A machine where the section about installing was followed."""
+    """A machine on which the test has followed the section about installing."""
     with directory() as place, booted.machine(place) as machine:
         made = Host(place, machine)
         machine.boot()
@@ -193,7 +194,7 @@ def host():
 
 
 def test_install(host):
-    """rowtail serves at its socket what the page let everyone read."""
+    """rowtail serves on its socket what the page lets everyone read."""
     assert host.run("rowtail --version") and (host.place / "local/share/rowtail/rowtail-down.asis").exists()
     with host.connect() as stream:
         assert stream.ask("channel=news/a").next().type == "position"
@@ -201,7 +202,7 @@ def test_install(host):
 
 @contextlib.contextmanager
 def running(host, server):
-    """The web server as Debian starts it, and rowtail's socket as the page has installed it."""
+    """The web server as Debian starts it, and rowtail's socket as the page installs it."""
     packages.need(server.kind.program, server.kind.package)
     host.copy(server.kind.etc.name if hasattr(server.kind, "etc") else server.unit)
     if server.unit == "haproxy":
@@ -217,7 +218,7 @@ def running(host, server):
 
 
 def place(host, server, block):
-    """Puts a snippet into the site, where the sentence above it says."""
+    """Puts a snippet into the site where the sentence above it says."""
     file, above = server.place
     path = host.root / "etc" / server.kind.etc.name / file
     text, count = re.subn(above, lambda found: f"{found[0]}\n{block.text}", path.read_text(), count=1)
@@ -226,7 +227,7 @@ def place(host, server, block):
 
 
 def follow(host, heading):
-    """Does what a section says, from top to bottom."""
+    """Follows a section from top to bottom."""
     server = SERVERS[heading]
     snippets = [block for block in blocks(README, ABOVE.get(heading)) if block.language == server.language]
     for block in [*(snippets if heading in ABOVE else []), *blocks(README, heading)]:
@@ -242,7 +243,7 @@ def follow(host, heading):
 
 @pytest.mark.parametrize("heading", SERVERS)
 def test_web_server(host, heading):
-    """After the section, the command that looks at a stream shows its first record."""
+    """After the section, the command that shows a stream prints its first record."""
     (look,) = [block for block in blocks(README, INSTALL) if "curl" in block.text]
     with running(host, SERVERS[heading]):
         follow(host, heading)
@@ -250,7 +251,7 @@ def test_web_server(host, heading):
 
 
 def shows_a_stream(host, look):
-    """For a moment some servers are not up yet, or answer by their former configuration."""
+    """For a moment some servers are not up yet, or still use their old configuration."""
     said = []
 
     def shows():
@@ -278,7 +279,7 @@ def test_answer_while_rowtail_is_down(host):
 
 
 def test_new_version(host):
-    """A client is told when to reconnect, and the next one is served by the new process."""
+    """A client is told when to reconnect, and the new process serves the next one."""
     host.systemctl("restart", "rowtail.socket")
     with host.connect() as stream:
         assert stream.ask("channel=news/a").next().type == "position"

@@ -1,4 +1,4 @@
-/* keys: pairs of keys and signatures, made by openssl when a test runs, so that none is kept anywhere. */
+/* keys: key pairs and signatures, made by openssl when a test runs, so that none is stored. */
 #ifndef ROWTAIL_TESTS_KEYS_H
 #define ROWTAIL_TESTS_KEYS_H
 
@@ -20,7 +20,7 @@ struct keys_pair {
 	char public[KEYS_MAX]; /* PEM, SubjectPublicKeyInfo */
 };
 
-/* What a shell command prints, with a NUL behind it; $INPUT is a text for it. */
+/* The output of a shell command, NUL-terminated; $INPUT is its input text. */
 static inline size_t keys_run(const char *command, const char *input, char out[KEYS_MAX])
 {
 	FILE *pipe;
@@ -37,7 +37,7 @@ static inline size_t keys_run(const char *command, const char *input, char out[K
 	return length;
 }
 
-/* A new pair: what follows `openssl genpkey -algorithm`. */
+/* A new pair; the argument follows `openssl genpkey -algorithm`. */
 static inline void keys_make(struct keys_pair *pair, const char *algorithm)
 {
 	char command[200];
@@ -47,7 +47,7 @@ static inline void keys_make(struct keys_pair *pair, const char *algorithm)
 	keys_run("printf '%s' \"$INPUT\" | openssl pkey -pubout", pair->private, pair->public);
 }
 
-/* Runs a command, with the path of a message's file as its last word. */
+/* Runs a command with the path of the message's file as its last argument. */
 static inline size_t keys_run_on(const char *command, const char *input, const void *message,
 	size_t length, char out[KEYS_MAX])
 {

@@ -23,7 +23,7 @@ static const struct framing *const framings[] = {&framing_fastcgi, &framing_none
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The n-th byte of a content: no two stretches of it that a mistake could mix up are the same. */
+/* The n-th byte of a content: no two parts that a bug could confuse are equal. */
 static uint8_t content_byte(size_t n)
 {
 	return (uint8_t)(n * 31 + n / 251);

@@ -1,8 +1,7 @@
 /* links: access/publickey access/signature access/token */
 /* libs: -lhogweed -lnettle -lgmp -lsodium */
 /*
- * Published signatures and those of openssl are accepted. Refused are numbers out of range, signatures of the
- * wrong length, forged padding, and keys that are damaged or too large.
+ * Published signatures and those of openssl are accepted. Numbers out of range, signatures of the wrong length, forged padding, and damaged or oversized keys are refused.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -164,8 +163,7 @@ static void test_rsa_signatures_have_the_length_of_the_key(void **state)
 }
 
 /*
- * CVE-2006-4339 and its like. With the exponent 3 anybody can find a cube whose upper part looks like a padded
- * hash. A verifier that ignores the bytes after the hash accepts it.
+ * CVE-2006-4339 and similar. With the exponent 3 anybody can find a cube whose upper part looks like a padded hash. A verifier that ignores the bytes after the hash accepts it.
  */
 static void test_forged_rsa_padding_is_refused(void **state)
 {
@@ -283,7 +281,7 @@ static void test_invalid_rsa_numbers(void **state)
 	assert_false(rsa_is_sound("-0x8001", "65537"));
 }
 
-/* signature aborts when its memory does not suffice. */
+/* signature aborts if its memory is not enough. */
 static void test_the_largest_keys_fit_the_memory(void **state)
 {
 	uint8_t bytes[SIGNATURE_RSA_BITS_MAX / 8];

@@ -1,4 +1,4 @@
-// png: the size of a PNG picture, a note inside it (a tEXt chunk, which viewers pass over), and smaller files.
+// png: a PNG picture's size, a note in it (a tEXt chunk, which viewers ignore), and smaller files.
 
 import { deflateSync, inflateSync } from 'node:zlib';
 
@@ -32,7 +32,7 @@ export function noteOf(png) {
   return undefined;
 }
 
-/** The same picture with a note, of Latin-1 without NUL, behind its head. */
+/** The same picture with a note after its head, in Latin-1 without NUL. */
 export function withNote(png, note) {
   const { end } = chunks(png).next().value;
   const text = chunk('tEXt', Buffer.from(`${KEYWORD}\0${note}`, 'latin1'));
