@@ -1,6 +1,8 @@
 // The pictures in README.md: the demo page, and the drawing of a row's way.
 //
-// `make pictures` takes new pictures of the demo page (PICTURES=1). Otherwise the test checks that the page still looks like them: its size, colours, titles, buttons and labels. Each picture has these in a note. The rows on the page differ each time, and are not compared.
+// `make pictures` takes new pictures of the demo page (PICTURES=1). Otherwise the test checks that
+// the page still looks like them: its size, colours, titles, buttons and labels. Each picture has
+// these in a note. The rows on the page differ each time, and are not compared.
 
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -10,7 +10,8 @@ it; any other tag (`html`, `text`, `sql`…) is for reading. `indented` finds co
 import collections
 import re
 
-# language: the first word after the fence, or "". words: all words after it. text: the lines between the fences, without the fence's indentation, with line breaks. line: the number of the first one, counted from 1.
+# language: the first word after the fence, or "". words: all words after it. text: the lines between the fences,
+# without the fence's indentation, with line breaks. line: the number of the first one, counted from 1.
 # heading: the text of the last heading above, "" without one.
 Block = collections.namedtuple("Block", "language words text line heading")
 

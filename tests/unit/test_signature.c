@@ -1,7 +1,8 @@
 /* links: access/publickey access/signature access/token */
 /* libs: -lhogweed -lnettle -lgmp -lsodium */
 /*
- * Published signatures and those of openssl are accepted. Numbers out of range, signatures of the wrong length, forged padding, and damaged or oversized keys are refused.
+ * Published signatures and those of openssl are accepted. Numbers out of range, signatures of the
+ * wrong length, forged padding, and damaged or oversized keys are refused.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -163,7 +164,8 @@ static void test_rsa_signatures_have_the_length_of_the_key(void **state)
 }
 
 /*
- * CVE-2006-4339 and similar. With the exponent 3 anybody can find a cube whose upper part looks like a padded hash. A verifier that ignores the bytes after the hash accepts it.
+ * CVE-2006-4339 and similar. With the exponent 3 anybody can find a cube whose upper part looks
+ * like a padded hash. A verifier that ignores the bytes after the hash accepts it.
  */
 static void test_forged_rsa_padding_is_refused(void **state)
 {
