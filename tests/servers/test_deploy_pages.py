@@ -1,8 +1,8 @@
-"""Uses the pages of deploy/ as a reader does: reads the commands and snippets from the pages, and uses all of them.
+"""Runs every command and uses every snippet of the pages in deploy/, read out of the page.
 
-They run as root in a container booted by systemd (booted.py), with Debian's configuration of each server and
-the real systemctl, so that nothing in a block needs to be replaced. If no container can run, only the
-coverage is checked.
+They run as root in a container that systemd has booted (booted.py), with Debian's configuration of each server and
+the real systemctl. So the tests replace nothing in a block. Where no container can run, they check only that every
+block has a test.
 """
 
 import contextlib
@@ -39,9 +39,10 @@ CURLRC = "silent\ninsecure\nmax-time = 1\n"
 
 
 class Server(NamedTuple):
-    """kind: the server's class. unit: its systemd unit. place: puts a snippet of the page where the text says.
+    """kind: the server's class. unit: its systemd unit. language: that of its snippet on the page.
 
-    language: the snippet's. edit: file, old and new text, for the reader's change to a copied file.
+    place: the file for the snippet, and a pattern for the line above it.
+    edit: the file, and an old and a new text, for what the reader writes into a copied file.
     """
 
     kind: type
@@ -66,7 +67,7 @@ SERVERS = {
 }
 # Where a section says "as above": the section with the snippet.
 ABOVE = {"nginx with fcgiwrap": "nginx"}
-# The blocks that tests here use, by page, heading and language; other blocks have no test.
+# The blocks that the tests below use, by page, heading and language.
 COVERED = {
     *((README, heading, "sh") for heading in [INSTALL, SERVICE, USERS, *SERVERS]),
     *((README, heading, SERVERS[heading].language) for heading in ("nginx", "Apache", "HAProxy")),
@@ -85,8 +86,8 @@ def test_every_block_has_a_test(page):
     found = {(page, block.heading, block.language): block.line for block in blocks(page)}
     without = {line: key for key, line in found.items() if key not in COVERED}
     assert not without, "line: block without a test"
-    assert {key for key in COVERED if key[0] == page} == set(found), "a test has nothing to use"
-    assert not pages.indented(page), "code without a fence, which no test reads"
+    assert {key for key in COVERED if key[0] == page} == set(found), "a test finds no block"
+    assert not pages.indented(page), "code without a fence: no test reads it"
 
 
 class Host:
@@ -139,7 +140,8 @@ class Host:
             text = pathlib.Path(f"/etc/{fields or name}").read_text()
             lines = [line for line in text.splitlines() if not line.startswith("rowtail:")]
             if fields:
-                lines = [line.partition(":")[0] + ":*::" + ("::::::"[:5] if name == "shadow" else "") for line in lines]
+                rest = ":*:::::::" if name == "shadow" else ":*::"
+                lines = [line.partition(":")[0] + rest for line in lines]
             (self.root / "etc" / name).write_text("\n".join(lines) + "\n")
 
     def run(self, text, user="root", statuses=(0,)):
@@ -173,7 +175,7 @@ def copy(origin, target):
 
 
 def source(place):
-    """The project after `make`, writable for the reader; times are kept, so make has nothing to do."""
+    """A writable copy of the project after `make`. It keeps the times, so make has nothing to do."""
     left_out = shutil.ignore_patterns(".git", "node_modules", "__pycache__", "build")
     shutil.copytree(ROOT, place, ignore=left_out, symlinks=True)
     shutil.copytree(ROOT / "build/obj", place / "build/obj")
@@ -182,7 +184,7 @@ def source(place):
 
 @pytest.fixture(scope="module")
 def host():
-    """A machine on which the test has followed the section about installing."""
+    """A container in which rowtail was installed by the commands of the page."""
     with directory() as place, booted.machine(place) as machine:
         made = Host(place, machine)
         machine.boot()
@@ -194,7 +196,7 @@ def host():
 
 
 def test_install(host):
-    """rowtail serves on its socket what the page lets everyone read."""
+    """rowtail serves the channel that the page lets everyone read."""
     assert host.run("rowtail --version") and (host.place / "local/share/rowtail/rowtail-down.asis").exists()
     with host.connect() as stream:
         assert stream.ask("channel=news/a").next().type == "position"
@@ -202,7 +204,7 @@ def test_install(host):
 
 @contextlib.contextmanager
 def running(host, server):
-    """The web server as Debian starts it, and rowtail's socket as the page installs it."""
+    """Runs the web server as Debian configures it, and rowtail's socket as the page installs it."""
     packages.need(server.kind.program, server.kind.package)
     host.copy(server.kind.etc.name if hasattr(server.kind, "etc") else server.unit)
     if server.unit == "haproxy":
@@ -218,7 +220,7 @@ def running(host, server):
 
 
 def place(host, server, block):
-    """Puts a snippet into the site where the sentence above it says."""
+    """Puts a snippet into the site, where the page says."""
     file, above = server.place
     path = host.root / "etc" / server.kind.etc.name / file
     text, count = re.subn(above, lambda found: f"{found[0]}\n{block.text}", path.read_text(), count=1)
@@ -362,7 +364,7 @@ def test_grant_of_the_access_page(workdir):
         assert db.execute("SELECT subject, channel FROM grants").fetchall() == [("user:ann", "orders")]
 
 
-# The commands and lines in the first comment of each file, which the reader runs in the file's directory.
+# The commands at the top of each file, which the reader runs in the file's directory, and the lines to add to a site.
 WORDS = "adduser a2enconf a2enmod cat chmod cp echo htpasswd install lighty-enable-mod mkdir openssl runuser systemctl ./login.py"
 COMMAND = re.compile(rf"^(?:#|//)? {{3,5}}((?:{'|'.join(map(re.escape, WORDS.split()))}) .*?)(?: {{3,}}.*)?$", re.M)
 LINE = re.compile(r"^#   (?:include|Include|import) \S+?$", re.M)
@@ -375,7 +377,7 @@ CHECKS = {
     "varnish": "varnishd -C -f /etc/varnish/default.vcl",
     "": "true",
 }
-# What the files of access/ stand beside.
+# The files that those in access/ need.
 BESIDE = {
     "nginx": "nginx/fastcgi.conf",
     "apache": "apache/proxy-fcgi.conf",
@@ -410,12 +412,12 @@ FILES = sorted(
 
 def do(host, file):
     """Runs a file's commands and adds its lines to the site."""
-    # Where it asks for a password, this is the answer.
+    # The answer to a question for a password.
     lines = "\n".join(commands(file))
     host.run(f"cd {(DEPLOY / file).parent.relative_to(ROOT)}; printf 'a\\na\\n' | {{ set -e; {lines}\n}}")
     wanted = [line.removeprefix("#   ") for line in LINE.findall((DEPLOY / file).read_text())]
     kind = kind_of(file)
-    # Those of fcgid.conf are for a site alone, and need more than a line.
+    # The line in fcgid.conf is for one site only, and needs more changes.
     if wanted and file != "apache/fcgid.conf":
         name, above = SITES[kind]
         path = host.root / "etc" / kind.replace("apache", "apache2") / name
@@ -427,7 +429,7 @@ def do(host, file):
 
 @pytest.mark.parametrize("file", FILES)
 def test_first_lines_of_a_file(host, file):
-    """They put the file, and what it stands beside, where the server finds it and takes it."""
+    """After the commands the server accepts its configuration."""
     kind = kind_of(file)
     program = {"varnish": "varnishd", "apache": "apache2"}.get(kind, kind)
     if kind:
