@@ -15,7 +15,7 @@
 #include <sqlite3.h>
 
 #include "eventstream.h"
-#include "stream/fanout.h"
+#include "fanned.h"
 
 enum { LONG_ROW = 70000, ROWS = 6 };
 
@@ -27,26 +27,11 @@ struct double_sink {
 	struct sink sink;
 	struct subscriber subscriber;
 	char *bytes;
-	size_t length, room, piece;
+	size_t length, allocated, room;
 	bool wants_write, finished;
 };
 
-static struct {
-	char directory[64], path[96];
-	sqlite3 *writer;
-	struct eventlog *log;
-	struct fanout *fanout;
-	bool wants_turn;
-	char long_row[LONG_ROW + 1];
-} world;
-
-static void must(const char *sql)
-{
-	char *message = NULL;
-
-	if (sqlite3_exec(world.writer, sql, NULL, NULL, &message) != SQLITE_OK)
-		fail_msg("%s: %s", sql, message);
-}
+static char long_row[LONG_ROW + 1];
 
 static void insert(const char *data)
 {
@@ -58,7 +43,7 @@ static void insert(const char *data)
 
 static const char *row(int i)
 {
-	return short_rows[i] ? short_rows[i] : world.long_row;
+	return short_rows[i] ? short_rows[i] : long_row;
 }
 
 static void insert_rows(void)
@@ -67,62 +52,17 @@ static void insert_rows(void)
 		insert(row(i));
 }
 
-static void want_turn(void *context)
-{
-	world.wants_turn = true;
-}
-
-static char *read_schema(void)
-{
-	FILE *file = fopen("schema/rowtail.sql", "r");
-	char *text = calloc(1, 1 << 17);
-
-	assert_non_null(file);
-	assert_true(fread(text, 1, (1 << 17) - 1, file) > 0);
-	fclose(file);
-	return text;
-}
-
 static int set_up(void **state)
 {
-	const struct fanout_limits limits = {.heartbeat_ms = 1000000,
-		.stall_ms = 1000000,
-		.sweep_ms = 1000,
-		.retry_ms = 2000,
-		.shared = &framing_fastcgi};
-	const struct fanout_calls calls = {.want_turn = want_turn};
-	char *schema = read_schema();
-
-	snprintf(world.directory, sizeof(world.directory), "/tmp/rt-cut-XXXXXX");
-	assert_non_null(mkdtemp(world.directory));
-	snprintf(world.path, sizeof(world.path), "%s/events.db", world.directory);
-	assert_int_equal(sqlite3_open(world.path, &world.writer), SQLITE_OK);
-	must(schema);
-	must("PRAGMA synchronous=OFF");
-	free(schema);
 	for (int i = 0; i < LONG_ROW; i++)
-		world.long_row[i] = (char)('a' + i % 26);
-	world.log = eventlog_new(world.path, "events");
-	assert_int_equal(eventlog_open(world.log), EVENTLOG_OK);
-	world.fanout = fanout_new(world.log, &limits, &calls);
-	assert_non_null(world.fanout);
-	assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+		long_row[i] = (char)('a' + i % 26);
+	fanned_begin(NULL, "events", 1000000);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	static const char *const endings[] = {"", "-wal", "-shm"};
-	char path[128];
-
-	fanout_free(world.fanout);
-	eventlog_free(world.log);
-	sqlite3_close(world.writer);
-	for (size_t i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), "%s%s", world.path, endings[i]);
-		unlink(path);
-	}
-	rmdir(world.directory);
+	fanned_end();
 	return 0;
 }
 
@@ -134,7 +74,8 @@ static ssize_t take(struct sink *sink, const struct iovec *iov, int count)
 	for (int i = 0; i < count && d->room > 0; i++) {
 		size_t n = iov[i].iov_len < d->room ? iov[i].iov_len : d->room;
 
-		d->bytes = realloc(d->bytes, d->length + n + 1);
+		if (d->length + n > d->allocated)
+			d->bytes = realloc(d->bytes, d->allocated = (d->length + n) * 2);
 		memcpy(d->bytes + d->length, iov[i].iov_base, n);
 		d->length += n;
 		d->room -= n;
@@ -160,15 +101,14 @@ static void look(void)
 {
 	bool news;
 
-	assert_int_equal(fanout_look(world.fanout, &news), EVENTLOG_OK);
+	assert_int_equal(fanout_look(fanned.fanout, &news), EVENTLOG_OK);
 }
 
 static void take_turns(void)
 {
-	for (int i = 0; world.wants_turn; i++) {
+	for (int i = 0; fanned.wants_turn; i++) {
 		assert_true(i < 100000);
-		world.wants_turn = false;
-		fanout_turn(world.fanout);
+		fanned_turn();
 	}
 }
 
@@ -176,26 +116,12 @@ static void take_turns(void)
 static void open_stream(
 	struct double_sink *d, int64_t position, size_t room, bool envelope, uint16_t request_id)
 {
-	static const char *const channels[] = {"default"};
-	static const size_t lengths[] = {7};
-	const struct lane lane = {request_id ? &framing_fastcgi : &framing_none, request_id,
-		envelope ? LANE_ENVELOPE : LANE_PLAIN};
 	struct position asked = {.kind = POSITION_AT, .id = position, .tail = -1};
-	struct opening *opening = opening_new();
-	struct filter *filter = filter_new(channels, lengths, 1, NULL, NULL, 0);
 
 	memset(d, 0, sizeof(*d));
 	d->sink.operations = &operations;
 	d->room = room;
-	assert_int_equal(opening_begin(opening, world.log, filter, &asked, 0), EVENTLOG_OK);
-	buffer_init(&opening->head, 1000);
-	buffer_text(&opening->head, "Status: 200 OK\r\n\r\n");
-	assert_true(fanout_open(world.fanout, &d->subscriber,
-		&(struct fanout_stream){.sink = &d->sink,
-			.filter = filter,
-			.lane = lane,
-			.opening = opening,
-			.retry_ms = 2000}));
+	fanned_open(&d->subscriber, &d->sink, fanned_default(), &asked, request_id, envelope);
 }
 
 /* The client reads, in pieces, until there is nothing more for it. */
@@ -204,7 +130,7 @@ static void read_on(struct double_sink *d, size_t piece)
 	take_turns();
 	while (d->wants_write && !d->finished) {
 		d->room = piece;
-		fanout_writable(world.fanout, &d->subscriber);
+		fanout_writable(fanned.fanout, &d->subscriber);
 		take_turns();
 	}
 	d->room = SIZE_MAX;
@@ -287,7 +213,7 @@ static void expect_rows(const struct double_sink *d, uint16_t id, int64_t first,
 static void close_stream(struct double_sink *d)
 {
 	if (!d->finished)
-		fanout_gone(world.fanout, &d->subscriber, LEAVE_CLIENT);
+		fanout_gone(fanned.fanout, &d->subscriber, LEAVE_CLIENT);
 	assert_true(d->finished);
 	free(d->bytes);
 }
@@ -304,7 +230,7 @@ static int64_t newest(void)
 {
 	struct eventlog_bounds bounds;
 
-	assert_int_equal(eventlog_bounds(world.log, &bounds), EVENTLOG_OK);
+	assert_int_equal(eventlog_bounds(fanned.log, &bounds), EVENTLOG_OK);
 	return bounds.newest;
 }
 
@@ -369,7 +295,7 @@ static void test_cut_record_pushed_out_of_the_window(void **state)
 		d.room = k;
 		insert_rows();
 		look();
-		assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+		assert_int_equal(fanout_wake(fanned.fanout), EVENTLOG_OK);
 		read_on(&d, 499);
 		expect_rows(&d, 1, first, false);
 		close_stream(&d);
@@ -389,7 +315,7 @@ static void test_shutdown_finishes_the_record(void **state)
 		d.room = k;
 		insert_rows();
 		look();
-		fanout_shutdown(world.fanout);
+		fanout_shutdown(fanned.fanout);
 		read_on(&d, 1013);
 		assert_true(d.finished);
 		parse(&d, 1, &p, &ended);
@@ -421,7 +347,7 @@ static void test_cut_record_deleted_from_the_log(void **state)
 		insert_rows();
 		look();
 		must("DELETE FROM events");
-		assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+		assert_int_equal(fanout_wake(fanned.fanout), EVENTLOG_OK);
 		read_on(&d, 1021);
 		parse(&d, 1, &p, &ended);
 		/* Either the stream ended within the record, or a gap reported the deletion. */
@@ -481,7 +407,7 @@ static void test_large_records_in_turns(void **state)
 	int64_t first = newest();
 
 	insert_large_rows();
-	assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+	assert_int_equal(fanout_wake(fanned.fanout), EVENTLOG_OK);
 	for (int i = 0; i < CLIENTS; i++)
 		open_stream(&d[i], first, 100, false, ids[i]);
 	for (int round = 0, busy = CLIENTS; busy > 0; round++) {
@@ -492,11 +418,11 @@ static void test_large_records_in_turns(void **state)
 				continue;
 			busy++;
 			d[i].room = (size_t)(30011 + 7919 * i);
-			fanout_writable(world.fanout, &d[i].subscriber);
+			fanout_writable(fanned.fanout, &d[i].subscriber);
 			take_turns();
 		}
 		if (round % 3 == 0)
-			fanout_sweep(world.fanout);
+			fanout_sweep(fanned.fanout);
 	}
 	for (int i = 0; i < CLIENTS; i++) {
 		expect_large_rows(&d[i], ids[i], first, newest());
@@ -516,7 +442,7 @@ static void test_large_record_deleted_from_the_log(void **state)
 	bool ended;
 
 	insert_large_rows();
-	assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+	assert_int_equal(fanout_wake(fanned.fanout), EVENTLOG_OK);
 	open_stream(&d, first, 100000, false, 1);
 	take_turns();
 	must("DELETE FROM events");

@@ -15,8 +15,8 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "fanned.h"
 #include "follower.h"
-#include "stream/fanout.h"
 #include "stream/window.h"
 
 enum { CLIENTS = 12 };
@@ -30,12 +30,7 @@ struct client {
 };
 
 static struct {
-	char directory[64], path[96];
-	sqlite3 *writer;
 	sqlite3_stmt *insert;
-	struct eventlog *log;
-	struct fanout *fanout;
-	bool wants_turn;
 	struct client clients[CLIENTS];
 	size_t rows_told, gaps_told;
 } world;
@@ -55,14 +50,6 @@ static size_t below(size_t limit)
 	return (size_t)random() % limit;
 }
 
-static void must(const char *sql)
-{
-	char *message = NULL;
-
-	if (sqlite3_exec(world.writer, sql, NULL, NULL, &message) != SQLITE_OK)
-		fail_msg("%s: %s", sql, message);
-}
-
 static void insert(void)
 {
 	int64_t id = ++model.newest;
@@ -79,7 +66,7 @@ static void insert(void)
 	sqlite3_bind_text(world.insert, 3, data, (int)row->length, SQLITE_STATIC);
 	assert_int_equal(sqlite3_step(world.insert), SQLITE_DONE);
 	sqlite3_reset(world.insert);
-	assert_int_equal(sqlite3_last_insert_rowid(world.writer), id);
+	assert_int_equal(sqlite3_last_insert_rowid(logfile.writer), id);
 	free(data);
 }
 
@@ -142,11 +129,6 @@ static void note_finished(struct sink *sink)
 static const struct sink_operations operations = {
 	.write = take, .want_write = note_want, .finished = note_finished};
 
-static void want_turn(void *context)
-{
-	world.wants_turn = true;
-}
-
 static size_t list_length(const char *const *list, size_t most, size_t *lengths)
 {
 	size_t count = 0;
@@ -158,8 +140,6 @@ static size_t list_length(const char *const *list, size_t most, size_t *lengths)
 
 static void join(struct client *c, int64_t position)
 {
-	const struct lane lane = {c->follower.request_id ? &framing_fastcgi : &framing_none,
-		c->follower.request_id, c->follower.envelope ? LANE_ENVELOPE : LANE_PLAIN};
 	struct position asked = {.kind = POSITION_AT, .id = position, .tail = -1};
 	size_t channel_lengths[3], event_lengths[2];
 	size_t channel_count =
@@ -167,21 +147,13 @@ static void join(struct client *c, int64_t position)
 	size_t event_count = list_length(filters[c->follower.filter].events, 2, event_lengths);
 	struct filter *filter = filter_new(filters[c->follower.filter].channels, channel_lengths,
 		channel_count, filters[c->follower.filter].events, event_lengths, event_count);
-	struct opening *opening = opening_new();
 
 	c->sink.operations = &operations;
 	c->follower.position = position;
 	c->open = true;
 	eventstream_init(&c->follower.parser);
-	assert_int_equal(opening_begin(opening, world.log, filter, &asked, 0), EVENTLOG_OK);
-	buffer_init(&opening->head, 1000);
-	buffer_text(&opening->head, "Status: 200 OK\r\n\r\n");
-	assert_true(fanout_open(world.fanout, &c->subscriber,
-		&(struct fanout_stream){.sink = &c->sink,
-			.filter = filter,
-			.lane = lane,
-			.opening = opening,
-			.retry_ms = 2000}));
+	fanned_open(&c->subscriber, &c->sink, filter, &asked, c->follower.request_id,
+		c->follower.envelope);
 }
 
 static void join_anywhere(struct client *c)
@@ -208,7 +180,7 @@ static void forget(struct client *c)
 static void leave(struct client *c)
 {
 	if (!c->finished)
-		fanout_gone(world.fanout, &c->subscriber, LEAVE_CLIENT);
+		fanout_gone(fanned.fanout, &c->subscriber, LEAVE_CLIENT);
 	assert_true(c->finished);
 	forget(c);
 }
@@ -246,14 +218,13 @@ static void look(void)
 {
 	bool news;
 
-	assert_int_equal(fanout_look(world.fanout, &news), EVENTLOG_OK);
+	assert_int_equal(fanout_look(fanned.fanout, &news), EVENTLOG_OK);
 	collect_finished();
 }
 
 static void turn(void)
 {
-	world.wants_turn = false;
-	fanout_turn(world.fanout);
+	fanned_turn();
 	collect_finished();
 }
 
@@ -263,7 +234,7 @@ static void give_room(struct client *c, size_t room)
 		return;
 	c->room = room;
 	if (c->wants_write)
-		fanout_writable(world.fanout, &c->subscriber);
+		fanout_writable(fanned.fanout, &c->subscriber);
 }
 
 static void act(void)
@@ -299,7 +270,7 @@ static void act(void)
 		look();
 		break;
 	case 11:
-		fanout_sweep(world.fanout); /* positions, or heartbeats */
+		fanout_sweep(fanned.fanout); /* positions, or heartbeats */
 		break;
 	default:
 		turn();
@@ -313,9 +284,9 @@ static void settle(void)
 		give_room(&world.clients[i], SIZE_MAX);
 	do {
 		look();
-		while (world.wants_turn)
+		while (fanned.wants_turn)
 			turn();
-	} while (world.wants_turn);
+	} while (fanned.wants_turn);
 	for (int i = 0; i < CLIENTS; i++) {
 		struct client *c = &world.clients[i];
 
@@ -324,72 +295,27 @@ static void settle(void)
 	}
 }
 
-static char *read_schema(void)
-{
-	FILE *file = fopen("schema/rowtail.sql", "r");
-	char *text = calloc(1, 1 << 17);
-
-	assert_non_null(file);
-	assert_true(fread(text, 1, (1 << 17) - 1, file) > 0);
-	fclose(file);
-	return text;
-}
-
-static void open_database(void)
-{
-	char *schema = read_schema();
-
-	snprintf(world.directory, sizeof(world.directory), "/tmp/rt-model-XXXXXX");
-	assert_non_null(mkdtemp(world.directory));
-	snprintf(world.path, sizeof(world.path), "%s/events.db", world.directory);
-	assert_int_equal(sqlite3_open(world.path, &world.writer), SQLITE_OK);
-	must(schema);
-	must("PRAGMA synchronous=OFF");
-	free(schema);
-	assert_int_equal(sqlite3_prepare_v2(world.writer,
-				 "INSERT INTO events(channel, event, data) VALUES (?, ?, ?)", -1,
-				 &world.insert, NULL),
-		SQLITE_OK);
-}
-
 static void set_up(unsigned seed, size_t bytes, size_t entries)
 {
-	const struct fanout_limits limits = {.heartbeat_ms = 0,
-		.stall_ms = 1000000,
-		.sweep_ms = 1000,
-		.retry_ms = 2000,
-		.shared = &framing_fastcgi};
-	const struct fanout_calls calls = {.want_turn = want_turn};
-
 	srandom(seed);
 	memset(&world, 0, sizeof(world));
 	memset(&model, 0, sizeof(model));
 	window_bytes = bytes;
 	window_entries = entries;
-	open_database();
-	world.log = eventlog_new(world.path, "events");
-	assert_int_equal(eventlog_open(world.log), EVENTLOG_OK);
-	assert_non_null(world.fanout = fanout_new(world.log, &limits, &calls));
-	assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+	fanned_begin(NULL, "events", 0);
+	assert_int_equal(sqlite3_prepare_v2(logfile.writer,
+				 "INSERT INTO events(channel, event, data) VALUES (?, ?, ?)", -1,
+				 &world.insert, NULL),
+		SQLITE_OK);
 }
 
 static int tear_down(void **state)
 {
-	static const char *const endings[] = {"", "-wal", "-shm"};
-	char path[128];
-
 	for (int i = 0; i < CLIENTS; i++)
 		if (world.clients[i].open)
 			leave(&world.clients[i]);
-	fanout_free(world.fanout);
-	eventlog_free(world.log);
 	sqlite3_finalize(world.insert);
-	sqlite3_close(world.writer);
-	for (size_t i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), "%s%s", world.path, endings[i]);
-		unlink(path);
-	}
-	rmdir(world.directory);
+	fanned_end();
 	return 0;
 }
 

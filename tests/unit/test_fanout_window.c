@@ -15,17 +15,7 @@
 #include <sqlite3.h>
 
 #include "eventstream.h"
-#include "stream/fanout.h"
-
-static const char head[] = "Status: 200 OK\r\n\r\n";
-
-static struct {
-	char directory[64], path[96];
-	sqlite3 *writer;
-	struct eventlog *log;
-	struct fanout *fanout;
-	bool wants_turn;
-} world;
+#include "fanned.h"
 
 static struct {
 	struct sink sink;
@@ -33,19 +23,6 @@ static struct {
 	uint8_t *bytes;
 	size_t length;
 } client;
-
-static void must(const char *sql)
-{
-	char *message = NULL;
-
-	if (sqlite3_exec(world.writer, sql, NULL, NULL, &message) != SQLITE_OK)
-		fail_msg("%s: %s", sql, message);
-}
-
-static void want_turn(void *context)
-{
-	world.wants_turn = true;
-}
 
 static ssize_t take(struct sink *sink, const struct iovec *iov, int count)
 {
@@ -67,7 +44,7 @@ static void note_want(struct sink *sink, bool want)
 
 static void note_finished(struct sink *sink)
 {
-	world.wants_turn = false;
+	fanned.wants_turn = false;
 }
 
 static const struct sink_operations operations = {
@@ -75,23 +52,11 @@ static const struct sink_operations operations = {
 
 static void open_stream(void)
 {
-	static const char *const channels[] = {"default"};
-	static const size_t lengths[] = {7};
 	struct position asked = {.kind = POSITION_NONE, .tail = -1};
-	struct opening *opening = opening_new();
-	struct filter *filter = filter_new(channels, lengths, 1, NULL, NULL, 0);
 
 	memset(&client, 0, sizeof(client));
 	client.sink.operations = &operations;
-	assert_int_equal(opening_begin(opening, world.log, filter, &asked, 0), EVENTLOG_OK);
-	buffer_init(&opening->head, 1000);
-	buffer_text(&opening->head, head);
-	assert_true(fanout_open(world.fanout, &client.subscriber,
-		&(struct fanout_stream){.sink = &client.sink,
-			.filter = filter,
-			.lane = {&framing_fastcgi, 1, LANE_PLAIN},
-			.opening = opening,
-			.retry_ms = 2000}));
+	fanned_open(&client.subscriber, &client.sink, fanned_default(), &asked, 1, false);
 }
 
 /* Until there is nothing more to do. */
@@ -99,34 +64,19 @@ static void look(void)
 {
 	bool news = true;
 
-	while (news || world.wants_turn) {
-		world.wants_turn = false;
-		assert_int_equal(fanout_look(world.fanout, &news), EVENTLOG_OK);
-		fanout_turn(world.fanout);
+	while (news || fanned.wants_turn) {
+		fanned.wants_turn = false;
+		assert_int_equal(fanout_look(fanned.fanout, &news), EVENTLOG_OK);
+		fanout_turn(fanned.fanout);
 	}
 }
 
 static int set_up(void **state)
 {
-	const struct fanout_limits limits = {.heartbeat_ms = 1000000,
-		.stall_ms = 1000000,
-		.sweep_ms = 1000,
-		.retry_ms = 2000,
-		.shared = &framing_fastcgi};
-	const struct fanout_calls calls = {.want_turn = want_turn};
-
-	snprintf(world.directory, sizeof(world.directory), "/tmp/rt-window-XXXXXX");
-	assert_non_null(mkdtemp(world.directory));
-	snprintf(world.path, sizeof(world.path), "%s/events.db", world.directory);
-	assert_int_equal(sqlite3_open(world.path, &world.writer), SQLITE_OK);
-	must("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
-	     "CREATE TABLE other(id INTEGER PRIMARY KEY, event TEXT, data TEXT);"
-	     "INSERT INTO other(data) VALUES ('before')");
-	world.log = eventlog_new(world.path, "other");
-	assert_int_equal(eventlog_open(world.log), EVENTLOG_OK);
-	world.fanout = fanout_new(world.log, &limits, &calls);
-	assert_non_null(world.fanout);
-	assert_int_equal(fanout_wake(world.fanout), EVENTLOG_OK);
+	fanned_begin("PRAGMA journal_mode=WAL;"
+		     "CREATE TABLE other(id INTEGER PRIMARY KEY, event TEXT, data TEXT);"
+		     "INSERT INTO other(data) VALUES ('before')",
+		"other", 1000000);
 	open_stream();
 	look();
 	return 0;
@@ -134,26 +84,16 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	static const char *const endings[] = {"", "-wal", "-shm"};
-	char path[128];
-
-	fanout_gone(world.fanout, &client.subscriber, LEAVE_CLIENT);
+	fanout_gone(fanned.fanout, &client.subscriber, LEAVE_CLIENT);
 	free(client.bytes);
-	fanout_free(world.fanout);
-	eventlog_free(world.log);
-	sqlite3_close(world.writer);
-	for (size_t i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), "%s%s", world.path, endings[i]);
-		unlink(path);
-	}
-	rmdir(world.directory);
+	fanned_end();
 	return 0;
 }
 
 /* The bytes since the last call, without framing. */
 static void parse(struct eventstream *p)
 {
-	size_t at = 0, skip = sizeof(head) - 1;
+	size_t at = 0, skip = sizeof(FANNED_HEAD) - 1;
 
 	eventstream_init(p);
 	while (at < client.length) {
@@ -178,7 +118,7 @@ static void expect_all_rows(void)
 
 	parse(&p);
 	assert_int_equal(
-		sqlite3_prepare_v2(world.writer,
+		sqlite3_prepare_v2(logfile.writer,
 			"SELECT id, ifnull(event, 'message'), data FROM other WHERE id > 1 "
 			"ORDER BY id",
 			-1, &st, NULL),
