@@ -137,7 +137,8 @@ enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f
 struct eventlog_seek {
 	int64_t want; /* rows */
 	int64_t floor; /* go back no further than this id */
-	int64_t before; /* look below this id; INT64_MAX at first */
+	int64_t before; /* look below this id; INT64_MAX: at all */
+	bool scans; /* it has begun to scan, and goes on with that; false at first */
 	int64_t found; /* rows so far, `want` at most; 0 at first */
 	int64_t first; /* the oldest of them; of use when there is one */
 	bool done;

@@ -102,7 +102,7 @@ enum { EVENTLOG_IDS_MAX = 8192 }; /* for all channels of a filter in one call */
 struct eventlog_ids {
 	struct eventlog *log;
 	enum eventlog_statement which; /* ST_IDS or ST_IDS_BACK */
-	int64_t after;
+	int64_t after, up_to;
 	size_t each; /* at most this many of one channel */
 	int64_t id[EVENTLOG_IDS_MAX];
 	size_t count;
@@ -114,11 +114,11 @@ struct eventlog_ids {
 
 /*
  * Looks up the ids above `after` of everything a filter follows, at most `each` of one channel: the
- * oldest with ST_IDS, the newest with ST_IDS_BACK. In ascending order, without duplicates. Valid
+ * oldest with ST_IDS, the newest up to `up_to` with ST_IDS_BACK. In ascending order, without duplicates. Valid
  * until the next call.
  */
 struct eventlog_ids *eventlog_collect(struct eventlog *log, const struct filter *f,
-	enum eventlog_statement which, int64_t after, size_t each);
+	enum eventlog_statement which, int64_t after, int64_t up_to, size_t each);
 
 /*
  * Can the index find every row that a filter wants? It cannot if all channels are followed, or if

@@ -25,6 +25,8 @@ static void collect_channel(struct eventlog_ids *ids, const char *channel, size_
 	database_bind_text(st, 1, channel, length);
 	database_bind_int(st, 2, ids->after);
 	database_bind_int(st, 3, (int64_t)ids->each);
+	if (ids->which == ST_IDS_BACK)
+		database_bind_int(st, 4, ids->up_to);
 	while ((ids->s = database_step(st)) == DATABASE_ROW)
 		ids->id[ids->count++] = database_int(st, 0);
 	database_reset(st);
@@ -98,7 +100,7 @@ static void sort_ids(struct eventlog_ids *ids)
 }
 
 struct eventlog_ids *eventlog_collect(struct eventlog *log, const struct filter *f,
-	enum eventlog_statement which, int64_t after, size_t each)
+	enum eventlog_statement which, int64_t after, int64_t up_to, size_t each)
 {
 	/* Too large for the stack. */
 	static struct eventlog_ids ids;
@@ -106,6 +108,7 @@ struct eventlog_ids *eventlog_collect(struct eventlog *log, const struct filter 
 	ids.log = log;
 	ids.which = which;
 	ids.after = after;
+	ids.up_to = up_to;
 	ids.each = each;
 	ids.count = ids.looked_up = 0;
 	ids.horizon = INT64_MAX;

@@ -222,7 +222,7 @@ static bool follow_index(struct reading *r, int64_t after)
 {
 	size_t fair = EVENTLOG_IDS_MAX / r->f->channel_count;
 	struct eventlog_ids *ids = eventlog_collect(
-		r->log, r->f, ST_IDS, after, fair < r->max_rows ? fair : r->max_rows);
+		r->log, r->f, ST_IDS, after, INT64_MAX, fair < r->max_rows ? fair : r->max_rows);
 	enum step step = STEP_ON;
 
 	if (ids->too_many && ids->s == DATABASE_DONE)
@@ -379,12 +379,18 @@ enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f,
 	return e;
 }
 
+/* The largest id to look at. The first call includes the largest possible id. */
+static int64_t last_of(const struct eventlog_seek *seek)
+{
+	return seek->before < INT64_MAX ? seek->before - 1 : INT64_MAX;
+}
+
 /* Finds the want-th newest row from the index alone. False if there are too many rows. */
 static bool seek_index(struct eventlog *log, const struct filter *f, struct eventlog_seek *seek,
 	enum database_status *s)
 {
-	struct eventlog_ids *ids =
-		eventlog_collect(log, f, ST_IDS_BACK, seek->floor, (size_t)seek->want);
+	struct eventlog_ids *ids = eventlog_collect(
+		log, f, ST_IDS_BACK, seek->floor, last_of(seek), (size_t)seek->want);
 	int64_t count = (int64_t)ids->count;
 
 	*s = ids->s;
@@ -406,9 +412,9 @@ static enum database_status seek_scan(
 	enum database_status s = DATABASE_ROW;
 	size_t looked = 0;
 
+	seek->scans = true;
 	database_bind_int(st, 1, seek->floor);
-	/* The first call includes the largest possible id. */
-	database_bind_int(st, 2, seek->before < INT64_MAX ? seek->before - 1 : INT64_MAX);
+	database_bind_int(st, 2, last_of(seek));
 	database_bind_int(st, 3, SEEK_ROWS);
 	while (!seek->done && (s = database_step(st)) == DATABASE_ROW) {
 		struct row row;
@@ -448,7 +454,7 @@ enum eventlog_status eventlog_seek(
 		seek->done = true;
 	} else {
 		/* Once it has begun to scan, it keeps scanning. */
-		bool by_index = seek->before == INT64_MAX && f->event_count == 0 &&
+		bool by_index = !seek->scans && f->event_count == 0 &&
 				seek->want <= EVENTLOG_IDS_MAX / (int64_t)f->channel_count &&
 				eventlog_index_finds_all(log, f);
 

@@ -220,7 +220,8 @@ static enum database_status prepare_extras(
 				" WHERE channel = ?1 AND id > ?2 ORDER BY id LIMIT ?3")},
 		{c->channel_index, ST_IDS_BACK,
 			PARTS("SELECT id FROM ", table,
-				" WHERE channel = ?1 AND id > ?2 ORDER BY id DESC LIMIT ?3")},
+				" WHERE channel = ?1 AND id > ?2 AND id <= ?4 ORDER BY id DESC "
+				"LIMIT ?3")},
 		{c->channel_index, ST_CHANNEL_FROM,
 			PARTS("SELECT min(channel) FROM ", table,
 				" WHERE channel >= ?1 AND channel < ?2")},

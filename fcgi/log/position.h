@@ -18,6 +18,7 @@ enum { POSITION_TEXT_MAX = 64 };
 struct position {
 	enum position_kind kind;
 	int64_t id; /* >= 0 */
+	int64_t before; /* `tail` counts the rows below this id; 0: all */
 	int64_t tail; /* without a position: begin with the newest `tail` rows; -1: not asked for */
 	/* One that cannot be honoured, for the `gap` record: valid UTF-8, cut between characters. */
 	char text[POSITION_TEXT_MAX + 1];

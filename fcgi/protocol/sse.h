@@ -56,8 +56,4 @@ void sse_gap(struct buffer *out, int64_t id, const char *requested, int64_t olde
 /* Appends a record of type `denied`, data {"reason":"…"}, without an id. */
 void sse_denied(struct buffer *out, const char *reason);
 
-/* Appends text as a JSON string with its quotes (RFC 8259, section 7); ill-formed UTF-8 as above.
- */
-void sse_json_string(struct buffer *out, const char *text, size_t length);
-
 #endif

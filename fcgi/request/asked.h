@@ -16,6 +16,9 @@ enum {
 	REQUEST_EVENT_MAX = 255, /* bytes of an event type asked for */
 	REQUEST_SIZE_MAX = 65536, /* parameters and body */
 	REQUEST_SENTENCE_MAX = 400,
+	REQUEST_LIMIT_MAX = 1000, /* rows of a JSON answer */
+	REQUEST_LIMIT = 100, /* the default */
+	REQUEST_WAIT_MAX_S = 60,
 };
 
 enum request_method { REQUEST_GET, REQUEST_HEAD, REQUEST_POST, REQUEST_OPTIONS };
@@ -39,7 +42,12 @@ struct request {
 	struct position position;
 	bool envelope;
 	bool positions; /* position records; default: not for POST */
-	bool accepts_stream; /* Accept names text/event-stream */
+	bool accepts_stream; /* Accept names text/event-stream, and the client asks for a stream */
+
+	bool json; /* format=json: rows instead of a stream; only then the next three count */
+	int64_t limit; /* 1 to REQUEST_LIMIT_MAX */
+	int64_t wait_s; /* 0 to REQUEST_WAIT_MAX_S */
+	int64_t before; /* >= 0; -1: not asked for */
 
 	/* As they came, or NULL; all live as long as the request. */
 	const char *origin;

@@ -176,6 +176,45 @@ static bool take_positions(struct parameters *p, const char *name, const char *t
 		p, 400, "%s: \"%s\" is neither 0 nor 1", name, text_quote(&q, text, length));
 }
 
+static bool take_format(struct parameters *p, const char *name, const char *text, size_t length)
+{
+	struct text_quote q;
+
+	p->request->json = true;
+	if (length == strlen("json") && !memcmp(text, "json", length))
+		return true;
+	return parameters_refuse(p, 400,
+		"%s: \"%s\" is not a format; write \"json\", or leave it out for an event stream",
+		name, text_quote(&q, text, length));
+}
+
+/* Reads a number from `least` to `most`. */
+static bool take_number(struct parameters *p, const char *name, const char *text, size_t length,
+	int64_t least, int64_t most, int64_t *number)
+{
+	struct text_quote q;
+
+	if (text_digits(text, length, number) == TEXT_NUMBER && *number >= least && *number <= most)
+		return true;
+	return parameters_refuse(p, 400, "%s: \"%s\" is not a number from %lld to %lld", name,
+		text_quote(&q, text, length), (long long)least, (long long)most);
+}
+
+static bool take_limit(struct parameters *p, const char *name, const char *text, size_t length)
+{
+	return take_number(p, name, text, length, 1, REQUEST_LIMIT_MAX, &p->request->limit);
+}
+
+static bool take_wait(struct parameters *p, const char *name, const char *text, size_t length)
+{
+	return take_number(p, name, text, length, 0, REQUEST_WAIT_MAX_S, &p->request->wait_s);
+}
+
+static bool take_before(struct parameters *p, const char *name, const char *text, size_t length)
+{
+	return take_number(p, name, text, length, 0, INT64_MAX, &p->request->before);
+}
+
 static bool take_access_token(
 	struct parameters *p, const char *name, const char *text, size_t length)
 {
@@ -190,6 +229,7 @@ enum {
 	INTEGER = 1 << JSON_KIND_INTEGER,
 	BOOLEAN = 1 << JSON_KIND_BOOLEAN,
 	ARRAY = 1 << JSON_KIND_ARRAY,
+	WITH_JSON = 1 << 16, /* means something only with format=json; a stream ignores it */
 };
 
 /* What may be asked for; a JSON body may say it in the kinds given, the list being of strings. */
@@ -213,6 +253,10 @@ static const struct parameter known_parameters[] = {
 	{"envelope", take_envelope, STRING, "a string"},
 	{"positions", take_positions, STRING | INTEGER | BOOLEAN, "0, 1, true or false"},
 	{"access_token", take_access_token, STRING, "a string"},
+	{"format", take_format, STRING, "a string"},
+	{"limit", take_limit, STRING | INTEGER | WITH_JSON, "a string or an integer"},
+	{"wait", take_wait, STRING | INTEGER | WITH_JSON, "a string or an integer"},
+	{"before", take_before, STRING | INTEGER | WITH_JSON, "a string or an integer"},
 };
 
 enum { PARAMETER_COUNT = sizeof(known_parameters) / sizeof(*known_parameters) };
@@ -254,6 +298,17 @@ static bool is_near(const char *known, const char *name, size_t length)
 }
 
 /*
+ * Keeps the problem for parameters_end(): the parameter is of format=json, which may come behind it. Always
+ * returns true.
+ */
+static bool defer(struct parameters *p)
+{
+	if (!p->deferred.status)
+		p->deferred = *p->problem;
+	return true;
+}
+
+/*
  * *known: the parameter of this name, or NULL for a name that is nothing to us. False when the name was
  * meant for another one: to pass it over would follow something else than was asked for.
  */
@@ -273,12 +328,25 @@ static bool find_parameter(
 		bare = (size_t)(bracket - name);
 	for (*known = known_parameters; *known < known_parameters + PARAMETER_COUNT; ++*known)
 		if (is_near((*known)->name, name, bare))
-			return (*known)->take == take_position ||
-			       parameters_refuse(p, 400,
-				       "there is no parameter \"%s\"; write \"%s\"",
-				       text_quote(&q, name, length), (*known)->name);
+			break;
+	if (*known < known_parameters + PARAMETER_COUNT) {
+		if ((*known)->take == take_position)
+			return true;
+		parameters_refuse(p, 400, "there is no parameter \"%s\"; write \"%s\"",
+			text_quote(&q, name, length), (*known)->name);
+		if (!((*known)->kinds & WITH_JSON))
+			return false;
+		defer(p);
+	}
 	*known = NULL;
 	return true;
+}
+
+static bool take(
+	struct parameters *p, const struct parameter *known, const char *text, size_t length)
+{
+	return known->take(p, known->name, text, length) ||
+	       ((known->kinds & WITH_JSON) && defer(p));
 }
 
 bool parameters_form(struct parameters *p, const char *text, size_t length)
@@ -299,13 +367,16 @@ bool parameters_form(struct parameters *p, const char *text, size_t length)
 			return false;
 		if (!known)
 			continue;
-		if (pair.bad_escape)
-			return parameters_refuse(p, 400,
+		if (pair.bad_escape) {
+			parameters_refuse(p, 400,
 				"%s: a \"%%\" without two hexadecimal digits behind it; write a"
 				" percent sign as \"%%25\"",
 				known->name);
-		if (!known->take(p, known->name, pair.value, pair.value_length))
+			if (!((known->kinds & WITH_JSON) && defer(p)))
+				return false;
+		} else if (!take(p, known, pair.value, pair.value_length)) {
 			return false;
+		}
 	}
 	return true;
 }
@@ -319,14 +390,16 @@ static bool take_json_value(struct parameters *p, const struct json_value *v)
 		return false;
 	if (!known || (v->kind == JSON_KIND_NULL && !v->listed))
 		return true;
-	if (!(known->kinds & kind) || (v->listed && kind != STRING))
-		return parameters_refuse(
+	if (!(known->kinds & kind) || (v->listed && kind != STRING)) {
+		parameters_refuse(
 			p, 400, "%s: in JSON this must be %s", known->name, known->kinds_text);
+		return (known->kinds & WITH_JSON) && defer(p);
+	}
 	if (kind == ARRAY)
 		return true;
 	if (kind == BOOLEAN)
-		return known->take(p, known->name, v->text[0] == 't' ? "1" : "0", 1);
-	return known->take(p, known->name, v->text, v->length);
+		return take(p, known, v->text[0] == 't' ? "1" : "0", 1);
+	return take(p, known, v->text, v->length);
 }
 
 static bool refuse_json(struct parameters *p, const struct json_problem *problem)
@@ -370,6 +443,23 @@ void parameters_default(struct parameters *p)
 {
 	if (p->channels.count == 0)
 		take_channel(p, "channel", "default", strlen("default"));
+}
+
+bool parameters_end(struct parameters *p)
+{
+	struct request *r = p->request;
+
+	if (!r->json)
+		return true;
+	if (p->deferred.status) {
+		*p->problem = p->deferred;
+		return false;
+	}
+	if (r->before >= 0 &&
+		(r->position.kind != POSITION_NONE || r->position.tail >= 0 || r->wait_s > 0))
+		return parameters_refuse(p, 400,
+			"before: it asks for older rows; leave out the position, tail and wait");
+	return true;
 }
 
 void parameters_free(struct parameters *p)

@@ -37,6 +37,7 @@ struct parameters {
 	struct request *request;
 	struct request_problem *problem;
 	struct parameters_names channels, events;
+	struct request_problem deferred; /* status 0: none; counts only with format=json */
 
 	char *path; /* owned, as is all below */
 	char *form[PARAMETERS_FORMS_MAX];
@@ -54,6 +55,9 @@ bool parameters_form(struct parameters *p, const char *text, size_t length);
 
 /* A JSON object; may be called once. */
 bool parameters_json(struct parameters *p, const char *text, size_t length);
+
+/* Call it after all parameters were read: checks those that go together. */
+bool parameters_end(struct parameters *p);
 
 /* The URL's path: what is behind the mount and its '/' is a channel. May be called once. */
 bool parameters_path(struct parameters *p, const struct path *path);

@@ -143,7 +143,7 @@ static bool read_stream(struct parameters *p, char *const *params, const void *b
 	if (post && !read_body(p, param_or_empty(params, "CONTENT_TYPE"), body, length))
 		return false;
 	parameters_default(p);
-	return true;
+	return parameters_end(p);
 }
 
 static bool parse_all(struct parameters *p, char *const *params, const void *body, size_t length)
@@ -224,9 +224,13 @@ int request_parse(struct request *r, char *const *params, const void *body, size
 	bool good;
 
 	memset(r, 0, sizeof(*r));
-	r->position.tail = -1;
+	r->position.tail = r->before = -1;
+	r->limit = REQUEST_LIMIT;
 	read_headers(r, params);
 	good = parse_all(&p, params, body, body_length);
+	/* A refusal is a plain status, whatever the client accepts. */
+	if (r->json)
+		r->accepts_stream = false;
 	if (!good)
 		p.channels.count = p.events.count = 0;
 	if (!keep(r, &p.channels, &p.events))

@@ -68,14 +68,26 @@ static void write_cors(struct buffer *out, const struct answer_cors *cors)
 		buffer_text(out, "Access-Control-Allow-Credentials: true\r\n");
 }
 
-void answer_stream_head(struct buffer *out, const struct answer_cors *cors)
+static void write_head(struct buffer *out, const char *type, const struct answer_cors *cors)
 {
-	buffer_text(out, "Status: 200 OK\r\n"
-			 "Content-Type: text/event-stream\r\n"
-			 "Cache-Control: no-cache, no-transform\r\n"
-			 "X-Accel-Buffering: no\r\n");
+	buffer_printf(out,
+		"Status: 200 OK\r\n"
+		"Content-Type: %s\r\n"
+		"Cache-Control: no-cache, no-transform\r\n"
+		"X-Accel-Buffering: no\r\n",
+		type);
 	write_cors(out, cors);
 	buffer_text(out, "\r\n");
+}
+
+void answer_stream_head(struct buffer *out, const struct answer_cors *cors)
+{
+	write_head(out, "text/event-stream", cors);
+}
+
+void answer_json_head(struct buffer *out, const struct answer_cors *cors)
+{
+	write_head(out, "application/json", cors);
 }
 
 void answer_write(struct buffer *out, const struct answer *a, const struct answer_cors *cors)

@@ -27,6 +27,9 @@ struct answer_cors answer_cors_of(const char *origin, const char *const *allowed
 /* The head of an event stream, with the empty line behind it. */
 void answer_stream_head(struct buffer *out, const struct answer_cors *cors);
 
+/* The head of a JSON answer, with the empty line behind it. */
+void answer_json_head(struct buffer *out, const struct answer_cors *cors);
+
 /* A finite answer. */
 struct answer {
 	int status;

@@ -12,10 +12,12 @@
 #include "server/answer.h"
 #include "server/page.h"
 #include "stream/groups.h"
+#include "stream/poll.h"
 #include "stream/tail.h"
 
 enum { RESPONSE_MAX = 1 << 20 };
 
+static const char no_memory[] = "there is no memory for this request; come back later";
 static const char restarting[] = "rowtail is restarting; come back in a moment";
 
 /* Nobody is there any more: nothing need be watched. */
@@ -136,21 +138,62 @@ static bool find_place(struct deciding *d)
 {
 	const struct request *q = &d->request;
 	struct response *response = d->response;
+	struct position position = q->position;
 
+	/* A page of older rows is the newest ones below an id; there is no id below 1. */
+	if (q->json && q->before >= 0) {
+		position.before = q->before > 0 ? q->before : 1;
+		position.tail = q->limit;
+	}
 	response->filter = filter_new(q->channels.text, q->channels.length, q->channels.count,
 		q->events.text, q->events.length, q->events.count);
 	response->opening = opening_new();
 	if (!response->filter || !response->opening) {
-		come_back(d, REFUSED_DATABASE,
-			"there is no memory for this request; come back later");
+		come_back(d, REFUSED_DATABASE, no_memory);
 		return false;
 	}
-	if (opening_begin(response->opening, d->r->log, response->filter, &q->position,
+	if (opening_begin(response->opening, d->r->log, response->filter, &position,
 		    d->r->config->max_replay) == EVENTLOG_OK)
 		return true;
 	come_back(
 		d, REFUSED_DATABASE, "the event log cannot be read at the moment; come back later");
 	return false;
+}
+
+static void write_stream_head(struct deciding *d)
+{
+	if (d->request.json)
+		answer_json_head(&d->response->bytes, &d->cors);
+	else
+		answer_stream_head(&d->response->bytes, &d->cors);
+}
+
+/* The head moves into the poll, which writes it with the answer. */
+static bool make_poll(struct deciding *d)
+{
+	const struct request *q = &d->request;
+	struct buffer *head = &d->response->bytes, later;
+	struct poll_ask ask = {.limit = q->limit,
+		.wait_ms = q->wait_s * 1000,
+		.before = q->before,
+		.at_once =
+			q->position.kind == POSITION_NONE && q->position.tail < 0 && q->before < 0};
+
+	buffer_init(&later, RESPONSE_MAX);
+	answer_later(&later, "the answer was not there in time; come back later",
+		fanout_retry(d->r->fanout), false, false, &d->cors);
+	write_stream_head(d);
+	ask.head = head->data;
+	ask.head_length = head->length;
+	ask.later = later.data;
+	ask.later_length = later.length;
+	if (!head->failed && !later.failed)
+		d->response->poll = poll_new(&ask);
+	buffer_free(&later);
+	buffer_clear(head);
+	if (!d->response->poll)
+		come_back(d, REFUSED_DATABASE, no_memory);
+	return d->response->poll;
 }
 
 static void decide_stream(struct deciding *d)
@@ -160,15 +203,19 @@ static void decide_stream(struct deciding *d)
 	if (is_full(d) || !log_is_ready(d) || !is_admitted(d))
 		return;
 	if (d->request.method == REQUEST_HEAD) {
-		answer_stream_head(&response->bytes, &d->cors);
+		write_stream_head(d);
 		return;
 	}
 	if (!has_room_for_client(d) || !find_place(d))
 		return;
+	if (d->request.json) {
+		response->is_stream = make_poll(d);
+		return;
+	}
 	response->is_stream = true;
 	response->encoding = d->request.envelope ? LANE_ENVELOPE : LANE_PLAIN;
 	response->bare = !d->request.positions;
-	answer_stream_head(&response->bytes, &d->cors);
+	write_stream_head(d);
 }
 
 static void decide_page(struct deciding *d)
@@ -243,7 +290,8 @@ bool responder_open(struct responder *r, struct response *response, struct subsc
 		.opening = response->opening,
 		.session = response->session,
 		.client = response->client,
-		.retry_ms = fanout_retry(r->fanout)};
+		.retry_ms = fanout_retry(r->fanout),
+		.poll = response->poll};
 
 	if (response->bytes.failed)
 		return false;
@@ -251,6 +299,7 @@ bool responder_open(struct responder *r, struct response *response, struct subsc
 	buffer_init(&response->bytes, RESPONSE_MAX);
 	response->filter = NULL;
 	response->opening = NULL;
+	response->poll = NULL;
 	if (!fanout_open(r->fanout, s, &stream)) {
 		rest(r);
 		return false;
@@ -297,5 +346,6 @@ void response_free(struct responder *r, struct response *response)
 	access_session_free(response->session);
 	free(response->filter);
 	opening_free(response->opening);
+	poll_free(response->poll);
 	buffer_free(&response->bytes);
 }

@@ -50,6 +50,7 @@ struct response {
 	struct access_session *session;
 	struct tally_entry *client; /* counted already; NULL without a limit */
 	enum lane_encoding encoding;
+	struct poll *poll; /* the stream is the answer to a poll; NULL: it is not */
 	bool bare;
 };
 

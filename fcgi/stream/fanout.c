@@ -24,6 +24,8 @@ static bool add_lanes(struct fanout *f, const struct framing *framing)
 		struct shared *shared = &f->lanes[f->lane_count++];
 
 		shared->lane = (struct lane){framing, framing->usual_id, (uint8_t)encoding};
+		if (encoding == LANE_OBJECT)
+			shared->lane = fanout_object_lane;
 		if (!(shared->window = window_new(WINDOW_BYTES, WINDOW_ENTRIES)))
 			return false;
 	}
@@ -178,6 +180,8 @@ void fanout_drop(struct fanout *f, struct subscriber *s)
 	s->state = SUBSCRIBER_GONE;
 	opening_free(s->opening);
 	s->opening = NULL;
+	poll_free(s->poll);
+	s->poll = NULL;
 	subscriber_free(s);
 	metrics_add_reason(METRIC_ENDED, s->reason);
 	if (f->calls.left)
@@ -239,11 +243,12 @@ static int shared_lane(const struct fanout *f, const struct lane *lane)
 
 bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_stream *stream)
 {
-	int lane = shared_lane(f, &stream->lane);
+	int lane = shared_lane(f, stream->poll ? &fanout_object_lane : &stream->lane);
 
 	subscriber_init(s, stream->sink, &stream->lane, clock_ms());
 	if (!(s->group = groups_join(f->groups, stream->filter, lane))) {
 		opening_free(stream->opening);
+		poll_free(stream->poll);
 		return false;
 	}
 	/* A window that served nobody has not been fed. */
@@ -254,7 +259,8 @@ bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_str
 	s->client = stream->client;
 	s->retry_ms = stream->retry_ms;
 	s->opening = stream->opening;
-	s->ends_ms = end_of_age(f);
+	s->poll = stream->poll;
+	s->ends_ms = s->poll ? fanout_poll_end(s->poll) : end_of_age(f);
 	if (f->count == 0)
 		f->absent_ms = clock_absent_ms();
 	link_all(f, s);
@@ -281,11 +287,8 @@ void fanout_gone(struct fanout *f, struct subscriber *s, enum leave_reason reaso
 	fanout_drop(f, s);
 }
 
-/* Ends a stream with last words; one that has not begun gets its head first. */
-static void leave(struct fanout *f, struct subscriber *s, enum leave_reason reason)
+static void set_last_words(struct fanout *f, const struct subscriber *s, enum leave_reason reason)
 {
-	if (s->state >= SUBSCRIBER_DRAIN)
-		return;
 	buffer_clear(&f->words);
 	if (s->opening && !s->opening->head_sent)
 		buffer_append(&f->words, s->opening->head.data, s->opening->head.length);
@@ -293,8 +296,20 @@ static void leave(struct fanout *f, struct subscriber *s, enum leave_reason reas
 		sse_denied(&f->words, leave_names[reason]);
 	else if (reason != LEAVE_ABORT)
 		sse_retry(&f->words, fanout_retry(f));
+}
+
+/* Ends a stream with last words; one that has not begun gets its head first. */
+static void leave(struct fanout *f, struct subscriber *s, enum leave_reason reason)
+{
+	if (s->state >= SUBSCRIBER_DRAIN)
+		return;
 	s->cursor = fanout_position(f, s);
-	subscriber_leave(s, reason, f->words.data, f->words.length);
+	if (s->poll) {
+		fanout_poll_leave(f, s, reason == LEAVE_AGE ? LEAVE_ANSWERED : reason);
+	} else {
+		set_last_words(f, s, reason);
+		subscriber_leave(s, reason, f->words.data, f->words.length);
+	}
 	/* A peer that takes the last record by single bytes, or a log that is away, has no more. */
 	s->ends_ms = clock_awake_ms() + f->limits.stall_ms;
 	if (!s->blocked)
@@ -349,7 +364,9 @@ static void beat(struct fanout *f, struct subscriber *s, int64_t now_ms)
 	enum subscriber_result result;
 
 	buffer_clear(&f->words);
-	if (position > s->told)
+	if (s->poll)
+		fanout_poll_show_life(f, s);
+	else if (position > s->told)
 		sse_position(&f->words, position, s->bare);
 	else
 		sse_heartbeat(&f->words);

@@ -19,6 +19,7 @@
 #include "stream/subscriber.h"
 
 struct fanout;
+struct poll;
 
 struct fanout_limits {
 	int64_t heartbeat_ms;
@@ -65,6 +66,7 @@ struct fanout_stream {
 	struct access_session *session; /* for the recheck; not owned */
 	struct tally_entry *client; /* not owned */
 	uint32_t retry_ms; /* this stream's reconnection time */
+	struct poll *poll; /* taken over, in any case. Not NULL: a JSON answer, whose head it has */
 };
 
 /*

@@ -156,6 +156,11 @@ static void deliver(struct fanout *f, struct group *group)
 	int64_t now_ms = clock_ms();
 	struct subscriber *s, *next;
 
+	/* The rows of a poll go into its answer, not out. */
+	if (f->lanes[group->lane].lane.encoding == LANE_OBJECT) {
+		fanout_queue_idle(f, group);
+		return;
+	}
 	for (s = group->idle.head; s; s = next) {
 		uint64_t before = s->records;
 		enum subscriber_result result;

@@ -7,6 +7,7 @@
 
 #include "stream/fanout.h"
 #include "stream/groups.h"
+#include "stream/poll.h"
 #include "stream/window.h"
 
 /* One record for one group; the records of a group are a chain. Index 0 ends a chain. */
@@ -81,6 +82,34 @@ enum turn {
 
 /* One bounded step of a stream in the queue. */
 enum turn fanout_step(struct fanout *f, struct subscriber *s);
+
+/* fanout_poll.c: the steps of a poll (s->poll) where they differ from a stream's. */
+
+/* The lane of the rows of all polls. */
+extern const struct lane fanout_object_lane;
+
+/* clock_awake_ms() at which a new poll gets its answer, whatever has come. */
+int64_t fanout_poll_end(const struct poll *p);
+
+/* The opening is done. */
+enum turn fanout_poll_begin(struct fanout *f, struct subscriber *s);
+
+/* How many rows to read at once. */
+size_t fanout_poll_rows(const struct subscriber *s);
+
+/* f->run goes into the answer. `scanned`: with the last of it, everything up to this id is done. */
+enum turn fanout_poll_take(
+	struct fanout *f, struct subscriber *s, int64_t scanned, enum turn when_taken);
+
+/* Rows are missing: the poll goes on after `id`. */
+enum turn fanout_poll_gap(struct fanout *f, struct subscriber *s, int64_t id, int64_t deletion,
+	const char *requested, const struct eventlog_bounds *bounds, enum gap reason);
+
+/* Its time is over, or it has to leave: gets the answer that there is. The caller enqueues it. */
+void fanout_poll_leave(struct fanout *f, struct subscriber *s, enum leave_reason reason);
+
+/* Adds a sign of life to f->words. */
+void fanout_poll_show_life(struct fanout *f, struct subscriber *s);
 
 /* Up to which id an idle stream has everything. */
 int64_t fanout_position(const struct fanout *f, const struct subscriber *s);

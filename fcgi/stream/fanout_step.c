@@ -59,7 +59,8 @@ static bool take_row(void *context, const struct row *row)
 	if (f->run.count > 0 && start >= REPLAY_BYTES)
 		return false;
 	if (!is_hopeless(f, r->s, row->id))
-		length = lane_encode(&r->s->lane, &f->scratch, row, &content);
+		length = lane_encode(
+			r->s->poll ? &fanout_object_lane : &r->s->lane, &f->scratch, row, &content);
 	if (length == 0) {
 		note_failure(r, row);
 		return false;
@@ -117,6 +118,8 @@ static enum turn say_gap(struct fanout *f, struct subscriber *s, int64_t id, int
 	char requested[24];
 
 	snprintf(requested, sizeof(requested), "%" PRId64, s->told);
+	if (s->poll)
+		return fanout_poll_gap(f, s, id, deletion, requested, bounds, reason);
 	buffer_clear(&f->words);
 	sse_gap(&f->words, id, requested, bounds->oldest, bounds->newest, reason);
 	metrics_add_reason(METRIC_GAPS, reason);
@@ -131,7 +134,7 @@ static void add_head(struct fanout *f, const struct subscriber *s)
 	const struct opening *o = s->opening;
 
 	buffer_clear(&f->words);
-	if (o->head_sent)
+	if (o->head_sent || s->poll)
 		return;
 	buffer_append(&f->words, o->head.data, o->head.length);
 	sse_retry(&f->words, s->retry_ms);
@@ -168,7 +171,10 @@ static enum turn show_life(struct fanout *f, struct subscriber *s, enum turn whe
 	if (s->opening->head_sent)
 		return when_sent;
 	add_head(f, s);
-	sse_heartbeat(&f->words);
+	if (s->poll)
+		fanout_poll_show_life(f, s);
+	else
+		sse_heartbeat(&f->words);
 	s->opening->head_sent = true;
 	turn = say_words(f, s);
 	return turn == TURN_AGAIN ? when_sent : turn;
@@ -180,7 +186,9 @@ static enum turn step_open(struct fanout *f, struct subscriber *s)
 
 	if (!o->done && opening_continue(o, f->log, s->group->filter) != EVENTLOG_OK)
 		return show_life(f, s, TURN_WAIT);
-	return o->done ? begin_stream(f, s) : show_life(f, s, TURN_AGAIN);
+	if (!o->done)
+		return show_life(f, s, TURN_AGAIN);
+	return s->poll ? fanout_poll_begin(f, s) : begin_stream(f, s);
 }
 
 static enum turn step_replaced(struct fanout *f, struct subscriber *s)
@@ -210,6 +218,8 @@ static enum turn send_run(
 	uint64_t before = s->records;
 	enum subscriber_result result = SUBSCRIBER_SENT;
 
+	if (s->poll)
+		return fanout_poll_take(f, s, scanned, when_sent);
 	if (!subscriber_continues(s, &f->run)) {
 		subscriber_give_up_cut(s);
 		metrics_add(METRIC_RECORDS_SENT, s->records - before);
@@ -358,8 +368,10 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	/* A record that was cut is finished first, whatever is missing behind it. */
 	size_t rows = s->state == SUBSCRIBER_DRAIN || s->cut ? 1 : REPLAY_ROWS;
 	int64_t told = s->cut ? EVENTLOG_TOLD_ALL : s->deletion_told;
-	enum turn at_end = s->group->lane == LANE_NONE ? TURN_IDLE : TURN_AGAIN;
+	enum turn at_end = s->group->lane == LANE_NONE || s->poll ? TURN_IDLE : TURN_AGAIN;
 
+	if (s->poll && rows > fanout_poll_rows(s))
+		rows = fanout_poll_rows(s);
 	if (run_of_kept(f, s))
 		return send_run(f, s, f->kept[0].record.id, TURN_AGAIN);
 	buffer_clear(&f->scratch);
@@ -386,7 +398,7 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	if (batch.pruned.deletion)
 		s->deletion_told = batch.pruned.deletion;
 	settle_run(f, &replay);
-	if (f->run.count == 1 && f->run.total >= REPLAY_BYTES)
+	if (f->run.count == 1 && f->run.total >= REPLAY_BYTES && !s->poll)
 		keep_record(f, s);
 	metrics_add(METRIC_ROWS_REPLAYED, f->run.count);
 	return send_run(f, s, batch.scanned, batch.at_end ? at_end : TURN_AGAIN);
@@ -408,7 +420,8 @@ enum turn fanout_step(struct fanout *f, struct subscriber *s)
 	if (s->replaced && s->cut == 0)
 		return step_replaced(f, s);
 	s->state = s->state == SUBSCRIBER_DRAIN ? SUBSCRIBER_DRAIN : SUBSCRIBER_REPLAY;
-	if (w && window_find(w, s->cursor, &sequence))
+	/* A poll sees what is in the log when it asks, also where nobody has noticed it yet. */
+	if (w && (!s->poll || s->poll->waits) && window_find(w, s->cursor, &sequence))
 		return step_window(f, s, w, sequence);
 	return step_replay(f, s);
 }

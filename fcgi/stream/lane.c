@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "protocol/sse.h"
+#include "protocol/wire.h"
 
 bool lane_is_same(const struct lane *a, const struct lane *b)
 {
@@ -18,7 +19,10 @@ size_t lane_encode(const struct lane *l, struct buffer *out, const struct row *r
 	if (!buffer_reserve(out, head))
 		return 0;
 	out->length += head;
-	sse_row(out, row, l->encoding == LANE_ENVELOPE);
+	if (l->encoding == LANE_OBJECT)
+		wire_json_row(out, row);
+	else
+		sse_row(out, row, l->encoding == LANE_ENVELOPE);
 	*content = out->length - start - head;
 	if (out->failed || *content > UINT32_MAX / 2)
 		return 0;

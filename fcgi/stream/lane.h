@@ -20,6 +20,7 @@
 enum lane_encoding {
 	LANE_PLAIN, /* an event with its data */
 	LANE_ENVELOPE, /* an event whose data is the whole row as JSON */
+	LANE_OBJECT, /* the row as a JSON object, for the answers of polls */
 	LANE_ENCODINGS,
 };
 

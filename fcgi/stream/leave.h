@@ -15,8 +15,9 @@ enum leave_reason {
 	LEAVE_CUT, /* a record that was half sent is no longer in the log */
 	LEAVE_PROTOCOL, /* the peer sent what is not FastCGI */
 	LEAVE_MEMORY,
+	LEAVE_ANSWERED, /* a poll has its answer */
 };
-enum { LEAVE_REASONS = LEAVE_MEMORY + 1 };
+enum { LEAVE_REASONS = LEAVE_ANSWERED + 1 };
 
 /* "client", "abort", … in the order of the reasons; NULL at the end. */
 extern const char *const leave_names[];

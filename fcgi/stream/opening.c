@@ -37,6 +37,8 @@ static enum eventlog_status begin_at_tail(
 			o->done = false;
 			begin_seek(o,
 				o->limit > 0 && asked->tail > o->limit ? o->limit : asked->tail, 0);
+			if (asked->before > 0)
+				o->seek.before = asked->before;
 		}
 		return e;
 	}
@@ -91,9 +93,30 @@ static void pass_over_pruned(struct opening *o)
 		o->id = id;
 }
 
+/* Are there rows before the page that was found? Its rows were asked for by `before`: none is missing. */
+static void look_for_older(struct opening *o)
+{
+	int64_t first = o->seek.first, found = o->seek.found;
+
+	o->id = o->seek.id;
+	o->looks_older = true;
+	o->done = found < o->seek.want;
+	begin_seek(o, 1, 0);
+	o->seek.before = first;
+}
+
 /* What the seek has found: the place before the newest rows that were wanted. */
 static void take_seek(struct opening *o)
 {
+	if (o->looks_older) {
+		o->older = o->seek.found > 0;
+		o->done = true;
+		return;
+	}
+	if (o->before > 0) {
+		look_for_older(o);
+		return;
+	}
 	/* First whether there is one row more than the limit, then where the limit is. */
 	if (o->seek.want == o->limit + 1 && *o->requested) {
 		o->done = o->seek.found <= o->limit;
@@ -118,6 +141,7 @@ enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, cons
 
 	memset(o, 0, sizeof(*o));
 	o->limit = max_replay;
+	o->before = asked->before;
 	if (asked->kind == POSITION_AT)
 		e = begin_at_position(o, log, f, asked);
 	else

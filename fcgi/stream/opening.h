@@ -26,6 +26,9 @@ struct opening {
 	char requested[POSITION_TEXT_MAX + 1]; /* for the gap */
 	int64_t limit; /* --max-replay, 0: none */
 	struct eventlog_seek seek;
+	int64_t before; /* as asked; 0: none */
+	bool looks_older; /* the seek looks for a row before those found */
+	bool older; /* when done, and with `before`: there is one */
 	/* Status and header fields with the empty line: they go out with the first record, or before. */
 	struct buffer head;
 	bool head_sent;

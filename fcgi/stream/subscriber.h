@@ -46,6 +46,7 @@ struct subscriber_list {
 };
 
 struct opening;
+struct poll;
 struct group;
 struct access_session;
 struct tally_entry;
@@ -74,6 +75,7 @@ struct subscriber {
 	bool bare; /* positions=0 */
 	uint8_t rows; /* enum eventlog_rows */
 	bool replaced; /* a gap is owed, since the database was replaced */
+	struct poll *poll; /* a JSON answer in the making, owned by fanout; NULL: a stream */
 	struct opening *opening; /* only while OPENING */
 	uint8_t *farewell; /* last words, framed, with the end; only in DRAIN */
 	uint32_t farewell_length;

@@ -1,4 +1,4 @@
-/* links: protocol/sse log/row log/gap base/utf8 base/buffer */
+/* links: protocol/sse protocol/wire log/row log/gap base/utf8 base/buffer */
 /* libs: -ljansson */
 /*
  * The input is a row: how to split it, the length of its event type, the type, and the data.

@@ -1,4 +1,4 @@
-/* links: server/answer base/buffer base/origin protocol/sse log/gap base/text base/utf8 */
+/* links: server/answer base/buffer base/origin protocol/sse protocol/wire log/gap base/text base/utf8 */
 /* Heads of streams and finite answers, read back as a web server reads CGI output. */
 #include <setjmp.h>
 #include <stdarg.h>

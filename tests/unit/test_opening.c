@@ -258,6 +258,37 @@ static void test_unreadable_log(void **state)
 	free(f);
 }
 
+static struct opening open_before(int64_t before, int64_t rows, const char *channel)
+{
+	return open_with(&(struct position){.tail = rows, .before = before}, channel, 0);
+}
+
+/* The newest rows below an id: begins before the first of them, and knows whether there are older ones. */
+static void test_rows_before_an_id(void **state)
+{
+	struct opening o = open_before(4, 2, "*");
+
+	assert_int_equal(o.id, 1);
+	assert_true(o.older);
+	o = open_before(4, 3, "*");
+	assert_int_equal(o.id, 0);
+	assert_false(o.older);
+	o = open_before(1, 5, "*");
+	assert_int_equal(o.id, 0);
+	assert_false(o.older);
+	/* By the index: `rare` has every thousandth row. */
+	o = open_before(4000, 2, "rare");
+	assert_int_equal(o.id, 1999);
+	assert_true(o.older);
+	o = open_before(4001, 4, "rare");
+	assert_int_equal(o.id, 999);
+	assert_false(o.older);
+	o = open_before(INT64_MAX, 1, "rare");
+	assert_int_equal(o.id, 5999);
+	assert_true(o.older);
+	assert_false(o.gap);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -272,6 +303,7 @@ int main(void)
 		TEST(test_malformed_positions),
 		TEST(test_longest_position),
 		TEST(test_newest_rows),
+		TEST(test_rows_before_an_id),
 		TEST(test_limit),
 		TEST(test_limit_after_a_gap),
 		TEST(test_unreadable_log),

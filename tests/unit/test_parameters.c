@@ -310,6 +310,75 @@ static void test_tail(void **state)
 	expect_refusal(400, "tail: \"ten\"");
 }
 
+static void test_format_json(void **state)
+{
+	ask_query("channel=a");
+	expect_good();
+	assert_false(request.json);
+	ask_query("format=json");
+	expect_good();
+	assert_true(request.json);
+	assert_int_equal(request.limit, 100);
+	assert_int_equal(request.wait_s, 0);
+	assert_int_equal(request.before, -1);
+	ask_query("limit=1000&wait=60&format=json&since=5");
+	expect_good();
+	assert_int_equal(request.limit, 1000);
+	assert_int_equal(request.wait_s, 60);
+	ask_json("{\"format\": \"json\", \"before\": 7, \"limit\": \"1\"}");
+	expect_good();
+	assert_int_equal(request.before, 7);
+	assert_int_equal(request.limit, 1);
+	ask_query("format=xml");
+	expect_refusal(400, "format: \"xml\" is not a format; write \"json\"");
+	ask_query("format=");
+	expect_refusal(400, "format: \"\" is not a format");
+}
+
+static void test_format_json_bounds_its_numbers(void **state)
+{
+	static const char *const wrong[][2] = {
+		{"limit=0", "limit: \"0\" is not a number from 1 to 1000"},
+		{"limit=1001", "limit: \"1001\" is not"},
+		{"limit=ten", "limit: \"ten\" is not"},
+		{"limit=%zz", "limit: a \"%\" without two hexadecimal digits"},
+		{"wait=61", "wait: \"61\" is not a number from 0 to 60"},
+		{"wait=1.5", "wait: \"1.5\" is not"},
+		{"wait=", "wait: \"\" is not"},
+		{"before=-1", "before: \"-1\" is not"},
+		{"Limit=5", "there is no parameter \"Limit\"; write \"limit\""},
+		{"before=9&since=1", "before: it asks for older rows"},
+		{"before=9&wait=1", "before: it asks for older rows"},
+		{"before=9&tail=1", "before: it asks for older rows"},
+	};
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		char query[64];
+
+		snprintf(query, sizeof(query), "format=json&%s", wrong[i][0]);
+		ask_query(query);
+		expect_refusal(400, wrong[i][1]);
+		snprintf(query, sizeof(query), "%s&format=json", wrong[i][0]);
+		ask_query(query);
+		expect_refusal(400, wrong[i][1]);
+		/* A page that follows a stream may have such names of its own. */
+		ask_query(wrong[i][0]);
+		expect_good();
+	}
+	ask_json("{\"limit\": true, \"format\": \"json\"}");
+	expect_refusal(400, "limit: in JSON this must be a string or an integer");
+	ask_json("{\"limit\": true}");
+	expect_good();
+}
+
+static void test_format_json_wants_plain_refusals(void **state)
+{
+	ASK("REQUEST_METHOD=GET", "QUERY_STRING=", "HTTP_ACCEPT=text/event-stream");
+	assert_true(request.accepts_stream);
+	ASK("REQUEST_METHOD=GET", "QUERY_STRING=format=json", "HTTP_ACCEPT=text/event-stream");
+	assert_false(request.accepts_stream);
+}
+
 static void test_envelope_and_positions(void **state)
 {
 	ask_query("envelope=json&positions=0");
@@ -492,6 +561,9 @@ int main(void)
 		cmocka_unit_test(test_positions),
 		cmocka_unit_test(test_long_positions_are_truncated_between_characters),
 		cmocka_unit_test(test_tail),
+		cmocka_unit_test(test_format_json),
+		cmocka_unit_test(test_format_json_bounds_its_numbers),
+		cmocka_unit_test(test_format_json_wants_plain_refusals),
 		cmocka_unit_test(test_envelope_and_positions),
 		cmocka_unit_test(test_last_of_repeated_single_values_wins),
 		cmocka_unit_test(test_unknown_parameters_are_ignored),

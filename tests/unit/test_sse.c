@@ -1,6 +1,6 @@
 /*
  * A row as an event: whatever it contains, a client gets that text and nothing else.
- * links: protocol/sse log/row log/gap base/utf8 base/buffer
+ * links: protocol/sse protocol/wire log/row log/gap base/utf8 base/buffer
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +11,7 @@
 
 #include "eventstream.h"
 #include "protocol/sse.h"
+#include "protocol/wire.h"
 
 #define UTF8_FFFD "\xef\xbf\xbd"
 

@@ -1,4 +1,4 @@
-/* links: stream/subscriber stream/lane protocol/framing stream/leave protocol/record stream/window stream/run protocol/sse log/gap base/utf8 base/buffer */
+/* links: stream/subscriber stream/lane protocol/framing stream/leave protocol/record stream/window stream/run protocol/sse protocol/wire log/gap base/utf8 base/buffer */
 /* libs: --for-linker --wrap --for-linker malloc */
 /*
  * One stream and its sink: whatever number of bytes is taken at a time, everything arrives

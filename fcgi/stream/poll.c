@@ -1,0 +1,123 @@
+#include "stream/poll.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/wire.h"
+
+enum { GAP_TEXT_MAX = 1024 };
+
+struct poll *poll_new(const struct poll_ask *ask)
+{
+	struct poll *p = malloc(sizeof(*p) + ask->head_length + ask->later_length);
+
+	if (!p)
+		return NULL;
+	memset(p, 0, sizeof(*p));
+	p->limit = ask->limit;
+	p->wait_ms = ask->wait_ms;
+	p->before = ask->before;
+	p->at_once = ask->at_once;
+	buffer_init(&p->rows, INT32_MAX);
+	buffer_init(&p->gap, GAP_TEXT_MAX);
+	p->head_length = ask->head_length;
+	p->later_length = ask->later_length;
+	memcpy(p->texts, ask->head, ask->head_length);
+	memcpy(p->texts + ask->head_length, ask->later, ask->later_length);
+	if (p->before >= 0 && !(p->lengths = calloc(POLL_ROWS_MAX, sizeof(*p->lengths)))) {
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void poll_free(struct poll *p)
+{
+	if (!p)
+		return;
+	buffer_free(&p->rows);
+	buffer_free(&p->gap);
+	free(p->lengths);
+	free(p);
+}
+
+const uint8_t *poll_head(const struct poll *p)
+{
+	return p->texts;
+}
+
+const uint8_t *poll_later(const struct poll *p)
+{
+	return p->texts + p->head_length;
+}
+
+bool poll_is_full(const struct poll *p)
+{
+	return (int64_t)(p->first + p->count) >= p->limit ||
+	       (p->before < 0 && p->rows.length >= POLL_BYTES);
+}
+
+/* The page ends below `before`: so it is the oldest rows that find no room. */
+static void drop_oldest(struct poll *p)
+{
+	while (p->count > 1 && p->rows.length - p->start > POLL_BYTES) {
+		p->start += p->lengths[p->first++];
+		p->count--;
+		p->older = true;
+	}
+	/* What was dropped does not pile up. */
+	if (p->start > POLL_BYTES) {
+		p->rows.length -= p->start;
+		memmove(p->rows.data, p->rows.data + p->start, p->rows.length);
+		p->start = 0;
+	}
+}
+
+bool poll_add(struct poll *p, const uint8_t *object, size_t length)
+{
+	buffer_append(&p->rows, object, length);
+	buffer_append(&p->rows, ",", 1);
+	if (p->rows.failed)
+		return false;
+	if (p->lengths)
+		p->lengths[p->first + p->count] = (uint32_t)length + 1;
+	p->count++;
+	if (p->lengths)
+		drop_oldest(p);
+	return true;
+}
+
+void poll_forget_rows(struct poll *p)
+{
+	buffer_clear(&p->rows);
+	p->count = p->first = p->start = 0;
+}
+
+bool poll_add_gap(struct poll *p, const char *requested, const struct eventlog_bounds *bounds,
+	enum gap reason)
+{
+	if (p->has_gap)
+		return false;
+	p->has_gap = true;
+	wire_json_gap(&p->gap, requested, bounds->oldest, bounds->newest, reason);
+	return !p->gap.failed;
+}
+
+void poll_write(const struct poll *p, struct buffer *out, int64_t position, bool more)
+{
+	if (!p->head_sent)
+		buffer_append(out, p->texts, p->head_length);
+	buffer_text(out, "{\"position\":");
+	wire_number(out, position);
+	buffer_text(out, more ? ",\"more\":true" : ",\"more\":false");
+	buffer_text(out, ",\"end\":false,\"gap\":");
+	if (p->has_gap)
+		buffer_append(out, p->gap.data, p->gap.length);
+	else
+		buffer_text(out, "null");
+	buffer_text(out, ",\"events\":[");
+	/* Without the last comma. */
+	if (p->count > 0)
+		buffer_append(out, p->rows.data + p->start, p->rows.length - p->start - 1);
+	buffer_text(out, "]}\n");
+}
