@@ -249,6 +249,19 @@ static enum database_affinity affinity_of(const char *type)
 	return DATABASE_NUMERIC;
 }
 
+bool database_length(
+	struct database *db, const char *table, const char *column, int64_t rowid, int64_t *bytes)
+{
+	sqlite3_blob *blob = NULL;
+	bool found =
+		sqlite3_blob_open(raw(db), "main", table, column, rowid, 0, &blob) == SQLITE_OK;
+
+	if (found)
+		*bytes = sqlite3_blob_bytes(blob);
+	sqlite3_blob_close(blob);
+	return found;
+}
+
 bool database_column(
 	struct database *db, const char *table, const char *name, struct database_column *column)
 {

@@ -100,6 +100,13 @@ enum database_status database_run(struct statement *st);
 /* Is a transaction open? After a failure inside one, the caller must still end it. */
 bool database_in_transaction(const struct database *db);
 
+/*
+ * How many bytes a text or BLOB has, without reading it. False if there is no such row, the value is
+ * of another type, or the table is a view or has no rowid.
+ */
+bool database_length(
+	struct database *db, const char *table, const char *column, int64_t rowid, int64_t *bytes);
+
 /* How SQLite stores and compares the values of a column. */
 enum database_affinity {
 	DATABASE_TEXT,

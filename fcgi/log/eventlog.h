@@ -84,10 +84,13 @@ const char *eventlog_slow(struct eventlog *log, char *sentence, size_t size);
 bool eventlog_is_view(const struct eventlog *log);
 
 /*
- * A mark of the row with this id, by which it is known again; 0: there is none for this table. One row's
- * mark at a time.
+ * A mark of the row with this id, by which it is known again; 0: there is none. One row's mark at a
+ * time. Every look at the log reads the marked row, so a row with more than EVENTLOG_MARKED_MAX bytes
+ * of data gets no mark. data_length: how many it has, -1: unknown.
  */
-enum eventlog_status eventlog_mark(struct eventlog *log, int64_t id, uint64_t *mark);
+enum { EVENTLOG_MARKED_MAX = 64 * 1024 };
+enum eventlog_status eventlog_mark(
+	struct eventlog *log, int64_t id, int64_t data_length, uint64_t *mark);
 
 /*
  * Is the log the one of which `mark` is the mark of the row `id`, as far as can be told? It is not, when that

@@ -20,7 +20,10 @@ static unsigned kind_of(const struct eventlog *log)
 	return log->st[ST_PRUNED_ANY] ? OURS : OTHER;
 }
 
-/* False if there is no memory: a missing text then does not mean NULL. */
+/*
+ * False if there is no memory: a missing text then does not mean NULL. The hash is 0 if a text is too
+ * long to be read again and again.
+ */
 static bool hash_row(struct statement *st, uint64_t *row)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
@@ -31,10 +34,12 @@ static bool hash_row(struct statement *st, uint64_t *row)
 
 		if (!text && !database_is_null(st, i))
 			return false;
+		if (length > EVENTLOG_MARKED_MAX)
+			return true;
 		hash = mix(hash, text ? text : "", length < BYTES_MAX ? length : BYTES_MAX);
 		hash = mix(hash, &length, sizeof(length));
 	}
-	*row = hash;
+	*row = hash | 1;
 	return true;
 }
 
@@ -54,21 +59,27 @@ static enum database_status read_mark(struct eventlog *log, int64_t id, uint64_t
 		*mark = ABSENT;
 	else if (s == DATABASE_ROW && !hash_row(st, &row))
 		s = DATABASE_NO_MEMORY;
-	else if (s == DATABASE_ROW)
+	else if (s == DATABASE_ROW && row)
 		*mark = (row & ~(uint64_t)KIND) | kind_of(log);
 	database_reset(st);
 	return s == DATABASE_ROW ? DATABASE_DONE : s;
 }
 
-enum eventlog_status eventlog_mark(struct eventlog *log, int64_t id, uint64_t *mark)
+enum eventlog_status eventlog_mark(
+	struct eventlog *log, int64_t id, int64_t data_length, uint64_t *mark)
 {
 	enum eventlog_status e = eventlog_begin(log);
+	enum database_status s = DATABASE_DONE;
 
 	*mark = 0;
 	if (e != EVENTLOG_OK)
 		return e;
 	log->marked = log->prepared;
-	return eventlog_end(log, log->st[ST_MARK] ? read_mark(log, id, mark) : DATABASE_DONE);
+	if (data_length < 0)
+		database_length(log->db, log->table, "data", id, &data_length);
+	if (log->st[ST_MARK] && data_length <= EVENTLOG_MARKED_MAX)
+		s = read_mark(log, id, mark);
+	return eventlog_end(log, s);
 }
 
 /*
@@ -81,7 +92,7 @@ static enum database_status compare(
 	int64_t pruned = 0;
 	enum database_status s = DATABASE_DONE;
 
-	*same = now == mark;
+	*same = now == mark || !now;
 	if (*same)
 		return s;
 	if (kind_of(log) == OTHER || (mark & KIND) == OTHER) {

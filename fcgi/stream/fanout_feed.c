@@ -19,6 +19,7 @@ struct feeding {
 	struct fanout *f;
 	size_t rows, bytes;
 	int64_t last; /* id of the last row */
+	int64_t last_length; /* bytes of its data */
 	bool full; /* a record that is alone in its window: nothing behind it in this batch */
 	bool broken[LANES_MAX];
 };
@@ -85,6 +86,7 @@ static bool feed_row(void *context, const struct row *row)
 			feeding->bytes += feed_lane(feeding, lane, row);
 	feeding->rows++;
 	feeding->last = row->id;
+	feeding->last_length = (int64_t)row->data_length;
 	feeding->full = large;
 	return true;
 }
@@ -280,6 +282,7 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 	metrics_add(METRIC_ROWS_READ, feeding.rows);
 	if (feeding.rows > 0) {
 		f->marked_id = feeding.last;
+		f->marked_length = feeding.last_length;
 		/* Its own is made when all has been read; until then that of another row must not count. */
 		f->mark = 0;
 	}
@@ -307,7 +310,7 @@ static enum eventlog_status check_mark(struct fanout *f, bool *same)
 
 static enum eventlog_status look(struct fanout *f, bool *news)
 {
-	int64_t until = clock_us() + LOOK_US, version;
+	int64_t until, version;
 	enum eventlog_status e, mark = EVENTLOG_OK;
 	size_t rows = 0;
 	bool more = true, known, same, trusted = !f->distrusted;
@@ -327,11 +330,13 @@ static enum eventlog_status look(struct fanout *f, bool *news)
 		return e;
 	}
 	f->version = -1;
-	while (e == EVENTLOG_OK && more && clock_us() < until)
+	until = clock_us() + LOOK_US;
+	do
 		e = feed(f, &more, &rows);
+	while (e == EVENTLOG_OK && more && clock_us() < until);
 	*news = rows > 0 || known;
 	if (rows > 0 && eventlog_is_open(f->log))
-		mark = eventlog_mark(f->log, f->marked_id, &f->mark);
+		mark = eventlog_mark(f->log, f->marked_id, f->marked_length, &f->mark);
 	if (e != EVENTLOG_OK || mark != EVENTLOG_OK)
 		return e != EVENTLOG_OK ? e : mark;
 	if (more) {
@@ -376,7 +381,8 @@ static enum eventlog_status begin_at(struct fanout *f, int64_t newest)
 	fanout_reset_windows(f, newest);
 	f->version = -1;
 	f->marked_id = newest;
-	return eventlog_mark(f->log, newest, &f->mark);
+	f->marked_length = -1;
+	return eventlog_mark(f->log, newest, -1, &f->mark);
 }
 
 enum eventlog_status fanout_wake(struct fanout *f)

@@ -65,6 +65,7 @@ struct fanout {
 	unsigned generation; /* of the log that `version` is of */
 	bool unread; /* fanout_look() stopped early */
 	int64_t marked_id; /* of the row by which the log is known again */
+	int64_t marked_length; /* bytes of its data; -1: unknown */
 	uint64_t mark; /* eventlog_mark(); 0: none */
 	int64_t hopeless_id; /* a row for which there was no memory since the last sweep; 0: none */
 	uint8_t hopeless_encoding;

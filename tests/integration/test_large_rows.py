@@ -138,3 +138,28 @@ def test_large_rows_in_other_channels_are_not_read(log, server, query):
     peer.wait_rows(1)
     assert peer.rows[0].data == "found"
     assert server.cpu_seconds() - before < 0.05
+
+
+def cpu_of_commits(server, log, count=40):
+    """CPU time in which rowtail notices commits that concern no stream."""
+    before = server.cpu_seconds()
+    for _ in range(count):
+        log.sql("INSERT INTO other VALUES (1)")
+        server.page("health")
+    return server.cpu_seconds() - before
+
+
+def test_large_newest_row_is_not_read_with_every_commit(log, launch):
+    log.sql("CREATE TABLE other(x)")
+    server = launch()
+    peer = server.open("channel=nobody")
+    log.insert("small")
+    small = cpu_of_commits(server, log)
+    log.sql(f"INSERT INTO events(data) VALUES (hex(zeroblob({20 * MIB})))")
+    server.wait_metric(2, "rowtail_log_newest_id")
+    assert cpu_of_commits(server, log) < 3 * small + 0.1
+    # The same where it is the newest row when the first stream opens.
+    peer.close()
+    server.wait_metric(0, "rowtail_streams")
+    server.open("channel=nobody")
+    assert cpu_of_commits(server, log) < 3 * small + 0.1
