@@ -11,8 +11,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 
+import load  # noqa: E402
 import ports  # noqa: E402
 from database import Database  # noqa: E402
+from load import Failure  # noqa: E402
 
 START_DEADLINE = 10
 LOAD_DEADLINE = 60
@@ -52,10 +54,6 @@ server.listen-backlog = 4096
 server.stream-response-body = 2
 fastcgi.server = ( "/events" => (( "socket" => "{socket}", "check-local" => "disable" )) )
 """
-
-
-class Failure(Exception):
-    """A delivery that was wrong, or a process that did not do its part."""
 
 
 def cpu_seconds(pid):
@@ -223,52 +221,13 @@ def published(publisher):
     return json.loads(text)
 
 
-class Load:
-    """A load generator: many subscribers, each of which checks what it gets (see load.c)."""
+class Load(load.Load):
+    """A load generator whose streams must all be accepted and stay open."""
 
-    WRONG = ("late", "lost", "twice", "corrupt", "garbage", "gaps", "refused", "closed",
-             "unconnected")  # fmt: skip
+    wrong = (*load.Load.wrong, "refused", "closed", "unconnected")
 
     def __init__(self, rig, target, **options):
-        command = [rig.tool("load"), "--connect", target]
-        command += ["--deadline-ms", LOAD_DEADLINE * 1000]
-        for name, value in options.items():
-            command += [f"--{name}"] if value is True else [f"--{name}", value]
-        self.process = subprocess.Popen(
-            list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
-
-    def _next(self, state):
-        line = self.process.stdout.readline()
-        told = json.loads(line) if line else {}
-        if told.get("state") != state:
-            raise Failure(f"the load generator said {line!r}, not that it is {state}")
-        return told
-
-    def wait_open(self):
-        """Waits until every stream has had its first record."""
-        return self._next("open")
-
-    def order(self, text):
-        """Says "stop" or "resume N"."""
-        with contextlib.suppress(BrokenPipeError):  # it has ended: wait_done() says why
-            self.process.stdin.write(text + "\n")
-            self.process.stdin.flush()
-
-    def wait_done(self, check=True):
-        """Waits until every stream has what it was to get; raises Failure for anything wrong."""
-        told = self._next("done")
-        wrong = {name: told[name] for name in self.WRONG if told[name]}
-        if wrong and check:
-            raise Failure(f"deliveries went wrong: {wrong} of {told['events']}")
-        return told
+        super().__init__(rig.tool("load"), target, LOAD_DEADLINE, **options)
 
     def stop(self):
         """Ends what would go on, and checks what came so far."""

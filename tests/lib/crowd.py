@@ -4,14 +4,13 @@ Its rows say which id they have (tests/bench/payload.h), so that every stream is
 lost, twice, out of order or broken.
 """
 
-import json
 import resource
 import subprocess
 
+import load
 import rowtail
 
 TOOLS = rowtail.ROOT / "build" / "bench"
-WRONG = ("late", "lost", "twice", "corrupt", "garbage", "gaps")
 LIMIT_S = 120  # for what can only hang
 SPARE_FILES = 500
 
@@ -36,45 +35,14 @@ def published(log, first, count, **how):
     return first + count - 1
 
 
-class Crowd:
+class Crowd(load.Load):
     """Subscribers of one address, in a process of their own; options as of load.c."""
 
     def __init__(self, address, **options):
         target = "tcp:%d" % address[1] if isinstance(address, tuple) else f"unix:{address}"
-        command = [TOOLS / "load", "--connect", target, "--deadline-ms", LIMIT_S * 1000]
-        for name, value in options.items():
-            command += [f"--{name}"] if value is True else [f"--{name}", value]
-        self.process = subprocess.Popen(
-            list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
-
-    def next(self, state):
-        """Waits for its next report, which must be of this state."""
-        line = self.process.stdout.readline()
-        assert line, "the crowd is gone"
-        told = json.loads(line)
-        assert told["state"] == state, told
-        return told
+        super().__init__(TOOLS / "load", target, LIMIT_S, **options)
 
     def wait_open(self):
         """Waits until every stream has had its first record, or was refused."""
-        self.next("open")
+        super().wait_open()
         return self
-
-    def order(self, text):
-        """stop, or resume N."""
-        print(text, file=self.process.stdin, flush=True)
-
-    def wait_done(self):
-        """Waits until each has what it was to get; asserts that nothing was wrong with it."""
-        told = self.next("done")
-        wrong = {name: told[name] for name in WRONG if told[name]}
-        assert not wrong, f"{wrong} of {told}"
-        return told
