@@ -150,7 +150,7 @@ pictures: $(BUILD)/rowtail $(BROWSER)
 ## test-all: every part in full; takes hours
 test test-all:
 	sh tests/deps.sh build test
-	$(MAKE) all portable bench-tools torture-tools $(FAULTS) $(SQLITES) $(BROWSER)
+	$(MAKE) -j$(shell nproc) all portable bench-tools torture-tools $(FAULTS) $(SQLITES) $(BROWSER) $(UNIT) $(REPLAY)
 	@MAKE='$(MAKE)' $(PYTHON) tests/all.py $(if $(filter test-all,$@),--all)
 
 ## demo: a live page on http://127.0.0.1:8080/; PORT=N for another port
