@@ -1,6 +1,7 @@
 /*
  * rowtail: follows a SQLite table and streams its rows as Server-Sent Events, as a FastCGI
- * responder or a CGI program. This file is order only: options, log, signals, sockets, loop, drain.
+ * responder or a CGI program. This file only sets the order: options, log, signals, sockets, loop,
+ * drain.
  */
 #include <err.h>
 #include <errno.h>
@@ -30,7 +31,7 @@
 #include "stream/tail.h"
 
 enum {
-	DRAIN_MS = 4000, /* for streams to take their last words, of the 5 s that are promised */
+	DRAIN_MS = 4000, /* for streams to take their last record; 5 s in total are promised */
 	SWEEP_LEAST_MS = 50,
 	SWEEP_MOST_MS = 1000,
 };
@@ -42,7 +43,7 @@ static struct listeners listeners;
 static struct responder responder;
 static struct loop_turn turn;
 static struct loop_timer sweep, drain, pulse;
-static int64_t drained_ms; /* by clock_awake_ms(): when the streams have had their time to end */
+static int64_t drained_ms; /* by clock_awake_ms(): when the time of the streams to end is over */
 
 static void want_turn(void *context)
 {
@@ -50,7 +51,8 @@ static void want_turn(void *context)
 }
 
 /*
- * Nothing is left to wait for: no stream, and no connection that was accepted and waits for its answer.
+ * Stops the loop if nothing is left: no stream, and no accepted connection that still waits for its
+ * answer.
  */
 static void stop_when_empty(void)
 {
@@ -107,7 +109,7 @@ static void sweep_due(struct loop_timer *timer)
 	access_recheck_end(responder.access);
 }
 
-/* The clock that counts what peers are given time for has to be asked often. */
+/* clock_awake_ms() must be called often. */
 static void pulse_due(struct loop_timer *timer)
 {
 	clock_awake_ms();
@@ -126,7 +128,7 @@ static void stop(int signal)
 	log_info("%s: ending %zu streams", signals_name(signal), fanout_count(responder.fanout));
 	responder.closing = true;
 	accept_stop();
-	/* A socket of our own is free at once for the process that comes next. */
+	/* Frees our own socket at once for the next process. */
 	if (listeners.own)
 		listen_close(&listeners);
 	drained_ms = clock_awake_ms() + DRAIN_MS;
@@ -139,11 +141,11 @@ static void stop(int signal)
 static void tell_ways(void)
 {
 	errx(EX_USAGE,
-		"there is nothing to answer. rowtail is started in one of three ways:\n"
+		"there is nothing to serve. rowtail is started in one of three ways:\n"
 		"  by a web server, spawn-fcgi or systemd, with a listening socket (FastCGI);\n"
 		"  by hand or as a service, with --listen PATH, HOST:PORT or :PORT (FastCGI);\n"
 		"  by a web server as a CGI program (GATEWAY_INTERFACE is set).\n"
-		"Each needs --db PATH. rowtail --help lists the options.");
+		"Each needs --db PATH. See rowtail --help for the options.");
 }
 
 static void load_config(int argc, char **argv)
@@ -151,7 +153,7 @@ static void load_config(int argc, char **argv)
 	struct config_error error;
 	bool loaded = config_load(&config, argc, argv, environ, &error) == 0;
 
-	/* Started with nothing at all: what is missing first is not a database. */
+	/* Without any arguments, a missing database is not the first problem. */
 	if (!loaded && argc == 1 && !listen_is_served())
 		tell_ways();
 	if (!loaded)
@@ -190,7 +192,7 @@ static void give_up(int status, const char *sentence)
 
 static void fail(void) __attribute__((noreturn));
 
-/* The system refuses what is needed to begin with. */
+/* The system refuses something that rowtail needs to start. */
 static void fail(void)
 {
 	int error = errno;
@@ -200,8 +202,7 @@ static void fail(void)
 	err(EX_OSERR, "starting");
 }
 
-/* A database that cannot be read now is told at once, by the exit status, not by a broken stream.
- */
+/* Reports an unreadable database now, by the exit status, instead of later in a broken stream. */
 static void open_log(void)
 {
 	char waiting[PATH_MAX + 128];
@@ -264,7 +265,7 @@ static void serve_fastcgi(void)
 {
 	responder.max_streams = accept_raise_limit(config.max_streams);
 	if (responder.max_streams < config.max_streams)
-		log_warn("the limit of open files allows %lld streams, not %lld: raise it (ulimit "
+		log_warn("the open-files limit allows %lld streams, not %lld: raise it (ulimit "
 			 "-n, LimitNOFILE=) or lower --max-streams",
 			(long long)responder.max_streams, (long long)config.max_streams);
 	connections_init(&responder);

@@ -15,10 +15,10 @@
 #include "request/credentials.h"
 
 enum {
-	RECHECK_MS = 5000, /* with a sweep's period, well under the 10 s that are promised */
+	RECHECK_MS = 5000, /* plus the period of a sweep: well under the 10 s that are promised */
 	LATEST_MS = 8000,
-	COOKIES_MAX = 4, /* of one name are tried */
-	SWEEP_US = 5000, /* what one sweep may take; who is not looked at then is next time */
+	COOKIES_MAX = 4, /* of one name, to try */
+	SWEEP_US = 5000, /* limit for one sweep; sessions that are left over come next time */
 };
 
 struct access {
@@ -26,45 +26,46 @@ struct access {
 	struct grants *grants;
 	struct jwt_verifier *jwt; /* NULL: no JWTs */
 	struct attempts *attempts;
-	int64_t version; /* of the database, during a row of rechecks; -1: it can't be read */
-	int64_t until_us; /* when such a row has taken long enough */
+	int64_t version; /* of the database, during a sweep; -1: it can't be read */
+	int64_t until_us; /* when the sweep has taken long enough */
 };
 
 /*
- * Who reads: behind the struct stand its subjects, beside everyone, and behind `channels` what a
- * JWT grants by itself; texts, each with a NUL, and an empty one at the end of either.
+ * A reader. `texts` holds its subjects (except everyone), and from `channels` on what a JWT grants
+ * by itself. Each text ends with a NUL, and an empty text ends each of the two lists.
  */
 struct access_session {
 	int64_t checked_ms;
-	int64_t version; /* of the database when it was last looked at */
+	int64_t version; /* of the database at the last check */
 	int64_t expires_s; /* of a JWT; 0: none */
-	uint32_t channels; /* where in texts */
-	uint8_t last; /* number of the subject that was granted last; 0: everyone */
-	bool timed; /* a grant has an end */
+	uint32_t channels; /* index in texts */
+	uint8_t last; /* number of the subject that was last found granted; 0: everyone */
+	bool timed; /* a grant expires */
 	char texts[];
 };
 
-/* What a request shows of itself, and what it turned out to be. */
+/* The credentials of a request, and what we found out about them. */
 struct asking {
 	const struct request *r;
 	struct credentials shown;
 	bool has_token;
-	bool valid; /* the token is good: of a JWT the claims are to be freed */
-	bool guess; /* it could be one: it counts when it is not good */
-	char hash[TOKEN_HEX + 1]; /* of the token that was looked at last */
-	bool held; /* it was not looked at: too many failed before */
+	bool valid; /* the token is valid; the claims of a JWT must be freed */
+	bool guess; /* if it is not valid, it counts as a guess */
+	char hash[TOKEN_HEX + 1]; /* of the token that was checked last */
+	bool held; /* it was not checked, because too many failed before */
 	bool later; /* the grants can't be read now, or there is no memory for the token */
 	bool has_claims;
 	struct jwt_claims claims;
 };
 
-/* Prepares the libraries that need a number nobody can guess. */
+/* Prepares the libraries that need a random number nobody can guess. */
 static bool prepare_random(char *sentence, size_t size)
 {
 	if (!token_init()) {
 		snprintf(sentence, size,
-			"there is no /dev/urandom, from which Linux before 3.17 gives random "
-			"numbers; in a chroot make it (mknod -m 444 dev/urandom c 1 9)");
+			"there is no /dev/urandom, the source of random numbers on Linux before "
+			"3.17; "
+			"in a chroot, create it (mknod -m 444 dev/urandom c 1 9)");
 		return false;
 	}
 	json_seed(token_random());
@@ -76,7 +77,7 @@ struct access *access_new(const struct config *config, struct eventlog *log, int
 {
 	struct access *a = calloc(1, sizeof(*a));
 
-	snprintf(sentence, size, "there is no memory to begin with");
+	snprintf(sentence, size, "there is not enough memory to start");
 	if (!a)
 		return NULL;
 	a->config = config;
@@ -101,7 +102,9 @@ void access_free(struct access *a)
 	free(a);
 }
 
-/* Has this address failed too often to be let look at another token? One that it has shown before it may. */
+/*
+ * Has this address failed too often to show another token? Tokens that it showed before are exempt.
+ */
 static bool is_held(struct access *a, const struct asking *k)
 {
 	return !attempts_allowed(a->attempts, k->r->remote_addr, clock_ms()) &&
@@ -121,15 +124,15 @@ static void judge_jwt(struct access *a, struct asking *k)
 	verdict = jwt_verify(
 		a->jwt, k->shown.token, k->shown.length, clock_unix(), &k->claims, &wrong);
 	k->valid = k->has_claims = verdict == JWT_GOOD;
-	/* Without the memory to read it, nobody knows whether it is good: its owner is to come back. */
+	/* Without memory to read the token, we cannot know: its owner should try again later. */
 	k->later = !k->valid && errno == ENOMEM;
-	/* It costs a millisecond to find out, which a stranger may not ask for again and again. */
+	/* Checking it takes a millisecond, which a stranger must not make us repeat. */
 	k->guess = verdict == JWT_FORGED;
 	if (!k->valid)
 		log_debug("a JWT was refused: %s", wrong);
 }
 
-/* A token that some grant names. */
+/* Checks a token that a grant may name. */
 static void judge_opaque(struct access *a, struct asking *k)
 {
 	char subject[sizeof("token:") + TOKEN_HEX];
@@ -147,7 +150,7 @@ static void judge_one(struct access *a, struct asking *k)
 	k->held = false;
 	errno = 0;
 	k->guess = !a->jwt || !jwt_has_header(k->shown.token, k->shown.length);
-	/* Nor is it known, without the memory to read it, whether it is a JWT at all. */
+	/* Without memory, we cannot even know whether it is a JWT. */
 	k->later = a->jwt && k->guess && errno == ENOMEM;
 	if (k->later)
 		k->guess = false;
@@ -155,14 +158,14 @@ static void judge_one(struct access *a, struct asking *k)
 		k->held = is_held(a, k);
 	else
 		judge_jwt(a, k);
-	/* A grant may name any text. */
+	/* It may still be a plain token: a grant can name any text. */
 	if (!k->valid && !k->later && !k->held)
 		judge_opaque(a, k);
 	if (k->valid)
 		attempts_remember(a->attempts, k->r->remote_addr, k->hash);
 }
 
-/* Of several cookies the first that is good counts. */
+/* Of several cookies, the first valid one counts. */
 static void judge(struct access *a, struct asking *k)
 {
 	judge_one(a, k);
@@ -172,7 +175,7 @@ static void judge(struct access *a, struct asking *k)
 		judge_one(a, k);
 }
 
-/* Appends two texts as one, with a NUL; or with `at` NULL only counts their bytes. */
+/* Appends two texts as one, with a NUL. If `at` is NULL, only counts their bytes. */
 static size_t put(char **at, const char *first, const char *second)
 {
 	size_t one = strlen(first), two = strlen(second) + 1;
@@ -185,7 +188,10 @@ static size_t put(char **at, const char *first, const char *second)
 	return one + two;
 }
 
-/* Lays the texts of a session at `at`, or with NULL counts their bytes. *channels: where they begin. */
+/*
+ * Writes the texts of a session to `at`, or counts their bytes if it is NULL. *channels: their
+ * index.
+ */
 static size_t lay(char *at, const struct asking *k, uint32_t *channels)
 {
 	const struct json_members *m = &k->claims.members;
@@ -217,7 +223,7 @@ static struct access_session *session_new(const struct asking *k)
 	return s;
 }
 
-/* A subject by its number; "" behind the last. */
+/* A subject by its number; "" after the last. */
 static const char *subject(const struct access_session *s, unsigned number)
 {
 	const char *at = s->texts;
@@ -237,7 +243,9 @@ static bool covered_by_jwt(const struct access_session *s, const struct filter_t
 	return false;
 }
 
-/* By any of what the session is; who was granted last is asked first. */
+/*
+ * Is it covered by any subject of the session? Asks first for the one that was last found granted.
+ */
 static enum grant covered(struct access *a, struct access_session *s, const struct filter_text *p)
 {
 	enum grant best, found;
@@ -258,7 +266,10 @@ static enum grant covered(struct access *a, struct access_session *s, const stru
 	return best;
 }
 
-/* The least that any of the channels is covered by: all or none. GRANT_UNKNOWN goes before all. */
+/*
+ * The lowest result of all channels, since all or none are granted. GRANT_UNKNOWN overrides the
+ * others.
+ */
 static enum grant covered_all(struct access *a, struct access_session *s,
 	const struct filter_text *channels, size_t count)
 {
@@ -286,12 +297,12 @@ static enum access_verdict refuse_token(
 {
 	if (k->held)
 		return say(ACCESS_TOO_MANY, sentence, size,
-			"too many tokens that are not valid came from your address: wait a "
-			"little");
+			"too many invalid tokens came from your address; wait a moment, then try "
+			"again");
 	if (k->guess)
 		attempts_fail(a->attempts, k->r->remote_addr, k->hash, clock_ms());
 	return say(k->shown.is_cookie && k->r->remote_user ? ACCESS_FORBIDDEN : ACCESS_UNAUTHORIZED,
-		sentence, size, "the token is not valid, or not any more: get a new one");
+		sentence, size, "the token is not valid, or no longer valid: get a new one");
 }
 
 static enum grant covered_request(
@@ -328,14 +339,14 @@ static enum access_verdict admit(struct access *a, const struct asking *k,
 	case GRANT_EXPIRED:
 		break;
 	}
-	/* A stale cookie is no attempt where it was not needed; here it was. */
+	/* A stale cookie only counts as an attempt if it was needed, as here. */
 	if (refused)
 		return refuse_token(a, k, sentence, size);
 	if (k->r->remote_user || k->valid)
 		return say(ACCESS_FORBIDDEN, sentence, size,
-			"you are not granted all of the channels that you ask for");
+			"you are not granted all the channels that you ask for");
 	return say(ACCESS_UNAUTHORIZED, sentence, size,
-		"log in, or show a token that is granted the channels you ask for");
+		"log in, or send a token that is granted the channels you ask for");
 }
 
 enum access_verdict access_admit(struct access *a, const struct request *r,
@@ -349,9 +360,9 @@ enum access_verdict access_admit(struct access *a, const struct request *r,
 		return ACCESS_GRANTED;
 	if (r->access_token && !a->config->allow_query_token)
 		return say(ACCESS_BAD_REQUEST, sentence, size,
-			"access_token is not accepted here: URLs end up in logs; send the token as "
-			"Authorization: Bearer or as the cookie rowtail_token, or let the server's "
-			"administrator set --allow-query-token");
+			"access_token is not accepted here, because URLs end up in logs; send the "
+			"token as Authorization: Bearer or as the cookie rowtail_token, or ask the "
+			"administrator to set --allow-query-token");
 	k.has_token = credentials_find(&k.shown, r->authorization, r->access_token, r->cookie);
 	if (k.has_token)
 		judge(a, &k);
@@ -386,17 +397,17 @@ enum access_again access_recheck(
 
 	if (s->expires_s && clock_unix() >= s->expires_s)
 		return ACCESS_EXPIRED;
-	/* Spread by chance, so that streams that came together are not looked at together. */
+	/* Random, so that streams that connected together are not checked together. */
 	if (s->checked_ms == 0)
 		s->checked_ms = now_ms - random() % RECHECK_MS;
 	if (a->version < 0 || now_ms - s->checked_ms < RECHECK_MS)
 		return ACCESS_GOES_ON;
-	/* Many channels of many streams: the next sweep goes on, unless that would be too late. */
+	/* Out of time: the next sweep continues here, unless that would be too late. */
 	if (clock_us() >= a->until_us && now_ms - s->checked_ms < LATEST_MS)
 		return ACCESS_GOES_ON;
-	/* They stay spread, also when all are late because this process was stopped. */
+	/* Checks stay spread out even if all are late because this process was stopped. */
 	s->checked_ms = now_ms - (now_ms - s->checked_ms) % RECHECK_MS;
-	/* Nothing was committed since, and nothing can have run out. */
+	/* Nothing has been committed since, and nothing can have expired. */
 	if (s->version == a->version && !s->timed)
 		return ACCESS_GOES_ON;
 	found = covered_all(a, s, f->channels, f->channel_count);
@@ -410,7 +421,7 @@ const char *access_session_user(const struct access_session *s)
 {
 	static const char prefix[] = "user:";
 
-	/* The web server's word stands before the JWT's. */
+	/* The web server's user comes before the JWT's. */
 	return strncmp(s->texts, prefix, strlen(prefix)) ? NULL : s->texts + strlen(prefix);
 }
 

@@ -2,8 +2,9 @@
  * access: who may read what, and until when (interface, section 6).
  *
  * Owns the subjects of a request (everyone, the user whom the web server names, the token or JWT
- * that the client shows), the look-up of their grants, and looking again while a stream is open.
- * Never logs a secret, never trusts a parameter that begins with HTTP_ for who somebody is.
+ * that the client shows), the look-up of their grants, and the repeated checks while a stream is
+ * open. Never logs a secret. Never trusts a parameter that begins with HTTP_ for a client's
+ * identity.
  */
 #ifndef ROWTAIL_ACCESS_H
 #define ROWTAIL_ACCESS_H
@@ -21,32 +22,33 @@ struct access_session;
 enum access_verdict {
 	ACCESS_GRANTED,
 	ACCESS_UNAUTHORIZED, /* 401: no usable credentials */
-	ACCESS_FORBIDDEN, /* 403: who it is, is known; not all channels are granted */
+	ACCESS_FORBIDDEN, /* 403: the client is known, but not all channels are granted */
 	ACCESS_TOO_MANY, /* 429: too many failed attempts from this address */
 	ACCESS_BAD_REQUEST, /* 400: a token in the URL, which is not allowed here */
-	ACCESS_LATER, /* the grants could not be read now */
+	ACCESS_LATER, /* the grants cannot be read now */
 };
 
 /*
- * Reads the JWT key if one is configured. config and log are borrowed for good. NULL, and a
- * sentence, when the key can't be used: a configuration error (78), or 66 in *exit_status when its
- * file can't be read.
+ * Reads the JWT key if one is configured. Borrows config and log for good. If the key can't be
+ * used, returns NULL and writes a sentence; *exit_status is then 66 if its file can't be read, else
+ * 78.
  */
 struct access *access_new(const struct config *config, struct eventlog *log, int *exit_status,
 	char *sentence, size_t size);
 void access_free(struct access *a);
 
 /*
- * May this request read all it asks for? The log is open. With ACCESS_GRANTED *session is what is
- * needed to look again (NULL with --public: nothing is looked at), for access_session_free(); with
- * anything else it is NULL and the sentence, for the client, says what would be right and nothing
- * that a guesser could use.
+ * May this request read all it asks for? The log must be open. With ACCESS_GRANTED, *session is for
+ * the later checks (NULL with --public, which needs none); the caller frees it with
+ * access_session_free(). Otherwise it is NULL, and the sentence, for the client, says what to do
+ * and nothing that helps guessing.
  */
 enum access_verdict access_admit(struct access *a, const struct request *r,
 	struct access_session **session, char *sentence, size_t size);
 
 /*
- * Many looks in a row, between these two: in one transaction, which must end before the loop goes on.
+ * Many rechecks go between these two calls, in one transaction. It must end before the loop goes
+ * on.
  */
 void access_recheck_begin(struct access *a);
 void access_recheck_end(struct access *a);
@@ -58,13 +60,13 @@ enum access_again {
 };
 
 /*
- * Looks again, at most every few seconds for one session, whether it may go on reading. f: what it
+ * Checks whether a session may go on reading, at most every few seconds per session. f: what it
  * reads. now_ms: clock_ms().
  */
 enum access_again access_recheck(
 	struct access *a, struct access_session *session, const struct filter *f, int64_t now_ms);
 
-/* Who it is, for --max-streams-per-client: the user's name, or NULL. Borrowed from the session. */
+/* The user's name, for --max-streams-per-client, or NULL. Borrowed from the session. */
 const char *access_session_user(const struct access_session *session);
 
 void access_session_free(struct access_session *session);

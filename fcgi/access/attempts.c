@@ -12,7 +12,7 @@ enum { FORGET_MS = 1000 };
 
 struct attempts {
 	struct tally *failed;
-	int64_t forgot_ms; /* when the last failures were forgotten */
+	int64_t forgot_ms; /* when failures were last forgotten */
 	uint64_t good[ATTEMPTS_TOKENS], bad[ATTEMPTS_TOKENS]; /* number_of(); 0: none */
 };
 
@@ -56,12 +56,12 @@ bool attempts_allowed(struct attempts *a, const char *address, int64_t now_ms)
 	if (!(e = tally_find(a->failed, name)))
 		return true;
 	count = tally_count(e);
-	/* One that was only just made is forgotten again. */
+	/* Forgets an entry that was only just made. */
 	tally_add(a->failed, e, 0);
 	return count < ATTEMPTS_MAX;
 }
 
-/* A number for an address and a token, never 0; *slot is where it is kept. */
+/* A number for an address and a token, never 0. *slot is its index. */
 static uint64_t number_of(const char *address, const char *hash, size_t *slot)
 {
 	char both[ADDRESS_NAME + TOKEN_HEX + 1], hex[TOKEN_HEX + 1], name[ADDRESS_NAME];
@@ -88,7 +88,7 @@ void attempts_fail(struct attempts *a, const char *address, const char *hash, in
 	forget(a, now_ms);
 	address_name(name, address);
 	if (!(e = tally_find(a->failed, name))) {
-		/* Nobody shuts others out of the count by failing from very many addresses. */
+		/* Failures from very many addresses must not prevent others from being counted. */
 		tally_forget_least(a->failed);
 		e = tally_find(a->failed, name);
 	}

@@ -1,11 +1,11 @@
 /*
- * attempts: how often an address has shown a token that is not valid, so that tokens can't be
- * guessed at speed.
+ * attempts: counts the invalid tokens of each address, so that nobody can guess tokens quickly.
  *
- * An address may fail with ATTEMPTS_MAX different tokens in a row, and then with one a second. A token
- * that the address has shown before is looked at again whatever others behind that address do: a page that
- * comes back after a cut is not shut out by a neighbour. Memory is bounded: of addresses only those that
- * have just failed are kept, of tokens a part of a hash, the older making room for the newer.
+ * An address may fail with ATTEMPTS_MAX different tokens in a row, and after that with one a
+ * second. A token that the address has shown before is always checked again, whatever others at
+ * that address do. So a page that reconnects is not locked out by its neighbours. Memory is
+ * bounded: it keeps only addresses that failed recently, and part of a hash of each token; newer
+ * tokens replace older ones.
  */
 #ifndef ROWTAIL_ATTEMPTS_H
 #define ROWTAIL_ATTEMPTS_H
@@ -16,32 +16,35 @@
 
 enum {
 	ATTEMPTS_MAX = 10,
-	ATTEMPTS_ADDRESSES_MAX = 10000, /* of more, those that failed least are forgotten */
-	ATTEMPTS_TOKENS = 16384, /* remembered ones */
+	ATTEMPTS_ADDRESSES_MAX = 10000, /* above this, those that failed least are forgotten */
+	ATTEMPTS_TOKENS = 16384, /* how many it remembers */
 };
 
 struct attempts;
 
-/* NULL without memory. */
+/* NULL if there is no memory. */
 struct attempts *attempts_new(void);
 void attempts_free(struct attempts *a);
 
 /*
  * May this address (REMOTE_ADDR) show a token that it has not shown before? An IPv6 address counts
- * for its whole /64, which is what one client has. now_ms: clock_ms().
+ * as its /64, because one client usually has a whole /64. now_ms: clock_ms().
  */
 bool attempts_allowed(struct attempts *a, const char *address, int64_t now_ms);
 
 /*
- * The address has shown a token that is not valid; hash: token_hash(). The same token counts once: a page
- * that comes back again and again with an old token is no guesser.
+ * Counts an invalid token of the address; hash: token_hash(). The same token counts only once: a
+ * page that keeps reconnecting with an old token is not guessing.
  */
 void attempts_fail(struct attempts *a, const char *address, const char *hash, int64_t now_ms);
 
-/* The address has shown a valid token. */
+/* Remembers that the address has shown a valid token. */
 void attempts_remember(struct attempts *a, const char *address, const char *hash);
 
-/* Has the address shown this token before, valid or not? To look at it again helps no guesser. */
+/*
+ * Has the address shown this token before, valid or not? Then checking it again helps nobody to
+ * guess.
+ */
 bool attempts_remembered(const struct attempts *a, const char *address, const char *hash);
 
 #endif

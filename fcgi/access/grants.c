@@ -12,7 +12,7 @@ enum { ST_COVER, ST_BELOW, ST_ANY, ST_BEGIN, ST_END, ST_COUNT };
 struct grants {
 	struct eventlog *log;
 	struct statement *st[ST_COUNT];
-	bool missing; /* it has no table of grants, and that was told */
+	bool missing; /* there is no table of grants, and that was logged */
 };
 
 static const char cover_sql[] =
@@ -61,17 +61,17 @@ void grants_free(struct grants *g)
 	free(g);
 }
 
-/* The administrator has taken everything away, perhaps not on purpose. */
+/* The table was dropped, perhaps by mistake. */
 static enum grant tell_missing(struct grants *g)
 {
 	if (!g->missing)
 		log_warn("the database has no table of grants, so nobody is granted anything; "
-			 "schema/rowtail.sql makes it");
+			 "to create it: sqlite3 DATABASE < schema/rowtail.sql");
 	g->missing = true;
 	return GRANT_NONE;
 }
 
-/* A statement of the log as it is open now; NULL, and *instead, when it can't be asked. */
+/* A statement for the log as it is open now; NULL, with *instead set, if there is none. */
 static struct statement *statement(struct grants *g, int which, enum grant *instead)
 {
 	struct database *db = eventlog_database(g->log);
@@ -84,7 +84,7 @@ static struct statement *statement(struct grants *g, int which, enum grant *inst
 	return g->st[which];
 }
 
-/* What a step says of a grant, where a row was there or not. */
+/* Converts the result of a step; `row` is the result if there was a row. */
 static enum grant result(struct grants *g, enum database_status s, enum grant row)
 {
 	switch (s) {
@@ -99,7 +99,7 @@ static enum grant result(struct grants *g, enum database_status s, enum grant ro
 	}
 }
 
-/* What grants hold this very name or pattern. */
+/* Looks up grants for exactly this name or pattern. */
 static enum grant look_up(
 	struct grants *g, const char *subject, const char *channel, size_t length, bool *timed)
 {
@@ -113,7 +113,7 @@ static enum grant look_up(
 	database_bind_text(st, 2, channel, length);
 	s = database_step(st);
 	if (s == DATABASE_ROW) {
-		/* A time that SQLite can't read is NULL here, and grants nothing. */
+		/* A time that SQLite can't read is NULL here and grants nothing. */
 		found = !database_is_null(st, 0) && database_int(st, 0) ? GRANT_VALID
 									: GRANT_EXPIRED;
 		*timed |= database_int(st, 1) != 0;
@@ -122,7 +122,7 @@ static enum grant look_up(
 	return result(g, s, found);
 }
 
-/* Is there any grant that begins with this prefix, which ends with '/'? GRANT_VALID: there is. */
+/* Does any grant begin with this prefix, which ends with '/'? GRANT_VALID: yes. */
 static enum grant look_below(
 	struct grants *g, const char *subject, const char *prefix, size_t length)
 {
@@ -148,8 +148,9 @@ static enum grant better(enum grant a, enum grant b)
 }
 
 /*
- * The patterns that end with a level of this one, from the widest on. A level below which there is no
- * grant ends the search: who asks for a hundred levels has no more of them looked up than are granted.
+ * Looks up the patterns above this one, from the widest on. The search ends at a level below which
+ * there are no grants: a client that asks for a hundred levels causes no more look-ups than levels
+ * are granted.
  */
 static enum grant cover_levels(
 	struct grants *g, const char *subject, const char *pattern, size_t length, bool *timed)
@@ -159,7 +160,7 @@ static enum grant cover_levels(
 
 	for (size_t i = 0; i < length && best < GRANT_VALID; i++) {
 		wide[i] = pattern[i];
-		/* The pattern itself was looked up. */
+		/* The pattern itself has been looked up already. */
 		if (pattern[i] != '/' || (i + 2 == length && pattern[i + 1] == '*'))
 			continue;
 		if ((below = look_below(g, subject, pattern, i + 1)) != GRANT_VALID)
@@ -203,9 +204,9 @@ bool grants_begin(struct grants *g, int64_t *version)
 
 	if (!eventlog_is_open(g->log) || eventlog_version(g->log, version) != EVENTLOG_OK)
 		return false;
-	/* Each connection counts by itself; SQLite's number has 32 bits. */
+	/* Each connection counts separately; SQLite's number has 32 bits. */
 	*version = (int64_t)((uint64_t)eventlog_generation(g->log) << 32 | (uint32_t)*version);
-	/* Nothing is begun that there is no memory to end. */
+	/* Begin nothing that we might have no memory to end. */
 	st = statement(g, ST_END, &unused) ? statement(g, ST_BEGIN, &unused) : NULL;
 	return st && database_run(st) == DATABASE_OK;
 }

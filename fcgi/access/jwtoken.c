@@ -21,8 +21,8 @@ enum {
 
 struct jwt_verifier {
 	const struct algorithm *algorithm;
-	const char *name; /* of the algorithm, as a header has it */
-	const char *audience, *issuer; /* NULL: not looked at */
+	const char *name; /* of the algorithm, as in a header */
+	const char *audience, *issuer; /* NULL: not checked */
 	int64_t leeway_s;
 	struct publickey public;
 	size_t key_length;
@@ -39,7 +39,7 @@ static const struct algorithm {
 	const char *name;
 	enum signature_hash hash; /* not of EdDSA */
 	enum publickey_kind kind;
-	const char *keys; /* that it takes */
+	const char *keys; /* what it needs */
 	size_t secret_bytes; /* RFC 7518, section 3.2: at least as long as the hash */
 } algorithms[] = {
 	{"HS256", SIGNATURE_SHA256, PUBLICKEY_OTHER, "a secret", 32},
@@ -62,7 +62,7 @@ static const struct algorithm *find_algorithm(const char *name)
 	return NULL;
 }
 
-/* Is it what somebody typed, or pasted, and not bytes by chance? */
+/* Is it text that somebody typed or pasted, and not random bytes? */
 static bool is_text(const char *bytes, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
@@ -81,7 +81,7 @@ static bool read_key(struct jwt_verifier *v, const char *path, char *sentence, s
 		return false;
 	}
 	v->key_length = (size_t)length;
-	/* A line break at the end of a text is an editor's, not the key's. */
+	/* A line break at the end of a text comes from the editor and is not part of the key. */
 	if (v->key_length <= KEY_MAX && is_text(key, v->key_length))
 		while (v->key_length > 0 && strchr("\r\n", key[v->key_length - 1]))
 			v->key_length--;
@@ -94,12 +94,12 @@ static bool check_secret(const struct jwt_verifier *v, const struct algorithm *a
 {
 	if (strstr(v->key, "-----BEGIN"))
 		snprintf(sentence, size,
-			"jwt-key: %s holds a PEM key; %s needs a secret of %zu random bytes or "
-			"more",
+			"jwt-key: %s holds a PEM key; %s needs a secret of at least %zu random "
+			"bytes",
 			path, v->name, a->secret_bytes);
 	else if (v->key_length < a->secret_bytes)
 		snprintf(sentence, size,
-			"jwt-key: the secret in %s has %zu bytes; %s needs %zu or more (openssl "
+			"jwt-key: the secret in %s has %zu bytes; %s needs at least %zu (openssl "
 			"rand -base64 %zu)",
 			path, v->key_length, v->name, a->secret_bytes, a->secret_bytes);
 	else
@@ -120,8 +120,9 @@ static bool check_public(struct jwt_verifier *v, const struct algorithm *a, cons
 {
 	if (strstr(v->key, "PRIVATE KEY"))
 		snprintf(sentence, size,
-			"jwt-key: %s holds a private key; only who makes tokens needs that: give "
-			"the public one (openssl pkey -pubout)",
+			"jwt-key: %s holds a private key; only the program that makes tokens needs "
+			"it: "
+			"give the public key (openssl pkey -pubout)",
 			path);
 	else if (!publickey_read(&v->public, v->key))
 		snprintf(sentence, size,
@@ -134,16 +135,16 @@ static bool check_public(struct jwt_verifier *v, const struct algorithm *a, cons
 		snprintf(sentence, size, "jwt-key: the key in %s has %zu bits; %s needs %d or more",
 			path, v->public.bits, v->name, RSA_BITS_MIN);
 	else if (a->kind == PUBLICKEY_RSA && v->public.bits > SIGNATURE_RSA_BITS_MAX)
-		snprintf(sentence, size, "jwt-key: the key in %s has %zu bits; %d are the most",
+		snprintf(sentence, size, "jwt-key: the key in %s has %zu bits; the maximum is %d",
 			path, v->public.bits, SIGNATURE_RSA_BITS_MAX);
 	else if (is_compressed(&v->public))
 		snprintf(sentence, size,
-			"jwt-key: the key in %s is in compressed form; give the whole one "
+			"jwt-key: the key in %s is in compressed form; give it uncompressed "
 			"(openssl ec -pubin -in %s -conv_form uncompressed)",
 			path, path);
 	else if (!signature_key_is_sound(&v->public))
 		snprintf(sentence, size,
-			"jwt-key: the key in %s is damaged: its numbers are those of no key", path);
+			"jwt-key: the key in %s is damaged: its numbers do not form a key", path);
 	else
 		return true;
 	return false;
@@ -154,7 +155,7 @@ static bool check_key(struct jwt_verifier *v, const char *path, char *sentence, 
 	const struct algorithm *a = find_algorithm(v->name);
 
 	if (!a)
-		snprintf(sentence, size, "jwt-algorithm: %s is none that rowtail knows", v->name);
+		snprintf(sentence, size, "jwt-algorithm: rowtail does not support %s", v->name);
 	else if (v->key_length > KEY_MAX)
 		snprintf(sentence, size, "jwt-key: %s is too large for a key", path);
 	else if (a->secret_bytes > 0 ? check_secret(v, a, path, sentence, size)
@@ -172,7 +173,7 @@ struct jwt_verifier *jwt_verifier_new(
 
 	*exit_status = EX_CONFIG;
 	if (!v) {
-		snprintf(sentence, size, "there is no memory for the key");
+		snprintf(sentence, size, "there is not enough memory for the key");
 		return NULL;
 	}
 	v->name = config->jwt_algorithm;
@@ -215,7 +216,7 @@ static bool read_part(const char *text, size_t length, struct json_members *memb
 	       json_parse(members, (const char *)json, json_length, &problem) == 0;
 }
 
-/* A member that is no element of a list; NULL when there is none. */
+/* A member that is not an element of a list; NULL if there is none. */
 static const struct json_value *member(const struct json_members *m, const char *name)
 {
 	for (size_t i = 0; i < m->count; i++)
@@ -243,14 +244,17 @@ bool jwt_has_header(const char *token, size_t length)
 	return has;
 }
 
-/* RFC 7519, section 5.1, in any letter case. RFC 8725, section 3.11: a token of another type is not for us. */
+/*
+ * RFC 7519, section 5.1: case does not matter. RFC 8725, section 3.11: refuse tokens of another
+ * type.
+ */
 static bool type_is_good(const struct json_value *type)
 {
 	return !type || (type->kind == JSON_KIND_STRING && type->length == strlen("JWT") &&
 				!strncasecmp(type->text, "JWT", type->length));
 }
 
-/* Exactly the configured algorithm; no extension that we would have to understand (crit). */
+/* Accepts only the configured algorithm, and no extension that we would have to support (crit). */
 static bool header_is_good(const struct jwt_verifier *v, const struct parts *p)
 {
 	struct json_members members;
@@ -282,7 +286,7 @@ static bool signature_is_good(const struct jwt_verifier *v, const struct parts *
 					      : signature_is_of_key(&s, &v->public);
 }
 
-/* A time: an integer that is no absurd one. False when it is there and is something else. */
+/* Reads a time: an integer within reason. False if it is there and is anything else. */
 static bool read_time(const struct json_members *m, const char *name, bool *there, int64_t *time)
 {
 	const struct json_value *v = member(m, name);
@@ -300,8 +304,9 @@ static bool read_time(const struct json_members *m, const char *name, bool *ther
 }
 
 /*
- * How far a token may begin in the future. The clock of whoever made it may be ahead, and some round up to
- * the next second. RFC 7519, section 4.1.5, allows such a leeway; section 4.1.6 refuses no token for its iat.
+ * How far in the future a token may begin. The clock of its issuer may be ahead, and some issuers
+ * round up to the next second. RFC 7519, section 4.1.5, allows such a leeway; section 4.1.6 refuses
+ * no token for its iat.
  */
 static int64_t early_s(const struct jwt_verifier *v)
 {
@@ -316,18 +321,18 @@ static const char *wrong_times(const struct jwt_verifier *v, const struct json_m
 
 	if (!read_time(m, "exp", &has_exp, &exp) || !read_time(m, "nbf", &has_nbf, &nbf) ||
 		!read_time(m, "iat", &has_iat, &iat))
-		return "exp, nbf or iat is no whole number of seconds";
+		return "exp, nbf or iat is not a whole number of seconds";
 	if (!has_exp)
 		return "it has no exp";
 	*expires_s = exp + v->leeway_s;
 	if (now_s >= *expires_s)
 		return "its exp has passed";
 	if (has_nbf && nbf > now_s + early_s(v))
-		return "its nbf is to come";
-	return has_iat && iat > now_s + early_s(v) ? "its iat is to come" : NULL;
+		return "its nbf is in the future";
+	return has_iat && iat > now_s + early_s(v) ? "its iat is in the future" : NULL;
 }
 
-/* Is this text the member, or one of its list? */
+/* Is this text the member, or an element of its list? */
 static bool names(const struct json_members *m, const char *name, const char *text)
 {
 	for (size_t i = 0; i < m->count; i++)
@@ -336,7 +341,7 @@ static bool names(const struct json_members *m, const char *name, const char *te
 	return false;
 }
 
-/* `channels` is a list of channels or patterns, if it is there. */
+/* `channels`, if present, must be a list of channels or patterns. */
 static bool channels_are_good(const struct json_members *m)
 {
 	const struct json_value *list = member(m, "channels");
@@ -363,9 +368,9 @@ static const char *wrong_claims(
 	if (wrong)
 		return wrong;
 	if (!channels_are_good(m))
-		return "channels is no list of channels and patterns";
+		return "channels is not a list of channels and patterns";
 	if (subject && subject->kind != JSON_KIND_STRING)
-		return "sub is no string";
+		return "sub is not a string";
 	claims->subject = subject ? subject->text : "";
 	if (v->audience && !names(m, "aud", v->audience))
 		return "its aud is not --jwt-audience";
@@ -374,7 +379,7 @@ static const char *wrong_claims(
 	return NULL;
 }
 
-/* Looks at all but the signature. NULL, and then *claims is to be freed, when nothing is wrong with it. */
+/* Checks everything but the signature. NULL if nothing is wrong; then the caller frees *claims. */
 static const char *wrong_content(const struct jwt_verifier *v, const char *token, size_t length,
 	int64_t now_s, struct parts *p, struct jwt_claims *claims)
 {
@@ -384,12 +389,12 @@ static const char *wrong_content(const struct jwt_verifier *v, const char *token
 	if (length > JWT_TOKEN_MAX)
 		return "it is too long";
 	if (!split(token, length, p))
-		return "it has not the three parts of a JWT";
+		return "it does not have the three parts of a JWT";
 	if (!header_is_good(v, p))
-		return "its header names another algorithm or type, or asks for what is not "
+		return "its header names another algorithm or type, or an extension that is not "
 		       "supported";
 	if (!read_part(p->payload, p->payload_length, &claims->members))
-		return "its claims are not an object of JSON, or hold a name twice";
+		return "its claims are not a JSON object, or have a duplicate name";
 	if ((wrong = wrong_claims(v, now_s, claims)))
 		jwt_claims_free(claims);
 	return wrong;
@@ -400,13 +405,13 @@ enum jwt_verdict jwt_verify(const struct jwt_verifier *v, const char *token, siz
 {
 	struct parts p;
 
-	/* What costs nothing comes first: a page with an old token asks often. */
+	/* Cheap checks first: a page with an old token asks often. */
 	if ((*wrong = wrong_content(v, token, length, now_s, &p, claims)))
 		return JWT_BAD;
 	if (signature_is_good(v, &p))
 		return JWT_GOOD;
 	jwt_claims_free(claims);
-	*wrong = "its signature is not the key's";
+	*wrong = "its signature was not made with the key";
 	return JWT_FORGED;
 }
 

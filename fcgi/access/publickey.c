@@ -4,13 +4,13 @@
 
 enum { TAG_INTEGER = 0x02, TAG_BITS = 0x03, TAG_OID = 0x06, TAG_SEQUENCE = 0x30 };
 
-/* What is left of an encoding. */
+/* The part of an encoding that is still to be read. */
 struct der {
 	const uint8_t *at;
 	size_t left;
 };
 
-/* X.690, section 8.1.3: the length that stands at d, in one to three bytes. */
+/* X.690, section 8.1.3: reads a length of one to three bytes at d. */
 static bool take_length(struct der *d, size_t *length)
 {
 	size_t bytes;

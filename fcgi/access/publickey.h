@@ -1,8 +1,8 @@
 /*
- * publickey: which kind of key a PEM file holds, so that a key that can verify nothing is told of at
- * the start and not by every token being refused.
+ * publickey: finds the kind of key in a PEM file, so that an unusable key is reported at startup,
+ * instead of every token being refused.
  *
- * Pure. Reads the frame of a key; whether its numbers are sound is signature's to say.
+ * Pure. Parses only the structure; signature checks whether the numbers are sound.
  *
  * Source: RFC 7468, section 13 (PEM); RFC 5280, section 4.1 (SubjectPublicKeyInfo); RFC 8017,
  * appendix A.1 (RSA), RFC 5480, section 2.1.1 (curves), RFC 8410, section 4 (Ed25519).
@@ -30,12 +30,15 @@ enum { PUBLICKEY_MAX = 4096 };
 struct publickey {
 	enum publickey_kind kind;
 	size_t bits; /* of an RSA modulus */
-	/* The key itself: an RSAPublicKey (RFC 8017, appendix A.1.1), a point (SEC 1, section 2.3.3), 32 bytes. */
+	/*
+	 * The key itself: an RSAPublicKey (RFC 8017, appendix A.1.1), a point (SEC 1, section
+	 * 2.3.3), 32 bytes.
+	 */
 	size_t length;
 	uint8_t bytes[PUBLICKEY_MAX];
 };
 
-/* Reads the first public key of a text. False when there is none. */
+/* Reads the first public key of a text. False if there is none. */
 bool publickey_read(struct publickey *key, const char *pem);
 
 #endif

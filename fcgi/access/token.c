@@ -6,7 +6,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* libsodium aborts where it finds no random numbers: in a chroot without /dev, if the kernel is older than 3.17. */
+/*
+ * libsodium aborts without random numbers: in a chroot without /dev, if the kernel is older than
+ * 3.17.
+ */
 static bool has_random(void)
 {
 	char byte;
@@ -33,7 +36,7 @@ void token_hash(const char *token, size_t length, char hex[TOKEN_HEX + 1])
 	sodium_bin2hex(hex, TOKEN_HEX + 1, hash, sizeof(hash));
 }
 
-/* libsodium 1.0.18 takes bytes from 0x80 on for characters of base64. */
+/* libsodium 1.0.18 accepts bytes from 0x80 on as base64 characters. */
 static bool is_ascii(const char *text, size_t length)
 {
 	while (length > 0 && (unsigned char)text[length - 1] < 0x80)
@@ -58,7 +61,7 @@ bool token_pem(const char *pem, uint8_t *out, size_t *length)
 
 	if (!at)
 		return false;
-	/* The dashes of one are not those of the other as well. */
+	/* The dashes of the first line must not also count as those of the last. */
 	at += strlen(begin);
 	end = strstr(at, "-----END PUBLIC KEY-----");
 	return end && is_ascii(at, (size_t)(end - at)) &&

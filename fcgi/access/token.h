@@ -22,14 +22,14 @@ uint32_t token_random(void);
 void token_hash(const char *token, size_t length, char hex[TOKEN_HEX + 1]);
 
 /*
- * Decodes base64url without padding, strictly (RFC 7515, section 2). *length is the room in out, and
- * then what was decoded.
+ * Decodes base64url without padding, strictly (RFC 7515, section 2). *length is the room in out at
+ * first, then the number of bytes decoded.
  */
 bool token_base64url(const char *text, size_t text_length, uint8_t *out, size_t *length);
 
 /*
- * Decodes the first public key of a PEM text (RFC 7468, section 13). *length is the room in out, and
- * then what was decoded. False when there is none, or it does not fit.
+ * Decodes the first public key of a PEM text (RFC 7468, section 13). *length is the room in out at
+ * first, then the number of bytes decoded. False if there is no key or it does not fit.
  */
 bool token_pem(const char *pem, uint8_t *out, size_t *length);
 

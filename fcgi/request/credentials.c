@@ -13,7 +13,7 @@ static bool find_bearer(struct credentials *c, const char *authorization)
 	if (!authorization || strncasecmp(authorization, scheme, strlen(scheme)))
 		return false;
 	behind = authorization + strlen(scheme);
-	/* A web server may have taken the space of an empty token away. */
+	/* Some web servers remove the space before an empty token. */
 	if (*behind && !strchr(blanks, *behind))
 		return false;
 	c->token = behind + strspn(behind, blanks);
@@ -23,7 +23,7 @@ static bool find_bearer(struct credentials *c, const char *authorization)
 	return true;
 }
 
-/* A cookie's value may stand between quotes, which are not part of it. */
+/* A cookie's value may be in quotes, which are not part of it. */
 static void unquote(struct credentials *c)
 {
 	if (c->length >= 2 && c->token[0] == '"' && c->token[c->length - 1] == '"') {
@@ -32,7 +32,7 @@ static void unquote(struct credentials *c)
 	}
 }
 
-/* The first cookie of the name that is not empty: an empty one is how a cookie is taken back. */
+/* Finds the first cookie of the name that is not empty: an empty one is a deleted cookie. */
 static bool find_cookie(struct credentials *c, const char *cookie)
 {
 	static const char name[] = "rowtail_token=";

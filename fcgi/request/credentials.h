@@ -1,7 +1,7 @@
 /*
- * credentials: where in a request a token stands.
+ * credentials: finds the token in a request.
  *
- * Pure. Knows the three places and which of them counts; not whether a token is any good.
+ * Pure. Knows the three places for a token and which one counts, but not whether a token is valid.
  *
  * Source: RFC 6750, sections 2.1 to 2.3 (bearer tokens); RFC 6265, section 4.2.1 (cookies).
  */
@@ -14,21 +14,21 @@
 struct credentials {
 	const char *token; /* not terminated; may be empty; borrowed from the request */
 	size_t length;
-	bool is_cookie; /* shown by a browser of itself, not by who asks */
-	const char *more; /* cookies behind this one, or NULL; credentials_next()'s own */
+	bool is_cookie; /* sent by a browser automatically, not chosen by the client */
+	const char *more; /* the cookies after this one, or NULL; for credentials_next() */
 };
 
 /*
- * Finds the token: of an Authorization header with the scheme Bearer, else `access_token`, else of
- * the first cookie rowtail_token. Each may be NULL. An empty one counts as shown,
- * but for an empty cookie: that is how a cookie is taken back. False when there is none.
+ * Finds the token: from an Authorization header with the scheme Bearer, else from `access_token`,
+ * else from the first cookie rowtail_token. Each may be NULL. An empty token counts as given. An
+ * empty cookie does not, because that is how a cookie is deleted. False if there is no token.
  */
 bool credentials_find(struct credentials *c, const char *authorization, const char *access_token,
 	const char *cookie);
 
 /*
- * Finds the next cookie rowtail_token: a browser sends all that it has for the path and its parents, and a
- * stale one may come first (RFC 6265, section 5.4). False, and nothing changes, when there is none.
+ * Finds the next cookie rowtail_token. A browser sends all it has for the path and its parents, and
+ * a stale one may come first (RFC 6265, section 5.4). False, and nothing changes, if there is none.
  */
 bool credentials_next(struct credentials *c);
 

@@ -24,7 +24,7 @@ bool form_unescape(const char *text, size_t length, char *byte)
 	return true;
 }
 
-/* Decodes from[0..length) where it stands, puts a NUL behind it, and returns its new length. */
+/* Decodes from[0..length) in place, adds a NUL, and returns the new length. */
 static size_t decode(char *from, size_t length, bool *bad_escape)
 {
 	size_t in = 0, out = 0;

@@ -1,8 +1,9 @@
 /*
  * form: reads application/x-www-form-urlencoded text, of a query string or a body.
  *
- * Pure, allocates nothing. Decodes in place: a decoded text is never longer than it was. Knows no
- * parameter by name and looks at no character encoding; a pair may hold any byte, NUL included.
+ * Pure, allocates nothing. Decodes in place: a decoded text is never longer than the encoded one.
+ * Knows no parameter names and checks no character encoding; a pair may contain any byte, including
+ * NUL.
  *
  * Source: URL Standard, section 5.1 (application/x-www-form-urlencoded parsing).
  */
@@ -12,34 +13,34 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A place in a form; its members are for form.c. */
+/* A position in a form; for form.c only. */
 struct form {
 	char *at, *end;
 };
 
-/* Both texts have a NUL behind them, which their lengths do not count. */
+/* Both texts are followed by a NUL, which their lengths do not count. */
 struct form_pair {
 	const char *name, *value;
 	size_t name_length, value_length;
-	bool bad_escape; /* the value holds a '%' without two hexadecimal digits, left as it came */
+	bool bad_escape; /* the value contains a '%' without two hexadecimal digits, unchanged */
 };
 
 /*
- * Begins with text[0..length), which the caller owns and which is overwritten, text[length]
- * included; the pairs point into it.
+ * Begins with text[0..length). The caller owns it, and form_next() overwrites it, including
+ * text[length]; the pairs point into it.
  */
 void form_init(struct form *f, char *text, size_t length);
 
 /*
- * The next pair, in the order of the text; false when there is none left. Empty pieces ("a=1&&b=2")
- * are passed over, a name without '=' has an empty value, and '+' is a space. A bad escape in a
- * name is left as it came, too: no parameter is called so.
+ * Returns the next pair, in the order of the text; false if there are no more. Skips empty pieces
+ * ("a=1&&b=2"). A name without '=' has an empty value; '+' is a space. A bad escape in a name is
+ * also left unchanged, because no parameter has such a name.
  */
 bool form_next(struct form *f, struct form_pair *pair);
 
 enum { FORM_ESCAPE_LENGTH = 3 };
 
-/* Does text[0..length) begin with an escape, "%2F"? Then *byte is what it stands for. */
+/* Does text[0..length) begin with an escape such as "%2F"? Then *byte is the byte it stands for. */
 bool form_unescape(const char *text, size_t length, char *byte);
 
 #endif

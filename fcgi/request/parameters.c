@@ -28,10 +28,10 @@ bool parameters_refuse(struct parameters *p, int status, const char *format, ...
 bool parameters_refuse_memory(struct parameters *p)
 {
 	return parameters_refuse(
-		p, 503, "rowtail has no memory left for this request; come back later");
+		p, 503, "rowtail has no memory left for this request; try again later");
 }
 
-/* Puts a name where it belongs, unless it is there; false when there is no room. */
+/* Inserts a name in order, unless it is already there; false if there is no room. */
 static bool names_add(struct parameters_names *n, const char *text, size_t length)
 {
 	size_t low = 0, high = n->count;
@@ -94,7 +94,7 @@ static bool take_event(struct parameters *p, const char *name, const char *text,
 	return true;
 }
 
-/* A number that holds goes before one that is too large, and that before what is no number. */
+/* A valid number wins over one that is too large, which wins over what is not a number. */
 static void take_one_position(struct parameters *p, const char *text, size_t length)
 {
 	struct request *r = p->request;
@@ -221,7 +221,7 @@ static bool take_access_token(
 	p->request->access_token = text;
 	if (strlen(text) == length)
 		return true;
-	return parameters_refuse(p, 400, "%s: a token cannot hold a NUL character", name);
+	return parameters_refuse(p, 400, "%s: a token cannot contain a NUL character", name);
 }
 
 enum {
@@ -232,7 +232,7 @@ enum {
 	WITH_JSON = 1 << 16, /* means something only with format=json; a stream ignores it */
 };
 
-/* What may be asked for; a JSON body may say it in the kinds given, the list being of strings. */
+/* The known parameters. kinds: what a JSON body may use; the elements of a list are strings. */
 struct parameter {
 	const char *name;
 	bool (*take)(struct parameters *p, const char *name, const char *text, size_t length);
@@ -278,7 +278,7 @@ static char lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-/* Do two names differ only by case, a plural s, or '-' for '_'? */
+/* Do two names differ only by case, a plural s, or '-' instead of '_'? */
 static bool is_near(const char *known, const char *name, size_t length)
 {
 	size_t known_length = strlen(known);
@@ -298,8 +298,8 @@ static bool is_near(const char *known, const char *name, size_t length)
 }
 
 /*
- * Keeps the problem for parameters_end(): the parameter is of format=json, which may come behind it. Always
- * returns true.
+ * Keeps the problem for parameters_end(): the parameter belongs to format=json, which may come after it.
+ * Always returns true.
  */
 static bool defer(struct parameters *p)
 {
@@ -309,8 +309,9 @@ static bool defer(struct parameters *p)
 }
 
 /*
- * *known: the parameter of this name, or NULL for a name that is nothing to us. False when the name was
- * meant for another one: to pass it over would follow something else than was asked for.
+ * *known: the parameter of this name, or NULL for a name of no meaning to us. False, with a problem
+ * set, if the name is a misspelled parameter: ignoring it would follow something else than the
+ * client wants.
  */
 static bool find_parameter(
 	struct parameters *p, const struct parameter **known, const char *name, size_t length)
@@ -322,7 +323,7 @@ static bool find_parameter(
 	for (*known = known_parameters; *known < known_parameters + PARAMETER_COUNT; ++*known)
 		if (strlen((*known)->name) == bare && !memcmp((*known)->name, name, bare))
 			return true;
-	/* channel[a], channel[0][]: meant for the name before the bracket, too. */
+	/* channel[a], channel[0][]: these also mean the name before the bracket. */
 	bracket = memchr(name, '[', bare);
 	if (bracket)
 		bare = (size_t)(bracket - name);
@@ -369,7 +370,7 @@ bool parameters_form(struct parameters *p, const char *text, size_t length)
 			continue;
 		if (pair.bad_escape) {
 			parameters_refuse(p, 400,
-				"%s: a \"%%\" without two hexadecimal digits behind it; write a"
+				"%s: a \"%%\" must be followed by two hexadecimal digits; write a"
 				" percent sign as \"%%25\"",
 				known->name);
 			if (!((known->kinds & WITH_JSON) && defer(p)))

@@ -27,7 +27,7 @@ static int read_one(struct reader *r)
 	return (unsigned char)*r->at++;
 }
 
-/* The next byte, several slashes being one. */
+/* Returns the next byte; several slashes count as one. */
 static int read_merged(struct reader *r)
 {
 	int byte = read_one(r);
@@ -55,7 +55,7 @@ static struct reader path_of(const char *uri)
 	return reader_of(uri, strcspn(uri, "?"), true);
 }
 
-/* Takes the same from both: a byte, or an escape that the web server has left as it came. */
+/* Takes the same from both: a byte, or an escape that the web server left unchanged. */
 static bool take_same(struct reader *raw, struct reader *cooked)
 {
 	struct reader from = *raw;
@@ -72,7 +72,7 @@ static bool take_same(struct reader *raw, struct reader *cooked)
 	return raw->at > from.at;
 }
 
-/* Takes a slash behind a slash, which merging would have taken away. */
+/* Takes a slash after a slash, which the web server would have merged. */
 static bool take_repeated(struct reader *r, bool behind_slash)
 {
 	struct reader ahead = *r;
@@ -83,7 +83,7 @@ static bool take_repeated(struct reader *r, bool behind_slash)
 	return true;
 }
 
-/* Do both name the same? */
+/* Do both name the same path? */
 static bool same_path(struct reader raw, struct reader cooked)
 {
 	bool behind_slash = false;
@@ -100,7 +100,7 @@ static bool same_path(struct reader raw, struct reader cooked)
 	return true;
 }
 
-/* Moves r behind the mount; false where the path is not at or below the mount. */
+/* Moves r past the mount point; false if the path is not at or below it. */
 static bool skip_mount(struct reader *r, const char *mount)
 {
 	struct reader m = reader_of(mount, strlen(mount), false), ahead;
@@ -116,7 +116,7 @@ static bool skip_mount(struct reader *r, const char *mount)
 	return byte == END || byte == '/';
 }
 
-/* Decodes what is left; *length is 0 where that is nothing but slashes. */
+/* Decodes the rest; *length is 0 if that is only slashes. */
 static void take_rest(struct reader *r, char *to, size_t *length)
 {
 	bool only_slashes = true;

@@ -115,7 +115,7 @@ static bool read_body(struct parameters *p, const char *type, const char *body, 
 		text_quote(&q, type, strlen(type)));
 }
 
-/* Where a client sends the header twice, a web server joins the two, or hands over both. */
+/* If a client sends the header twice, a web server joins the two or passes both on. */
 static void read_last_event_ids(struct parameters *p, char *const *params)
 {
 	static const char name[] = "HTTP_LAST_EVENT_ID=";
@@ -164,7 +164,7 @@ static size_t names_size(const struct parameters_names *n)
 	return size;
 }
 
-/* Copies a text and a NUL to *to, moves *to behind them, and returns the copy. */
+/* Copies a text and a NUL to *to, moves *to past them, and returns the copy. */
 static const char *keep_text(char **to, const char *text, size_t length)
 {
 	char *kept = memcpy(*to, text, length);
@@ -187,7 +187,7 @@ static void keep_names(struct request_list *list, const struct parameters_names 
 	}
 }
 
-/* Copies all that the request points to into one block: the arrays, then the texts. */
+/* Copies everything that the request points to into one block: the arrays, then the texts. */
 static bool keep(struct request *r, const struct parameters_names *channels,
 	const struct parameters_names *events)
 {

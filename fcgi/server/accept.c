@@ -13,11 +13,11 @@
 #include "server/connection.h"
 
 enum {
-	ACCEPT_ROUND = 128, /* connections taken before the loop looks elsewhere */
+	ACCEPT_ROUND = 128, /* connections to accept before other work is done */
 	PAUSE_MS = 100,
-	TELL_MS = 10000, /* how often that there are pauses is worth a line */
+	TELL_MS = 10000, /* how often to log that accepting pauses */
 	OTHER_FILES = 64, /* descriptors that are not streams: database, loop, libfcgi's pair, … */
-	SPARE_LEAST = 16, /* of these, for connections that are no streams */
+	SPARE_LEAST = 16, /* of these, for connections that are not streams */
 	SPARE_MOST = 512,
 };
 
@@ -55,7 +55,7 @@ static void pause_accepting(int error)
 	int64_t now_ms = clock_ms();
 
 	if (accepting.told_ms == 0 || now_ms - accepting.told_ms >= TELL_MS) {
-		log_warn("no more connections for a moment: %s", strerror(error));
+		log_warn("new connections must wait: %s", strerror(error));
 		accepting.told_ms = now_ms;
 	}
 	accepting.paused = true;
@@ -63,7 +63,7 @@ static void pause_accepting(int error)
 	loop_timer_start(&accepting.pause, PAUSE_MS, 0);
 }
 
-/* Without it, what is written in two pieces to a TCP peer waits for an acknowledgement. */
+/* Sets TCP_NODELAY; otherwise the second of two writes waits for the peer's acknowledgement. */
 static void send_at_once(int fd, const struct sockaddr_storage *peer)
 {
 	int on = 1;

@@ -55,8 +55,8 @@ struct answer_cors answer_cors_of(const char *origin, const char *const *allowed
 }
 
 /*
- * Without an Origin, or for one that is not allowed, there is no Vary: no answer may be kept by a cache and
- * used again for another request (no-store, or no-cache without anything to revalidate it by).
+ * No Vary without an Origin, or for one that is not allowed: caches may not reuse any of our
+ * answers for another request (no-store, or no-cache without a validator).
  */
 static void write_cors(struct buffer *out, const struct answer_cors *cors)
 {
@@ -96,7 +96,7 @@ void answer_write(struct buffer *out, const struct answer *a, const struct answe
 	if (a->body)
 		buffer_printf(out, "Content-Type: %s\r\n",
 			a->type ? a->type : "text/plain; charset=utf-8");
-	/* A sentence may quote the client: no browser is to take it for a page. */
+	/* The sentence may quote the client. No browser may treat it as a page. */
 	if (a->body)
 		buffer_text(out, "X-Content-Type-Options: nosniff\r\n");
 	buffer_text(out, "Cache-Control: no-store\r\n");
@@ -126,7 +126,7 @@ void answer_sentence(struct buffer *out, int status, const char *sentence, bool 
 		buffer_text(out, "\n");
 }
 
-/* Is this a list of field names, and nothing that could forge a field? */
+/* Is this a list of field names, which cannot forge a field? */
 static bool is_name_list(const char *text)
 {
 	for (; *text; text++)
@@ -165,7 +165,7 @@ void answer_later(struct buffer *out, const char *sentence, int64_t retry_ms, bo
 		&(struct answer){.status = 503,
 			.body = sentence,
 			.body_length = strlen(sentence),
-			/* Never nothing, which would leave the field out. */
+			/* At least 1: 0 would leave the field out. */
 			.retry_after_s = retry_ms > 1000 ? (int)((retry_ms + 999) / 1000) : 1,
 			.head_only = head_only},
 		cors);

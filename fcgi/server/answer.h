@@ -1,5 +1,5 @@
 /*
- * answer: the head of a stream, and the answers that are no stream, as CGI output.
+ * answer: the head of a stream, and finite answers, as CGI output.
  *
  * Pure. Owns status lines, header fields, CORS fields and the plain sentence of a body (interface,
  * sections 4 and 5). Knows nothing of FastCGI framing.
@@ -14,17 +14,18 @@
 
 #include "base/buffer.h"
 
-/* What the request's Origin is allowed. */
+/* What CORS allows the request's Origin. */
 struct answer_cors {
-	const char *origin; /* as it came, when it is allowed; NULL: no CORS fields */
-	bool any; /* any site can have it, or "*" allows it: without credentials */
+	const char *origin; /* as the client sent it, if allowed; NULL: no CORS fields */
+	bool any; /* any site can have this origin, or "*" allows it: no credentials */
 };
 
-/* Looks an origin (NULL: none) up in a NULL-terminated list of allowed ones, where "*" allows any.
+/*
+ * Looks up an origin (may be NULL) in a NULL-terminated list of allowed ones, where "*" allows any.
  */
 struct answer_cors answer_cors_of(const char *origin, const char *const *allowed);
 
-/* The head of an event stream, with the empty line behind it. */
+/* Writes the head of an event stream, including the empty line. */
 void answer_stream_head(struct buffer *out, const struct answer_cors *cors);
 
 /* The head of a JSON answer, with the empty line behind it. */
@@ -42,17 +43,17 @@ struct answer {
 /* Adds Allow to 405, WWW-Authenticate to 401. */
 void answer_write(struct buffer *out, const struct answer *a, const struct answer_cors *cors);
 
-/* A finite answer whose body is a sentence; a line break is put behind it. */
+/* Writes a finite answer whose body is a sentence and a line break. */
 void answer_sentence(struct buffer *out, int status, const char *sentence, bool head_only,
 	const struct answer_cors *cors);
 
-/* The answer to OPTIONS; requested: Access-Control-Request-Headers, or NULL. */
+/* Answers OPTIONS. requested: Access-Control-Request-Headers, or NULL. */
 void answer_preflight(struct buffer *out, const char *requested, const struct answer_cors *cors);
 
 /*
- * A passing fault. For who accepts an event stream: a stream that holds a reconnection time and a
- * comment, and ends; an EventSource comes back, which it would not after any status but 200. For
- * others: 503 with Retry-After.
+ * Answers a temporary fault. A client that accepts an event stream gets a stream with a
+ * reconnection time and a comment, which then ends: an EventSource reconnects after that, but not
+ * after a status other than 200. Other clients get 503 with Retry-After.
  */
 void answer_later(struct buffer *out, const char *sentence, int64_t retry_ms, bool accepts_stream,
 	bool head_only, const struct answer_cors *cors);

@@ -13,10 +13,10 @@
 #include "base/metrics.h"
 
 enum {
-	BODY_MAX = REQUEST_SIZE_MAX + 1, /* one more shows that it is too large */
+	BODY_MAX = REQUEST_SIZE_MAX + 1, /* the extra byte shows that a body is too large */
 	BODY_MS = 10000,
-	LOOK_MS = 100, /* how long signals and the clock wait while a body comes */
-	HANGUP_MS = 500, /* how often a pipe that can't be watched is looked at */
+	LOOK_MS = 100, /* how often signals and the clock are checked while reading a body */
+	HANGUP_MS = 500, /* how often a pipe that can't be watched is checked */
 };
 
 static struct {
@@ -26,7 +26,7 @@ static struct {
 	struct loop_timer hangup, held;
 	bool polled; /* standard output can be watched by the loop */
 	bool running;
-	bool said; /* something was written */
+	bool said; /* something has been written */
 	struct responder *responder;
 } cgi;
 
@@ -70,7 +70,7 @@ static const struct sink_operations operations = {.write = write_out,
 	.finished = finished};
 
 /*
- * Only HUP and ERR mean that the reader is gone: under Apache's mod_cgid standard input and output
+ * Only HUP and ERR mean that the reader is gone. Under Apache's mod_cgid, standard input and output
  * are one socket, whose other half is closed from the start.
  */
 static bool is_hung_up(void)
@@ -99,7 +99,7 @@ static void look_for_held_hangup(struct loop_timer *timer)
 		loop_stop();
 }
 
-/* The answer is written; its end, which is this process's, waits. */
+/* The answer is written; this process waits before it ends. */
 static void begin_hold(void)
 {
 	loop_timer_init(&cgi.held, end_held, NULL);
@@ -114,12 +114,12 @@ static void look_for_hangup(struct loop_timer *timer)
 		fanout_gone(cgi.responder->fanout, &cgi.subscriber, LEAVE_CLIENT);
 		return;
 	}
-	/* A regular file or a terminal can't be polled by epoll, and always takes bytes. */
+	/* epoll cannot watch a regular file or a terminal; these always accept bytes. */
 	if (cgi.running && !cgi.polled)
 		fanout_writable(cgi.responder->fanout, &cgi.subscriber);
 }
 
-/* Waits a moment for bytes; how many came. *ended: none come any more. */
+/* Waits a moment for bytes; returns how many came. *ended: no more will come. */
 static size_t read_some(uint8_t *bytes, size_t size, bool *ended)
 {
 	struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
@@ -131,9 +131,9 @@ static size_t read_some(uint8_t *bytes, size_t size, bool *ended)
 }
 
 /*
- * Reads the body until its announced length, or to the end where none is announced (chunked bodies).
- * *whole: has all of it come? Where none is announced and none comes, there is none. Signals are
- * heard meanwhile: when rowtail is to end, nothing is waited for any more.
+ * Reads the body up to its announced length, or to the end if no length is announced (chunked
+ * bodies). *whole: all of it came. If no length is announced and nothing comes, there is no body.
+ * Handles signals meanwhile, and stops waiting when rowtail is to end.
  */
 static size_t read_body(uint8_t *body, const char *content_length, bool *whole)
 {
@@ -153,14 +153,16 @@ static size_t read_body(uint8_t *body, const char *content_length, bool *whole)
 	return length;
 }
 
-/* Without memory for any answer there is still this: no server's own, which would end an EventSource. */
+/*
+ * Needs no memory. Otherwise the server would send its own error, which would end an EventSource.
+ */
 static void write_excuse(void)
 {
 	static const char stream[] = "Status: 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-				     "retry: 5000\n: there is no memory; come back later\n";
+				     "retry: 5000\n: there is no memory; try again later\n";
 	static const char other[] = "Status: 503 Service Unavailable\r\nRetry-After: 5\r\n"
 				    "Content-Type: text/plain\r\n\r\n"
-				    "there is no memory; come back later\n";
+				    "there is no memory; try again later\n";
 	const char *accept = getenv("HTTP_ACCEPT");
 	const char *text = accept && strstr(accept, "text/event-stream") ? stream : other;
 
@@ -168,7 +170,7 @@ static void write_excuse(void)
 		log_warn("there was no memory for an answer, and standard output is closed");
 }
 
-/* Writes a finished answer whole; nobody else is kept waiting. */
+/* Writes a finite answer completely; nobody else is waiting. */
 static void write_whole(const struct buffer *bytes)
 {
 	size_t at = 0;
@@ -185,8 +187,8 @@ static void write_whole(const struct buffer *bytes)
 }
 
 /*
- * Of the methods only POST has a body whose length may be untold; with the others, to wait for an end
- * of standard input would be to wait in vain where the server leaves it open.
+ * Only POST can have a body of unknown length. With other methods, waiting for the end of standard
+ * input could take for ever if the server leaves it open.
  */
 static bool may_have_body(const char *method, const char *content_length)
 {
@@ -220,8 +222,7 @@ bool cgi_begin(struct responder *responder, char *const *environment)
 	if (!body)
 		return false;
 	cgi.responder = responder;
-	/* A body that a script does not read is an error to some servers: it is read in any case.
-	 */
+	/* Some servers report an error if a script does not read the body, so it is always read. */
 	if (may_have_body(method, content_length))
 		length = read_body(body, content_length, &whole);
 	if (whole)

@@ -1,9 +1,10 @@
 /*
- * cgi: one stream to standard output, and then the end.
+ * cgi: sends one stream to standard output, then ends.
  *
- * The same parts as in FastCGI mode with another sink and one subscriber. Ends when standard output
- * closes, on a signal (signals.h), at --max-stream-age, or with an answer that is no stream; where that
- * is an event stream that asks the client to come back, a second later (see connection_held.c).
+ * Uses the same parts as FastCGI mode, with another sink and one subscriber. Ends when standard
+ * output closes, on a signal (signals.h), at --max-stream-age, or after a finite answer. If that
+ * answer is an event stream that asks the client to reconnect, it ends a second later (see
+ * connection_held.c).
  *
  * Source: RFC 3875 (CGI/1.1), sections 4.1 (meta-variables) and 4.2 (request body).
  */
@@ -13,13 +14,13 @@
 #include "server/responder.h"
 
 /*
- * Reads the request from the environment and standard input (which may be slow: this process has
- * nobody else to serve), and begins to answer. False when the answer is done already: nothing runs
- * in the loop then.
+ * Reads the request from the environment and standard input, and begins to answer. Standard input
+ * may be slow: this process serves nobody else. False if the answer is already complete; then
+ * nothing runs in the loop.
  */
 bool cgi_begin(struct responder *responder, char *const *environment);
 
-/* Ends what still runs, at once. */
+/* Ends the stream at once, if there is one. */
 void cgi_close(void);
 
 #endif

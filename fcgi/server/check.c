@@ -27,13 +27,13 @@
 #include "server/listen.h"
 
 enum {
-	LOCKED_MS = 3000, /* a commit in rollback mode, and its fsync, are over by then */
+	LOCKED_MS = 3000, /* a commit in rollback mode, with its fsync, takes less */
 	LOCKED_MOMENT_MS = 50,
-	ROWS_READ = 256, /* of the oldest, and of the newest ids */
-	APART_MOMENT_MS = 200, /* to open a database takes less */
+	ROWS_READ = 256, /* of the oldest and of the newest ids */
+	APART_MOMENT_MS = 200, /* opening a database takes less */
 };
 
-/* What has been found so far: the exit status is that of the first thing that is wrong. */
+/* The state of a check. The exit status is that of the first thing that is wrong. */
 struct checking {
 	const struct config *config;
 	char real[PATH_MAX]; /* of the database, symbolic links followed */
@@ -82,7 +82,7 @@ static void wrong(struct checking *c, int status, const char *format, ...)
 		c->status = status;
 }
 
-/* A file beside the database, which is there only while somebody has the database open. */
+/* Checks a file beside the database, which only exists while a program has the database open. */
 static void check_beside(struct checking *c, const char *ending)
 {
 	struct who_user owner, us;
@@ -94,7 +94,7 @@ static void check_beside(struct checking *c, const char *ending)
 		return;
 	if (access(path, R_OK) < 0)
 		wrong(c, EX_NOINPUT,
-			"%s belongs to %s and cannot be read by %s: give the writers and rowtail a "
+			"%s belongs to %s, and %s cannot read it: give the writers and rowtail a "
 			"common group, and the directory mode 2770",
 			path, who_user(&owner, st.st_uid), who_user(&us, geteuid()));
 	else if (access(path, W_OK) < 0 && !strcmp(ending, "-shm"))
@@ -105,19 +105,18 @@ static void check_beside(struct checking *c, const char *ending)
 }
 
 /*
- * SQLite gives the -wal and -shm that it makes the mode of the database: where rowtail makes them,
- * its group can write only if the database says so.
+ * SQLite creates the -wal and -shm with the mode of the database. If rowtail creates them, its
+ * group can write them only if the database's mode allows it.
  */
 static void check_mode(const struct checking *c, const struct stat *st)
 {
 	struct who_user us;
 
-	/* Made by root, SQLite gives them the owner of the database. */
+	/* If root creates them, SQLite gives them the owner of the database. */
 	if (geteuid() == 0 || st->st_uid == geteuid() || st->st_mode & (S_IWGRP | S_IWOTH))
 		return;
-	note("%s is of mode %04o: the -wal and -shm that rowtail makes beside it, when it is there "
-	     "first, can then be written by %s alone, and writers are locked out; chmod 660 mends "
-	     "it",
+	note("%s has mode %04o: if rowtail creates the -wal and -shm beside it, only %s can write "
+	     "them, and writers are locked out; chmod 660 fixes it",
 		c->config->db, st->st_mode & 07777, who_user(&us, geteuid()));
 }
 
@@ -131,8 +130,8 @@ static void check_directory(const struct checking *c)
 	directory = dirname(copy);
 	if (access(directory, W_OK) < 0)
 		note("%s cannot be written by %s: in WAL mode rowtail then reads only while the "
-		     "-wal and -shm files are there, that is while a writer has the database open; "
-		     "mode 2770 with a common group mends it",
+		     "-wal and -shm files exist, that is, while a writer has the database open; "
+		     "mode 2770 with a common group fixes it",
 			directory, who_user(&us, geteuid()));
 }
 
@@ -141,15 +140,16 @@ static void check_files(struct checking *c)
 	struct who_user owner, us;
 	struct stat st;
 
-	/* Why it can't even be looked at, the log itself says. */
+	/* If it can't even be examined, the log reports why. */
 	if (stat(c->config->db, &st) < 0 || !S_ISREG(st.st_mode))
 		return;
 	if (geteuid() == 0 && st.st_uid != 0)
-		note("this looks as root, who may do everything: what rowtail's own user may do is "
-		     "seen by runuser -u USER -- rowtail --check, with that user's name");
+		note("you are running this as root, who may do everything; to check as rowtail's "
+		     "own "
+		     "user: runuser -u USER -- rowtail --check, with that user's name");
 	if (access(c->config->db, R_OK) < 0)
 		wrong(c, EX_NOINPUT,
-			"%s belongs to %s and cannot be read by %s: chgrp it to a group of both, "
+			"%s belongs to %s, and %s cannot read it: chgrp it to a group of both, "
 			"and chmod 660",
 			c->config->db, who_user(&owner, st.st_uid), who_user(&us, geteuid()));
 	else
@@ -160,7 +160,7 @@ static void check_files(struct checking *c)
 	check_beside(c, "-shm");
 }
 
-/* One value of one row, as text; empty when there is none. */
+/* Returns one value of one row as text; "" if there is none. */
 static void query(struct database *db, const char *sql, const char *bind, char *out, size_t size)
 {
 	struct statement *st;
@@ -185,13 +185,12 @@ static void check_journal(struct database *db)
 	if (!strcasecmp(mode, "wal"))
 		good("the journal mode is WAL");
 	else
-		note("the journal mode is %s: readers and writers get into each other's way; "
-		     "PRAGMA "
-		     "journal_mode=WAL, once, by a writer, mends it",
+		note("the journal mode is %s: readers and writers block each other; to fix it, "
+		     "let a writer run PRAGMA journal_mode=WAL once",
 			mode);
 }
 
-/* Is everything of schema/rowtail.sql there? */
+/* Is everything from schema/rowtail.sql there? */
 static void check_schema(struct checking *c, struct database *db)
 {
 	static const char *const parts[] = {"grants", "events_pruned"};
@@ -199,24 +198,23 @@ static void check_schema(struct checking *c, struct database *db)
 
 	if (strcasecmp(c->config->table, "events")) {
 		good("%s is a table or view of your own, with id and data", c->config->table);
-		note("ids must be unique and grow in the order of commits; which rows were deleted "
-		     "from its "
-		     "middle cannot be known");
+		note("ids must be unique and grow in the order of commits; rowtail cannot know "
+		     "which rows were deleted from the middle of this table");
 	}
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		bool needed =
 			i == 0 ? !c->config->public_ : !strcasecmp(c->config->table, "events");
 
-		/* What stands there in another form, the schema itself speaks of. */
+		/* If another kind of object has the name, check_form() reports it. */
 		query(db,
 			"SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE "
 			"m.type = 'table' AND m.name = ?1 AND c.name IN ('subject', 'deletion')",
 			parts[i], found, sizeof(found));
 		if (!*found && needed)
 			wrong(c, EX_CONFIG,
-				"the table %s is missing: sqlite3 %s < schema/rowtail.sql makes "
-				"what is "
-				"missing and changes nothing else",
+				"the table %s is missing. To create what is missing and change "
+				"nothing "
+				"else: sqlite3 %s < schema/rowtail.sql",
 				parts[i], c->config->db);
 	}
 	query(db,
@@ -225,13 +223,12 @@ static void check_schema(struct checking *c, struct database *db)
 		"events", found, sizeof(found));
 	if (!strcasecmp(c->config->table, "events") && !strcmp(found, "0"))
 		wrong(c, EX_CONFIG,
-			"the triggers of events are missing, which keep ids growing and remember "
-			"what was "
-			"pruned: sqlite3 %s < schema/rowtail.sql",
+			"events has no triggers; they keep ids growing and record what was "
+			"pruned. To create them: sqlite3 %s < schema/rowtail.sql",
 			c->config->db);
 }
 
-/* What a newer file of schema/ would make better, or has to mend. */
+/* Reports what a newer file of schema/ would improve or fix. */
 static void check_form(struct checking *c, struct database *db)
 {
 	struct schema_finding finding;
@@ -251,7 +248,7 @@ static void check_grants(const struct checking *c, struct database *db)
 	char count[32];
 
 	if (c->config->public_) {
-		note("--public: everyone whom the web server lets through reads every channel");
+		note("--public: everyone whom the web server lets through can read every channel");
 		return;
 	}
 	query(db,
@@ -261,14 +258,13 @@ static void check_grants(const struct checking *c, struct database *db)
 	if (*count && strcmp(count, "0"))
 		good("%s grants are valid now", count);
 	else if (c->config->jwt_key)
-		note("there are no grants: only JWTs open a stream");
+		note("there are no grants: only clients with a JWT can read");
 	else
-		note("there are no grants: nobody can read anything until one is there; INSERT "
-		     "INTO "
-		     "grants(subject, channel) VALUES ('*', '*') lets everyone read all");
+		note("there are no grants, so nobody can read anything yet; to let everyone read "
+		     "everything: INSERT INTO grants(subject, channel) VALUES ('*', '*')");
 }
 
-/* Opens the log. A lock is waited for as long as a commit may take, and one that stays is wrong. */
+/* Opens the log. Waits for a lock as long as a commit may take; a longer lock is wrong. */
 static enum eventlog_status open_log(struct checking *c, struct eventlog *log)
 {
 	const struct timespec moment = {.tv_nsec = LOCKED_MOMENT_MS * 1000000L};
@@ -289,7 +285,7 @@ static enum eventlog_status open_log(struct checking *c, struct eventlog *log)
 	return e;
 }
 
-/* Does somebody write whom nobody hears? It is asked while our own -wal and -shm are there. */
+/* Does a process write with another -wal? Called while our own -wal and -shm exist. */
 static void check_order(struct eventlog *log)
 {
 	char sentence[EVENTLOG_SENTENCE_MAX];
@@ -314,7 +310,7 @@ static void check_others(struct checking *c, struct eventlog *log)
 		wrong(c, EX_CONFIG, "%s", sentence);
 }
 
-/* Where a writer uses another file than was meant, the last row is old, or there is none. */
+/* The time of the last row shows whether a writer uses another file than intended. */
 static void tell_bounds(
 	const struct checking *c, struct database *db, const struct eventlog_bounds *bounds)
 {
@@ -324,8 +320,8 @@ static void tell_bounds(
 		query(db, "SELECT created_at FROM events ORDER BY id DESC LIMIT 1", NULL, last,
 			sizeof(last));
 	if (bounds->oldest > bounds->newest)
-		good("%s can be followed: there are no rows yet, and the file is %s",
-			c->config->table, c->real);
+		good("%s can be followed: it has no rows yet, and the file is %s", c->config->table,
+			c->real);
 	else
 		good("%s can be followed: oldest id %lld, newest %lld%s%s", c->config->table,
 			(long long)bounds->oldest, (long long)bounds->newest, *last ? ", of " : "",
@@ -337,7 +333,7 @@ static bool pass_over(void *context, const struct row *row)
 	return true;
 }
 
-/* A view, or a damaged file, can fail for some rows alone: the oldest and the newest are read. */
+/* A view or a damaged file can fail for some rows only, so this reads the oldest and the newest. */
 static void check_rows(
 	struct checking *c, struct eventlog *log, const struct eventlog_bounds *bounds)
 {
@@ -360,7 +356,7 @@ static void check_log(struct checking *c)
 	struct eventlog_bounds bounds;
 
 	if (!log) {
-		wrong(c, EX_OSERR, "there is no memory");
+		wrong(c, EX_OSERR, "there is not enough memory");
 		return;
 	}
 	if (open_log(c, log) == EVENTLOG_OK) {
@@ -378,7 +374,7 @@ static void check_log(struct checking *c)
 	eventlog_free(log);
 }
 
-/* Where a database stands, rows can stay away without any error. */
+/* In some places, rows never arrive and no error is reported. */
 static void check_place(struct checking *c)
 {
 	char sentence[EVENTLOG_SENTENCE_MAX];
@@ -393,7 +389,7 @@ static void check_place(struct checking *c)
 	}
 }
 
-/* Without notices rows come later, and nothing else tells why. */
+/* Without notices rows arrive later, and nothing else tells why. */
 static void check_watch(const struct checking *c)
 {
 	char copy[PATH_MAX];
@@ -401,8 +397,9 @@ static void check_watch(const struct checking *c)
 
 	snprintf(copy, sizeof(copy), "%s", c->real);
 	if ((fd < 0 || inotify_add_watch(fd, dirname(copy), IN_MODIFY) < 0) && errno != ENOENT)
-		note("changes of the database's files cannot be watched (%s), so that each row is "
-		     "found up to %lld ms later, as --poll says: see the sysctls "
+		note("rowtail cannot watch the database's files for changes (%s), so it finds each "
+		     "row "
+		     "up to %lld ms later (--poll): check the sysctls "
 		     "fs.inotify.max_user_instances and max_user_watches, and let rowtail's user "
 		     "read the directory",
 			strerror(errno), (long long)c->config->poll_ms);
@@ -454,7 +451,7 @@ static void check_limits(const struct checking *c)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY &&
 		accept_streams_fit((int64_t)limit.rlim_max) < c->config->max_streams)
-		note("the limit of open files is %lld: %lld streams fit, not %lld; raise it "
+		note("the open-files limit is %lld: only %lld streams fit, not %lld; raise it "
 		     "(ulimit -n, LimitNOFILE=) or lower --max-streams",
 			(long long)limit.rlim_max,
 			(long long)accept_streams_fit((int64_t)limit.rlim_max),
@@ -466,7 +463,7 @@ int check_run(const struct config *config)
 	struct checking c = {.config = config};
 
 	place_real(config->db, c.real);
-	good("the configuration has no mistake");
+	good("the configuration is valid");
 	check_files(&c);
 	if (!c.status)
 		check_log(&c);
@@ -475,7 +472,7 @@ int check_run(const struct config *config)
 	check_key(&c);
 	check_listen(&c);
 	check_limits(&c);
-	printf("%s\n", c.status ? "rowtail would not serve as it should: mend what is WRONG."
+	printf("%s\n", c.status ? "rowtail would not serve correctly: fix what is WRONG."
 				: "rowtail can serve.");
 	return c.status;
 }

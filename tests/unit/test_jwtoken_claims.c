@@ -6,7 +6,7 @@
 enum { TEXT_MAX = 400, CHANNELS_ROOM = 200 };
 
 #define EXP "\"exp\":1800000060"
-#define TIMES_ARE_BAD "no whole number of seconds"
+#define TIMES_ARE_BAD "not a whole number of seconds"
 
 /* A token with these claims. */
 static void claim(const char *payload)
@@ -88,8 +88,8 @@ static void check_beginning(const char *name, const char *wrong)
 
 static void test_nbf_and_iat(void **state)
 {
-	check_beginning("nbf", "its nbf is to come");
-	check_beginning("iat", "its iat is to come");
+	check_beginning("nbf", "its nbf is in the future");
+	check_beginning("iat", "its iat is in the future");
 	claim_also("\"nbf\":0,\"iat\":0");
 	expect_good();
 }
@@ -261,7 +261,7 @@ static void test_subject(void **state)
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
 		snprintf(members, sizeof(members), "\"sub\":%s", others[i]);
 		claim_also(members);
-		expect_refusal("sub is no string");
+		expect_refusal("sub is not a string");
 	}
 }
 
@@ -301,7 +301,7 @@ static void test_invalid_channels(void **state)
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
 		snprintf(members, sizeof(members), "\"channels\":%s", values[i]);
 		claim_also(members);
-		expect_refusal("channels is no list of channels and patterns");
+		expect_refusal("channels is not a list of channels and patterns");
 	}
 }
 
@@ -314,7 +314,7 @@ static void test_the_longest_channel(void **state)
 	expect_good();
 	snprintf(members, sizeof(members), "\"channels\":[\"%0256d\"]", 1);
 	claim_also(members);
-	expect_refusal("channels is no list of channels and patterns");
+	expect_refusal("channels is not a list of channels and patterns");
 }
 
 int main(void)

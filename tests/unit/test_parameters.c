@@ -419,7 +419,7 @@ static void test_unknown_parameters_are_ignored(void **state)
 static void test_bad_escapes(void **state)
 {
 	ask_query("channel=100%");
-	expect_refusal(400, "channel: a \"%\" without two hexadecimal digits behind it; write a"
+	expect_refusal(400, "channel: a \"%\" must be followed by two hexadecimal digits; write a"
 			    " percent sign as \"%25\"");
 	ask_query("since=%1");
 	expect_refusal(400, "since: a \"%\"");
@@ -431,7 +431,7 @@ static void test_tokens_are_never_repeated(void **state)
 	expect_refusal(400, "access_token: a \"%\"");
 	assert_null(strstr(problem.sentence, "s3cret"));
 	ask_query("access_token=s3cret%00");
-	expect_refusal(400, "access_token: a token cannot hold a NUL character");
+	expect_refusal(400, "access_token: a token cannot contain a NUL character");
 	assert_null(strstr(problem.sentence, "s3cret"));
 	ask_json("{\"access_token\":[\"s3cret\"]}");
 	expect_refusal(400, "access_token: in JSON this must be a string");
@@ -534,7 +534,8 @@ static void test_json_of_other_types(void **state)
 		{"{\"tail\":-5}", "tail: \"-5\" is not a number of records"},
 		{"{\"channel\":\"a*\"}", "channel: \"a*\" is not a channel"},
 		{"[\"a\"]", "it is an array, not an object; send an object such as {\"channel\":"},
-		{"{\"channel\":\"a\",\"channel\":\"b\"}", "an object has two members of the same name"},
+		{"{\"channel\":\"a\",\"channel\":\"b\"}",
+			"an object has two members of the same name"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
