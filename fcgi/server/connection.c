@@ -14,11 +14,11 @@
 #include <fastcgi.h>
 
 enum {
-	ARRIVAL_MS = 10000, /* for a whole request to arrive */
-	ANSWER_MS = 10000, /* for an answer to be taken */
-	LINGER_MS = 2000, /* for the peer to stop sending and close */
-	GRACE_MS = 1000, /* for a request to arrive, when there are no descriptors for others */
-	REPLIES_MAX = 64, /* to what comes at once while a stream runs */
+	ARRIVAL_MS = 10000, /* time for a whole request to arrive */
+	ANSWER_MS = 10000, /* time for the peer to take an answer */
+	LINGER_MS = 2000, /* time for the peer to stop sending and close */
+	GRACE_MS = 1000, /* time for a request to arrive when there are no descriptors for others */
+	REPLIES_MAX = 64, /* replies to records that arrive together while a stream runs */
 	DEADLINE_SWEEP_MS = 250,
 };
 
@@ -48,7 +48,7 @@ static void sink_want_write(struct sink *sink, bool want)
 	loop_poll_set(&c->poll, want ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 
-/* As epoll sees it, or a socket would count as ready that takes a byte. */
+/* Agrees with epoll: a socket that has room for only a byte or so is not ready. */
 static bool sink_would_take(struct sink *sink)
 {
 	struct pollfd p = {.fd = ((struct connection *)sink)->fd, .events = POLLOUT};
@@ -82,7 +82,7 @@ static void handle_ended(struct loop_poll *p)
 	free((char *)p - offsetof(struct connection, poll));
 }
 
-/* Its memory goes when libuv lets go of its handle. */
+/* Its memory is freed when libuv lets go of its handle. */
 void connection_end(struct connection *c)
 {
 	if (c->phase == PHASE_ENDED)
@@ -107,8 +107,8 @@ void connection_end(struct connection *c)
 }
 
 /*
- * A peer that is still sending would lose the answer if the connection were closed under it: so its
- * bytes are read away until it closes, for a while.
+ * If the connection were closed while the peer is still sending, the peer would lose the answer. So
+ * this reads and discards what it sends until it closes, for a limited time.
  */
 static void linger(struct connection *c)
 {
@@ -189,8 +189,9 @@ bool connection_reply(struct connection *c, const uint8_t *bytes, size_t length)
 }
 
 /*
- * A reply while a stream runs, between two of its records only: a peer that asks in between, or takes
- * nothing, gets none. False when a part of it went out, behind which nothing can be understood.
+ * Sends a reply while a stream runs, but only between two of the stream's records. A peer that asks
+ * within a record, or takes no bytes, gets no reply. False if only part of it was sent: then the
+ * stream is unreadable.
  */
 static bool reply_between(struct connection *c, const uint8_t *bytes, size_t length)
 {
@@ -203,7 +204,7 @@ static bool reply_between(struct connection *c, const uint8_t *bytes, size_t len
 	return sent == 0 || sent == (ssize_t)length;
 }
 
-/* What a web server says behind a request, while its stream runs. */
+/* Handles what a web server sends after a request, while its stream runs. */
 static void hear(struct connection *c, const uint8_t *bytes, size_t length)
 {
 	struct fanout *f = connections.responder->fanout;
@@ -211,7 +212,7 @@ static void hear(struct connection *c, const uint8_t *bytes, size_t length)
 	size_t at = 0, used, replies = 0;
 	bool whole = true;
 
-	/* More than any web server asks for get no reply: each is a write. */
+	/* Limits the replies, since each is a write. Web servers ask for fewer. */
 	while (at < length && c->phase == PHASE_STREAMING && whole) {
 		switch (record_scan(&c->scanner, bytes + at, length - at, &used)) {
 		case RECORD_MORE:
@@ -228,7 +229,7 @@ static void hear(struct connection *c, const uint8_t *bytes, size_t length)
 		case RECORD_MANAGEMENT:
 			if (replies++ >= REPLIES_MAX)
 				break;
-			/* Its body is passed over: FCGI_GET_VALUES gets an empty answer. */
+			/* Its body is skipped, so FCGI_GET_VALUES gets an empty answer. */
 			whole = reply_between(c, out,
 				c->scanner.type == FCGI_GET_VALUES
 					? record_values_result(
@@ -245,7 +246,7 @@ static void hear(struct connection *c, const uint8_t *bytes, size_t length)
 		fanout_gone(f, &c->subscriber, LEAVE_CLIENT);
 }
 
-/* That it is gone, most often. */
+/* Reads while streaming. Usually this means that the peer has closed. */
 static void read_streaming(struct connection *c)
 {
 	uint8_t bytes[4096];
@@ -299,7 +300,7 @@ static void ready(struct loop_poll *p, int events, bool failed)
 	}
 	if (!(events & LOOP_READ))
 		return;
-	/* A crowd of requests must not keep the streams waiting: it is told again that this one is ready. */
+	/* Many requests must not delay the streams. The loop reports this connection again. */
 	if (c->phase == PHASE_ARRIVING && !loop_round_is_long())
 		connection_arriving_read(c);
 	else if (c->phase == PHASE_STREAMING)
@@ -311,8 +312,8 @@ static void ready(struct loop_poll *p, int events, bool failed)
 }
 
 /*
- * Too slow: a request that never became whole gets an answer, what took no answer is closed; but first
- * comes what the peer did a moment ago, and the loop has not come to.
+ * A deadline has passed. An incomplete request gets an answer; a peer that took no answer is
+ * closed. But first handles what the peer did a moment ago and the loop has not reached yet.
  */
 static void be_too_late(struct connection *c)
 {
@@ -330,7 +331,7 @@ static void be_too_late(struct connection *c)
 		connection_end(c);
 }
 
-/* A request that waits for descriptors is looked at again. */
+/* Also tries again the requests that wait for descriptors. */
 static void deadlines_due(struct loop_timer *timer)
 {
 	int64_t now_ms = clock_awake_ms();
@@ -373,14 +374,14 @@ bool connection_begin(int fd)
 	connections.all = c;
 	connections.count++;
 	connection_set_deadline(c, ARRIVAL_MS);
-	/* The request is most often there already: this saves a round of the loop. */
+	/* The request has usually arrived already: this saves a round of the loop. */
 	connection_arriving_read(c);
 	if (c->phase == PHASE_ARRIVING)
 		loop_poll_set(&c->poll, LOOP_READ);
 	return true;
 }
 
-/* A slow body, or a peer that sends nothing, must not hold what others need. */
+/* A slow body, or a silent peer, must not hold descriptors that others need. */
 static bool may_go(const struct connection *c, int64_t now_ms)
 {
 	if (c->phase == PHASE_ARRIVING)
@@ -393,7 +394,7 @@ bool connections_make_room(void)
 	int64_t now_ms = clock_awake_ms();
 	struct connection *oldest = NULL;
 
-	/* The newest is the first. */
+	/* The newest comes first in the list. */
 	for (struct connection *c = connections.all; c; c = c->next)
 		if (may_go(c, now_ms))
 			oldest = c;

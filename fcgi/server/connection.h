@@ -1,10 +1,10 @@
 /*
  * connection: one FastCGI connection, from its first byte to its last.
  *
- * Owns the descriptor and what it is at: a request arriving, a stream running, an answer on its
- * way, a last look whether the peer has closed. The web server's side of FastCGI ends here:
- * everything behind knows parameters, not records. It is always the responder that closes, after
- * FCGI_END_REQUEST, also when FCGI_KEEP_CONN was asked.
+ * Owns the descriptor and its current phase: a request arriving, a stream running, an answer being
+ * sent, waiting for the peer to close. The web server's side of FastCGI ends here: the code above
+ * knows parameters, not records. The responder always closes the connection after FCGI_END_REQUEST,
+ * even if FCGI_KEEP_CONN was set.
  */
 #ifndef ROWTAIL_CONNECTION_H
 #define ROWTAIL_CONNECTION_H
@@ -14,31 +14,36 @@
 
 #include "server/responder.h"
 
-/* Sets up; once. The responder is borrowed for good. */
+/* Sets up, once. Borrows the responder for good. */
 void connections_init(struct responder *responder);
 
-/* Takes over an accepted, non-blocking descriptor. False (and it is closed) without memory. */
+/*
+ * Takes over an accepted, non-blocking descriptor. False, and it is closed, if there is no memory.
+ */
 bool connection_begin(int fd);
 
-/* How many answers may be held at once (see connection_held.c); the oldest goes first. */
+/*
+ * How many answers may be held at once (see connection_held.c); above that, the oldest ends first.
+ */
 void connections_hold_at_most(size_t count);
 
-/* Ends all answers that are held; from now on none is. */
+/* Ends all held answers. From now on none is held. */
 void connections_let_go(void);
 
-/* How many there are, streams included. */
+/* The number of connections, including streams. */
 size_t connections_count(void);
 
 /*
- * There are no descriptors left: ends the connection whose request has been arriving for longest, if that
- * is more than a second, or that only waits for its peer to close. False when there is none.
+ * Called when there are no descriptors left. Ends a connection that only waits for its peer to
+ * close, or the one whose request has been arriving for longest, if that is more than a second.
+ * False if there is none.
  */
 bool connections_make_room(void);
 
-/* Called when a connection has gone, so that one that waits can be accepted. */
+/* Sets a function to call when a connection has ended, so that a waiting one can be accepted. */
 void connections_on_end(void (*ended)(void));
 
-/* Closes all that are left, whatever they are at. */
+/* Closes all connections, whatever their phase. */
 void connections_close_all(void);
 
 #endif

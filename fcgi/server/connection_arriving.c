@@ -1,4 +1,4 @@
-/* A request in the making: its bytes until they are whole, and what is then made of it. */
+/* An incomplete request: collects its bytes until they are whole, then passes it on. */
 #include "server/connection_impl.h"
 
 #include <stdlib.h>
@@ -43,7 +43,7 @@ static void refuse(struct connection *c, int status, const char *sentence, char 
 	response_free(connections.responder, &response);
 }
 
-/* A refusal before the request was whole. */
+/* A refusal of an incomplete request. */
 struct refusing {
 	struct connection *connection;
 	int status;
@@ -59,9 +59,9 @@ static void refuse_by_params(
 }
 
 /*
- * Too large, or too slow: if it is the body, the parameters are there, and with an empty body in its
- * place they say which CORS fields the answer needs, without which a page of another origin could not
- * read it.
+ * Refuses a request that is too large or too slow. If only the body is incomplete, the parameters
+ * are there. Parsed with an empty body, they tell which CORS fields the answer needs; without
+ * these, a page of another origin could not read it.
  */
 static void refuse_early(struct connection *c, int status, const char *sentence)
 {
@@ -87,7 +87,7 @@ static void refuse_early(struct connection *c, int status, const char *sentence)
 static void refuse_large(struct connection *c)
 {
 	refuse_early(
-		c, 413, "a request, its parameters and its body, may have 65536 bytes at most");
+		c, 413, "a request, with its parameters and body, can have at most 65536 bytes");
 }
 
 static void begin_stream(struct connection *c, struct response *response)
@@ -108,7 +108,7 @@ static void use_request(void *context, char *const *params, const uint8_t *body,
 
 	c->whole = c->arriving->scan.length == c->arriving->bytes.length;
 	responder_decide(connections.responder, params, body, body_length, &response);
-	/* Where more came than the request, the web server may have given up already. */
+	/* If more than the request arrived, the web server may have given up already. */
 	c->hold = response.hold && c->whole;
 	if (response.is_stream)
 		begin_stream(c, &response);
@@ -117,7 +117,7 @@ static void use_request(void *context, char *const *params, const uint8_t *body,
 	response_free(connections.responder, &response);
 }
 
-/* Answers a management record that came before any request, and goes on behind it. */
+/* Answers a management record that came before any request, and continues after it. */
 static bool manage(struct connection *c)
 {
 	struct arriving *a = c->arriving;
@@ -140,7 +140,7 @@ static bool manage(struct connection *c)
 	return connection_reply(c, out, out_length);
 }
 
-/* A whole request: if there are no descriptors at the moment, it is looked at again by and by. */
+/* Handles a whole request. If there are no descriptors now, it is tried again later. */
 static void take_request(struct connection *c)
 {
 	struct arriving *a = c->arriving;
@@ -153,7 +153,7 @@ static void take_request(struct connection *c)
 	}
 }
 
-/* Looks at what has arrived, and does what it calls for. */
+/* Examines what has arrived, and acts on it. */
 static void look(struct connection *c)
 {
 	struct arriving *a = c->arriving;
@@ -180,7 +180,7 @@ static void look(struct connection *c)
 		break;
 	case ARRIVAL_NOT_FASTCGI:
 		refusal_count(REFUSED_PROTOCOL);
-		log_debug("a peer sent what is not FastCGI");
+		log_debug("a peer sent data that is not FastCGI");
 		connection_end(c);
 		break;
 	default:
@@ -191,7 +191,7 @@ static void look(struct connection *c)
 void connection_arriving_read(struct connection *c)
 {
 	struct buffer *b = &c->arriving->bytes;
-	/* Most requests are small: a first bite that holds them, then more. */
+	/* Most requests are small: first read enough for those, then more. */
 	size_t size = b->length ? READ_CHUNK : 2048;
 	uint8_t *room;
 	ssize_t got;
@@ -202,7 +202,7 @@ void connection_arriving_read(struct connection *c)
 		refuse_large(c);
 		return;
 	}
-	/* Without memory there is no answer: 413 would be untrue, and final. */
+	/* Without memory, send no answer: 413 would be wrong, and final. */
 	room = buffer_reserve(b, size);
 	got = room ? connection_receive(c, room, size) : -1;
 	if (got < 0) {

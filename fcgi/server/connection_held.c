@@ -1,10 +1,10 @@
 /*
- * Answers whose end waits.
+ * Answers whose end is delayed.
  *
- * An EventSource that is asked to come back waits for its reconnection time. Other clients take a stream
- * that has begun for success, and ask again at once when it ends: hundreds of times a second. So the
- * end of such an answer waits a while. One list in the order of time, one timer; where too many wait,
- * the oldest goes first. They are no streams and count to no limit.
+ * An EventSource that is asked to reconnect waits for its reconnection time. Other clients treat a
+ * stream that has begun as a success, and ask again as soon as it ends: hundreds of times a second.
+ * So the end of such an answer is delayed. One list in order of time, one timer. If too many wait,
+ * the oldest ends first. They are not streams and count towards no limit.
  */
 #include "server/connection_impl.h"
 
@@ -88,7 +88,7 @@ void connection_held_drop(struct connection *c)
 	c->phase = PHASE_ANSWERING;
 }
 
-/* Whatever the web server says but FCGI_ABORT_REQUEST may wait as well. */
+/* Everything the web server sends, except FCGI_ABORT_REQUEST, can wait as well. */
 void connection_held_read(struct connection *c)
 {
 	uint8_t bytes[4096];

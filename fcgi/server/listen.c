@@ -38,7 +38,7 @@ static void add(struct listeners *l, int fd)
 	l->fds[l->count++] = fd;
 }
 
-/* systemd's protocol, as sd_listen_fds(3) describes it. */
+/* Takes the sockets that systemd passed, as sd_listen_fds(3) describes. */
 static void take_passed(struct listeners *l)
 {
 	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
@@ -73,7 +73,7 @@ bool listen_is_other_file(const char *path, char *sentence, size_t size)
 
 	if (lstat(path, &st) < 0 || S_ISSOCK(st.st_mode))
 		return false;
-	snprintf(sentence, size, "listen: %s is there and is no socket; name another path", path);
+	snprintf(sentence, size, "listen: %s exists and is not a socket; name another path", path);
 	return true;
 }
 
@@ -94,8 +94,8 @@ static bool path_is_free(const struct sockaddr_un *address, char *sentence, size
 	case EACCES:
 	case EPERM:
 		snprintf(sentence, size,
-			"listen: %s is the socket of another user, and whether somebody listens on "
-			"it cannot be seen; remove it if nobody does, or name another path",
+			"listen: %s is another user's socket, and this user cannot see whether a "
+			"process listens on it; remove it if none does, or name another path",
 			path);
 		return false;
 	default:
@@ -108,8 +108,9 @@ static bool path_is_free(const struct sockaddr_un *address, char *sentence, size
 }
 
 /*
- * Binds with a mode from the first moment on. A chmod by the name afterwards could meet a link that somebody
- * put there; so where a directory's default ACL gives another mode, what is changed is opened before.
+ * Creates the socket with the right mode from the first moment. A chmod by name afterwards could
+ * follow a link that somebody put there. If the directory's default ACL gives another mode, the
+ * file is opened before it is changed.
  */
 static bool bind_with_mode(int fd, const struct sockaddr_un *address, unsigned mode)
 {
@@ -131,7 +132,7 @@ static bool bind_with_mode(int fd, const struct sockaddr_un *address, unsigned m
 	return true;
 }
 
-/* Binds under another name, and gives it the right one when it is ready. */
+/* Binds under another name, and renames the socket when it is ready. */
 static int bind_beside(
 	const struct sockaddr_un *beside, const struct sockaddr_un *address, unsigned mode)
 {
@@ -151,8 +152,9 @@ static int bind_beside(
 }
 
 /*
- * Two that start at once would both find the path free, and one of them would serve where nobody can
- * reach it: so each waits for the other. Returns a descriptor to close, or -1 where it goes without.
+ * Locks the directory, so that two processes that start together wait for each other. Otherwise
+ * both would find the path free, and one of them would serve where nobody can reach it. Returns a
+ * descriptor to close, or -1 without a lock.
  */
 static int lock_directory(const struct sockaddr_un *address)
 {
@@ -160,7 +162,7 @@ static int lock_directory(const struct sockaddr_un *address)
 	struct sockaddr_un copy = *address;
 	int fd = open(dirname(copy.sun_path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	/* Not for ever: in a directory for everyone, anyone may hold the lock. */
+	/* Not for ever: anyone can hold the lock of a directory that everyone can open. */
 	for (int i = 0; fd >= 0 && i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			break;
@@ -169,7 +171,7 @@ static int lock_directory(const struct sockaddr_un *address)
 	return fd;
 }
 
-/* Returns a socket that listens on the path, or -1 with what would be right. */
+/* Returns a socket that listens on the path, or -1 and a sentence that says what to do. */
 static int make_unix(const struct config *config, char *sentence, size_t size)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX}, beside = address;
@@ -182,8 +184,8 @@ static int make_unix(const struct config *config, char *sentence, size_t size)
 		!listen_is_other_file(beside.sun_path, sentence, size) &&
 		(fd = bind_beside(&beside, &address, config->listen_mode)) < 0)
 		snprintf(sentence, size,
-			"listen: no socket can be made at %s: %s; its directory must be there, and "
-			"rowtail's user must be able to write in it",
+			"listen: cannot create a socket at %s: %s; its directory must exist, and "
+			"rowtail's user must be able to write to it",
 			config->listen, strerror(errno));
 	if (lock >= 0)
 		close(lock);
@@ -196,7 +198,7 @@ static bool open_unix(struct listeners *l, const struct config *config, char *se
 	int fd;
 
 	if (strlen(config->listen) >= sizeof(l->path) - 1) {
-		snprintf(sentence, size, "listen: a socket's path has at most %zu bytes",
+		snprintf(sentence, size, "listen: the socket's path is longer than %zu bytes",
 			sizeof(l->path) - 2);
 		return false;
 	}
@@ -207,9 +209,9 @@ static bool open_unix(struct listeners *l, const struct config *config, char *se
 	if (lstat(l->path, &st) == 0)
 		l->inode = st.st_ino;
 	if (config->listen_mode & 07)
-		log_warn(
-			"the socket %s is open to every user of this machine (--listen-mode %04o): "
-			"who reaches it can claim to be anyone",
+		log_warn("every user of this machine can connect to the socket %s (--listen-mode "
+			 "%04o), "
+			 "and whoever can connect can claim to be anyone",
 			l->path, config->listen_mode);
 	return true;
 }
@@ -230,8 +232,8 @@ static int bind_tcp(const struct sockaddr *address)
 }
 
 /*
- * A web server may come by any address of the name (localhost is ::1 and 127.0.0.1), so we listen on
- * each that this machine has. Returns 0, or the error that was in the way.
+ * A web server may connect to any address of the name (localhost is ::1 and 127.0.0.1), so we
+ * listen on all of them that this machine has. Returns 0, or the errno of what failed.
  */
 static int bind_all(struct listeners *l, const struct listen_addresses *addresses)
 {
@@ -252,9 +254,9 @@ static void warn_if_exposed(const struct listen_addresses *addresses, const char
 {
 	for (size_t i = 0; i < addresses->count; i++)
 		if (!listen_is_loopback((const void *)&addresses->list[i])) {
-			log_warn("%s can be reached from other machines: who reaches it can claim "
-				 "to be "
-				 "anyone; use a unix socket or 127.0.0.1",
+			log_warn(
+				"other machines can reach %s, and whoever can connect can claim to "
+				"be anyone; use a unix socket or 127.0.0.1",
 				listen);
 			return;
 		}

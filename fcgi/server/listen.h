@@ -1,9 +1,9 @@
 /*
- * listen: how this process was started, and the sockets on which FastCGI comes.
+ * listen: finds out how this process was started, and owns its FastCGI sockets.
  *
- * Owns the listening sockets: inherited as descriptor 0, passed by systemd, or its own. A socket of
- * another process that lives is never taken away; one that nobody listens on is replaced, without a
- * moment in which the path leads nowhere.
+ * The listening sockets are inherited as descriptor 0, passed by systemd, or its own. Never takes a
+ * socket away from a running process. Replaces a socket that nobody listens on; the path exists at
+ * every moment.
  */
 #ifndef ROWTAIL_LISTEN_H
 #define ROWTAIL_LISTEN_H
@@ -25,31 +25,34 @@ struct listeners {
 	enum listen_kind kind;
 	int fds[LISTEN_MAX]; /* non-blocking, close-on-exec */
 	size_t count;
-	bool own; /* made by --listen, not inherited */
-	char path[108]; /* of a unix socket of our own; empty: none */
-	unsigned long long inode; /* of that path, when it was made */
+	bool own; /* made for --listen, not inherited */
+	char path[108]; /* of our own unix socket; "": none */
+	unsigned long long inode; /* of that path when we made it */
 };
 
-/* Was the process started by something that has a socket or a CGI request for it? */
+/* Did something start this process with a socket or a CGI request? */
 bool listen_is_served(void);
 
-/* Finds or makes the sockets. False: the sentence says what would be right (exit status 78). */
+/*
+ * Finds or makes the sockets. On failure returns false and a sentence that says what to do (exit
+ * status 78).
+ */
 bool listen_open(struct listeners *l, const struct config *config, char *sentence, size_t size);
 
 enum listen_finding {
-	LISTEN_FREE, /* a socket can be made; the sentence says for whom */
+	LISTEN_FREE, /* a socket can be made; the sentence says who can connect */
 	LISTEN_SERVED, /* rowtail or systemd listens there now, perhaps this very service */
-	LISTEN_DOUBTFUL, /* it can be made, and is open to others than it should be, or to none */
+	LISTEN_DOUBTFUL, /* it can be made, but either too many can connect or nobody */
 	LISTEN_IMPOSSIBLE,
 };
 
 /*
- * Could a socket be made where --listen says? Makes none, and takes none away; one that is there it
- * connects to, and hangs up.
+ * Could a socket be made where --listen says? Makes and removes none. If one is there, connects to
+ * it and hangs up.
  */
 enum listen_finding listen_check(const struct config *config, char *sentence, size_t size);
 
-/* Closes them; removes the path of a unix socket of our own if it is still that one. */
+/* Closes the sockets. Removes the path of our own unix socket if it is still the same. */
 void listen_close(struct listeners *l);
 
 #endif

@@ -42,7 +42,7 @@ static const char *split(const char *listen, char host[HOST_MAX])
 	return colon + 1;
 }
 
-/* An address once, however often the file has it. */
+/* Adds an address, unless it is already there. */
 static void add(struct listen_addresses *a, const void *address, socklen_t size)
 {
 	for (size_t i = 0; i < a->count; i++)
@@ -53,7 +53,7 @@ static void add(struct listen_addresses *a, const void *address, socklen_t size)
 		memcpy(&a->list[a->count++], address, size);
 }
 
-/* Adds the address that this text is. False when it is none. */
+/* Adds the address that this text is. False if it is not an address. */
 static bool add_numeric(struct listen_addresses *a, const char *text)
 {
 	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(a->port)};
@@ -91,7 +91,7 @@ static void add_named(struct listen_addresses *a, const char *name)
 		add_line(a, line, name);
 	if (file)
 		fclose(file);
-	/* RFC 6761, section 6.3: everybody knows this one. */
+	/* RFC 6761, section 6.3: this name needs no look-up. */
 	if (a->count == 0 && !strcasecmp(name, "localhost")) {
 		add_numeric(a, "127.0.0.1");
 		add_numeric(a, "::1");

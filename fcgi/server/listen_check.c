@@ -1,4 +1,4 @@
-/* What --check says of --listen. */
+/* Checks --listen for --check. */
 #include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "base/who.h"
 #include "server/listen_impl.h"
 
-/* What is looked at, and the sentence about it. */
+/* What is being checked, and the sentence about it. */
 struct looking {
 	const struct config *config;
 	char *sentence;
@@ -19,7 +19,7 @@ struct looking {
 
 #define SAY(l, ...) snprintf((l)->sentence, (l)->size, "listen: " __VA_ARGS__)
 
-/* Somebody listens there already. */
+/* A process already listens there. */
 static enum listen_finding tell_served(struct looking *l, const struct who_process *by)
 {
 	const char *what = l->config->listen;
@@ -30,13 +30,13 @@ static enum listen_finding tell_served(struct looking *l, const struct who_proce
 		return LISTEN_IMPOSSIBLE;
 	}
 	SAY(l,
-		"%s listens on %s now: right if that is this service, which is left as it is; a "
-		"second one could not start there",
+		"%s listens on %s now. That is right if it is this service, which is left running; "
+		"a second one could not start there",
 		by->id ? by->name : "somebody", what);
 	return LISTEN_SERVED;
 }
 
-/* Can files be made in the directory? */
+/* Can files be created in the directory? */
 static bool check_directory(struct looking *l, const char *directory)
 {
 	struct who_user us;
@@ -45,14 +45,14 @@ static bool check_directory(struct looking *l, const char *directory)
 	who_user(&us, geteuid());
 	if (stat(directory, &st) < 0)
 		SAY(l,
-			"%s cannot be made in the directory %s: %s; make it for rowtail's user "
-			"(RuntimeDirectory= does in a systemd unit)",
+			"%s cannot be made in the directory %s: %s; create it for rowtail's user "
+			"(in a systemd unit, RuntimeDirectory= does)",
 			l->config->listen, directory, strerror(errno));
 	else if (!S_ISDIR(st.st_mode))
 		SAY(l, "%s is no directory; name another path", directory);
 	else if (access(directory, W_OK | X_OK) < 0)
 		SAY(l,
-			"%s cannot be made, for %s may not write in the directory %s: %s; give "
+			"%s cannot be made, because %s may not write to the directory %s: %s; give "
 			"rowtail's user a directory of its own, such as /run/rowtail",
 			l->config->listen, us.name, directory, strerror(errno));
 	else
@@ -60,7 +60,7 @@ static bool check_directory(struct looking *l, const char *directory)
 	return false;
 }
 
-/* In a directory such as /tmp only its owner takes a file away, and nobody else's can be replaced. */
+/* In a sticky directory such as /tmp, only the owner of a file can remove or replace it. */
 static bool may_replace(struct looking *l, const char *directory)
 {
 	struct who_user owner;
@@ -71,13 +71,13 @@ static bool may_replace(struct looking *l, const char *directory)
 		geteuid() == in.st_uid)
 		return true;
 	SAY(l,
-		"%s was left by %s, and in %s only that user can take it away; remove it, or name "
+		"%s was left by %s, and in %s only that user can remove it; remove it, or name "
 		"another path",
 		l->config->listen, who_user(&owner, st.st_uid), directory);
 	return false;
 }
 
-/* Whose the socket will be: its group is the directory's where that hands it on. */
+/* The group of the socket: the directory's if the directory passes its group on. */
 static gid_t group_of(const char *directory, char *name, size_t size)
 {
 	struct stat st = {0};
@@ -87,7 +87,10 @@ static gid_t group_of(const char *directory, char *name, size_t size)
 	return id;
 }
 
-/* Who is let in by the group; whoever is not gets "permission denied", and calls rowtail down. */
+/*
+ * Who can connect by the group. A web server that cannot gets "permission denied" and reports
+ * rowtail as down.
+ */
 static enum listen_finding tell_group(struct looking *l, const char *directory)
 {
 	struct who_web_servers servers;
@@ -97,12 +100,11 @@ static enum listen_finding tell_group(struct looking *l, const char *directory)
 	who_web_servers(&servers, group_of(directory, group, sizeof(group)));
 	if (!*servers.members && *servers.others) {
 		SAY(l,
-			"%s can be made, with mode %04o and group %s, in which no web server's "
-			"user "
-			"of this machine is (%s): a web server that may not connect says that "
-			"rowtail is down; name a path in a directory of its own, of the web "
-			"server's "
-			"group and mode 2770",
+			"%s can be made, with mode %04o and group %s, but no web server's user of "
+			"this "
+			"machine is in that group (%s). A web server that may not connect reports "
+			"rowtail as down; name a path in a directory of its own, with the web "
+			"server's group and mode 2770",
 			l->config->listen, mode, group, servers.others);
 		return LISTEN_DOUBTFUL;
 	}
@@ -112,7 +114,7 @@ static enum listen_finding tell_group(struct looking *l, const char *directory)
 	return LISTEN_FREE;
 }
 
-/* Who will be able to connect. */
+/* Tells who will be able to connect. */
 static enum listen_finding tell_unix(struct looking *l, const char *directory)
 {
 	unsigned mode = l->config->listen_mode;
@@ -120,16 +122,17 @@ static enum listen_finding tell_unix(struct looking *l, const char *directory)
 
 	if (mode & 07) {
 		SAY(l,
-			"%s will be open to every user of this machine, who can claim to be anyone "
-			"(--listen-mode %04o): 0660 with the web server's group is enough",
+			"every user of this machine will be able to connect to %s, and to claim to "
+			"be "
+			"anyone (--listen-mode %04o); 0660 with the web server's group is enough",
 			l->config->listen, mode);
 		return LISTEN_DOUBTFUL;
 	}
 	if (mode & 020)
 		return tell_group(l, directory);
 	SAY(l,
-		"%s can be made, with mode %04o: only %s can connect; 0660 lets the web server's "
-		"group in",
+		"%s can be made, with mode %04o: only %s can connect; 0660 also lets the web "
+		"server's group connect",
 		l->config->listen, mode, who_user(&us, geteuid()));
 	return LISTEN_DOUBTFUL;
 }
@@ -161,15 +164,15 @@ static enum listen_finding check_unix(struct looking *l)
 	}
 	if (error == EACCES || error == EPERM) {
 		SAY(l,
-			"%s is there, and whether somebody listens on it cannot be seen by this "
-			"user; remove it if nobody does, or name another path",
+			"%s exists, and this user cannot see whether a process listens on it; "
+			"remove it if none does, or name another path",
 			l->config->listen);
 		return LISTEN_IMPOSSIBLE;
 	}
 	return may_replace(l, directory) ? tell_unix(l, directory) : LISTEN_IMPOSSIBLE;
 }
 
-/* To bind without listening takes nothing away from anybody. Returns 0 or the error. */
+/* Binds without listening, which disturbs nobody. Returns 0 or the errno. */
 static int try_port(const struct sockaddr *address)
 {
 	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, error = 0;
@@ -183,7 +186,7 @@ static int try_port(const struct sockaddr *address)
 	return error;
 }
 
-/* As listen.c does: addresses that this machine does not have do not matter where others are there. */
+/* Like listen.c, ignores addresses that this machine does not have, if it has others. */
 static int try_ports(const struct listen_addresses *addresses, bool *exposed)
 {
 	int missing = 0, error;
@@ -217,7 +220,7 @@ static enum listen_finding tell_port(struct looking *l, int error, uint16_t port
 			return LISTEN_FREE;
 		}
 		SAY(l,
-			"%s can be reached from other machines: who reaches it can claim to be "
+			"other machines can reach %s, and whoever can connect can claim to be "
 			"anyone; use a unix socket or 127.0.0.1",
 			what);
 		return LISTEN_DOUBTFUL;
@@ -225,11 +228,12 @@ static enum listen_finding tell_port(struct looking *l, int error, uint16_t port
 		who_listens(&by, port);
 		return tell_served(l, &by);
 	case EACCES:
-		SAY(l, "%s: ports below 1024 are root's; give a port above, such as :9000", what);
+		SAY(l, "%s: only root can use ports below 1024; give a higher port, such as :9000",
+			what);
 		return LISTEN_IMPOSSIBLE;
 	case EADDRNOTAVAIL:
-		SAY(l, "%s: this machine has no such address; give one that it has, or :%u", what,
-			port);
+		SAY(l, "%s: this machine does not have this address; give one that it has, or :%u",
+			what, port);
 		return LISTEN_IMPOSSIBLE;
 	default:
 		SAY(l, "%s: %s", what, strerror(error));

@@ -1,6 +1,6 @@
 /*
- * What listen.c (making sockets), listen_check.c (could one be made?) and listen_address.c (where?) share. For
- * nobody else.
+ * What these files share, and nobody else uses: listen.c (making sockets), listen_check.c (could
+ * one be made?) and listen_address.c (where?).
  */
 #ifndef ROWTAIL_LISTEN_IMPL_H
 #define ROWTAIL_LISTEN_IMPL_H
@@ -13,24 +13,24 @@
 #include "server/listen.h"
 
 /*
- * Does somebody listen on this path? 0, and *listener (0 where it is not known), or why not:
- * ECONNREFUSED where nobody does. It connects, and hangs up at once.
+ * Connects to this path and hangs up at once, to see if a process listens there. Returns 0 and sets
+ * *listener (0 if unknown); else an errno, ECONNREFUSED if nobody listens.
  */
 int listen_try_path(const struct sockaddr_un *address, pid_t *listener);
 
-/* Is something there that must not be taken away? Then the sentence says so. */
+/* Is there a file that must not be removed? Then the sentence says so. */
 bool listen_is_other_file(const char *path, char *sentence, size_t size);
 
 struct listen_addresses {
-	struct sockaddr_storage list[LISTEN_MAX]; /* no two alike */
+	struct sockaddr_storage list[LISTEN_MAX]; /* no duplicates */
 	size_t count;
 	uint16_t port;
 };
 
 /*
- * The addresses that HOST:PORT, [HOST]:PORT or :PORT means; config has found it to be one of these. A name is
- * looked up in /etc/hosts and nowhere else: a start must not wait for a name server, and a static program
- * cannot load the libraries that ask one. False: the sentence says what would be right.
+ * Resolves HOST:PORT, [HOST]:PORT or :PORT; config has checked the syntax. Looks up a name only in
+ * /etc/hosts: startup must not wait for a name server, and a static program cannot load the
+ * libraries that ask one. On failure returns false and a sentence that says what to do.
  */
 bool listen_addresses(struct listen_addresses *a, const char *listen, char *sentence, size_t size);
 

@@ -15,18 +15,18 @@
 enum { BODY_MAX = 256 * 1024 };
 
 /*
- * What the pages say of the log: read now, so that they are right while nobody is connected. Returns
- * NULL, or why it can't be read.
+ * Reads the log's bounds now, so that the pages are right even when nobody is connected. Returns
+ * NULL, or why the log can't be read.
  */
 static const char *look_at_log(const struct page *p, struct eventlog_bounds *bounds)
 {
 	enum eventlog_file file = eventlog_file(p->log);
 
-	/* While somebody is connected, the tail sees to that, and tells of it. */
+	/* While clients are connected, the tail handles a replaced file and logs it. */
 	if ((file == EVENTLOG_REPLACED || file == EVENTLOG_STALE) && fanout_count(p->fanout) == 0)
 		eventlog_close(p->log);
 	if (file == EVENTLOG_GONE)
-		return "its file is not there any more; put it back, or make a new one";
+		return "its file is gone; put it back, or create a new one";
 	if (eventlog_open(p->log) == EVENTLOG_OK && eventlog_bounds(p->log, bounds) == EVENTLOG_OK)
 		return tail_trouble();
 	return eventlog_error(p->log);
@@ -95,7 +95,7 @@ static void status_page(struct buffer *out, const struct page *p)
 		"</style><h1>rowtail</h1><table>\n");
 	row_text(out, "version", ROWTAIL_VERSION);
 	row_number(out, "process", getpid());
-	row_number(out, "up for, seconds", (clock_ms() - p->started_ms) / 1000);
+	row_number(out, "uptime, seconds", (clock_ms() - p->started_ms) / 1000);
 	row_text(out, "event log", p->config->db);
 	row_text(out, "table", p->config->table);
 	row_text(out, "state", trouble ? trouble : "can be read");
@@ -104,7 +104,7 @@ static void status_page(struct buffer *out, const struct page *p)
 		row_number(out, "newest id", bounds.newest);
 	}
 	row_number(out, "streams open", (int64_t)fanout_count(p->fanout));
-	row_number(out, "streams allowed", p->max_streams);
+	row_number(out, "connection limit", p->max_streams);
 	row_number(out, "streams so far", (int64_t)metrics_get(METRIC_STREAMS_TOTAL));
 	row_number(out, "records sent", (int64_t)metrics_get(METRIC_RECORDS_SENT));
 	row_number(out, "bytes sent", (int64_t)metrics_get(METRIC_BYTES_SENT));

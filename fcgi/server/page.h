@@ -1,8 +1,8 @@
 /*
- * page: what an administrator looks at: metrics, status, health (interface, section 7).
+ * page: the pages for administrators: metrics, status, health (interface, section 7).
  *
- * Whether somebody may look is the web server's decision: it sets ROWTAIL_PAGE. Reads the log's
- * bounds, of the file that stands there now; changes nothing.
+ * The web server decides who may see them: it sets ROWTAIL_PAGE. Reads the bounds of the log in the
+ * file that is there now; changes nothing.
  */
 #ifndef ROWTAIL_PAGE_H
 #define ROWTAIL_PAGE_H

@@ -1,5 +1,6 @@
 /*
- * refusal: why a request gets no stream. Each reason is the label of its counter.
+ * refusal: why a request gets no stream. Each reason is a label of the counter
+ * rowtail_refused_total.
  */
 #ifndef ROWTAIL_REFUSAL_H
 #define ROWTAIL_REFUSAL_H

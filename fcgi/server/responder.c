@@ -17,17 +17,17 @@
 
 enum { RESPONSE_MAX = 1 << 20 };
 
-static const char no_memory[] = "there is no memory for this request; come back later";
-static const char restarting[] = "rowtail is restarting; come back in a moment";
+static const char no_memory[] = "there is no memory for this request; try again later";
+static const char restarting[] = "rowtail is restarting; reconnect in a moment";
 
-/* Nobody is there any more: nothing need be watched. */
+/* No clients are left: stops watching the log. */
 static void rest(struct responder *r)
 {
 	if (fanout_count(r->fanout) == 0)
 		tail_sleep();
 }
 
-/* One request on its way through. */
+/* A request that is being decided. */
 struct deciding {
 	struct responder *r;
 	struct request request;
@@ -43,8 +43,8 @@ static void refuse(struct deciding *d, enum refusal reason, int status, const ch
 }
 
 /*
- * Whoever waits for the end of a stream before asking again shall not ask in a circle. When rowtail
- * itself ends, nobody waits: its successor is there.
+ * Some clients wait for the end of a stream and then ask again at once; they must not do so in a
+ * loop. When rowtail itself ends, nobody waits, because its successor is there.
  */
 static void come_back(struct deciding *d, enum refusal reason, const char *sentence)
 {
@@ -63,7 +63,7 @@ static bool is_full(struct deciding *d)
 		come_back(d, REFUSED_SHUTDOWN, restarting);
 	else if (fanout_count(r->fanout) >= (size_t)r->max_streams)
 		come_back(d, REFUSED_FULL,
-			"as many streams are open as this server allows; come back later");
+			"this server's connection limit is reached; try again later");
 	else
 		return false;
 	return true;
@@ -74,7 +74,7 @@ static bool log_is_ready(struct deciding *d)
 	if (tail_wake() == EVENTLOG_OK)
 		return true;
 	come_back(
-		d, REFUSED_DATABASE, "the event log cannot be read at the moment; come back later");
+		d, REFUSED_DATABASE, "the event log cannot be read at the moment; try again later");
 	return false;
 }
 
@@ -93,7 +93,7 @@ static bool is_admitted(struct deciding *d)
 		refuse(d, REFUSED_FORBIDDEN, 403, sentence);
 		return false;
 	case ACCESS_TOO_MANY:
-		/* It passes, so an EventSource must not take it for final. */
+		/* It is temporary, so an EventSource must not treat it as final. */
 		if (d->request.accepts_stream)
 			come_back(d, REFUSED_TOO_MANY_ATTEMPTS, sentence);
 		else
@@ -105,11 +105,11 @@ static bool is_admitted(struct deciding *d)
 	case ACCESS_LATER:
 		break;
 	}
-	come_back(d, REFUSED_DATABASE, "the grants cannot be read at the moment; come back later");
+	come_back(d, REFUSED_DATABASE, "the grants cannot be read at the moment; try again later");
 	return false;
 }
 
-/* Counts the stream to its client; false when that has as many as it may. */
+/* Counts the stream for its client; false if the client has reached its limit. */
 static bool has_room_for_client(struct deciding *d)
 {
 	struct responder *r = d->r;
@@ -130,7 +130,8 @@ static bool has_room_for_client(struct deciding *d)
 		return true;
 	}
 	come_back(d, REFUSED_CLIENT_FULL,
-		"you have as many streams open as this server allows one client; close one");
+		"you have reached this server's connection limit for one client; close a stream "
+		"first");
 	return false;
 }
 
@@ -156,7 +157,7 @@ static bool find_place(struct deciding *d)
 		    d->r->config->max_replay) == EVENTLOG_OK)
 		return true;
 	come_back(
-		d, REFUSED_DATABASE, "the event log cannot be read at the moment; come back later");
+		d, REFUSED_DATABASE, "the event log cannot be read at the moment; try again later");
 	return false;
 }
 
@@ -180,7 +181,7 @@ static bool make_poll(struct deciding *d)
 			q->position.kind == POSITION_NONE && q->position.tail < 0 && q->before < 0};
 
 	buffer_init(&later, RESPONSE_MAX);
-	answer_later(&later, "the answer was not there in time; come back later",
+	answer_later(&later, "the answer was not there in time; try again later",
 		fanout_retry(d->r->fanout), false, false, &d->cors);
 	write_stream_head(d);
 	ask.head = head->data;
@@ -269,7 +270,7 @@ void responder_refuse(struct responder *r, struct response *response, int status
 
 	memset(response, 0, sizeof(*response));
 	buffer_init(&response->bytes, RESPONSE_MAX);
-	/* It was our own end that cut the request short, which must not be final to an EventSource. */
+	/* Our own shutdown cut the request short. An EventSource must not treat that as final. */
 	if (r->closing && status == 408) {
 		refusal_count(REFUSED_SHUTDOWN);
 		answer_later(&response->bytes, restarting, fanout_retry(r->fanout),
@@ -304,7 +305,7 @@ bool responder_open(struct responder *r, struct response *response, struct subsc
 		rest(r);
 		return false;
 	}
-	/* They are the stream's now, which may have left already. */
+	/* These now belong to the stream, which may already have ended. */
 	response->session = NULL;
 	response->client = NULL;
 	return true;

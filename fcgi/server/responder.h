@@ -1,8 +1,8 @@
 /*
- * responder: from a parsed request to a stream that is to be opened, or a finished answer.
+ * responder: turns a parsed request into a stream to open, or a finished answer.
  *
- * Owns the order in which a request is looked at: shape, page, limits, log, access, position. The
- * same for FastCGI and CGI: does no I/O with the client itself. Owns the limits on streams.
+ * Owns the order of the checks: shape, page, limits, log, access, position. The same for FastCGI
+ * and CGI: it does no I/O with the client itself. Owns the limits on streams.
  */
 #ifndef ROWTAIL_RESPONDER_H
 #define ROWTAIL_RESPONDER_H
@@ -26,25 +26,26 @@ struct responder {
 	struct fanout *fanout;
 	struct access *access;
 	struct tally *clients; /* open streams of each client; NULL without a limit */
-	int64_t max_streams; /* config's, or fewer where the limit of open files allows fewer */
+	int64_t max_streams; /* from config, or lower to fit the open-files limit */
 	int64_t started_ms;
 	bool closing; /* no new streams */
 };
 
-/* How long an answer is held that asks the client to come back. */
+/* How long to hold an answer that asks the client to reconnect. */
 enum { RESPONDER_HOLD_MS = 1000 };
 
 /*
- * What is done with a request: a finished answer, or a stream that is to be opened. The names under which
- * a request becomes a stream are three, one for each owner: a response is the responder's until the
- * connection has used it; an opening is the place that is looked for, and goes with the stream until it is
- * found; a subscriber is the stream, for as long as it runs, and its memory is the connection's.
+ * What becomes of a request: a finished answer, or a stream to open. While a request becomes a
+ * stream it has three names, one per owner. A response belongs to the responder until the
+ * connection has used it. An opening is the search for the stream's position; it stays with the
+ * stream until that is found. A subscriber is the stream while it runs; its memory belongs to the
+ * connection.
  */
 struct response {
 	bool is_stream;
-	bool hold; /* all of the answer may go out, but its end waits for RESPONDER_HOLD_MS */
+	bool hold; /* all of the answer can be sent, but its end waits for RESPONDER_HOLD_MS */
 	struct buffer bytes; /* a finished answer, or the head of the stream */
-	/* Of a stream only. */
+	/* Only for a stream. */
 	struct filter *filter;
 	struct opening *opening;
 	struct access_session *session;
@@ -54,32 +55,34 @@ struct response {
 	bool bare;
 };
 
-/* params and body are borrowed. The response is to be given to response_free(). */
+/* Borrows params and body. The caller frees the response with response_free(). */
 void responder_decide(struct responder *r, char *const *params, const void *body,
 	size_t body_length, struct response *response);
 
 /*
- * An answer to what is not a whole request: 408, 413. params: as far as they are known, for the CORS
+ * Makes an answer to an incomplete request: 408, 413. params: those that are known, for the CORS
  * fields; or NULL.
  */
 void responder_refuse(struct responder *r, struct response *response, int status,
 	const char *sentence, char *const *params);
 
 /*
- * Opens the stream of a response in *s, framed as its sink has it; request_id 0 where the framing has
- * none. What the stream needs is taken out of the response. False without memory: then nothing was
- * written.
+ * Opens the stream of a response in *s, framed for its sink; request_id is 0 if the framing has
+ * none. Takes what the stream needs out of the response. False if there is no memory; then nothing
+ * was written.
  */
 bool responder_open(struct responder *r, struct response *response, struct subscriber *s,
 	struct sink *sink, const struct framing *framing, uint16_t request_id);
 
-/* May this stream go on? If not, *reason says why. Between access_recheck_begin() and _end(). */
+/*
+ * May this stream go on? If not, *reason says why. Call between access_recheck_begin() and _end().
+ */
 bool responder_recheck(struct responder *r, struct subscriber *s, enum leave_reason *reason);
 
-/* A stream has left: gives its place back. */
+/* A stream has ended: frees its place. */
 void responder_left(struct responder *r, struct subscriber *s);
 
-/* Gives back what was not taken out. */
+/* Frees what was not taken out. */
 void response_free(struct responder *r, struct response *response);
 
 #endif

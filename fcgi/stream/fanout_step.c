@@ -163,7 +163,10 @@ static enum turn begin_stream(struct fanout *f, struct subscriber *s)
 	return turn;
 }
 
-/* The place is far, or the log is locked: web server and client see meanwhile that there is a stream. */
+/*
+ * The place is far, or the log is locked: web server and client see meanwhile that there is a
+ * stream.
+ */
 static enum turn show_life(struct fanout *f, struct subscriber *s, enum turn when_sent)
 {
 	enum turn turn;
@@ -284,8 +287,8 @@ static bool is_kept(const struct kept *k, const struct subscriber *s, int64_t id
 }
 
 /*
- * The record that was cut, if it is kept. To read and encode 10 MiB anew for each piece that a socket
- * takes of it would keep the loop from everyone else.
+ * The record that was cut, if it is kept. To read and encode 10 MiB anew for each piece that a
+ * socket takes of it would keep the loop from everyone else.
  */
 static bool run_of_kept(struct fanout *f, const struct subscriber *s)
 {
@@ -336,10 +339,9 @@ void fanout_note_too_large(struct fanout *f, int64_t id)
 		return;
 	f->too_large_id = id;
 	f->too_large_ms = now_ms;
-	log_warn("the row %" PRId64
-		 " is too large, or there is no memory for it: who follows its channel gets a "
-		 "gap in its place. A row may have 256 MiB of data: publish where the data can be "
-		 "fetched",
+	log_warn("the row %" PRId64 " is too large, or there is no memory for it: clients that "
+		 "follow its channel get a "
+		 "gap instead. A row can have 256 MiB of data: publish a link to larger data",
 		id);
 }
 
@@ -376,7 +378,9 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 		return send_run(f, s, f->kept[0].record.id, TURN_AGAIN);
 	buffer_clear(&f->scratch);
 	run_clear(&f->run);
-	/* Rows before one that cannot be read are sent. The next turn meets the fault, and waits. */
+	/*
+	 * Rows before one that cannot be read are sent. The next turn meets the fault, and waits.
+	 */
 	if (eventlog_read(f->log, s->group->filter, s->cursor, told, rows, take_row, &replay,
 		    &batch) != EVENTLOG_OK &&
 		f->run.count == 0)

@@ -22,7 +22,7 @@ static void begin_seek(struct opening *o, int64_t want, int64_t floor)
 	o->seek = (struct eventlog_seek){.want = want, .floor = floor, .before = INT64_MAX};
 }
 
-/* At the tail, with a gap where a position was given that means nothing. */
+/* At the tail, with a gap if a position was given that means nothing. */
 static enum eventlog_status begin_at_tail(
 	struct opening *o, struct eventlog *log, const struct position *asked)
 {
@@ -63,7 +63,10 @@ static enum eventlog_status begin_at_position(struct opening *o, struct eventlog
 	o->bounds = place.bounds;
 	o->done = true;
 	snprintf(o->requested, sizeof(o->requested), "%" PRId64, asked->id);
-	/* Ids are at least as far apart as rows: only then can there be more than the limit. */
+	/*
+	 * Ids are at least as far apart as rows, so only then can there be more rows than the
+	 * limit.
+	 */
 	if (o->limit > 0 && place.bounds.newest - place.id > o->limit) {
 		o->done = false;
 		begin_seek(o, o->limit + 1, place.id);
@@ -77,9 +80,9 @@ static int64_t smaller(int64_t a, int64_t b)
 }
 
 /*
- * Who asks for the newest rows misses none that were deleted before, be it among them or before the
- * oldest: that is no gap, and the position must not be one that makes a gap when the client comes
- * back with it. Of what came behind the bounds and went, while the seek went on, it will be told.
+ * A client that asks for the newest rows misses none of those deleted before, so that is no gap.
+ * Its position must not cause a gap either when it reconnects with it. It will be told of rows that
+ * arrive and are deleted while the seek runs.
  */
 static void pass_over_pruned(struct opening *o)
 {
@@ -93,7 +96,7 @@ static void pass_over_pruned(struct opening *o)
 		o->id = id;
 }
 
-/* Are there rows before the page that was found? Its rows were asked for by `before`: none is missing. */
+/* Looks for rows before the page that `before` asked for. None of its rows counts as missing. */
 static void look_for_older(struct opening *o)
 {
 	int64_t first = o->seek.first, found = o->seek.found;
@@ -105,7 +108,7 @@ static void look_for_older(struct opening *o)
 	o->seek.before = first;
 }
 
-/* What the seek has found: the place before the newest rows that were wanted. */
+/* Uses what the seek has found: the place before the newest rows that were wanted. */
 static void take_seek(struct opening *o)
 {
 	if (o->looks_older) {
@@ -117,7 +120,7 @@ static void take_seek(struct opening *o)
 		look_for_older(o);
 		return;
 	}
-	/* First whether there is one row more than the limit, then where the limit is. */
+	/* First find out whether there is one row more than the limit, then where the limit is. */
 	if (o->seek.want == o->limit + 1 && *o->requested) {
 		o->done = o->seek.found <= o->limit;
 		if (!o->done)

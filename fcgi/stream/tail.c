@@ -14,14 +14,14 @@
 #include "log/trouble.h"
 
 enum {
-	PAUSE_MAX_US = 32768, /* between two looks that one notice causes */
+	PAUSE_MAX_US = 32768, /* between two looks after one notice */
 	FIRST_PAUSE_US = 30,
 	FIRST_PAUSE_AFTER_NEWS_US = 125,
 	COMMIT_US = 2000000, /* how long after its notice a commit may become visible */
-	COMMIT_LEAST_US = 64000, /* the same, after a look that brought news; see look_soon() */
-	SAME_FAULT_MS = 60000, /* how soon the same fault is not worth another line */
-	OTHERS_MS = 2000, /* how often processes with another -wal are looked for */
-	LOCKED_MS = 5000, /* a commit in rollback mode, and its fsync, are over by then */
+	COMMIT_LEAST_US = 64000, /* the same, after a look that found rows; see look_soon() */
+	SAME_FAULT_MS = 60000, /* log the same fault at most this often */
+	OTHERS_MS = 2000, /* how often to look for processes with another -wal */
+	LOCKED_MS = 5000, /* a commit in rollback mode, with its fsync, takes less */
 };
 
 static struct {
@@ -33,25 +33,25 @@ static struct {
 	int64_t poll_ms;
 	struct watch watch;
 	struct loop_timer poll;
-	struct loop_turn soon; /* the look that notices cause */
-	struct loop_alarm ladder; /* looks again after a notice */
+	struct loop_turn soon; /* the look after a notice */
+	struct loop_alarm ladder; /* the further looks after a notice */
 	int64_t pause_us; /* before the next look */
-	int64_t noticed_us; /* when the last notice came */
+	int64_t noticed_us; /* time of the last notice */
 	int64_t until_us; /* when the ladder ends */
-	int64_t slow_us; /* how long commits take here from their notice until they are visible */
+	int64_t slow_us; /* how long commits take here to become visible after their notice */
 	int factor; /* by which the pauses grow */
-	bool waiting; /* no commit became visible since the last notice */
+	bool waiting; /* no commit has become visible since the last notice */
 	bool awake;
 	bool well; /* the last look at the log succeeded */
-	bool quiet; /* that it did not, was told before */
-	bool locked; /* the last look found a lock in its way */
-	bool lock_told; /* the fault that was told is that lock */
-	char told[EVENTLOG_SENTENCE_MAX]; /* the last fault */
-	int64_t told_ms; /* when it was told */
-	int64_t locked_ms; /* since when there is a lock */
-	nlink_t links; /* that the file had when its place was looked at */
+	bool quiet; /* the failure of the last look was logged before */
+	bool locked; /* the last look found the database locked */
+	bool lock_told; /* the fault that was logged is that lock */
+	char told[EVENTLOG_SENTENCE_MAX]; /* the last fault that was logged */
+	int64_t told_ms; /* when it was logged */
+	int64_t locked_ms; /* when the lock was first seen */
+	nlink_t links; /* of the file, when its place was last checked */
 	unsigned generation; /* of the log, then */
-	unsigned doubts; /* about the file's place, that were told: a bit for each */
+	unsigned doubts; /* about the file's place that were logged: a bit for each */
 	int watch_error; /* why the files can't be watched; 0: they are */
 	struct {
 		int64_t due_ms;
@@ -59,7 +59,7 @@ static struct {
 	} others; /* processes with another -wal than ours */
 } tail;
 
-/* What makes rows stay away without any error is told when the file is opened, once. */
+/* Logs once, when the file is opened, what could keep rows away without any error. */
 static void tell_doubts(void)
 {
 	char sentence[EVENTLOG_SENTENCE_MAX];
@@ -76,8 +76,8 @@ static void tell_doubts(void)
 }
 
 /*
- * Opens the log if it is closed, and tells of another file in its place, whoever opened that. After a
- * fault it may be the same file again: then streams go on where they are.
+ * Opens the log if it is closed. If another file is in its place, tells the streams, whoever opened
+ * that. After a fault it may be the same file again: then streams continue where they are.
  */
 static enum eventlog_status reopen(void)
 {
@@ -93,7 +93,7 @@ static enum eventlog_status reopen(void)
 	}
 	if (eventlog_was_replaced(tail.log) && fanout_count(tail.fanout) > 0 &&
 		(e = fanout_replaced(tail.fanout)) != EVENTLOG_OK) {
-		/* It is opened again, and then all are told. */
+		/* It will be opened again, and then all are told. */
 		eventlog_close(tail.log);
 		return e;
 	}
@@ -101,7 +101,7 @@ static enum eventlog_status reopen(void)
 	return EVENTLOG_OK;
 }
 
-/* One damaged page breaks the log again and again while all others can be read. */
+/* Logs a fault, but not again and again: one damaged page may fail while all others can be read. */
 static void tell_fault(const char *error)
 {
 	tail.quiet = !strcmp(error, tail.told) && clock_ms() - tail.told_ms < SAME_FAULT_MS;
@@ -112,7 +112,7 @@ static void tell_fault(const char *error)
 	tail.told_ms = clock_ms();
 }
 
-/* A lock that does not go away in some seconds is one that somebody has to take away. */
+/* A lock that lasts longer than some seconds needs somebody to remove it. */
 static void note_locked(void)
 {
 	char sentence[EVENTLOG_SENTENCE_MAX];
@@ -129,12 +129,12 @@ static void note_locked(void)
 }
 
 /*
- * Says once that the log can't be read, and once that it can again: when rows were read, not when it
- * was opened.
+ * Logs once that the log can't be read, and once that it can be read again: when rows were read,
+ * not when it was opened.
  */
 static enum eventlog_status note(enum eventlog_status e)
 {
-	/* A closed log is a fault to who reads it, also where it was locked when it was to be opened. */
+	/* For a reader a closed log is a fault, even if it is closed because it was locked. */
 	if (e == EVENTLOG_FAULT && eventlog_state(tail.log) == EVENTLOG_BUSY)
 		e = EVENTLOG_BUSY;
 	if (e == EVENTLOG_BUSY) {
@@ -152,8 +152,8 @@ static enum eventlog_status note(enum eventlog_status e)
 }
 
 /*
- * The files to watch stand in the directory of the file itself: SQLite keeps the write-ahead log beside it,
- * also when the path is a symbolic link.
+ * The files to watch are in the directory of the file itself: SQLite keeps the write-ahead log
+ * beside it, even if the path is a symbolic link.
  */
 static bool split_path(void)
 {
@@ -169,7 +169,7 @@ static bool split_path(void)
 	       (size_t)snprintf(tail.name, sizeof(tail.name), "%s", name) < sizeof(tail.name);
 }
 
-/* Without notices rows come as well, each by the poll timer. */
+/* Without notices, rows still arrive, by the poll timer. */
 static void tell_unwatched(int error)
 {
 	const char *cure = error == ENOSPC   ? "raise the sysctl fs.inotify.max_user_watches"
@@ -178,20 +178,21 @@ static void tell_unwatched(int error)
 					     : NULL;
 
 	if (cure)
-		log_warn("changes of files in %s cannot be watched (%s), so that each row is found "
-			 "up to %lld ms later, as --poll says: %s",
+		log_warn(
+			"files in %s cannot be watched for changes (%s), so rowtail finds each row "
+			"up to %lld ms later (--poll): %s",
 			tail.directory, strerror(error), (long long)tail.poll_ms, cure);
 	else
 		log_debug("%s cannot be watched (%s); polling", tail.directory, strerror(error));
 }
 
-/* One commit makes several notices: they cause one look, when all have been taken. */
+/* One commit makes several notices. They cause one look, after all of them. */
 static void noticed(struct watch *watch, const char *name, bool appeared)
 {
 	loop_turn_want(&tail.soon);
 }
 
-/* The database, and the files beside it that SQLite writes at a commit. */
+/* Watches the database and the files beside it that SQLite writes at a commit. */
 static bool watch_files(void)
 {
 	static const char *const endings[WATCH_FILES] = {"", "-wal", "-journal"};
@@ -214,7 +215,7 @@ static void begin_watch(void)
 	tail.watch_error = error;
 }
 
-/* The file may have another place now: a link leads elsewhere, or its directory was made anew. */
+/* The file may be in another place now: a link was changed, or its directory was created again. */
 static void watch_anew(void)
 {
 	watch_end(&tail.watch);
@@ -222,19 +223,19 @@ static void watch_anew(void)
 		begin_watch();
 }
 
-/* Makes sure that the file that is open is the one that the path leads to. */
+/* Makes sure that the open file is the one at the path. */
 static enum eventlog_status check_file(void)
 {
 	enum eventlog_status e;
 
-	/* Somebody else has met the fault: a stream that catches up, or a look at the grants. */
+	/* Somebody else met the fault: a stream in replay, or a look at the grants. */
 	if (eventlog_state(tail.log) == EVENTLOG_FAULT)
 		note(EVENTLOG_FAULT);
 	else if (eventlog_met_row(tail.log) && tail.well)
 		tell_fault(eventlog_error(tail.log));
 	switch (eventlog_file(tail.log)) {
 	case EVENTLOG_GONE:
-		/* It may have been moved, and may come back: its streams wait. */
+		/* It may have been moved and may come back, so its streams wait. */
 		if (tail.well)
 			log_warn("%s/%s is gone; waiting for it", tail.directory, tail.name);
 		tail.well = tail.quiet = false;
@@ -245,8 +246,8 @@ static enum eventlog_status check_file(void)
 		watch_anew();
 		break;
 	case EVENTLOG_STALE:
-		log_warn("%s/%s-wal or -shm was removed and made anew; a database and these two "
-			 "belong together",
+		log_warn("%s/%s-wal or -shm was removed and created again; never remove these two "
+			 "files, they belong to the database",
 			tail.directory, tail.name);
 		eventlog_close(tail.log);
 		break;
@@ -263,7 +264,7 @@ static enum eventlog_status look(bool *news)
 	return note(fanout_look(tail.fanout, news));
 }
 
-/* The next look is due after a pause that is longer than the last one, if the ladder goes on. */
+/* Schedules the next look after a longer pause than the last, unless the ladder ends. */
 static void climb(void)
 {
 	if (clock_us() >= tail.until_us)
@@ -275,8 +276,8 @@ static void climb(void)
 }
 
 /*
- * The commit that was waited for is visible. Keeps what is usual here; a slow commit counts at once,
- * quick ones bring it down again.
+ * The commit we waited for is visible. Notes how long commits take here: a slow one counts at once,
+ * fast ones lower the value again.
  */
 static void note_delay(void)
 {
@@ -292,8 +293,9 @@ static void note_delay(void)
 }
 
 /*
- * A look that brings news here ends the ladder: the look before it brought none, so this commit became
- * visible after the notice. Writers take turns: the next one begins after that, with a notice of its own.
+ * A look that finds rows here ends the ladder. The look before found none, so this commit became
+ * visible after the notice. Writers take turns: the next one begins after that, with a notice of
+ * its own.
  */
 static void look_again(struct loop_alarm *alarm)
 {
@@ -307,9 +309,9 @@ static void look_again(struct loop_alarm *alarm)
 }
 
 /*
- * The first look after a notice. When it brings nothing, the notice's commit is still to come, and is
- * waited for as long as any fsync takes. When it brings news, the notice may have been that of a second
- * commit, which is not visible yet: so it is looked for as well, for as long as commits take here.
+ * The first look after a notice. If it finds nothing, the commit of that notice is still to come;
+ * tail waits for it as long as any fsync takes. If it finds rows, the notice may have been that of
+ * a second commit, not visible yet; tail also looks for that one, as long as commits take here.
  */
 static void look_soon(struct loop_turn *turn)
 {
@@ -334,7 +336,10 @@ static void look_soon(struct loop_turn *turn)
 	climb();
 }
 
-/* What others write beside us brings no error, and no notice: it has to be looked for. */
+/*
+ * Rows that a process writes to another -wal cause no error and no notice, so we must look for such
+ * processes.
+ */
 static void look_for_others(void)
 {
 	char sentence[EVENTLOG_SENTENCE_MAX];

@@ -210,7 +210,7 @@ def test_system_is_out_of_descriptors_for_a_while(launch, log, no_descriptors, w
     switch.unlink()
     for peer in waiting:
         assert peer.next().type == "position"
-    assert server.stderr.count("no more connections") == 1, server.stderr
+    assert server.stderr.count("new connections must wait") == 1, server.stderr
 
 
 @pytest.mark.parametrize("why", ["ENFILE", "EMFILE"])
@@ -246,7 +246,7 @@ def test_partial_requests_take_all_descriptors(server, log):
     stays = server.open()
     whole = fcgi.request(gateway.params())
     halves = [server.connect().send(whole[: number % len(whole)]) for number in range(110)]
-    server.wait_log("no more connections")
+    server.wait_log("new connections must wait")
     late = [server.ask() for _ in range(20)]
     for number in range(20):
         log.insert(f"row {number}")
