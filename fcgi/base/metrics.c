@@ -5,12 +5,15 @@
 static struct {
 	uint64_t counts[METRIC_COUNT];
 	uint64_t by_reason[METRIC_BY_REASON_COUNT][METRIC_REASONS_MAX];
-	uint64_t delivered[16]; /* by bucket, not cumulated; the last is +Inf */
+	uint64_t delivered[16]; /* per bucket, not cumulative; the last is +Inf */
 	uint64_t delivered_us;
 	uint64_t deliveries;
 } metrics;
 
-/* Upper bounds in microseconds, doubling or so from what a lone row takes to what hurts. */
+/*
+ * Upper bounds in microseconds, roughly doubling from the time of a single row to what users
+ * notice.
+ */
 static const int64_t buckets_us[] = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000,
 	100000, 250000, 500000, 1000000, 5000000};
 enum { BUCKETS = sizeof(buckets_us) / sizeof(buckets_us[0]) };
@@ -114,8 +117,10 @@ void metrics_text(struct buffer *out, const struct metrics_now *now)
 		{METRIC_STREAMS_TOTAL, "streams_total", "Streams opened."},
 		{METRIC_RECORDS_SENT, "records_sent_total", "Records of rows written whole."},
 		{METRIC_BYTES_SENT, "bytes_sent_total", "Bytes written to web servers."},
-		{METRIC_ROWS_READ, "rows_read_total", "New rows read from the log, once for all."},
-		{METRIC_ROWS_REPLAYED, "rows_replayed_total", "Rows read for one stream behind."},
+		{METRIC_ROWS_READ, "rows_read_total",
+			"New rows read from the log, once for all streams."},
+		{METRIC_ROWS_REPLAYED, "rows_replayed_total",
+			"Rows read for one stream that is behind."},
 		{METRIC_REQUESTS, "requests_total", "Requests that arrived whole."},
 	};
 
@@ -125,7 +130,7 @@ void metrics_text(struct buffer *out, const struct metrics_now *now)
 			(int64_t)metrics.counts[counters[i].which]);
 	one(out, "log_newest_id", "gauge", "The newest id of the log.", now->newest_id);
 	one(out, "database_ok", "gauge", "1 while the log can be read.", now->database_ok);
-	one(out, "uptime_seconds", "gauge", "Since the process started.", now->uptime_s);
+	one(out, "uptime_seconds", "gauge", "Seconds since the process started.", now->uptime_s);
 	reasons(out, now);
 	delivery_histogram(out);
 }

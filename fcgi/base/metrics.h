@@ -1,8 +1,8 @@
 /*
- * metrics: counters and their text.
+ * metrics: counters, and their text form.
  *
- * Owns the process's counters; one thread counts, so that they are plain numbers. Never reads the
- * log or a clock: the page's maker hands in what is not counted.
+ * Owns the process's counters. One thread counts, so they are plain numbers. Never reads the log or
+ * a clock: the caller of metrics_text() passes the values that are not counted.
  */
 #ifndef ROWTAIL_METRICS_H
 #define ROWTAIL_METRICS_H
@@ -22,7 +22,9 @@ enum metric {
 	METRIC_COUNT,
 };
 
-/* Counters with a label "reason". Whoever counts numbers the reasons from 0 and has their names. */
+/*
+ * Counters with a label "reason". Whoever counts numbers the reasons from 0 and knows their names.
+ */
 enum metric_by_reason {
 	METRIC_GAPS,
 	METRIC_REFUSED,
@@ -36,19 +38,19 @@ uint64_t metrics_get(enum metric which);
 void metrics_add_reason(enum metric_by_reason which, unsigned reason);
 uint64_t metrics_get_reason(enum metric_by_reason which, unsigned reason);
 
-/* `records` records were written so many microseconds after their rows were seen. */
+/* `records` records were written `us` microseconds after their rows were seen. */
 void metrics_delivery(uint64_t records, int64_t us);
 
-/* The delivery time under which a share (0 to 1) of the records stayed, in s; 0 without records. */
+/* The time, in s, within which a share (0 to 1) of the records was delivered; 0 without records. */
 double metrics_delivery_quantile(double share);
 
-/* What is known elsewhere. */
+/* Values from elsewhere. */
 struct metrics_now {
 	size_t streams;
 	int64_t newest_id;
 	int64_t uptime_s;
 	int database_ok;
-	/* The names of the reasons, NULL at the end of each list. NULL: left out. */
+	/* The names of the reasons, each list ending with NULL. NULL: the counter is left out. */
 	const char *const *reasons[METRIC_BY_REASON_COUNT];
 };
 

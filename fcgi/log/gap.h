@@ -1,12 +1,12 @@
 /*
- * gap: why a stream continues without some rows. Each reason is the word in a `gap` record and the
- * label of its counter.
+ * gap: why a stream continues without some rows. Each reason is a word in a `gap` record and a
+ * label of the counter.
  */
 #ifndef ROWTAIL_GAP_H
 #define ROWTAIL_GAP_H
 
 enum gap {
-	GAP_PRUNED, /* rows behind the position were deleted */
+	GAP_PRUNED, /* rows after the position were deleted */
 	GAP_FUTURE, /* the position is above every id */
 	GAP_MALFORMED, /* the position is not a number */
 	GAP_LIMIT, /* more rows than --max-replay, or a row that is too large */

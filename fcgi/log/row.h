@@ -1,7 +1,7 @@
 /*
- * row: one row of the log, as it is read and before it is encoded.
+ * row: one row of the log, after reading and before encoding.
  *
- * Pure. Owns the rule which event types no row may have.
+ * Pure. Owns the rule which event types a row must not have.
  */
 #ifndef ROWTAIL_ROW_H
 #define ROWTAIL_ROW_H
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Texts are borrowed, with lengths, and may hold anything. */
+/* Texts are borrowed, have lengths, and may contain anything. */
 struct row {
 	int64_t id;
 	const char *channel;
@@ -25,8 +25,8 @@ struct row {
 };
 
 /*
- * Is this an event type that a row must not have, since it is EventSource's (open, error) or
- * rowtail's own (position, gap, denied)? A row of a view that has one is sent as a plain message.
+ * Is this an event type that a row must not have? EventSource uses open and error, rowtail uses
+ * position, gap and denied. A view may still give such a row; it is sent as a plain message.
  */
 bool row_type_is_reserved(const char *type, size_t length);
 

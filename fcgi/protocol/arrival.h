@@ -1,10 +1,10 @@
 /*
  * arrival: has a whole, sane FastCGI request arrived?
  *
- * Pure. Looks at the bytes that a connection has brought so far, and never beyond them; decides
- * nothing about what the request asks. Everything that libfcgi can't bear (absurd name-value
- * lengths, management records, records of other requests in between, streams that never end) is
- * answered here, so that libfcgi only ever sees a request that it parses without waiting.
+ * Pure. Looks only at the bytes that a connection has brought so far, not at what the request asks.
+ * Handles everything that libfcgi can't (absurd name-value lengths, management records, records of
+ * other requests in between, streams that never end). So libfcgi only sees requests that it can
+ * parse without waiting.
  *
  * Source: FastCGI Specification 1.0, sections 3.3 (records), 3.4 (name-value pairs), 4.1
  * (FCGI_GET_VALUES), 4.2 (FCGI_UNKNOWN_TYPE), 5.1 (FCGI_BEGIN_REQUEST), 5.2 (FCGI_PARAMS), 5.3
@@ -23,7 +23,7 @@ enum {
 };
 
 enum arrival_state {
-	ARRIVAL_PARTIAL, /* well so far; more must come */
+	ARRIVAL_PARTIAL, /* valid so far; more must come */
 	ARRIVAL_WHOLE, /* `length` bytes are one request for the responder role */
 	ARRIVAL_MANAGEMENT, /* `length` bytes are one management record before any BEGIN_REQUEST */
 	ARRIVAL_TOO_LARGE, /* over ARRIVAL_CONTENT_MAX or ARRIVAL_BYTES_MAX; request_id is set */
@@ -33,15 +33,15 @@ enum arrival_state {
 };
 
 /*
- * The scanner keeps its place, so that a peer that sends byte by byte costs no more than one that
- * sends all at once. Its members are for arrival.c, but for those named in the comments above.
+ * The scanner remembers its place, so that a peer that sends byte by byte costs no more than one
+ * that sends all at once. Its members are for arrival.c, except those named in the comments above.
  */
 struct arrival {
 	enum arrival_state state;
 	size_t length; /* see the states */
 	uint16_t request_id; /* of the BEGIN_REQUEST; 0 before it */
 	uint8_t type; /* of a management record */
-	size_t params_length; /* bytes up to the end of PARAMS; 0 while it has not come */
+	size_t params_length; /* bytes up to the end of PARAMS; 0 if it has not come yet */
 
 	size_t at; /* where the next record begins */
 	size_t content; /* bytes of PARAMS and STDIN so far */
@@ -55,10 +55,10 @@ struct arrival {
 void arrival_init(struct arrival *a);
 
 /*
- * Looks at bytes[0..length), everything of this request that has arrived: the same bytes as in the
- * last call, and more behind them. Returns the state, also in a->state; only ARRIVAL_PARTIAL
- * may be followed by another call. A record's header is judged field by
- * field as it comes, its content when all of it is there.
+ * Looks at bytes[0..length), everything of this request that has arrived: the bytes of the last
+ * call, followed by more. Returns the state, which is also in a->state; only ARRIVAL_PARTIAL may be
+ * followed by another call. Checks the header of a record field by field as it arrives, and the
+ * content when all of it has arrived.
  */
 enum arrival_state arrival_scan(struct arrival *a, const uint8_t *bytes, size_t length);
 

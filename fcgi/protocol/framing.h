@@ -1,13 +1,13 @@
 /*
- * framing: what stands around the bytes of a stream on their way: FastCGI records, or nothing.
+ * framing: what surrounds the bytes of a stream on their way: FastCGI records, or nothing.
  *
- * Pure. An interface, and the framings there are. A *content* is what belongs together: the record of
- * one row, or words of rowtail's own. Framed, it is one piece or several, each a header, a part of the
- * content, and what the framing puts behind that. Each framing keeps these rules:
+ * Pure. An interface, and its implementations. A *content* is a unit: the record of one row, or
+ * words of rowtail's own. Framed, it is one or more pieces, each with a header, a part of the
+ * content, and what the framing puts after that. Each framing keeps these rules:
  *
- * - The same content always gives the same bytes. So a record that was cut can be found again.
- * - A piece gives the same bytes when its part of the content is framed alone.
- * - The last FRAMING_LAST_MIN bytes of a content are in one piece (all, if there are fewer). So the end
+ * - The same content always gives the same bytes. So a record that was cut can be found again. - A
+ * piece gives the same bytes when its part of the content is framed alone. - The last
+ * FRAMING_LAST_MIN bytes of a content are in one piece (all, if there are fewer). So the end
  *   of a row's record, its id and the empty line, arrives whole or not at all: some web servers pass
  *   on whole pieces only, and some clients keep an id before the empty line has come.
  */
@@ -35,26 +35,26 @@ struct framing {
 	size_t (*size)(size_t content);
 
 	/*
-	 * Frames, in place, a content that stands at bytes + header; bytes holds size(content) bytes.
+	 * Frames, in place, a content at bytes + header; bytes has room for size(content) bytes.
 	 * Returns the framed size.
 	 */
 	size_t (*frame)(uint8_t *bytes, size_t content, uint16_t request_id);
 
 	/*
-	 * The piece of which the framed byte number `sent` is: what was sent before that byte is
-	 * whole pieces and, from `start` on, the part of a piece that has to be completed before
-	 * anything else may follow.
+	 * Returns the piece that contains the framed byte number `sent`. Before that byte, whole
+	 * pieces were sent and, from `start` on, part of a piece. That piece must be completed
+	 * before anything else may follow.
 	 */
 	struct framing_piece (*piece)(size_t content, size_t sent);
 
-	/* Writes what ends the stream behind its last content; returns its length. */
+	/* Writes what ends the stream after its last content; returns its length. */
 	size_t (*end)(uint8_t *out, uint16_t request_id);
 };
 
 /* FCGI_STDOUT records, with FCGI_END_REQUEST at the end. */
 extern const struct framing framing_fastcgi;
 
-/* No frames, as CGI wants it. Any part of a content may be followed by the end. */
+/* No frames, for CGI. The end may follow any part of a content. */
 extern const struct framing framing_none;
 
 /* Of the first `sent` framed bytes of a content, how many are content? */

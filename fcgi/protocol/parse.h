@@ -1,9 +1,9 @@
 /*
- * parse: a whole FastCGI request, made into parameters and a body by libfcgi.
+ * parse: turns a whole FastCGI request into parameters and a body, with libfcgi.
  *
- * The only includer of <fcgiapp.h>. libfcgi can only block, and trusts its peer; so it never sees a
- * connection: it reads from a socket pair that holds exactly the bytes that `arrival` found whole
- * and sane, with their end behind them. What would make it wait makes it fail instead.
+ * The only file that includes <fcgiapp.h>. libfcgi can only block, and trusts its peer. So it never
+ * sees a connection: it reads from a socket pair that holds exactly the bytes that `arrival` found
+ * whole and valid, followed by their end. Where it would wait, it fails instead.
  */
 #ifndef ROWTAIL_PARSE_H
 #define ROWTAIL_PARSE_H
@@ -12,10 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Prepares libfcgi; once, after the signal handlers are set, which it leaves alone then. */
+/* Prepares libfcgi, once, after the signal handlers are set; it leaves those unchanged. */
 bool parse_init(void);
 
-/* What is done with a request: everything is borrowed for the call. params: "NAME=value", NULL. */
+/* Uses a request. Everything is borrowed for the call. params: "NAME=value", ends with NULL. */
 typedef void (*parse_use)(
 	void *context, char *const *params, const uint8_t *body, size_t body_length);
 
@@ -26,8 +26,8 @@ enum parse_result {
 };
 
 /*
- * Parses a request of so many bytes, and takes their padding out, which libfcgi forgets about where
- * one stream ends and the next begins.
+ * Parses a request of `length` bytes. First removes their padding, which libfcgi handles wrongly
+ * where one stream ends and the next begins.
  */
 enum parse_result parse_request(uint8_t *bytes, size_t length, parse_use use, void *context);
 

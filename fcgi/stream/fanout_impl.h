@@ -1,6 +1,6 @@
 /*
- * What fanout.c (streams, lists, sweeps), fanout_feed.c (new rows to those that wait) and
- * fanout_step.c (a turn of one that is behind) share. For nobody else.
+ * What these files share, and nobody else uses: fanout.c (streams, lists, sweeps), fanout_feed.c
+ * (new rows for streams that wait) and fanout_step.c (a turn of a stream that is behind).
  */
 #ifndef ROWTAIL_FANOUT_IMPL_H
 #define ROWTAIL_FANOUT_IMPL_H
@@ -10,7 +10,7 @@
 #include "stream/poll.h"
 #include "stream/window.h"
 
-/* One record for one group; the records of a group are a chain. Index 0 ends a chain. */
+/* A record for a group. The records of a group form a chain; index 0 ends it. */
 struct match {
 	uint64_t sequence;
 	uint32_t next;
@@ -18,10 +18,10 @@ struct match {
 
 enum {
 	KEPT_RECORDS = 64,
-	KEPT_BYTES = 192 << 20, /* in all; one record may be larger */
+	KEPT_BYTES = 192 << 20, /* in total; a single record may be larger */
 };
 
-/* A large record that was replayed: whoever is in the middle of it goes on from here. */
+/* A large record that was replayed. Streams that are in the middle of it continue from here. */
 struct kept {
 	struct buffer bytes;
 	struct run_record record; /* all zero: none */
@@ -29,11 +29,11 @@ struct kept {
 	bool used; /* since the last sweep */
 };
 
-/* A lane whose streams get new rows from a window, encoded once for all. */
+/* A lane whose streams get new rows from a window, encoded once for all of them. */
 struct shared {
 	struct lane lane;
 	struct window *window;
-	size_t streams; /* none: the window is not fed */
+	size_t streams; /* 0: the window is not fed */
 };
 
 enum { LANES_MAX = LANE_ENCODINGS };
@@ -47,41 +47,41 @@ struct fanout {
 	int lane_count;
 	struct subscriber *all; /* newest first */
 	size_t count;
-	struct subscriber_list queue; /* those that have work */
-	struct subscriber_list waiting; /* those whose log cannot be read now */
+	struct subscriber_list queue; /* streams that have work */
+	struct subscriber_list waiting; /* streams whose log cannot be read now */
 	struct buffer scratch; /* encoded rows */
-	struct kept kept[KEPT_RECORDS]; /* the one that was used last is the first */
-	struct buffer words; /* a text of our own in the making */
+	struct kept kept[KEPT_RECORDS]; /* most recently used first */
+	struct buffer words; /* a text of our own that is being built */
 	struct run run;
 	int64_t fed; /* all rows up to this id have been read into the windows */
-	int64_t version; /* of the database, when it was last read to the end; -1: unknown */
-	int64_t seen_us; /* when the rows at hand were read */
+	int64_t version; /* of the database when it was last read to the end; -1: unknown */
+	int64_t seen_us; /* when the current rows were read */
 	struct match *matches;
 	size_t match_count, match_capacity;
 	struct group *touched;
 	int64_t absent_ms; /* clock_absent_ms() at the last sweep */
-	int64_t waited_us; /* when those that wait were last called although the log has a fault */
-	bool distrusted; /* rows may have come without a commit */
-	unsigned generation; /* of the log that `version` is of */
+	int64_t waited_us; /* when the waiting streams were last called during a fault of the log */
+	bool distrusted; /* rows may have arrived without a commit */
+	unsigned generation; /* of the log to which `version` belongs */
 	bool unread; /* fanout_look() stopped early */
-	int64_t marked_id; /* of the row by which the log is known again */
+	int64_t marked_id; /* of the row that identifies the log */
 	int64_t marked_length; /* bytes of its data; -1: unknown */
 	uint64_t mark; /* eventlog_mark(); 0: none */
-	int64_t hopeless_id; /* a row for which there was no memory since the last sweep; 0: none */
+	int64_t hopeless_id; /* a row for which memory ran out since the last sweep; 0: none */
 	uint8_t hopeless_encoding;
-	int64_t too_large_id; /* the row that the log's last line about a row too large is about */
+	int64_t too_large_id; /* the row in the last log line about a row that is too large */
 	int64_t too_large_ms;
 };
 
 enum turn {
 	TURN_AGAIN, /* has more work */
 	TURN_BLOCKED,
-	TURN_IDLE, /* has all there is */
+	TURN_IDLE, /* has sent all there is */
 	TURN_WAIT, /* the log cannot be read now */
-	TURN_OVER, /* the stream is over */
+	TURN_OVER, /* the stream has ended */
 };
 
-/* One bounded step of a stream in the queue. */
+/* Takes one bounded step of a stream in the queue. */
 enum turn fanout_step(struct fanout *f, struct subscriber *s);
 
 /* fanout_poll.c: the steps of a poll (s->poll) where they differ from a stream's. */
@@ -89,7 +89,7 @@ enum turn fanout_step(struct fanout *f, struct subscriber *s);
 /* The lane of the rows of all polls. */
 extern const struct lane fanout_object_lane;
 
-/* clock_awake_ms() at which a new poll gets its answer, whatever has come. */
+/* clock_awake_ms() at which a new poll gets its answer, with or without rows. */
 int64_t fanout_poll_end(const struct poll *p);
 
 /* The opening is done. */
@@ -98,43 +98,43 @@ enum turn fanout_poll_begin(struct fanout *f, struct subscriber *s);
 /* How many rows to read at once. */
 size_t fanout_poll_rows(const struct subscriber *s);
 
-/* f->run goes into the answer. `scanned`: with the last of it, everything up to this id is done. */
+/* Adds f->run to the answer. `scanned`: after its last row, everything up to this id is done. */
 enum turn fanout_poll_take(
 	struct fanout *f, struct subscriber *s, int64_t scanned, enum turn when_taken);
 
-/* Rows are missing: the poll goes on after `id`. */
+/* Rows are missing: the poll continues after `id`. */
 enum turn fanout_poll_gap(struct fanout *f, struct subscriber *s, int64_t id, int64_t deletion,
 	const char *requested, const struct eventlog_bounds *bounds, enum gap reason);
 
-/* Its time is over, or it has to leave: gets the answer that there is. The caller enqueues it. */
+/* Its time is over, or it must leave: completes the answer as it is. The caller enqueues it. */
 void fanout_poll_leave(struct fanout *f, struct subscriber *s, enum leave_reason reason);
 
-/* Adds a sign of life to f->words. */
+/* Adds a heartbeat to f->words. */
 void fanout_poll_show_life(struct fanout *f, struct subscriber *s);
 
-/* Up to which id an idle stream has everything. */
+/* The id up to which an idle stream has everything. */
 int64_t fanout_position(const struct fanout *f, const struct subscriber *s);
 
-/* Puts a stream that has work behind the others; an idle one keeps the position it had. */
+/* Puts a stream that has work at the end of the queue. An idle one keeps its position. */
 void fanout_enqueue(struct fanout *f, struct subscriber *s);
 
-/* The stream is over: nothing of it stays here, and its sink is told. */
+/* Ends the stream: removes it everywhere, and tells its sink. */
 void fanout_drop(struct fanout *f, struct subscriber *s);
 
-/* Lets go of the large records from this one on. */
+/* Frees the large records from this index on. */
 void fanout_forget(struct fanout *f, size_t from);
 
-/* Lets go of those that nobody used since the last time. */
+/* Frees the large records that were not used since the last call. */
 void fanout_forget_unused(struct fanout *f);
 
-/* Says in the log that a row cannot be sent. */
+/* Logs that a row cannot be sent. */
 void fanout_note_too_large(struct fanout *f, int64_t id);
 
-/* All of a group, or of a lane, that wait for rows go and read the log themselves. */
+/* All streams of a group, or of a lane, that wait for rows must read the log themselves. */
 void fanout_queue_idle(struct fanout *f, struct group *group);
 void fanout_queue_lane(struct fanout *f, int lane);
 
-/* The windows have a hole behind what was fed: those that wait there replay. */
+/* The windows have a hole after the rows that were fed: streams that wait there replay. */
 void fanout_reset_windows(struct fanout *f, int64_t base);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * groups: subscribers that follow the same, as one; and the table from a channel to the groups that
+ * groups: treats subscribers that follow the same as one, and maps each channel to the groups that
  * follow it.
  *
- * A row costs one look-up for its channel and one for each '/' in it, however many follow. Owns the
- * groups and their filters; lists of subscribers hang on them, which are fanout's. The only
- * includer of <uthash.h>.
+ * A row costs one look-up for its channel and one for each '/' in it, however many streams follow
+ * it. Owns the groups and their filters. Lists of subscribers hang on the groups; fanout owns
+ * those. The only file that includes <uthash.h>.
  */
 #ifndef ROWTAIL_GROUPS_H
 #define ROWTAIL_GROUPS_H
@@ -16,14 +16,14 @@
 #include "log/filter.h"
 #include "stream/subscriber.h"
 
-/* A group whose rows no window holds. */
+/* The lane of a group whose rows no window holds. */
 enum { LANE_NONE = -1 };
 
 struct group {
 	struct filter *filter; /* owned */
-	int lane; /* which of fanout's shared lanes serves it, or LANE_NONE */
-	struct subscriber_list idle; /* those that have all there is */
-	/* While rows are handed out (fanout.c): the records for this group, as a chain. */
+	int lane; /* the shared lane of fanout that serves it, or LANE_NONE */
+	struct subscriber_list idle; /* streams that have sent all there is */
+	/* While fanout hands out rows: the chain of records for this group. */
 	uint32_t first_match, last_match;
 	struct group *next_touched;
 };
@@ -31,26 +31,26 @@ struct group {
 struct groups;
 
 struct groups *groups_new(void);
-/* All groups have been released before. */
+/* All groups must have been released before. */
 void groups_free(struct groups *g);
 
 /*
- * The group of a filter, made when it is new; one more reference to it. Takes the filter over in
- * any case. NULL without memory.
+ * Returns the group of a filter, a new one if necessary, and counts a reference to it. Takes the
+ * filter over, even on failure. NULL if there is no memory.
  */
 struct group *groups_join(struct groups *g, struct filter *filter, int lane);
 
-/* One reference less; the last one frees the group. */
+/* Drops a reference; the last one frees the group. */
 void groups_release(struct groups *g, struct group *group);
 
 /*
- * Calls `found` for each group that follows the channel; a group that follows it in two ways is
- * told twice. Nothing joins or is released meanwhile.
+ * Calls `found` for each group that follows the channel; twice for a group that follows it in two
+ * ways. `found` must not join or release a group.
  */
 void groups_of_channel(struct groups *g, const char *channel, size_t length,
 	void (*found)(void *context, struct group *group), void *context);
 
-/* Calls `each` for every group; it may not release or join. */
+/* Calls `each` for every group. `each` must not join or release a group. */
 void groups_all(struct groups *g, void (*each)(void *context, struct group *group), void *context);
 
 #endif

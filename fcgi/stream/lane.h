@@ -1,9 +1,9 @@
 /*
- * lane: in which form the rows of a stream go out: how they are encoded, and what frames the bytes.
+ * lane: how the rows of a stream are encoded, and what frames the bytes.
  *
- * Pure. Streams on the same lane get the same bytes for the same row; that is why a row is encoded
- * once for all of them. The request asks for the encoding, the connection brings the framing. Another
- * encoding (JSON) or framing (HTTP) has its place here: nobody else in stream/ knows of either.
+ * Pure. Streams on the same lane get the same bytes for the same row, so each row is encoded once
+ * for all of them. The request chooses the encoding, the connection chooses the framing. Other
+ * encodings (JSON) and framings (HTTP) belong here; no other file in stream/ knows them.
  */
 #ifndef ROWTAIL_LANE_H
 #define ROWTAIL_LANE_H
@@ -16,7 +16,7 @@
 #include "log/row.h"
 #include "protocol/framing.h"
 
-/* What becomes of a row. */
+/* What a row becomes. */
 enum lane_encoding {
 	LANE_PLAIN, /* an event with its data */
 	LANE_ENVELOPE, /* an event whose data is the whole row as JSON */
@@ -26,37 +26,38 @@ enum lane_encoding {
 
 struct lane {
 	const struct framing *framing;
-	uint16_t request_id; /* 0 where the framing has none */
+	uint16_t request_id; /* 0 if the framing has none */
 	uint8_t encoding;
 };
 
-/* Does the same row get the same bytes on both? */
+/* Do both give the same bytes for the same row? */
 bool lane_is_same(const struct lane *a, const struct lane *b);
 
 /*
- * Appends a row to a buffer, encoded and framed. *content says how long it is without frames. Returns
- * the framed length, 0 without memory.
+ * Appends a row to a buffer, encoded and framed. *content is its length without frames. Returns the
+ * framed length; 0 if there is no memory.
  */
 size_t lane_encode(
 	const struct lane *l, struct buffer *out, const struct row *row, size_t *content);
 
 /*
- * A framed copy of words of our own, to be freed; with `last`, the end of the stream is behind them.
- * Sets *framed to its length. NULL without memory.
+ * Returns a framed copy of words of our own, which the caller frees. `last`: the end of the stream
+ * follows them. Sets *framed to its length. NULL if there is no memory.
  */
 uint8_t *lane_frame(
 	const struct lane *l, const uint8_t *text, size_t length, bool last, size_t *framed);
 
-/* Of a framed content `sent` bytes have gone out: how much of the content is still to go? */
+/* How much of the content is still to be sent when `sent` framed bytes have been sent? */
 size_t lane_content_left(const struct lane *l, size_t content, size_t sent);
 
-/* And must a piece be completed before anything else may follow? */
+/* Must a piece then be completed before anything else may follow? */
 bool lane_is_begun(const struct lane *l, size_t content, size_t sent);
 
 /*
- * The piece of which the framed byte number `sent` is, without the content: '?' stands for it, but for
- * its last bytes, which are those of `end`. To be freed; *framed is its length, and *gone the number
- * of bytes of it that have been sent. NULL without memory.
+ * Returns the piece that contains the framed byte number `sent`, for when the content is no longer
+ * known: '?' stands for the content, except for its last bytes, which are those of `end`. The
+ * caller frees it. *framed is its length, *gone the number of its bytes that have been sent. NULL
+ * if there is no memory.
  */
 uint8_t *lane_complete(const struct lane *l, size_t content, size_t sent, const char *end,
 	size_t end_length, size_t *framed, size_t *gone);

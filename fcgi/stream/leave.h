@@ -1,5 +1,5 @@
 /*
- * leave: why a stream ended. Each reason is the word in the log line and the label of its counter.
+ * leave: why a stream ended. Each reason is a word in the log line and a label of the counter.
  */
 #ifndef ROWTAIL_LEAVE_H
 #define ROWTAIL_LEAVE_H
@@ -11,9 +11,9 @@ enum leave_reason {
 	LEAVE_STALL, /* --stall-timeout */
 	LEAVE_SHUTDOWN,
 	LEAVE_REVOKED, /* its grant was deleted */
-	LEAVE_EXPIRED, /* its grant or token ran out */
-	LEAVE_CUT, /* a record that was half sent is no longer in the log */
-	LEAVE_PROTOCOL, /* the peer sent what is not FastCGI */
+	LEAVE_EXPIRED, /* its grant or token expired */
+	LEAVE_CUT, /* a partly sent record is no longer in the log */
+	LEAVE_PROTOCOL, /* the peer sent data that is not FastCGI */
 	LEAVE_MEMORY,
 	LEAVE_ANSWERED, /* a poll has its answer */
 };

@@ -1,10 +1,10 @@
 /*
- * opening: where a stream begins, from what its client asked for.
+ * opening: finds where a stream begins, from what its client asked for.
  *
- * Owns the rules of positions (interface, sections 3 and 4): a position that holds, one that does
- * not, none, the newest N, at most so many records back. Looks into the log, a bounded bit at a
- * time. It goes with the request from the responder, which makes it, to the stream, which has it
- * until its first record is sent.
+ * Owns the rules of positions (interface, sections 3 and 4): a valid position, an invalid one,
+ * none, the newest N, at most N records back. Reads the log, a bounded number of rows at a time.
+ * The responder makes it; it goes with the request to the stream, which keeps it until its first
+ * record is sent.
  */
 #ifndef ROWTAIL_OPENING_H
 #define ROWTAIL_OPENING_H
@@ -18,34 +18,34 @@
 
 struct opening {
 	bool done;
-	int64_t id; /* when done: the stream goes on after this id */
+	int64_t id; /* when done: the stream continues after this id */
 	bool gap; /* the first record is a gap, for `reason` */
 	enum gap reason;
-	int64_t deletion; /* no gap is owed for deletions up to this one, or it is this one */
+	int64_t deletion; /* the gap is for deletions up to this one, or these need no gap */
 	struct eventlog_bounds bounds;
 	char requested[POSITION_TEXT_MAX + 1]; /* for the gap */
 	int64_t limit; /* --max-replay, 0: none */
 	struct eventlog_seek seek;
-	int64_t before; /* as asked; 0: none */
+	int64_t before; /* from the request; 0: none */
 	bool looks_older; /* the seek looks for a row before those found */
 	bool older; /* when done, and with `before`: there is one */
-	/* Status and header fields with the empty line: they go out with the first record, or before. */
+	/* Status and header fields with the empty line; sent with the first record or before it. */
 	struct buffer head;
 	bool head_sent;
 };
 
-/* All zero. NULL without memory. */
+/* All zero. NULL if there is no memory. */
 struct opening *opening_new(void);
 void opening_free(struct opening *o);
 
 /*
- * Begins anew: whether the position holds is known at once, and most often all. Anything but
- * EVENTLOG_OK: the log could not be read.
+ * Begins the search. It is usually done at once; whether the position is valid is known in any
+ * case. Unless the result is EVENTLOG_OK, the log could not be read.
  */
 enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, const struct filter *f,
 	const struct position *asked, int64_t max_replay);
 
-/* Goes on looking, one bounded step; to be called until `done`. */
+/* Continues the search by one bounded step. Call it until `done`. */
 enum eventlog_status opening_continue(
 	struct opening *o, struct eventlog *log, const struct filter *f);
 

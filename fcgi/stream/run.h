@@ -1,8 +1,9 @@
 /*
- * run: records on their way out, as one vectored write sees them.
+ * run: records that are sent by one vectored write.
  *
- * Pure. Built once for all subscribers that wait at the same point; borrows the records' bytes from
- * the window or a replay's scratch. Neighbours in memory become one piece of the write.
+ * Pure. Built once for all subscribers that wait at the same point. Borrows the records' bytes from
+ * the window or from a replay's scratch buffer. Records that are neighbours in memory become one
+ * piece of the write.
  */
 #ifndef ROWTAIL_RUN_H
 #define ROWTAIL_RUN_H
@@ -14,15 +15,15 @@
 
 enum {
 	RUN_RECORDS = 512, /* under IOV_MAX, so that a run is one writev(2) */
-	RUN_BYTES = 1 << 20, /* a run is full from here on; one record may be larger */
+	RUN_BYTES = 1 << 20, /* a run is full at this size; a single record may be larger */
 };
 
 struct run_record {
 	int64_t id;
 	const uint8_t *bytes; /* framed */
 	uint32_t length; /* of bytes */
-	uint32_t content; /* of what is framed */
-	uint64_t hash; /* window_hash() of bytes, or 0: not known yet */
+	uint32_t content; /* length without frames */
+	uint64_t hash; /* window_hash() of bytes, or 0: not computed yet */
 };
 
 struct run {
@@ -41,8 +42,8 @@ bool run_is_full(const struct run *r);
 void run_add(struct run *r, const struct run_record *record);
 
 /*
- * Of the run's bytes, `sent` have gone out in all: how many records are whole, and how many bytes
- * of the next one went (*cut).
+ * `sent` bytes of the run have been sent in total. Returns how many records are complete; *cut is
+ * how many bytes of the next one were sent.
  */
 size_t run_whole(const struct run *r, size_t sent, uint32_t *cut);
 

@@ -1,8 +1,8 @@
 /*
- * sink: where the bytes of a stream go: a FastCGI connection, CGI's standard output, or a test's
+ * sink: the destination of a stream's bytes: a FastCGI connection, CGI's standard output, or a test
  * double.
  *
- * An interface only; whoever makes a sink owns it and outlives its subscriber.
+ * Only an interface. Whoever makes a sink owns it, and must keep it longer than its subscriber.
  */
 #ifndef ROWTAIL_SINK_H
 #define ROWTAIL_SINK_H
@@ -14,21 +14,23 @@ struct sink;
 
 struct sink_operations {
 	/*
-	 * Writes without waiting, as writev(2): how many bytes were taken, 0 when none can be taken
-	 * now, -1 when the peer is gone.
+	 * Writes without waiting, like writev(2). Returns the number of bytes taken, 0 if none can
+	 * be taken now, -1 if the peer is gone.
 	 */
 	ssize_t (*write)(struct sink *sink, const struct iovec *iov, int count);
 
-	/* Shall the owner call fanout_writable() when the sink takes bytes again? */
+	/* Should the owner call fanout_writable() when the sink can take bytes again? */
 	void (*want_write)(struct sink *sink, bool want);
 
 	/*
-	 * The subscriber has left: nothing more will be written. Called once, when the subscriber
-	 * is no longer used by anyone; the owner closes and frees, at once or later.
+	 * The subscriber has left and writes nothing more. Called once, when nobody uses the
+	 * subscriber any more. The owner closes and frees, at once or later.
 	 */
 	void (*finished)(struct sink *sink);
 
-	/* Would it take bytes now, though it has not said so yet? NULL: it would have. */
+	/*
+	 * Could it take bytes now, even though it has not said so yet? NULL: it would have said so.
+	 */
 	bool (*would_take)(struct sink *sink);
 };
 

@@ -1,16 +1,16 @@
 /*
- * subscriber: one stream: a cursor into the log, and what has gone out of the record it stands at.
+ * subscriber: one stream: a cursor into the log, and how much of the current record has been sent.
  *
  * Owns the state machine of a stream
  *
  *     OPENING -> REPLAY <-> LIVE -> DRAIN -> GONE
  *
- * and everything about writing to its sink: what was cut off by a full socket is finished before
- * anything else goes out. There is no queue: a subscriber that can't take more keeps its cursor and
- * how many bytes of the next record it had; the rest of that record is found again, in the window
- * or by encoding its row anew, which gives the same bytes. Only words of rowtail's own (the head, a
- * heartbeat, a gap) that were cut are kept, some hundred bytes. Reads no log, knows no other
- * subscriber: that is fanout's.
+ * and all writing to its sink: when a full socket has cut something off, its rest is sent before
+ * anything else. There is no queue. A subscriber that can't send more keeps its cursor and how many
+ * bytes of the next record were sent. It later finds the rest of that record in the window, or
+ * encodes its row again, which gives the same bytes. Only words of rowtail's own that were cut (the
+ * head, a heartbeat, a gap) are stored, some hundred bytes. Reads no log and knows no other
+ * subscriber; fanout does that.
  */
 #ifndef ROWTAIL_SUBSCRIBER_H
 #define ROWTAIL_SUBSCRIBER_H
@@ -26,15 +26,15 @@
 #include "stream/sink.h"
 
 enum subscriber_state {
-	SUBSCRIBER_OPENING, /* looking for where it begins */
-	SUBSCRIBER_REPLAY, /* behind: reading from the log, or blocked */
-	SUBSCRIBER_LIVE, /* has all there is; waits for rows */
-	SUBSCRIBER_DRAIN, /* finishes the record it is in, then says farewell */
+	SUBSCRIBER_OPENING, /* looks for where it begins */
+	SUBSCRIBER_REPLAY, /* behind: reads from the log, or is blocked */
+	SUBSCRIBER_LIVE, /* has sent all there is; waits for rows */
+	SUBSCRIBER_DRAIN, /* finishes the current record, then sends its farewell */
 	SUBSCRIBER_GONE,
 };
 
 enum subscriber_where {
-	SUBSCRIBER_NOWHERE, /* blocked: its sink will call */
+	SUBSCRIBER_NOWHERE, /* blocked; its sink will call */
 	SUBSCRIBER_IN_GROUP, /* idle */
 	SUBSCRIBER_IN_QUEUE, /* has work */
 	SUBSCRIBER_WAITING, /* for a log that cannot be read now */
@@ -55,82 +55,82 @@ struct subscriber {
 	struct sink *sink;
 	struct group *group;
 	struct lane lane;
-	struct subscriber *previous, *next; /* of the list that `where` names */
+	struct subscriber *previous, *next; /* in the list that `where` names */
 	struct subscriber *all_previous, *all_next;
-	int64_t cursor; /* everything up to here has been sent, or was not wanted */
-	int64_t told; /* the last id that the client has been given */
-	int64_t deletion_told; /* see struct eventlog_missing: gaps of later ones are announced */
+	int64_t cursor; /* everything up to here was sent or not wanted */
+	int64_t told; /* the last id that the client received */
+	int64_t deletion_told; /* see struct eventlog_missing: later deletions need a gap */
 	int64_t opened_ms;
-	int64_t moved_ms; /* when bytes were last taken */
-	int64_t ends_ms; /* clock_awake_ms() at which it leaves, or in DRAIN is closed; 0: none */
+	int64_t moved_ms; /* when the sink last took bytes */
+	int64_t ends_ms; /* clock_awake_ms() at which it leaves, or in DRAIN is closed; 0: never */
 	uint64_t records;
 	uint64_t cut_hash; /* window_hash() of the record that was cut */
-	uint32_t cut; /* bytes of the record behind the cursor that went out; 0: none */
+	uint32_t cut; /* bytes sent of the record after the cursor; 0: none */
 	uint32_t cut_content;
-	uint8_t *pending; /* words of our own still to go out, or NULL */
+	uint8_t *pending; /* words of our own still to be sent, or NULL */
 	uint32_t pending_length, pending_sent;
 	uint32_t retry_ms; /* of this stream, with jitter */
 	uint8_t state, where, reason;
-	bool blocked; /* the sink takes nothing now; since moved_ms */
+	bool blocked; /* the sink takes nothing now, since moved_ms */
 	bool bare; /* positions=0 */
 	uint8_t rows; /* enum eventlog_rows */
-	bool replaced; /* a gap is owed, since the database was replaced */
-	struct poll *poll; /* a JSON answer in the making, owned by fanout; NULL: a stream */
+	bool replaced; /* the database was replaced, so a gap must be sent */
+	struct poll *poll; /* the JSON answer being built, owned by fanout; NULL: a stream */
 	struct opening *opening; /* only while OPENING */
-	uint8_t *farewell; /* last words, framed, with the end; only in DRAIN */
+	uint8_t *farewell; /* the last record and the end, framed; only in DRAIN */
 	uint32_t farewell_length;
-	struct access_session *session; /* who reads, for looking again; NULL: anyone may */
-	struct tally_entry *client; /* whose streams it counts to; both are the responder's */
+	struct access_session *session; /* for rechecks; NULL: anyone may read */
+	struct tally_entry *client; /* whose streams are counted; both belong to the responder */
 };
 
 enum subscriber_result {
-	SUBSCRIBER_SENT, /* all of it went out */
+	SUBSCRIBER_SENT, /* everything was sent */
 	SUBSCRIBER_BLOCKED, /* the sink is full; fanout_writable() will be called */
-	SUBSCRIBER_LOST, /* the peer is gone, or the stream can't go on: s->reason */
+	SUBSCRIBER_LOST, /* the peer is gone, or the stream can't continue: see s->reason */
 };
 
-/* Sets up a stream in state OPENING; everything else zero. */
+/* Sets up a stream in state OPENING, with everything else zero. */
 void subscriber_init(
 	struct subscriber *s, struct sink *sink, const struct lane *lane, int64_t now_ms);
 
-/* Gives back what it owns (not the sink, not the session). */
+/* Frees what it owns (not the sink, not the session). */
 void subscriber_free(struct subscriber *s);
 
 /*
- * Sends words of our own (an event stream's bytes in `text`), framed; keeps what is cut. Only when
- * nothing is cut or pending.
+ * Sends words of our own (an event stream's bytes in `text`), framed, and stores what is cut. Only
+ * if nothing is cut or pending.
  */
 enum subscriber_result subscriber_say(
 	struct subscriber *s, const uint8_t *text, size_t length, int64_t now_ms);
 
-/* Goes on with words that were cut. SENT when there are none. */
+/* Continues to send words that were cut. SENT if there are none. */
 enum subscriber_result subscriber_flush(struct subscriber *s, int64_t now_ms);
 
 /*
- * Sends a run of records that follow the cursor, and moves the cursor. When a record was cut, the
- * run begins with that very record, or the stream is LOST (LEAVE_CUT).
+ * Sends a run of records that follow the cursor, and moves the cursor. If a record was cut, the run
+ * must begin with that record; otherwise the stream is LOST (LEAVE_CUT).
  */
 enum subscriber_result subscriber_send(struct subscriber *s, const struct run *run, int64_t now_ms);
 
-/* Is this record, the first behind the cursor, the one that was cut? True when none was. */
+/* Is this record, the first after the cursor, the one that was cut? True if none was. */
 bool subscriber_continues(const struct subscriber *s, const struct run *run);
 
 /*
- * Begins to end the stream: state DRAIN, with last words (an event stream's bytes, may be empty) to
- * go out behind the record it is in. The first reason stays.
+ * Begins to end the stream: state DRAIN, with a farewell (an event stream's bytes, may be empty) to
+ * send after the current record. Only the first reason counts.
  */
 void subscriber_leave(
 	struct subscriber *s, enum leave_reason reason, const uint8_t *text, size_t length);
 
 /*
- * The row of the record that was cut is gone. If only the record's end is missing (see sse_row_end()),
- * sends that, and the stream goes on. Otherwise completes the piece that was begun (a FastCGI record), so
- * that the end can follow, and ends the stream: the client drops the unfinished event, as the
- * standard says, and resumes before it.
+ * The row of the record that was cut is gone. If only the record's end is missing (see
+ * sse_row_end()), sends that, and the stream continues. Otherwise completes the piece that was
+ * begun (a FastCGI record), so that the end can follow, and ends the stream. The client then
+ * discards the unfinished event, as the standard says, and resumes before it.
  */
 void subscriber_give_up_cut(struct subscriber *s);
 
-/* In DRAIN, with nothing cut: sends the farewell. SENT: the stream is over. */
+/* In DRAIN, with nothing cut: sends the farewell. SENT: the stream has ended. */
 enum subscriber_result subscriber_farewell(struct subscriber *s, int64_t now_ms);
 
 /* Lists. */

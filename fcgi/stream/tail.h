@@ -1,10 +1,10 @@
 /*
  * tail: notices commits, and keeps the log open.
  *
- * Owns the watch on the database's files, the poll timer, and the looking again after a notice:
- * a notice comes before its commit is visible, by an fsync at worst, and no second one follows; so
- * tail looks at once, and then after pauses that double. The timer is the truth, the watch only
- * makes it quick. While nobody is there, nothing is watched and nothing polled. Reads no rows
+ * Owns the watch on the database's files, the poll timer, and the looks after a notice. A notice
+ * comes before its commit is visible, by an fsync at worst, and no second notice follows. So tail
+ * looks at once, and then after pauses that double. The timer alone is reliable; the watch only
+ * makes tail fast. While no client is connected, nothing is watched or polled. Reads no rows
  * itself.
  */
 #ifndef ROWTAIL_TAIL_H
@@ -16,19 +16,19 @@
 #include "log/eventlog.h"
 #include "stream/fanout.h"
 
-/* Sets up the tail of this process; all is borrowed for good. */
+/* Sets up the tail of this process. Borrows everything for good. */
 bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms);
 
 /*
- * The log is wanted now: opens it if it is closed, looks whether it was replaced, and if nobody has
- * been watching, begins. On EVENTLOG_FAULT, eventlog_error() says why; streams that are open wait.
+ * The log is needed now: opens it if it is closed, checks whether it was replaced, and begins to
+ * watch if nothing was watched. On EVENTLOG_FAULT, eventlog_error() says why; open streams wait.
  */
 enum eventlog_status tail_wake(void);
 
-/* Nobody is there any more: ends watching and polling. */
+/* No clients are left: stops watching and polling. */
 void tail_sleep(void);
 
-/* Why the log could not be read at the last look; NULL: it could, or nobody is there to look. Borrowed. */
+/* Why the last look could not read the log. NULL: it could, or nobody is connected. Borrowed. */
 const char *tail_trouble(void);
 
 #endif

@@ -108,7 +108,7 @@ def test_directory_that_is_a_file(log, workdir):
 def test_file_in_the_way(log, workdir, name):
     (workdir / name).write_text("letters")
     before = everything(workdir)
-    assert_wrong(check(log, workdir / "s"), workdir / name, "no socket")
+    assert_wrong(check(log, workdir / "s"), workdir / name, "not a socket")
     assert_refused(log, workdir / "s", workdir / name)
     assert everything(workdir) == before
 
@@ -217,7 +217,7 @@ def test_port_of_the_running_service(launch, log):
 
 
 def test_address_not_on_this_machine(log):
-    assert_wrong(check(log, "192.0.2.1:9000"), "192.0.2.1:9000", "no such address")
+    assert_wrong(check(log, "192.0.2.1:9000"), "192.0.2.1:9000", "does not have this address")
 
 
 def test_unknown_host_name(log):
