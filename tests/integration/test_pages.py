@@ -77,7 +77,7 @@ def test_pages_say_why_the_log_cannot_be_read(server, log, workdir):
     health = server.page("health")
     assert health.head.status == 503
     assert re.search("cannot be read: its file is gone", health.sentence())
-    assert re.search("state<td>.*not there", server.page("status").body.decode())
+    assert re.search("state<td>.*is gone", server.page("status").body.decode())
     (workdir / "away.db").rename(log.path)
     assert server.page("health").head.status == 200
 
