@@ -341,7 +341,7 @@ static void test_format_json_bounds_its_numbers(void **state)
 		{"limit=0", "limit: \"0\" is not a number from 1 to 1000"},
 		{"limit=1001", "limit: \"1001\" is not"},
 		{"limit=ten", "limit: \"ten\" is not"},
-		{"limit=%zz", "limit: a \"%\" without two hexadecimal digits"},
+		{"limit=%zz", "limit: a \"%\" must be followed by two hexadecimal digits"},
 		{"wait=61", "wait: \"61\" is not a number from 0 to 60"},
 		{"wait=1.5", "wait: \"1.5\" is not"},
 		{"wait=", "wait: \"\" is not"},
