@@ -3,7 +3,7 @@
 #include <fastcgi.h>
 #include <string.h>
 
-/* Where the fields of a record header stand, and where they end (section 3.3). */
+/* Positions of the fields of a record header, and its length (section 3.3). */
 enum {
 	VERSION,
 	TYPE,
@@ -97,7 +97,7 @@ static enum arrival_state judge_header(const struct arrival *a, const uint8_t *h
 	return state;
 }
 
-/* How many bytes a length takes, by its first byte. */
+/* How many bytes a length has, by its first byte. */
 static size_t length_size(uint8_t first)
 {
 	return first & LONG_LENGTH ? 4 : 1;
@@ -153,7 +153,7 @@ static enum arrival_state take_begin(struct arrival *a, const uint8_t *record)
 	return get16(role) == FCGI_RESPONDER ? ARRIVAL_PARTIAL : ARRIVAL_BAD_ROLE;
 }
 
-/* Takes a record that is all there and that judge_header() found well. */
+/* Takes a complete record that judge_header() has accepted. */
 static enum arrival_state take_record(struct arrival *a, const uint8_t *record)
 {
 	size_t content = get16(record + CONTENT);
@@ -172,7 +172,7 @@ static enum arrival_state take_record(struct arrival *a, const uint8_t *record)
 	return take_params(a, record + FCGI_HEADER_LEN, content);
 }
 
-/* Looks at the next record; false when that must wait for more bytes. */
+/* Scans the next record; false if it needs more bytes. */
 static bool scan_record(struct arrival *a, const uint8_t *record, size_t have)
 {
 	size_t size;

@@ -23,7 +23,7 @@ static size_t fastcgi_end(uint8_t *out, uint16_t request_id)
 	return record_end(out, request_id, FCGI_REQUEST_COMPLETE);
 }
 
-/* The id is that which web servers use that send one request on a connection. */
+/* The id is the one of web servers that send one request per connection. */
 const struct framing framing_fastcgi = {.header = RECORD_HEADER,
 	.end_size = RECORD_END_SIZE,
 	.usual_id = 1,
@@ -43,7 +43,7 @@ static size_t none_frame(uint8_t *bytes, size_t content, uint16_t request_id)
 	return content;
 }
 
-/* Nothing has to be completed: a piece begins wherever one is asked for. */
+/* Nothing has to be completed: a piece begins at any byte. */
 static struct framing_piece none_piece(size_t content, size_t sent)
 {
 	return (struct framing_piece){.start = sent, .before = sent, .content = content - sent};

@@ -11,12 +11,12 @@
 #include "protocol/arrival.h"
 #include "protocol/record.h"
 
-/* What libfcgi may need for a request: its parameters once more, and three streams' buffers. */
+/* What libfcgi may need for a request: a copy of its parameters, and buffers of three streams. */
 enum { LIBFCGI_MEMORY = 2 * ARRIVAL_BYTES_MAX };
 
 /*
- * Two descriptors that are kept for the pair: a connection that took the last one is answered all the
- * same, and the next ones wait.
+ * Two descriptors that are kept for the pair: a connection that took the last one is answered all
+ * the same, and the next ones wait.
  */
 static int reserve[2] = {-1, -1};
 
@@ -49,12 +49,12 @@ static bool make_pair(int pair[2])
 bool parse_init(void)
 {
 	fill_reserve();
-	/* Closing must not wait for a peer: here there is none. */
+	/* Closing must not wait for a peer: there is none here. */
 	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1);
 	return FCGX_Init() == 0;
 }
 
-/* Puts the bytes and their end into one side of a pair; returns the other side, or -1. */
+/* Writes the bytes and their end to one side of a pair; returns the other side, or -1. */
 static int feed(const int pair[2], const uint8_t *bytes, size_t length)
 {
 	int room = 2 * ARRIVAL_BYTES_MAX;
@@ -100,7 +100,7 @@ enum parse_result parse_request(uint8_t *bytes, size_t length, parse_use use, vo
 		return PARSE_FAILED;
 	FCGX_InitRequest(&request, -1, 0);
 	request.ipcFd = fd;
-	/* Else it would close the descriptor as the leftover of a request before. */
+	/* Otherwise it would close the descriptor as a leftover of an earlier request. */
 	request.keepConnection = 1;
 	if (FCGX_Accept_r(&request) == 0) {
 		size_t body_length;
@@ -113,7 +113,7 @@ enum parse_result parse_request(uint8_t *bytes, size_t length, parse_use use, vo
 		FCGX_Free(&request, 0);
 		close(fd);
 	}
-	/* A request that it refused, it has closed. */
+	/* It has closed the descriptor if it refused the request. */
 	fill_reserve();
 	return parsed ? PARSE_USED : PARSE_FAILED;
 }

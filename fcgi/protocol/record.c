@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Instead of a scanner's `have`: what came was not FastCGI, so there is nothing to scan on from. */
+/* A value of a scanner's `have`: the input was not FastCGI, so scanning cannot continue. */
 enum { SCANNER_LOST = RECORD_HEADER + 1 };
 
 static size_t smaller(size_t a, size_t b)
@@ -61,12 +61,12 @@ size_t record_frame(uint8_t *buf, size_t content, uint16_t request_id)
 	size_t piece = record_piece(content), at = content, part;
 	uint8_t *record;
 
-	/* From the last record to the first: each moves away from those before it. */
+	/* From the last record to the first, so that none overwrites another. */
 	while (at > 0) {
 		part = at % piece ? at % piece : piece;
 		at -= part;
 		record = buf + framed_size(at, piece);
-		/* The first, which is nearly always the only one, is in its place already. */
+		/* The first, nearly always the only one, is already in place. */
 		if (at > 0)
 			memmove(record + RECORD_HEADER, from + at, part);
 		put_header(record, FCGI_STDOUT, request_id, part);
@@ -113,7 +113,7 @@ struct pairs {
 	size_t name_length;
 };
 
-/* Takes a length of one byte or four (section 3.4). False when it isn't all there. */
+/* Takes a length of one byte or four (section 3.4). False if it is incomplete. */
 static bool take_length(struct pairs *p, size_t *length)
 {
 	size_t size = p->left > 0 && p->at[0] & 0x80 ? 4 : 1;
@@ -126,7 +126,7 @@ static bool take_length(struct pairs *p, size_t *length)
 	return true;
 }
 
-/* The next pair; its value is passed over. False at the end, and where a length is a lie. */
+/* Takes the next pair and skips its value. False at the end, or if a length is wrong. */
 static bool next_pair(struct pairs *p)
 {
 	size_t value_length;
@@ -190,7 +190,7 @@ void record_scanner_init(struct record_scanner *s, uint16_t request_id)
 	s->request_id = request_id;
 }
 
-/* What a header means that has come as a whole. */
+/* Interprets a complete header. */
 static enum record_event judge_header(struct record_scanner *s)
 {
 	s->type = s->header[1];

@@ -20,8 +20,8 @@ static bool is_break(uint8_t byte)
 }
 
 /*
- * One pass whatever the breaks are, eight bytes at a time: two searches by memchr would be quadratic
- * for a run of CRs.
+ * One pass whatever the breaks are, eight bytes at a time: two searches by memchr would be
+ * quadratic for a run of CRs.
  */
 static size_t line_length(const uint8_t *p, size_t length)
 {
@@ -38,7 +38,7 @@ static size_t line_length(const uint8_t *p, size_t length)
 	return i;
 }
 
-/* One data line: in one piece where it is well formed. */
+/* Writes one data line: in one piece if it is well formed. */
 static void data_line(struct buffer *out, const uint8_t *p, size_t length)
 {
 	static const char field[] = "data: ";
@@ -99,7 +99,7 @@ static void envelope_line(struct buffer *out, const struct row *row)
 	buffer_append(out, "\n", 1);
 }
 
-/* Ends a record: its id, and the empty line behind it. */
+/* Ends a record with its id and the empty line. */
 static void end_record(struct buffer *out, int64_t id)
 {
 	field_number(out, "id: ", id);

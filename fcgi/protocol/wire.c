@@ -21,7 +21,7 @@ void wire_number(struct buffer *out, int64_t number)
 
 enum { PARTS_AT_ONCE = 4096 };
 
-/* U+FFFD for each of the ill-formed parts at p, up to a well-formed one; returns how long they are. */
+/* Writes U+FFFD for each ill-formed part at p, up to a well-formed one; returns their length. */
 static size_t ill_formed(struct buffer *out, const uint8_t *p, size_t length)
 {
 	uint8_t *room = buffer_reserve(out, PARTS_AT_ONCE * strlen(UTF8_REPLACEMENT));
@@ -76,7 +76,7 @@ static size_t plain_length(const uint8_t *p, size_t length)
 	return i;
 }
 
-/* Writes "\n" or "\u001f"; returns where it ends. */
+/* Writes "\n" or "\u001f"; returns its end. */
 static uint8_t *json_escape(uint8_t *to, uint8_t byte)
 {
 	static const char hex[] = "0123456789abcdef";

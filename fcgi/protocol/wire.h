@@ -1,8 +1,8 @@
 /*
  * wire: numbers, texts and JSON as they stand in the bytes of an answer.
  *
- * Pure. Owns two rules: ill-formed UTF-8 becomes U+FFFD, and which bytes JSON escapes. An event stream
- * (sse) and a JSON answer (answer_rows) are made of these.
+ * Pure. Owns two rules: ill-formed UTF-8 becomes U+FFFD, and which bytes JSON escapes. An event
+ * stream (sse) and a JSON answer (answer_rows) are made of these.
  *
  * Source: RFC 8259, section 7 (JSON strings).
  */
@@ -35,7 +35,7 @@ void wire_json_row(struct buffer *out, const struct row *row);
 void wire_json_gap(
 	struct buffer *out, const char *requested, int64_t oldest, int64_t newest, enum gap reason);
 
-/* Is one of the eight bytes of a word this one? */
+/* Is one of the eight bytes of a word equal to this byte? */
 static inline bool wire_has_byte(uint64_t word, uint8_t byte)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101);

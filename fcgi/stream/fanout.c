@@ -17,7 +17,7 @@ enum {
 	TURN_US = 500, /* what those that are behind may take before the loop looks elsewhere */
 };
 
-/* A lane for each encoding. False without memory. */
+/* Adds a lane for each encoding. False if there is no memory. */
 static bool add_lanes(struct fanout *f, const struct framing *framing)
 {
 	for (int encoding = 0; encoding < LANE_ENCODINGS; encoding++) {
@@ -90,7 +90,7 @@ void fanout_forget_unused(struct fanout *f)
 		f->kept[i].used = false;
 	}
 	f->hopeless_id = 0;
-	/* What one row of unusual size took. */
+	/* Frees the memory of an unusually large row. */
 	if (f->scratch.capacity > SCRATCH_KEPT)
 		buffer_free(&f->scratch);
 }
@@ -115,7 +115,7 @@ int64_t fanout_position(const struct fanout *f, const struct subscriber *s)
 	return s->where == SUBSCRIBER_IN_GROUP && f->fed > s->cursor ? f->fed : s->cursor;
 }
 
-/* Takes a stream off the list it is on. An idle one leaves with the position it had there. */
+/* Takes a stream off its list. An idle one keeps the position it had there. */
 static void take_off(struct fanout *f, struct subscriber *s)
 {
 	s->cursor = fanout_position(f, s);
@@ -135,8 +135,8 @@ void fanout_enqueue(struct fanout *f, struct subscriber *s)
 }
 
 /*
- * When a new stream is to leave for its age: not before, and up to a tenth later, so that those that
- * came together do not leave together.
+ * When a new stream is to leave for its age: not before, and up to a tenth later, so that those
+ * that came together do not leave together.
  */
 static int64_t end_of_age(const struct fanout *f)
 {
@@ -166,7 +166,7 @@ static void unlink_all(struct fanout *f, struct subscriber *s)
 	f->count--;
 }
 
-/* The stream is over: nothing of it stays here. */
+/* Ends the stream: removes it everywhere. */
 void fanout_drop(struct fanout *f, struct subscriber *s)
 {
 	take_off(f, s);
@@ -189,7 +189,7 @@ void fanout_drop(struct fanout *f, struct subscriber *s)
 	s->sink->operations->finished(s->sink);
 }
 
-/* A stream's step is done: where does it wait now? */
+/* Puts a stream on the right list after its step. */
 static void settle(struct fanout *f, struct subscriber *s, enum turn turn)
 {
 	switch (turn) {
@@ -232,7 +232,7 @@ void fanout_turn(struct fanout *f)
 		fanout_look(f, &news);
 }
 
-/* The number of the shared lane that has the same bytes, or LANE_NONE. */
+/* The number of the shared lane with the same bytes, or LANE_NONE. */
 static int shared_lane(const struct fanout *f, const struct lane *lane)
 {
 	for (int i = 0; i < f->lane_count; i++)
@@ -251,7 +251,7 @@ bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_str
 		poll_free(stream->poll);
 		return false;
 	}
-	/* A window that served nobody has not been fed. */
+	/* A window without streams is not fed. */
 	if (lane != LANE_NONE && f->lanes[lane].streams++ == 0)
 		window_reset(f->lanes[lane].window, f->fed);
 	s->bare = stream->bare;
@@ -298,7 +298,7 @@ static void set_last_words(struct fanout *f, const struct subscriber *s, enum le
 		sse_retry(&f->words, fanout_retry(f));
 }
 
-/* Ends a stream with last words; one that has not begun gets its head first. */
+/* Ends a stream with a last record. If it has not begun, sends its head first. */
 static void leave(struct fanout *f, struct subscriber *s, enum leave_reason reason)
 {
 	if (s->state >= SUBSCRIBER_DRAIN)
@@ -310,7 +310,7 @@ static void leave(struct fanout *f, struct subscriber *s, enum leave_reason reas
 		set_last_words(f, s, reason);
 		subscriber_leave(s, reason, f->words.data, f->words.length);
 	}
-	/* A peer that takes the last record by single bytes, or a log that is away, has no more. */
+	/* A time limit, for a peer that takes single bytes or a log that is gone. */
 	s->ends_ms = clock_awake_ms() + f->limits.stall_ms;
 	if (!s->blocked)
 		fanout_enqueue(f, s);
@@ -340,13 +340,13 @@ static void queue_idle_of_lane(void *context, struct group *group)
 		fanout_queue_idle(c->f, group);
 }
 
-/* All that wait for a lane's rows go and read the log themselves. */
+/* All streams that wait for a lane's rows must read the log themselves. */
 void fanout_queue_lane(struct fanout *f, int lane)
 {
 	groups_all(f->groups, queue_idle_of_lane, &(struct lane_context){f, lane});
 }
 
-/* The windows have a hole behind what was fed: those that wait there replay. */
+/* The windows have a hole after the rows that were fed: streams that wait there replay. */
 void fanout_reset_windows(struct fanout *f, int64_t base)
 {
 	for (int lane = 0; lane < f->lane_count; lane++) {
@@ -357,7 +357,7 @@ void fanout_reset_windows(struct fanout *f, int64_t base)
 	f->fed = base;
 }
 
-/* A sign of life: where the stream is, if the client does not know it yet. */
+/* Sends a heartbeat: the stream's position, if the client does not know it yet. */
 static void beat(struct fanout *f, struct subscriber *s, int64_t now_ms)
 {
 	int64_t position = fanout_position(f, s);
@@ -378,13 +378,13 @@ static void beat(struct fanout *f, struct subscriber *s, int64_t now_ms)
 		take_off(f, s);
 }
 
-/* What time it is in a sweep. */
+/* The times of a sweep. */
 struct sweep {
 	int64_t now_ms, awake_ms;
 	int64_t absent_ms; /* passed since the last sweep while this process saw to nobody */
 };
 
-/* Has its peer taken nothing for too long, although it could? */
+/* Has its peer taken no bytes for too long, although it could? */
 static bool is_stalled(const struct fanout *f, struct subscriber *s, const struct sweep *sweep)
 {
 	if (!s->blocked)
@@ -399,14 +399,14 @@ static void end_stalled(struct fanout *f, struct subscriber *s)
 {
 	const struct sink_operations *operations = s->sink->operations;
 
-	/* It may have made room a moment ago, and the loop has not come to it. */
+	/* It may have made room a moment ago, before the loop could notice. */
 	if (operations->would_take && operations->would_take(s->sink))
 		fanout_writable(f, s);
 	else
 		fanout_gone(f, s, LEAVE_STALL);
 }
 
-/* Everything that time does to a stream. It may be gone afterwards. */
+/* Handles age, stall, grants and heartbeat of a stream. The stream may be gone afterwards. */
 static void sweep_one(struct fanout *f, struct subscriber *s, const struct sweep *sweep)
 {
 	bool ends = s->ends_ms && sweep->awake_ms >= s->ends_ms;
@@ -429,7 +429,7 @@ static void sweep_one(struct fanout *f, struct subscriber *s, const struct sweep
 		leave(f, s, LEAVE_AGE);
 		return;
 	}
-	/* Now, if by the next sweep it would be too late. */
+	/* Send it now if the next sweep would be too late. */
 	if ((!s->opening || s->opening->head_sent) && !s->blocked && !s->cut && !s->pending &&
 		sweep->now_ms - s->moved_ms + f->limits.sweep_ms > f->limits.heartbeat_ms)
 		beat(f, s, sweep->now_ms);

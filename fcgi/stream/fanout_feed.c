@@ -14,7 +14,7 @@ enum {
 	MATCHES_KEPT = 1 << 16, /* the memory for so many is kept for the next rows */
 };
 
-/* New rows on their way into the windows. */
+/* New rows that are being read into the windows. */
 struct feeding {
 	struct fanout *f;
 	size_t rows, bytes;
@@ -24,7 +24,7 @@ struct feeding {
 	bool broken[LANES_MAX];
 };
 
-/* Does anybody on a lane follow a row? */
+/* Looks for streams on a lane that follow a row. */
 struct following {
 	int lane;
 	const struct row *row;
@@ -47,7 +47,7 @@ static bool is_followed(struct fanout *f, int lane, const struct row *row)
 	return l.found;
 }
 
-/* Encodes a row for a lane. A large one that nobody there follows gets an entry without a record. */
+/* Encodes a row for a lane. A large row that nobody follows gets an entry without a record. */
 static size_t feed_lane(struct feeding *feeding, int lane, const struct row *row)
 {
 	struct fanout *f = feeding->f;
@@ -152,7 +152,7 @@ static void build_run(struct fanout *f, const struct group *group)
 	}
 }
 
-/* One write of f->run to each that waits; those that can't take it all leave the group. */
+/* Writes f->run to each stream that waits. Those that can't take it all leave the group. */
 static void deliver(struct fanout *f, struct group *group)
 {
 	int64_t now_ms = clock_ms();
@@ -187,7 +187,7 @@ static void deliver(struct fanout *f, struct group *group)
 	}
 }
 
-/* All that was noted goes out, unless some could not be noted. */
+/* Sends all records that were noted, unless some could not be noted. */
 static void deliver_matches(struct fanout *f, bool failed)
 {
 	struct group *group;
@@ -195,7 +195,7 @@ static void deliver_matches(struct fanout *f, bool failed)
 	while ((group = f->touched)) {
 		f->touched = group->next_touched;
 		build_run(f, group);
-		/* The last one to leave takes the group along: it is not touched behind this. */
+		/* When the last stream leaves, the group is freed: do not use it after this. */
 		group->first_match = group->last_match = 0;
 		group->next_touched = NULL;
 		if (!failed)
@@ -204,7 +204,7 @@ static void deliver_matches(struct fanout *f, bool failed)
 	f->match_count = 1;
 }
 
-/* Hands a lane's new entries to those that wait for them. */
+/* Sends a lane's new entries to the streams that wait for them. */
 static void hand_out(struct fanout *f, int lane, uint64_t first)
 {
 	const struct window *w = f->lanes[lane].window;
@@ -216,7 +216,7 @@ static void hand_out(struct fanout *f, int lane, uint64_t first)
 		m.entry = window_at(w, m.sequence);
 		groups_of_channel(
 			f->groups, m.entry->channel, m.entry->channel_length, match_group, &m);
-		/* Thousands of groups that all follow the channel of a large commit. */
+		/* Thousands of groups may all follow the channel of a large commit. */
 		if (f->match_count > MATCHES_ENOUGH)
 			deliver_matches(f, m.failed);
 	}
@@ -226,7 +226,7 @@ static void hand_out(struct fanout *f, int lane, uint64_t first)
 		f->matches = NULL;
 		f->match_capacity = 0;
 	}
-	/* A group that was not noted at all must not be passed over. */
+	/* Groups that could not be noted must not miss the records. */
 	if (m.failed)
 		fanout_queue_lane(f, lane);
 }
@@ -236,7 +236,7 @@ static void hand_out_lanes(struct fanout *f, const struct feeding *feeding, cons
 	for (int lane = 0; lane < f->lane_count; lane++) {
 		if (f->lanes[lane].streams == 0)
 			continue;
-		/* Records that were pushed out by others of their own batch are replayed as well. */
+		/* Records that others of the same batch pushed out must be replayed, too. */
 		if (feeding->broken[lane] || window_first(f->lanes[lane].window) > first[lane])
 			fanout_queue_lane(f, lane);
 		else
@@ -246,7 +246,7 @@ static void hand_out_lanes(struct fanout *f, const struct feeding *feeding, cons
 		fanout_queue_lane(f, LANE_NONE);
 }
 
-/* Reads a batch of new rows and hands them out. *more: there may be others behind. */
+/* Reads a batch of new rows and sends them. *more: there may be further rows. */
 static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 {
 	struct feeding feeding = {.f = f};
@@ -259,7 +259,7 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 	f->seen_us = clock_us();
 	*more = false;
 	e = eventlog_read(f->log, NULL, f->fed, 0, RUN_RECORDS, feed_row, &feeding, &batch);
-	/* Rows before a fault go out: it may lie in the next one, and stay. */
+	/* Send the rows before a fault: the fault may be in the next row, and stay. */
 	if (e != EVENTLOG_OK && feeding.rows == 0)
 		return e;
 	if (batch.pruned.id) {
@@ -268,7 +268,7 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 		return e;
 	}
 	if (batch.too_large) {
-		/* Each that waits finds out for itself whether it follows the row. */
+		/* Each stream that waits finds out by itself whether it follows the row. */
 		fanout_note_too_large(f, batch.too_large);
 		fanout_reset_windows(f, batch.too_large);
 		*rows += 1;
@@ -283,7 +283,10 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 	if (feeding.rows > 0) {
 		f->marked_id = feeding.last;
 		f->marked_length = feeding.last_length;
-		/* Its own is made when all has been read; until then that of another row must not count. */
+		/*
+		 * Its own is made when all has been read; until then that of another row must not
+		 * count.
+		 */
 		f->mark = 0;
 	}
 	*rows += feeding.rows;
@@ -291,7 +294,7 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 	return e;
 }
 
-/* A commit without new rows: a checkpoint, a grant; or the log was restored in its place. */
+/* For a commit without new rows: a checkpoint, a grant, or a log that was restored in place. */
 static enum eventlog_status check_restored(struct fanout *f)
 {
 	struct eventlog_bounds bounds;
@@ -300,7 +303,9 @@ static enum eventlog_status check_restored(struct fanout *f)
 	return e == EVENTLOG_OK && bounds.newest < f->fed ? fanout_replaced(f) : e;
 }
 
-/* Before new rows are read: another log, with more rows, may have been restored into the same file. */
+/*
+ * Before new rows are read: another log, with more rows, may have been restored into the same file.
+ */
 static enum eventlog_status check_mark(struct fanout *f, bool *same)
 {
 	enum eventlog_status e = eventlog_is_same(f->log, f->marked_id, &f->mark, same);
@@ -324,7 +329,9 @@ static enum eventlog_status look(struct fanout *f, bool *news)
 		return e;
 	known = f->version >= 0 && version != f->version;
 	f->distrusted = false;
-	/* Also of a file that was opened anew: it may have been unreadable while it was restored. */
+	/*
+	 * Also of a file that was opened anew: it may have been unreadable while it was restored.
+	 */
 	if (version != f->version && ((e = check_mark(f, &same)) != EVENTLOG_OK || !same)) {
 		*news = !same;
 		return e;
@@ -348,7 +355,10 @@ static enum eventlog_status look(struct fanout *f, bool *news)
 	return rows == 0 && (known || !eventlog_is_view(f->log)) ? check_restored(f) : e;
 }
 
-/* A row cannot be read. Streams that wait for rows before it get on; the others try in vain: not too often. */
+/*
+ * A row cannot be read. Streams that wait for rows before it get on; the others try in vain: not
+ * too often.
+ */
 static bool may_call(struct fanout *f)
 {
 	if (!eventlog_is_open(f->log) || clock_us() - f->waited_us < WAITED_US)
@@ -375,7 +385,7 @@ void fanout_distrust(struct fanout *f)
 	f->distrusted = true;
 }
 
-/* From here on: the newest row is the one by which the log is known again. */
+/* Begins here: the newest row identifies the log. */
 static enum eventlog_status begin_at(struct fanout *f, int64_t newest)
 {
 	fanout_reset_windows(f, newest);

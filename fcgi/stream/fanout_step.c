@@ -18,7 +18,7 @@ enum {
 
 _Static_assert((int)GAP_REASONS <= (int)METRIC_REASONS_MAX, "a counter for each");
 
-/* Rows that are replayed for one stream, in the making. */
+/* Rows that are being read and encoded for one stream. */
 struct replay {
 	struct fanout *f;
 	struct subscriber *s;
@@ -27,7 +27,7 @@ struct replay {
 	int64_t too_large; /* this row, which is the first, cannot be encoded; 0: none */
 };
 
-/* There was no memory to encode it a moment ago: the next stream need not try. */
+/* Memory ran out for this row a moment ago, so the next stream need not try. */
 static bool is_hopeless(const struct fanout *f, const struct subscriber *s, int64_t id)
 {
 	return f->hopeless_id == id && f->hopeless_encoding == s->lane.encoding;
@@ -45,7 +45,7 @@ static void note_failure(struct replay *r, const struct row *row)
 	if (f->run.count > 0)
 		return;
 	r->too_large = row->id;
-	/* What was encoded of it must not keep the memory from others. */
+	/* Free what was encoded of it: others need the memory. */
 	buffer_free(&f->scratch);
 }
 
@@ -72,7 +72,7 @@ static bool take_row(void *context, const struct row *row)
 	return true;
 }
 
-/* Now that scratch stands still, the records get their bytes: one piece of memory. */
+/* scratch no longer moves: now the records can point into it. */
 static void settle_run(struct fanout *f, const struct replay *r)
 {
 	size_t count = f->run.count;
@@ -111,7 +111,7 @@ static enum turn say_words(struct fanout *f, struct subscriber *s)
 	return after_words(subscriber_say(s, f->words.data, f->words.length, clock_ms()));
 }
 
-/* Announces a gap and goes on after `id`. */
+/* Sends a gap and continues after `id`. */
 static enum turn say_gap(struct fanout *f, struct subscriber *s, int64_t id, int64_t deletion,
 	const struct eventlog_bounds *bounds, enum gap reason)
 {
@@ -128,7 +128,7 @@ static enum turn say_gap(struct fanout *f, struct subscriber *s, int64_t id, int
 	return say_words(f, s);
 }
 
-/* What a stream begins with, unless it was sent. */
+/* Adds the head of a stream, unless it was sent. */
 static void add_head(struct fanout *f, const struct subscriber *s)
 {
 	const struct opening *o = s->opening;
@@ -140,7 +140,7 @@ static void add_head(struct fanout *f, const struct subscriber *s)
 	sse_retry(&f->words, s->retry_ms);
 }
 
-/* Head and first record, in one write. */
+/* Sends head and first record in one write. */
 static enum turn begin_stream(struct fanout *f, struct subscriber *s)
 {
 	struct opening *o = s->opening;
@@ -240,7 +240,7 @@ static enum turn send_run(
 
 static enum turn step_replay(struct fanout *f, struct subscriber *s);
 
-/* From the window: what is there behind the cursor, or nothing, and then it has all. */
+/* Sends what the window has after the cursor. If that is nothing, the stream has all there is. */
 static enum turn step_window(
 	struct fanout *f, struct subscriber *s, const struct window *w, uint64_t sequence)
 {
@@ -254,7 +254,7 @@ static enum turn step_window(
 
 		if (filter_wants(
 			    filter, e->channel, e->channel_length, e->event, e->event_length)) {
-			/* Nobody followed it when it came. */
+			/* No record was kept, since nobody followed it when it came. */
 			if (!e->bytes)
 				break;
 			run_add(&f->run, &(struct run_record){
@@ -271,7 +271,7 @@ static enum turn step_window(
 	return step_replay(f, s);
 }
 
-/* Makes the place of this record the first; returns it. */
+/* Moves this record to the front; returns it. */
 static struct kept *to_the_front(struct fanout *f, size_t i)
 {
 	struct kept kept = f->kept[i];
@@ -304,7 +304,7 @@ static bool run_of_kept(struct fanout *f, const struct subscriber *s)
 	return subscriber_continues(s, &f->run);
 }
 
-/* Too many bytes: those go that were not used for longest. */
+/* Frees the least recently used records if there are too many bytes. */
 static void bound_kept(struct fanout *f)
 {
 	size_t bytes = f->kept[0].record.length, i = 1;
@@ -314,7 +314,7 @@ static void bound_kept(struct fanout *f)
 	fanout_forget(f, i);
 }
 
-/* The run is one large record: it takes the place of the one that was not used for longest. */
+/* Keeps a run of one large record, in the place of the least recently used. */
 static void keep_record(struct fanout *f, const struct subscriber *s)
 {
 	struct run_record *record = &f->run.records[0];
@@ -345,7 +345,7 @@ void fanout_note_too_large(struct fanout *f, int64_t id)
 		id);
 }
 
-/* The next row cannot be sent: a gap stands in its place. */
+/* The next row cannot be sent: sends a gap instead. */
 static enum turn pass_over(
 	struct fanout *f, struct subscriber *s, int64_t id, const struct eventlog_bounds *bounds)
 {
@@ -353,7 +353,7 @@ static enum turn pass_over(
 	return say_gap(f, s, id, s->deletion_told, bounds, GAP_LIMIT);
 }
 
-/* A row that was read, and for which there is no memory in the form of a record. */
+/* The row was read, but there is no memory to encode it. */
 static enum turn pass_over_read(struct fanout *f, struct subscriber *s, int64_t id)
 {
 	struct eventlog_bounds bounds;
@@ -367,7 +367,7 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 {
 	struct replay replay = {.f = f, .s = s};
 	struct eventlog_batch batch = {.rows = s->rows};
-	/* A record that was cut is finished first, whatever is missing behind it. */
+	/* Finish a record that was cut first, whatever is missing after it. */
 	size_t rows = s->state == SUBSCRIBER_DRAIN || s->cut ? 1 : REPLAY_ROWS;
 	int64_t told = s->cut ? EVENTLOG_TOLD_ALL : s->deletion_told;
 	enum turn at_end = s->group->lane == LANE_NONE || s->poll ? TURN_IDLE : TURN_AGAIN;
@@ -386,7 +386,7 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 		f->run.count == 0)
 		return TURN_WAIT;
 	s->rows = (uint8_t)batch.rows;
-	/* In the middle of a record nothing can be said: send_run() ends the stream. */
+	/* In the middle of a record no gap can be sent: send_run() ends the stream. */
 	if (batch.too_large && !s->cut)
 		return pass_over(f, s, batch.too_large, &batch.bounds);
 	if (replay.too_large && !s->cut)
@@ -398,7 +398,7 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 			batch.next && batch.next - 1 < batch.pruned.id ? batch.next - 1
 								       : batch.pruned.id,
 			batch.pruned.deletion, &batch.bounds, GAP_PRUNED);
-	/* None of those is missing, and none will be behind a later cursor. */
+	/* None of those rows is missing, and none will be after a later cursor. */
 	if (batch.pruned.deletion)
 		s->deletion_told = batch.pruned.deletion;
 	settle_run(f, &replay);

@@ -3,24 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A table that cannot grow stays as it is, and the new pattern is refused. */
+/* If a table cannot grow, it stays unchanged, and the new pattern is refused. */
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-/* A group that follows a pattern, which is the channel with this number of its filter. */
+/* A group that follows a pattern: the channel with this number in its filter. */
 struct follower {
 	struct group *group;
 	size_t channel;
 };
 
-/* A pattern; its text is that of its first follower: names may be long, and there may be many. */
+/* A pattern. It borrows the text of its first follower, to save memory. */
 struct followed {
 	UT_hash_handle hh;
 	struct follower *followers;
 	unsigned count, capacity;
 };
 
-/* A group with what only this file uses; its key is the filter's, then the lane. */
+/* A group, with members for this file only. Its key is the filter's key, then the lane. */
 struct member {
 	struct group group; /* first: a group is its member */
 	UT_hash_handle hh;
@@ -94,7 +94,7 @@ static bool follow(struct groups *g, struct group *group, size_t channel)
 	return true;
 }
 
-/* The follower whose text was the key may be gone: the same text of another takes its place. */
+/* The follower whose text was the key may be gone: uses the text of another one. */
 static void renew_key(struct followed *f)
 {
 	const struct follower *first = &f->followers[0];
@@ -143,7 +143,7 @@ static void free_member(struct member *m)
 	free(m);
 }
 
-/* A group that nobody has joined yet; it takes the filter over. */
+/* Makes a group that nobody has joined yet; it takes the filter over. */
 static struct member *make_member(struct filter *filter, int lane)
 {
 	struct member *m = calloc(1, sizeof(*m));

@@ -30,7 +30,7 @@ static enum subscriber_result lose(struct subscriber *s, enum leave_reason reaso
 	return SUBSCRIBER_LOST;
 }
 
-/* Writes what the sink takes; *sent says how much that was. */
+/* Writes as much as the sink takes; *sent is how much. */
 static enum subscriber_result put(struct subscriber *s, const struct iovec *iov, int count,
 	size_t total, size_t *sent, int64_t now_ms)
 {
@@ -53,7 +53,7 @@ static enum subscriber_result put(struct subscriber *s, const struct iovec *iov,
 	return SUBSCRIBER_BLOCKED;
 }
 
-/* Takes over bytes that go out before everything else. */
+/* Sends the pending bytes, which come before everything else. */
 static enum subscriber_result send_pending(struct subscriber *s, int64_t now_ms)
 {
 	struct iovec iov = {s->pending + s->pending_sent, s->pending_length - s->pending_sent};
@@ -102,7 +102,7 @@ bool subscriber_continues(const struct subscriber *s, const struct run *run)
 	       hash_of(first) == s->cut_hash;
 }
 
-/* Writes a run without the first `skip` bytes, which went out before. */
+/* Writes a run without its first `skip` bytes, which were sent before. */
 static enum subscriber_result put_rest(
 	struct subscriber *s, const struct run *run, uint32_t skip, size_t *sent, int64_t now_ms)
 {
@@ -114,7 +114,7 @@ static enum subscriber_result put_rest(
 	return put(s, rest, run->piece_count, run->total - skip, sent, now_ms);
 }
 
-/* Moves the cursor behind the records that are whole, and notes the one that is not. */
+/* Moves the cursor past the complete records, and notes the one that was cut. */
 static void advance(struct subscriber *s, const struct run *run, size_t sent)
 {
 	size_t whole = run_whole(run, sent, &s->cut);
@@ -124,7 +124,7 @@ static void advance(struct subscriber *s, const struct run *run, size_t sent)
 		s->cursor = s->told = run->records[whole - 1].id;
 	if (whole == run->count)
 		return;
-	/* What lies between is not wanted; the cut record is the next behind the cursor. */
+	/* Rows in between are not wanted; the cut record is the next after the cursor. */
 	s->cursor = run->records[whole].id - 1;
 	if (s->cut == 0)
 		return;
@@ -167,8 +167,8 @@ void subscriber_leave(
 }
 
 /*
- * Makes the rest of the piece that was begun the words to send next. Of its content nothing is known but
- * the last bytes, `end`; the client has what went out before. False without memory.
+ * Makes the rest of the piece that was begun the words to send next. Of its content nothing is
+ * known but the last bytes, `end`; the client has what went out before. False without memory.
  */
 static bool complete(struct subscriber *s, size_t sent, const char *end, size_t end_length)
 {
@@ -185,8 +185,8 @@ static bool complete(struct subscriber *s, size_t sent, const char *end, size_t 
 }
 
 /*
- * Only the end of the record is missing, its id and the empty line, which can be told without the row:
- * the client gets that as well. False where more is missing, and without memory.
+ * Only the end of the record is missing, its id and the empty line, which can be told without the
+ * row: the client gets that as well. False where more is missing, and without memory.
  */
 static bool end_cut(struct subscriber *s)
 {
@@ -214,7 +214,7 @@ void subscriber_give_up_cut(struct subscriber *s)
 	if (!begun || s->pending)
 		return;
 	if (!complete(s, sent, "", 0)) {
-		/* Without memory the connection is closed in the middle, without last words. */
+		/* Without memory, the connection is closed in the middle, without a last record. */
 		free(s->farewell);
 		s->farewell = NULL;
 		s->farewell_length = 0;

@@ -57,7 +57,7 @@ void window_free(struct window *w)
 	free(w);
 }
 
-/* Where a piece of this length would go, or -1 until older ones are given back. */
+/* Where a piece of this length would go; -1 if older ones must be freed first. */
 static ptrdiff_t ring_place(const struct ring *r, size_t length)
 {
 	if (r->pieces == 0)
@@ -81,7 +81,7 @@ static uint8_t *ring_take(struct ring *r, size_t length)
 	return r->bytes + at;
 }
 
-/* Gives the oldest piece back; next: where the one after it begins, NULL if it was the last. */
+/* Frees the oldest piece. next: where the one after it begins; NULL if it was the last. */
 static void ring_give(struct ring *r, const uint8_t *next)
 {
 	r->pieces--;
@@ -99,7 +99,7 @@ static bool is_in_ring(const struct window_entry *e)
 	return e->bytes && !e->own;
 }
 
-/* The next entry whose record lies in the ring, not in memory of its own. */
+/* The next entry whose record is in the ring, not in memory of its own. */
 static const uint8_t *next_in_ring(const struct window *w, uint64_t sequence)
 {
 	for (; sequence < w->next; sequence++)
@@ -143,7 +143,7 @@ void window_advance(struct window *w, int64_t id)
 		w->last = id;
 }
 
-/* Pushes out what is in the way of a record and its names. */
+/* Pushes out entries until there is room for a record and its names. */
 static void make_room(struct window *w, size_t record, size_t names)
 {
 	while (w->first < w->next &&
@@ -171,13 +171,13 @@ bool window_append(struct window *w, const struct window_entry *from)
 	uint8_t *room;
 
 	entry.own = large ? malloc(from->length) : NULL;
-	/* Names are as long as a view makes them; a row with absurd ones is replayed, not kept. */
+	/* A view can make names of any length. A row with very long ones is replayed, not kept. */
 	if ((large && !entry.own) || names > w->names.size) {
 		free(entry.own);
 		window_reset(w, from->id);
 		return false;
 	}
-	/* The memory of one large record stands in for the window's own: it is alone. */
+	/* A large record has memory of its own, and then it is alone in the window. */
 	make_room(w, large ? w->records.size + 1 : from->length, names);
 	if (from->bytes) {
 		room = large ? entry.own : ring_take(&w->records, from->length);
