@@ -142,9 +142,8 @@ static bool lacks(struct eventlog *log, const struct columns *c)
 			log->path, log->path);
 	else if (!any)
 		snprintf(log->error, sizeof(log->error),
-			"%s has no table or view \"%s\" with the columns id and data: name one "
-			"that "
-			"has them, or create the table events with: sqlite3 %s < "
+			"%s has no table or view \"%s\" with the columns id and data: "
+			"name one that has them, or create the table events with: sqlite3 %s < "
 			"schema/rowtail.sql",
 			log->path, log->table, log->path);
 	else
