@@ -24,7 +24,7 @@ enum {
 	POINT_WHOLE = 4, /* SEC 1, section 2.3.3: x and y follow */
 };
 
-/* The memory of one call; the next one begins at its start again. */
+/* The memory for one call; each call begins at its start. */
 static alignas(max_align_t) uint8_t memory[MEMORY];
 static size_t memory_used;
 
@@ -58,7 +58,7 @@ static void begin(void)
 	memory_used = 0;
 }
 
-/* RFC 8017, section 9.2, note 1: what a DigestInfo says before the hash. */
+/* RFC 8017, section 9.2, note 1: the part of a DigestInfo before the hash. */
 static const struct hash {
 	const struct nettle_hash *nettle;
 	uint8_t info[INFO];
@@ -91,7 +91,7 @@ static size_t hash_message(const struct signature *s, uint8_t digest[SHA512_DIGE
 	return hash->digest_size;
 }
 
-/* With an exponent of 1 everybody could sign; a long one would only make a token costly. FIPS 186-4, B.3.1. */
+/* With an exponent of 1 anybody could sign; a long one only costs time. FIPS 186-4, B.3.1. */
 static bool is_exponent(const mpz_t e)
 {
 	return mpz_odd_p(e) && mpz_cmp_ui(e, 1) > 0 && mpz_sizeinbase(e, 2) <= EXPONENT_BITS_MAX;

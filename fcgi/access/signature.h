@@ -1,14 +1,14 @@
 /*
- * signature: did the owner of this key sign this message?
+ * signature: checks whether the owner of a key signed a message.
  *
- * The only includer of <nettle/...> and <gmp.h>. HMAC, RSA (PKCS #1, v1.5) and ECDSA are Nettle's; Ed25519 is
- * libsodium's, see token.h. Knows nothing of JWTs, and makes no signatures.
+ * The only file that includes <nettle/...> and <gmp.h>. HMAC, RSA (PKCS #1, v1.5) and ECDSA are
+ * Nettle's; Ed25519 is libsodium's, see token.h. Knows nothing of JWTs, and makes no signatures.
  *
- * GMP, which Nettle computes with, ends the process when it gets no memory. So it gets memory that is set
- * aside: a call cannot fail for lack of it. One thread at a time.
+ * Nettle uses GMP, which ends the process if it gets no memory. So GMP gets memory that is reserved
+ * in advance: a call cannot fail for lack of memory. One thread at a time.
  *
- * Source: RFC 7518, sections 3.2 to 3.4 (what a signature looks like); RFC 8017, section 8.2.2 (RSA); FIPS
- * 186-4, section 6.4 (ECDSA); RFC 2104 (HMAC).
+ * Source: RFC 7518, sections 3.2 to 3.4 (what a signature looks like); RFC 8017, section 8.2.2
+ * (RSA); FIPS 186-4, section 6.4 (ECDSA); RFC 2104 (HMAC).
  */
 #ifndef ROWTAIL_SIGNATURE_H
 #define ROWTAIL_SIGNATURE_H
@@ -23,7 +23,7 @@ enum { SIGNATURE_RSA_BITS_MAX = 16384 };
 
 enum signature_hash { SIGNATURE_SHA256, SIGNATURE_SHA384, SIGNATURE_SHA512 };
 
-/* A message, and what is said to be its signature; all borrowed. */
+/* A message and its claimed signature; all borrowed. */
 struct signature {
 	enum signature_hash hash; /* Ed25519 has its own */
 	const char *message;
@@ -32,7 +32,10 @@ struct signature {
 	size_t length;
 };
 
-/* Can this key verify at all? An odd modulus of at most SIGNATURE_RSA_BITS_MAX; a point on its curve. */
+/*
+ * Can this key verify at all? An odd modulus of at most SIGNATURE_RSA_BITS_MAX; a point on its
+ * curve.
+ */
 bool signature_key_is_sound(const struct publickey *key);
 
 /* Verifies with a sound key. */

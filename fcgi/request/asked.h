@@ -26,7 +26,7 @@ enum request_method { REQUEST_GET, REQUEST_HEAD, REQUEST_POST, REQUEST_OPTIONS }
 /* The FastCGI parameter ROWTAIL_PAGE, which only a web server can set. */
 enum request_page { REQUEST_STREAM, REQUEST_METRICS, REQUEST_STATUS, REQUEST_HEALTH };
 
-/* Texts in ascending order of their bytes, each once. */
+/* Texts in ascending order of their bytes, without duplicates. */
 struct request_list {
 	const char **text;
 	size_t *length;
@@ -49,11 +49,11 @@ struct request {
 	int64_t wait_s; /* 0 to REQUEST_WAIT_MAX_S */
 	int64_t before; /* >= 0; -1: not asked for */
 
-	/* As they came, or NULL; all live as long as the request. */
+	/* Unchanged from the client or web server, or NULL; they live as long as the request. */
 	const char *origin;
 	const char *requested_headers; /* of a CORS preflight */
-	const char *remote_user; /* NULL when empty */
-	const char *remote_addr; /* "" when unknown */
+	const char *remote_user; /* NULL if empty */
+	const char *remote_addr; /* "" if unknown */
 	const char *authorization;
 	const char *cookie;
 	const char *access_token; /* of the query string or the body */

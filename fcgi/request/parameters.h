@@ -1,8 +1,8 @@
 /*
- * parameters: what may be asked for by name, in a query string, a form, a JSON body or a path.
+ * parameters: reads the parameters of a request from a query string, a form, a JSON body or a path.
  *
- * Pure. Owns the table of names, what each may hold (interface, section 3), and the sentences that
- * say what would be right. Used by request.c alone.
+ * Pure. Owns the table of names, their valid values (interface, section 3), and the sentences that
+ * say what would be right. Used only by request.c.
  */
 #ifndef ROWTAIL_PARAMETERS_H
 #define ROWTAIL_PARAMETERS_H
@@ -19,7 +19,7 @@ enum {
 	PARAMETERS_FORMS_MAX = 2, /* a query string and a body */
 };
 
-/* In ascending order of their bytes, each once. */
+/* In ascending order of their bytes, without duplicates. */
 struct parameters_names {
 	const char *text[PARAMETERS_NAMES_MAX]; /* borrowed */
 	size_t length[PARAMETERS_NAMES_MAX];
@@ -39,7 +39,7 @@ struct parameters {
 	struct parameters_names channels, events;
 	struct request_problem deferred; /* status 0: none; counts only with format=json */
 
-	char *path; /* owned, as is all below */
+	char *path; /* owned, as is everything below */
 	char *form[PARAMETERS_FORMS_MAX];
 	size_t form_count;
 	struct json_members members;
@@ -59,7 +59,7 @@ bool parameters_json(struct parameters *p, const char *text, size_t length);
 /* Call it after all parameters were read: checks those that go together. */
 bool parameters_end(struct parameters *p);
 
-/* The URL's path: what is behind the mount and its '/' is a channel. May be called once. */
+/* The URL's path: the part after the mount point and its '/' is a channel. May be called once. */
 bool parameters_path(struct parameters *p, const struct path *path);
 
 /* The value of a Last-Event-ID header: positions, joined by commas. Never fails. */

@@ -1,8 +1,8 @@
 /*
- * poll: one JSON answer in the making (format=json): the rows that have come for it, until it is full.
+ * poll: a JSON answer that is being built (format=json): it collects rows until it is full.
  *
- * Pure. Owns the bounds of an answer and its text (interface, section 4a). Knows no log, no sink and no
- * clock: fanout_poll.c brings the rows, and sends the answer.
+ * Pure. Owns the bounds of an answer and its text (interface, section 4a). Knows no log, no sink
+ * and no clock: fanout_poll.c brings the rows, and sends the answer.
  */
 #ifndef ROWTAIL_POLL_H
 #define ROWTAIL_POLL_H
@@ -17,7 +17,7 @@
 
 enum {
 	POLL_ROWS_MAX = 1000,
-	POLL_BYTES = 1 << 20, /* an answer is full from here on; one row may be larger */
+	POLL_BYTES = 1 << 20, /* an answer is full at this size; a single row may be larger */
 };
 
 /* What a client asks for, and what its answer begins with. */
@@ -41,7 +41,7 @@ struct poll {
 	bool older; /* there are rows before the first one; only with `before` */
 	int64_t page_end; /* position of the answer; only with `before` */
 	size_t count; /* rows in `rows` */
-	struct buffer rows; /* objects, each with a comma behind it */
+	struct buffer rows; /* objects, each followed by a comma */
 	size_t start; /* where the first of them begins */
 	uint32_t *
 		lengths; /* of each object with its comma, POLL_ROWS_MAX of them; only with `before` */
@@ -51,29 +51,32 @@ struct poll {
 	uint8_t texts[]; /* head, then later */
 };
 
-/* NULL without memory. */
+/* NULL if there is no memory. */
 struct poll *poll_new(const struct poll_ask *ask);
 void poll_free(struct poll *p);
 
 const uint8_t *poll_head(const struct poll *p);
 const uint8_t *poll_later(const struct poll *p);
 
-/* Does the answer need no further row? A page of `before` that is too large loses its oldest rows instead. */
+/*
+ * Does the answer need no further row? A page of `before` that is too large loses its oldest rows
+ * instead.
+ */
 bool poll_is_full(const struct poll *p);
 
-/* Adds a row, as an object. False without memory. */
+/* Adds a row, as an object. False if there is no memory. */
 bool poll_add(struct poll *p, const uint8_t *object, size_t length);
 
-/* Takes all rows out again. */
+/* Removes all rows. */
 void poll_forget_rows(struct poll *p);
 
-/* The answer tells of a gap. False when it does already, and without memory. */
+/* Adds a gap to the answer. False if it has one already, or if there is no memory. */
 bool poll_add_gap(struct poll *p, const char *requested, const struct eventlog_bounds *bounds,
 	enum gap reason);
 
 /*
- * Appends the answer, with the head unless it was sent. position: where the client goes on. more: there
- * are rows behind it, or with `before`, older ones. Fails as buffer_append() does.
+ * Appends the answer, with the head unless it was sent. position: where the client continues.
+ * more: there are rows after it or, with `before`, older ones. Fails as buffer_append() does.
  */
 void poll_write(const struct poll *p, struct buffer *out, int64_t position, bool more);
 
