@@ -345,7 +345,7 @@ def test_unreadable_companion_file(own_place, ending):
     beside = path.with_name(path.name + ending)
     beside.chmod(0o600)
     line = check_as_reader(path, binary)
-    assert f"{beside} belongs to root and cannot be read" in line, line
+    assert f"{beside} belongs to root, and user {READER} cannot read it" in line, line
 
 
 def test_unreadable_journal(own_place):
