@@ -1,6 +1,7 @@
 /*
  * What these files share, and nobody else uses: fanout.c (streams, lists, sweeps), fanout_feed.c
- * (new rows for streams that wait) and fanout_step.c (a turn of a stream that is behind).
+ * (new rows for streams that wait), fanout_step.c (a turn of a stream that is behind) and
+ * fanout_poll.c (what differs for a JSON answer).
  */
 #ifndef ROWTAIL_FANOUT_IMPL_H
 #define ROWTAIL_FANOUT_IMPL_H

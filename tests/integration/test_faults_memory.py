@@ -82,7 +82,7 @@ def assert_ended_well(status, said):
 
 
 def check(memory, log):
-    """Runs Runs Runs rowtail --check, which says whether it can serve."""
+    """Runs rowtail --check, which says whether it can serve."""
     done = rowtail.run("--check", *options(log), env=memory.env, timeout=PATIENCE)
     assert_ended_well(done.returncode, done.stdout + done.stderr)
     if done.returncode == 0:
@@ -132,7 +132,7 @@ def numbers_of(count, each, spread):
 
 def assert_most_failed(hits):
     """Asserts that the planned failures happened, except perhaps a few at the end."""
-    assert sum(hits) > len(hits) * 3 // 4, f"{sum(hits)} of {len(hits)}"
+    assert sum(hits) >= len(hits) * 3 // 4, f"{sum(hits)} of {len(hits)}"
 
 
 def count_allocations(how, log):
