@@ -27,6 +27,7 @@
 #include "server/connection.h"
 #include "server/listen.h"
 #include "server/responder.h"
+#include "server/slots.h"
 #include "stream/fanout.h"
 #include "stream/tail.h"
 
@@ -280,6 +281,7 @@ static void serve_fastcgi(void)
 
 static void serve_cgi(void)
 {
+	slots_begin(config.db, config.max_streams);
 	if (cgi_begin(&responder, environ))
 		loop_run();
 	cgi_close();

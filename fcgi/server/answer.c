@@ -68,7 +68,8 @@ static void write_cors(struct buffer *out, const struct answer_cors *cors)
 		buffer_text(out, "Access-Control-Allow-Credentials: true\r\n");
 }
 
-static void write_head(struct buffer *out, const char *type, const struct answer_cors *cors)
+static void write_head(
+	struct buffer *out, const char *type, int retry_after_s, const struct answer_cors *cors)
 {
 	buffer_printf(out,
 		"Status: 200 OK\r\n"
@@ -76,18 +77,20 @@ static void write_head(struct buffer *out, const char *type, const struct answer
 		"Cache-Control: no-cache, no-transform\r\n"
 		"X-Accel-Buffering: no\r\n",
 		type);
+	if (retry_after_s)
+		buffer_printf(out, "Retry-After: %d\r\n", retry_after_s);
 	write_cors(out, cors);
 	buffer_text(out, "\r\n");
 }
 
 void answer_stream_head(struct buffer *out, const struct answer_cors *cors)
 {
-	write_head(out, "text/event-stream", cors);
+	write_head(out, "text/event-stream", 0, cors);
 }
 
-void answer_json_head(struct buffer *out, const struct answer_cors *cors)
+void answer_json_head(struct buffer *out, int retry_after_s, const struct answer_cors *cors)
 {
-	write_head(out, "application/json", cors);
+	write_head(out, "application/json", retry_after_s, cors);
 }
 
 void answer_write(struct buffer *out, const struct answer *a, const struct answer_cors *cors)

@@ -28,8 +28,8 @@ struct answer_cors answer_cors_of(const char *origin, const char *const *allowed
 /* Writes the head of an event stream, including the empty line. */
 void answer_stream_head(struct buffer *out, const struct answer_cors *cors);
 
-/* The head of a JSON answer, with the empty line behind it. */
-void answer_json_head(struct buffer *out, const struct answer_cors *cors);
+/* The head of a JSON answer, with the empty line behind it. retry_after_s: 0 for no such field. */
+void answer_json_head(struct buffer *out, int retry_after_s, const struct answer_cors *cors);
 
 /* A finite answer. */
 struct answer {

@@ -11,13 +11,15 @@
 #include "base/text.h"
 #include "server/answer.h"
 #include "server/page.h"
+#include "server/slots.h"
 #include "stream/groups.h"
 #include "stream/poll.h"
 #include "stream/tail.h"
 
-enum { RESPONSE_MAX = 1 << 20 };
+enum { RESPONSE_MAX = 1 << 20, RETRY_CROWDED_S = 5 };
 
 static const char no_memory[] = "there is no memory for this request; try again later";
+static const char full[] = "as many streams are open as this server allows; come back later";
 static const char restarting[] = "rowtail is restarting; reconnect in a moment";
 
 /* No clients are left: stops watching the log. */
@@ -33,6 +35,7 @@ struct deciding {
 	struct request request;
 	struct answer_cors cors;
 	struct response *response;
+	bool crowded; /* a poll may not wait, because that would take the place of a stream */
 };
 
 static void refuse(struct deciding *d, enum refusal reason, int status, const char *sentence)
@@ -164,7 +167,7 @@ static bool find_place(struct deciding *d)
 static void write_stream_head(struct deciding *d)
 {
 	if (d->request.json)
-		answer_json_head(&d->response->bytes, &d->cors);
+		answer_json_head(&d->response->bytes, d->crowded ? RETRY_CROWDED_S : 0, &d->cors);
 	else
 		answer_stream_head(&d->response->bytes, &d->cors);
 }
@@ -175,7 +178,7 @@ static bool make_poll(struct deciding *d)
 	const struct request *q = &d->request;
 	struct buffer *head = &d->response->bytes, later;
 	struct poll_ask ask = {.limit = q->limit,
-		.wait_ms = q->wait_s * 1000,
+		.wait_ms = d->crowded ? 0 : q->wait_s * 1000,
 		.before = q->before,
 		.at_once =
 			q->position.kind == POSITION_NONE && q->position.tail < 0 && q->before < 0};
@@ -210,7 +213,12 @@ static void decide_stream(struct deciding *d)
 	if (!has_room_for_client(d) || !find_place(d))
 		return;
 	if (d->request.json) {
+		d->crowded = d->request.wait_s > 0 && !slots_take();
 		response->is_stream = make_poll(d);
+		return;
+	}
+	if (!slots_take()) {
+		come_back(d, REFUSED_FULL, full);
 		return;
 	}
 	response->is_stream = true;

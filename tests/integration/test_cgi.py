@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import time
 
@@ -234,3 +235,82 @@ def test_clients_come_and_go_while_rows_come(run, log):
     stream.pump_all(programs, lambda program: len(program.rows) == 20)
     for program in programs:
         assert [event.data for event in program.rows] == [str(number) for number in range(20)]
+
+
+# Where each stream is a process, the processes count each other.
+
+ALLOWED = 3
+
+
+@pytest.fixture
+def crowd(run):
+    """As many streams as are allowed, each a process; more(query) starts another."""
+
+    def more(query="", **how):
+        return run(query, "--max-streams", ALLOWED, **how)
+
+    more.streams = [more() for _ in range(ALLOWED)]
+    for opened in more.streams:
+        opened.next()
+    return more
+
+
+def test_max_streams_counts_all_processes(crowd, log):
+    """One too many is told to come back, and gets a place as soon as one is free."""
+    refused = crowd()
+    refused.wait(lambda: refused.eof, "the end of the answer")
+    assert refused.head.status == 200 and refused.parser.reconnection_time and not refused.events
+    assert crowd(accept="*/*").wait_end().head.status == 503
+    crowd.streams[0].process.send_signal(signal.SIGKILL)
+    crowd.streams[0].process.wait()
+    assert crowd().next().type == "position"
+    row = log.insert("for all")
+    assert [opened.next_row().last_event_id for opened in crowd.streams[1:]] == [str(row)] * (ALLOWED - 1)
+
+
+def test_poll_needs_no_stream_to_be_free(crowd, log):
+    """Without one it does not wait: the answer comes at once, and says when to ask again."""
+    log.insert("a row")
+    for query, told in {"wait=0": None, "wait=30": "5"}.items():
+        for position, rows in {0: ["a row"], 1: []}.items():
+            answer = crowd(f"format=json&last_event_id={position}&{query}").wait_end()
+            assert [row["data"] for row in json.loads(answer.body)["events"]] == rows
+            assert answer.head.get("Retry-After") == told
+    crowd.streams[0].close()
+    crowd.streams[0].process.wait(stream.DEADLINE)
+    waiting = crowd("format=json&last_event_id=1&wait=30")
+    log.insert("another")
+    answer = waiting.wait_end()
+    assert [row["data"] for row in json.loads(answer.body)["events"]] == ["another"]
+    assert answer.head.get("Retry-After") is None
+
+
+def test_crowd_that_arrives_at_once(run):
+    """Exactly as many get a stream as are allowed."""
+    programs = [run("", "--max-streams", ALLOWED) for _ in range(3 * ALLOWED)]
+    for one in programs:
+        one.wait(lambda one=one: one.events or one.eof, "an answer")
+    assert sum(bool(one.events) for one in programs) == ALLOWED
+
+
+def test_process_limit_leaves_room_for_polls(run, log):
+    """Of 8 processes that the user may have, streams take 6."""
+    if os.geteuid() != 0:
+        pytest.skip("needs a user without other processes")
+    user = 64021
+    os.chown(log.path.parent, user, user)
+    for file in log.path.parent.iterdir():
+        os.chown(file, user, user)
+
+    def become():
+        resource.setrlimit(resource.RLIMIT_NPROC, (8, 8))
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
+
+    programs = [run("", prepare=become) for _ in range(8)]
+    for one in programs:
+        one.wait(lambda one=one: one.events or one.eof, "an answer")
+    assert sum(bool(one.events) for one in programs) == 6
+    answer = run("format=json&tail=1", prepare=become).wait_end()
+    assert answer.head.status == 200
