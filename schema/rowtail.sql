@@ -13,6 +13,8 @@
 -- cannot change the journal mode inside a transaction. Run that line by itself, once. Until then readers and
 -- writers wait for each other. The tool must not split this file at each semicolon: triggers contain semicolons.
 
+-- "database is locked" at the second line below: others used the database, and SQLite does not wait to change the
+-- journal mode. Everything else was done. Run the file again.
 PRAGMA busy_timeout = 10000;
 PRAGMA journal_mode = WAL;
 
