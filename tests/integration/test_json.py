@@ -203,6 +203,22 @@ def test_wait_ends_with_the_first_row(launch, log):
     assert server.metric("rowtail_records_sent_total") == 51
 
 
+def test_a_crowd_waits_as_cheaply_as_streams(launch, log):
+    """No timer and no reading of its own: at rest it costs nothing, and one row is encoded once."""
+    server = launch("--heartbeat", 60, "--poll", 60000)
+    waiting = [server.ask("format=json&since=0&wait=60") for _ in range(400)]
+    server.wait_metric(400, "rowtail_streams")
+    before = server.cpu_seconds()
+    time.sleep(1)
+    assert server.cpu_seconds() - before < 0.1
+    read = server.metric("rowtail_rows_read_total")
+    log.insert("x" * 1000)
+    for peer in waiting:
+        assert ids(parse(peer.wait_complete())) == [1]
+    assert server.metric("rowtail_rows_read_total") - read == 1
+    assert server.metric("rowtail_rows_replayed_total") == 0
+
+
 def test_rows_of_one_transaction_come_together(launch, log):
     server = launch()
     peer = server.ask("format=json&since=0&wait=60&limit=30")

@@ -62,7 +62,8 @@ def test_every_definition_is_used(page):
 def test_each_claim_links_to_its_test(section):
     [text] = re.findall(rf"(?ms)^## {section}\n(.*?)(?=^## )", (ROOT / "README.md").read_text())
     items = re.findall(r"(?ms)^- .*?(?=^- |\n\n|\Z)", text)
-    rows = re.findall(r"(?m)^\|.*\|$", text)[2:]
+    # The rows of each table, without its head.
+    rows = [row for table in re.findall(r"(?m)(?:^\|.*\|\n)+", text) for row in table.splitlines()[2:]]
     defined = pages.definitions(ROOT / "README.md")
     assert items + rows
     for claim in items + rows:
