@@ -19,7 +19,7 @@
 enum { RESPONSE_MAX = 1 << 20, RETRY_CROWDED_S = 5 };
 
 static const char no_memory[] = "there is no memory for this request; try again later";
-static const char full[] = "as many streams are open as this server allows; come back later";
+static const char full[] = "this server's connection limit is reached; try again later";
 static const char restarting[] = "rowtail is restarting; reconnect in a moment";
 
 /* No clients are left: stops watching the log. */
@@ -65,8 +65,7 @@ static bool is_full(struct deciding *d)
 	if (r->closing)
 		come_back(d, REFUSED_SHUTDOWN, restarting);
 	else if (fanout_count(r->fanout) >= (size_t)r->max_streams)
-		come_back(d, REFUSED_FULL,
-			"this server's connection limit is reached; try again later");
+		come_back(d, REFUSED_FULL, full);
 	else
 		return false;
 	return true;

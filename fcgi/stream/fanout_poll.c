@@ -108,6 +108,7 @@ enum turn fanout_poll_take(
 	if (p->count > 0 || p->has_gap || !p->wait_ms)
 		return answer(f, s, false);
 	p->waits = true;
+	s->poll = poll_shrink(p);
 	return TURN_IDLE;
 }
 

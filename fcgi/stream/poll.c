@@ -31,6 +31,16 @@ struct poll *poll_new(const struct poll_ask *ask)
 	return p;
 }
 
+struct poll *poll_shrink(struct poll *p)
+{
+	struct poll *smaller = realloc(p, sizeof(*p) + p->head_length);
+
+	if (!smaller)
+		return p;
+	smaller->later_length = 0;
+	return smaller;
+}
+
 void poll_free(struct poll *p)
 {
 	if (!p)

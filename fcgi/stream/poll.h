@@ -53,6 +53,9 @@ struct poll {
 
 /* NULL if there is no memory. */
 struct poll *poll_new(const struct poll_ask *ask);
+/* Forgets `later`, which a waiting poll does not need. Returns the poll, which may have moved. */
+struct poll *poll_shrink(struct poll *p);
+
 void poll_free(struct poll *p);
 
 const uint8_t *poll_head(const struct poll *p);
