@@ -140,6 +140,11 @@ BROWSER_TESTS ?=
 browser: $(BUILD)/rowtail $(BROWSER)
 	cd tests/browser && node --test --test-reporter=tap $(BROWSER_TESTS)
 
+# A classic script has no `export`; the rest is the same.
+deploy/browser/rowtail.classic.js: deploy/browser/rowtail.js
+	@{ echo "// Made from rowtail.js by 'make $@'."; echo '(() => {'; echo "'use strict';"; \
+		sed 's/^export //' $<; echo 'globalThis.Rowtail = Rowtail;'; echo '})();'; } >$@
+
 # Look at both before you commit them.
 ## pictures: take the screenshots of the demo page anew, in deploy/pictures
 pictures: $(BUILD)/rowtail $(BROWSER)

@@ -1,6 +1,6 @@
 // webserver: Debian's lighttpd and nginx on a free port of 127.0.0.1, with the configuration in
 // deploy/, its documented paths replaced by the test's. They also serve the test's pages (/pages/),
-// the clients as published (/modules/) and the recipes (/recipes/).
+// the clients as published (/modules/), rowtail.js (/browser/) and the recipes (/recipes/).
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,6 +12,7 @@ const HERE = path.join(PROJECT, 'tests/browser');
 const FOLDERS = {
   '/pages/': path.join(HERE, 'pages/'),
   '/modules/': path.join(HERE, 'node_modules/'),
+  '/browser/': path.join(PROJECT, 'deploy/browser/'),
   '/recipes/': path.join(PROJECT, 'deploy/demo/recipes/'),
 };
 export const USER = 'ada';

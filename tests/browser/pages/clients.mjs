@@ -7,7 +7,7 @@ const DEFAULT_RETRY_MS = 1000;
 const running = [];
 
 /**
- * kind: 'native' (the browser's EventSource), 'polyfill' (event-source-polyfill), 'eventsource' (of
+ * kind: 'native' (the browser's EventSource), 'rowtail' (deploy/browser/rowtail.js), 'polyfill' (event-source-polyfill), 'eventsource' (of
  * npm), 'azure' (@microsoft/fetch-event-source and forks), 'stream' (fetch and a ReadableStream, parsed
  * by eventsource-parser) or another of those below. options: types (event types to listen for besides
  * rowtail's own), method, headers, body (an object, sent as JSON), withCredentials, openWhenHidden,
@@ -38,11 +38,31 @@ export function has(key, id) {
 }
 
 const kinds = {
-  native, polyfill, eventsource, packaged, reconnecting, sse, azure, stream, generator, plus, client,
+  native, rowtail, polyfill, eventsource, packaged, reconnecting, sse, azure, stream, generator, plus, client,
 };
 
 function native(url, { types, withCredentials }, log) {
   return listen(new EventSource(url, { withCredentials }), types, log);
+}
+
+// deploy/browser/rowtail.js. settings: its options, but `storage` is the name of one. The log has `transports` and `errors` too.
+async function rowtail(url, { types, settings = {}, ...options }, log) {
+  const { Rowtail } = await import('/browser/rowtail.js');
+  const { method, headers, body, withCredentials } = options;
+  const storage = settings.storage && globalThis[settings.storage];
+  const source = new Rowtail(url, { method, headers, body, withCredentials, ...settings, storage });
+  log.transports = [];
+  log.errors = [];
+  log.positions = [];
+  source.addEventListener('open', () => log.transports.push(source.transport));
+  source.addEventListener('error', ({ status, message }) => log.errors.push({ status, message }));
+  source.addEventListener('denied', ({ status }) => { log.refused = status; });
+  const stop = listen(source, [...types, 'end'], log);
+  // Whether what the object says of itself agrees with what it delivers.
+  for (const type of [...types, 'end']) {
+    source.addEventListener(type, ({ lastEventId }) => log.positions.push(lastEventId === source.lastEventId));
+  }
+  return stop;
 }
 
 function polyfill(url, { types, withCredentials, headers }, log) {

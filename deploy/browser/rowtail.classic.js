@@ -1,0 +1,464 @@
+// Made from rowtail.js by 'make deploy/browser/rowtail.classic.js'.
+(() => {
+'use strict';
+// rowtail.js: an EventSource that does not give up, and polls where streams are held back. See README.md. ISC licence.
+
+/**
+ * @typedef {{position?: number|string, headers?: HeadersInit|(() => HeadersInit|Promise<HeadersInit>), method?: string,
+ *   body?: BodyInit|object, withCredentials?: boolean, storage?: Storage, key?: string, share?: boolean, timeout?: number,
+ *   silence?: number, wait?: number, interval?: number, streamAgain?: number, retry?: number, maxRetry?: number}} RowtailOptions
+ */
+const DEFAULTS = {
+  timeout: 5000, silence: 45000, wait: 20000, interval: 5000, streamAgain: 180000, retry: 2000, maxRetry: 60000,
+};
+const POSITIONS = ['last_event_id', 'lastEventId', 'lastEventID', 'Last-Event-ID', 'evs_last_event_id', 'since'];
+const FINAL = [400, 401, 403];
+const SOONER = 16; // the first attempt
+
+const textOf = (body) => (body?.constructor === Object ? JSON.stringify(body) : body);
+const problemOf = (message, more) => Object.assign(new Error(message), more);
+
+class Rowtail extends EventTarget {
+  readyState = 0;
+  /** All events up to here have been delivered. '' until it is known. */
+  lastEventId = '';
+  /** @type {'stream'|'polling'|'shared'|null} */
+  transport = null;
+
+  #options;
+  #origin;
+  #closing = new AbortController();
+  #request; // an AbortController
+  #timer; // aborts the request
+  #wake = () => {}; // ends the pause
+  #heard = 0; // when the last bytes came
+  #hurry = false; // no pause after the next problem
+  #retry;
+  #problems = 0; // since it was open
+  #live = false; // the stream has delivered a record
+  #streamAt = 0; // until then it polls
+  #again; // how long, next time
+  #wait;
+  #held = true; // polls may wait
+  #told = {}; // types of events
+  #name; // of lock and channel
+  #tabs; // a BroadcastChannel
+  #follows = false; // another tab has the stream
+  #behind = true; // and this one has missed some of it
+
+  /**
+   * @param {string|URL} url
+   * @param {RowtailOptions} [options]
+   */
+  constructor(url, options) {
+    super();
+    const { document, location } = globalThis;
+    const { href, origin, searchParams } = new URL(url, document?.baseURI ?? location?.href);
+    const o = this.#options = { key: `rowtail ${href}`, ...DEFAULTS, ...options };
+    this.url = href;
+    this.#origin = origin;
+    this.withCredentials = !!o.withCredentials;
+    this.#retry = o.retry;
+    this.#wait = o.wait;
+    for (const type of ['open', 'message', 'error', 'position', 'gap', 'denied', 'end']) {
+      this[`on${type}`] = null;
+      this.addEventListener(type, (event) => this[`on${type}`]?.(event));
+    }
+    // The largest position wins.
+    for (const id of [o.position, this.#store('getItem'), ...POSITIONS.flatMap((name) => searchParams.getAll(name))]) {
+      if (Number(id ?? NaN) >= Number(this.lastEventId)) {
+        this.lastEventId = String(id);
+      }
+    }
+    const { signal } = this.#closing;
+    globalThis.addEventListener?.('online', () => this.#stir(), { signal });
+    document?.addEventListener('visibilitychange', () => document.hidden || this.#stir(), { signal });
+    this.#run();
+  }
+
+  close() {
+    this.readyState = 2;
+    this.#closing.abort();
+    this.#tabs?.close();
+    this.#interrupt();
+  }
+
+  async #run() {
+    if (this.#options.share && globalThis.navigator?.locks && globalThis.BroadcastChannel) {
+      await this.#join();
+    }
+    while (this.readyState !== 2) {
+      const pause = await (this.#follows ? this.#follow() : this.#lead());
+      await new Promise((done) => {
+        this.#wake = done;
+        setTimeout(done, this.readyState === 2 ? 0 : pause);
+      });
+    }
+  }
+
+  #interrupt() {
+    clearTimeout(this.#timer);
+    this.#request?.abort();
+    this.#wake();
+  }
+
+  // Online or visible again: do not wait. The connection may have died unnoticed.
+  #stir() {
+    if (Date.now() - this.#heard > this.#options.silence) {
+      this.#hurry = true;
+      this.#request?.abort();
+    }
+    this.#wake();
+  }
+
+  // A stream until its end, or a poll. Returns the pause after it.
+  async #lead() {
+    const { streamAgain } = this.#options;
+    let problem;
+    if (Date.now() >= this.#streamAt) {
+      problem = await this.#attempt(() => this.#stream());
+      if (!problem) {
+        return 0;
+      }
+      if (this.#live || FINAL.includes(problem.status)) {
+        this.#held = true;
+        this.#again = streamAgain / SOONER;
+        this.#streamAt = problem.silent ? Date.now() + this.#again : 0;
+        return this.#fail(problem);
+      }
+      // Streams are refused or held back. Do polls pass?
+      this.#held = !problem.status;
+      this.#again = problem.silent ? streamAgain : Math.min(2 * this.#again || streamAgain / SOONER, streamAgain);
+      this.#streamAt = Date.now() + this.#again;
+    }
+    const began = Date.now();
+    let pause;
+    problem = await this.#attempt(async () => { pause = await this.#poll(this.#held ? this.#wait : 0); });
+    if (problem) {
+      // Something may end a poll that takes so long.
+      this.#wait /= Date.now() - began > this.#wait / 4 ? 2 : 1;
+      this.#streamAt = this.#again = 0;
+      return this.#fail(problem);
+    }
+    return pause;
+  }
+
+  // Returns what went wrong.
+  async #attempt(act) {
+    const follows = this.#follows;
+    let problem = null;
+    try {
+      await act();
+    } catch (error) {
+      problem = this.#request.signal.reason ?? error;
+    }
+    clearTimeout(this.#timer);
+    this.#request.abort();
+    return this.readyState === 2 || this.#follows !== follows ? null : problem;
+  }
+
+  async #stream() {
+    const { timeout, silence } = this.#options;
+    let said = '';
+    this.#live = false;
+    const parse = parser((name, value) => {
+      if (name === '') {
+        said = value;
+      } else if (/^\d+$/.test(value)) {
+        this.#retry = Number(value);
+      }
+    });
+    await this.#ask('text/event-stream', { positions: 1 }, timeout, (text) => {
+      const records = parse(text);
+      if (records.length > 0) {
+        this.#live = true;
+        this.#opened('stream');
+        this.#take(records);
+      }
+      return this.#live && silence;
+    });
+    throw problemOf(said || 'The stream ended.', { status: 200 });
+  }
+
+  async #poll(wait) {
+    const { timeout, interval, body } = this.#options;
+    const patience = wait + 3 * timeout;
+    const began = Date.now();
+    const known = this.lastEventId;
+    const asked = { format: 'json', limit: 1000, wait: Math.ceil(wait / 1000) };
+    let text = '';
+    await this.#ask('application/json', asked, patience, (piece) => {
+      text += piece;
+      return patience;
+    });
+    const { position, more, end, gap, events } = JSON.parse(text);
+    // As a stream has them.
+    const enveloped = new URL(this.url).searchParams.get('envelope') === 'json' ||
+      /\benvelope\W+json\b/.test(textOf(body));
+    const records = events.map((event) => ({
+      type: event.event || 'message',
+      data: enveloped ? JSON.stringify(event) : event.data.replace(/\r\n?/g, '\n'),
+      id: String(event.id),
+    }));
+    if (gap) {
+      const id = String(events.length > 0 ? events[0].id - 1 : position);
+      records.unshift({ type: 'gap', data: JSON.stringify(gap), id });
+    }
+    if (this.#opened(this.#follows ? 'shared' : 'polling') || position !== events.at(-1)?.id) {
+      records.push({ type: 'position', data: String(position), id: String(position) });
+    }
+    this.#behind ||= more;
+    this.#take(records);
+    if (end) {
+      this.#end();
+    }
+    if (more || (wait && !known)) {
+      return 0;
+    }
+    if (wait && events.length > 0) {
+      return interval / 10;
+    }
+    return Date.now() - began < wait / 2 || !wait ? interval : 0;
+  }
+
+  // `take` gets the pieces of the body, and may return how long to wait for the next.
+  async #ask(type, parameters, ms, take) {
+    const { method, body, headers } = this.#options;
+    const { signal } = this.#request = new AbortController();
+    this.#expect(ms);
+    const url = new URL(this.url);
+    if (this.lastEventId) {
+      POSITIONS.forEach((name) => url.searchParams.delete(name));
+      url.searchParams.set('last_event_id', this.lastEventId);
+    }
+    for (const name in parameters) {
+      url.searchParams.set(name, parameters[name]);
+    }
+    const sent = new Headers(typeof headers === 'function' ? await headers() : headers);
+    sent.set('Accept', type);
+    if (textOf(body) !== body) {
+      sent.set('Content-Type', 'application/json');
+    }
+    const response = await fetch(url, {
+      method: method ?? (body === undefined ? 'GET' : 'POST'),
+      headers: sent,
+      body: textOf(body),
+      credentials: this.withCredentials ? 'include' : 'same-origin',
+      cache: 'no-store',
+      signal,
+    });
+    const { status } = response;
+    const found = response.headers.get('Content-Type') ?? 'no type';
+    if (status === 204) {
+      this.#end();
+    } else if (status !== 200 || !found.startsWith(type)) {
+      const sentence = found.startsWith('text/plain') && (await response.text()).trim();
+      throw problemOf(sentence || `The server answered ${status}, ${found}.`,
+        { status, after: 1000 * response.headers.get('Retry-After') || 0 });
+    }
+    const reader = response.body?.getReader();
+    const decoder = new TextDecoder();
+    for (let piece; !signal.aborted && !(piece = await reader.read()).done;) {
+      const next = take(decoder.decode(piece.value, { stream: true }));
+      if (next && !signal.aborted) {
+        this.#expect(next);
+      }
+    }
+  }
+
+  #expect(ms) {
+    const request = this.#request;
+    this.#heard = Date.now();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => request.abort(problemOf(`Nothing came for ${ms / 1000} s.`, { silent: true })), ms);
+  }
+
+  // Delivers records, each once.
+  #take(records) {
+    const from = this.lastEventId;
+    for (const { type, data, id } of records) {
+      const ahead = Number(id) - Number(this.lastEventId);
+      if (this.readyState === 2) {
+        return;
+      }
+      if (type === 'gap' || ahead > 0 || (ahead === 0 && (type === 'position' || type === 'denied'))) {
+        this.lastEventId = id;
+        this.#told[type] = true;
+        this.#message(type, data);
+      }
+    }
+    this.#store('setItem', this.lastEventId);
+    this.#tell({ from, records });
+  }
+
+  #store(verb, position) {
+    try {
+      return this.#options.storage?.[verb](this.#options.key, position);
+    } catch {
+      return null; // full or forbidden
+    }
+  }
+
+  #message(type, data, more) {
+    const { lastEventId } = this;
+    this.dispatchEvent(Object.assign(new MessageEvent(type, { data, lastEventId, origin: this.#origin }), more));
+  }
+
+  // Is this new?
+  #opened(transport) {
+    this.#problems = 0;
+    if (this.readyState === 2 || (this.readyState === 1 && this.transport === transport)) {
+      return false;
+    }
+    this.readyState = 1;
+    this.transport = transport;
+    this.#told.denied = false;
+    this.dispatchEvent(new Event('open'));
+    return true;
+  }
+
+  // Tells the page. Returns the pause.
+  #fail({ status = 0, message, after = 0 }) {
+    const pause = Math.min(this.#retry * 2 ** this.#problems++, this.#options.maxRetry) * (1 + Math.random() / 2);
+    const hurry = this.#hurry;
+    this.#hurry = false;
+    this.readyState = 0;
+    this.#tell({ problem: { status, message } });
+    if (FINAL.includes(status)) {
+      this.close();
+      if (status !== 400 && !this.#told.denied) {
+        this.#message('denied', JSON.stringify({ reason: 'refused', status, message }), { status, message });
+      }
+    }
+    this.dispatchEvent(Object.assign(new Event('error'), { status, message }));
+    return hurry ? 0 : Math.max(pause, after);
+  }
+
+  // Nothing more will come, ever.
+  #end() {
+    this.close();
+    if (!this.#told.end) {
+      this.#message('end', '');
+    }
+  }
+
+  // share: the tab that holds a lock has the stream, and tells the others. They poll for what they missed.
+  async #join() {
+    const { key, body, silence } = this.#options;
+    const { signal } = this.#closing;
+    this.#name = `${key} ${textOf(body)}`;
+    this.#tabs = new BroadcastChannel(this.#name);
+    this.#tabs.onmessage = ({ data }) => this.#hear(data);
+    const beat = setInterval(() => this.#tell({ from: this.lastEventId, records: [] }), silence / 3);
+    signal.addEventListener('abort', () => clearInterval(beat));
+    await this.#elect({ ifAvailable: true });
+  }
+
+  // Asks for the lock. Resolves when it is known who leads.
+  #elect(options) {
+    const { signal } = this.#closing;
+    return new Promise((done) => {
+      const follow = () => {
+        this.#follows = this.#behind = true;
+        this.#interrupt();
+        this.#elect({ signal });
+      };
+      navigator.locks.request(this.#name, options, (lock) => {
+        done();
+        if (!lock || this.readyState === 2) {
+          return lock || follow();
+        }
+        this.#follows = false;
+        this.#interrupt();
+        return new Promise((free) => signal.addEventListener('abort', free));
+      }).catch(({ name }) => {
+        done();
+        // Another tab has taken it.
+        if (name === 'AbortError' && this.readyState !== 2) {
+          follow();
+        }
+      });
+    });
+  }
+
+  async #follow() {
+    const { silence } = this.#options;
+    if (this.#behind) {
+      this.#behind = false;
+      const problem = await this.#attempt(() => this.#poll(0));
+      if (problem) {
+        this.#behind = true;
+        return this.#fail(problem);
+      }
+    }
+    if (Date.now() - this.#heard > silence) {
+      await this.#elect({ steal: true });
+    }
+    return this.#behind || !this.#follows ? 0 : silence;
+  }
+
+  #tell(news) {
+    if (!this.#follows && this.readyState !== 2) {
+      this.#tabs?.postMessage(news);
+    }
+  }
+
+  #hear({ from, records, problem }) {
+    if (!this.#follows || this.readyState === 2) {
+      return;
+    }
+    this.#heard = Date.now();
+    if (problem) {
+      this.#fail(problem);
+    } else if (Number(from) > Number(this.lastEventId) || records.some(({ type }) => type === 'gap')) {
+      this.#behind = true;
+      this.#wake();
+    } else {
+      this.#opened('shared');
+      this.#take(records.filter(({ type, id }) => type === 'denied' || Number(id) > Number(this.lastEventId)));
+    }
+  }
+}
+
+['CONNECTING', 'OPEN', 'CLOSED'].forEach((name, value) => {
+  Rowtail[name] = Rowtail.prototype[name] = value;
+});
+
+// Parses text/event-stream (HTML standard, 9.2.6) in any pieces. Comments and `retry` go to `other`.
+function parser(other) {
+  let rest = '';
+  let data = [];
+  let type = '';
+  let id = '';
+  return (piece) => {
+    const records = [];
+    rest += piece;
+    if (!/[\r\n]/.test(piece)) {
+      return records;
+    }
+    // A CR at the end may be half of a CRLF.
+    const lines = rest.split(/\r\n|\n|\r(?!$)/);
+    rest = lines.pop();
+    for (const line of lines) {
+      const [, name, value = ''] = /^([^:]*)(?:: ?(.*))?$/s.exec(line);
+      if (line === '') {
+        if (data.length > 0) {
+          records.push({ type: type || 'message', data: data.join('\n'), id });
+        }
+        data = [];
+        type = '';
+      } else if (name === 'data') {
+        data.push(value);
+      } else if (name === 'event') {
+        type = value;
+      } else if (name === 'id') {
+        id = value;
+      } else if (name === '' || name === 'retry') {
+        other(name, value);
+      }
+    }
+    return records;
+  };
+}
+globalThis.Rowtail = Rowtail;
+})();

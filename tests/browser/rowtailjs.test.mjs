@@ -1,0 +1,293 @@
+// deploy/browser/rowtail.js behind real web servers, and behind what stands in front of them in the field: nothing is lost,
+// nothing comes twice, and the page is told what is the matter.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import { closePage, launch, openPage } from './lib/chromium.mjs';
+import { follow } from './lib/follower.mjs';
+import { answer, apart, cutAfter, Front, HOLD, LOGIN, PASS, SILENCE, SLAM } from './lib/front.mjs';
+import { sleep, until } from './lib/process.mjs';
+import { SERVERS, Stack } from './lib/stack.mjs';
+
+// Seconds in the field.
+const TIMES = { timeout: 400, interval: 200, streamAgain: 60_000, maxRetry: 400 };
+
+let browser;
+before(async () => { browser = await launch(); });
+after(() => browser.close());
+
+// A stack with a front, and a page of its origin.
+class Scene {
+  static async open(server) {
+    const scene = new Scene();
+    scene.stack = await Stack.open({ server });
+    scene.front = await Front.open(scene.stack.web);
+    scene.page = await openPage(browser, scene.front.origin);
+    return scene;
+  }
+
+  follow(parameters = {}, settings = {}, options = {}) {
+    return follow(this.page, 'rowtail', `/events?${new URLSearchParams(parameters)}`,
+      { settings: { ...TIMES, ...settings }, ...options });
+  }
+
+  insert(...rows) {
+    this.sent = [...this.sent ?? [], ...rows];
+    return this.stack.insert(...rows);
+  }
+
+  // Everything has come once, in order, and nothing else.
+  async has(client) {
+    await client.receives(this.sent.length);
+    assert.deepEqual(await client.data(), this.sent);
+    const { positions } = await client.log();
+    assert.ok(positions.every(Boolean), 'lastEventId is the position of each event');
+  }
+
+  async close() {
+    await closePage(this.page);
+    await this.front.close();
+    await this.stack.close();
+  }
+}
+
+function scene(test) {
+  return (server) => async () => {
+    const opened = await Scene.open(server);
+    try {
+      await test(opened);
+      assert.deepEqual(opened.page.problems, []);
+    } finally {
+      await opened.close();
+    }
+  };
+}
+
+const log = (client, what) => client.log().then((all) => all[what]);
+const last = async (client, what) => (await log(client, what)).at(-1);
+const opensAs = (client, transport) =>
+  until(`events come by ${transport}`, async () => await last(client, 'transports') === transport);
+const isTold = (client, status) => until(`an error of status ${status}`, async () =>
+  (await log(client, 'errors')).some((error) => error.status === status));
+
+const TESTS = {
+  'streams': async (at) => {
+    const client = await at.follow();
+    await opensAs(client, 'stream');
+    await at.insert('one', 'two\nlines', ' and a space, é');
+    await at.has(client);
+    assert.deepEqual([at.front.count('stream'), at.front.count('poll')], [1, 0]);
+  },
+
+  'polls where answers are held back': async (at) => {
+    at.front.act = HOLD;
+    const client = await at.follow();
+    await opensAs(client, 'polling');
+    await at.insert('one', 'two\nlines');
+    await client.receives(2);
+    await at.insert('three');
+    await at.has(client);
+    assert.deepEqual(await log(client, 'errors'), []);
+  },
+
+  'streams again when the buffer is gone': async (at) => {
+    at.front.act = HOLD;
+    const client = await at.follow({}, { streamAgain: 1200 });
+    await opensAs(client, 'polling');
+    await at.insert('held back');
+    await client.receives(1);
+    at.front.act = PASS;
+    const writing = setInterval(() => at.insert(`row ${at.sent.length}`), 20);
+    await opensAs(client, 'stream');
+    clearInterval(writing);
+    await at.insert('on the stream');
+    await at.has(client);
+  },
+
+  'outlives a gateway that answers 502': async (at) => {
+    const client = await at.follow();
+    await opensAs(client, 'stream');
+    await at.insert('before');
+    await client.receives(1);
+    at.front.act = answer(502);
+    await at.stack.rowtail.kill();
+    await at.insert('meanwhile');
+    await isTold(client, 502);
+    await until('three more attempts', () => at.front.count('stream') > 4);
+    await at.stack.rowtail.start();
+    at.front.act = PASS;
+    await at.insert('after');
+    await opensAs(client, 'stream');
+    await at.has(client);
+  },
+
+  'begins while a gateway answers 502': async (at) => {
+    at.front.act = answer(502);
+    const client = await at.follow({ last_event_id: 0 });
+    await at.insert('meanwhile');
+    await isTold(client, 502);
+    at.front.act = PASS;
+    await opensAs(client, 'stream');
+    await at.has(client);
+  },
+
+  'polls where only streams are refused': async (at) => {
+    at.front.act = apart(answer(504), PASS);
+    const client = await at.follow();
+    await opensAs(client, 'polling');
+    await at.insert('one');
+    await client.receives(1);
+    await at.insert('two');
+    await at.has(client);
+    assert.ok(at.front.asked.filter(({ kind }) => kind === 'poll').every(({ url }) => url.includes('wait=0')));
+  },
+
+  'waits shorter where a gateway ends what takes long': async (at) => {
+    const seconds = ({ url }) => Number(new URLSearchParams(url.split('?')[1]).get('wait'));
+    at.front.act = apart(HOLD, (request, response, pass) => (seconds(request) <= 1
+      ? pass({ held: true })
+      : setTimeout(() => answer(504)(request, response), 700)));
+    const client = await at.follow({}, { wait: 2000 });
+    await isTold(client, 504);
+    await opensAs(client, 'polling');
+    await at.insert('one', 'two');
+    await at.has(client);
+  },
+
+  'loses nothing where connections are cut': async (at) => {
+    at.front.act = cutAfter(150);
+    const client = await at.follow();
+    await opensAs(client, 'stream');
+    for (let i = 0; i < 60; i++) {
+      await at.insert(`row ${i}`);
+      await sleep(15);
+    }
+    await isTold(client, 0);
+    at.front.act = PASS;
+    await at.has(client);
+  },
+
+  'polls where connections are cut before a stream has begun': async (at) => {
+    at.front.act = apart(SLAM, PASS);
+    const client = await at.follow();
+    await opensAs(client, 'polling');
+    await at.insert('one');
+    await at.has(client);
+  },
+
+  'is not taken in by a login page': async (at) => {
+    const client = await at.follow();
+    await opensAs(client, 'stream');
+    await at.insert('one');
+    await client.receives(1);
+    at.front.act = LOGIN;
+    await at.stack.web.restart();
+    await at.insert('two');
+    await isTold(client, 200);
+    assert.match((await last(client, 'errors')).message, /text\/html/);
+    at.front.act = PASS;
+    await opensAs(client, 'stream');
+    await at.has(client);
+  },
+
+  'is not taken in by JSON of somebody else': async (at) => {
+    at.front.act = answer(200, '{"error":"Please log in."}', 'application/json');
+    const client = await at.follow({ last_event_id: 0 });
+    await at.insert('one');
+    await until('an error', async () => (await log(client, 'errors')).length > 1);
+    assert.equal(await log(client, 'closed'), false);
+    at.front.act = PASS;
+    await at.has(client);
+  },
+
+  'leaves a connection that has gone silent': async (at) => {
+    const client = await at.follow({}, { silence: 500, wait: 400 });
+    await opensAs(client, 'stream');
+    await until('another attempt', () => at.front.asked.length > 1);
+    at.front.act = SILENCE;
+    await at.insert('while it was dead');
+    await until('an error', async () => (await log(client, 'errors')).length > 1);
+    at.front.act = PASS;
+    await at.has(client);
+  },
+
+  'waits as long as the server says': async (at) => {
+    at.front.act = answer(200, 'retry: 300\n:The server is busy.\n\n', 'text/event-stream');
+    const client = await at.follow({ last_event_id: 0 });
+    at.front.act = apart(at.front.act, answer(503, 'Come back later.', 'text/plain'));
+    await isTold(client, 503);
+    assert.equal((await last(client, 'errors')).message, 'Come back later.');
+    await at.insert('one');
+    at.front.act = PASS;
+    await at.has(client);
+  },
+
+  'tells of rows that are gone, on a stream and between polls': async (at) => {
+    await at.stack.insert('a', 'b', 'c', 'd');
+    await at.stack.database.sql('DELETE FROM events WHERE id <= 2');
+    for (const act of [PASS, HOLD]) {
+      at.front.act = act;
+      const client = await at.follow({ last_event_id: 1 });
+      const [gap] = await client.records('gap');
+      assert.deepEqual([JSON.parse(gap.data).reason, Number(gap.id)], ['pruned', 2]);
+      await client.receives(2);
+      assert.deepEqual((await client.rows()).map(({ data, id }) => [data, id]), [['c', '3'], ['d', '4']]);
+      await client.stop();
+    }
+  },
+
+  'stops at the end': async (at) => {
+    for (const act of [answer(204), apart(HOLD, (request, response) =>
+      answer(200, '{"position":7,"more":false,"end":true,"gap":null,"events":[]}', 'application/json')(request, response))]) {
+      at.front.act = act;
+      const client = await at.follow();
+      await client.records('end');
+      const asked = at.front.asked.length;
+      await sleep(500);
+      assert.equal(at.front.asked.length, asked);
+      assert.deepEqual(await log(client, 'errors'), []);
+    }
+  },
+
+  'has the same events by streams and polls': async (at) => {
+    at.front.act = PASS;
+    const rows = [{ event: 'typed', data: 'x' }, { data: '' }, { data: ' two\r\nlines\rmore\n' }, { event: 'message', data: 'é\0"' },
+      { channel: 'c/d', data: '{"a":[1]}' }];
+    await at.stack.insert(...rows);
+    for (const more of [{}, { envelope: 'json' }]) {
+      const seen = [];
+      for (const act of [PASS, HOLD]) {
+        at.front.act = act;
+        const client = await at.follow({ channel: '*', last_event_id: 0, ...more }, {}, { types: ['typed'] });
+        await client.receives(rows.length);
+        seen.push(await client.rows());
+        await client.stop();
+      }
+      assert.deepEqual(seen[1], seen[0]);
+    }
+  },
+
+  'posts, with headers': async (at) => {
+    for (const [act, transport] of [[PASS, 'stream'], [HOLD, 'polling']]) {
+      at.front.act = act;
+      at.front.asked = [];
+      const client = await at.follow({}, {}, { headers: { token: 'secret' }, body: { channel: ['a', 'b'], last_event_id: 0 } });
+      await opensAs(client, transport);
+      const more = [`${transport} 1`, `${transport} 2`];
+      await at.stack.insert({ channel: 'a', data: more[0] }, { channel: 'c', data: 'for others' }, { channel: 'b', data: more[1] });
+      await until('the newest', async () => (await client.data()).at(-1) === more[1]);
+      assert.deepEqual((await client.data()).slice(-2), more);
+      assert.ok(at.front.asked.every(({ method, headers }) => method === 'POST' && headers.token === 'secret'));
+      await client.stop();
+    }
+  },
+};
+
+describe('rowtail.js', { concurrency: 3 }, () => {
+  for (const server of SERVERS) {
+    for (const [name, test] of Object.entries(TESTS)) {
+      it(`${name}, behind ${server}`, scene(test)(server));
+    }
+  }
+});
