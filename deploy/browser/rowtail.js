@@ -1,10 +1,6 @@
 // rowtail.js: an EventSource that does not give up, and polls where streams are held back. See README.md. ISC licence.
 
-/**
- * @typedef {{position?: number|string, headers?: HeadersInit|(() => HeadersInit|Promise<HeadersInit>), method?: string,
- *   body?: BodyInit|object, withCredentials?: boolean, storage?: Storage, key?: string, share?: boolean, timeout?: number,
- *   silence?: number, wait?: number, interval?: number, streamAgain?: number, retry?: number, maxRetry?: number}} RowtailOptions
- */
+/** @typedef {import('./rowtail.d.ts').RowtailOptions} RowtailOptions */
 const DEFAULTS = {
   timeout: 5000, silence: 45000, wait: 20000, interval: 5000, streamAgain: 180000, retry: 2000, maxRetry: 60000,
 };
@@ -38,7 +34,6 @@ export class Rowtail extends EventTarget {
   #wait;
   #held = true; // polls may wait
   #told = {}; // types of events
-  #name; // of lock and channel
   #tabs; // a BroadcastChannel
   #follows = false; // another tab has the stream
   #behind = true; // and this one has missed some of it
@@ -149,8 +144,7 @@ export class Rowtail extends EventTarget {
     } catch (error) {
       problem = this.#request.signal.reason ?? error;
     }
-    clearTimeout(this.#timer);
-    this.#request.abort();
+    this.#interrupt();
     return this.readyState === 2 || this.#follows !== follows ? null : problem;
   }
 
@@ -343,15 +337,14 @@ export class Rowtail extends EventTarget {
   async #join() {
     const { key, body, silence } = this.#options;
     const { signal } = this.#closing;
-    this.#name = `${key} ${textOf(body)}`;
-    this.#tabs = new BroadcastChannel(this.#name);
+    this.#tabs = new BroadcastChannel(`${key} ${textOf(body)}`);
     this.#tabs.onmessage = ({ data }) => this.#hear(data);
     const beat = setInterval(() => this.#tell({ from: this.lastEventId, records: [] }), silence / 3);
     signal.addEventListener('abort', () => clearInterval(beat));
     await this.#elect({ ifAvailable: true });
   }
 
-  // Asks for the lock. Resolves when it is known who leads.
+  // Resolves when it is known who leads.
   #elect(options) {
     const { signal } = this.#closing;
     return new Promise((done) => {
@@ -360,7 +353,7 @@ export class Rowtail extends EventTarget {
         this.#interrupt();
         this.#elect({ signal });
       };
-      navigator.locks.request(this.#name, options, (lock) => {
+      navigator.locks.request(this.#tabs.name, options, (lock) => {
         done();
         if (!lock || this.readyState === 2) {
           return lock || follow();

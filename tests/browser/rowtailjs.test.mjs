@@ -2,12 +2,16 @@
 // nothing comes twice, and the page is told what is the matter.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
 
 import { closePage, launch, openPage } from './lib/chromium.mjs';
+import { PROJECT } from './lib/database.mjs';
 import { follow } from './lib/follower.mjs';
 import { answer, apart, cutAfter, Front, HOLD, LOGIN, PASS, SILENCE, SLAM } from './lib/front.mjs';
-import { sleep, until } from './lib/process.mjs';
+import { run, sleep, until } from './lib/process.mjs';
 import { SERVERS, Stack } from './lib/stack.mjs';
 
 // Seconds in the field.
@@ -290,4 +294,46 @@ describe('rowtail.js', { concurrency: 3 }, () => {
       it(`${name}, behind ${server}`, scene(test)(server));
     }
   }
+});
+
+describe('the files of deploy/browser', () => {
+  const read = (name) => readFileSync(path.join(PROJECT, 'deploy/browser', name), 'utf8');
+
+  it('the classic script is the module', () => {
+    const body = read('rowtail.js').replace(/^export /gm, '');
+    assert.ok(read('rowtail.classic.js').includes(body), 'run `make deploy/browser/rowtail.classic.js`');
+  });
+
+  it('each is below 5 KiB, compressed', () => {
+    for (const name of ['rowtail.js', 'rowtail.classic.js']) {
+      assert.ok(gzipSync(read(name), { level: 9 }).length < 5 * 1024, name);
+    }
+  });
+
+  it('a page without modules can use the classic script', async () => {
+    const stack = await Stack.open();
+    const page = await openPage(browser, stack.origin);
+    try {
+      await page.addScriptTag({ url: '/browser/rowtail.classic.js' });
+      await stack.insert('one');
+      assert.equal(await page.evaluate(() => new Promise((resolve) => {
+        const stream = new Rowtail('/events?last_event_id=0');
+        stream.onmessage = ({ data }) => resolve(data);
+      })), 'one');
+      assert.equal(await page.evaluate(() => Rowtail.CLOSED), 2);
+    } finally {
+      await closePage(page);
+      await stack.close();
+    }
+  });
+
+  it('it is an npm package', async () => {
+    const { name, version, files } = JSON.parse(read('package.json'));
+    const dir = path.join(PROJECT, 'deploy/browser');
+    const [packed] = JSON.parse(await run('npm', ['pack', '--dry-run', '--json', '--offline'], { cwd: dir, stdio: ['pipe', 'pipe', 'ignore'] }));
+    assert.deepEqual([name, version], [packed.name, /^VERSION := (.*)$/m.exec(readFileSync(path.join(PROJECT, 'Makefile'), 'utf8'))[1]]);
+    assert.ok(files.every((file) => packed.files.some((entry) => entry.path === file)));
+    const { Rowtail } = await import('../../deploy/browser/rowtail.js');
+    assert.deepEqual([Rowtail.CONNECTING, Rowtail.OPEN, Rowtail.CLOSED], [0, 1, 2]);
+  });
 });
