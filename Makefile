@@ -180,8 +180,8 @@ fuzz: $(FUZZ:%=$(BUILD)/fuzz/%)
 
 LINT_C := $(wildcard fcgi/*.c fcgi/*/*.[ch] tests/unit/*.c tests/unit/*.h tests/fuzz/*.c tests/fuzz/*.h \
 	tests/bench/*.c tests/bench/*.h tests/torture/*.c tests/torture/*.h tests/faults/*.c tests/faults/*.h \
-	schema/examples/*.c kit/*.c)
-LINT_SH := $(shell grep -lrE '^\#!/bin/(ba)?sh|^\#!/usr/bin/env bash' --include='*' .ci deploy kit tests schema \
+	schema/examples/*.c deploy/packaging/*.c)
+LINT_SH := $(shell grep -lrE '^\#!/bin/(ba)?sh|^\#!/usr/bin/env bash' --include='*' .ci deploy tests schema \
 	2>/dev/null | grep -v -e node_modules -e __pycache__)
 BANNED := sprintf|vsprintf|strcpy|strcat|strncpy|strncat|atoi|atol|gets|strtok
 ## lint: the floors, clang-format, cppcheck, shellcheck, mandoc, no banned function, make help is complete
@@ -222,8 +222,8 @@ uninstall:
 clean:
 	[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name releases -exec rm -rf {} +
 
-MAKEFILES_OURS := Makefile $(sort $(wildcard kit/*.mk tests/*/*.mk))
-include kit/kit.mk
+MAKEFILES_OURS := Makefile $(sort $(wildcard deploy/packaging/*.mk tests/*/*.mk))
+include deploy/packaging/kit.mk
 include tests/bench/bench.mk
 include tests/torture/torture.mk
 include tests/builds/builds.mk

@@ -20,13 +20,14 @@ static struct {
 
 void slots_begin(const char *database, int64_t most)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], *directory;
 	struct rlimit limit;
 
 	if (strlen(database) >= sizeof(path))
 		return;
 	memcpy(path, database, strlen(database) + 1);
-	memcpy(slots.directory, dirname(path), strlen(dirname(path)) + 1);
+	directory = dirname(path); /* changes path: a second call would go one directory up */
+	memcpy(slots.directory, directory, strlen(directory) + 1);
 	slots.most = most;
 	slots.counts = true;
 	/* The kernel does not limit root. */

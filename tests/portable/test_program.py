@@ -28,7 +28,7 @@ def test_the_oldest_kernel_is_the_documented_one():
         ["readelf", "--notes", rowtail.BINARY], capture_output=True, text=True, check=True
     ).stdout
     oldest = re.search(r"OS: Linux, ABI: (\d+\.\d+)", notes).group(1)
-    readme = (rowtail.ROOT / "kit" / "README.md").read_text()
+    readme = (rowtail.ROOT / "deploy" / "packaging" / "README.md").read_text()
     assert f"Linux {oldest} " in readme
 
 
@@ -61,7 +61,8 @@ def test_it_loads_nothing(log, workdir, what):
     assert ("can serve" if what == "check" else "a row") in done.stdout
     opened = re.findall(r'open(?:at)?\([^"]*"([^"]*)"', trace.read_text())
     assert str(log.path) in opened
-    assert [path for path in opened if not DATA.match(path)] == []
+    # The directory of the log, whose locks count the CGI processes.
+    assert [path for path in opened if not DATA.match(path) and path != str(log.path.parent)] == []
 
 
 def test_config_file_as_the_program(log, workdir):

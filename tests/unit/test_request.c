@@ -216,7 +216,8 @@ static void test_media_types_of_bodies(void **state)
 	ask_body((const char *const[]){"REQUEST_METHOD=POST", NULL}, "channel=a", 9);
 	expect_refusal(415, "application/json");
 	ask_post("application/json", "channel=a");
-	expect_refusal(400, "the JSON body cannot be read: it is not a JSON object: line 1, column");
+	expect_refusal(
+		400, "the JSON body cannot be read: it is not a JSON object: line 1, column");
 }
 
 static void test_only_a_post_has_a_body(void **state)

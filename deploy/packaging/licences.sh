@@ -1,7 +1,7 @@
 #!/bin/sh
 # Prints rowtail's licence and those of all that make portable links into the program.
 #
-#   sh kit/licences.sh build/portable/rowtail.map
+#   sh deploy/packaging/licences.sh build/portable/rowtail.map
 #
 # The linker's map names each archive; dpkg knows its package, and Debian keeps the copyright of each package. What a
 # header alone brings in (uthash) is in no archive.

@@ -1,4 +1,4 @@
-# make portable: one static executable, which runs on any Linux of this architecture; see kit/README.md.
+# make portable: one static executable, which runs on any Linux of this architecture; see deploy/packaging/README.md.
 # make kit: the archive that a person without a shell uploads to a shared host.
 
 PORTABLE := $(BUILD)/portable
@@ -13,13 +13,13 @@ PORTABLE_LD := -static-pie -s -Wl,-z,relro,-z,now -Wl,--fatal-warnings $(addpref
 ## portable: one static executable, which runs on any Linux of this architecture
 portable: $(PORTABLE)/rowtail
 
-$(PORTABLE)/absent.o: kit/absent.c Makefile
+$(PORTABLE)/absent.o: deploy/packaging/absent.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) -c -o $@ $<
 
 # The map names the archives whose licences the kit needs.
-$(PORTABLE)/rowtail: $(OBJ) $(PORTABLE)/absent.o kit/kit.mk
+$(PORTABLE)/rowtail: $(OBJ) $(PORTABLE)/absent.o deploy/packaging/kit.mk
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PORTABLE_LD) -Wl,-Map=$(PORTABLE)/rowtail.map -o $@ \
 		$(OBJ) $(PORTABLE)/absent.o $(PORTABLE_LIBS)
@@ -27,7 +27,7 @@ $(PORTABLE)/rowtail: $(OBJ) $(PORTABLE)/absent.o kit/kit.mk
 KIT_NAME = rowtail-$(VERSION)-linux-$(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ## kit: the archive that a person without a shell uploads to a shared host
 kit: portable
-	sh kit/kit.sh $(PORTABLE)/rowtail $(KIT_NAME) $(BUILD)/$(KIT_NAME).tar.gz
+	sh deploy/packaging/kit.sh $(PORTABLE)/rowtail $(KIT_NAME) $(BUILD)/$(KIT_NAME).tar.gz
 	@echo $(BUILD)/$(KIT_NAME).tar.gz
 
 # All of tests/portable, and of the other suites what matters most on a foreign host.

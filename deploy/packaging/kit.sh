@@ -1,7 +1,7 @@
 #!/bin/sh
 # Packs the program and what a shared host needs beside it; make kit calls this.
 #
-#   sh kit/kit.sh build/portable/rowtail NAME build/NAME.tar.gz
+#   sh deploy/packaging/kit.sh build/portable/rowtail NAME build/NAME.tar.gz
 #
 # The same tree gives the same bytes: names in order, owner 0, modes without the umask, and one time for all files,
 # SOURCE_DATE_EPOCH or that of the last commit.
@@ -16,8 +16,8 @@ top=$stage/$name
 mkdir "$top"
 
 install -m 755 "$program" "$top/rowtail"
-sh kit/licences.sh "$program.map" >"$top/LICENSE"
-install -m 644 kit/README.md fcgi/rowtail.8 "$top/"
+sh deploy/packaging/licences.sh "$program.map" >"$top/LICENSE"
+install -m 644 deploy/packaging/README.md fcgi/rowtail.8 "$top/"
 cp -R schema "$top/"
 hosting=deploy/shared-hosting
 [ -d $hosting ] || hosting=deploy/apache/shared-hosting
