@@ -19,10 +19,8 @@ install -m 755 "$program" "$top/rowtail"
 sh deploy/packaging/licences.sh "$program.map" >"$top/LICENSE"
 install -m 644 deploy/packaging/README.md fcgi/rowtail.8 "$top/"
 cp -R schema "$top/"
-hosting=deploy/shared-hosting
-[ -d $hosting ] || hosting=deploy/apache/shared-hosting
-cp -R $hosting "$top/shared-hosting"
-[ -e "$top/shared-hosting/rowtail-down.asis" ] || cp deploy/rowtail-down.asis "$top/shared-hosting/"
+# -L: rowtail.js and rowtail-down.asis are links to the only copy of each in the source.
+cp -RL deploy/shared-hosting "$top/"
 find "$top" -name __pycache__ -prune -exec rm -rf {} +
 find "$top" -name '*.cgi' -exec chmod 755 {} +
 

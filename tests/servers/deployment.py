@@ -57,7 +57,7 @@ DEPLOYMENTS = {
         Deployment(
             "apache-cgid",
             webserver.SharedApache,
-            "apache/shared-hosting/.htaccess",
+            "shared-hosting/.htaccess",
             "each",
             mount="/events/events.cgi",
         ),
@@ -108,8 +108,9 @@ class Site:
 
         The file as shipped grants nothing. The tests set public, except those with public=None.
         """
-        settings = {"public": "yes", **settings}
-        name = "apache/shared-hosting/events.cgi" if self._shared() else "rowtail.conf"
+        crowds = {"max-streams": 1000} if self._shared() else {}
+        settings = {"public": "yes", **crowds, **settings}
+        name = "shared-hosting/events.cgi" if self._shared() else "rowtail.conf"
         defaults = {
             "/home/USER/rowtail/rowtail": self.binary,
             "/home/USER/rowtail/events.db": self.log.path,

@@ -28,7 +28,7 @@ from deployment import wait_until
 from webserver import DEPLOY
 
 ROOT = DEPLOY.parent
-README, SHARED, ACCESS = (DEPLOY / f"{name}README.md" for name in ("", "apache/shared-hosting/", "access/"))
+README, SHARED, ACCESS = (DEPLOY / f"{name}README.md" for name in ("", "shared-hosting/", "access/"))
 SOCKET = "/run/rowtail/rowtail.sock"
 DROP_INS = "/etc/systemd/system/rowtail.socket.d"
 INSTALL, DOWN, SERVICE, USERS = "Install rowtail", "While rowtail is down", "As a service", "Users and permissions"
@@ -348,7 +348,7 @@ def test_shared_host(host):
         host.run(
             "mkdir -p /home/USER/rowtail /home/USER/public_html/events && mv events.db /home/USER/rowtail/\n"
             "cp build/rowtail /home/USER/rowtail/\n"
-            "cp deploy/apache/shared-hosting/.htaccess deploy/apache/shared-hosting/events.cgi "
+            "cp deploy/shared-hosting/.htaccess deploy/shared-hosting/events.cgi "
             "deploy/rowtail-down.asis /home/USER/public_html/events/\n"
             "chown -R www-data: /home/USER"
         )

@@ -1,5 +1,5 @@
 #!/home/USER/rowtail/rowtail
-# Both the CGI program and its CONFIG file. See README.md beside this file.
+# Both the CGI program and its CONFIG file. See README.md beside this file. setup.php writes the two paths.
 
 db = /home/USER/rowtail/events.db
 
@@ -11,3 +11,8 @@ db = /home/USER/rowtail/events.db
 # Each stream is a process here, and hosts allow few. After five minutes it ends, and the browser reconnects
 # and resumes where it was.
 max-stream-age = 300
+
+# The streams of all visitors together. Whoever comes later polls until one is free. Hosts allow an account 20 to 100
+# processes; leave some for polls and for your site. (If Linux itself limits the processes, rowtail keeps to three
+# quarters of that.)
+max-streams = 12

@@ -1,0 +1,1 @@
+../browser/rowtail.js

@@ -1,0 +1,226 @@
+"""setup.php of the shared-hosting kit, opened as its owner does, on a host with suexec, mod_cgid and PHP-FPM."""
+
+import contextlib
+import os
+import re
+import shutil
+import sqlite3
+import struct
+
+import pytest
+
+import database
+import webhost
+from webhost import account, lines
+
+
+def dump(path):
+    with contextlib.closing(sqlite3.connect(path)) as opened:
+        return opened.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+def unset(host):
+    """Nothing that set-up makes is there."""
+    return not host.db.exists() and "/home/USER/rowtail" in (host.place / "events.cgi").read_text()
+
+
+def test_set_up(workdir):
+    """From the uploaded folder to a stream, and then never again."""
+    with account() as host:
+        host.start()
+        asked = host.page(f"{host.mount}/setup.php")
+        assert asked.head.status == 200 and "Setup code" in asked.text
+        proposed = host.setup(folder="")
+        assert f'value="{host.db.parent}"' in proposed.text
+        done = host.setup()
+        assert lines(done, "WRONG") == [], done.text + host.server.log()
+        assert any("Streams work" in line for line in lines(done, "ok")), done.text
+        with database.Database.create(workdir / "e.db"):
+            assert dump(host.db) == dump(workdir / "e.db")
+        program = (host.place / "events.cgi").read_text()
+        assert program.startswith(f"#!{host.db.parent}/rowtail\n") and f"\ndb = {host.db}\n" in program
+        with database.Database(host.db) as log, host.follow("channel=news/*&last_event_id=0") as opened:
+            assert opened.next_row().data == "rowtail is set up"
+            log.insert("live", channel="news/a")
+            assert opened.next_row().data == "live"
+            assert log.sql("SELECT subject, channel FROM grants") == [("*", "news/*")]
+        assert host.page(f"{host.mount}/page.html").head.status == 200
+        before = host.db.read_bytes(), program
+        for again in host.page(f"{host.mount}/setup.php"), host.setup():
+            assert again.head.status == 403 and "set up already" in again.text
+            assert str(host.home) not in again.text
+        assert (host.db.read_bytes(), (host.place / "events.cgi").read_text()) == before
+
+
+@pytest.mark.parametrize("code", ["", "short"])
+def test_without_a_code_nobody_can_set_it_up(code):
+    with account(code=code) as host:
+        host.start()
+        for answer in host.page(f"{host.mount}/setup.php"), host.setup(code=code):
+            assert answer.head.status == 403 and str(host.home) not in answer.text
+        assert unset(host)
+
+
+@pytest.mark.parametrize("fields", [{"code": "another word"}, {"code": ""}, {"code": webhost.CODE + "x"}])
+def test_stranger_learns_and_changes_nothing(fields):
+    with account() as host:
+        host.start()
+        answer = host.setup(**fields)
+        assert str(host.home) not in answer.text and not lines(answer, "ok")
+        assert unset(host)
+
+
+@pytest.mark.parametrize(
+    "name", ["rowtail", "rowtail.sql", "README.md", ".htaccess", "events.db", "setup.php~", "setup.php.bak"]
+)
+def test_other_files_are_not_served(name):
+    with account() as host:
+        (host.place / name).touch()
+        host.start()
+        assert host.page(f"{host.mount}/{name}").head.status == 403
+
+
+def other_processor(host):
+    path = host.place / "rowtail"
+    text = bytearray(path.read_bytes())
+    text[18:20] = struct.pack("<H", 8)  # MIPS
+    path.write_bytes(text)
+
+
+def truncated(host):
+    path = host.place / "rowtail"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def sent_as_text(host):
+    path = host.place / "rowtail"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def in_the_web_root(host):
+    host.fields = {"folder": str(host.www / "rowtail")}
+
+
+def around_the_web_root(host):
+    host.fields = {"folder": str(host.www / "a" / ".." / "rowtail")}
+
+
+def linked_into_the_web_root(host):
+    (host.home / "rowtail").symlink_to(host.www)
+
+
+def home_not_writable(host):
+    os.chmod(host.home, 0o555)
+
+
+WRONGS = {
+    "no program": (lambda host: (host.place / "rowtail").unlink(), "The program is missing"),
+    "a page for the program": (lambda host: (host.place / "rowtail").write_text("<html>"), "no Linux program"),
+    "another processor": (other_processor, "another processor"),
+    "a cut transfer": (truncated, "damaged"),
+    "a transfer as text": (sent_as_text, "damaged"),
+    "no schema": (lambda host: (host.place / "rowtail.sql").unlink(), "rowtail.sql is missing"),
+    "half a schema": (
+        lambda host: (host.place / "rowtail.sql").write_text(database.SCHEMA.read_text()[:9000]),
+        "The log cannot be made|rowtail.sql is damaged",
+    ),
+    "no events.cgi": (lambda host: (host.place / "events.cgi").unlink(), "events.cgi"),
+    "a log in the web root": (in_the_web_root, "inside the web root"),
+    "a log in the web root by ..": (around_the_web_root, "inside the web root|cannot make the folder"),
+    "a log in the web root by a link": (linked_into_the_web_root, "inside the web root"),
+    "a folder that cannot be made": (home_not_writable, "cannot make the folder"),
+    "a host without CGI": (lambda host: None, "forbids events.cgi"),
+    "a redirect": (
+        lambda host: (host.place / ".htaccess").write_text("Redirect /events/events.cgi https://www.example.org/e\n"),
+        "redirects events.cgi to https://www.example.org/e",
+    ),
+    "no .htaccess and no handler": (
+        lambda host: (host.place / ".htaccess").write_text("RewriteEngine Off\n"),
+        "sends the text of events.cgi",
+    ),
+    "another's file": (lambda host: os.chown(host.place / "events.cgi", 0, 0), "does not belong to the owner"),
+}
+
+
+class WithoutCgi(webhost.Apache):
+    modules = [one for one in webhost.Apache.modules if one != "cgid"]
+
+
+@pytest.mark.parametrize("name", WRONGS)
+def test_what_a_host_gets_wrong(name):
+    """A sentence says what to change, nothing is left behind, and when it is mended, set-up works."""
+    spoil, expected = WRONGS[name]
+    server = WithoutCgi if name == "a host without CGI" else webhost.Apache
+    with account(server=server) as host:
+        host.fields = {}
+        saved = host.directory / "saved"
+        shutil.copytree(host.place, saved, symlinks=True)
+        spoil(host)
+        host.start()
+        answer = host.setup(**host.fields)
+        assert re.search(expected, "\n".join(lines(answer, "WRONG"))), answer.text + host.server.log()
+        assert not host.db.exists()
+        if server is WithoutCgi:
+            assert unset(host)
+            return
+        os.chmod(host.home, 0o755)
+        if (host.home / "rowtail").is_symlink():
+            (host.home / "rowtail").unlink()
+        shutil.copytree(saved, host.place, dirs_exist_ok=True)
+        shutil.rmtree(host.home / "rowtail", ignore_errors=True)
+        host.own()
+        mended = host.setup()
+        assert lines(mended, "WRONG") == [], mended.text + host.server.log()
+        assert any("Streams work" in line for line in lines(mended, "ok")), mended.text
+
+
+def test_modes_that_suexec_refuses():
+    """setup.php sets them itself."""
+    with account() as host:
+        os.chmod(host.place, 0o777)
+        os.chmod(host.place / "events.cgi", 0o666)
+        text = (host.place / "events.cgi").read_bytes()
+        (host.place / "events.cgi").write_bytes(text.replace(b"\n", b"\r\n"))
+        host.own()
+        host.start()
+        done = host.setup()
+        assert lines(done, "WRONG") == [] and any("Streams work" in line for line in lines(done, "ok")), done.text
+
+
+@pytest.mark.parametrize("how", [{"forbidden": "exec, shell_exec, proc_open"}, {"folder": "live"}, {"front": ""}])
+def test_hosts_that_differ(how):
+    with account(**how) as host:
+        host.start()
+        done = host.setup()
+        assert lines(done, "WRONG") == [], done.text + host.server.log()
+        assert any("Streams work" in line for line in lines(done, "ok")), done.text
+        # The answer for when no process is left.
+        down = re.findall(r"ErrorDocument 503 (\S+)", (host.place / ".htaccess").read_text())
+        assert down == [f"{host.mount}/rowtail-down.asis"]
+        assert "retry: 3000" in host.page(down[0]).text
+
+
+def test_php_that_opens_no_addresses():
+    """Set-up ends, and says how to look at the stream."""
+    with account(fopen="off") as host:
+        host.start()
+        done = host.setup()
+        assert lines(done, "WRONG") == [] and any("page.html" in line for line in lines(done, "note")), done.text
+        with host.follow("channel=news/*&last_event_id=0") as opened:
+            assert opened.next_row().data == "rowtail is set up"
+
+
+class HoldingBack(WithoutCgi):
+    """Only mod_fcgid, which collects 64 KiB before it sends."""
+
+    modules = [*WithoutCgi.modules, "fcgid"]
+
+
+def test_host_that_holds_streams_back():
+    with account(server=HoldingBack) as host:
+        host.start()
+        done = host.setup()
+        assert lines(done, "WRONG") == [], done.text + host.server.log()
+        assert any("holds streams back" in line for line in lines(done, "note")), done.text
+        answer = host.page(f"{host.mount}/events.cgi?format=json&channel=news/*&last_event_id=0")
+        assert "rowtail is set up" in answer.text
