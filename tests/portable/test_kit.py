@@ -49,7 +49,9 @@ def test_what_is_in_it(archive, unpacked):
     top = unpacked.name
     with tarfile.open(archive) as tar:
         members = {member.name: member for member in tar}
-    for name in "rowtail LICENSE README.md schema/rowtail.sql shared-hosting/.htaccess".split():
+    for name in "rowtail LICENSE README.md schema/rowtail.sql".split() + [
+        f"shared-hosting/{name}" for name in ".htaccess events.cgi page.html rowtail.js rowtail-down.asis setup.php".split()
+    ]:
         assert members[f"{top}/{name}"].isfile()
     for name, member in members.items():
         assert name.split("/")[0] == top

@@ -72,7 +72,7 @@ COVERED = {
     *((README, heading, "sh") for heading in [INSTALL, SERVICE, USERS, *SERVERS]),
     *((README, heading, SERVERS[heading].language) for heading in ("nginx", "Apache", "HAProxy")),
     (README, DOWN, "http"),
-    (SHARED, "rowtail on a shared host, by uploading files", "sh"),
+    (SHARED, "By hand, with a shell", "sh"),
     (ACCESS, "Who may read: examples", "sql"),
 }
 
@@ -338,7 +338,7 @@ SHARED_SITE = """
 
 
 def test_shared_host(host):
-    """The numbered steps, by the user that CGI programs run as."""
+    """The way by hand, by the user that CGI programs run as."""
     make, chmod, grant, check, look = blocks(SHARED)
     webserver.certificate(host.root / "etc")
     with running(host, APACHE):
