@@ -65,7 +65,7 @@ static void count_ten(int number)
 	calls += 10;
 }
 
-static void stop(struct loop_timer *t)
+static void end_loop(struct loop_timer *t)
 {
 	loop_stop();
 }
@@ -76,7 +76,7 @@ static int calls_in_a_while(void)
 	static struct loop_timer end;
 
 	calls = 0;
-	loop_timer_init(&end, stop, NULL);
+	loop_timer_init(&end, end_loop, NULL);
 	loop_timer_start(&end, WHILE_MS, 0);
 	loop_run();
 	return calls;
