@@ -10,7 +10,10 @@ import struct
 import pytest
 
 import database
+
 import webhost
+import webserver
+from deployment import wait_until
 from webhost import account, lines
 
 
@@ -224,3 +227,44 @@ def test_host_that_holds_streams_back():
         assert any("holds streams back" in line for line in lines(done, "note")), done.text
         answer = host.page(f"{host.mount}/events.cgi?format=json&channel=news/*&last_event_id=0")
         assert "rowtail is set up" in answer.text
+
+
+# What the test adds to the uploaded page: it tells the site what it shows.
+TELL = """<script>
+  setInterval(() => fetch('/told.php', { method: 'POST', body: document.body.innerText }), 200);
+</script>"""
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/bin/chromium"), reason="no Chromium here")
+@pytest.mark.parametrize("server, state", [(webhost.Apache, "Live"), (HoldingBack, "Live, by polling")])
+def test_page_in_a_browser(server, state, tmp_path):
+    """page.html shows each row once, where streams work and where something holds them back."""
+    with account(server=server) as host:
+        (host.www / "told.php").write_text(
+            "<?php file_put_contents('told.txt', file_get_contents('php://input'), LOCK_EX);\n"
+        )
+        page = host.place / "page.html"
+        page.write_text(page.read_text().replace("</html>", TELL + "</html>"))
+        host.own()
+        host.start()
+        done = host.setup()
+        assert lines(done, "WRONG") == [], done.text
+        told = host.www / "told.txt"
+        options = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking".split()
+        url = f"http://127.0.0.1:{host.server.port}{host.mount}/page.html"
+        command = ["/usr/bin/chromium", *options, f"--user-data-dir={tmp_path}/profile", url]
+        browser = webserver.start(command, tmp_path / "chromium.log")
+
+        def shown():
+            return told.read_text().split("\n") if told.exists() else []
+
+        try:
+            with database.Database(host.db) as log:
+                wait_until(lambda: state in shown() and "rowtail is set up" in shown(), state, shown, 40)
+                for number in range(3):
+                    log.insert(f"row {number}", channel="news/a")
+                wait_until(lambda: "row 2" in shown(), "three rows", shown, 40)
+            rows = [line for line in shown() if line.startswith("row")]
+            assert rows == ["row 2", "row 1", "row 0", "rowtail is set up"]
+        finally:
+            webserver.end(browser)
