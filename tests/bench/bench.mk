@@ -30,6 +30,6 @@ $(BUILD)/bench/publish: $(BENCH_PUBLISH) $(BENCH_HEADERS)
 ## bench-tools: the load generator and the other programs of the bench
 bench-tools: $(BUILD)/bench/load $(BUILD)/bench/floor $(BUILD)/bench/publish
 
-## bench: figures, as ratios to floors measured in the same run; BENCH=quick, BENCH=stranger
-bench: $(BUILD)/rowtail bench-tools
+## bench: figures, as ratios to floors measured in the same run; BENCH=quick, BENCH=stranger, BENCH=shared-host
+bench: $(BUILD)/rowtail portable bench-tools
 	$(PYTHON) tests/bench/run.py --build $(BUILD) $(BENCH)

@@ -9,6 +9,7 @@ import time
 
 import report
 import rig
+import sharedhost
 import worst
 from database import Database  # rig has made its folder known
 
@@ -402,3 +403,33 @@ def stranger(bench):
         for name, share in (("p50", 0.5), ("max", 1)):
             values = [one_run[round(share * (len(one_run) - 1))] for one_run in waited]
             report.line(f"live row during {one.title}: {name}", "ms", values)
+
+
+@figure
+def shared_host(bench):
+    """What visitors cost on a shared host, with streams, with polling, and with polls that wait."""
+    visitors, pause_s = 10, bench.shared_s / 3
+
+    def run(mode):
+        with sharedhost.Host(bench.rig, visitors + 2) as host:
+            return sharedhost.run(host, mode, visitors, bench.shared_s, pause_s)
+
+    def poll():
+        with sharedhost.Host(bench.rig, visitors) as host:
+            return 1000 * sharedhost.cost_of_poll(host, 0, 200)[0]
+
+    report.line("CGI: one poll that does not wait", "ms of CPU", bench.rounds({"poll": poll})["poll"])
+    runs = bench.rounds({mode: lambda mode=mode: run(mode) for mode in sharedhost.MODES})
+    for mode, told in runs.items():
+        title = f"CGI, N={visitors}, a row every {pause_s:.0f} s, {mode}: latency, p50"
+        report.line(title, "ms", [one["median"] for one in told])
+        for name, what, unit in (
+            ("longest", "latency, max", "ms"),
+            ("processes", "processes, on average", ""),
+            ("most", "processes, at most", ""),
+            ("rss", "RSS of a process", "MiB"),
+            ("pss", "PSS of a process", "MiB"),
+            ("cpu", "CPU of all in a minute", "s"),
+        ):
+            if all(name in one for one in told):
+                report.line(f"  {what}", unit, [one[name] for one in told])

@@ -24,12 +24,13 @@ class Bench:
     """The sizes of a mode, and the rounds of its runs."""
 
     def __init__(self, the_rig, quick):
-        self._rig = the_rig
+        self.rig = the_rig
         self.noise = noise.Noise(patience_s=5 if quick else 180)
         self.repeats = 1 if quick else 3
         self.fronts = (None, "nginx") if quick else (None, "nginx", "lighttpd")
         self.live_s = 1 if quick else 5
         self.worst_s = 0.7 if quick else 3
+        self.shared_s = 3 if quick else 30
         self.opens = 100 if quick else 500
         self.lone_rate = 50 if quick else 40
         self.idle_s = 3 if quick else 16
@@ -39,7 +40,7 @@ class Bench:
 
     def fit(self, quick):
         """How many streams the open-files limit allows: a web server needs two files for each."""
-        room = self._rig.files - SPARE_FILES
+        room = self.rig.files - SPARE_FILES
         self.many = min(10000, room)
         self.fronted = min(1000, room // 2)
         self.crowd = min(1000, room)
@@ -50,7 +51,7 @@ class Bench:
 
     def stack(self, *arguments, **options):
         """A fresh responder; see rig.Stack."""
-        return rig.Stack(self._rig, *arguments, **options)
+        return rig.Stack(self.rig, *arguments, **options)
 
     def rounds(self, plans):
         """Runs each plan in turn, as often as the mode says; {name: [result, …]}."""
@@ -89,7 +90,7 @@ def parse():
     chosen = [
         function
         for function in figures.FIGURES
-        if not wanted or any(word in function.__name__ for word in wanted)
+        if not wanted or any(word.replace("-", "_") in function.__name__ for word in wanted)
     ]
     return arguments.build, quick, chosen
 
