@@ -1,15 +1,22 @@
 """make kit: the archive for a web host."""
 
+import contextlib
 import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import tarfile
+import time
 
 import pytest
 
+import fcgi
+import pages
+import ports
 import rowtail
+import stream
 
 # Any time is fine, if it is the same for both.
 EPOCH = "1700000000"
@@ -64,17 +71,26 @@ def test_what_is_in_it(archive, unpacked):
     assert not [name for name in members if "__pycache__" in name]
 
 
-def test_it_works_as_unpacked(unpacked, workdir):
-    db = workdir / "events.db"
-    with (unpacked / "schema" / "rowtail.sql").open() as schema:
-        subprocess.run(["sqlite3", db], stdin=schema, check=True, capture_output=True)
-    done = subprocess.run(
-        [unpacked / "rowtail", "--check", "--db", db],
-        env=rowtail.environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
+def test_commands_of_its_page(unpacked, workdir):
+    """As in README.md, in a copy, with a free port."""
+    place = shutil.copytree(unpacked, workdir / "kit")
+    (block,) = pages.blocks(place / "README.md")
+    port = ports.free_port()
+    script = block.text.replace("9000", str(port))
+    process = subprocess.Popen(["bash", "-ec", script], cwd=place, env=rowtail.environment(), start_new_session=True)
+    try:
+        deadline = time.monotonic() + stream.DEADLINE
+        while True:
+            assert process.poll() is None and time.monotonic() < deadline
+            with contextlib.suppress(ConnectionRefusedError):
+                peer = fcgi.Connection(("127.0.0.1", port)).ask("")
+                break
+            time.sleep(0.02)
+        assert peer.wait_head().head.status == 401  # nobody has a grant yet
+        peer.close()
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(stream.DEADLINE) is not None
 
 
 def test_links_in_its_pages(unpacked):

@@ -19,6 +19,7 @@ import pytest
 import booted
 import database
 import fcgi
+import nodejs
 import packages
 import pages
 import rowtail
@@ -29,6 +30,7 @@ from webserver import DEPLOY
 
 ROOT = DEPLOY.parent
 README, SHARED, ACCESS = (DEPLOY / f"{name}README.md" for name in ("", "shared-hosting/", "access/"))
+BROWSER, PACKAGING = (DEPLOY / name / "README.md" for name in ("browser", "packaging"))
 SOCKET = "/run/rowtail/rowtail.sock"
 DROP_INS = "/etc/systemd/system/rowtail.socket.d"
 INSTALL, DOWN, SERVICE, USERS = "Install rowtail", "While rowtail is down", "As a service", "Users and permissions"
@@ -74,6 +76,10 @@ COVERED = {
     (README, DOWN, "http"),
     (SHARED, "By hand, with a shell", "sh"),
     (ACCESS, "Who may read: examples", "sql"),
+    (BROWSER, "rowtail.js", "html"),
+    (BROWSER, "rowtail.js", "js"),
+    (BROWSER, "Options", "js"),
+    (PACKAGING, "rowtail for Linux, in one file", "sh"),  # tests/portable/test_kit.py
 }
 
 
@@ -355,6 +361,37 @@ def test_shared_host(host):
         for block in chmod, grant, check:
             host.run(block.text, user="www-data")
         shows_a_stream(host, look)
+
+
+ASKED = """
+const asked = [];
+globalThis.location = { href: 'http://127.0.0.1/' };
+globalThis.token = async () => 't';
+globalThis.sessionStorage = { getItem: () => null, setItem() {} };
+globalThis.fetch = (url) => { asked.push(new URL(url).pathname); return new Promise(() => {}); };
+setTimeout(() => { console.log(asked.join()); process.exit(); }, 200);
+"""
+
+
+def test_lines_of_the_browser_page(workdir):
+    """They ask for the stream, and name no option that is unknown; in Node.js, which has no page."""
+    node = nodejs.find()
+    if not node:
+        pytest.skip("no Node.js here")
+    texts = [block.text for block in blocks(BROWSER) if block.language == "js"]
+    (html,) = (block.text for block in blocks(BROWSER) if block.language == "html")
+    loads, inline = re.fullmatch(r'<script src="/(\S+)"></script>\n<script>\n(.*)</script>\n', html, re.S).groups()
+    modules = [text if "import" in text else f"import {{ Rowtail }} from '/rowtail.js';\n{text}" for text in texts]
+    modules.append((DEPLOY / "browser" / loads).read_text() + inline)
+    shutil.copy(DEPLOY / "browser" / "rowtail.js", workdir / "rowtail.mjs")
+    for number, text in enumerate(modules):
+        file = workdir / f"{number}.mjs"
+        file.write_text(ASKED + text.replace("'/rowtail.js'", "'./rowtail.mjs'"))
+        done = subprocess.run([node, file], capture_output=True, text=True, timeout=60)
+        assert done.stdout == "/events\n", text + done.stderr
+    options = re.findall(r"(?m)^  (\w+):", texts[1])
+    declared = (DEPLOY / "browser" / "rowtail.d.ts").read_text()
+    assert options and all(re.search(rf"\b{option}\?:", declared) for option in options)
 
 
 def test_grant_of_the_access_page(workdir):
