@@ -145,7 +145,7 @@ enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f
 struct eventlog_seek {
 	int64_t want; /* rows */
 	int64_t floor; /* go back no further than this id */
-	int64_t before; /* look below this id; INT64_MAX: everywhere */
+	int64_t last; /* look no higher than this id */
 	bool scans; /* it has begun to scan and keeps scanning; false at first */
 	int64_t found; /* rows so far, at most `want`; 0 at first */
 	int64_t first; /* the oldest of them; only valid if there is one */

@@ -379,18 +379,12 @@ enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f,
 	return e;
 }
 
-/* The largest id to look at. The first call includes the largest possible id. */
-static int64_t last_of(const struct eventlog_seek *seek)
-{
-	return seek->before < INT64_MAX ? seek->before - 1 : INT64_MAX;
-}
-
 /* Finds the want-th newest row from the index alone. False if there are too many rows. */
 static bool seek_index(struct eventlog *log, const struct filter *f, struct eventlog_seek *seek,
 	enum database_status *s)
 {
-	struct eventlog_ids *ids = eventlog_collect(
-		log, f, ST_IDS_BACK, seek->floor, last_of(seek), (size_t)seek->want);
+	struct eventlog_ids *ids =
+		eventlog_collect(log, f, ST_IDS_BACK, seek->floor, seek->last, (size_t)seek->want);
 	int64_t count = (int64_t)ids->count;
 
 	*s = ids->s;
@@ -414,7 +408,7 @@ static enum database_status seek_scan(
 
 	seek->scans = true;
 	database_bind_int(st, 1, seek->floor);
-	database_bind_int(st, 2, last_of(seek));
+	database_bind_int(st, 2, seek->last);
 	database_bind_int(st, 3, SEEK_ROWS);
 	while (!seek->done && (s = database_step(st)) == DATABASE_ROW) {
 		struct row row;
@@ -424,7 +418,7 @@ static enum database_status seek_scan(
 			break;
 		}
 		looked++;
-		seek->before = row.id;
+		seek->last = row.id - 1;
 		if (!wants(f, &row))
 			continue;
 		seek->first = row.id;

@@ -183,7 +183,7 @@ static bool make_poll(struct deciding *d)
 			q->position.kind == POSITION_NONE && q->position.tail < 0 && q->before < 0};
 
 	buffer_init(&later, RESPONSE_MAX);
-	answer_later(&later, "the answer was not there in time; try again later",
+	answer_later(&later, "the rows could not be read in time; try again later",
 		fanout_retry(d->r->fanout), false, false, &d->cors);
 	write_stream_head(d);
 	ask.head = head->data;

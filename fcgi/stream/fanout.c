@@ -260,7 +260,7 @@ bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_str
 	s->retry_ms = stream->retry_ms;
 	s->opening = stream->opening;
 	s->poll = stream->poll;
-	s->ends_ms = s->poll ? fanout_poll_end(s->poll) : end_of_age(f);
+	s->ends_ms = s->poll ? fanout_poll_open(s->poll) : end_of_age(f);
 	if (f->count == 0)
 		f->absent_ms = clock_absent_ms();
 	link_all(f, s);
@@ -309,9 +309,9 @@ static void leave(struct fanout *f, struct subscriber *s, enum leave_reason reas
 	} else {
 		set_last_words(f, s, reason);
 		subscriber_leave(s, reason, f->words.data, f->words.length);
+		/* A time limit, for a peer that takes single bytes or a log that is gone. */
+		s->ends_ms = clock_awake_ms() + f->limits.stall_ms;
 	}
-	/* A time limit, for a peer that takes single bytes or a log that is gone. */
-	s->ends_ms = clock_awake_ms() + f->limits.stall_ms;
 	if (!s->blocked)
 		fanout_enqueue(f, s);
 }
@@ -406,6 +406,13 @@ static void end_stalled(struct fanout *f, struct subscriber *s)
 		fanout_gone(f, s, LEAVE_STALL);
 }
 
+static bool may_beat(const struct subscriber *s)
+{
+	bool begun = s->poll ? s->poll->waits : !s->opening || s->opening->head_sent;
+
+	return begun && !s->blocked && !s->cut && !s->pending;
+}
+
 /* Handles age, stall, grants and heartbeat of a stream. The stream may be gone afterwards. */
 static void sweep_one(struct fanout *f, struct subscriber *s, const struct sweep *sweep)
 {
@@ -430,7 +437,7 @@ static void sweep_one(struct fanout *f, struct subscriber *s, const struct sweep
 		return;
 	}
 	/* Send it now if the next sweep would be too late. */
-	if ((!s->opening || s->opening->head_sent) && !s->blocked && !s->cut && !s->pending &&
+	if (may_beat(s) &&
 		sweep->now_ms - s->moved_ms + f->limits.sweep_ms > f->limits.heartbeat_ms)
 		beat(f, s, sweep->now_ms);
 }

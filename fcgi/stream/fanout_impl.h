@@ -90,8 +90,8 @@ enum turn fanout_step(struct fanout *f, struct subscriber *s);
 /* The lane of the rows of all polls. */
 extern const struct lane fanout_object_lane;
 
-/* clock_awake_ms() at which a new poll gets its answer, with or without rows. */
-int64_t fanout_poll_end(const struct poll *p);
+/* The poll is opened now. Returns the clock_awake_ms() at which its search for rows must end. */
+int64_t fanout_poll_open(struct poll *p);
 
 /* The opening is done. */
 enum turn fanout_poll_begin(struct fanout *f, struct subscriber *s);
@@ -103,6 +103,12 @@ size_t fanout_poll_rows(const struct subscriber *s);
 enum turn fanout_poll_take(
 	struct fanout *f, struct subscriber *s, int64_t scanned, enum turn when_taken);
 
+/* The log cannot be read now. */
+enum turn fanout_poll_unreadable(struct fanout *f, struct subscriber *s);
+
+/* There is no memory: asks the client to come back. */
+enum turn fanout_poll_no_memory(struct fanout *f, struct subscriber *s);
+
 /* Rows are missing: the poll continues after `id`. */
 enum turn fanout_poll_gap(struct fanout *f, struct subscriber *s, int64_t id, int64_t deletion,
 	const char *requested, const struct eventlog_bounds *bounds, enum gap reason);
@@ -110,7 +116,7 @@ enum turn fanout_poll_gap(struct fanout *f, struct subscriber *s, int64_t id, in
 /* Its time is over, or it must leave: completes the answer as it is. The caller enqueues it. */
 void fanout_poll_leave(struct fanout *f, struct subscriber *s, enum leave_reason reason);
 
-/* Adds a heartbeat to f->words. */
+/* Adds a heartbeat to f->words. Only for a poll that waits: until then it may have to refuse. */
 void fanout_poll_show_life(struct fanout *f, struct subscriber *s);
 
 /* The id up to which an idle stream has everything. */
@@ -127,6 +133,9 @@ void fanout_forget(struct fanout *f, size_t from);
 
 /* Frees the large records that were not used since the last call. */
 void fanout_forget_unused(struct fanout *f);
+
+/* The row was read, but there is no memory to encode or send it: a gap takes its place. */
+enum turn fanout_pass_over(struct fanout *f, struct subscriber *s, int64_t id);
 
 /* Logs that a row cannot be sent. */
 void fanout_note_too_large(struct fanout *f, int64_t id);

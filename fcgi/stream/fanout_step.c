@@ -27,10 +27,15 @@ struct replay {
 	int64_t too_large; /* this row, which is the first, cannot be encoded; 0: none */
 };
 
+static const struct lane *lane_of(const struct subscriber *s)
+{
+	return s->poll ? &fanout_object_lane : &s->lane;
+}
+
 /* Memory ran out for this row a moment ago, so the next stream need not try. */
 static bool is_hopeless(const struct fanout *f, const struct subscriber *s, int64_t id)
 {
-	return f->hopeless_id == id && f->hopeless_encoding == s->lane.encoding;
+	return f->hopeless_id == id && f->hopeless_encoding == lane_of(s)->encoding;
 }
 
 static void note_failure(struct replay *r, const struct row *row)
@@ -41,7 +46,7 @@ static void note_failure(struct replay *r, const struct row *row)
 	if (row->data_length < EVENTLOG_ROW_SMALL)
 		return;
 	f->hopeless_id = row->id;
-	f->hopeless_encoding = r->s->lane.encoding;
+	f->hopeless_encoding = lane_of(r->s)->encoding;
 	if (f->run.count > 0)
 		return;
 	r->too_large = row->id;
@@ -59,8 +64,7 @@ static bool take_row(void *context, const struct row *row)
 	if (f->run.count > 0 && start >= REPLAY_BYTES)
 		return false;
 	if (!is_hopeless(f, r->s, row->id))
-		length = lane_encode(
-			r->s->poll ? &fanout_object_lane : &r->s->lane, &f->scratch, row, &content);
+		length = lane_encode(lane_of(r->s), &f->scratch, row, &content);
 	if (length == 0) {
 		note_failure(r, row);
 		return false;
@@ -134,7 +138,7 @@ static void add_head(struct fanout *f, const struct subscriber *s)
 	const struct opening *o = s->opening;
 
 	buffer_clear(&f->words);
-	if (o->head_sent || s->poll)
+	if (o->head_sent)
 		return;
 	buffer_append(&f->words, o->head.data, o->head.length);
 	sse_retry(&f->words, s->retry_ms);
@@ -171,13 +175,10 @@ static enum turn show_life(struct fanout *f, struct subscriber *s, enum turn whe
 {
 	enum turn turn;
 
-	if (s->opening->head_sent)
+	if (s->opening->head_sent || s->poll)
 		return when_sent;
 	add_head(f, s);
-	if (s->poll)
-		fanout_poll_show_life(f, s);
-	else
-		sse_heartbeat(&f->words);
+	sse_heartbeat(&f->words);
 	s->opening->head_sent = true;
 	turn = say_words(f, s);
 	return turn == TURN_AGAIN ? when_sent : turn;
@@ -198,7 +199,9 @@ static enum turn step_replaced(struct fanout *f, struct subscriber *s)
 {
 	struct eventlog_place place;
 
-	if (eventlog_place(f->log, s->group->filter, s->cursor, &place) != EVENTLOG_OK)
+	/* The rows that a poll has collected go, too. */
+	if (eventlog_place(f->log, s->group->filter, s->poll ? s->told : s->cursor, &place) !=
+		EVENTLOG_OK)
 		return TURN_WAIT;
 	s->replaced = false;
 	return say_gap(f, s, place.id, place.pruned.deletion, &place.bounds, GAP_REPLACED);
@@ -353,8 +356,7 @@ static enum turn pass_over(
 	return say_gap(f, s, id, s->deletion_told, bounds, GAP_LIMIT);
 }
 
-/* The row was read, but there is no memory to encode it. */
-static enum turn pass_over_read(struct fanout *f, struct subscriber *s, int64_t id)
+enum turn fanout_pass_over(struct fanout *f, struct subscriber *s, int64_t id)
 {
 	struct eventlog_bounds bounds;
 
@@ -390,7 +392,7 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	if (batch.too_large && !s->cut)
 		return pass_over(f, s, batch.too_large, &batch.bounds);
 	if (replay.too_large && !s->cut)
-		return pass_over_read(f, s, replay.too_large);
+		return fanout_pass_over(f, s, replay.too_large);
 	if (replay.failed && !replay.too_large && f->run.count == 0)
 		return out_of_memory(s);
 	if (batch.pruned.id)
@@ -408,7 +410,7 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	return send_run(f, s, batch.scanned, batch.at_end ? at_end : TURN_AGAIN);
 }
 
-enum turn fanout_step(struct fanout *f, struct subscriber *s)
+static enum turn step(struct fanout *f, struct subscriber *s)
 {
 	const struct window *w =
 		s->group->lane == LANE_NONE ? NULL : f->lanes[s->group->lane].window;
@@ -428,4 +430,15 @@ enum turn fanout_step(struct fanout *f, struct subscriber *s)
 	if (w && (!s->poll || s->poll->waits) && window_find(w, s->cursor, &sequence))
 		return step_window(f, s, w, sequence);
 	return step_replay(f, s);
+}
+
+enum turn fanout_step(struct fanout *f, struct subscriber *s)
+{
+	enum turn turn = step(f, s);
+
+	if (!s->poll || s->state >= SUBSCRIBER_DRAIN)
+		return turn;
+	if (turn == TURN_WAIT)
+		return fanout_poll_unreadable(f, s);
+	return turn == TURN_OVER && s->reason == LEAVE_MEMORY ? fanout_poll_no_memory(f, s) : turn;
 }

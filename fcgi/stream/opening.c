@@ -17,9 +17,9 @@ void opening_free(struct opening *o)
 	free(o);
 }
 
-static void begin_seek(struct opening *o, int64_t want, int64_t floor)
+static void begin_seek(struct opening *o, int64_t want, int64_t floor, int64_t last)
 {
-	o->seek = (struct eventlog_seek){.want = want, .floor = floor, .before = INT64_MAX};
+	o->seek = (struct eventlog_seek){.want = want, .floor = floor, .last = last};
 }
 
 /* At the tail, with a gap if a position was given that means nothing. */
@@ -36,9 +36,8 @@ static enum eventlog_status begin_at_tail(
 		if (asked->tail > 0) {
 			o->done = false;
 			begin_seek(o,
-				o->limit > 0 && asked->tail > o->limit ? o->limit : asked->tail, 0);
-			if (asked->before > 0)
-				o->seek.before = asked->before;
+				o->limit > 0 && asked->tail > o->limit ? o->limit : asked->tail, 0,
+				asked->before > 0 ? asked->before - 1 : INT64_MAX);
 		}
 		return e;
 	}
@@ -69,7 +68,7 @@ static enum eventlog_status begin_at_position(struct opening *o, struct eventlog
 	 */
 	if (o->limit > 0 && place.bounds.newest - place.id > o->limit) {
 		o->done = false;
-		begin_seek(o, o->limit + 1, place.id);
+		begin_seek(o, o->limit + 1, place.id, INT64_MAX);
 	}
 	return e;
 }
@@ -96,16 +95,14 @@ static void pass_over_pruned(struct opening *o)
 		o->id = id;
 }
 
-/* Looks for rows before the page that `before` asked for. None of its rows counts as missing. */
+/* Looks for a row before the page that `before` asked for. */
 static void look_for_older(struct opening *o)
 {
-	int64_t first = o->seek.first, found = o->seek.found;
-
 	o->id = o->seek.id;
+	o->found = o->seek.found;
 	o->looks_older = true;
-	o->done = found < o->seek.want;
-	begin_seek(o, 1, 0);
-	o->seek.before = first;
+	o->done = o->seek.found < o->seek.want;
+	begin_seek(o, 1, 0, o->seek.first - 1);
 }
 
 /* Uses what the seek has found: the place before the newest rows that were wanted. */
@@ -124,7 +121,7 @@ static void take_seek(struct opening *o)
 	if (o->seek.want == o->limit + 1 && *o->requested) {
 		o->done = o->seek.found <= o->limit;
 		if (!o->done)
-			begin_seek(o, o->limit, o->id);
+			begin_seek(o, o->limit, o->id, INT64_MAX);
 		return;
 	}
 	o->done = true;

@@ -27,7 +27,8 @@ struct opening {
 	int64_t limit; /* --max-replay, 0: none */
 	struct eventlog_seek seek;
 	int64_t before; /* from the request; 0: none */
-	bool looks_older; /* the seek looks for a row before those found */
+	int64_t found; /* when done, and with `before`: rows of the page */
+	bool looks_older; /* the seek looks for a row before the page */
 	bool older; /* when done, and with `before`: there is one */
 	/* Status and header fields with the empty line; sent with the first record or before it. */
 	struct buffer head;

@@ -14,7 +14,8 @@ struct poll *poll_new(const struct poll_ask *ask)
 	if (!p)
 		return NULL;
 	memset(p, 0, sizeof(*p));
-	p->limit = ask->limit;
+	p->limit = p->asked_limit = ask->limit;
+	p->page_end = -1;
 	p->wait_ms = ask->wait_ms;
 	p->before = ask->before;
 	p->at_once = ask->at_once;
@@ -73,7 +74,7 @@ static void drop_oldest(struct poll *p)
 	while (p->count > 1 && p->rows.length - p->start > POLL_BYTES) {
 		p->start += p->lengths[p->first++];
 		p->count--;
-		p->older = true;
+		p->older = p->overflows = true;
 	}
 	/* What was dropped does not pile up. */
 	if (p->start > POLL_BYTES) {
@@ -83,12 +84,19 @@ static void drop_oldest(struct poll *p)
 	}
 }
 
+bool poll_has_room(const struct poll *p, size_t length)
+{
+	return p->before >= 0 || p->count == 0 || length < POLL_BYTES_ALONE;
+}
+
 bool poll_add(struct poll *p, const uint8_t *object, size_t length)
 {
+	if (!buffer_reserve(&p->rows, length + 1)) {
+		p->rows.failed = false;
+		return false;
+	}
 	buffer_append(&p->rows, object, length);
 	buffer_append(&p->rows, ",", 1);
-	if (p->rows.failed)
-		return false;
 	if (p->lengths)
 		p->lengths[p->first + p->count] = (uint32_t)length + 1;
 	p->count++;
@@ -97,17 +105,32 @@ bool poll_add(struct poll *p, const uint8_t *object, size_t length)
 	return true;
 }
 
-void poll_forget_rows(struct poll *p)
+int64_t poll_overflows(const struct poll *p)
 {
-	buffer_clear(&p->rows);
-	p->count = p->first = p->start = 0;
+	int64_t left = p->limit - (int64_t)(p->first + p->count);
+
+	return p->overflows && left > POLL_ROWS_DROPPED ? left / 2 : 0;
 }
 
-bool poll_add_gap(struct poll *p, const char *requested, const struct eventlog_bounds *bounds,
+void poll_forget_rows(struct poll *p)
+{
+	buffer_free(&p->rows);
+	p->count = p->first = p->start = 0;
+	p->overflows = false;
+}
+
+void poll_drop_rows(struct poll *p)
+{
+	p->older |= p->count > 0;
+	p->first += p->count;
+	p->count = p->start = 0;
+	buffer_free(&p->rows);
+}
+
+bool poll_set_gap(struct poll *p, const char *requested, const struct eventlog_bounds *bounds,
 	enum gap reason)
 {
-	if (p->has_gap)
-		return false;
+	buffer_clear(&p->gap);
 	p->has_gap = true;
 	wire_json_gap(&p->gap, requested, bounds->oldest, bounds->newest, reason);
 	return !p->gap.failed;

@@ -18,6 +18,9 @@
 enum {
 	POLL_ROWS_MAX = 1000,
 	POLL_BYTES = 1 << 20, /* an answer is full at this size; a single row may be larger */
+	POLL_BYTES_ALONE = 4 << 20, /* a row of this size gets an answer of its own */
+	POLL_ROWS_DROPPED =
+		8, /* a page reads this many rows in vain, at most: see poll_overflows() */
 };
 
 /* What a client asks for, and what its answer begins with. */
@@ -38,8 +41,13 @@ struct poll {
 	bool head_sent;
 	bool has_gap;
 	bool waits; /* it has all there is, and waits for the first row */
+	bool overflows; /* see poll_overflows() */
 	bool older; /* there are rows before the first one; only with `before` */
-	int64_t page_end; /* position of the answer; only with `before` */
+	int64_t asked_limit; /* what the client asked for; `limit` becomes the rows of the page */
+	int64_t page_first; /* all rows of the page are at or above this id; only with `before` */
+	int64_t page_end; /* position of the answer; -1: not known yet; only with `before` */
+	int64_t last; /* id of the last row that was added */
+	int64_t begun_ms; /* clock_awake_ms() when it was opened */
 	size_t count; /* rows in `rows` */
 	struct buffer rows; /* objects, each followed by a comma */
 	size_t start; /* where the first of them begins */
@@ -67,14 +75,26 @@ const uint8_t *poll_later(const struct poll *p);
  */
 bool poll_is_full(const struct poll *p);
 
-/* Adds a row, as an object. False if there is no memory. */
+/* Does an object of this length fit into the answer? The first one always does. */
+bool poll_has_room(const struct poll *p, size_t length);
+
+/* Adds a row, as an object. False if there is no memory; then nothing has changed. */
 bool poll_add(struct poll *p, const uint8_t *object, size_t length);
 
-/* Removes all rows. */
+/*
+ * Has a page lost a row although many are still to come, which will push out more? Returns how many
+ * of the newest rows to begin again with: about half of those. 0: go on.
+ */
+int64_t poll_overflows(const struct poll *p);
+
+/* Removes all rows, and frees their memory. The next row is the first of the answer. */
 void poll_forget_rows(struct poll *p);
 
-/* Adds a gap to the answer. False if it has one already, or if there is no memory. */
-bool poll_add_gap(struct poll *p, const char *requested, const struct eventlog_bounds *bounds,
+/* Removes all rows of a page in favour of newer ones. */
+void poll_drop_rows(struct poll *p);
+
+/* Adds a gap to the answer, in place of the one it has. False if there is no memory. */
+bool poll_set_gap(struct poll *p, const char *requested, const struct eventlog_bounds *bounds,
 	enum gap reason);
 
 /*

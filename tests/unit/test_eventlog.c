@@ -327,7 +327,7 @@ static void expect_seek(
 	const char *channel, const char *event, int64_t want, int64_t floor, const char *where)
 {
 	struct filter *f = follow(channel, event);
-	struct eventlog_seek seek = {.want = want, .floor = floor, .before = INT64_MAX};
+	struct eventlog_seek seek = {.want = want, .floor = floor, .last = INT64_MAX};
 	sqlite3_stmt *st;
 	char *sql =
 		sqlite3_mprintf("SELECT min(id), count(*) FROM (SELECT id FROM events WHERE (%s) "
@@ -386,7 +386,7 @@ static void test_nothing_is_held_open(void **state)
 {
 	struct eventlog_batch batch = {0};
 	struct filter *f = follow("a/*", NULL);
-	struct eventlog_seek seek = {.want = 5000, .before = INT64_MAX};
+	struct eventlog_seek seek = {.want = 5000, .last = INT64_MAX};
 	char wal[128];
 	struct stat st;
 

@@ -92,8 +92,8 @@ static void test_one_gap(void **state)
 	struct eventlog_bounds bounds = {.oldest = 3, .newest = 9};
 
 	add(p, "{\"id\":1}");
-	assert_true(poll_add_gap(p, "\"a", &bounds, GAP_MALFORMED));
-	assert_false(poll_add_gap(p, "1", &bounds, GAP_PRUNED));
+	assert_true(poll_set_gap(p, "1", &bounds, GAP_PRUNED));
+	assert_true(poll_set_gap(p, "\"a", &bounds, GAP_MALFORMED));
 	poll_forget_rows(p);
 	expect_answer(p, 9, false,
 		"head\n{\"position\":9,\"more\":false,\"end\":false,\"gap\":{\"requested\":"
@@ -140,10 +140,39 @@ static void test_page_loses_its_oldest_rows(void **state)
 	assert_int_equal(p->rows.data[p->start], '8');
 	poll_free(p);
 	p = poll_that(3, 100);
+	assert_int_equal(poll_overflows(p), 0);
 	add_large(p, 1, 10);
 	add_large(p, 2, POLL_BYTES * 2);
 	assert_int_equal(p->count, 1);
 	assert_int_equal(p->rows.data[p->start], '2');
+	poll_free(p);
+}
+
+/* A large page begins again with fewer rows, instead of reading many in vain. */
+static void test_page_overflows(void **state)
+{
+	struct poll *p = poll_that(100, 1000);
+
+	add_large(p, 1, POLL_BYTES);
+	assert_int_equal(poll_overflows(p), 0);
+	add_large(p, 2, POLL_BYTES);
+	assert_int_equal(poll_overflows(p), 49);
+	poll_free(p);
+	p = poll_that(2 + POLL_ROWS_DROPPED, 1000);
+	add_large(p, 1, POLL_BYTES);
+	add_large(p, 2, POLL_BYTES);
+	assert_int_equal(poll_overflows(p), 0);
+	poll_free(p);
+}
+
+static void test_large_rows_come_alone(void **state)
+{
+	struct poll *p = poll_that(10, -1);
+
+	assert_true(poll_has_room(p, POLL_BYTES_ALONE));
+	add(p, "{}");
+	assert_true(poll_has_room(p, POLL_BYTES_ALONE - 1));
+	assert_false(poll_has_room(p, POLL_BYTES_ALONE));
 	poll_free(p);
 }
 
@@ -157,6 +186,8 @@ int main(void)
 		cmocka_unit_test(test_limit_makes_it_full),
 		cmocka_unit_test(test_bytes_make_it_full),
 		cmocka_unit_test(test_page_loses_its_oldest_rows),
+		cmocka_unit_test(test_page_overflows),
+		cmocka_unit_test(test_large_rows_come_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
