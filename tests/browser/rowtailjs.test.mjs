@@ -9,71 +9,17 @@ import { gzipSync } from 'node:zlib';
 
 import { closePage, launch, openPage } from './lib/chromium.mjs';
 import { PROJECT } from './lib/database.mjs';
-import { follow } from './lib/follower.mjs';
-import { answer, apart, cutAfter, Front, HOLD, LOGIN, PASS, SILENCE, SLAM } from './lib/front.mjs';
+import { answer, apart, cutAfter, HOLD, LOGIN, PASS, SILENCE, SLAM } from './lib/front.mjs';
 import { run, sleep, until } from './lib/process.mjs';
+import { inScene, isTold, last, log, opensAs } from './lib/scene.mjs';
 import { SERVERS, Stack } from './lib/stack.mjs';
-
-// Seconds in the field.
-const TIMES = { timeout: 400, interval: 200, streamAgain: 60_000, maxRetry: 400 };
 
 let browser;
 before(async () => { browser = await launch(); });
 after(() => browser.close());
 
-// A stack with a front, and a page of its origin.
-class Scene {
-  static async open(server) {
-    const scene = new Scene();
-    scene.stack = await Stack.open({ server });
-    scene.front = await Front.open(scene.stack.web);
-    scene.page = await openPage(browser, scene.front.origin);
-    return scene;
-  }
-
-  follow(parameters = {}, settings = {}, options = {}) {
-    return follow(this.page, 'rowtail', `/events?${new URLSearchParams(parameters)}`,
-      { settings: { ...TIMES, ...settings }, ...options });
-  }
-
-  insert(...rows) {
-    this.sent = [...this.sent ?? [], ...rows];
-    return this.stack.insert(...rows);
-  }
-
-  // Everything has come once, in order, and nothing else.
-  async has(client) {
-    await client.receives(this.sent.length);
-    assert.deepEqual(await client.data(), this.sent);
-    const { positions } = await client.log();
-    assert.ok(positions.every(Boolean), 'lastEventId is the position of each event');
-  }
-
-  async close() {
-    await closePage(this.page);
-    await this.front.close();
-    await this.stack.close();
-  }
-}
-
-function scene(test) {
-  return (server) => async () => {
-    const opened = await Scene.open(server);
-    try {
-      await test(opened);
-      assert.deepEqual(opened.page.problems, []);
-    } finally {
-      await opened.close();
-    }
-  };
-}
-
-const log = (client, what) => client.log().then((all) => all[what]);
-const last = async (client, what) => (await log(client, what)).at(-1);
-const opensAs = (client, transport) =>
-  until(`events come by ${transport}`, async () => await last(client, 'transports') === transport);
-const isTold = (client, status) => until(`an error of status ${status}`, async () =>
-  (await log(client, 'errors')).some((error) => error.status === status));
+// server => a test in a scene behind it.
+const scene = (test) => (server) => inScene(() => browser, { server }, test);
 
 const TESTS = {
   'streams': async (at) => {
