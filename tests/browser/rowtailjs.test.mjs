@@ -2,6 +2,7 @@
 // nothing comes twice, and the page is told what is the matter.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -9,9 +10,10 @@ import { gzipSync } from 'node:zlib';
 
 import { closePage, launch, openPage } from './lib/chromium.mjs';
 import { PROJECT } from './lib/database.mjs';
+import { follow } from './lib/follower.mjs';
 import { answer, apart, cutAfter, HOLD, LOGIN, PASS, SILENCE, SLAM } from './lib/front.mjs';
 import { run, sleep, until } from './lib/process.mjs';
-import { inScene, isTold, last, log, opensAs } from './lib/scene.mjs';
+import { inScene, isTold, last, log, opensAs, SOON } from './lib/scene.mjs';
 import { SERVERS, Stack } from './lib/stack.mjs';
 
 let browser;
@@ -32,7 +34,7 @@ const TESTS = {
 
   'polls where answers are held back': async (at) => {
     at.front.act = HOLD;
-    const client = await at.follow();
+    const client = await at.follow({}, SOON);
     await opensAs(client, 'polling');
     await at.insert('one', 'two\nlines');
     await client.receives(2);
@@ -43,7 +45,7 @@ const TESTS = {
 
   'streams again when the buffer is gone': async (at) => {
     at.front.act = HOLD;
-    const client = await at.follow({}, { streamAgain: 1200 });
+    const client = await at.follow({}, { ...SOON, streamAgain: 1200 });
     await opensAs(client, 'polling');
     await at.insert('held back');
     await client.receives(1);
@@ -98,7 +100,7 @@ const TESTS = {
     at.front.act = apart(HOLD, (request, response, pass) => (seconds(request) <= 1
       ? pass({ held: true })
       : setTimeout(() => answer(504)(request, response), 700)));
-    const client = await at.follow({}, { wait: 2000 });
+    const client = await at.follow({}, { ...SOON, wait: 2000 });
     await isTold(client, 504);
     await opensAs(client, 'polling');
     await at.insert('one', 'two');
@@ -152,13 +154,27 @@ const TESTS = {
   },
 
   'leaves a connection that has gone silent': async (at) => {
-    const client = await at.follow({}, { silence: 500, wait: 400 });
+    const client = await at.follow({}, { ...SOON, silence: 500, wait: 400, streamAgain: 1000 });
     await opensAs(client, 'stream');
     await until('another attempt', () => at.front.asked.length > 1);
     at.front.act = SILENCE;
     await at.insert('while it was dead');
     await until('an error', async () => (await log(client, 'errors')).length > 1);
     at.front.act = PASS;
+    await at.has(client);
+  },
+
+  'asks at once when the machine is online again': async (at) => {
+    const client = await at.follow({}, { retry: 60_000, maxRetry: 60_000 });
+    await opensAs(client, 'stream');
+    await at.page.context().setOffline(true);
+    at.front.act = apart(answer(200, 'retry: 60000\n\n', 'text/event-stream'), SLAM);
+    await at.stack.rowtail.kill();
+    await isTold(client, 0);
+    await at.insert('one');
+    await at.stack.rowtail.start();
+    at.front.act = PASS;
+    await at.page.context().setOffline(false);
     await at.has(client);
   },
 
@@ -178,7 +194,7 @@ const TESTS = {
     await at.stack.database.sql('DELETE FROM events WHERE id <= 2');
     for (const act of [PASS, HOLD]) {
       at.front.act = act;
-      const client = await at.follow({ last_event_id: 1 });
+      const client = await at.follow({ last_event_id: 1 }, act === HOLD ? SOON : {});
       const [gap] = await client.records('gap');
       assert.deepEqual([JSON.parse(gap.data).reason, Number(gap.id)], ['pruned', 2]);
       await client.receives(2);
@@ -191,7 +207,7 @@ const TESTS = {
     for (const act of [answer(204), apart(HOLD, (request, response) =>
       answer(200, '{"position":7,"more":false,"end":true,"gap":null,"events":[]}', 'application/json')(request, response))]) {
       at.front.act = act;
-      const client = await at.follow();
+      const client = await at.follow({}, SOON);
       await client.records('end');
       const asked = at.front.asked.length;
       await sleep(500);
@@ -209,7 +225,7 @@ const TESTS = {
       const seen = [];
       for (const act of [PASS, HOLD]) {
         at.front.act = act;
-        const client = await at.follow({ channel: '*', last_event_id: 0, ...more }, {}, { types: ['typed'] });
+        const client = await at.follow({ channel: '*', last_event_id: 0, ...more }, act === HOLD ? SOON : {}, { types: ['typed'] });
         await client.receives(rows.length);
         seen.push(await client.rows());
         await client.stop();
@@ -222,7 +238,7 @@ const TESTS = {
     for (const [act, transport] of [[PASS, 'stream'], [HOLD, 'polling']]) {
       at.front.act = act;
       at.front.asked = [];
-      const client = await at.follow({}, {}, { headers: { token: 'secret' }, body: { channel: ['a', 'b'], last_event_id: 0 } });
+      const client = await at.follow({}, act === HOLD ? SOON : {}, { headers: { token: 'secret' }, body: { channel: ['a', 'b'], last_event_id: 0 } });
       await opensAs(client, transport);
       const more = [`${transport} 1`, `${transport} 2`];
       await at.stack.insert({ channel: 'a', data: more[0] }, { channel: 'c', data: 'for others' }, { channel: 'b', data: more[1] });
@@ -240,6 +256,106 @@ describe('rowtail.js', { concurrency: 3 }, () => {
       it(`${name}, behind ${server}`, scene(test)(server));
     }
   }
+});
+
+// By a stream, and by polls.
+const WAYS = { stream: PASS, polling: HOLD };
+
+const ACCESS = {
+  'is told for good when it may not read': async (at) => {
+    for (const act of Object.values(WAYS)) {
+      at.front.act = act;
+      const client = await at.follow();
+      await client.closes();
+      const { data, status, message } = await log(client, 'denied');
+      assert.equal(status, 401);
+      assert.match(message, /token/);
+      assert.deepEqual(JSON.parse(data), { reason: 'refused', status, message });
+      await neverAsksAgain(at, client, 401);
+    }
+  },
+
+  'is told for good what is wrong with its request': async (at) => {
+    for (const act of Object.values(WAYS)) {
+      at.front.act = act;
+      const client = await at.follow({ channel: '' });
+      await client.closes();
+      assert.match((await last(client, 'errors')).message, /channel/);
+      assert.equal(await log(client, 'denied'), undefined);
+      await neverAsksAgain(at, client, 400);
+    }
+  },
+
+  'is told that access was revoked': async (at) => {
+    await at.stack.database.sql("INSERT INTO grants(subject, channel) VALUES ('*', 'default')");
+    at.front.act = (request, response, pass) => pass({ held: Boolean(request.headers.held) });
+    const streaming = await at.follow();
+    const polling = await at.follow({}, SOON, { headers: { held: 'yes' } });
+    await Promise.all([opensAs(streaming, 'stream'), opensAs(polling, 'polling')]);
+    await at.stack.database.sql('DELETE FROM grants');
+    for (const [client, reason] of [[streaming, 'revoked'], [polling, 'refused']]) {
+      await client.closes();
+      assert.equal(JSON.parse((await log(client, 'denied')).data).reason, reason);
+      assert.equal(await log(client, 'denials'), 1);
+      await neverAsksAgain(at, client, 401);
+    }
+  },
+
+  'asks each time for headers, such as a new token': async (at) => {
+    const grant = (token, expires) => at.stack.database.sql(`INSERT INTO grants(subject, channel, expires_at)
+      VALUES ('token:${createHash('sha256').update(token).digest('hex')}', 'default', ${expires})`);
+    const client = await at.follow({}, { tokens: ['token-1', 'token-2'], position: 0 });
+    await client.closes();
+    assert.match((await last(client, 'errors')).message, /./);
+    await client.stop();
+
+    await grant('token-1', "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+2 seconds')");
+    await grant('token-2', 'NULL');
+    const renewing = await at.follow({}, { tokens: ['token-1', 'token-2'], position: 0 });
+    await opensAs(renewing, 'stream');
+    await at.insert('with the first');
+    await renewing.records('denied');
+    await at.insert('between');
+    await renewing.opens(2);
+    await at.insert('with the second');
+    await at.has(renewing);
+    assert.equal(await log(renewing, 'closed'), false);
+  },
+};
+
+async function neverAsksAgain(at, client, status) {
+  const asked = at.front.asked.length;
+  await sleep(600);
+  assert.equal(at.front.asked.length, asked);
+  assert.equal((await last(client, 'errors')).status, status);
+}
+
+describe('rowtail.js and who may read', { concurrency: 3 }, () => {
+  for (const [name, test] of Object.entries(ACCESS)) {
+    it(name, inScene(() => browser, { settings: [] }, test));
+  }
+
+  it('sends cookies to another origin when it is told to', async () => {
+    const site = await Stack.open();
+    const stack = await Stack.open({ allowOrigin: site.origin, settings: [] });
+    const page = await openPage(browser, site.origin);
+    try {
+      const token = 'secret-of-the-cookie';
+      await stack.database.sql(`INSERT INTO grants(subject, channel) VALUES (
+        'token:${createHash('sha256').update(token).digest('hex')}', 'default')`);
+      await page.context().addCookies([{ name: 'rowtail_token', value: token, url: stack.origin }]);
+      const [without, withCookies] = [await follow(page, 'rowtail', stack.events()),
+        await follow(page, 'rowtail', stack.events(), { withCredentials: true })];
+      await without.closes();
+      await withCookies.opens();
+      await stack.insert('one');
+      await withCookies.receives(1);
+    } finally {
+      await closePage(page);
+      await stack.close();
+      await site.close();
+    }
+  });
 });
 
 describe('the files of deploy/browser', () => {

@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { launch } from './lib/chromium.mjs';
 import { answer, HOLD, PASS } from './lib/front.mjs';
 import { sleep, until } from './lib/process.mjs';
-import { inScene, isTold, last, log, opensAs } from './lib/scene.mjs';
+import { inScene, isTold, last, opensAs, SOON } from './lib/scene.mjs';
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -128,7 +128,7 @@ const TESTS = {
 
   'tabs share polls too': async (at) => {
     at.front.act = HOLD;
-    const first = await at.follow({}, SHARED);
+    const first = await at.follow({}, { ...SHARED, ...SOON });
     await opensAs(first, 'polling');
     const second = await at.follow({}, SHARED, { page: await at.tab() });
     await opensAs(second, 'shared');

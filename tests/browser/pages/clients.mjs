@@ -45,18 +45,27 @@ function native(url, { types, withCredentials }, log) {
   return listen(new EventSource(url, { withCredentials }), types, log);
 }
 
-// deploy/browser/rowtail.js. settings: its options, but `storage` is the name of one. The log has `transports` and `errors` too.
+// deploy/browser/rowtail.js. settings: its options, but `storage` is the name of one, and `tokens` are for one request each, the
+// last for all later ones. The log also has transports, errors, denied (the last event), denials (how many).
 async function rowtail(url, { types, settings = {}, ...options }, log) {
   const { Rowtail } = await import('/browser/rowtail.js');
   const { method, headers, body, withCredentials } = options;
   const storage = settings.storage && globalThis[settings.storage];
-  const source = new Rowtail(url, { method, headers, body, withCredentials, ...settings, storage });
+  const tokens = [...settings.tokens ?? []];
+  const renewed = async () => ({ Authorization: `Bearer ${tokens.length > 1 ? tokens.shift() : tokens[0]}` });
+  const source = new Rowtail(url, {
+    method, headers: tokens.length > 0 ? renewed : headers, body, withCredentials, ...settings, storage,
+  });
   log.transports = [];
   log.errors = [];
   log.positions = [];
   source.addEventListener('open', () => log.transports.push(source.transport));
   source.addEventListener('error', ({ status, message }) => log.errors.push({ status, message }));
-  source.addEventListener('denied', ({ status }) => { log.refused = status; });
+  log.denials = 0;
+  source.addEventListener('denied', ({ data, status, message }) => {
+    log.denied = { data, status, message };
+    log.denials++;
+  });
   const stop = listen(source, [...types, 'end'], log);
   // Whether what the object says of itself agrees with what it delivers.
   for (const type of [...types, 'end']) {
