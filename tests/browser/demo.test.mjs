@@ -9,7 +9,7 @@ import { Demo, runDemo } from './lib/demo.mjs';
 import { processesWith, sleep, until } from './lib/process.mjs';
 
 const DRAW_MS = 250; // more than in deploy/demo/page/demo.js
-const CLIENTS = ['eventsource', 'fetch', 'shared', 'post'];
+const CLIENTS = ['rowtail', 'fetch', 'shared', 'post'];
 
 // Tests that share a demo, each with its own page.
 function onDemo(name, tests) {
@@ -158,7 +158,7 @@ async function cutsByKeyboard(page, demo) {
   await button.focus();
   await page.keyboard.press('Space');
   await everyClient(page, ({ state }) => state === 'cut', ['fetch']);
-  await everyClient(page, ({ state }) => state === 'live', ['eventsource', 'shared', 'post']);
+  await everyClient(page, ({ state }) => state === 'live', ['rowtail', 'shared', 'post']);
   const [id] = await demo.database.insert('while fetch was cut');
   await page.keyboard.press('Enter');
   const { fetch } = await everyClient(page, ({ position, late }) => position >= id && late > 0, ['fetch']);
@@ -168,15 +168,15 @@ async function cutsByKeyboard(page, demo) {
 }
 
 async function tellsOfGap(page, demo) {
-  const button = page.locator('[data-client="eventsource"] button');
+  const button = page.locator('[data-client="rowtail"] button');
   await button.click();
-  await everyClient(page, ({ state }) => state === 'cut', ['eventsource']);
+  await everyClient(page, ({ state }) => state === 'cut', ['rowtail']);
   const [id] = await demo.database.insert('pruned before it is read');
   await demo.database.sql(`DELETE FROM events WHERE id = ${id}`);
   await button.click();
-  const { eventsource } = await everyClient(page, ({ note }) => note.includes('pruned'), ['eventsource']);
-  assert.match(eventsource.note, /reported a gap/);
-  assert.equal(eventsource.repeated, 0);
+  const { rowtail } = await everyClient(page, ({ note }) => note.includes('pruned'), ['rowtail']);
+  assert.match(rowtail.note, /reported a gap/);
+  assert.equal(rowtail.repeated, 0);
 }
 
 async function fitsPhone(page) {

@@ -41,8 +41,12 @@ async function returns(server, { name, rows }) {
     const plain = await follow(page, 'native', stack.events({ last_event_id: 0 }));
     const enveloped =
       await follow(page, 'native', stack.events({ last_event_id: 0, envelope: 'json' }));
-    await Promise.all([plain.receives(rows.length), enveloped.receives(rows.length)]);
-    assertSame(name, await plain.data(), expected.map((text) => text.replace(/\r\n?/g, '\n')));
+    const polled = await follow(page, 'rowtail', stack.events({ last_event_id: 0 }), { settings: { timeout: 1 } });
+    await Promise.all([plain, enveloped, polled].map((client) => client.receives(rows.length)));
+    for (const client of [plain, polled]) {
+      assertSame(name, await client.data(), expected.map((text) => text.replace(/\r\n?/g, '\n')));
+    }
+    assert.deepEqual((await polled.log()).transports, ['polling']);
     assertSame(name, (await enveloped.data()).map((json) => JSON.parse(json).data), expected);
   } finally {
     await closePage(page);

@@ -2,7 +2,7 @@
 
 import { Chart, milliseconds } from './chart.js';
 import { Client, STATES } from './client.js';
-import { CHANNELS, eventSourceLine, fetchLine, postLine, sharedLine } from './lines.js';
+import { CHANNELS, fetchLine, postLine, rowtailLine, sharedLine } from './lines.js';
 import { RowList } from './rows.js';
 
 const DRAW_MS = matchMedia('(prefers-reduced-motion: reduce)').matches ? 1000 : 100;
@@ -12,18 +12,18 @@ const PATIENCE_MS = 4000;
 
 const KINDS = [
   {
-    key: 'eventsource', name: 'EventSource', line: eventSourceLine,
-    about: 'The browser’s own. Reconnects and resumes by itself.',
+    key: 'rowtail', name: 'rowtail.js', line: rowtailLine,
+    about: 'EventSource that does not give up. Polls if streams are held back.',
   },
   {
     key: 'fetch', name: 'fetch, streaming', line: fetchLine,
     about: 'Reads the body as it arrives. Can send any header.',
   },
   {
-    key: 'shared', name: 'SharedWorker', line: sharedLine, staysWhenHidden: true,
-    about: globalThis.SharedWorker
-      ? 'One EventSource for all tabs of this page.'
-      : 'This browser has none, so this is an EventSource of this tab.',
+    key: 'shared', name: 'rowtail.js, shared', line: sharedLine, staysWhenHidden: true,
+    about: navigator.locks
+      ? 'One stream for all tabs of this page.'
+      : 'Browsers share only on https and localhost. This is a stream of this tab.',
   },
   {
     key: 'post', name: 'fetch, POST', line: postLine,

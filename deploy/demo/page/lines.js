@@ -7,62 +7,38 @@
 //   feed.waiting()            disconnected; the line reconnects by itself
 //   feed.ended()              disconnected; the caller must open it again
 
+import { Rowtail } from './browser/rowtail.js';
 import { EventStreamParser } from './eventstream.js';
-import { oneStream } from './recipes/one-stream.js';
 
 export const CHANNELS = ['stock/*', 'weather', 'chat', 'default'];
 
-// An EventSource delivers only the event types that it has listeners for.
+// What to listen for.
 const TYPES = ['message', 'stock', 'chat', 'position', 'gap', 'denied'];
 
 const STREAM = new URL('/events', location.href);
 
-function streamUrl(position) {
+function streamUrl() {
   const url = new URL(STREAM);
   for (const channel of CHANNELS) {
     url.searchParams.append('channel', channel);
   }
   url.searchParams.set('envelope', 'json');
-  if (position !== null) {
-    url.searchParams.set('last_event_id', position);
-  }
   return url;
 }
 
-/** The browser's own EventSource, which reconnects by itself. */
-export function eventSourceLine(feed) {
-  let source;
-  return {
-    open(position) {
-      const opened = new EventSource(streamUrl(position));
-      source = opened;
-      source.onopen = () => feed.opened();
-      source.onerror = () =>
-        opened.readyState === EventSource.CLOSED ? feed.ended() : feed.waiting();
-      for (const type of TYPES) {
-        source.addEventListener(type, ({ data, lastEventId }) =>
-          feed.record({ type, id: lastEventId, data }));
-      }
-    },
-    close() {
-      source.close();
-    },
-  };
-}
-
-/** One EventSource for all tabs, in a SharedWorker: see recipes/one-stream.js. */
-export function sharedLine(feed) {
+/** rowtail.js, which reconnects by itself. */
+export function rowtailLine(feed, options) {
   let stream;
   return {
     open(position) {
-      stream = oneStream(streamUrl(null), {
-        types: TYPES,
-        position,
-        opened: feed.opened,
-        record: feed.record,
-        waiting: feed.waiting,
-        ended: feed.ended,
-      });
+      const opened = new Rowtail(streamUrl(), { position, ...options });
+      stream = opened;
+      opened.onopen = () => feed.opened();
+      opened.onerror = () => (opened.readyState === opened.CLOSED ? feed.ended() : feed.waiting());
+      for (const type of TYPES) {
+        opened.addEventListener(type, ({ data, lastEventId }) =>
+          feed.record({ type, id: lastEventId, data }));
+      }
     },
     close() {
       stream.close();
@@ -70,10 +46,15 @@ export function sharedLine(feed) {
   };
 }
 
+/** rowtail.js with one stream for all tabs. */
+export function sharedLine(feed) {
+  return rowtailLine(feed, { share: true });
+}
+
 /** fetch with a ReadableStream: a GET with the position in a header. */
 export function fetchLine(feed) {
   return fetching(feed, (position) => ({
-    url: streamUrl(null),
+    url: streamUrl(),
     headers: position === null ? {} : { 'Last-Event-ID': position },
   }));
 }

@@ -6,6 +6,9 @@ const CHANNEL = 'default';
 // and options of clients.start().
 export const KINDS = [
   { name: 'EventSource', kind: 'native', where: 'page', ask: inUrl() },
+  // Where a cut comes before a stream has begun, it polls: not for long here.
+  { name: 'rowtail.js', kind: 'rowtail', where: 'page', ask: inUrl({ settings: { streamAgain: 500 } }) },
+  { name: 'rowtail.js, POST', kind: 'rowtail', where: 'page', ask: inBody({ settings: { streamAgain: 500 } }) },
   { name: 'event-source-polyfill', kind: 'polyfill', where: 'page', ask: inUrl() },
   { name: 'fetch-event-source, GET', kind: 'azure', where: 'page', ask: inUrl() },
   { name: 'fetch-event-source, POST', kind: 'azure', where: 'page', ask: inBody() },
@@ -69,11 +72,12 @@ function inUrl(options = {}) {
   });
 }
 
-function inBody({ headers = {}, ...asked } = {}) {
+function inBody({ headers = {}, settings, ...asked } = {}) {
   return (position) => ({
     parameters: {},
     method: 'POST',
     headers,
+    settings,
     body: {
       channel: [CHANNEL],
       ...asked,
