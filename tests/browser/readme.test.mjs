@@ -10,7 +10,8 @@ import { PROJECT } from './lib/database.mjs';
 import { Demo } from './lib/demo.mjs';
 
 const read = (name) => readFileSync(path.join(PROJECT, name), 'utf8');
-const [, LINES] = read('README.md').match(/^```html\n(.*?)^```$/ms);
+// With EventSource, and with rowtail.js.
+const PAGES = [...read('README.md').matchAll(/^```html\n(.*?)^```$/gms)].map(([, lines]) => lines);
 
 describe('the page of README.md', () => {
   let browser;
@@ -24,9 +25,21 @@ describe('the page of README.md', () => {
     demo.removeDirectory();
   });
 
-  it('shows rows by the lines that README.md gives', async () => {
+  for (const [name, lines] of Object.entries({ EventSource: PAGES[0], 'rowtail.js': PAGES[1] })) {
+    it(`shows rows by the lines that README.md gives, with ${name}`, () => showsRows(lines));
+  }
+
+  it('is the page of the quick start', () => {
+    assert.equal(PAGES.length, 2);
+    assert.ok(read('deploy/demo/try/index.html').includes(PAGES[0]));
+  });
+
+  async function showsRows(lines) {
     const page = await openPage(browser, 'about:blank', '');
-    await page.route('**/try.html', (route) => route.fulfill({ contentType: 'text/html', body: LINES }));
+    await page.route('**/try.html', (route) => route.fulfill({ contentType: 'text/html', body: lines }));
+    await page.route('**/rowtail.js', (route) => route.fulfill({
+      contentType: 'text/javascript', body: read('deploy/browser/rowtail.js'),
+    }));
     const streaming = page.waitForResponse(/events\?channel=orders/);
     await page.goto(`${demo.url}try.html`);
     await streaming;
@@ -40,9 +53,5 @@ describe('the page of README.md', () => {
       [`${first}: paid`, `${third}: <b>packed</b>`]);
     assert.deepEqual(page.problems, []);
     await closePage(page);
-  });
-
-  it('is the page of the quick start', () => {
-    assert.ok(read('deploy/demo/try/index.html').includes(LINES));
-  });
+  }
 });
