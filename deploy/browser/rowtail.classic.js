@@ -108,7 +108,7 @@ class Rowtail extends EventTarget {
 
   // A stream until its end, or a poll. Returns the pause after it.
   async #lead() {
-    const { streamAgain } = this.#options;
+    const { streamAgain, wait } = this.#options;
     let problem;
     if (Date.now() >= this.#streamAt) {
       problem = await this.#attempt(() => this.#stream());
@@ -117,8 +117,8 @@ class Rowtail extends EventTarget {
       }
       if (this.#live || FINAL.includes(problem.status)) {
         this.#held = true;
-        this.#again = streamAgain / SOONER;
-        this.#streamAt = problem.silent ? Date.now() + this.#again : 0;
+        this.#again = 0;
+        this.#streamAt = problem.silent ? Date.now() + streamAgain : 0;
         return this.#fail(problem);
       }
       // Streams are refused or held back. Do polls pass?
@@ -130,8 +130,8 @@ class Rowtail extends EventTarget {
     let pause;
     problem = await this.#attempt(async () => { pause = await this.#poll(this.#held ? this.#wait : 0); });
     if (problem) {
-      // Something may end a poll that takes so long.
-      this.#wait /= Date.now() - began > this.#wait / 4 ? 2 : 1;
+      // Something may end what takes so long.
+      this.#wait = Math.max(this.#wait / (Date.now() - began > this.#wait / 4 ? 2 : 1), wait / 8);
       this.#streamAt = this.#again = 0;
       return this.#fail(problem);
     }
@@ -179,7 +179,7 @@ class Rowtail extends EventTarget {
     const patience = wait + 3 * timeout;
     const began = Date.now();
     const known = this.lastEventId;
-    const asked = { format: 'json', limit: 1000, wait: Math.ceil(wait / 1000) };
+    const asked = { format: 'json', limit: 1000, wait: Math.min(Math.ceil(wait / 1000), 60) };
     let text = '';
     await this.#ask('application/json', asked, patience, (piece) => {
       text += piece;
@@ -313,7 +313,8 @@ class Rowtail extends EventTarget {
 
   // Tells the page. Returns the pause.
   #fail({ status = 0, message, after = 0 }) {
-    const pause = Math.min(this.#retry * 2 ** this.#problems++, this.#options.maxRetry) * (1 + Math.random() / 2);
+    const grown = Math.min(this.#retry * 2 ** this.#problems++, this.#options.maxRetry);
+    const pause = Math.max(this.#retry, grown) * (1 + Math.random() / 2);
     const hurry = this.#hurry;
     this.#hurry = false;
     this.readyState = 0;
@@ -401,14 +402,16 @@ class Rowtail extends EventTarget {
       return;
     }
     this.#heard = Date.now();
+    const gap = records?.find(({ type }) => type === 'gap');
+    const replaced = gap && JSON.parse(gap.data).reason === 'replaced';
     if (problem) {
       this.#fail(problem);
-    } else if (Number(from) > Number(this.lastEventId) || records.some(({ type }) => type === 'gap')) {
+    } else if (!replaced && (gap || Number(from) > Number(this.lastEventId))) {
       this.#behind = true;
       this.#wake();
     } else {
       this.#opened('shared');
-      this.#take(records.filter(({ type, id }) => type === 'denied' || Number(id) > Number(this.lastEventId)));
+      this.#take(records.filter(({ type, id }) => replaced || type === 'denied' || Number(id) > Number(this.lastEventId)));
     }
   }
 }

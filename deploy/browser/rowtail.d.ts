@@ -26,11 +26,11 @@ export interface RowtailOptions {
   wait?: number;
   /** The pause between polls that the server does not hold. Default: 5000. */
   interval?: number;
-  /** How long to poll, at most, before the next attempt to stream. Default: 180000. */
+  /** How long to poll, at most, before the next attempt to stream. The first comes sooner where streams are refused. Default: 180000. */
   streamAgain?: number;
   /** The pause after a disconnect, until the server says another (`retry:`). It grows. Default: 2000. */
   retry?: number;
-  /** The longest pause. Default: 60000. */
+  /** The pause does not grow beyond this. Up to half of it is added at random. Default: 60000. */
   maxRetry?: number;
 }
 
