@@ -42,7 +42,7 @@ links = $(patsubst %,$(BUILD)/san/%.o,$(if $(filter everything,$(named)),\
 	$(filter-out main,$(SRC:fcgi/%.c=%)),$(named)))
 libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
 
-.PHONY: all help deps test test-all unit replay integration servers silence browser endurance bench lint tidy fuzz demo \
+.PHONY: all help classic deps test test-all unit replay integration servers silence browser endurance bench lint tidy fuzz demo \
 	$(SRC:%=tidy/%) integration-san integration-valgrind pictures install uninstall clean
 .DELETE_ON_ERROR:
 
@@ -141,8 +141,10 @@ browser: $(BUILD)/rowtail $(BROWSER)
 	cd tests/browser && node --test --test-reporter=tap $(BROWSER_TESTS)
 
 # A classic script has no `export`; the rest is the same.
+## classic: make deploy/browser/rowtail.classic.js from rowtail.js
+classic: deploy/browser/rowtail.classic.js
 deploy/browser/rowtail.classic.js: deploy/browser/rowtail.js
-	@{ echo "// Made from rowtail.js by 'make $@'."; echo '(() => {'; echo "'use strict';"; \
+	@{ echo "// Made from rowtail.js by 'make classic'."; echo '(() => {'; echo "'use strict';"; \
 		sed 's/^export //' $<; echo 'globalThis.Rowtail = Rowtail;'; echo '})();'; } >$@
 
 # Look at both before you commit them.

@@ -1,4 +1,4 @@
-// Made from rowtail.js by 'make deploy/browser/rowtail.classic.js'.
+// Made from rowtail.js by 'make classic'.
 (() => {
 'use strict';
 // rowtail.js: an EventSource that does not give up, and polls where streams are held back. See README.md. ISC licence.

@@ -363,7 +363,7 @@ describe('the files of deploy/browser', () => {
 
   it('the classic script is the module', () => {
     const body = read('rowtail.js').replace(/^export /gm, '');
-    assert.ok(read('rowtail.classic.js').includes(body), 'run `make deploy/browser/rowtail.classic.js`');
+    assert.ok(read('rowtail.classic.js').includes(body), 'run `make classic`');
   });
 
   it('each is below 5 KiB, compressed', () => {

@@ -1,11 +1,13 @@
 // deploy/browser/rowtail.js in several tabs that share a stream, and over reloads.
 
 import assert from 'node:assert/strict';
+import { renameSync, rmSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 
 import { launch } from './lib/chromium.mjs';
+import { Database } from './lib/database.mjs';
 import { answer, HOLD, PASS } from './lib/front.mjs';
-import { sleep, until } from './lib/process.mjs';
+import { makeDirectory, sleep, until } from './lib/process.mjs';
 import { inScene, isTold, last, opensAs, SOON } from './lib/scene.mjs';
 
 let browser;
@@ -124,6 +126,29 @@ const TESTS = {
     at.front.act = PASS;
     await all(opened, (client) => client.records('gap'));
     await all(opened, (client) => at.has(client, ['before', 'kept']));
+  },
+
+  'all tabs are told that the log was replaced': async (at) => {
+    const opened = await tabs(at, 3);
+    await at.insert('before');
+    await all(opened, (client) => client.receives(1));
+    const dir = makeDirectory();
+    const other = await Database.create(dir);
+    const kept = ['another log', 'with more rows'];
+    await other.insert(...kept);
+    await other.close();
+    for (const end of ['-wal', '-shm']) {
+      rmSync(`${at.stack.database.file}${end}`, { force: true });
+    }
+    renameSync(other.file, at.stack.database.file);
+    const late = new Database(at.stack.database.file, dir);
+    const gaps = await all(opened, (client) => client.records('gap'));
+    assert.ok(gaps.every(([{ data }]) => JSON.parse(data).reason === 'replaced'));
+    await late.insert('after');
+    await all(opened, (client) => until('the row after', async () => (await client.data()).at(-1) === 'after'));
+    const [first, ...others] = await all(opened, (client) => client.rows());
+    others.forEach((rows) => assert.deepEqual(rows, first));
+    await late.close();
   },
 
   'tabs share polls too': async (at) => {

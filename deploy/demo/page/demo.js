@@ -13,7 +13,7 @@ const PATIENCE_MS = 4000;
 const KINDS = [
   {
     key: 'rowtail', name: 'rowtail.js', line: rowtailLine,
-    about: 'EventSource that does not give up. Polls if streams are held back.',
+    about: 'EventSource that never gives up, and polls if it has to.',
   },
   {
     key: 'fetch', name: 'fetch, streaming', line: fetchLine,
