@@ -2,8 +2,8 @@
 /*
  * setup.php sets rowtail up on a web host, once. README.md beside this file says when to open it.
  *
- * Write a word of your own here, of 12 letters or more, before you upload this file. Whoever knows the word may
- * set rowtail up; others learn nothing here. When the log exists, this page does nothing more.
+ * Write a phrase of your own here, of 16 letters or more, before you upload this file. Whoever knows it may set
+ * rowtail up; others learn nothing here. When the log exists, this page does nothing more.
  */
 $code = '';
 
@@ -290,8 +290,8 @@ function check_modes()
 
 // ---- What this page writes
 
-/* Writes a file in place, since a new one would belong to PHP's user. */
-function write_file($path, $text)
+/* Writes a file in place, since a new one would belong to PHP's user. $instead: what the owner can write himself. */
+function write_file($path, $text, $instead)
 {
 	if ((string) @file_get_contents($path) === $text) {
 		return true;
@@ -299,7 +299,7 @@ function write_file($path, $text)
 	if (@file_put_contents($path, $text, LOCK_EX) === strlen($text)) {
 		return true;
 	}
-	return say('WRONG', "PHP may not write $path. Set its mode to 664 by FTP, open this page again, and then set it back.");
+	return say('WRONG', "PHP may not write $path. In an editor, $instead. Upload it, and press the button again.");
 }
 
 function write_program($program, $db)
@@ -312,7 +312,7 @@ function write_program($program, $db)
 	$text = str_replace("\r", '', $text); // FTP as text may have added them
 	$text = preg_replace('/\A#!.*$/m', '#!' . $program, $text, 1);
 	$text = preg_replace('/^db[ \t]*=.*$/m', 'db = ' . $db, $text, 1);
-	if (!write_file($path, $text)) {
+	if (!write_file($path, $text, "make its first line: #!$program and the line with \"db =\": db = $db")) {
 		return false;
 	}
 	@chmod($path, 0755);
@@ -336,8 +336,9 @@ function write_htaccess()
 	if (!preg_match('#^[A-Za-z0-9_./~+@%-]*$#', $mount)) {
 		return say('note', "Rename this folder, so that its URL has letters, digits, - and _ only: $mount");
 	}
-	$line = '${1}' . $mount . '/rowtail-down.asis';
-	return write_file($path, preg_replace('#^(\s*ErrorDocument \d+ )\S*rowtail-down\.asis#m', $line, $text));
+	$down = $mount . '/rowtail-down.asis';
+	$text = preg_replace('#^(\s*ErrorDocument \d+ )\S*rowtail-down\.asis#m', '${1}' . $down, $text);
+	return write_file($path, $text, "write $down in the lines with ErrorDocument");
 }
 
 function connect($db)
@@ -641,7 +642,7 @@ function set_up($folder, $public)
 	}
 	if (!$works) {
 		remove_log($db);
-		write_file(__DIR__ . '/events.cgi', $shipped);
+		@file_put_contents(__DIR__ . '/events.cgi', $shipped, LOCK_EX);
 		say('note', 'Nothing was left behind but the program. Mend the lines with WRONG, and press the button again.');
 		return false;
 	}
@@ -702,11 +703,11 @@ function main($code)
 		echo '<p>This page does nothing more. Delete setup.php.';
 		return;
 	}
-	if (strlen($code) < 12) {
+	if (strlen($code) < 16) {
 		http_response_code(403);
 		head('Write a setup code into setup.php first');
-		echo '<p>Open setup.php in an editor. Near its beginning, write a word of your own of 12 letters or more between the ',
-			'quotes, and upload it again. So nobody else can set rowtail up before you.';
+		echo '<p>Open setup.php in an editor. Near its beginning, write a phrase of your own of 16 letters or more between ',
+			'the quotes, and upload it again. So nobody else can set rowtail up before you.';
 		return;
 	}
 	$entered = given('code', '');

@@ -64,23 +64,23 @@ def test_without_a_code_nobody_can_set_it_up(code):
         assert unset(host)
 
 
-@pytest.mark.parametrize("fields", [{"code": "another word"}, {"code": ""}, {"code": webhost.CODE + "x"}])
-def test_stranger_learns_and_changes_nothing(fields):
+def test_stranger_learns_and_changes_nothing():
     with account() as host:
         host.start()
-        answer = host.setup(**fields)
-        assert str(host.home) not in answer.text and not lines(answer, "ok")
+        for fields in {"code": "another phrase of mine"}, {"code": ""}, {"code": webhost.CODE + "x"}:
+            answer = host.setup(**fields)
+            assert str(host.home) not in answer.text and not lines(answer, "ok")
         assert unset(host)
 
 
-@pytest.mark.parametrize(
-    "name", ["rowtail", "rowtail.sql", "README.md", ".htaccess", "events.db", "setup.php~", "setup.php.bak"]
-)
-def test_other_files_are_not_served(name):
+def test_other_files_are_not_served():
+    names = ["rowtail", "rowtail.sql", "README.md", ".htaccess", "events.db", "setup.php~", "setup.php.bak", "none"]
     with account() as host:
-        (host.place / name).touch()
+        for name in names[:-1]:
+            (host.place / name).touch()
         host.start()
-        assert host.page(f"{host.mount}/{name}").head.status == 403
+        for name in names:
+            assert host.page(f"{host.mount}/{name}").head.status == 403, name
 
 
 def other_processor(host):
@@ -190,7 +190,16 @@ def test_modes_that_suexec_refuses():
         assert lines(done, "WRONG") == [] and any("Streams work" in line for line in lines(done, "ok")), done.text
 
 
-@pytest.mark.parametrize("how", [{"forbidden": "exec, shell_exec, proc_open"}, {"folder": "live"}, {"front": ""}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"forbidden": "exec, shell_exec, proc_open"},
+        {"folder": "live"},
+        {"front": ""},
+        {"curl": True, "fopen": "off"},
+    ],
+    ids=["no exec", "another folder", "no front controller", "curl"],
+)
 def test_hosts_that_differ(how):
     with account(**how) as host:
         host.start()
@@ -201,6 +210,28 @@ def test_hosts_that_differ(how):
         down = re.findall(r"ErrorDocument 503 (\S+)", (host.place / ".htaccess").read_text())
         assert down == [f"{host.mount}/rowtail-down.asis"]
         assert "retry: 3000" in host.page(down[0]).text
+
+
+def test_php_of_another_user_than_cgi():
+    """As with mod_php: the folder is made by FTP, and then rowtail cannot read what PHP makes."""
+    with account(php_user="www-data") as host:
+        host.start()
+        assert any("cannot make the folder" in line for line in lines(host.setup(), "WRONG"))
+        host.db.parent.mkdir()
+        host.own()
+        assert any("may not write" in line for line in lines(host.setup(), "WRONG"))
+        os.chmod(host.db.parent, 0o777)
+        [told] = lines(host.setup(), "WRONG")
+        program, db = re.search(r"#!(\S+) .*: db = (\S+)\. Upload", told).groups()
+        text = (host.place / "events.cgi").read_text()
+        text = text.replace("/home/USER/rowtail/rowtail", program).replace("/home/USER/rowtail/events.db", db)
+        (host.place / "events.cgi").write_text(text)
+        assert any("not executable" in line for line in lines(host.setup(), "WRONG"))
+        os.chmod(host.place / "events.cgi", 0o755)
+        answer = host.setup()
+        assert any("another user" in line for line in lines(answer, "WRONG")), answer.text
+        assert any("PHP runs as user" in line for line in lines(answer, "note"))
+        assert not host.db.exists()
 
 
 def test_php_that_opens_no_addresses():

@@ -103,10 +103,22 @@ class Apache(webserver.Apache):
 class Account:
     """The account, with the files of the kit uploaded to public_html/events. Not started yet.
 
-    forbidden: PHP's disable_functions; fopen: its allow_url_fopen; code: the word in setup.php
+    forbidden: PHP's disable_functions; fopen: its allow_url_fopen; curl: whether it has this extension
+    php_user: whom PHP runs as; code: the phrase in setup.php; front: the .htaccess of the site
     """
 
-    def __init__(self, directory, server=Apache, forbidden="", fopen="on", code=CODE, folder="events", front=FRONT):
+    def __init__(
+        self,
+        directory,
+        server=Apache,
+        forbidden="",
+        fopen="on",
+        curl=False,
+        php_user=USER,
+        code=CODE,
+        folder="events",
+        front=FRONT,
+    ):
         self.directory = directory
         self.home = directory / "home" / USER
         self.www = self.home / "public_html"
@@ -122,15 +134,14 @@ class Account:
         (self.www / ".htaccess").write_text(front)
         (self.www / "index.php").write_text("<?php echo 'the application';\n")
         self.server = server(directory, "")
-        pool = {"logs": self.server.logs, "run": directory / "tmp", "user": USER, "forbidden": forbidden, "fopen": fopen}
+        pool = {"logs": self.server.logs, "run": directory / "tmp", "user": php_user, "forbidden": forbidden, "fopen": fopen}
         (directory / "fpm.conf").write_text(POOL.format(**pool))
-        self.fpm = None
+        self.fpm, self.curl = None, curl
         self.own()
 
     def upload(self, code):
         """As the README says: the folder, with the program and the schema."""
-        shutil.copytree(KIT, self.place, ignore=shutil.ignore_patterns("rowtail.js"))
-        shutil.copy(KIT / "rowtail.js", self.place) if (KIT / "rowtail.js").exists() else None
+        shutil.copytree(KIT, self.place)
         shutil.copy(rowtail.BINARY, self.place)
         shutil.copy(database.SCHEMA, self.place)
         with (self.place / "events.cgi").open("a") as program:
@@ -145,7 +156,7 @@ class Account:
             os.chown(path, USER_ID, USER_ID, follow_symlinks=False)
 
     def start(self):
-        command = self.server.namespace(FPM[-1], "-F", "-n", "-y", self.directory / "fpm.conf", *extensions())
+        command = self.server.namespace(FPM[-1], "-F", "-n", "-y", self.directory / "fpm.conf", *extensions(self.curl))
         self.fpm = webserver.start(command, self.server.logs / "fpm-console.log")
         wait_until((self.directory / "tmp" / "fpm.sock").exists, "PHP-FPM", self.server.log)
         self.server.start()
@@ -194,9 +205,9 @@ class Account:
         return self.page(f"{self.mount}/setup.php", method="POST", body=form, headers=headers)
 
 
-def extensions():
+def extensions(curl):
     """PDO's SQLite; -n leaves out the rest of Debian's configuration."""
-    return [word for name in ("pdo", "pdo_sqlite", "posix") for word in ("-d", f"extension={name}.so")]
+    return [word for name in ["pdo", "pdo_sqlite", *["curl"] * curl] for word in ("-d", f"extension={name}.so")]
 
 
 def lines(answer, kind):
