@@ -299,3 +299,24 @@ def test_page_in_a_browser(server, state, tmp_path):
             assert rows == ["row 2", "row 1", "row 0", "rowtail is set up"]
         finally:
             webserver.end(browser)
+
+
+class WithoutOptions(webhost.Apache):
+    """CGI is on, and a .htaccess may not say Options."""
+
+    allow_override = "AuthConfig FileInfo Indexes Limit"
+
+    def site(self):
+        text = super().site().replace("AllowOverride ", "Options +ExecCGI\n\tAllowOverride ")
+        return text.replace("AddOutputFilterByType DEFLATE text/event-stream\n", "")
+
+
+def test_host_that_forbids_a_line():
+    """As the page says: without the lines Options +ExecCGI and FilterChain."""
+    with account(server=WithoutOptions) as host:
+        host.start()
+        assert host.page(f"{host.mount}/setup.php").head.status == 500
+        htaccess = host.place / ".htaccess"
+        htaccess.write_text(re.sub(r"(?m)^(Options|\t\tFilterChain) .*\n", "", htaccess.read_text()))
+        done = host.setup()
+        assert lines(done, "WRONG") == [] and any("Streams work" in line for line in lines(done, "ok")), done.text
