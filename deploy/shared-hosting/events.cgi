@@ -16,3 +16,7 @@ max-stream-age = 300
 # processes; leave some for polls and for your site. (If Linux itself limits the processes, rowtail keeps to three
 # quarters of that.)
 max-streams = 12
+
+# A file watch notices each commit at once. Looking too every tenth of a second, as rowtail does unless told, would cost
+# each of these processes ten times as much.
+poll = 1000

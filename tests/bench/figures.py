@@ -416,7 +416,7 @@ def shared_host(bench):
 
     def poll():
         with sharedhost.Host(bench.rig, visitors) as host:
-            return 1000 * sharedhost.cost_of_poll(host, 0, 200)[0]
+            return 1000 * sharedhost.cost_of_poll(host, 200)[0]
 
     report.line("CGI: one poll that does not wait", "ms of CPU", bench.rounds({"poll": poll})["poll"])
     runs = bench.rounds({mode: lambda mode=mode: run(mode) for mode in sharedhost.MODES})

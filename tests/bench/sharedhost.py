@@ -1,7 +1,7 @@
 """A shared host for the benchmark: Apache with mod_cgid and the files of deploy/shared-hosting, and its visitors.
 
-mod_cgid ignores the end of its children, so the kernel adds their processor time to nobody's. cost_of_poll() measures it with
-processes of its own, started as mod_cgid starts them; a stream's comes from /proc while it runs.
+mod_cgid ignores the end of its children, so the kernel adds their processor time to nobody's. That of streams and of
+polls that wait is read in /proc while they run. For the others, cost_of_poll() starts processes as mod_cgid does.
 """
 
 import contextlib
@@ -104,6 +104,15 @@ class Host:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
 
+def cpu_of(pids):
+    """What those of these processes have used that still run, by their ids."""
+    used = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            used[pid] = rig.cpu_seconds(pid)
+    return used
+
+
 def memory_kib(pid):
     """RSS and PSS of a process; None when it has ended."""
     with contextlib.suppress(OSError, IndexError):
@@ -176,29 +185,23 @@ MODES = {
 }
 
 
-def cost_of_poll(host, wait_s, count):
-    """Processor time and peak RSS (MiB) of one poll, started as by mod_cgid; a waiting one gets a row."""
+def cost_of_poll(host, count):
+    """Processor seconds and peak RSS (MiB) of one poll that does not wait."""
     used, largest = 0, 0
-    with Database(host.db) as log:
-        for _ in range(count):
-            newest = log.newest()
-            query = f"format=json&last_event_id={newest}&wait={wait_s}"
-            poll = subprocess.Popen(
-                [host.program, host.directory / "www" / "events" / "events.cgi"],
-                env=gateway.params(query),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-            )
-            if wait_s:
-                time.sleep(0.05)
-                log.insert("a row")
-            said = poll.stdout.read()
-            _, status, usage = os.wait4(poll.pid, 0)
-            poll.returncode = status
-            if status or b'"position"' not in said:
-                raise rig.Failure(f"a poll failed: {said[-200:]}")
-            used += usage.ru_utime + usage.ru_stime
-            largest = max(largest, usage.ru_maxrss / 1024)
+    for _ in range(count):
+        poll = subprocess.Popen(
+            [host.program, host.directory / "www" / "events" / "events.cgi"],
+            env=gateway.params("format=json&last_event_id=0"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )
+        said = poll.stdout.read()
+        _, status, usage = os.wait4(poll.pid, 0)
+        poll.returncode = status
+        if status or b'"position"' not in said:
+            raise rig.Failure(f"a poll failed: {said[-200:]}")
+        used += usage.ru_utime + usage.ru_stime
+        largest = max(largest, usage.ru_maxrss / 1024)
     return used / count, largest
 
 
@@ -211,8 +214,8 @@ def run(host, mode, visitors, seconds, pause_s):
         one.start()
     time.sleep(POLL_S + 1 if polls else 1)
     asked, began = -sum(one.asked for one in crowd), time.monotonic()
-    used = -sum(map(rig.cpu_seconds, host.processes())) if not polls else 0
-    sizes, counts, inserted = [], [], {}
+    before = cpu_of(host.processes())
+    sizes, counts, inserted, seen = [], [], {}, {}
     with Database(host.db) as log:
         while (now := time.monotonic()) < began + seconds:
             if now >= began + pause_s * len(inserted):
@@ -220,8 +223,8 @@ def run(host, mode, visitors, seconds, pause_s):
             running = host.processes()
             counts.append(len(running))
             sizes += filter(None, map(memory_kib, running))
+            seen.update(cpu_of(running))
             time.sleep(0.05)
-    used += sum(map(rig.cpu_seconds, host.processes())) if not polls else 0
     asked, elapsed = asked + sum(one.asked for one in crowd), time.monotonic() - began
     time.sleep(POLL_S + 1 if polls else 1)  # the last row has arrived everywhere
     stop.set()
@@ -239,8 +242,9 @@ def run(host, mode, visitors, seconds, pause_s):
     }
     if sizes:
         told["rss"], told["pss"] = (statistics.median(column) / 1024 for column in zip(*sizes))
-    if polls:
-        cost, largest = cost_of_poll(host, MODES[mode].wait_s, 50)
+    used = sum(seconds - before.get(pid, 0) for pid, seconds in seen.items())
+    if MODES[mode] is Polling:  # too short to be seen
+        cost, largest = cost_of_poll(host, 50)
         used = cost * asked
         told.setdefault("rss", largest)
     told["cpu"] = 60 * used / elapsed
