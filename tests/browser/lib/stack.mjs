@@ -1,5 +1,7 @@
 // stack: a database, rowtail and a web server, for one test or a few.
 
+import { after } from 'node:test';
+
 import { Database } from './database.mjs';
 import { makeDirectory, removeDirectory } from './process.mjs';
 import { Rowtail } from './rowtail.mjs';
@@ -9,6 +11,15 @@ export const SERVERS = ['lighttpd', 'nginx'];
 
 // The reconnection times spread a crowd over time; a test has no crowd.
 const SETTINGS = ['--retry', '200', '--retry-jitter', '0'];
+
+// After a set-up that failed half-way, a client or a server may still run. Node.js would wait for it for ever.
+const LEFT_OVER_MS = 20_000;
+after(() => {
+  setTimeout(() => {
+    process.stderr.write('The tests have ended, but something that they started still runs.\n');
+    process.exit(1);
+  }, LEFT_OVER_MS).unref();
+});
 
 export class Stack {
   /**
