@@ -56,8 +56,8 @@ class Response(stream.Stream):
 
     status_line = True
 
-    def __init__(self, address, method="GET", last_event_id="", client=""):
-        super().__init__(stream.connect(address, client=client), last_event_id)
+    def __init__(self, source, method="GET", last_event_id=""):
+        super().__init__(source, last_event_id)
         self.method = method
         self.complete = False
         self._chunked = None
@@ -105,8 +105,12 @@ def open_request(
     body=None,
     last_event_id="",
     client="",
+    on=None,
 ):
-    """Connects, sends a request, and returns its Response at once, with nothing read yet."""
+    """Connects, sends a request, and returns its Response at once, with nothing read yet.
+
+    on: an earlier Response. The request goes over its connection, instead of a new one to the address.
+    """
     fields = {"Host": "localhost", "Accept": accept}
     if last_event_id:
         fields["Last-Event-ID"] = last_event_id
@@ -116,4 +120,5 @@ def open_request(
     lines = [f"{method} {target} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in fields.items() if value is not None]
     raw = "\r\n".join(lines).encode("utf-8") + b"\r\n\r\n" + (body or b"")
-    return Response(address, method, last_event_id, client).send(raw)
+    source = on.source if on else stream.connect(address, client=client)
+    return Response(source, method, last_event_id).send(raw)

@@ -4,6 +4,7 @@ import zlib
 
 import httpc
 import sse
+import stream
 
 
 class Inflating(sse.Parser):
@@ -28,9 +29,12 @@ class Encoded(httpc.Response):
 
 def open_encoded(site, query, address=None):
     """Sends a request that offers gzip."""
-    target = f"{site.deployment.mount}?{query}"
+    return open_request(address or site.server.address, f"{site.deployment.mount}?{query}", "localhost")
+
+
+def open_request(address, target, host):
     request = (
-        f"GET {target} HTTP/1.1\r\nHost: localhost\r\n"
+        f"GET {target} HTTP/1.1\r\nHost: {host}\r\n"
         "Accept: text/event-stream\r\nAccept-Encoding: gzip\r\n\r\n"
     )
-    return Encoded(address or site.server.address).send(request.encode())
+    return Encoded(stream.connect(address)).send(request.encode())

@@ -46,12 +46,16 @@ class Visitor:
         self.host = host
         self.opened = []
 
-    def get(self, target, *, headers=None, **how):
-        """Sends a request; returns its answer once the head has arrived."""
+    def ask(self, target, *, headers=None, **how):
+        """Sends a request; returns its answer at once, with nothing read yet."""
         fields = {"Host": self.host, **(headers or {})}
         answer = httpc.open_request(self.site.server.address, target, headers=fields, **how)
         self.opened.append(answer)
-        return answer.wait_head()
+        return answer
+
+    def get(self, target, **how):
+        """Sends a request; returns its answer once the head has arrived."""
+        return self.ask(target, **how).wait_head()
 
     def page(self, target, **how):
         """A complete answer to a request as a browser sends it for a page."""
@@ -60,11 +64,7 @@ class Visitor:
 
     def gzipped(self, target):
         """Requests a stream as a client that offers compression, as every browser does."""
-        request = (
-            f"GET {target} HTTP/1.1\r\nHost: {self.host}\r\nAccept: text/event-stream\r\n"
-            "Accept-Encoding: gzip\r\n\r\n"
-        )
-        answer = encoded.Encoded(self.site.server.address).send(request.encode())
+        answer = encoded.open_request(self.site.server.address, target, self.host)
         self.opened.append(answer)
         return answer.wait_head()
 
@@ -173,7 +173,12 @@ def assert_refusals_are_rowtails(visitor, cases=(*REFUSALS, *REFUSED_PATHS)):
 
 def assert_asks_again(visitor, target="/events?channel=a", **how):
     """While rowtail is down, or the site refuses temporarily, an EventSource is told to reconnect."""
-    answer = visitor.get(target, **how)
+    assert_says_when(visitor.get(target, **how))
+
+
+def assert_says_when(answer):
+    """The answer tells an EventSource when to reconnect."""
+    answer.wait_head()
     assert answer.head.status == 200, answer.describe()
     assert answer.head.get("Content-Type").startswith("text/event-stream"), answer.head.raw
     assert "no-cache" in answer.head.get("Cache-Control"), answer.head.raw
@@ -183,13 +188,20 @@ def assert_asks_again(visitor, target="/events?channel=a", **how):
     assert not answer.events and answer.parser.empty_blocks == 0
 
 
-def assert_is_down(visitor, targets, statuses):
-    """An EventSource is told to reconnect, whatever it requests; a page gets one of the errors."""
-    for target in targets:
-        assert_asks_again(visitor, target)
-    assert_asks_again(visitor, method="POST", body=b"channel=" + b"a" * 2000)
-    assert visitor.page("/events").head.status in statuses
-    visitor.close()
+def assert_are_down(visitors, targets, statuses):
+    """An EventSource is told to reconnect, whatever it requests; a page gets one of the errors.
+
+    nginx takes a second or two for each answer, so some visitors ask at the same time.
+    """
+    for some in (visitors[i : i + 16] for i in range(0, len(visitors), 16)):
+        answers = [visitor.ask(target) for visitor in some for target in targets]
+        body = b"channel=" + b"a" * 2000
+        answers += [visitor.ask("/events?channel=a", method="POST", body=body) for visitor in some]
+        for answer in answers:
+            assert_says_when(answer)
+        for visitor in some:
+            assert visitor.page("/events").head.status in statuses
+            visitor.close()
 
 
 def assert_closed(visitor, targets, logins, statuses, accepts=("text/event-stream",)):

@@ -11,6 +11,8 @@ import socket
 
 import pytest
 
+import h2client
+import httpc
 import stream
 import webserver
 
@@ -21,6 +23,8 @@ UNIX_SERVICES = pytest.mark.deployments("apache", "lighttpd", "nginx", "caddy", 
 PROGRAMS = pytest.mark.deployments(
     "apache-fcgid", "apache-cgid", "lighttpd-spawn", "lighttpd-cgi", "nginx-fcgiwrap"
 )
+LARGE = 4 << 20
+SLOW = pytest.mark.deployments("lighttpd", "nginx")  # their answer takes a while
 ORIGIN = "https://app.example.org"  # the port in lighttpd's files
 
 
@@ -38,13 +42,17 @@ def assert_asks_again(response):
 
 
 def assert_all_clients_ask_again(site):
-    assert_asks_again(site.open("channel=a"))
-    assert_asks_again(site.open(path="/orders/42"))
-    assert_asks_again(site.open(method="HEAD"))
+    """They ask at the same time, as nginx takes a second or two for each answer."""
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    assert_asks_again(site.open(method="POST", body=b"channel=a", headers=form))
     for_page = site.open(headers={"Origin": ORIGIN})
-    assert_asks_again(for_page)
+    for answer in (
+        site.open("channel=a"),
+        site.open(path="/orders/42"),
+        site.open(method="HEAD"),
+        site.open(method="POST", body=b"channel=a", headers=form),
+        for_page,
+    ):
+        assert_asks_again(answer)
     assert for_page.head.get("Access-Control-Allow-Origin") == ORIGIN
     assert for_page.head.get("Access-Control-Allow-Credentials") == "true"
     assert "Origin" in for_page.head.get("Vary")
@@ -65,6 +73,44 @@ def test_no_socket(build, deployment):
     site = start_without_rowtail(build(deployment))
     assert_all_clients_ask_again(site)
     assert_others_get_the_error(site)
+
+
+@SLOW
+def test_connection_is_fast_after_the_answer(build, deployment):
+    """The answer may be slow. The pages and streams that follow it on the same connection are not."""
+    site = start_without_rowtail(build(deployment))
+    (site.server.www / "large.bin").write_bytes(bytes(LARGE))
+    first = site.open()
+    assert_asks_again(first)
+    page = httpc.open_request(None, "/large.bin", on=first)
+    assert len(page.wait_complete().body) == LARGE
+    second = httpc.open_request(None, "/events", on=page)
+    assert_asks_again(second)
+    start_with_large_row(site)
+    answer = second
+    while not answer.events:  # lighttpd looks for rowtail once a second
+        answer = httpc.open_request(None, "/events?last_event_id=0", on=answer)
+        answer.wait(lambda a=answer: a.complete or a.events, "answer")
+    assert len(answer.next_row().data) == LARGE
+
+
+@SLOW
+def test_http2_connection_is_fast_after_the_answer(build, deployment):
+    site = start_without_rowtail(build(deployment))
+    with h2client.Connection(site.server.tls_address) as browser:
+        answer = browser.parsers[browser.open("/events")]
+        browser.wait(lambda: answer.reconnection_time == 3000, "answer while rowtail is down")
+        start_with_large_row(site)
+        while not answer.events:
+            answer = browser.parsers[browser.open("/events?last_event_id=0")]
+            browser.wait(lambda a=answer: a.comments or a.events, "answer")
+        browser.wait(lambda: len(answer.events) > 1, "large row")
+        assert len(answer.events[-1].data) == LARGE
+
+
+def start_with_large_row(site):
+    site.log.insert("x" * LARGE)
+    site.start_rowtail()
 
 
 @UNIX_SERVICES

@@ -231,9 +231,8 @@ def test_rowtail_is_down():
     with Builder() as build:
         site = build_sites(build)
         site.server.start()
-        for name in SITES:
-            targets = ["/events?channel=a", "/events/a.php", "/events/a.js"]
-            sites.assert_is_down(sites.Visitor(site, name), targets, (502, 503, 504))
+        targets = ["/events?channel=a", "/events/a.php", "/events/a.js"]
+        sites.assert_are_down([sites.Visitor(site, name) for name in SITES], targets, (502, 503, 504))
         for name in CLOSED:
             assert sites.Visitor(site, name).get("/events").head.status in (302, 401, 403, 404)
         ann = basic("ann", PASSWORDS["ann"])
