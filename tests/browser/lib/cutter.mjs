@@ -79,6 +79,32 @@ class Seeker {
   }
 }
 
+// Finds the place of a cut so many bytes behind the beginning of a record.
+class Counter {
+  #record;
+  #bytes;
+  #text = '';
+
+  constructor({ record, bytes }) {
+    this.#record = record;
+    this.#bytes = bytes;
+  }
+
+  seek(piece) {
+    const passed = this.#text.length;
+    this.#text += piece.latin1Slice();
+    const begin = this.#text.search(this.#record);
+    const at = begin + this.#bytes;
+    if (begin < 0 || at > this.#text.length) {
+      return -1;
+    }
+    if (at < passed) {
+      throw new Error(`the place of the cut has passed: ${this.#text}`);
+    }
+    return at - passed;
+  }
+}
+
 export class Cutter {
   #server;
   #settings;
@@ -86,11 +112,16 @@ export class Cutter {
   /** The streams, oldest first: { passed (bytes of the body), ended (null, then 'whole' or 'cut') }. */
   streams = [];
 
+  /** Other answers: { url, status }. */
+  answers = [];
+
   /**
-   * settings: to (the web server's port or unix socket), next() (how the next stream is cut,
-   * { after: bytes of the body that pass in any case, place, way, spared: names of places }, or null: not at all), patienceMs
-   * (how long the client has for what came before the cut), gate ({ after, opened }: the cutter reads
-   * no more than so many bytes of a stream until the promise `opened` is kept).
+   * settings: to (the web server's port or unix socket), next(url) (how the next stream is cut,
+   * { after: bytes of the body that pass in any case, place, way, spared: names of places } or
+   * { record: a RegExp of its beginning, bytes: how many of its bytes pass, way }, or null: not at
+   * all; the cutter adds done: true), patienceMs (how long the client has for what came before the
+   * cut), gate ({ after, opened }: the cutter reads no more than so many bytes of a stream until the
+   * promise `opened` is kept).
    */
   static async open(settings) {
     const cutter = new Cutter();
@@ -116,20 +147,24 @@ export class Cutter {
     });
     onward.on('response', (answer) => {
       if (answer.headers['content-type'] === 'text/event-stream') {
-        this.#stream(socket, answer, onward);
+        this.#stream(socket, answer, onward, url);
       } else {
+        this.answers.push({ url, status: answer.statusCode });
         response.writeHead(answer.statusCode, answer.headers);
         answer.pipe(response);
       }
     });
     onward.on('error', () => socket.destroy());
-    socket.on('error', () => {}); // 'close' follows
-    socket.on('close', () => onward.destroy());
+    const listeners = { error: () => {}, close: () => onward.destroy() }; // 'close' follows 'error'
+    Object.entries(listeners).forEach(([event, listener]) => socket.on(event, listener));
+    // The connection may have another request.
+    response.on('finish', () =>
+      Object.entries(listeners).forEach(([event, listener]) => socket.off(event, listener)));
     request.pipe(onward);
   }
 
-  #stream(socket, answer, onward) {
-    const cut = this.#settings.next();
+  #stream(socket, answer, onward, url) {
+    const cut = this.#settings.next(url);
     answer.on('error', () => socket.destroySoon());
     const head = headOf(answer);
     if (cut?.place === 'inTheHead') {
@@ -139,7 +174,7 @@ export class Cutter {
     }
     socket.write(head);
     answer.on('end', () => socket.end('0\r\n\r\n'));
-    const seeker = cut ? new Seeker(cut) : null;
+    const seeker = cut && (cut.record ? new Counter(cut) : new Seeker(cut));
     const { gate } = this.#settings;
     const stream = { passed: 0, ended: null };
     answer.on('close', () => { stream.ended = answer.complete ? 'whole' : 'cut'; });
@@ -169,6 +204,7 @@ export class Cutter {
     }
     await sleep(this.#settings.patienceMs);
     await WAYS[cut.way](socket, onward);
+    cut.done = true;
   }
 }
 

@@ -14,8 +14,9 @@ export class Rowtail {
   /** settings: command line options, such as ['--public']. */
   constructor(dir, database, settings) {
     this.socket = path.join(dir, 'rowtail.sock');
-    this.arguments = ['--db', database.file, '--listen', this.socket, '--listen-mode', '0666',
-      ...settings];
+    const common = ['--db', database.file, ...settings];
+    this.arguments = [...common, '--listen', this.socket, '--listen-mode', '0666'];
+    this.program = [BINARY, ...common];
   }
 
   async start() {

@@ -23,8 +23,8 @@ after(() => {
 
 export class Stack {
   /**
-   * how: server ('lighttpd' or 'nginx'), settings (of rowtail, instead of ['--public']), tls, login,
-   * allowOrigin (see webServer()).
+   * how: server ('lighttpd', 'nginx', or, without pages, 'apache' or 'apache-fcgid'), settings (of
+   * rowtail, instead of ['--public']), tls, login, allowOrigin (see webServer()).
    */
   static async open({ server = 'nginx', settings = ['--public'], ...how } = {}) {
     const origins = how.allowOrigin ? ['--allow-origin', how.allowOrigin] : [];
@@ -33,7 +33,8 @@ export class Stack {
     stack.database = await Database.create(stack.dir);
     stack.rowtail = new Rowtail(stack.dir, stack.database,
       [...SETTINGS, ...origins, ...settings]);
-    stack.web = await webServer(server, { ...how, dir: stack.dir, socket: stack.rowtail.socket });
+    const { socket, program } = stack.rowtail;
+    stack.web = await webServer(server, { ...how, dir: stack.dir, socket, program });
     await stack.rowtail.start();
     await stack.web.start();
     return stack;

@@ -1,8 +1,9 @@
-// webserver: Debian's lighttpd and nginx on a free port of 127.0.0.1, with the configuration in
-// deploy/, its documented paths replaced by the test's. They also serve the test's pages (/pages/),
-// the clients as published (/modules/), rowtail.js (/browser/) and the recipes (/recipes/).
+// webserver: Debian's lighttpd, nginx and apache2 on a free port of 127.0.0.1, with the configuration
+// in deploy/, its documented paths replaced by the test's. lighttpd and nginx also serve the test's
+// pages (/pages/), the clients as published (/modules/), rowtail.js (/browser/) and the recipes
+// (/recipes/).
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { PROJECT } from './database.mjs';
@@ -48,17 +49,17 @@ class WebServer {
 }
 
 /**
- * how: dir, socket (rowtail's), tls (a certificate of its own, HTTP/2), login (asks for USER and
- * PASSWORD), allowOrigin (may read while rowtail is down too), more (lines of nginx's server { }). The
- * server is not started yet.
+ * how: dir, socket (rowtail's), program (rowtail's command, for 'apache-fcgid'), tls (a certificate of
+ * its own, HTTP/2), login (asks for USER and PASSWORD), allowOrigin (may read while rowtail is down
+ * too), more (lines of nginx's server { }). The server is not started yet.
  */
 export async function webServer(name, how) {
   const port = await freePort();
   if (how.tls) {
     await makeCertificate(how.dir);
   }
-  const command = { lighttpd, nginx }[name]({ ...how, port });
-  return new WebServer({ ...how, port, command });
+  const made = { lighttpd, nginx, apache, 'apache-fcgid': fcgid }[name]({ ...how, port });
+  return new WebServer({ ...how, port, ...made });
 }
 
 // The web server listens here too. A unix socket holds some 400 kB for a slow reader, TCP megabytes.
@@ -109,7 +110,7 @@ alias.url += ( ${Object.entries(FOLDERS).map(([url, to]) => `"${url}" => "${to}"
 ${tls ? lighttpdTls(dir) : ''}
 ${login ? lighttpdLogin(file('users')) : ''}
 `);
-  return ['lighttpd', '-D', '-f', file('lighttpd.conf')];
+  return { command: ['lighttpd', '-D', '-f', file('lighttpd.conf')] };
 }
 
 function lighttpdTls(dir) {
@@ -162,10 +163,60 @@ http {
   }
 }
 `);
-  return ['nginx', '-e', file('nginx.log'), '-g', 'daemon off;', '-c', file('nginx.conf')];
+  return { command: ['nginx', '-e', file('nginx.log'), '-g', 'daemon off;', '-c', file('nginx.conf')] };
 }
 
 // After rowtail's own lines, which say that nobody is logged in.
 function nginxLogin(users) {
   return `auth_basic rowtail; auth_basic_user_file ${users}; set $rowtail_user $remote_user;`;
+}
+
+// Apache with mod_proxy_fcgi.
+function apache(how) {
+  return apacheWith({ ...how, module: 'proxy_fcgi' }, deployed('apache/proxy-fcgi.conf', [
+    ['/run/rowtail/rowtail.sock', how.socket],
+    ['/usr/local/share/rowtail', how.dir],
+  ]));
+}
+
+// Apache with mod_fcgid, which starts a rowtail for each stream, here as many as are asked for.
+function fcgid(how) {
+  const program = path.join(how.dir, 'events.fcgi');
+  writeFileSync(program, `#!/bin/sh\nexec ${how.program.map((word) => `'${word}'`).join(' ')}\n`, { mode: 0o755 });
+  return apacheWith({ ...how, module: 'fcgid' }, `${deployed('apache/fcgid.conf', [
+    ['/usr/local/lib/rowtail/events.fcgi', program],
+    ['/usr/local/share/rowtail', how.dir],
+  ])}
+FcgidSpawnScoreUpLimit 100000
+FcgidIPCDir "${how.dir}/fcgid"
+FcgidProcessTableFile "${how.dir}/fcgid.shm"
+`);
+}
+
+const APACHE_MODULES = ['mpm_event', 'authz_core', 'authz_host', 'alias', 'mime', 'env', 'headers',
+  'asis', 'dir', 'filter', 'setenvif'];
+
+function apacheWith({ dir, port, module }, configuration) {
+  const file = (name) => path.join(dir, name);
+  const modules = [...APACHE_MODULES, ...(module === 'fcgid' ? ['fcgid'] : ['proxy', 'proxy_fcgi'])];
+  chmodSync(dir, 0o755); // Apache is never root
+  writeFileSync(file('rowtail-down.asis'),
+    deployed('rowtail-down.asis', [[DOWN_RETRY.documented, DOWN_RETRY.here]]));
+  writeFileSync(file('apache.conf'), `
+ServerName localhost
+Listen 127.0.0.1:${port}
+PidFile "${file('apache.pid')}"
+ErrorLog "${file('apache.log')}"
+DefaultRuntimeDir "${dir}"
+DocumentRoot "${dir}"
+${modules.map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`).join('\n')}
+TypesConfig /dev/null
+ServerLimit 4
+ThreadLimit 100
+ThreadsPerChild 100
+MaxRequestWorkers 400
+${process.getuid() === 0 ? 'User www-data\nGroup www-data' : ''}
+${configuration}
+`);
+  return { command: ['apache2', '-DFOREGROUND', '-d', dir, '-f', file('apache.conf')] };
 }
