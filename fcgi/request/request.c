@@ -23,6 +23,25 @@ static const char *param_or_empty(char *const *params, const char *name)
 	return value ? value : "";
 }
 
+static bool asks_for_json(const char *query)
+{
+	static const char json[] = "format=json";
+
+	for (; query; query = strchr(query, '&')) {
+		query += *query == '&';
+		if (!strncmp(query, json, sizeof(json) - 1) &&
+			(!query[sizeof(json) - 1] || query[sizeof(json) - 1] == '&'))
+			return true;
+	}
+	return false;
+}
+
+bool request_accepts_stream(char *const *params)
+{
+	return text_accepts(param_or_empty(params, "HTTP_ACCEPT"), "text/event-stream") &&
+	       !asks_for_json(param_or_empty(params, "QUERY_STRING"));
+}
+
 static void read_headers(struct request *r, char *const *params)
 {
 	r->origin = request_param(params, "HTTP_ORIGIN");
@@ -33,8 +52,7 @@ static void read_headers(struct request *r, char *const *params)
 	r->remote_addr = param_or_empty(params, "REMOTE_ADDR");
 	r->authorization = request_param(params, "HTTP_AUTHORIZATION");
 	r->cookie = request_param(params, "HTTP_COOKIE");
-	r->accepts_stream =
-		text_accepts(param_or_empty(params, "HTTP_ACCEPT"), "text/event-stream");
+	r->accepts_stream = request_accepts_stream(params);
 }
 
 /* Which of words[0] to words[last] this is, or -1. */

@@ -34,4 +34,10 @@ void request_free(struct request *r);
  */
 const char *request_param(char *const *params, const char *name);
 
+/*
+ * Does a client want an event stream, and not a plain status, if something is wrong? So it does if
+ * its Accept names text/event-stream, unless its query asks for format=json. Allocates nothing.
+ */
+bool request_accepts_stream(char *const *params);
+
 #endif

@@ -163,8 +163,7 @@ static void write_excuse(void)
 	static const char other[] = "Status: 503 Service Unavailable\r\nRetry-After: 5\r\n"
 				    "Content-Type: text/plain\r\n\r\n"
 				    "there is no memory; try again later\n";
-	const char *accept = getenv("HTTP_ACCEPT");
-	const char *text = accept && strstr(accept, "text/event-stream") ? stream : other;
+	const char *text = request_accepts_stream(environ) ? stream : other;
 
 	if (write(STDOUT_FILENO, text, strlen(text)) < 0)
 		log_warn("there was no memory for an answer, and standard output is closed");

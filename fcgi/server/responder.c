@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/logging.h"
 #include "base/metrics.h"
-#include "base/text.h"
 #include "server/answer.h"
 #include "server/page.h"
 #include "server/slots.h"
@@ -273,15 +272,13 @@ void responder_refuse(struct responder *r, struct response *response, int status
 	const char *origin = params ? request_param(params, "HTTP_ORIGIN") : NULL;
 	const struct answer_cors cors = answer_cors_of(origin, r->config->allow_origins);
 
-	const char *accept = params ? request_param(params, "HTTP_ACCEPT") : NULL;
-
 	memset(response, 0, sizeof(*response));
 	buffer_init(&response->bytes, RESPONSE_MAX);
 	/* Our own shutdown cut the request short. An EventSource must not treat that as final. */
 	if (r->closing && status == 408) {
 		refusal_count(REFUSED_SHUTDOWN);
 		answer_later(&response->bytes, restarting, fanout_retry(r->fanout),
-			accept && text_accepts(accept, "text/event-stream"), false, &cors);
+			params && request_accepts_stream(params), false, &cors);
 		return;
 	}
 	refusal_count(status == 413 ? REFUSED_BAD_REQUEST : REFUSED_PROTOCOL);
