@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum { SLEEP_US = 200 };
 
 /*
@@ -118,6 +120,30 @@ void database_explain(const struct database *db, struct database_failure *why)
 	snprintf(why->message, sizeof(why->message), "%s", sqlite3_errmsg(raw(db)));
 }
 
+static struct {
+	int64_t until_us, waited_us;
+} lock;
+
+int64_t database_wait_until(int64_t until_us)
+{
+	int64_t waited_us = lock.waited_us;
+
+	lock.until_us = until_us;
+	lock.waited_us = 0;
+	return waited_us;
+}
+
+static int wait_for_lock(void *context, int tries)
+{
+	int64_t now_us = clock_us();
+
+	if (now_us >= lock.until_us)
+		return 0;
+	usleep(SLEEP_US);
+	lock.waited_us += clock_us() - now_us;
+	return 1;
+}
+
 enum database_status database_open(
 	struct database **db, const char *path, struct database_failure *why)
 {
@@ -125,6 +151,8 @@ enum database_status database_open(
 	int code = sqlite3_open_v2(
 		path, &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, impatient());
 
+	if (handle)
+		sqlite3_busy_handler(handle, wait_for_lock, NULL);
 	/*
 	 * sqlite3_open_v2() does not read the file. Reading the schema shows whether it is a
 	 * database.

@@ -51,6 +51,12 @@ enum database_status database_open(
 	struct database **db, const char *path, struct database_failure *why);
 void database_close(struct database *db);
 
+/*
+ * Until this clock_us(), all connections wait in short steps while the database is locked; 0:
+ * never, as at first. Returns how long they have waited since the last call, in microseconds.
+ */
+int64_t database_wait_until(int64_t until_us);
+
 /* The file's own path, with symbolic links resolved. Borrowed until database_close(). */
 const char *database_path(const struct database *db);
 

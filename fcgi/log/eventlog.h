@@ -4,7 +4,8 @@
  *
  * Owns the reading connection to the database and its statements. Every function is a transaction
  * of its own. Nothing is held open between two calls, so that the write-ahead log can be
- * checkpointed at any moment. Never writes, never waits. This header shows nothing of SQLite, so
+ * checkpointed at any moment. Never writes. Waits for a lock only while database_wait_until()
+ * allows it. This header shows nothing of SQLite, so
  * another engine could implement it.
  *
  * "Newest" is the newest id that was ever given out, as far as the database knows: deleted rows

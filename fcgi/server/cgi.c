@@ -221,6 +221,7 @@ bool cgi_begin(struct responder *responder, char *const *environment)
 	if (!body)
 		return false;
 	cgi.responder = responder;
+	responder->alone = true;
 	/* Some servers report an error if a script does not read the body, so it is always read. */
 	if (may_have_body(method, content_length))
 		length = read_body(body, content_length, &whole);

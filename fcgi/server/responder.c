@@ -15,7 +15,13 @@
 #include "stream/poll.h"
 #include "stream/tail.h"
 
-enum { RESPONSE_MAX = 1 << 20, RETRY_CROWDED_S = 5 };
+enum {
+	RESPONSE_MAX = 1 << 20,
+	RETRY_CROWDED_S = 5,
+	LOCK_US = 20000, /* how long one request may wait for a locked database */
+	LOCK_ALONE_US = 1000000,
+	LOCK_PART = 2, /* pause after such a wait, as a multiple of it */
+};
 
 static const char no_memory[] = "there is no memory for this request; try again later";
 static const char full[] = "this server's connection limit is reached; try again later";
@@ -225,6 +231,22 @@ static void decide_stream(struct deciding *d)
 	write_stream_head(d);
 }
 
+/*
+ * In rollback mode the database is locked for some milliseconds during each commit. Without a wait,
+ * a busy writer would keep nearly all clients out. At most a third of the time is spent so.
+ */
+static void decide_with_patience(struct deciding *d)
+{
+	struct responder *r = d->r;
+	int64_t now_us = clock_us(), waited_us;
+
+	if (now_us >= r->impatient_us)
+		database_wait_until(now_us + (r->alone ? LOCK_ALONE_US : LOCK_US));
+	decide_stream(d);
+	if ((waited_us = database_wait_until(0)) > 0)
+		r->impatient_us = clock_us() + LOCK_PART * waited_us;
+}
+
 static void decide_page(struct deciding *d)
 {
 	struct page page = {.request = d->request.page,
@@ -260,7 +282,7 @@ void responder_decide(struct responder *r, char *const *params, const void *body
 	else if (d.request.method == REQUEST_OPTIONS)
 		answer_preflight(&response->bytes, d.request.requested_headers, &d.cors);
 	else
-		decide_stream(&d);
+		decide_with_patience(&d);
 	request_free(&d.request);
 	if (!response->is_stream)
 		rest(r);

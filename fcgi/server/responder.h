@@ -29,6 +29,8 @@ struct responder {
 	int64_t max_streams; /* from config, or lower to fit the open-files limit */
 	int64_t started_ms;
 	bool closing; /* no new streams */
+	bool alone; /* CGI: nobody else waits while a request waits for a lock */
+	int64_t impatient_us; /* until this clock_us(), no request waits for a lock */
 };
 
 /* How long to hold an answer that asks the client to reconnect. */

@@ -1,4 +1,4 @@
-/* links: log/database */
+/* links: log/database base/clock */
 /* libs: -lsqlite3 */
 /* The parts of SQLite in use: the state of a file decides the error. */
 #include <errno.h>
