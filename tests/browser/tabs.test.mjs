@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 
 import { launch } from './lib/chromium.mjs';
 import { Database } from './lib/database.mjs';
-import { answer, HOLD, PASS } from './lib/front.mjs';
+import { answer, apart, HOLD, PASS } from './lib/front.mjs';
 import { makeDirectory, sleep, until } from './lib/process.mjs';
 import { inScene, isTold, last, opensAs, SOON } from './lib/scene.mjs';
 
@@ -95,10 +95,26 @@ const TESTS = {
     await at.insert('one', 'two');
     const { client: first } = (await tabs(at, 1))[0];
     const second = await at.follow({}, { ...SHARED, position: 0 }, { page: await at.tab() });
+    await at.has(second);
     await at.insert('three');
     await at.has(second);
     await at.has(first, ['three']);
     assert.equal(at.front.count('stream'), 1);
+  },
+
+  'a tab gets nothing twice that comes by a poll and from another tab': async (at) => {
+    const [{ client: first }] = await tabs(at, 1);
+    const [position] = await at.insert('one');
+    at.front.act = apart(PASS, (request, response, pass) => setTimeout(pass, 500));
+    const second = await at.follow({}, { ...SHARED, position }, { page: await at.tab() });
+    await until('its poll', () => at.front.count('poll') === 1);
+    await at.insert('two');
+    await second.receives(1);
+    await opensAs(second, 'shared');
+    await sleep(700);
+    await at.insert('three');
+    await at.has(first);
+    await at.has(second, ['two', 'three']);
   },
 
   'all tabs get what came while the program was down': async (at) => {
@@ -149,6 +165,18 @@ const TESTS = {
     const [first, ...others] = await all(opened, (client) => client.rows());
     others.forEach((rows) => assert.deepEqual(rows, first));
     await late.close();
+  },
+
+  'a position in the URL counts until there is another': async (at) => {
+    const newest = (await at.insert('one', 'two', 'three')).at(-1);
+    const client = await at.follow({ since: newest + 10 });
+    await client.records('gap');
+    await at.stack.rowtail.kill();
+    await at.stack.rowtail.start();
+    await client.opens(2);
+    await at.stack.insert('four');
+    await at.has(client, ['four']);
+    assert.equal((await client.records('gap')).length, 1);
   },
 
   'tabs share polls too': async (at) => {
@@ -209,7 +237,7 @@ const TESTS = {
   },
 };
 
-describe('rowtail.js in tabs', { concurrency: 3 }, () => {
+describe('rowtail.js in tabs', { concurrency: 4 }, () => {
   for (const [name, test] of Object.entries(TESTS)) {
     it(name, inScene(() => browser, {}, test));
   }
