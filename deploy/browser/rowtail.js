@@ -6,7 +6,7 @@ const DEFAULTS = {
 };
 const POSITIONS = ['last_event_id', 'lastEventId', 'lastEventID', 'Last-Event-ID', 'evs_last_event_id', 'since'];
 const FINAL = [400, 401, 403];
-const SOONER = 16; // the first attempt
+const SOONER = 16; // the part of streamAgain before the first attempt
 
 const textOf = (body) => (body?.constructor === Object ? JSON.stringify(body) : body);
 const problemOf = (message, more) => Object.assign(new Error(message), more);
@@ -94,7 +94,7 @@ export class Rowtail extends EventTarget {
     this.#wake();
   }
 
-  // Online or visible again: do not wait. The connection may have died unnoticed.
+  // Online or visible again: the connection may have died unnoticed.
   #stir() {
     if (Date.now() - this.#heard > this.#options.silence) {
       this.#hurry = true;
@@ -183,7 +183,7 @@ export class Rowtail extends EventTarget {
       return patience;
     });
     const { position, more, end, gap, events } = JSON.parse(text);
-    // As a stream has them.
+    // As on a stream.
     const enveloped = new URL(this.url).searchParams.get('envelope') === 'json' ||
       /\benvelope\W+json\b/.test(textOf(body));
     const records = events.map((event) => ({
@@ -200,7 +200,7 @@ export class Rowtail extends EventTarget {
     }
     this.#behind ||= more;
     this.#take(records);
-    if (end) {
+    if (end && this.readyState !== 2) {
       this.#end();
     }
     if (more || (wait && !known)) {
@@ -212,7 +212,7 @@ export class Rowtail extends EventTarget {
     return Date.now() - began < wait / 2 || !wait ? interval : 0;
   }
 
-  // `take` gets the pieces of the body, and may return how long to wait for the next.
+  // `take` gets the pieces of the body, and may say how long to wait for the next.
   async #ask(type, parameters, ms, take) {
     const { method, body, headers } = this.#options;
     const { signal } = this.#request = new AbortController();
@@ -270,7 +270,7 @@ export class Rowtail extends EventTarget {
     for (const { type, data, id } of records) {
       const ahead = Number(id) - Number(this.lastEventId);
       if (this.readyState === 2) {
-        return;
+        break;
       }
       if (type === 'gap' || ahead > 0 || (ahead === 0 && (type === 'position' || type === 'denied'))) {
         this.lastEventId = id;
@@ -308,7 +308,7 @@ export class Rowtail extends EventTarget {
     return true;
   }
 
-  // Tells the page. Returns the pause.
+  // Returns the pause.
   #fail({ status = 0, message, after = 0 }) {
     const grown = Math.min(this.#retry * 2 ** this.#problems++, this.#options.maxRetry);
     const pause = Math.max(this.#retry, grown) * (1 + Math.random() / 2);
@@ -340,7 +340,7 @@ export class Rowtail extends EventTarget {
     const { signal } = this.#closing;
     this.#tabs = new BroadcastChannel(`${key} ${textOf(body)}`);
     this.#tabs.onmessage = ({ data }) => this.#hear(data);
-    const beat = setInterval(() => this.#tell({ from: this.lastEventId, records: [] }), silence / 3);
+    const beat = setInterval(() => this.#tell(this.readyState ? { from: this.lastEventId, records: [] } : {}), silence / 3);
     signal.addEventListener('abort', () => clearInterval(beat));
     await this.#elect({ ifAvailable: true });
   }
@@ -406,7 +406,7 @@ export class Rowtail extends EventTarget {
     } else if (!replaced && (gap || Number(from) > Number(this.lastEventId))) {
       this.#behind = true;
       this.#wake();
-    } else {
+    } else if (records) {
       this.#opened('shared');
       this.#take(records.filter(({ type, id }) => replaced || type === 'denied' || Number(id) > Number(this.lastEventId)));
     }

@@ -8,7 +8,7 @@ import { launch } from './lib/chromium.mjs';
 import { Database } from './lib/database.mjs';
 import { answer, apart, HOLD, PASS } from './lib/front.mjs';
 import { makeDirectory, sleep, until } from './lib/process.mjs';
-import { inScene, isTold, last, opensAs, SOON } from './lib/scene.mjs';
+import { inScene, isTold, last, log, opensAs, SOON } from './lib/scene.mjs';
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -118,11 +118,14 @@ const TESTS = {
   },
 
   'all tabs get what came while the program was down': async (at) => {
-    const opened = await tabs(at, 3);
+    const opened = await tabs(at, 3, { ...SHARED, silence: 900 });
     await at.insert('before');
     at.front.act = answer(502);
     await at.stack.rowtail.kill();
     await all(opened, (client) => isTold(client, 502));
+    const opens = await all(opened, async (client) => (await log(client, 'opened')).length);
+    await sleep(800);
+    assert.deepEqual(await all(opened, async (client) => (await log(client, 'opened')).length), opens);
     await at.insert('meanwhile');
     await at.stack.rowtail.start();
     at.front.act = PASS;
@@ -217,6 +220,23 @@ const TESTS = {
       await at.has(second);
       await second.stop();
     }
+  },
+
+  'what was handled before close() is in storage': async (at) => {
+    await at.stack.insert('one', 'two', 'three');
+    const stored = await at.page.evaluate(async () => {
+      const { Rowtail } = await import('/browser/rowtail.js');
+      const stream = new Rowtail('/events?last_event_id=0', { storage: sessionStorage, key: 'place' });
+      return new Promise((resolve) => {
+        stream.onmessage = ({ data }) => {
+          if (data === 'two') {
+            stream.close();
+            setTimeout(() => resolve([sessionStorage.getItem('place'), stream.lastEventId]));
+          }
+        };
+      });
+    });
+    assert.deepEqual(stored, ['2', '2']);
   },
 
   'the largest position counts': async (at) => {
