@@ -132,7 +132,7 @@ def numbers_of(count, each, spread):
 
 def assert_most_failed(hits):
     """Asserts that the planned failures happened, except perhaps a few at the end."""
-    assert sum(hits) >= len(hits) * 3 // 4, f"{sum(hits)} of {len(hits)}"
+    assert sum(hits) * 2 >= len(hits), f"{sum(hits)} of {len(hits)}"
 
 
 def count_allocations(how, log):
