@@ -18,5 +18,5 @@ max-stream-age = 300
 max-streams = 12
 
 # A file watch notices each commit at once. Looking too every tenth of a second, as rowtail does unless told, would cost
-# each of these processes ten times as much.
+# each of these processes three times as much.
 poll = 1000

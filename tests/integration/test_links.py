@@ -15,7 +15,7 @@ EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.re
 OUTSIDE = re.compile(r"(https?|mailto):")
 
 # Sections of README.md in which each item and each row of a table links to a test or a bench.
-PROVEN = ["Guarantees", "What a page can ask for", "What it costs"]
+PROVEN = ["Guarantees", "What a page can ask for", "What it costs", "What it costs on a shared host"]
 
 
 def relative_links(page):

@@ -301,6 +301,22 @@ def test_page_in_a_browser(server, state, tmp_path):
             webserver.end(browser)
 
 
+class SecondSite(webhost.Apache):
+    """An account with several domains: the web root of one is inside that of another."""
+
+    web = "public_html/second.example"
+
+
+def test_folder_is_outside_of_every_web_root():
+    with account(server=SecondSite) as host:
+        host.start()
+        assert f'value="{host.db.parent}"' in host.setup(folder="").text
+        inside = host.setup(folder=str(host.home / "public_html" / "rowtail"))
+        assert any("inside the web root" in line for line in lines(inside, "WRONG"))
+        done = host.setup()
+        assert lines(done, "WRONG") == [] and any("Streams work" in line for line in lines(done, "ok")), done.text
+
+
 class WithoutOptions(webhost.Apache):
     """CGI is on, and a .htaccess may not say Options."""
 

@@ -65,15 +65,16 @@ def need():
 
 
 class Apache(webserver.Apache):
-    """The host's own server. `processes` is RLimitNPROC."""
+    """The host's own server. processes: RLimitNPROC; web: the web root, in the account's home."""
 
     modules = [*webserver.Apache.modules, "asis", "headers", "rewrite", "suexec", "proxy", "proxy_fcgi"]
     processes = 60
+    web = "public_html"
     allow_override = "All"
 
     def configure(self, configuration):
         self.home = self.directory / "home" / USER
-        self.www = self.home / "public_html"
+        self.www = self.home / self.web
         super().configure("")
 
     def site(self):
@@ -121,7 +122,7 @@ class Account:
     ):
         self.directory = directory
         self.home = directory / "home" / USER
-        self.www = self.home / "public_html"
+        self.www = self.home / server.web
         self.place = self.www / folder
         self.db = self.home / "rowtail" / "events.db"
         self.mount = f"/{folder}"
