@@ -9,7 +9,9 @@ import pytest
 
 import cgiprogram
 import database
+import fcgi
 import rowtail
+import stream
 from test_json import ids, parse
 
 
@@ -210,3 +212,129 @@ def test_short_lock_refuses_nobody(launch, log, kind):
         time.sleep(0.05)
     # On a busy machine, some locks last longer than rowtail waits.
     assert served >= 4
+
+
+@pytest.mark.parametrize("leave", ["close", "reset", "abort"])
+def test_client_that_leaves_costs_nothing(launch, log, leave):
+    server = launch("--poll", 60000)
+    before = server.open_files_at_rest(log)
+    peers = [server.ask(f"format=json&since={log.newest()}&wait=60") for _ in range(50)]
+    server.wait_metric(50, "rowtail_streams")
+    for peer in peers:
+        if leave == "abort":
+            peer.send(fcgi.abort())
+        elif leave == "close":
+            peer.close()
+        else:
+            peer.reset()
+    server.wait_metric(0, "rowtail_streams")
+    if leave == "abort":
+        for peer in peers:
+            assert peer.wait_complete().body == b""
+    server.wait_open_files(before)
+
+
+def test_crowd_and_a_burst_of_commits(launch, log):
+    """Each walks on by itself, and misses nothing."""
+    server = launch()
+    count, burst = 200, 30
+
+    def ask_after(position):
+        return server.ask(f"format=json&since={position}&wait=60&limit=7")
+
+    waiting = {ask_after(0): [] for _ in range(count)}
+    server.wait_metric(count, "rowtail_streams")
+    for _ in range(burst):
+        log.insert("row")
+    while waiting:
+        stream.pump_all(list(waiting), lambda peer: peer.eof, "answer")
+        following = {}
+        for peer, found in waiting.items():
+            found = found + ids(parse(peer))
+            assert found == list(range(1, len(found) + 1))
+            if len(found) < burst:
+                following[ask_after(found[-1])] = found
+            peer.close()
+        waiting = following
+    server.wait_metric(0, "rowtail_streams")
+
+
+TABLES = {
+    "utf-16": ("CREATE TABLE t(id INTEGER PRIMARY KEY, channel TEXT, event TEXT, data TEXT)", "UTF-16le"),
+    "bare": ("CREATE TABLE t(id INTEGER PRIMARY KEY, data)", "UTF-8"),
+    "without rowid": ("CREATE TABLE t(id INTEGER PRIMARY KEY NOT NULL, data BLOB) WITHOUT ROWID", "UTF-8"),
+    "view": ("CREATE TABLE s(i INTEGER PRIMARY KEY, data); CREATE VIEW t AS SELECT i AS id, data FROM s", "UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_of_ones_own(launch, workdir, name):
+    """Ids with holes, texts of all kinds: a walk forward and back gives each row once."""
+    script, encoding = TABLES[name]
+    values = ["ü€😀", "a\0b", b"\xff\x00bytes", 17, None, 1.5, "", "\r\n\u2028\ud7ff", "x" * 1_200_000, b""]
+    with database.Database(workdir / "own.db") as own:
+        own.sql(f"PRAGMA encoding = '{encoding}'")
+        own.sql("PRAGMA journal_mode = WAL")
+        own.connection.executescript(script)
+        place = "s(i, data)" if name == "view" else "t(id, data)"
+        rows = [3, 4, 10, 11, 12, 100, 2**40, 2**53, 2**53 + 1, 2**63 - 2]
+        for row, value in zip(rows, values):
+            own.sql(f"INSERT INTO {place} VALUES (?, ?)", row, value)
+        server = launch("--table", "t", "--public", db=own)
+        for number in 1, 3, 1000:
+            assert walk(server, limit=number) == (rows, [])
+            assert walk_back(server, 2**63 - 1, limit=number) == (rows, [])
+        events = ask(server, "since=0")["events"]
+        assert [event["data"] for event in events][:2] == values[:2]
+        assert {(event["channel"], event["event"], event["created_at"]) for event in events} == {
+            ("default", None, None)
+        }
+        assert ask(server, "since=1")["gap"]["reason"] == "pruned"
+        assert ids(ask(server, "before=4")) == [3]
+        for nothing in "since=0&event=other", "since=0&channel=other", f"before={2**63 - 1}&event=other":
+            answer = ask(server, nothing)
+            assert (answer["events"], answer["more"], answer["position"]) == ([], False, rows[-1])
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("9223372036854775808", "future"),
+        ("-1", "malformed"),
+        ("%01" * 70, "malformed"),
+        ("%22%5C" * 40, "malformed"),
+        ("%ff%fe", "malformed"),
+        ("1e3", "malformed"),
+    ],
+)
+def test_positions_that_mean_nothing(server, log, text, reason):
+    log.insert_many(3)
+    answer = ask(server, f"since={text}&wait=60")
+    assert (answer["gap"]["reason"], answer["position"], answer["more"]) == (reason, 3, False)
+
+
+def test_refusal_of_before(server, log):
+    log.insert_many(3)
+    for more in "since=x", "since=99", "tail=0", "wait=1":
+        assert server.answer(f"format=json&before=3&{more}").head.status == 400
+    assert server.answer("format=json&before=3", headers={"Last-Event-ID": "1"}).head.status == 400
+    for value in "", "-1", "9223372036854775808", "1.0":
+        assert server.answer(f"format=json&before={value}").head.status == 400
+    assert ids(ask(server, "before=3&wait=0")) == [1, 2]
+    assert ids(ask(server, "before=3&since=")) == [1, 2]
+
+
+def test_database_that_goes_away(launch, log, workdir):
+    """Who waits keeps waiting; who asks is refused; both get the next row."""
+    server = launch("--poll", 20)
+    log.insert_many(3)
+    waiting = server.ask("format=json&since=3&wait=60")
+    server.wait_metric(1, "rowtail_streams")
+    log.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    log.path.rename(workdir / "away.db")
+    later(server.ask("format=json&since=0").wait_complete())
+    later(server.ask("format=json").wait_complete())
+    (workdir / "away.db").rename(log.path)
+    number = log.insert("back")
+    assert ids(parse(waiting.wait_complete())) == [number]
+    assert ids(ask(server, "since=0")) == [1, 2, 3, 4]
