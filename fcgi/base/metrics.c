@@ -95,7 +95,8 @@ static void reasons(struct buffer *out, const struct metrics_now *now)
 	static const char *const about[METRIC_BY_REASON_COUNT][2] = {
 		[METRIC_GAPS] = {"gaps_total", "Gap records sent, by reason."},
 		[METRIC_REFUSED] = {"refused_total", "Requests that got no stream, by reason."},
-		[METRIC_ENDED] = {"streams_ended_total", "Streams that ended, by reason."},
+		[METRIC_ENDED] = {"streams_ended_total",
+			"Streams and JSON answers that ended, by reason."},
 	};
 
 	for (int which = 0; which < METRIC_BY_REASON_COUNT; which++) {
@@ -114,7 +115,7 @@ void metrics_text(struct buffer *out, const struct metrics_now *now)
 		enum metric which;
 		const char *name, *help;
 	} counters[] = {
-		{METRIC_STREAMS_TOTAL, "streams_total", "Streams opened."},
+		{METRIC_STREAMS_TOTAL, "streams_total", "Streams opened, and JSON answers begun."},
 		{METRIC_RECORDS_SENT, "records_sent_total", "Records of rows written whole."},
 		{METRIC_BYTES_SENT, "bytes_sent_total", "Bytes written to web servers."},
 		{METRIC_ROWS_READ, "rows_read_total",
@@ -124,7 +125,8 @@ void metrics_text(struct buffer *out, const struct metrics_now *now)
 		{METRIC_REQUESTS, "requests_total", "Requests that arrived whole."},
 	};
 
-	one(out, "streams", "gauge", "Streams open now.", (int64_t)now->streams);
+	one(out, "streams", "gauge", "Streams open now, and JSON answers not sent yet.",
+		(int64_t)now->streams);
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
 		one(out, counters[i].name, "counter", counters[i].help,
 			(int64_t)metrics.counts[counters[i].which]);

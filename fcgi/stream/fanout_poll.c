@@ -90,7 +90,7 @@ static enum turn begin_whole_page(struct fanout *f, struct subscriber *s, int64_
 	s->poll->older = false;
 	if (begin_page(f, s, before, s->poll->asked_limit))
 		return TURN_AGAIN;
-	ask_to_come_back(s, LEAVE_ANSWERED);
+	ask_to_come_back(s, LEAVE_UNREADABLE);
 	return fanout_step(f, s);
 }
 
@@ -295,7 +295,7 @@ void fanout_poll_leave(struct fanout *f, struct subscriber *s, enum leave_reason
 	if (reason == LEAVE_ABORT)
 		subscriber_leave(s, reason, NULL, 0);
 	else if (!has_progress(s))
-		ask_to_come_back(s, reason);
+		ask_to_come_back(s, reason == LEAVE_ANSWERED ? LEAVE_UNREADABLE : reason);
 	else if (!make_answer(f, s, reason, !p->waits || p->count > 0))
 		subscriber_leave(s, LEAVE_MEMORY, NULL, 0);
 }

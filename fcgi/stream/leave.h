@@ -16,8 +16,9 @@ enum leave_reason {
 	LEAVE_PROTOCOL, /* the peer sent data that is not FastCGI */
 	LEAVE_MEMORY,
 	LEAVE_ANSWERED, /* a poll has its answer */
+	LEAVE_UNREADABLE, /* a poll's rows could not be read in time */
 };
-enum { LEAVE_REASONS = LEAVE_ANSWERED + 1 };
+enum { LEAVE_REASONS = LEAVE_UNREADABLE + 1 };
 
 /* "client", "abort", … in the order of the reasons; NULL at the end. */
 extern const char *const leave_names[];

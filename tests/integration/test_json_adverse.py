@@ -55,6 +55,7 @@ def test_rows_before_an_unreadable_one_come_at_once(broken):
 def test_unreadable_row_is_no_answer(broken, log, wait):
     server = broken(6, "--heartbeat", 1)
     assert "read" in later(server.ask(f"format=json&since=5{wait}").wait_complete())
+    assert server.metric("rowtail_streams_ended_total", reason="unreadable") == 1
     log.sql("DROP VIEW v")
     log.sql("CREATE VIEW v AS SELECT id, data FROM events")
     assert ids(ask(server, "since=5")) == [6, 7, 8]

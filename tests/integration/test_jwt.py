@@ -120,6 +120,17 @@ def test_stream_ends_when_its_token_expires(jwt_server, log):
     assert status(server, token) == 401
 
 
+def test_poll_that_waits_ends_when_its_token_expires(jwt_server):
+    server = jwt_server()
+    token = signed(HEADER, claims(exp=int(time.time()) + 2))
+    headers = {"Authorization": "Bearer " + token}
+    peer = server.ask("format=json&channel=orders&since=0&wait=60", headers=headers)
+    answer = json.loads(peer.wait_complete().body)
+    assert (answer["events"], answer["position"], answer["more"]) == ([], 0, False)
+    assert server.metric("rowtail_streams_ended_total", reason="expired") == 1
+    assert status(server, token, "format=json&channel=orders&since=0&wait=60") == 401
+
+
 def now(offset):
     return int(time.time()) + offset
 
