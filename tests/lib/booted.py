@@ -53,7 +53,7 @@ class Machine:
 
     def __init__(self, place):
         self.root = place / "root"
-        self.name = f"rt-{os.getpid()}-{place.name[-8:]}".replace("_", "-")
+        self.name = f"rt-{os.getpid()}-{place.name[-8:]}".replace("_", "-").strip("-")
         self.log = place / "machine.log"
         self.binds = []
         self.nspawn = None

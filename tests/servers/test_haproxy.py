@@ -36,7 +36,9 @@ def test_body_of_every_length(running, shared_log):
     chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
     headers = {**FORM, "Transfer-Encoding": "chunked"}
     with running.open(method="POST", headers=headers).send(chunked) as answer:
-        assert answer.wait_head().head.status in (400, 413)
+        # HAProxy 3.2 closes the connection instead.
+        answer.wait(lambda: answer.head or answer.eof, "head or end")
+        assert answer.head is None or answer.head.status in (400, 413)
 
 
 class BusyHAProxy(webserver.HAProxy):
