@@ -297,9 +297,11 @@ static bool run_of_kept(struct fanout *f, const struct subscriber *s)
 {
 	size_t i = 0;
 
+	if (!s->cut)
+		return false;
 	while (i < KEPT_RECORDS && !is_kept(&f->kept[i], s, s->cursor + 1))
 		i++;
-	if (!s->cut || i == KEPT_RECORDS)
+	if (i == KEPT_RECORDS)
 		return false;
 	run_clear(&f->run);
 	run_add(&f->run, &f->kept[i].record);
