@@ -99,7 +99,7 @@ replay: $(REPLAY)
 # side by side, where python3-pytest-xdist is installed; the tests of one file run one after the other, and share servers.
 PYTEST = $(PYTHON) -m pytest -q -o cache_dir=$(CURDIR)/$(BUILD)/pytest/$@
 SIDE_BY_SIDE ?= 4
-SPREAD = $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo ' -n' $(SIDE_BY_SIDE) --dist loadfile)
+SPREAD = $(if $(filter-out 0,$(SIDE_BY_SIDE)),$(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo ' -n' $(SIDE_BY_SIDE) --dist loadfile))
 INTEGRATION ?= tests/integration
 SERVERS ?= tests/servers
 ## integration: rowtail itself; INTEGRATION=tests/integration/test_rows.py for one file

@@ -257,6 +257,8 @@ def replace(log, workdir, rows):
     other.insert_many(rows, prefix="other ")
     other.sql("PRAGMA wal_checkpoint(TRUNCATE)")
     other.close()
+    # SQLite would take the old -wal for one of the new file, in the moment before it is deleted.
+    log.sql("PRAGMA wal_checkpoint(TRUNCATE)")
     log.close()
     os.replace(workdir / "other.db", log.path)
     for suffix in ("-wal", "-shm"):

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import sqlite3
 
 import pytest
 
@@ -46,6 +47,8 @@ SOURCES = {
 
 @pytest.fixture
 def app(workdir, request):
+    if "sorts" in request.param and sqlite3.sqlite_version_info < (3, 38):
+        pytest.skip("this SQLite computes all rows for one of them: the row before the long one is a gap, too")
     with database.Database(workdir / "app.db") as opened:
         for statement in SOURCES[request.param]:
             opened.sql(statement)

@@ -3,6 +3,7 @@
 Source: RFC 3875. Web servers set up descriptors 0 and 1 in different ways; see `plumbing`.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -52,8 +53,10 @@ class Program(stream.Stream):
         )
         if plumbing == "socket":
             theirs.close()
-            source.sendall(body)
-            source.shutdown(socket.SHUT_WR)
+            # The program may have answered and ended without the body.
+            with contextlib.suppress(BrokenPipeError):
+                source.sendall(body)
+                source.shutdown(socket.SHUT_WR)
         else:
             source = self.process.stdout
         if plumbing == "pipes":
