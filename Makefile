@@ -18,6 +18,19 @@ FORTIFY := -D_FORTIFY_SOURCE=2
 HARDEN := -fstack-protector-strong $(FORTIFY) -fPIE '-ffile-prefix-map=$(CURDIR)=.'
 LDHARDEN := -pie -Wl,-z,relro,-z,now
 LIBS := -lfcgi -lsqlite3 -luv -linih -lsodium -lhogweed -lnettle -lgmp -ljansson
+# llhttp: a library (Debian 13), or its sources (Debian 12); without both, rowtail has no --http.
+LLHTTP_SOURCES ?= /usr/share/llhttp
+ifneq ($(shell pkg-config --exists libllhttp 2>/dev/null && echo yes),)
+CPPFLAGS += -DROWTAIL_LLHTTP $(shell pkg-config --cflags libllhttp)
+LIBS += $(shell pkg-config --libs libllhttp)
+else ifneq ($(wildcard $(LLHTTP_SOURCES)/llhttp.c),)
+LLHTTP := api http llhttp
+LLHTTP_FLAGS := -DLLHTTP_STRICT_MODE=1 -isystem $(LLHTTP_SOURCES)/../include/llhttp
+CPPFLAGS += -DROWTAIL_LLHTTP $(LLHTTP_FLAGS)
+LLHTTP_OBJ = $(LLHTTP:%=$(BUILD)/llhttp/%.o)
+else
+$(warning rowtail is built without --http and --pages: install node-llhttp or libllhttp-dev)
+endif
 SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 SRC := $(sort $(wildcard fcgi/*.c fcgi/*/*.c))
@@ -40,6 +53,7 @@ say = $(if $(Q),$(if $(SILENT),,@echo '$(1) $(2)'))
 named = $(shell sed -n 's/^.* links: *\([a-z0-9_/ ]*\).*/\1/p' $(1) | head -n 1)
 links = $(patsubst %,$(BUILD)/san/%.o,$(if $(filter everything,$(named)),\
 	$(filter-out main,$(SRC:fcgi/%.c=%)),$(named)))
+llhttp = $(if $(filter everything protocol/http,$(named)),$(LLHTTP_OBJ))
 libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
 
 .PHONY: all help classic deps test test-all unit replay integration servers silence browser endurance bench lint tidy fuzz demo \
@@ -57,9 +71,14 @@ help:
 deps:
 	sh tests/deps.sh build test
 
-$(BUILD)/rowtail: $(OBJ)
+$(BUILD)/rowtail: $(OBJ) $(LLHTTP_OBJ)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(LDHARDEN) -o $@ $(OBJ) $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(LDHARDEN) -o $@ $(OBJ) $(LLHTTP_OBJ) $(LIBS)
+
+$(BUILD)/llhttp/%.o: $(LLHTTP_SOURCES)/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c11 $(LLHTTP_FLAGS) $(HARDEN) $(CFLAGS) -w -c -o $@ $<
 
 $(BUILD)/obj/%.o: fcgi/%.c Makefile
 	@mkdir -p $(@D)
@@ -71,17 +90,18 @@ $(BUILD)/san/%.o: fcgi/%.c Makefile
 	$(call say,CC,$< (sanitizers))
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -MMD -MP -c -o $@ $<
 
-$(BUILD)/rowtail-san: $(SRC:fcgi/%.c=$(BUILD)/san/%.o)
+$(BUILD)/rowtail-san: $(SRC:fcgi/%.c=$(BUILD)/san/%.o) $(LLHTTP_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LIBS)
 
 .SECONDEXPANSION:
-$(BUILD)/unit/%: tests/unit/%.c $$(call links,tests/unit/%.c) $(TEST_HEADERS)
+$(BUILD)/unit/%: tests/unit/%.c $$(call links,tests/unit/%.c) $$(call llhttp,tests/unit/%.c) $(TEST_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -o $@ $(filter-out %.h,$^) $(call libs,$<) -lcmocka
 
-$(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $$(call links,tests/fuzz/%.c) $(TEST_HEADERS)
+$(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $$(call links,tests/fuzz/%.c) $$(call llhttp,tests/fuzz/%.c) \
+	$(TEST_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -o $@ $(filter-out %.h,$^) $(call libs,$<)

@@ -1,6 +1,6 @@
 /*
  * rowtail: follows a SQLite table and streams its rows as Server-Sent Events, as a FastCGI
- * responder or a CGI program. This file only sets the order: options, log, signals, sockets, loop,
+ * responder, an HTTP server or a CGI program. This file only sets the order: options, log, signals, sockets, loop,
  * drain.
  */
 #include <err.h>
@@ -129,9 +129,8 @@ static void stop(int signal)
 	log_info("%s: ending %zu streams", signals_name(signal), fanout_count(responder.fanout));
 	responder.closing = true;
 	accept_stop();
-	/* Frees our own socket at once for the next process. */
-	if (listeners.own)
-		listen_close(&listeners);
+	/* Frees our own sockets at once for the next process. */
+	listen_close_own(&listeners);
 	drained_ms = clock_awake_ms() + DRAIN_MS;
 	loop_timer_start(&drain, CLOCK_PULSE_MS, CLOCK_PULSE_MS);
 	fanout_shutdown(responder.fanout);
@@ -142,9 +141,10 @@ static void stop(int signal)
 static void tell_ways(void)
 {
 	errx(EX_USAGE,
-		"there is nothing to serve. rowtail is started in one of three ways:\n"
+		"there is nothing to serve. rowtail is started in one of these ways:\n"
 		"  by a web server, spawn-fcgi or systemd, with a listening socket (FastCGI);\n"
 		"  by hand or as a service, with --listen PATH, HOST:PORT or :PORT (FastCGI);\n"
+		"  by hand or as a service, with --http HOST:PORT or :PORT (HTTP/1.1);\n"
 		"  by a web server as a CGI program (GATEWAY_INTERFACE is set).\n"
 		"Each needs --db PATH. See rowtail --help for the options.");
 }
@@ -214,10 +214,10 @@ static void open_log(void)
 	snprintf(waiting, sizeof(waiting),
 		"rowtail: waiting for %s: its file system does not answer, or the disk is slow\n",
 		config.db);
-	patience_begin(waiting, listeners.path);
+	patience_begin(waiting, listen_path(&listeners));
 	e = eventlog_open(responder.log);
 	patience_end();
-	if (e == EVENTLOG_FAULT && listeners.kind == LISTEN_FASTCGI)
+	if (e == EVENTLOG_FAULT && listeners.kind == LISTEN_SOCKETS)
 		give_up(access(config.db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG,
 			eventlog_error(responder.log));
 	if (e == EVENTLOG_FAULT)
@@ -236,18 +236,36 @@ static void open_access(void)
 		give_up(status, sentence);
 }
 
+/* Streams with the same framing share the rows that were read. */
+static void share_framings(struct fanout_limits *limits)
+{
+	bool fastcgi = false, http = false;
+	size_t n = 0;
+
+	for (size_t i = 0; i < listeners.count; i++) {
+		fastcgi |= listeners.list[i].protocol == LISTEN_FOR_FASTCGI;
+		http |= listeners.list[i].protocol == LISTEN_FOR_HTTP;
+	}
+	if (fastcgi)
+		limits->shared[n++] = &framing_fastcgi;
+	if (http) {
+		limits->shared[n++] = &framing_chunked;
+		limits->shared[n] = &framing_close;
+	}
+}
+
 static void open_fanout(void)
 {
-	const struct fanout_limits limits = {.heartbeat_ms = config.heartbeat_ms,
+	struct fanout_limits limits = {.heartbeat_ms = config.heartbeat_ms,
 		.max_age_ms = config.max_stream_age_ms,
 		.stall_ms = config.stall_timeout_ms,
 		.sweep_ms = sweep_ms(),
 		.retry_ms = config.retry_ms,
-		.retry_jitter_ms = config.retry_jitter_ms,
-		.shared = listeners.kind == LISTEN_FASTCGI ? &framing_fastcgi : NULL};
+		.retry_jitter_ms = config.retry_jitter_ms};
 	const struct fanout_calls calls = {
 		.want_turn = want_turn, .recheck = recheck, .left = left, .opened = opened};
 
+	share_framings(&limits);
 	responder.fanout = fanout_new(responder.log, &limits, &calls);
 	if (!responder.fanout ||
 		(config.max_streams_per_client > 0 &&
@@ -262,7 +280,7 @@ static void open_fanout(void)
 	loop_timer_init(&pulse, pulse_due, NULL);
 }
 
-static void serve_fastcgi(void)
+static void serve_sockets(void)
 {
 	responder.max_streams = accept_raise_limit(config.max_streams);
 	if (responder.max_streams < config.max_streams)
@@ -299,8 +317,8 @@ int main(int argc, char **argv)
 	responder.max_streams = config.max_streams;
 	responder.started_ms = clock_ms();
 	open_fanout();
-	if (listeners.kind == LISTEN_FASTCGI)
-		serve_fastcgi();
+	if (listeners.kind == LISTEN_SOCKETS)
+		serve_sockets();
 	else
 		serve_cgi();
 	listen_close(&listeners);

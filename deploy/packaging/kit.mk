@@ -19,10 +19,10 @@ $(PORTABLE)/absent.o: deploy/packaging/absent.c Makefile
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) -c -o $@ $<
 
 # The map names the archives whose licences the kit needs.
-$(PORTABLE)/rowtail: $(OBJ) $(PORTABLE)/absent.o deploy/packaging/kit.mk
+$(PORTABLE)/rowtail: $(OBJ) $(LLHTTP_OBJ) $(PORTABLE)/absent.o deploy/packaging/kit.mk
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PORTABLE_LD) -Wl,-Map=$(PORTABLE)/rowtail.map -o $@ \
-		$(OBJ) $(PORTABLE)/absent.o $(PORTABLE_LIBS)
+		$(OBJ) $(LLHTTP_OBJ) $(PORTABLE)/absent.o $(PORTABLE_LIBS)
 
 KIT_NAME = rowtail-$(VERSION)-linux-$(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ## kit: the archive that a person without a shell uploads to a shared host

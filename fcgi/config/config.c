@@ -11,7 +11,7 @@
 #include "config/arguments.h"
 #include "config/config_impl.h"
 
-/* What config_free() frees: copies of all texts, and the list of origins. */
+/* What config_free() frees: copies of all texts, and the lists. */
 struct block {
 	struct block *next;
 	char text[];
@@ -19,7 +19,9 @@ struct block {
 
 struct config_memory {
 	struct block *blocks;
-	const char *origins[SETTING_ORIGINS_MAX + 1];
+	const char *origins[SETTING_LIST_MAX + 1];
+	const char *http[SETTING_LIST_MAX + 1];
+	const char *proxies[SETTING_LIST_MAX + 1];
 };
 
 int config_fail(struct config_load *l, int exit_status, const char *format, ...)
@@ -130,7 +132,7 @@ int config_apply(struct config_load *l, const struct setting *s, const char *tex
 			"%s is already set in line %d; remove one of the two", s->name,
 			l->from_line[i]);
 	if (list && !again)
-		l->c->allow_origins[0] = NULL;
+		setting_clear(s, l->c);
 	l->from[i] = l->source;
 	l->from_line[i] = l->line;
 	return list ? apply_list(l, s, copy) : apply_one(l, s, copy);
@@ -313,6 +315,8 @@ static void set_defaults(struct config_load *l)
 
 	l->c->memory = l->memory;
 	l->c->allow_origins = l->memory->origins;
+	l->c->http = l->memory->http;
+	l->c->trusted_proxies = l->memory->proxies;
 	for (size_t i = 0; i < setting_count(); i++) {
 		s = setting_at(i);
 		if (s->standard && !setting_apply(s, l->c, s->standard, advice))

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/network.h"
 #include "base/origin.h"
 #include "base/text.h"
 
@@ -23,12 +24,35 @@ static void *member_of(const struct setting *s, struct config *c)
 	return (char *)c + s->member;
 }
 
+bool setting_add(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	const char **list = *(const char ***)member_of(s, c);
+	size_t count = 0;
+
+	while (list[count])
+		count++;
+	if (count == SETTING_LIST_MAX) {
+		snprintf(advice, SETTING_ADVICE_MAX, "give at most %d of them", SETTING_LIST_MAX);
+		return false;
+	}
+	list[count] = text;
+	list[count + 1] = NULL;
+	return true;
+}
+
+void setting_clear(const struct setting *s, struct config *c)
+{
+	**(const char ***)member_of(s, c) = NULL;
+}
+
 bool setting_parse_text(const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	const char **member = member_of(s, c);
 
 	if (!*text)
 		return setting_advise(advice, "give a value, or leave it out");
+	if (s->is_list)
+		return setting_add(s, c, text, advice);
 	*member = text;
 	return true;
 }
@@ -129,7 +153,6 @@ _Static_assert((int)SETTING_ADVICE_MAX >= (int)ORIGIN_ADVICE_MAX, "advice fits")
 static bool parse_origin(const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	char usual[ORIGIN_MAX];
-	size_t count = 0;
 
 	if (!origin_read(text, usual, advice))
 		return false;
@@ -137,13 +160,31 @@ static bool parse_origin(const struct setting *s, struct config *c, const char *
 		snprintf(advice, SETTING_ADVICE_MAX, "give %.180s", usual);
 		return false;
 	}
-	while (c->allow_origins[count])
-		count++;
-	if (count == SETTING_ORIGINS_MAX)
-		return setting_advise(advice, "give at most 100 origins, or *");
-	c->allow_origins[count] = text;
-	c->allow_origins[count + 1] = NULL;
-	return true;
+	return setting_add(s, c, text, advice);
+}
+
+static bool parse_proxy(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	struct network network;
+
+	if (strcmp(text, "unix") != 0 && !network_read(&network, text))
+		return setting_advise(advice,
+			"give an address or a range whose other bits are 0, as in 127.0.0.1, "
+			"10.0.0.0/8 or 2001:db8::/32, or the word unix for unix sockets");
+	return setting_add(s, c, text, advice);
+}
+
+/* A path is compared with the decoded path of a URL. */
+static bool parse_mount(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	size_t length = strlen(text);
+
+	if (text[0] != '/' || strstr(text, "//") || text[strcspn(text, "?#%")] ||
+		(length > 1 && text[length - 1] == '/'))
+		return setting_advise(advice,
+			"give a path that begins with one slash and does not end with one, as in "
+			"/events");
+	return setting_parse_text(s, c, text, advice);
 }
 
 static bool parse_algorithm(
@@ -194,6 +235,18 @@ static const struct setting table[] = {
 		.parse = setting_parse_listen, .member = AT(listen)},
 	{"listen-mode", "MODE", "0660", "permissions of the unix socket that --listen makes",
 		.parse = parse_mode},
+	{"http", "ADDR", NULL,
+		"serve HTTP/1.1 on PATH, HOST:PORT, or :PORT (loopback), without a web server; "
+		"repeatable",
+		.parse = setting_parse_listen, .is_list = true, .member = AT(http)},
+	{"http-path", "PATH", "/events", "where --http serves the streams", .parse = parse_mount,
+		.member = AT(http_path)},
+	{"trusted-proxy", "ADDR", NULL,
+		"take the client's address from X-Forwarded-For if --http is asked from this "
+		"address, range (10.0.0.0/8), or unix (any unix socket); repeatable",
+		.parse = parse_proxy, .is_list = true, .member = AT(trusted_proxies)},
+	{"pages", "ADDR", NULL, "serve /metrics, /status and /health by HTTP on this address",
+		.parse = setting_parse_listen, .member = AT(pages)},
 	{"poll", "MS", "100",
 		"longest time between two looks at the log without a file change notice",
 		NUMBER(poll_ms, 1, 60000, 1)},
@@ -221,7 +274,8 @@ static const struct setting table[] = {
 		NUMBER(max_replay, 0, 1000000000, 1)},
 	{"allow-origin", "ORIGIN", NULL,
 		"allow pages of this origin (CORS); repeatable; * allows any, without credentials",
-		.parse = parse_origin, .usual = origin_read},
+		.parse = parse_origin, .usual = origin_read, .is_list = true,
+		.member = AT(allow_origins)},
 	{"public", NULL, NULL, "everyone whom the web server lets through may read every channel",
 		FLAG(public_)},
 	{"allow-query-token", NULL, NULL, "accept access_token in the URL",
@@ -275,7 +329,7 @@ const struct setting *setting_find(const char *name, size_t length)
 
 bool setting_is_list(const struct setting *s)
 {
-	return s->parse == parse_origin;
+	return s->is_list;
 }
 
 bool setting_is_question(const struct setting *s)

@@ -18,7 +18,7 @@
 enum {
 	SETTING_COUNT_MAX = 32, /* more than there are settings */
 	SETTING_NAME_MAX = 32, /* bytes of the longest name, with "ROWTAIL_" and a NUL */
-	SETTING_ORIGINS_MAX = 100, /* c->allow_origins has room for this many and a NULL */
+	SETTING_LIST_MAX = 100, /* a list has room for this many and a NULL */
 	SETTING_ADVICE_MAX = 200,
 	SETTING_USUAL_MAX = 320,
 };
@@ -36,6 +36,7 @@ struct setting {
 	 * it to usual[SETTING_USUAL_MAX]; false if it has none. NULL: values need no conversion.
 	 */
 	bool (*usual)(const char *text, char *usual, char *advice);
+	bool is_list; /* the member is a list of texts, which has room for SETTING_LIST_MAX */
 	size_t member; /* offset in struct config */
 	int64_t least, most; /* range of a number, in the operand's unit */
 	int64_t scale; /* the member is the number times this: SECONDS are stored as ms */
@@ -57,8 +58,11 @@ const struct setting *setting_find(const char *name, size_t length);
  */
 const struct setting *setting_nearest(const char *name, size_t length);
 
-/* Can it have several values (--allow-origin)? */
+/* Can it have several values (--allow-origin, --http)? */
 bool setting_is_list(const struct setting *s);
+
+/* Empties a list. */
+void setting_clear(const struct setting *s, struct config *c);
 
 /* Is it --help or --version, which only work on the command line? */
 bool setting_is_question(const struct setting *s);
@@ -68,7 +72,7 @@ void setting_variable(const struct setting *s, char *variable);
 
 /*
  * Sets a setting. Text members borrow `text`, which must live as long as *c. For a list it adds one
- * value to c->allow_origins. On failure returns false and writes to advice[SETTING_ADVICE_MAX] what
+ * value to its member. On failure returns false and writes to advice[SETTING_ADVICE_MAX] what
  * would be right, as an imperative ("give a whole number …").
  */
 bool setting_apply(const struct setting *s, struct config *c, const char *text, char *advice);

@@ -16,6 +16,9 @@ bool setting_read_number(const char *text, int64_t least, int64_t most, int64_t 
 /* A name, an IPv4 address, nothing at all, or an IPv6 address in brackets. */
 bool setting_is_host(const char *host, size_t length);
 
+/* Adds a text to a list. */
+bool setting_add(const struct setting *s, struct config *c, const char *text, char *advice);
+
 /* Parsers for struct setting. */
 bool setting_parse_text(const struct setting *s, struct config *c, const char *text, char *advice);
 bool setting_parse_database(

@@ -129,8 +129,7 @@ bool setting_parse_listen(const struct setting *s, struct config *c, const char 
 		return setting_advise(advice, "give a path: a socket in the abstract namespace "
 					      "has no permissions");
 	if (behind(text + strspn(text, SCHEME_LETTERS), "://"))
-		return setting_advise(advice,
-			"give a path, HOST:PORT or :PORT, not a URL; the protocol is FastCGI");
+		return setting_advise(advice, "give a path, HOST:PORT or :PORT, not a URL");
 	if (!path && strchr(text, '/'))
 		return parse_socket(s, c, text, advice);
 	return parse_port(s, c, path ? path : text, advice);

@@ -18,6 +18,10 @@ struct config {
 	const char *table; /* "events" */
 	const char *listen; /* PATH, HOST:PORT or :PORT; NULL if not given */
 	unsigned listen_mode; /* of a unix socket: 0660 */
+	const char **http; /* like listen; never NULL; ends with a NULL */
+	const char *http_path; /* "/events": "/", or without a slash at its end */
+	const char *pages; /* like listen; NULL if not given */
+	const char **trusted_proxies; /* network_read() accepts each, or "unix"; ends with a NULL */
 	int64_t poll_ms; /* 100; 1 to 60000 */
 	int64_t heartbeat_ms; /* 15 s; 1 to 3600 s */
 	int64_t retry_ms; /* 2000; 0 to 3600000 */

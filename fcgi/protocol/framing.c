@@ -1,5 +1,8 @@
 #include "protocol/framing.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include <fastcgi.h>
 
 #include "protocol/record.h"
@@ -56,6 +59,81 @@ static size_t none_end(uint8_t *out, uint16_t request_id)
 
 const struct framing framing_none = {
 	.size = none_size, .frame = none_frame, .piece = none_piece, .end = none_end};
+
+/* The head is HTTP's already. */
+const struct framing framing_close = {.head_apart = true,
+	.size = none_size,
+	.frame = none_frame,
+	.piece = none_piece,
+	.end = none_end};
+
+/* A chunk: "fff8\r\n", content, "\r\n". */
+enum { CHUNK_HEADER = 6, CHUNK_FRAME = CHUNK_HEADER + 2 };
+
+/* How many bytes of content each chunk holds; the last one holds the rest. */
+static size_t chunk_most(size_t content)
+{
+	size_t most = FRAMING_CHUNK_MAX;
+
+	while (content > most && content % most != 0 && content % most < FRAMING_LAST_MIN)
+		most -= 8;
+	return most;
+}
+
+static size_t chunked_size(size_t content)
+{
+	size_t most = chunk_most(content);
+
+	return content + (content + most - 1) / most * CHUNK_FRAME;
+}
+
+/* The digits are always four, so that every header has the same length. */
+static void put_chunk(uint8_t *out, const uint8_t *content, size_t length)
+{
+	char header[CHUNK_HEADER + 1];
+
+	memmove(out + CHUNK_HEADER, content, length);
+	snprintf(header, sizeof(header), "%04x\r\n", (unsigned)(length & 0xffff));
+	memcpy(out, header, CHUNK_HEADER);
+	memcpy(out + CHUNK_HEADER + length, "\r\n", 2);
+}
+
+/* From the last chunk to the first, since each moves its content back. */
+static size_t chunked_frame(uint8_t *bytes, size_t content, uint16_t request_id)
+{
+	const uint8_t *from = bytes + CHUNK_HEADER;
+	size_t most = chunk_most(content), n = (content + most - 1) / most;
+
+	while (n-- > 0)
+		put_chunk(bytes + n * (most + CHUNK_FRAME), from + n * most,
+			smaller(most, content - n * most));
+	return chunked_size(content);
+}
+
+static struct framing_piece chunked_piece(size_t content, size_t sent)
+{
+	size_t most = chunk_most(content), number = sent / (CHUNK_FRAME + most);
+
+	return (struct framing_piece){.start = number * (CHUNK_FRAME + most),
+		.before = number * most,
+		.content = smaller(most, content - number * most)};
+}
+
+static size_t chunked_end(uint8_t *out, uint16_t request_id)
+{
+	static const char last[] = "0\r\n\r\n";
+
+	memcpy(out, last, sizeof(last) - 1);
+	return sizeof(last) - 1;
+}
+
+const struct framing framing_chunked = {.header = CHUNK_HEADER,
+	.end_size = sizeof("0\r\n\r\n") - 1,
+	.head_apart = true,
+	.size = chunked_size,
+	.frame = chunked_frame,
+	.piece = chunked_piece,
+	.end = chunked_end};
 
 size_t framing_content(const struct framing *f, size_t content, size_t sent)
 {

@@ -1,5 +1,6 @@
 /*
- * framing: what surrounds the bytes of a stream on their way: FastCGI records, or nothing.
+ * framing: what surrounds the bytes of a stream on their way: FastCGI records, HTTP chunks, or
+ * nothing.
  *
  * Pure. An interface, and its implementations. A *content* is a unit: the record of one row, or
  * words of rowtail's own. Framed, it is one or more pieces, each with a header, a part of the
@@ -14,6 +15,7 @@
 #ifndef ROWTAIL_FRAMING_H
 #define ROWTAIL_FRAMING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +32,7 @@ struct framing {
 	size_t header; /* bytes before the content of a piece */
 	size_t end_size; /* bytes that end() writes, at most */
 	uint16_t usual_id; /* the request id that nearly all streams have */
+	bool head_apart; /* the head of the answer goes before the first piece, without a frame */
 
 	/* How many bytes `content` bytes take. 0 take 0. */
 	size_t (*size)(size_t content);
@@ -53,6 +56,13 @@ struct framing {
 
 /* FCGI_STDOUT records, with FCGI_END_REQUEST at the end. */
 extern const struct framing framing_fastcgi;
+
+enum { FRAMING_CHUNK_MAX = 65528 };
+/* HTTP/1.1's chunks, with the last chunk at the end. RFC 9112, section 7.1. */
+extern const struct framing framing_chunked;
+
+/* No frames, for HTTP/1.0: the end of the connection is the end of the stream. */
+extern const struct framing framing_close;
 
 /* No frames, for CGI. The end may follow any part of a content. */
 extern const struct framing framing_none;

@@ -23,7 +23,7 @@ enum {
 
 static struct {
 	struct loop_poll polls[LISTEN_MAX];
-	int fds[LISTEN_MAX];
+	struct listener sockets[LISTEN_MAX];
 	size_t count;
 	struct loop_timer pause;
 	bool paused;
@@ -74,17 +74,17 @@ static void send_at_once(int fd, const struct sockaddr_storage *peer)
 
 static void ready(struct loop_poll *p, int events, bool failed)
 {
-	int listener = accepting.fds[p - accepting.polls];
+	const struct listener *l = &accepting.sockets[p - accepting.polls];
 
 	for (int i = 0; i < ACCEPT_ROUND && !accepting.paused && !loop_round_is_long(); i++) {
 		struct sockaddr_storage peer = {0};
 		socklen_t length = sizeof(peer);
 		int fd = accept4(
-			listener, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+			l->fd, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0) {
 			send_at_once(fd, &peer);
-			connection_begin(fd);
+			connection_begin(fd, l->protocol);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 			   errno == ENOMEM) {
 			int error = errno;
@@ -101,9 +101,9 @@ bool accept_start(const struct listeners *l)
 {
 	loop_timer_init(&accepting.pause, pause_over, NULL);
 	for (; accepting.count < l->count; accepting.count++) {
-		accepting.fds[accepting.count] = l->fds[accepting.count];
+		accepting.sockets[accepting.count] = l->list[accepting.count];
 		if (!loop_poll_begin(
-			    &accepting.polls[accepting.count], l->fds[accepting.count], ready))
+			    &accepting.polls[accepting.count], l->list[accepting.count].fd, ready))
 			return false;
 	}
 	set_all(LOOP_READ);

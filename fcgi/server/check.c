@@ -23,6 +23,7 @@
 #include "log/place.h"
 #include "log/schema.h"
 #include "log/trouble.h"
+#include "protocol/http.h"
 #include "server/accept.h"
 #include "server/listen.h"
 
@@ -407,13 +408,11 @@ static void check_watch(const struct checking *c)
 		close(fd);
 }
 
-static void check_listen(struct checking *c)
+static void check_socket(struct checking *c, const struct listen_wish *wish)
 {
 	char sentence[LISTEN_SENTENCE_MAX];
 
-	if (!c->config->listen)
-		return;
-	switch (listen_check(c->config, sentence, sizeof(sentence))) {
+	switch (listen_check(wish, sentence, sizeof(sentence))) {
 	case LISTEN_FREE:
 		good("%s", sentence);
 		break;
@@ -424,6 +423,19 @@ static void check_listen(struct checking *c)
 	case LISTEN_IMPOSSIBLE:
 		wrong(c, EX_CONFIG, "%s", sentence);
 	}
+}
+
+static void check_listen(struct checking *c)
+{
+	struct listen_wish wish;
+
+	for (size_t n = 0; listen_wish(c->config, n, &wish); n++)
+		if (wish.protocol == LISTEN_FOR_FASTCGI || http_is_built())
+			check_socket(c, &wish);
+		else
+			wrong(c, EX_CONFIG,
+				"this rowtail was built without llhttp, so it has no --http and no "
+				"--pages");
 }
 
 static void check_key(struct checking *c)

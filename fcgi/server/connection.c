@@ -9,16 +9,13 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "config/setting.h"
 #include "stream/fanout.h"
 
-#include <fastcgi.h>
-
 enum {
-	ARRIVAL_MS = 10000, /* time for a whole request to arrive */
 	ANSWER_MS = 10000, /* time for the peer to take an answer */
 	LINGER_MS = 2000, /* time for the peer to stop sending and close */
 	GRACE_MS = 1000, /* time for a request to arrive when there are no descriptors for others */
-	REPLIES_MAX = 64, /* replies to records that arrive together while a stream runs */
 	DEADLINE_SWEEP_MS = 250,
 };
 
@@ -58,7 +55,9 @@ static bool sink_would_take(struct sink *sink)
 
 static void sink_finished(struct sink *sink)
 {
-	connection_end((struct connection *)sink);
+	struct connection *c = (struct connection *)sink;
+
+	c->kind->finished(c);
 }
 
 static const struct sink_operations operations = {.write = sink_write,
@@ -90,7 +89,7 @@ void connection_end(struct connection *c)
 	connection_held_drop(c);
 	c->phase = PHASE_ENDED;
 	connection_set_deadline(c, 0);
-	connection_arriving_drop(c);
+	c->kind->drop(c);
 	free(c->answer);
 	c->answer = NULL;
 	if (c->previous)
@@ -110,7 +109,7 @@ void connection_end(struct connection *c)
  * If the connection were closed while the peer is still sending, the peer would lose the answer. So
  * this reads and discards what it sends until it closes, for a limited time.
  */
-static void linger(struct connection *c)
+void connection_linger(struct connection *c)
 {
 	if (c->whole) {
 		connection_end(c);
@@ -124,7 +123,7 @@ static void linger(struct connection *c)
 
 static void write_answer(struct connection *c)
 {
-	uint32_t until = c->answer_length - (c->hold ? RECORD_END_SIZE : 0);
+	uint32_t until = c->answer_length - (c->hold ? c->answer_end : 0);
 	struct iovec iov = {c->answer + c->answer_sent, until - c->answer_sent};
 	ssize_t sent = sink_write(&c->sink, &iov, 1);
 
@@ -138,28 +137,7 @@ static void write_answer(struct connection *c)
 	else if (c->hold)
 		connection_held_begin(c);
 	else
-		linger(c);
-}
-
-void connection_answer(struct connection *c, uint16_t request_id, const struct buffer *bytes,
-	uint8_t protocol_status)
-{
-	size_t length = bytes ? bytes->length : 0, framed = record_framed_size(length);
-
-	connection_arriving_drop(c);
-	if ((bytes && bytes->failed) ||
-		!(c->answer = malloc(framed + RECORD_HEADER + RECORD_END_SIZE))) {
-		connection_end(c);
-		return;
-	}
-	if (length > 0) {
-		memcpy(c->answer + RECORD_HEADER, bytes->data, length);
-		framed = record_frame(c->answer, length, request_id);
-	}
-	framed += record_end(c->answer + framed, request_id, protocol_status);
-	c->answer_length = (uint32_t)framed;
-	record_scanner_init(&c->scanner, request_id);
-	connection_begin_answering(c);
+		c->kind->answered(c);
 }
 
 void connection_begin_answering(struct connection *c)
@@ -188,64 +166,6 @@ bool connection_reply(struct connection *c, const uint8_t *bytes, size_t length)
 	return sink_write(&c->sink, &iov, 1) == (ssize_t)length;
 }
 
-/*
- * Sends a reply while a stream runs, but only between two of the stream's records. A peer that asks
- * within a record, or takes no bytes, gets no reply. False if only part of it was sent: then the
- * stream is unreadable.
- */
-static bool reply_between(struct connection *c, const uint8_t *bytes, size_t length)
-{
-	struct iovec iov = {(void *)(uintptr_t)bytes, length};
-	ssize_t sent;
-
-	if (c->subscriber.cut || c->subscriber.pending)
-		return true;
-	sent = sink_write(&c->sink, &iov, 1);
-	return sent == 0 || sent == (ssize_t)length;
-}
-
-/* Handles what a web server sends after a request, while its stream runs. */
-static void hear(struct connection *c, const uint8_t *bytes, size_t length)
-{
-	struct fanout *f = connections.responder->fanout;
-	uint8_t out[RECORD_VALUES_MAX];
-	size_t at = 0, used, replies = 0;
-	bool whole = true;
-
-	/* Limits the replies, since each is a write. Web servers ask for fewer. */
-	while (at < length && c->phase == PHASE_STREAMING && whole) {
-		switch (record_scan(&c->scanner, bytes + at, length - at, &used)) {
-		case RECORD_MORE:
-			return;
-		case RECORD_ABORT:
-			fanout_end(f, &c->subscriber, LEAVE_ABORT);
-			break;
-		case RECORD_BEGIN:
-			if (replies++ >= REPLIES_MAX)
-				break;
-			whole = reply_between(
-				c, out, record_end(out, c->scanner.id, FCGI_CANT_MPX_CONN));
-			break;
-		case RECORD_MANAGEMENT:
-			if (replies++ >= REPLIES_MAX)
-				break;
-			/* Its body is skipped, so FCGI_GET_VALUES gets an empty answer. */
-			whole = reply_between(c, out,
-				c->scanner.type == FCGI_GET_VALUES
-					? record_values_result(
-						  out, c->scanner.header, RECORD_HEADER, 0)
-					: record_unknown_type(out, c->scanner.type));
-			break;
-		case RECORD_INVALID:
-			fanout_gone(f, &c->subscriber, LEAVE_PROTOCOL);
-			return;
-		}
-		at += used;
-	}
-	if (!whole)
-		fanout_gone(f, &c->subscriber, LEAVE_CLIENT);
-}
-
 /* Reads while streaming. Usually this means that the peer has closed. */
 static void read_streaming(struct connection *c)
 {
@@ -255,21 +175,7 @@ static void read_streaming(struct connection *c)
 	if (got < 0)
 		fanout_gone(connections.responder->fanout, &c->subscriber, LEAVE_CLIENT);
 	else
-		hear(c, bytes, (size_t)got);
-}
-
-void connection_stream(struct connection *c, struct response *response, uint16_t request_id,
-	const uint8_t *behind, size_t length)
-{
-	c->phase = PHASE_STREAMING;
-	connection_set_deadline(c, 0);
-	record_scanner_init(&c->scanner, request_id);
-	loop_poll_set(&c->poll, LOOP_READ);
-	if (responder_open(connections.responder, response, &c->subscriber, &c->sink,
-		    &framing_fastcgi, request_id))
-		hear(c, behind, length);
-	else
-		connection_end(c);
+		c->kind->hear(c, bytes, (size_t)got);
 }
 
 static void read_away(struct connection *c)
@@ -302,7 +208,7 @@ static void ready(struct loop_poll *p, int events, bool failed)
 		return;
 	/* Many requests must not delay the streams. The loop reports this connection again. */
 	if (c->phase == PHASE_ARRIVING && !loop_round_is_long())
-		connection_arriving_read(c);
+		c->kind->read(c);
 	else if (c->phase == PHASE_STREAMING)
 		read_streaming(c);
 	else if (c->phase == PHASE_HELD)
@@ -317,16 +223,17 @@ static void ready(struct loop_poll *p, int events, bool failed)
  */
 static void be_too_late(struct connection *c)
 {
+	int64_t deadline_ms = c->deadline_ms;
 	uint8_t phase = c->phase;
 
 	if (phase == PHASE_ANSWERING)
 		write_answer(c);
 	else if (phase == PHASE_ARRIVING)
-		connection_arriving_read(c);
-	if (c->phase != phase)
+		c->kind->read(c);
+	if (c->phase != phase || c->deadline_ms != deadline_ms)
 		return;
 	if (phase == PHASE_ARRIVING)
-		connection_arriving_late(c);
+		c->kind->late(c);
 	else
 		connection_end(c);
 }
@@ -343,29 +250,48 @@ static void deadlines_due(struct loop_timer *timer)
 			continue;
 		if (now_ms >= c->deadline_ms)
 			be_too_late(c);
-		else if (c->phase == PHASE_ARRIVING)
-			connection_arriving_again(c);
+		else if (c->phase == PHASE_ARRIVING && c->kind->again)
+			c->kind->again(c);
 	}
+}
+
+/* config has checked the texts. */
+static void read_trusted(const char *const *texts)
+{
+	static struct network proxies[SETTING_LIST_MAX];
+
+	connections.trust.proxies = proxies;
+	for (; *texts; texts++)
+		if (!strcmp(*texts, "unix"))
+			connections.trust.trust_unix = true;
+		else if (network_read(&proxies[connections.trust.count], *texts))
+			connections.trust.count++;
 }
 
 void connections_init(struct responder *responder)
 {
+	read_trusted(responder->config->trusted_proxies);
 	connections.responder = responder;
 	loop_timer_init(&connections.deadlines, deadlines_due, NULL);
 	connection_held_init();
 }
 
-bool connection_begin(int fd)
+static const struct connection_kind *kind_of(enum listen_protocol protocol)
+{
+	return protocol == LISTEN_FOR_FASTCGI ? &connection_fastcgi : &connection_http;
+}
+
+bool connection_begin(int fd, enum listen_protocol protocol)
 {
 	struct connection *c = calloc(1, sizeof(*c));
 
-	if (!c || !connection_arriving_begin(c) || !loop_poll_begin(&c->poll, fd, ready)) {
-		if (c)
-			connection_arriving_drop(c);
+	if (!c || !loop_poll_begin(&c->poll, fd, ready)) {
 		free(c);
 		close(fd);
 		return false;
 	}
+	c->kind = kind_of(protocol);
+	c->serves_pages = protocol == LISTEN_FOR_PAGES;
 	c->sink.operations = &operations;
 	c->fd = fd;
 	c->next = connections.all;
@@ -373,9 +299,9 @@ bool connection_begin(int fd)
 		c->next->previous = c;
 	connections.all = c;
 	connections.count++;
-	connection_set_deadline(c, ARRIVAL_MS);
+	connection_set_deadline(c, CONNECTION_ARRIVAL_MS);
 	/* The request has usually arrived already: this saves a round of the loop. */
-	connection_arriving_read(c);
+	c->kind->read(c);
 	if (c->phase == PHASE_ARRIVING)
 		loop_poll_set(&c->poll, LOOP_READ);
 	return true;
@@ -385,7 +311,8 @@ bool connection_begin(int fd)
 static bool may_go(const struct connection *c, int64_t now_ms)
 {
 	if (c->phase == PHASE_ARRIVING)
-		return !c->waits && now_ms >= c->deadline_ms - ARRIVAL_MS + GRACE_MS;
+		return !c->waits &&
+		       (c->idle || now_ms >= c->deadline_ms - CONNECTION_ARRIVAL_MS + GRACE_MS);
 	return c->phase == PHASE_LINGERING;
 }
 
@@ -401,7 +328,7 @@ bool connections_make_room(void)
 	if (!oldest)
 		return false;
 	if (oldest->phase == PHASE_ARRIVING)
-		connection_arriving_late(oldest);
+		oldest->kind->late(oldest);
 	connection_end(oldest);
 	return true;
 }
@@ -409,6 +336,18 @@ bool connections_make_room(void)
 size_t connections_count(void)
 {
 	return connections.count;
+}
+
+void connections_let_go(void)
+{
+	struct connection *c, *next;
+
+	connection_held_let_go();
+	for (c = connections.all; c; c = next) {
+		next = c->next;
+		if (c->phase == PHASE_ARRIVING && c->idle)
+			connection_end(c);
+	}
 }
 
 void connections_on_end(void (*ended)(void))

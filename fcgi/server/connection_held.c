@@ -88,25 +88,18 @@ void connection_held_drop(struct connection *c)
 	c->phase = PHASE_ANSWERING;
 }
 
-/* Everything the web server sends, except FCGI_ABORT_REQUEST, can wait as well. */
 void connection_held_read(struct connection *c)
 {
 	uint8_t bytes[4096];
 	ssize_t got = connection_receive(c, bytes, sizeof(bytes));
-	enum record_event event = RECORD_MORE;
-	size_t at = 0, used;
 
-	if (got < 0) {
+	if (got < 0)
 		connection_end(c);
-		return;
-	}
-	for (; at < (size_t)got && event != RECORD_ABORT && event != RECORD_INVALID; at += used)
-		event = record_scan(&c->scanner, bytes + at, (size_t)got - at, &used);
-	if (event == RECORD_ABORT || event == RECORD_INVALID)
+	else if (got > 0 && c->kind->hears_end(c, bytes, (size_t)got))
 		let_go(c);
 }
 
-void connections_let_go(void)
+void connection_held_let_go(void)
 {
 	all.most = 0;
 	while (all.oldest)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/logging.h"
+#include "protocol/http.h"
 #include "server/listen_impl.h"
 
 enum {
@@ -31,11 +32,14 @@ static bool is_listening(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &length) == 0 && on;
 }
 
-static void add(struct listeners *l, int fd)
+static struct listener *add(struct listeners *l, int fd, enum listen_protocol protocol, bool own)
 {
+	struct listener *new = &l->list[l->count++];
+
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	l->fds[l->count++] = fd;
+	*new = (struct listener){.fd = fd, .protocol = protocol, .own = own};
+	return new;
 }
 
 /* Takes the sockets that systemd passed, as sd_listen_fds(3) describes. */
@@ -47,7 +51,7 @@ static void take_passed(struct listeners *l)
 
 	for (long i = 0; i < passed && l->count < LISTEN_MAX; i++)
 		if (is_listening(FIRST_PASSED + (int)i))
-			add(l, FIRST_PASSED + (int)i);
+			add(l, FIRST_PASSED + (int)i, LISTEN_FOR_FASTCGI, false);
 }
 
 int listen_try_path(const struct sockaddr_un *address, pid_t *listener)
@@ -172,47 +176,49 @@ static int lock_directory(const struct sockaddr_un *address)
 }
 
 /* Returns a socket that listens on the path, or -1 and a sentence that says what to do. */
-static int make_unix(const struct config *config, char *sentence, size_t size)
+static int make_unix(const struct listen_wish *wish, char *sentence, size_t size)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX}, beside = address;
 	int fd = -1, lock;
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", config->listen);
-	snprintf(beside.sun_path, sizeof(beside.sun_path), "%s~", config->listen);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", wish->address);
+	snprintf(beside.sun_path, sizeof(beside.sun_path), "%s~", wish->address);
 	lock = lock_directory(&address);
 	if (path_is_free(&address, sentence, size) &&
 		!listen_is_other_file(beside.sun_path, sentence, size) &&
-		(fd = bind_beside(&beside, &address, config->listen_mode)) < 0)
+		(fd = bind_beside(&beside, &address, wish->mode)) < 0)
 		snprintf(sentence, size,
 			"listen: cannot create a socket at %s: %s; its directory must exist, and "
 			"rowtail's user must be able to write to it",
-			config->listen, strerror(errno));
+			wish->address, strerror(errno));
 	if (lock >= 0)
 		close(lock);
 	return fd;
 }
 
-static bool open_unix(struct listeners *l, const struct config *config, char *sentence, size_t size)
+static bool open_unix(
+	struct listeners *l, const struct listen_wish *wish, char *sentence, size_t size)
 {
+	struct listener *new;
 	struct stat st;
 	int fd;
 
-	if (strlen(config->listen) >= sizeof(l->path) - 1) {
+	if (strlen(wish->address) >= sizeof(new->path) - 1) {
 		snprintf(sentence, size, "listen: the socket's path is longer than %zu bytes",
-			sizeof(l->path) - 2);
+			sizeof(new->path) - 2);
 		return false;
 	}
-	if ((fd = make_unix(config, sentence, size)) < 0)
+	if ((fd = make_unix(wish, sentence, size)) < 0)
 		return false;
-	add(l, fd);
-	snprintf(l->path, sizeof(l->path), "%s", config->listen);
-	if (lstat(l->path, &st) == 0)
-		l->inode = st.st_ino;
-	if (config->listen_mode & 07)
+	new = add(l, fd, wish->protocol, true);
+	snprintf(new->path, sizeof(new->path), "%s", wish->address);
+	if (lstat(new->path, &st) == 0)
+		new->inode = st.st_ino;
+	if (wish->mode & 07 && wish->protocol == LISTEN_FOR_FASTCGI)
 		log_warn("every user of this machine can connect to the socket %s (--listen-mode "
 			 "%04o), "
 			 "and whoever can connect can claim to be anyone",
-			l->path, config->listen_mode);
+			new->path, wish->mode);
 	return true;
 }
 
@@ -235,46 +241,102 @@ static int bind_tcp(const struct sockaddr *address)
  * A web server may connect to any address of the name (localhost is ::1 and 127.0.0.1), so we
  * listen on all of them that this machine has. Returns 0, or the errno of what failed.
  */
-static int bind_all(struct listeners *l, const struct listen_addresses *addresses)
+static int bind_all(struct listeners *l, const struct listen_addresses *addresses,
+	enum listen_protocol protocol)
 {
+	size_t before = l->count;
 	int missing = 0, fd;
 
 	for (size_t i = 0; i < addresses->count; i++) {
+		if (l->count == LISTEN_MAX)
+			return ENOBUFS;
 		if ((fd = bind_tcp((const void *)&addresses->list[i])) >= 0)
-			add(l, fd);
+			add(l, fd, protocol, true);
 		else if (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT)
 			missing = errno;
 		else
 			return errno;
 	}
-	return l->count > 0 ? 0 : missing;
+	return l->count > before ? 0 : missing;
 }
 
-static void warn_if_exposed(const struct listen_addresses *addresses, const char *listen)
+/* HTTP is for everybody, if the port is: nobody can claim anything there. */
+static void warn_if_exposed(
+	const struct listen_addresses *addresses, const struct listen_wish *wish)
 {
-	for (size_t i = 0; i < addresses->count; i++)
+	for (size_t i = 0; i < addresses->count && wish->protocol != LISTEN_FOR_HTTP; i++)
 		if (!listen_is_loopback((const void *)&addresses->list[i])) {
-			log_warn(
-				"other machines can reach %s, and whoever can connect can claim to "
-				"be anyone; use a unix socket or 127.0.0.1",
-				listen);
+			log_warn("other machines can reach %s, and %s; use a unix socket or "
+				 "127.0.0.1",
+				wish->address,
+				wish->protocol == LISTEN_FOR_PAGES
+					? "whoever can connect can read the pages"
+					: "whoever can connect can claim to be anyone");
 			return;
 		}
 }
 
-static bool open_tcp(struct listeners *l, const struct config *config, char *sentence, size_t size)
+static bool open_tcp(
+	struct listeners *l, const struct listen_wish *wish, char *sentence, size_t size)
 {
 	struct listen_addresses addresses;
 	int prefix = snprintf(sentence, size, "listen: "), error;
 
-	if (!listen_addresses(&addresses, config->listen, sentence + prefix, size - (size_t)prefix))
+	if (!listen_addresses(&addresses, wish->address, sentence + prefix, size - (size_t)prefix))
 		return false;
-	if ((error = bind_all(l, &addresses))) {
-		snprintf(sentence, size, "listen: %s: %s", config->listen, strerror(error));
-		listen_close(l);
+	if ((error = bind_all(l, &addresses, wish->protocol))) {
+		snprintf(sentence, size, "listen: %s: %s", wish->address, strerror(error));
 		return false;
 	}
-	warn_if_exposed(&addresses, config->listen);
+	warn_if_exposed(&addresses, wish);
+	return true;
+}
+
+bool listen_wish(const struct config *config, size_t n, struct listen_wish *wish)
+{
+	*wish = (struct listen_wish){config->listen, LISTEN_FOR_FASTCGI, config->listen_mode};
+	if (config->listen && n-- == 0)
+		return true;
+	wish->address = config->pages;
+	wish->protocol = LISTEN_FOR_PAGES;
+	if (config->pages && n-- == 0)
+		return true;
+	wish->protocol = LISTEN_FOR_HTTP;
+	for (const char **http = config->http; *http; http++) {
+		wish->address = *http;
+		if (n-- == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Makes the sockets of our own. Inherited ones take the place of --listen. */
+static bool open_own(struct listeners *l, const struct config *config, char *sentence, size_t size)
+{
+	bool inherited = l->count > 0, open;
+	struct listen_wish wish;
+
+	for (size_t n = 0; listen_wish(config, n, &wish); n++) {
+		if (inherited && wish.protocol == LISTEN_FOR_FASTCGI)
+			continue;
+		if (wish.protocol != LISTEN_FOR_FASTCGI && !http_is_built()) {
+			snprintf(sentence, size,
+				"listen: this rowtail was built without llhttp, so it has no "
+				"--http "
+				"and no --pages; build it where node-llhttp or libllhttp-dev is "
+				"installed");
+			return false;
+		}
+		if (l->count == LISTEN_MAX) {
+			snprintf(sentence, size, "listen: there are more than %d sockets",
+				LISTEN_MAX);
+			return false;
+		}
+		open = strchr(wish.address, '/') ? open_unix(l, &wish, sentence, size)
+						 : open_tcp(l, &wish, sentence, size);
+		if (!open)
+			return false;
+	}
 	return true;
 }
 
@@ -286,30 +348,52 @@ bool listen_is_served(void)
 bool listen_open(struct listeners *l, const struct config *config, char *sentence, size_t size)
 {
 	memset(l, 0, sizeof(*l));
-	l->kind = LISTEN_FASTCGI;
+	l->kind = LISTEN_SOCKETS;
 	take_passed(l);
-	if (l->count > 0)
-		return true;
-	if (is_listening(0)) {
-		add(l, 0);
-		return true;
+	if (l->count == 0 && is_listening(0))
+		add(l, 0, LISTEN_FOR_FASTCGI, false);
+	if (!open_own(l, config, sentence, size)) {
+		listen_close(l);
+		return false;
 	}
-	l->own = config->listen != NULL;
-	if (l->own)
-		return strchr(config->listen, '/') ? open_unix(l, config, sentence, size)
-						   : open_tcp(l, config, sentence, size);
-	l->kind = getenv("GATEWAY_INTERFACE") ? LISTEN_CGI : LISTEN_NOWHERE;
+	if (l->count == 0)
+		l->kind = getenv("GATEWAY_INTERFACE") ? LISTEN_CGI : LISTEN_NOWHERE;
 	return true;
 }
 
-void listen_close(struct listeners *l)
+const char *listen_path(const struct listeners *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (*l->list[i].path)
+			return l->list[i].path;
+	return "";
+}
+
+static void close_one(struct listener *l)
 {
 	struct stat st;
 
 	if (*l->path && lstat(l->path, &st) == 0 && st.st_ino == l->inode)
 		unlink(l->path);
-	*l->path = '\0';
+	close(l->fd);
+}
+
+void listen_close_own(struct listeners *l)
+{
+	size_t kept = 0;
+
 	for (size_t i = 0; i < l->count; i++)
-		close(l->fds[i]);
+		if (l->list[i].own)
+			close_one(&l->list[i]);
+		else
+			l->list[kept++] = l->list[i];
+	l->count = kept;
+}
+
+void listen_close(struct listeners *l)
+{
+	listen_close_own(l);
+	for (size_t i = 0; i < l->count; i++)
+		close(l->list[i].fd);
 	l->count = 0;
 }

@@ -1,7 +1,8 @@
 /*
- * listen: finds out how this process was started, and owns its FastCGI sockets.
+ * listen: finds out how this process was started, and owns its listening sockets.
  *
- * The listening sockets are inherited as descriptor 0, passed by systemd, or its own. Never takes a
+ * The sockets for FastCGI are inherited as descriptor 0, passed by systemd, or
+ * its own; those for HTTP are always its own. Never takes a
  * socket away from a running process. Replaces a socket that nobody listens on; the path exists at
  * every moment.
  */
@@ -13,21 +14,33 @@
 
 #include "config/config.h"
 
-enum { LISTEN_MAX = 16, LISTEN_SENTENCE_MAX = 512 };
+enum { LISTEN_MAX = 32, LISTEN_SENTENCE_MAX = 512 };
 
 enum listen_kind {
-	LISTEN_FASTCGI,
+	LISTEN_SOCKETS,
 	LISTEN_CGI, /* one request in the environment, standard input and output */
-	LISTEN_NOWHERE, /* started by hand without --listen */
+	LISTEN_NOWHERE, /* started by hand without --listen, --http or --pages */
+};
+
+/* What is spoken on a socket. */
+enum listen_protocol {
+	LISTEN_FOR_FASTCGI, /* --listen, or inherited */
+	LISTEN_FOR_HTTP, /* --http */
+	LISTEN_FOR_PAGES, /* --pages: HTTP */
+};
+
+struct listener {
+	int fd; /* non-blocking, close-on-exec */
+	enum listen_protocol protocol;
+	bool own; /* made here, not inherited */
+	char path[108]; /* of our own unix socket; "": none */
+	unsigned long long inode; /* of that path when we made it */
 };
 
 struct listeners {
 	enum listen_kind kind;
-	int fds[LISTEN_MAX]; /* non-blocking, close-on-exec */
+	struct listener list[LISTEN_MAX];
 	size_t count;
-	bool own; /* made for --listen, not inherited */
-	char path[108]; /* of our own unix socket; "": none */
-	unsigned long long inode; /* of that path when we made it */
 };
 
 /* Did something start this process with a socket or a CGI request? */
@@ -46,13 +59,30 @@ enum listen_finding {
 	LISTEN_IMPOSSIBLE,
 };
 
-/*
- * Could a socket be made where --listen says? Makes and removes none. If one is there, connects to
- * it and hangs up.
- */
-enum listen_finding listen_check(const struct config *config, char *sentence, size_t size);
+/* Where a socket is to be made. */
+struct listen_wish {
+	const char *address; /* PATH, HOST:PORT or :PORT */
+	enum listen_protocol protocol;
+	unsigned mode; /* of a unix socket */
+};
 
-/* Closes the sockets. Removes the path of our own unix socket if it is still the same. */
+/*
+ * The n-th socket that the configuration asks for; false if there are fewer.
+ */
+bool listen_wish(const struct config *config, size_t n, struct listen_wish *wish);
+
+/*
+ * Could this socket be made? Makes and removes none. If one is there, connects to it and hangs up.
+ */
+enum listen_finding listen_check(const struct listen_wish *wish, char *sentence, size_t size);
+
+/* The path of the first unix socket of our own, or "". */
+const char *listen_path(const struct listeners *l);
+
+/* Closes our own sockets. Removes the path of a unix socket if it is still the same. */
+void listen_close_own(struct listeners *l);
+
+/* Closes all sockets, the same way. */
 void listen_close(struct listeners *l);
 
 #endif

@@ -1,4 +1,4 @@
-/* Checks --listen for --check. */
+/* Checks --listen, --http and --pages for --check. */
 #include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 /* What is being checked, and the sentence about it. */
 struct looking {
-	const struct config *config;
+	const struct listen_wish *wish;
 	char *sentence;
 	size_t size;
 };
@@ -22,7 +22,7 @@ struct looking {
 /* A process already listens there. */
 static enum listen_finding tell_served(struct looking *l, const struct who_process *by)
 {
-	const char *what = l->config->listen;
+	const char *what = l->wish->address;
 
 	if (by->id && !by->is_rowtail && by->id != 1) {
 		SAY(l, "%s listens on %s; stop it first, or name another %s", by->name, what,
@@ -47,14 +47,14 @@ static bool check_directory(struct looking *l, const char *directory)
 		SAY(l,
 			"%s cannot be made in the directory %s: %s; create it for rowtail's user "
 			"(in a systemd unit, RuntimeDirectory= does)",
-			l->config->listen, directory, strerror(errno));
+			l->wish->address, directory, strerror(errno));
 	else if (!S_ISDIR(st.st_mode))
 		SAY(l, "%s is no directory; name another path", directory);
 	else if (access(directory, W_OK | X_OK) < 0)
 		SAY(l,
 			"%s cannot be made, because %s may not write to the directory %s: %s; give "
 			"rowtail's user a directory of its own, such as /run/rowtail",
-			l->config->listen, us.name, directory, strerror(errno));
+			l->wish->address, us.name, directory, strerror(errno));
 	else
 		return true;
 	return false;
@@ -66,14 +66,14 @@ static bool may_replace(struct looking *l, const char *directory)
 	struct who_user owner;
 	struct stat st, in;
 
-	if (lstat(l->config->listen, &st) < 0 || stat(directory, &in) < 0 ||
+	if (lstat(l->wish->address, &st) < 0 || stat(directory, &in) < 0 ||
 		!(in.st_mode & S_ISVTX) || geteuid() == 0 || geteuid() == st.st_uid ||
 		geteuid() == in.st_uid)
 		return true;
 	SAY(l,
 		"%s was left by %s, and in %s only that user can remove it; remove it, or name "
 		"another path",
-		l->config->listen, who_user(&owner, st.st_uid), directory);
+		l->wish->address, who_user(&owner, st.st_uid), directory);
 	return false;
 }
 
@@ -94,7 +94,7 @@ static gid_t group_of(const char *directory, char *name, size_t size)
 static enum listen_finding tell_group(struct looking *l, const char *directory)
 {
 	struct who_web_servers servers;
-	unsigned mode = l->config->listen_mode;
+	unsigned mode = l->wish->mode;
 	char group[64];
 
 	who_web_servers(&servers, group_of(directory, group, sizeof(group)));
@@ -105,10 +105,10 @@ static enum listen_finding tell_group(struct looking *l, const char *directory)
 			"machine is in that group (%s). A web server that may not connect reports "
 			"rowtail as down; name a path in a directory of its own, with the web "
 			"server's group and mode 2770",
-			l->config->listen, mode, group, servers.others);
+			l->wish->address, mode, group, servers.others);
 		return LISTEN_DOUBTFUL;
 	}
-	SAY(l, "%s can be made, with mode %04o and group %s, %s%s", l->config->listen, mode, group,
+	SAY(l, "%s can be made, with mode %04o and group %s, %s%s", l->wish->address, mode, group,
 		*servers.members ? "which lets in " : "in which the web server's user must be",
 		servers.members);
 	return LISTEN_FREE;
@@ -117,15 +117,15 @@ static enum listen_finding tell_group(struct looking *l, const char *directory)
 /* Tells who will be able to connect. */
 static enum listen_finding tell_unix(struct looking *l, const char *directory)
 {
-	unsigned mode = l->config->listen_mode;
+	unsigned mode = l->wish->mode;
 	struct who_user us;
 
-	if (mode & 07) {
+	if (mode & 07 && l->wish->protocol == LISTEN_FOR_FASTCGI) {
 		SAY(l,
 			"every user of this machine will be able to connect to %s, and to claim to "
 			"be "
 			"anyone (--listen-mode %04o); 0660 with the web server's group is enough",
-			l->config->listen, mode);
+			l->wish->address, mode);
 		return LISTEN_DOUBTFUL;
 	}
 	if (mode & 020)
@@ -133,7 +133,7 @@ static enum listen_finding tell_unix(struct looking *l, const char *directory)
 	SAY(l,
 		"%s can be made, with mode %04o: only %s can connect; 0660 also lets the web "
 		"server's group connect",
-		l->config->listen, mode, who_user(&us, geteuid()));
+		l->wish->address, mode, who_user(&us, geteuid()));
 	return LISTEN_DOUBTFUL;
 }
 
@@ -146,8 +146,8 @@ static enum listen_finding check_unix(struct looking *l)
 	pid_t listener;
 	int error;
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", l->config->listen);
-	snprintf(beside.sun_path, sizeof(beside.sun_path), "%s~", l->config->listen);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", l->wish->address);
+	snprintf(beside.sun_path, sizeof(beside.sun_path), "%s~", l->wish->address);
 	copy = address;
 	directory = dirname(copy.sun_path);
 	if (!check_directory(l, directory) ||
@@ -166,7 +166,7 @@ static enum listen_finding check_unix(struct looking *l)
 		SAY(l,
 			"%s exists, and this user cannot see whether a process listens on it; "
 			"remove it if none does, or name another path",
-			l->config->listen);
+			l->wish->address);
 		return LISTEN_IMPOSSIBLE;
 	}
 	return may_replace(l, directory) ? tell_unix(l, directory) : LISTEN_IMPOSSIBLE;
@@ -210,11 +210,22 @@ static int try_ports(const struct listen_addresses *addresses, bool *exposed)
 
 static enum listen_finding tell_port(struct looking *l, int error, uint16_t port, bool exposed)
 {
-	const char *what = l->config->listen;
+	const char *what = l->wish->address;
 	struct who_process by;
 
 	switch (error) {
 	case 0:
+		if (exposed && l->wish->protocol == LISTEN_FOR_HTTP) {
+			SAY(l, "%s is free; other machines can reach it", what);
+			return LISTEN_FREE;
+		}
+		if (exposed && l->wish->protocol == LISTEN_FOR_PAGES) {
+			SAY(l,
+				"other machines can reach %s, and whoever can connect can read the "
+				"pages; use a unix socket or 127.0.0.1",
+				what);
+			return LISTEN_DOUBTFUL;
+		}
 		if (!exposed) {
 			SAY(l, "%s is free; every user of this machine can reach it", what);
 			return LISTEN_FREE;
@@ -247,15 +258,15 @@ static enum listen_finding check_tcp(struct looking *l)
 	bool exposed;
 	int error;
 
-	if (!listen_addresses(&addresses, l->config->listen, l->sentence, l->size))
+	if (!listen_addresses(&addresses, l->wish->address, l->sentence, l->size))
 		return LISTEN_IMPOSSIBLE;
 	error = try_ports(&addresses, &exposed);
 	return tell_port(l, error, addresses.port, exposed);
 }
 
-enum listen_finding listen_check(const struct config *config, char *sentence, size_t size)
+enum listen_finding listen_check(const struct listen_wish *wish, char *sentence, size_t size)
 {
-	struct looking l = {config, sentence, size};
+	struct looking l = {wish, sentence, size};
 
-	return strchr(config->listen, '/') ? check_unix(&l) : check_tcp(&l);
+	return strchr(wish->address, '/') ? check_unix(&l) : check_tcp(&l);
 }

@@ -303,7 +303,7 @@ void responder_refuse(struct responder *r, struct response *response, int status
 			params && request_accepts_stream(params), false, &cors);
 		return;
 	}
-	refusal_count(status == 413 ? REFUSED_BAD_REQUEST : REFUSED_PROTOCOL);
+	refusal_count(status == 413 || status == 404 ? REFUSED_BAD_REQUEST : REFUSED_PROTOCOL);
 	answer_sentence(&response->bytes, status, sentence, false, &cors);
 }
 

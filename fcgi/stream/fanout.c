@@ -17,19 +17,26 @@ enum {
 	TURN_US = 500, /* what those that are behind may take before the loop looks elsewhere */
 };
 
-/* Adds a lane for each encoding. False if there is no memory. */
-static bool add_lanes(struct fanout *f, const struct framing *framing)
+static bool add_lane(struct fanout *f, struct lane lane)
 {
-	for (int encoding = 0; encoding < LANE_ENCODINGS; encoding++) {
-		struct shared *shared = &f->lanes[f->lane_count++];
+	struct shared *shared = &f->lanes[f->lane_count++];
 
-		shared->lane = (struct lane){framing, framing->usual_id, (uint8_t)encoding};
-		if (encoding == LANE_OBJECT)
-			shared->lane = fanout_object_lane;
-		if (!(shared->window = window_new(WINDOW_BYTES, WINDOW_ENTRIES)))
+	shared->lane = lane;
+	shared->window = window_new(WINDOW_BYTES, WINDOW_ENTRIES);
+	return shared->window;
+}
+
+/* Adds the lanes of all framings and encodings. False if there is no memory. */
+static bool add_lanes(struct fanout *f)
+{
+	for (int i = 0; i < FANOUT_FRAMINGS && f->limits.shared[i]; i++) {
+		const struct framing *framing = f->limits.shared[i];
+
+		if (!add_lane(f, (struct lane){framing, framing->usual_id, LANE_PLAIN}) ||
+			!add_lane(f, (struct lane){framing, framing->usual_id, LANE_ENVELOPE}))
 			return false;
 	}
-	return true;
+	return !f->limits.shared[0] || add_lane(f, fanout_object_lane);
 }
 
 struct fanout *fanout_new(
@@ -49,7 +56,7 @@ struct fanout *fanout_new(
 		buffer_init(&f->kept[i].bytes, SCRATCH_MAX);
 	buffer_init(&f->words, WORDS_MAX);
 	f->groups = groups_new();
-	if (!f->groups || (limits->shared && !add_lanes(f, limits->shared))) {
+	if (!f->groups || !add_lanes(f)) {
 		fanout_free(f);
 		return NULL;
 	}

@@ -21,6 +21,8 @@
 struct fanout;
 struct poll;
 
+enum { FANOUT_FRAMINGS = 3 };
+
 struct fanout_limits {
 	int64_t heartbeat_ms;
 	int64_t max_age_ms; /* 0: no limit; each stream gets a random 0 to 10% more */
@@ -28,10 +30,10 @@ struct fanout_limits {
 	int64_t sweep_ms; /* how often fanout_sweep() is called */
 	int64_t retry_ms, retry_jitter_ms;
 	/*
-	 * The framing of the streams that share the rows that are read and encoded once. NULL for
-	 * CGI: it has one stream, which needs no window.
+	 * The framings of the streams that share the rows that are read and encoded once; NULL
+	 * after the last. None for CGI: it has one stream, which needs no window.
 	 */
-	const struct framing *shared;
+	const struct framing *shared[FANOUT_FRAMINGS];
 };
 
 /* Functions of fanout's owner. */

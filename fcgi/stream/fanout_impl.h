@@ -37,7 +37,8 @@ struct shared {
 	size_t streams; /* 0: the window is not fed */
 };
 
-enum { LANES_MAX = LANE_ENCODINGS };
+/* The rows of polls have no framing, so they need one lane. */
+enum { LANES_MAX = (LANE_ENCODINGS - 1) * FANOUT_FRAMINGS + 1 };
 
 struct fanout {
 	struct eventlog *log;

@@ -35,18 +35,32 @@ size_t lane_encode(const struct lane *l, struct buffer *out, const struct row *r
 	return framed;
 }
 
-uint8_t *lane_frame(
-	const struct lane *l, const uint8_t *text, size_t length, bool last, size_t *framed)
+/* The length of the head at the beginning of the words, if no frame goes around it. */
+static size_t head_apart(const struct lane *l, const struct lane_words *words)
+{
+	static const char empty_line[] = "\r\n\r\n";
+	const uint8_t *end;
+
+	if (!words->first || !l->framing->head_apart || !words->length)
+		return 0;
+	end = memmem(words->text, words->length, empty_line, sizeof(empty_line) - 1);
+	return end ? (size_t)(end - words->text) + sizeof(empty_line) - 1 : 0;
+}
+
+uint8_t *lane_frame(const struct lane *l, const struct lane_words *words, size_t *framed)
 {
 	const struct framing *f = l->framing;
-	uint8_t *bytes = malloc(f->size(length) + f->header + f->end_size + 1);
+	size_t head = head_apart(l, words), content = words->length - head;
+	uint8_t *bytes = malloc(head + f->size(content) + f->header + f->end_size + 1);
 
 	if (!bytes)
 		return NULL;
-	if (length)
-		memcpy(bytes + f->header, text, length);
-	*framed = f->frame(bytes, length, l->request_id);
-	if (last)
+	if (head)
+		memcpy(bytes, words->text, head);
+	if (content)
+		memcpy(bytes + head + f->header, words->text + head, content);
+	*framed = head + f->frame(bytes + head, content, l->request_id);
+	if (words->last && (words->length || !words->first || !f->head_apart))
 		*framed += f->end(bytes + *framed, l->request_id);
 	return bytes;
 }

@@ -40,12 +40,20 @@ bool lane_is_same(const struct lane *a, const struct lane *b);
 size_t lane_encode(
 	const struct lane *l, struct buffer *out, const struct row *row, size_t *content);
 
+/* Words of our own. */
+struct lane_words {
+	const uint8_t *text;
+	size_t length;
+	bool first; /* they begin with the head of the answer, and its empty line */
+	bool last; /* the end of the stream follows them */
+};
+
 /*
- * Returns a framed copy of words of our own, which the caller frees. `last`: the end of the stream
- * follows them. Sets *framed to its length. NULL if there is no memory.
+ * Returns a framed copy of words, which the caller frees. Sets *framed to its length. First words
+ * that are empty have no head: an HTTP client then gets nothing, not even the end. NULL if there is
+ * no memory.
  */
-uint8_t *lane_frame(
-	const struct lane *l, const uint8_t *text, size_t length, bool last, size_t *framed);
+uint8_t *lane_frame(const struct lane *l, const struct lane_words *words, size_t *framed);
 
 /* How much of the content is still to be sent when `sent` framed bytes have been sent? */
 size_t lane_content_left(const struct lane *l, size_t content, size_t sent);

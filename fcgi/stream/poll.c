@@ -42,6 +42,20 @@ struct poll *poll_shrink(struct poll *p)
 	return smaller;
 }
 
+bool poll_set_texts(struct poll **p, const struct buffer *head, const struct buffer *later)
+{
+	struct poll *moved = realloc(*p, sizeof(*moved) + head->length + later->length);
+
+	if (!moved)
+		return false;
+	moved->head_length = head->length;
+	moved->later_length = later->length;
+	memcpy(moved->texts, head->data, head->length);
+	memcpy(moved->texts + head->length, later->data, later->length);
+	*p = moved;
+	return true;
+}
+
 void poll_free(struct poll *p)
 {
 	if (!p)

@@ -64,6 +64,9 @@ struct poll *poll_new(const struct poll_ask *ask);
 /* Forgets `later`, which a waiting poll does not need. Returns the poll, which may have moved. */
 struct poll *poll_shrink(struct poll *p);
 
+/* Replaces both texts. False if there is no memory; then the poll is unchanged. */
+bool poll_set_texts(struct poll **p, const struct buffer *head, const struct buffer *later);
+
 void poll_free(struct poll *p);
 
 const uint8_t *poll_head(const struct poll *p);

@@ -68,6 +68,15 @@ static enum subscriber_result send_pending(struct subscriber *s, int64_t now_ms)
 	return r;
 }
 
+static uint8_t *frame(
+	struct subscriber *s, const uint8_t *text, size_t length, bool last, size_t *framed)
+{
+	const struct lane_words words = {text, length, !s->begun, last};
+
+	s->begun = true;
+	return lane_frame(&s->lane, &words, framed);
+}
+
 enum subscriber_result subscriber_flush(struct subscriber *s, int64_t now_ms)
 {
 	return s->pending ? send_pending(s, now_ms) : SUBSCRIBER_SENT;
@@ -80,7 +89,7 @@ enum subscriber_result subscriber_say(
 
 	if (length == 0)
 		return SUBSCRIBER_SENT;
-	if (!(s->pending = lane_frame(&s->lane, text, length, false, &framed)))
+	if (!(s->pending = frame(s, text, length, false, &framed)))
 		return lose(s, LEAVE_MEMORY);
 	s->pending_length = (uint32_t)framed;
 	s->pending_sent = 0;
@@ -161,9 +170,10 @@ void subscriber_leave(
 	s->reason = (uint8_t)reason;
 	/* Without memory the connection is closed without a word, which a client survives as well.
 	 */
-	s->farewell = lane_frame(&s->lane, text, length, true, &framed);
+	s->farewell = frame(s, text, length, true, &framed);
 	if (s->farewell)
 		s->farewell_length = (uint32_t)framed;
+	s->has_end = s->farewell_length > 0;
 }
 
 /*
@@ -218,11 +228,15 @@ void subscriber_give_up_cut(struct subscriber *s)
 		free(s->farewell);
 		s->farewell = NULL;
 		s->farewell_length = 0;
+		s->has_end = false;
 	}
 }
 
 enum subscriber_result subscriber_farewell(struct subscriber *s, int64_t now_ms)
 {
+	enum subscriber_result r;
+
+	s->complete = s->has_end && !s->farewell_length;
 	if (!s->farewell_length)
 		return SUBSCRIBER_SENT;
 	free(s->pending);
@@ -231,7 +245,9 @@ enum subscriber_result subscriber_farewell(struct subscriber *s, int64_t now_ms)
 	s->pending_sent = 0;
 	s->farewell = NULL;
 	s->farewell_length = 0;
-	return send_pending(s, now_ms);
+	r = send_pending(s, now_ms);
+	s->complete = r == SUBSCRIBER_SENT;
+	return r;
 }
 
 void subscriber_list_push(struct subscriber_list *l, struct subscriber *s, enum subscriber_where w)

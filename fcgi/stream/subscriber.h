@@ -75,6 +75,9 @@ struct subscriber {
 	bool bare; /* positions=0 */
 	uint8_t rows; /* enum eventlog_rows */
 	bool replaced; /* the database was replaced, so a gap must be sent */
+	bool begun; /* words were framed: the first ones begin with the head */
+	bool has_end; /* the farewell has the end of the stream */
+	bool complete; /* the sink has taken everything, with the end */
 	struct poll *poll; /* the JSON answer being built, owned by fanout; NULL: a stream */
 	struct opening *opening; /* only while OPENING */
 	uint8_t *farewell; /* the last record and the end, framed; only in DRAIN */

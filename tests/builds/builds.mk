@@ -22,7 +22,7 @@ $(BUILDS:%=builds-%): builds-%:
 MUSL := $(BUILD)/builds/musl
 MUSL_HEADERS := /usr/include/fastcgi.h /usr/include/uthash.h /usr/include/linux /usr/include/asm-generic \
 	$(firstword $(wildcard /usr/include/*-linux-gnu/asm))
-MUSL_SRC = $(shell grep -LE '^.include <(fcgiapp|sqlite3|uv|ini|sodium|jansson|gmp|nettle/[a-z0-9-]*)\.h>' $(SRC))
+MUSL_SRC = $(shell grep -LE '^.include <(fcgiapp|sqlite3|uv|ini|sodium|llhttp|jansson|gmp|nettle/[a-z0-9-]*)\.h>' $(SRC))
 MUSL_OBJ = $(MUSL_SRC:fcgi/%.c=$(MUSL)/obj/%.o)
 MUSL_REPLAY := fuzz_form fuzz_record
 

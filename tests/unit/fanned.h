@@ -29,7 +29,7 @@ static inline void fanned_begin(const char *sql, const char *table, int64_t hear
 		.stall_ms = 1000000,
 		.sweep_ms = 1000,
 		.retry_ms = 2000,
-		.shared = &framing_fastcgi};
+		.shared = {&framing_fastcgi}};
 	const struct fanout_calls calls = {.want_turn = fanned_want_turn};
 
 	memset(&fanned, 0, sizeof(fanned));

@@ -12,13 +12,16 @@
 #include "config/setting.h"
 
 static struct config config;
-static const char *origins[SETTING_ORIGINS_MAX + 1];
+static const char *origins[SETTING_LIST_MAX + 1];
+static const char *http[SETTING_LIST_MAX + 1], *proxies[SETTING_LIST_MAX + 1];
 
 static int setup(void **state)
 {
 	memset(&config, 0, sizeof(config));
 	memset(origins, 0, sizeof(origins));
 	config.allow_origins = origins;
+	config.http = http;
+	config.trusted_proxies = proxies;
 	return 0;
 }
 

@@ -1,4 +1,7 @@
-/* An incomplete request: collects its bytes until they are whole, then passes it on. */
+/*
+ * FastCGI: collects the records of a request until it is whole, frames the answer, and handles what
+ * the web server sends while a stream runs.
+ */
 #include "server/connection_impl.h"
 
 #include <stdlib.h>
@@ -7,12 +10,14 @@
 #include "base/logging.h"
 #include "base/metrics.h"
 #include "protocol/parse.h"
+#include "stream/fanout.h"
 
 #include <fastcgi.h>
 
 enum {
 	READ_CHUNK = 16384,
 	MANAGED_MAX = 64, /* before a request; a web server sends one or none */
+	REPLIES_MAX = 64, /* replies to records that arrive together while a stream runs */
 };
 
 static void arriving_free(struct arriving *a)
@@ -22,10 +27,109 @@ static void arriving_free(struct arriving *a)
 	free(a);
 }
 
-void connection_arriving_drop(struct connection *c)
+static void drop(struct connection *c)
 {
 	arriving_free(c->arriving);
 	c->arriving = NULL;
+}
+
+/*
+ * Sends CGI output (may be empty) as FCGI_STDOUT, then FCGI_END_REQUEST, and then ends the
+ * connection. If c->hold is set, FCGI_END_REQUEST waits: see connection_held.c.
+ */
+static void answer(struct connection *c, uint16_t request_id, const struct buffer *bytes,
+	uint8_t protocol_status)
+{
+	size_t length = bytes ? bytes->length : 0, framed = record_framed_size(length);
+
+	drop(c);
+	if ((bytes && bytes->failed) ||
+		!(c->answer = malloc(framed + RECORD_HEADER + RECORD_END_SIZE))) {
+		connection_end(c);
+		return;
+	}
+	if (length > 0) {
+		memcpy(c->answer + RECORD_HEADER, bytes->data, length);
+		framed = record_frame(c->answer, length, request_id);
+	}
+	framed += record_end(c->answer + framed, request_id, protocol_status);
+	c->answer_length = (uint32_t)framed;
+	c->answer_end = RECORD_END_SIZE;
+	record_scanner_init(&c->scanner, request_id);
+	connection_begin_answering(c);
+}
+
+/*
+ * Sends a reply while a stream runs, but only between two of the stream's records. A peer that asks
+ * within a record, or takes no bytes, gets no reply. False if only part of it was sent: then the
+ * stream is unreadable.
+ */
+static bool reply_between(struct connection *c, const uint8_t *bytes, size_t length)
+{
+	struct iovec iov = {(void *)(uintptr_t)bytes, length};
+	ssize_t sent;
+
+	if (c->subscriber.cut || c->subscriber.pending)
+		return true;
+	sent = c->sink.operations->write(&c->sink, &iov, 1);
+	return sent == 0 || sent == (ssize_t)length;
+}
+
+/* Handles what a web server sends after a request, while its stream runs. */
+static void hear(struct connection *c, const uint8_t *bytes, size_t length)
+{
+	struct fanout *f = connections.responder->fanout;
+	uint8_t out[RECORD_VALUES_MAX];
+	size_t at = 0, used, replies = 0;
+	bool whole = true;
+
+	/* Limits the replies, since each is a write. Web servers ask for fewer. */
+	while (at < length && c->phase == PHASE_STREAMING && whole) {
+		switch (record_scan(&c->scanner, bytes + at, length - at, &used)) {
+		case RECORD_MORE:
+			return;
+		case RECORD_ABORT:
+			fanout_end(f, &c->subscriber, LEAVE_ABORT);
+			break;
+		case RECORD_BEGIN:
+			if (replies++ >= REPLIES_MAX)
+				break;
+			whole = reply_between(
+				c, out, record_end(out, c->scanner.id, FCGI_CANT_MPX_CONN));
+			break;
+		case RECORD_MANAGEMENT:
+			if (replies++ >= REPLIES_MAX)
+				break;
+			/* Its body is skipped, so FCGI_GET_VALUES gets an empty answer. */
+			whole = reply_between(c, out,
+				c->scanner.type == FCGI_GET_VALUES
+					? record_values_result(
+						  out, c->scanner.header, RECORD_HEADER, 0)
+					: record_unknown_type(out, c->scanner.type));
+			break;
+		case RECORD_INVALID:
+			fanout_gone(f, &c->subscriber, LEAVE_PROTOCOL);
+			return;
+		}
+		at += used;
+	}
+	if (!whole)
+		fanout_gone(f, &c->subscriber, LEAVE_CLIENT);
+}
+
+/* Opens the stream of a response. behind[0..length): bytes that arrived after the request. */
+static void open_stream(struct connection *c, struct response *response, uint16_t request_id,
+	const uint8_t *behind, size_t length)
+{
+	c->phase = PHASE_STREAMING;
+	connection_set_deadline(c, 0);
+	record_scanner_init(&c->scanner, request_id);
+	loop_poll_set(&c->poll, LOOP_READ);
+	if (responder_open(connections.responder, response, &c->subscriber, &c->sink,
+		    &framing_fastcgi, request_id))
+		hear(c, behind, length);
+	else
+		connection_end(c);
 }
 
 static void refuse(struct connection *c, int status, const char *sentence, char *const *params)
@@ -39,7 +143,7 @@ static void refuse(struct connection *c, int status, const char *sentence, char 
 		return;
 	}
 	responder_refuse(connections.responder, &response, status, sentence, params);
-	connection_answer(c, id, &response.bytes, FCGI_REQUEST_COMPLETE);
+	answer(c, id, &response.bytes, FCGI_REQUEST_COMPLETE);
 	response_free(connections.responder, &response);
 }
 
@@ -95,7 +199,7 @@ static void begin_stream(struct connection *c, struct response *response)
 	struct arriving *a = c->arriving;
 
 	c->arriving = NULL;
-	connection_stream(c, response, a->scan.request_id, a->bytes.data + a->scan.length,
+	open_stream(c, response, a->scan.request_id, a->bytes.data + a->scan.length,
 		a->bytes.length - a->scan.length);
 	arriving_free(a);
 }
@@ -113,7 +217,7 @@ static void use_request(void *context, char *const *params, const uint8_t *body,
 	if (response.is_stream)
 		begin_stream(c, &response);
 	else
-		connection_answer(c, id, &response.bytes, FCGI_REQUEST_COMPLETE);
+		answer(c, id, &response.bytes, FCGI_REQUEST_COMPLETE);
 	response_free(connections.responder, &response);
 }
 
@@ -173,10 +277,10 @@ static void look(struct connection *c)
 		refuse_large(c);
 		break;
 	case ARRIVAL_BAD_ROLE:
-		connection_answer(c, a->scan.request_id, NULL, FCGI_UNKNOWN_ROLE);
+		answer(c, a->scan.request_id, NULL, FCGI_UNKNOWN_ROLE);
 		break;
 	case ARRIVAL_ABORTED:
-		connection_answer(c, a->scan.request_id, NULL, FCGI_REQUEST_COMPLETE);
+		answer(c, a->scan.request_id, NULL, FCGI_REQUEST_COMPLETE);
 		break;
 	case ARRIVAL_NOT_FASTCGI:
 		refusal_count(REFUSED_PROTOCOL);
@@ -188,14 +292,27 @@ static void look(struct connection *c)
 	}
 }
 
-void connection_arriving_read(struct connection *c)
+static bool begin_arriving(struct connection *c)
 {
-	struct buffer *b = &c->arriving->bytes;
+	if (!(c->arriving = calloc(1, sizeof(*c->arriving))))
+		return false;
+	arrival_init(&c->arriving->scan);
+	buffer_init(&c->arriving->bytes, ARRIVAL_BYTES_MAX);
+	return true;
+}
+
+static void read_request(struct connection *c)
+{
+	struct buffer *b = c->arriving || begin_arriving(c) ? &c->arriving->bytes : NULL;
 	/* Most requests are small: first read enough for those, then more. */
-	size_t size = b->length ? READ_CHUNK : 2048;
+	size_t size = b && b->length ? READ_CHUNK : 2048;
 	uint8_t *room;
 	ssize_t got;
 
+	if (!b) {
+		connection_end(c);
+		return;
+	}
 	if (size > b->max - b->length)
 		size = b->max - b->length;
 	if (size == 0) {
@@ -213,13 +330,15 @@ void connection_arriving_read(struct connection *c)
 	}
 }
 
-void connection_arriving_again(struct connection *c)
+/* Tries again to parse a request that waits for descriptors. */
+static void again(struct connection *c)
 {
 	if (c->waits)
 		take_request(c);
 }
 
-void connection_arriving_late(struct connection *c)
+/* The request was not whole in time, or found no descriptors. */
+static void late(struct connection *c)
 {
 	if (c->waits)
 		connection_end(c);
@@ -227,11 +346,22 @@ void connection_arriving_late(struct connection *c)
 		refuse_early(c, 408, "the request did not arrive whole in 10 seconds");
 }
 
-bool connection_arriving_begin(struct connection *c)
+/* Everything the web server sends, except FCGI_ABORT_REQUEST, can wait for the end of the answer. */
+static bool hears_end(struct connection *c, const uint8_t *bytes, size_t length)
 {
-	if (!(c->arriving = calloc(1, sizeof(*c->arriving))))
-		return false;
-	arrival_init(&c->arriving->scan);
-	buffer_init(&c->arriving->bytes, ARRIVAL_BYTES_MAX);
-	return true;
+	enum record_event event = RECORD_MORE;
+	size_t at = 0, used;
+
+	for (; at < length && event != RECORD_ABORT && event != RECORD_INVALID; at += used)
+		event = record_scan(&c->scanner, bytes + at, length - at, &used);
+	return event == RECORD_ABORT || event == RECORD_INVALID;
 }
+
+const struct connection_kind connection_fastcgi = {.read = read_request,
+	.again = again,
+	.late = late,
+	.drop = drop,
+	.hear = hear,
+	.hears_end = hears_end,
+	.answered = connection_linger,
+	.finished = connection_end};
