@@ -13,6 +13,8 @@
 # are in every release.
 set -eu
 
+# llhttp, for --http: its sources in Debian 12, a library later, nothing in Debian 11.
+http='node-llhttp libllhttp-dev'
 build='gcc libc6-dev make pkg-config libfcgi-dev libsqlite3-dev libuv1-dev uthash-dev libinih-dev
 	libsodium-dev nettle-dev libgmp-dev libjansson-dev sqlite3'
 demo='lighttpd curl'
@@ -29,7 +31,10 @@ needed=''
 wanted=''
 for part in "$@"; do
 	case $part in
-	build) needed="$needed $build" ;;
+	build)
+		needed="$needed $build"
+		wanted="$wanted $http"
+		;;
 	demo) needed="$needed $demo" ;;
 	ci) wanted="$wanted $ci" ;;
 	suites) wanted="$wanted $suites" ;;

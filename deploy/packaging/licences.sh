@@ -18,6 +18,8 @@ package_of() {
 inputs() {
 	sed -n 's/^LOAD //p' "$map" | grep -E '^/.*\.(a|o)$' | sort -u
 	echo /usr/include/uthash.h
+	# Sources that are compiled here, in Debian 12.
+	if grep -q /llhttp/llhttp.o "$map" && [ -r /usr/share/llhttp/llhttp.c ]; then echo /usr/share/llhttp/llhttp.c; fi
 }
 
 packages=$(inputs | while read -r file; do

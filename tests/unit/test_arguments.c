@@ -1,4 +1,4 @@
-/* links: config/arguments base/origin config/setting base/text base/utf8 config/setting_path */
+/* links: config/arguments base/origin config/setting base/network base/text base/utf8 config/setting_path */
 /* How a command line is split, and that no client can put an option into it. */
 #include <setjmp.h>
 #include <stdarg.h>

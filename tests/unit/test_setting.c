@@ -1,4 +1,4 @@
-/* links: base/origin config/setting base/text base/utf8 config/setting_path */
+/* links: base/origin config/setting base/network base/text base/utf8 config/setting_path */
 /* What each setting accepts and refuses, its default, and suggestions for typos. */
 #include <setjmp.h>
 #include <stdarg.h>
