@@ -188,11 +188,11 @@ demo:
 
 # Coverage-guided, so many seconds for each target; what is found stays in build/fuzz.
 FUZZ_SECONDS ?= 60
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard fcgi/*.c fcgi/*/*.[ch])
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(LLHTTP_OBJ) $(wildcard fcgi/*.c fcgi/*/*.[ch])
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)clang -std=c11 $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		-o $@ $< $(patsubst $(BUILD)/san/%.o,fcgi/%.c,$(call links,$<)) $(call libs,$<)
+		-o $@ $< $(patsubst $(BUILD)/san/%.o,fcgi/%.c,$(call links,$<)) $(call llhttp,$<) $(call libs,$<)
 
 ## fuzz: coverage-guided, FUZZ_SECONDS=60 for each target
 fuzz: $(FUZZ:%=$(BUILD)/fuzz/%)

@@ -13,8 +13,6 @@
 # are in every release.
 set -eu
 
-# llhttp, for --http: its sources in Debian 12, a library later, nothing in Debian 11.
-http='node-llhttp libllhttp-dev'
 build='gcc libc6-dev make pkg-config libfcgi-dev libsqlite3-dev libuv1-dev uthash-dev libinih-dev
 	libsodium-dev nettle-dev libgmp-dev libjansson-dev sqlite3'
 demo='lighttpd curl'
@@ -31,10 +29,7 @@ needed=''
 wanted=''
 for part in "$@"; do
 	case $part in
-	build)
-		needed="$needed $build"
-		wanted="$wanted $http"
-		;;
+	build) needed="$needed $build" ;;
 	demo) needed="$needed $demo" ;;
 	ci) wanted="$wanted $ci" ;;
 	suites) wanted="$wanted $suites" ;;
@@ -64,6 +59,10 @@ case " $* " in
 	command -v npm >/dev/null 2>&1 || wanted="$wanted npm"
 	;;
 esac
+# llhttp, for --http: a library, or in Debian 12 its sources. Debian 11 has neither.
+case " $* " in
+*" build "*) is_installed libllhttp-dev || is_installed node-llhttp || wanted="$wanted libllhttp-dev node-llhttp" ;;
+esac
 missing() {
 	for package in "$@"; do
 		is_installed "$package" || printf ' %s' "$package"
@@ -86,7 +85,11 @@ fi
 $as_root apt-get update -q
 left_out=
 for package in $wanted; do
-	if is_in_release "$package"; then
+	if [ "$package" = libllhttp-dev ] && ! is_in_release libllhttp-dev && is_in_release node-llhttp; then
+		continue
+	elif [ "$package" = node-llhttp ] && is_in_release libllhttp-dev; then
+		continue
+	elif is_in_release "$package"; then
 		install="$install $package"
 	else
 		left_out="$left_out $package"

@@ -124,7 +124,7 @@ def test_shutdown(server, log):
     began = time.monotonic()
     server.signal(signal.SIGTERM)
     opened.wait_complete()
-    assert opened.parser.retry is not None
+    assert opened.parser.reconnection_time is not None
     assert server.wait_exit() == 0
     assert time.monotonic() - began < 4
     idle.close()
@@ -315,7 +315,7 @@ def test_full(serve, log):
     began = time.monotonic()
     answer = server.request().wait_complete()
     assert time.monotonic() - began > 0.5
-    assert answer.head.status == 200 and answer.parser.retry is not None
+    assert answer.head.status == 200 and answer.parser.reconnection_time is not None
     plain = server.request(accept="*/*").wait_complete()
     assert plain.head.status == 503 and plain.head.get("Retry-After")
 

@@ -19,7 +19,8 @@ enum { ID = 0x1234, MIB = 1024 * 1024 };
 static const size_t contents[] = {
 	0, 1, 2, 7, 8, 63, 65527, 65528, 65529, 65591, 65592, 131055, 131056, 131057, 196584};
 
-static const struct framing *const framings[] = {&framing_fastcgi, &framing_none};
+static const struct framing *const framings[] = {
+	&framing_fastcgi, &framing_none, &framing_close, &framing_chunked};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -143,10 +144,45 @@ static void test_the_end(void **state)
 	assert_int_equal(framing_none.end(out, 0), 0);
 }
 
+/* What a client makes of chunks: the content again. RFC 9112, section 7.1. */
+static void test_chunks_can_be_read(void **state)
+{
+	for (size_t i = 0; i < COUNT(contents); i++) {
+		uint8_t *bytes = framed(&framing_chunked, 0, contents[i]);
+		size_t size = framing_chunked.size(contents[i]), at = 0, passed = 0;
+
+		while (at < size) {
+			char *end;
+			size_t length = strtoul((char *)bytes + at, &end, 16);
+
+			assert_memory_equal(end, "\r\n", 2);
+			at = (size_t)((uint8_t *)end + 2 - bytes);
+			for (size_t n = 0; n < length; n++)
+				assert_int_equal(bytes[at + n], content_byte(passed++));
+			at += length;
+			assert_memory_equal(bytes + at, "\r\n", 2);
+			at += 2;
+		}
+		assert_int_equal(passed, contents[i]);
+		free(bytes);
+	}
+}
+
+static void test_the_last_chunk(void **state)
+{
+	uint8_t out[8];
+
+	assert_int_equal(framing_chunked.end(out, 0), 5);
+	assert_int_equal(framing_chunked.end_size, 5);
+	assert_memory_equal(out, "0\r\n\r\n", 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pieces_are_the_same_alone),
+		cmocka_unit_test(test_chunks_can_be_read),
+		cmocka_unit_test(test_the_last_chunk),
 		cmocka_unit_test(test_fastcgi_records_are_found_at_every_byte),
 		cmocka_unit_test(test_large_contents_are_counted),
 		cmocka_unit_test(test_without_frames_nothing_is_begun),
