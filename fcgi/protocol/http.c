@@ -229,15 +229,15 @@ static size_t take_head(struct http_reader *r, const uint8_t *bytes, size_t leng
 		size_t part = feed ? (size_t)(feed + 1 - bytes) - used : length - used;
 		const uint8_t *end;
 
-		/* RFC 9112, 2.2: an empty line before a request line is ignored. */
-		if (r->head.length == 0 && part == 2 && bytes[used] == '\r' && feed) {
-			used += part;
-			continue;
-		}
 		if (!buffer_append(&r->head, bytes + used, part))
 			return used;
 		used += part;
 		end = r->head.data + r->head.length;
+		/* RFC 9112, 2.2: an empty line before a request line is ignored. */
+		if (feed && r->head.length == 2 && end[-2] == '\r') {
+			buffer_clear(&r->head);
+			continue;
+		}
 		if (feed && r->head.length >= 2 && end[-2] == '\n')
 			*complete = true;
 		else if (feed && r->head.length >= 3 && end[-2] == '\r' && end[-3] == '\n')

@@ -78,7 +78,7 @@ bool http_head_is_sane(const char *head, size_t length, struct http_problem *pro
 
 		if (size == 0 || feed[-1] != '\r')
 			return fail(problem, 400, "a header line ends with LF instead of CR LF");
-		if (--size == 0)
+		if (--size == 0 && line != head)
 			return true;
 		if (!check_bytes(line, size, problem))
 			return false;
