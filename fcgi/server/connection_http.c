@@ -164,7 +164,7 @@ static bool translate(
 /* The heads in a response become HTTP's. False if there is no memory. */
 static bool translate_heads(struct response *response, const struct http_frame *frame)
 {
-	struct buffer head, later = {0};
+	struct buffer head = {0}, later = {0};
 	bool done;
 
 	if (!response->poll) {

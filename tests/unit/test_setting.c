@@ -338,13 +338,14 @@ static void test_defaults(void **state)
 	static const struct {
 		const char *name, *standard;
 	} standards[] = {{"db", NULL}, {"table", "events"}, {"listen", NULL},
-		{"listen-mode", "0660"}, {"poll", "100"}, {"heartbeat", "15"}, {"retry", "2000"},
-		{"retry-jitter", "1000"}, {"max-stream-age", "0"}, {"max-streams", "10000"},
-		{"max-streams-per-client", "0"}, {"stall-timeout", "60"}, {"max-replay", "0"},
-		{"allow-origin", NULL}, {"public", NULL}, {"allow-query-token", NULL},
-		{"jwt-key", NULL}, {"jwt-algorithm", NULL}, {"jwt-audience", NULL},
-		{"jwt-issuer", NULL}, {"jwt-leeway", "0"}, {"log-level", "info"}, {"check", NULL},
-		{"version", NULL}, {"help", NULL}};
+		{"listen-mode", "0660"}, {"http", NULL}, {"http-path", "/events"},
+		{"trusted-proxy", NULL}, {"pages", NULL}, {"poll", "100"}, {"heartbeat", "15"},
+		{"retry", "2000"}, {"retry-jitter", "1000"}, {"max-stream-age", "0"},
+		{"max-streams", "10000"}, {"max-streams-per-client", "0"}, {"stall-timeout", "60"},
+		{"max-replay", "0"}, {"allow-origin", NULL}, {"public", NULL},
+		{"allow-query-token", NULL}, {"jwt-key", NULL}, {"jwt-algorithm", NULL},
+		{"jwt-audience", NULL}, {"jwt-issuer", NULL}, {"jwt-leeway", "0"},
+		{"log-level", "info"}, {"check", NULL}, {"version", NULL}, {"help", NULL}};
 	const struct setting *s;
 
 	assert_int_equal(setting_count(), sizeof(standards) / sizeof(*standards));
