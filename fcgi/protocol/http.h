@@ -35,7 +35,7 @@ void http_free(struct http_reader *r);
 
 /*
  * Reads bytes until the request is whole. *used: how many it took; the rest belongs to the next
- * request. Not to be called again after another result than HTTP_MORE.
+ * request, if keep_alive allows one: of what follows chunks, some may be used too. Not to be called again after another result than HTTP_MORE.
  */
 enum http_state http_read(struct http_reader *r, const uint8_t *bytes, size_t length, size_t *used);
 
