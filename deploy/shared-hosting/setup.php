@@ -121,6 +121,10 @@ function check_php()
 	if (!extension_loaded('pdo_sqlite')) {
 		return say('WRONG', 'PHP has no SQLite (pdo_sqlite). Switch the extension on in the host\'s control panel.');
 	}
+	/* Before PHP 8 a host could leave it out. */
+	if (!function_exists('json_decode')) {
+		return say('WRONG', 'PHP has no JSON (json). Switch the extension on in the host\'s control panel.');
+	}
 	$memory = new PDO('sqlite::memory:');
 	$version = $memory->query('SELECT sqlite_version()')->fetchColumn();
 	return say('ok', 'PHP ' . PHP_VERSION . ' with SQLite ' . $version . '.');

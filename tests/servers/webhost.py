@@ -207,8 +207,9 @@ class Account:
 
 
 def extensions(curl):
-    """PDO's SQLite; -n leaves out the rest of Debian's configuration."""
-    return [word for name in ["pdo", "pdo_sqlite", *["curl"] * curl] for word in ("-d", f"extension={name}.so")]
+    """PDO's SQLite, and JSON before PHP 8; -n leaves out the rest of Debian's configuration."""
+    json = ["json"] if glob.glob("/usr/lib/php/*/json.so") else []
+    return [word for name in ["pdo", "pdo_sqlite", *json, *["curl"] * curl] for word in ("-d", f"extension={name}.so")]
 
 
 def lines(answer, kind):
