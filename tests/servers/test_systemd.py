@@ -55,8 +55,15 @@ def analyze(*arguments):
     return done.returncode, done.stdout + done.stderr
 
 
+def systemd_version():
+    return int(re.search(r"systemd (\d+)", analyze("--version")[1])[1])
+
+
 def test_units_are_valid(units):
+    """Older versions of systemd ignore what they do not know."""
     status, said = analyze("verify", "--man=no", *units)
+    if systemd_version() < 249:
+        said = re.sub(r".*(Unknown key name '\w+' in section|Couldn't move remaining userspace processes).*\n", "", said)
     assert (status, said) == (0, "")
 
 
@@ -75,6 +82,8 @@ def test_haproxys_socket_is_valid(units):
 
 
 def test_sandbox_is_tight(units):
+    if systemd_version() < 250:
+        pytest.skip("systemd-analyze security reads no files here")
     _, said = analyze("security", "--offline=yes", "--no-pager", units[1])
     exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
     assert float(exposure[1]) <= 0.5, said
