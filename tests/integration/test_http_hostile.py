@@ -126,7 +126,8 @@ def test_nothing_is_read_behind_chunks(server):  # noqa: F811
     """Chunks, trailers and extensions are read, and the connection then closes."""
     body = b'11;x=y\r\n{"format":"json"}\r\n0\r\nContent-Length: 5\r\nHost: b\r\n\r\n'
     got = server.raw(post(b"Transfer-Encoding: chunked", b"Content-Type: application/json", body=body) + SECOND)
-    assert statuses(got) == [200] and b"Connection: close" in got
+    # llhttp 9 refuses a Content-Length among the trailers.
+    assert statuses(got) in ([200], [400]) and b"Connection: close" in got
 
 
 def test_an_upgrade_is_ignored(server):  # noqa: F811
