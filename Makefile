@@ -178,6 +178,7 @@ pictures: $(BUILD)/rowtail $(BROWSER)
 test test-all:
 	sh tests/deps.sh build test
 	$(MAKE) -j$(shell nproc) all portable bench-tools torture-tools $(FAULTS) $(SQLITES) $(BROWSER) $(UNIT) $(REPLAY)
+	$(PYTHON) tests/lib/nodejs.py
 	@MAKE='$(MAKE)' $(PYTHON) tests/all.py $(if $(filter test-all,$@),--all)
 
 ## demo: a live page on http://127.0.0.1:8080/; PORT=N for another port

@@ -1,8 +1,11 @@
 """Finds a Node.js with built-in SQLite, which 22.13 and newer have.
 
-If the machine's Node.js is older, the test gets one from npm and keeps it in build/node. In a chroot of make test-releases npm has no network, so the test uses the outer tree's, if any.
+If the machine's Node.js is older, the tests get one from npm and keep it in build/node; `make test` runs this file
+before the tests. In a chroot of make test-releases npm has no network, so they use the outer tree's, if any.
 """
 
+import contextlib
+import fcntl
 import os
 import pathlib
 import platform
@@ -28,8 +31,23 @@ def find():
     if not ours.exists() and os.environ.get("TEST_RELEASE"):
         return None
     if not ours.exists():
-        HOME.mkdir(parents=True, exist_ok=True)
-        install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", HOME, f"{package}@24"]
-        subprocess.run(install, capture_output=True, timeout=600, check=True)
-    assert _has_sqlite(ours)
+        _install(package, ours)
+    assert _has_sqlite(ours), (HOME / "npm.log").read_text()
     return str(ours)
+
+
+def _install(package, ours):
+    """One process at a time; npm writes to a file, for it can leave a child behind that holds a pipe open."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    with open(HOME / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for _ in range(3):
+            if ours.exists() and _has_sqlite(ours):
+                return
+            install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", HOME, f"{package}@24"]
+            with open(HOME / "npm.log", "w") as said, contextlib.suppress(subprocess.TimeoutExpired):
+                subprocess.run(install, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=120, check=False)
+
+
+if __name__ == "__main__":
+    find()
