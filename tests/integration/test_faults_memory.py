@@ -359,7 +359,8 @@ REQUESTS = {
 
 def assert_served_or_told_to_come_back(peer, what):
     """Not refused, which would end an EventSource for good. If there is no answer, the web server sends one."""
-    peer.wait(lambda: peer.eof or peer.rows)
+    # A refusal is there before its end, which rowtail holds back for a second.
+    peer.wait(lambda: peer.eof or peer.rows or (peer.head and peer.parser.retries and peer.parser.comments))
     if peer.head is None:
         return
     assert peer.head.status == 200, f"{what}: {peer.describe()}"
