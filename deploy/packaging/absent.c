@@ -1,10 +1,10 @@
 /*
- * absent: in the static program, functions that would load libraries at run time fail.
+ * absent: makes functions that would load libraries at run time fail in the static program.
  *
- * glibc's getpwuid_r(), getaddrinfo() and dlopen() load libraries of exactly the glibc version that the program
- * was linked with, and a foreign host has another one. rowtail does not call them, but SQLite (extensions), libuv
- * (home directory) and libfcgi (its own sockets) refer to them. make portable fails if the linker warns of
- * another such function.
+ * glibc's getpwuid_r(), getaddrinfo() and dlopen() load libraries of exactly the glibc version that
+ * the program was linked with. Another host has another version. rowtail does not call them, but
+ * SQLite (extensions), libuv (home directory) and libfcgi (its own sockets) refer to them. If the
+ * linker warns of another such function, make portable fails.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include <pwd.h>
 #include <stddef.h>
 
-/* ld's --wrap (see kit.mk) links these in place of the names behind __wrap_. */
+/* ld's --wrap (see kit.mk) links __wrap_NAME in place of NAME. */
 __typeof__(dlopen) __wrap_dlopen;
 __typeof__(dlsym) __wrap_dlsym;
 __typeof__(dlclose) __wrap_dlclose;

@@ -24,7 +24,7 @@ enum {
 	POINT_WHOLE = 4, /* SEC 1, section 2.3.3: x and y follow */
 };
 
-/* The memory for one call; each call begins at its start. */
+/* GMP's memory for one call. Each call uses it again from the start. */
 static alignas(max_align_t) uint8_t memory[MEMORY];
 static size_t memory_used;
 
@@ -76,7 +76,7 @@ static const struct hash {
 
 union context {
 	struct sha256_ctx sha256;
-	struct sha512_ctx sha512; /* and of SHA-384 */
+	struct sha512_ctx sha512; /* also for SHA-384 */
 };
 
 /* Returns the length of the hash. */
@@ -91,7 +91,7 @@ static size_t hash_message(const struct signature *s, uint8_t digest[SHA512_DIGE
 	return hash->digest_size;
 }
 
-/* With an exponent of 1 anybody could sign; a long one only costs time. FIPS 186-4, B.3.1. */
+/* With exponent 1, anybody could sign. A long one only costs time. FIPS 186-4, B.3.1. */
 static bool is_exponent(const mpz_t e)
 {
 	return mpz_odd_p(e) && mpz_cmp_ui(e, 1) > 0 && mpz_sizeinbase(e, 2) <= EXPONENT_BITS_MAX;
@@ -122,7 +122,7 @@ static bool rsa_is_good(const struct signature *s, const struct publickey *key)
 	return rsa_pkcs1_verify(&rsa, length, info, number);
 }
 
-/* *size: the bytes of one of its numbers. */
+/* *size: bytes of one coordinate. */
 static const struct ecc_curve *curve(enum publickey_kind kind, size_t *size)
 {
 	switch (kind) {

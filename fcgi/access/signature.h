@@ -1,11 +1,11 @@
 /*
  * signature: checks whether the owner of a key signed a message.
  *
- * The only file that includes <nettle/...> and <gmp.h>. HMAC, RSA (PKCS #1, v1.5) and ECDSA are
- * Nettle's; Ed25519 is libsodium's, see token.h. Knows nothing of JWTs, and makes no signatures.
+ * The only file that includes <nettle/...> and <gmp.h>. Nettle does HMAC, RSA (PKCS #1, v1.5) and
+ * ECDSA. libsodium does Ed25519, see token.h. Knows nothing of JWTs, and makes no signatures.
  *
- * Nettle uses GMP, which ends the process if it gets no memory. So GMP gets memory that is reserved
- * in advance: a call cannot fail for lack of memory. One thread at a time.
+ * Nettle uses GMP, which ends the process if it gets no memory. So GMP uses memory reserved in
+ * advance, and a call cannot fail for lack of memory. One thread at a time.
  *
  * Source: RFC 7518, sections 3.2 to 3.4 (what a signature looks like); RFC 8017, section 8.2.2
  * (RSA); FIPS 186-4, section 6.4 (ECDSA); RFC 2104 (HMAC).
@@ -28,13 +28,13 @@ struct signature {
 	enum signature_hash hash; /* Ed25519 has its own */
 	const char *message;
 	size_t message_length;
-	const uint8_t *bytes; /* of ECDSA r and s, each as long as the key's numbers */
+	const uint8_t *bytes; /* ECDSA: r and s, each as long as a coordinate of the key */
 	size_t length;
 };
 
 /*
- * Can this key verify at all? An odd modulus of at most SIGNATURE_RSA_BITS_MAX; a point on its
- * curve.
+ * Can this key verify at all? RSA needs an odd modulus of at most SIGNATURE_RSA_BITS_MAX bits.
+ * ECDSA needs a point on its curve.
  */
 bool signature_key_is_sound(const struct publickey *key);
 

@@ -7,7 +7,7 @@
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
-/* Returns the number of bits in an address of this kind; 0 if it is none. */
+/* Returns the number of bits in an address of this kind, or 0 if text is not an address. */
 static unsigned read_bytes(uint8_t bytes[16], const char *text)
 {
 	if (inet_pton(AF_INET, text, bytes + sizeof(mapped)) == 1) {

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { NETWORK_TEXT = 46 }; /* bytes of the longest address, with a NUL */
+enum { NETWORK_TEXT = 46 }; /* bytes of the longest address, including a NUL */
 
 struct network {
 	uint8_t bytes[16]; /* IPv6; IPv4 addresses as ::ffff:0:0/96 */
@@ -23,7 +23,7 @@ struct network {
 bool network_read(struct network *n, const char *text);
 
 /*
- * Reads one address of length bytes, as a proxy writes it: also with a port (192.0.2.1:80,
+ * Reads one address of length bytes as a proxy writes it. It may have a port (192.0.2.1:80,
  * [::1]:80) or a zone.
  */
 bool network_read_address(struct network *n, const char *text, size_t length);

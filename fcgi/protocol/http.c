@@ -27,7 +27,7 @@ struct http_reader {
 	struct http_request request;
 	struct http_length length;
 	struct http_problem problem;
-	uint64_t coded; /* bytes of the body that have arrived, with the frames of chunks */
+	uint64_t coded; /* bytes of the body that have arrived, including chunk framing */
 	bool has_head; /* complete and valid */
 	bool whole;
 	bool is_continued;
@@ -41,7 +41,7 @@ static struct http_reader *reader_of(llhttp_t *parser)
 	return parser->data;
 }
 
-/* llhttp may report a text in several parts, which lie side by side. */
+/* llhttp may report a text in several adjacent parts. */
 static void extend(struct span *span, const char *at, size_t length)
 {
 	if (!span->at)
@@ -55,14 +55,14 @@ static int on_target(llhttp_t *parser, const char *at, size_t length)
 	return 0;
 }
 
-/* The names come here in trailers as well, which are ignored. */
+/* llhttp also reports the names in trailers. They are ignored. */
 static int on_name(llhttp_t *parser, const char *at, size_t length)
 {
 	struct http_reader *r = reader_of(parser);
 
 	if (r->has_head)
 		return 0;
-	/* A value ends the name before it. */
+	/* A name begins after a value, or where the last name does not continue. */
 	if (r->count == 0 || r->values[r->count - 1].at ||
 		r->names[r->count - 1].at + r->names[r->count - 1].length != at) {
 		if (r->count == HTTP_FIELDS_MAX)
@@ -156,7 +156,7 @@ static enum http_state bad_by_llhttp(struct http_reader *r)
 	return bad(r, 400, "the request is not valid HTTP/1.1");
 }
 
-/* Gives bytes to llhttp. False if it finds them invalid. */
+/* Passes bytes to llhttp. False if llhttp rejects them. */
 static bool parse(struct http_reader *r, const void *bytes, size_t length)
 {
 	enum llhttp_errno error = llhttp_execute(&r->parser, bytes, length);
@@ -165,7 +165,7 @@ static bool parse(struct http_reader *r, const void *bytes, size_t length)
 	       ((error == HPE_PAUSED || error == HPE_PAUSED_UPGRADE) && r->whole);
 }
 
-/* A text becomes a string: the byte after it is a space, a colon or the end of its line. */
+/* Terminates a text. Overwrites the byte after it: a space, a colon or the line end. */
 static const char *string_of(const struct http_reader *r, struct span span)
 {
 	char *text = (char *)r->head.data + (span.at - (const char *)r->head.data);
@@ -176,7 +176,7 @@ static const char *string_of(const struct http_reader *r, struct span span)
 	return text;
 }
 
-/* Now that llhttp has read the head, its bytes can change. */
+/* Call after llhttp has read the head, because this changes its bytes. */
 static void make_strings(struct http_reader *r)
 {
 	struct http_request *q = &r->request;
@@ -188,7 +188,7 @@ static void make_strings(struct http_reader *r)
 	q->target = string_of(r, r->target);
 	for (size_t i = 0; i < r->count; i++) {
 		r->fields[i].name = string_of(r, r->names[i]);
-		/* llhttp reports an empty value in the line after it. */
+		/* For an empty value, llhttp's pointer is in the next line. */
 		r->fields[i].value = r->values[i].length ? string_of(r, r->values[i]) : "";
 	}
 	q->fields = r->fields;
@@ -209,7 +209,7 @@ static enum http_state use_head(struct http_reader *r)
 	if (!http_head_fields(q, &r->length, &r->problem))
 		return HTTP_BAD;
 	connection = http_field(q, "Connection");
-	/* After chunks, an upgrade or a tunnel, nobody should have to agree on where they end. */
+	/* Closes after chunks, an upgrade or a tunnel: programs may disagree on their end. */
 	q->keep_alive = !q->is_1_0 && !r->length.chunked && !http_field(q, "Upgrade") &&
 			strcmp(q->method, "CONNECT") != 0 &&
 			!(connection && http_head_has_token(connection, "close"));
@@ -218,7 +218,7 @@ static enum http_state use_head(struct http_reader *r)
 	return r->whole ? HTTP_WHOLE : HTTP_MORE;
 }
 
-/* Takes bytes of the head, up to its empty line. Returns how many. */
+/* Takes bytes of the head, up to its empty line. Returns their number. */
 static size_t take_head(struct http_reader *r, const uint8_t *bytes, size_t length, bool *complete)
 {
 	size_t used = 0;

@@ -57,7 +57,7 @@ static bool check_field_line(const char *line, size_t length, struct http_proble
 	return true;
 }
 
-/* No control characters but tabs. CR and LF end lines, and stand nowhere else. */
+/* Tab is the only control character allowed. CR and LF may only end a line. */
 static bool check_bytes(const char *line, size_t length, struct http_problem *problem)
 {
 	for (size_t i = 0; i < length; i++)
@@ -122,7 +122,7 @@ bool http_head_has_token(const char *list, const char *token)
 	return false;
 }
 
-/* A name or an address, and a port. RFC 3986, section 3.2.2, without user names. */
+/* A name or an address, with an optional port. RFC 3986, section 3.2.2, without user names. */
 static bool is_host(const char *host)
 {
 	for (; *host; host++)

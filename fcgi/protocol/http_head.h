@@ -1,8 +1,8 @@
 /*
- * http_head: what makes the head of an HTTP request unambiguous.
+ * http_head: checks that the head of an HTTP request is unambiguous.
  *
- * Pure. Refuses everything that two programs on the way could read differently: CR, LF and NUL in
- * other places than line ends, folded lines, space before a colon, more than one length or host.
+ * Pure. Refuses a head that two programs on the way could read differently: CR or LF not at a line
+ * end, NUL, folded lines, space before a colon, more than one length or host.
  *
  * Source: RFC 9112, sections 2.2, 3, 3.2, 5.1, 5.2, 6.1, 6.3; RFC 9110, sections 5.5, 5.6.2, 7.2.
  */
@@ -18,7 +18,7 @@ enum {
 	HTTP_TARGET_MAX = 48 * 1024,
 	HTTP_FIELDS_MAX = 200,
 	HTTP_BODY_MAX = 64 * 1024,
-	HTTP_CODED_MAX = 4 * HTTP_BODY_MAX, /* a body, with the frames of its chunks */
+	HTTP_CODED_MAX = 4 * HTTP_BODY_MAX, /* a body, including chunk framing */
 };
 
 struct http_field {
@@ -41,20 +41,20 @@ struct http_problem {
 	const char *sentence;
 };
 
-/* The value of the first field with this name, in any case; NULL if there is none. */
+/* The value of the first field with this name, ignoring case. NULL if there is none. */
 const char *http_field(const struct http_request *q, const char *name);
 
-/* Checks the bytes of a whole head, with its empty line. False fills *problem. */
+/* Checks the bytes of a whole head, including its empty line. If false, fills *problem. */
 bool http_head_is_sane(const char *head, size_t length, struct http_problem *problem);
 
-/* What follows the head. */
+/* How long the body is. */
 struct http_length {
 	bool chunked;
 	bool has_length;
 	uint64_t length;
 };
 
-/* Checks the fields of a request. False fills *problem. */
+/* Checks the fields of a request. If false, fills *problem. */
 bool http_head_fields(
 	const struct http_request *q, struct http_length *length, struct http_problem *problem);
 

@@ -1,5 +1,5 @@
 /*
- * asked: what a request asks for, once request.c has read it, and why it gets no stream.
+ * asked: the result of parsing a request: what it asks for, or why it gets no stream.
  */
 #ifndef ROWTAIL_ASKED_H
 #define ROWTAIL_ASKED_H
@@ -13,7 +13,7 @@
 enum {
 	REQUEST_CHANNELS_MAX = 100,
 	REQUEST_EVENTS_MAX = 100,
-	REQUEST_EVENT_MAX = 255, /* bytes of an event type asked for */
+	REQUEST_EVENT_MAX = 255, /* bytes of a requested event type */
 	REQUEST_SIZE_MAX = 65536, /* parameters and body */
 	REQUEST_SENTENCE_MAX = 400,
 	REQUEST_LIMIT_MAX = 1000, /* rows of a JSON answer */
@@ -44,19 +44,19 @@ struct request {
 	bool positions; /* position records; default: not for POST */
 	bool accepts_stream; /* Accept names text/event-stream, and the client asks for a stream */
 
-	bool json; /* format=json: rows instead of a stream; only then the next three count */
+	bool json; /* format=json: rows instead of a stream; uses the next three */
 	int64_t limit; /* 1 to REQUEST_LIMIT_MAX */
 	int64_t wait_s; /* 0 to REQUEST_WAIT_MAX_S */
-	int64_t before; /* >= 0; -1: not asked for */
+	int64_t before; /* >= 0; -1: not set */
 
-	/* Unchanged from the client or web server, or NULL; they live as long as the request. */
+	/* Unchanged from the client or web server, or NULL. Valid as long as the request. */
 	const char *origin;
 	const char *requested_headers; /* of a CORS preflight */
 	const char *remote_user; /* NULL if empty */
 	const char *remote_addr; /* "" if unknown */
 	const char *authorization;
 	const char *cookie;
-	const char *access_token; /* of the query string or the body */
+	const char *access_token; /* from the query string or the body */
 
 	void *memory; /* owned: everything that the pointers above point to */
 };
@@ -64,7 +64,7 @@ struct request {
 /* Why a request gets no stream. */
 struct request_problem {
 	int status; /* 400, 405, 413, 415, 500; 503 without memory */
-	char sentence[REQUEST_SENTENCE_MAX]; /* UTF-8, one line: which parameter, what is right */
+	char sentence[REQUEST_SENTENCE_MAX]; /* UTF-8, one line: the parameter, the valid values */
 };
 
 #endif

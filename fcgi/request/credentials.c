@@ -23,7 +23,7 @@ static bool find_bearer(struct credentials *c, const char *authorization)
 	return true;
 }
 
-/* A cookie's value may be in quotes, which are not part of it. */
+/* Removes the quotes around a cookie's value. They are not part of it. */
 static void unquote(struct credentials *c)
 {
 	if (c->length >= 2 && c->token[0] == '"' && c->token[c->length - 1] == '"') {
@@ -32,7 +32,7 @@ static void unquote(struct credentials *c)
 	}
 }
 
-/* Finds the first cookie of the name that is not empty: an empty one is a deleted cookie. */
+/* Finds the first cookie of this name. Skips empty cookies, because they are deleted. */
 static bool find_cookie(struct credentials *c, const char *cookie)
 {
 	static const char name[] = "rowtail_token=";

@@ -19,16 +19,17 @@ struct credentials {
 };
 
 /*
- * Finds the token: from an Authorization header with the scheme Bearer, else from `access_token`,
- * else from the first cookie rowtail_token. Each may be NULL. An empty token counts as given. An
- * empty cookie does not, because that is how a cookie is deleted. False if there is no token.
+ * Finds the token: in an Authorization header with the scheme Bearer, else in `access_token`, else
+ * in the first cookie rowtail_token. Each may be NULL. An empty token counts as present. An empty
+ * cookie does not, because deleting a cookie leaves it empty. False if there is no token.
  */
 bool credentials_find(struct credentials *c, const char *authorization, const char *access_token,
 	const char *cookie);
 
 /*
- * Finds the next cookie rowtail_token. A browser sends all it has for the path and its parents, and
- * a stale one may come first (RFC 6265, section 5.4). False, and nothing changes, if there is none.
+ * Finds the next cookie rowtail_token. A browser sends the cookies of the path and of its parents,
+ * and a stale one may come first (RFC 6265, section 5.4). If there is none, returns false and
+ * changes nothing.
  */
 bool credentials_next(struct credentials *c);
 

@@ -1,5 +1,5 @@
 /*
- * form: reads application/x-www-form-urlencoded text, of a query string or a body.
+ * form: reads application/x-www-form-urlencoded text from a query string or a body.
  *
  * Pure, allocates nothing. Decodes in place: a decoded text is never longer than the encoded one.
  * Knows no parameter names and checks no character encoding; a pair may contain any byte, including
@@ -13,16 +13,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A position in a form; for form.c only. */
+/* A position in a form. Only form.c uses its members. */
 struct form {
 	char *at, *end;
 };
 
-/* Both texts are followed by a NUL, which their lengths do not count. */
+/* A NUL follows each text. The lengths do not include it. */
 struct form_pair {
 	const char *name, *value;
 	size_t name_length, value_length;
-	bool bad_escape; /* the value contains a '%' without two hexadecimal digits, unchanged */
+	bool bad_escape; /* the value has a '%' without two hexadecimal digits, unchanged */
 };
 
 /*
@@ -32,15 +32,15 @@ struct form_pair {
 void form_init(struct form *f, char *text, size_t length);
 
 /*
- * Returns the next pair, in the order of the text; false if there are no more. Skips empty pieces
- * ("a=1&&b=2"). A name without '=' has an empty value; '+' is a space. A bad escape in a name is
+ * Reads the next pair, in the order of the text. False if there are no more. Skips empty pieces
+ * ("a=1&&b=2"). A name without '=' has an empty value. '+' is a space. A bad escape in a name is
  * also left unchanged, because no parameter has such a name.
  */
 bool form_next(struct form *f, struct form_pair *pair);
 
 enum { FORM_ESCAPE_LENGTH = 3 };
 
-/* Does text[0..length) begin with an escape such as "%2F"? Then *byte is the byte it stands for. */
+/* Does text[0..length) begin with an escape such as "%2F"? If so, sets *byte to its value. */
 bool form_unescape(const char *text, size_t length, char *byte);
 
 #endif

@@ -31,7 +31,7 @@ bool parameters_refuse_memory(struct parameters *p)
 		p, 503, "rowtail has no memory left for this request; try again later");
 }
 
-/* Inserts a name in order, unless it is already there; false if there is no room. */
+/* Inserts a name in order, unless it is already present. False if there is no room. */
 static bool names_add(struct parameters_names *n, const char *text, size_t length)
 {
 	size_t low = 0, high = n->count;
@@ -94,7 +94,7 @@ static bool take_event(struct parameters *p, const char *name, const char *text,
 	return true;
 }
 
-/* A valid number wins over one that is too large, which wins over what is not a number. */
+/* Prefers a valid number to one that is too large, and that to a text that is not a number. */
 static void take_one_position(struct parameters *p, const char *text, size_t length)
 {
 	struct request *r = p->request;
@@ -130,7 +130,7 @@ static void take_one_position(struct parameters *p, const char *text, size_t len
 	text_harmless(r->position.text, POSITION_TEXT_MAX, text, length, true);
 }
 
-/* Two headers of one name arrive joined by a comma (RFC 9110, section 5.2): "5, 9". */
+/* A web server may join two headers of one name (RFC 9110, section 5.2): "5, 9". */
 static bool take_position(struct parameters *p, const char *name, const char *text, size_t length)
 {
 	const char *comma;
@@ -229,10 +229,10 @@ enum {
 	INTEGER = 1 << JSON_KIND_INTEGER,
 	BOOLEAN = 1 << JSON_KIND_BOOLEAN,
 	ARRAY = 1 << JSON_KIND_ARRAY,
-	WITH_JSON = 1 << 16, /* means something only with format=json; a stream ignores it */
+	WITH_JSON = 1 << 16, /* used only with format=json; a stream ignores it */
 };
 
-/* The known parameters. kinds: what a JSON body may use; the elements of a list are strings. */
+/* The known parameters. kinds: JSON types that a body may use; list elements are strings. */
 struct parameter {
 	const char *name;
 	bool (*take)(struct parameters *p, const char *name, const char *text, size_t length);
@@ -298,8 +298,8 @@ static bool is_near(const char *known, const char *name, size_t length)
 }
 
 /*
- * Keeps the problem for parameters_end(): the parameter belongs to format=json, which may come after it.
- * Always returns true.
+ * Keeps the problem for parameters_end(), because the parameter counts only with format=json, which
+ * may come later. Always returns true.
  */
 static bool defer(struct parameters *p)
 {
@@ -309,9 +309,9 @@ static bool defer(struct parameters *p)
 }
 
 /*
- * *known: the parameter of this name, or NULL for a name of no meaning to us. False, with a problem
- * set, if the name is a misspelled parameter: ignoring it would follow something else than the
- * client wants.
+ * *known: the parameter with this name, or NULL for an unknown name, which is ignored. If the name
+ * is a misspelled parameter, sets a problem and returns false: ignoring it would give the client a
+ * stream it did not ask for.
  */
 static bool find_parameter(
 	struct parameters *p, const struct parameter **known, const char *name, size_t length)

@@ -27,11 +27,11 @@ struct parameters_names {
 };
 
 /*
- * One reading. Numbers, switches and the access token go into the request. What is read stays
- * valid until parameters_free(), as long as the texts given stay; parameters_last_event_id()
- * alone keeps pointers to those.
+ * The state of reading one request. Numbers, switches and the access token go into the request.
+ * Results stay valid until parameters_free(). Only parameters_last_event_id() keeps pointers to the
+ * caller's text, which must stay valid as long.
  *
- * Each function below returns false when it has set the problem: a status and a sentence.
+ * If a function below finds a problem, it sets a status and a sentence, and returns false.
  */
 struct parameters {
 	struct request *request;
@@ -45,27 +45,27 @@ struct parameters {
 	struct json_members members;
 };
 
-/* Sets the problem; always returns false, for `return parameters_refuse(…)`. */
+/* Sets the problem. Always returns false, for `return parameters_refuse(…)`. */
 bool parameters_refuse(struct parameters *p, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 bool parameters_refuse_memory(struct parameters *p);
 
-/* application/x-www-form-urlencoded; may be called PARAMETERS_FORMS_MAX times. */
+/* Reads application/x-www-form-urlencoded. Call at most PARAMETERS_FORMS_MAX times. */
 bool parameters_form(struct parameters *p, const char *text, size_t length);
 
-/* A JSON object; may be called once. */
+/* Reads a JSON object. Call at most once. */
 bool parameters_json(struct parameters *p, const char *text, size_t length);
 
-/* Call it after all parameters were read: checks those that go together. */
+/* Call after reading all parameters. Checks those that depend on each other. */
 bool parameters_end(struct parameters *p);
 
-/* The URL's path: the part after the mount point and its '/' is a channel. May be called once. */
+/* Reads the part of the URL's path after the mount point and its '/' as a channel. Call once. */
 bool parameters_path(struct parameters *p, const struct path *path);
 
-/* The value of a Last-Event-ID header: positions, joined by commas. Never fails. */
+/* Reads a Last-Event-ID header: positions, joined by commas. Never fails. */
 void parameters_last_event_id(struct parameters *p, const char *value);
 
-/* Follows "default" if nothing was asked for. Never fails. */
+/* Selects the channel "default" if the request names none. Never fails. */
 void parameters_default(struct parameters *p);
 
 void parameters_free(struct parameters *p);

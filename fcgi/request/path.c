@@ -55,7 +55,7 @@ static struct reader path_of(const char *uri)
 	return reader_of(uri, strcspn(uri, "?"), true);
 }
 
-/* Takes the same from both: a byte, or an escape that the web server left unchanged. */
+/* Moves both past the same byte, or past an escape that the web server left unchanged. */
 static bool take_same(struct reader *raw, struct reader *cooked)
 {
 	struct reader from = *raw;
@@ -72,7 +72,7 @@ static bool take_same(struct reader *raw, struct reader *cooked)
 	return raw->at > from.at;
 }
 
-/* Takes a slash after a slash, which the web server would have merged. */
+/* Moves r past a repeated slash, because web servers may merge slashes. */
 static bool take_repeated(struct reader *r, bool behind_slash)
 {
 	struct reader ahead = *r;
@@ -83,7 +83,7 @@ static bool take_repeated(struct reader *r, bool behind_slash)
 	return true;
 }
 
-/* Do both name the same path? */
+/* Are both the same path? */
 static bool same_path(struct reader raw, struct reader cooked)
 {
 	bool behind_slash = false;
@@ -116,7 +116,7 @@ static bool skip_mount(struct reader *r, const char *mount)
 	return byte == END || byte == '/';
 }
 
-/* Decodes the rest; *length is 0 if that is only slashes. */
+/* Decodes the rest. *length is 0 if the rest is only slashes. */
 static void take_rest(struct reader *r, char *to, size_t *length)
 {
 	bool only_slashes = true;

@@ -55,7 +55,7 @@ static void read_headers(struct request *r, char *const *params)
 	r->accepts_stream = request_accepts_stream(params);
 }
 
-/* Which of words[0] to words[last] this is, or -1. */
+/* Returns the index of word in words[0] to words[last], or -1. */
 static int find_word(const char *word, const char *const *words, int last)
 {
 	while (last >= 0 && strcmp(word, words[last]) != 0)
@@ -133,7 +133,7 @@ static bool read_body(struct parameters *p, const char *type, const char *body, 
 		text_quote(&q, type, strlen(type)));
 }
 
-/* If a client sends the header twice, a web server joins the two or passes both on. */
+/* If a client sends the header twice, the web server joins them or passes both on. */
 static void read_last_event_ids(struct parameters *p, char *const *params)
 {
 	static const char name[] = "HTTP_LAST_EVENT_ID=";
@@ -246,7 +246,7 @@ int request_parse(struct request *r, char *const *params, const void *body, size
 	r->limit = REQUEST_LIMIT;
 	read_headers(r, params);
 	good = parse_all(&p, params, body, body_length);
-	/* A refusal is a plain status, whatever the client accepts. */
+	/* A client that asks for JSON gets a refusal as a plain status, whatever it accepts. */
 	if (r->json)
 		r->accepts_stream = false;
 	if (!good)

@@ -15,7 +15,7 @@
 enum {
 	ANSWER_MS = 10000, /* time for the peer to take an answer */
 	LINGER_MS = 2000, /* time for the peer to stop sending and close */
-	GRACE_MS = 1000, /* time for a request to arrive when there are no descriptors for others */
+	GRACE_MS = 1000, /* time for a request to arrive when other connections need descriptors */
 	DEADLINE_SWEEP_MS = 250,
 };
 
@@ -45,7 +45,7 @@ static void sink_want_write(struct sink *sink, bool want)
 	loop_poll_set(&c->poll, want ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 
-/* Agrees with epoll: a socket that has room for only a byte or so is not ready. */
+/* Same answer as epoll: a socket with room for only a few bytes is not ready. */
 static bool sink_would_take(struct sink *sink)
 {
 	struct pollfd p = {.fd = ((struct connection *)sink)->fd, .events = POLLOUT};
@@ -81,7 +81,7 @@ static void handle_ended(struct loop_poll *p)
 	free((char *)p - offsetof(struct connection, poll));
 }
 
-/* Its memory is freed when libuv lets go of its handle. */
+/* The memory is freed later, when libuv has closed the handle. */
 void connection_end(struct connection *c)
 {
 	if (c->phase == PHASE_ENDED)
@@ -106,8 +106,8 @@ void connection_end(struct connection *c)
 }
 
 /*
- * If the connection were closed while the peer is still sending, the peer would lose the answer. So
- * this reads and discards what it sends until it closes, for a limited time.
+ * Closing the connection while the peer is still sending would lose the answer. So this reads and
+ * discards input until the peer closes, for at most LINGER_MS.
  */
 void connection_linger(struct connection *c)
 {
@@ -206,7 +206,7 @@ static void ready(struct loop_poll *p, int events, bool failed)
 	}
 	if (!(events & LOOP_READ))
 		return;
-	/* Many requests must not delay the streams. The loop reports this connection again. */
+	/* Requests must not delay the streams. If the round is long, the next one reads this. */
 	if (c->phase == PHASE_ARRIVING && !loop_round_is_long())
 		c->kind->read(c);
 	else if (c->phase == PHASE_STREAMING)
@@ -218,8 +218,8 @@ static void ready(struct loop_poll *p, int events, bool failed)
 }
 
 /*
- * A deadline has passed. An incomplete request gets an answer; a peer that took no answer is
- * closed. But first handles what the peer did a moment ago and the loop has not reached yet.
+ * Handles a passed deadline. First handles input or writability that the loop has not reached yet.
+ * If that changes nothing, answers an incomplete request, or closes a peer that took no answer.
  */
 static void be_too_late(struct connection *c)
 {
@@ -238,7 +238,7 @@ static void be_too_late(struct connection *c)
 		connection_end(c);
 }
 
-/* Also tries again the requests that wait for descriptors. */
+/* Also retries the requests that wait for descriptors. */
 static void deadlines_due(struct loop_timer *timer)
 {
 	int64_t now_ms = clock_awake_ms();
@@ -255,7 +255,7 @@ static void deadlines_due(struct loop_timer *timer)
 	}
 }
 
-/* config has checked the texts. */
+/* config has already validated the texts. */
 static void read_trusted(const char *const *texts)
 {
 	static struct network proxies[SETTING_LIST_MAX];
@@ -300,14 +300,14 @@ bool connection_begin(int fd, enum listen_protocol protocol)
 	connections.all = c;
 	connections.count++;
 	connection_set_deadline(c, CONNECTION_ARRIVAL_MS);
-	/* The request has usually arrived already: this saves a round of the loop. */
+	/* The request has usually arrived already. Reading now saves a round of the loop. */
 	c->kind->read(c);
 	if (c->phase == PHASE_ARRIVING)
 		loop_poll_set(&c->poll, LOOP_READ);
 	return true;
 }
 
-/* A slow body, or a silent peer, must not hold descriptors that others need. */
+/* A slow body or a silent peer must not keep descriptors that other connections need. */
 static bool may_go(const struct connection *c, int64_t now_ms)
 {
 	if (c->phase == PHASE_ARRIVING)
@@ -321,7 +321,7 @@ bool connections_make_room(void)
 	int64_t now_ms = clock_awake_ms();
 	struct connection *oldest = NULL;
 
-	/* The newest comes first in the list. */
+	/* The list begins with the newest. */
 	for (struct connection *c = connections.all; c; c = c->next)
 		if (may_go(c, now_ms))
 			oldest = c;

@@ -1,6 +1,6 @@
 /*
- * FastCGI: collects the records of a request until it is whole, frames the answer, and handles what
- * the web server sends while a stream runs.
+ * FastCGI: collects the records of a request until it is complete, frames the answer, and handles
+ * what the web server sends while a stream runs.
  */
 #include "server/connection_impl.h"
 
@@ -16,7 +16,7 @@
 
 enum {
 	READ_CHUNK = 16384,
-	MANAGED_MAX = 64, /* before a request; a web server sends one or none */
+	MANAGED_MAX = 64, /* management records before a request; web servers send one or none */
 	REPLIES_MAX = 64, /* replies to records that arrive together while a stream runs */
 };
 
@@ -60,9 +60,9 @@ static void answer(struct connection *c, uint16_t request_id, const struct buffe
 }
 
 /*
- * Sends a reply while a stream runs, but only between two of the stream's records. A peer that asks
- * within a record, or takes no bytes, gets no reply. False if only part of it was sent: then the
- * stream is unreadable.
+ * Sends a reply while a stream runs, but only between two of the stream's records. Sends nothing if
+ * a record is half written or the peer takes no bytes. False if only part of the reply was sent:
+ * then the stream is unreadable.
  */
 static bool reply_between(struct connection *c, const uint8_t *bytes, size_t length)
 {
@@ -83,7 +83,7 @@ static void hear(struct connection *c, const uint8_t *bytes, size_t length)
 	size_t at = 0, used, replies = 0;
 	bool whole = true;
 
-	/* Limits the replies, since each is a write. Web servers ask for fewer. */
+	/* Limits the replies, because each is a write. Web servers ask for fewer. */
 	while (at < length && c->phase == PHASE_STREAMING && whole) {
 		switch (record_scan(&c->scanner, bytes + at, length - at, &used)) {
 		case RECORD_MORE:
@@ -100,7 +100,7 @@ static void hear(struct connection *c, const uint8_t *bytes, size_t length)
 		case RECORD_MANAGEMENT:
 			if (replies++ >= REPLIES_MAX)
 				break;
-			/* Its body is skipped, so FCGI_GET_VALUES gets an empty answer. */
+			/* The record's body is skipped, so FCGI_GET_VALUES gets an empty answer. */
 			whole = reply_between(c, out,
 				c->scanner.type == FCGI_GET_VALUES
 					? record_values_result(
@@ -147,7 +147,7 @@ static void refuse(struct connection *c, int status, const char *sentence, char 
 	response_free(connections.responder, &response);
 }
 
-/* A refusal of an incomplete request. */
+/* The refusal of an incomplete request. */
 struct refusing {
 	struct connection *connection;
 	int status;
@@ -163,9 +163,9 @@ static void refuse_by_params(
 }
 
 /*
- * Refuses a request that is too large or too slow. If only the body is incomplete, the parameters
- * are there. Parsed with an empty body, they tell which CORS fields the answer needs; without
- * these, a page of another origin could not read it.
+ * Refuses a request that is too large or too slow. If only the body is incomplete, this parses the
+ * parameters with an empty body, to find the CORS fields that the answer needs. Without them, a
+ * page of another origin could not read it.
  */
 static void refuse_early(struct connection *c, int status, const char *sentence)
 {
@@ -212,7 +212,7 @@ static void use_request(void *context, char *const *params, const uint8_t *body,
 
 	c->whole = c->arriving->scan.length == c->arriving->bytes.length;
 	responder_decide(connections.responder, params, body, body_length, &response);
-	/* If more than the request arrived, the web server may have given up already. */
+	/* Input after the request may mean that the web server has given up already. */
 	c->hold = response.hold && c->whole;
 	if (response.is_stream)
 		begin_stream(c, &response);
@@ -244,7 +244,7 @@ static bool manage(struct connection *c)
 	return connection_reply(c, out, out_length);
 }
 
-/* Handles a whole request. If there are no descriptors now, it is tried again later. */
+/* Handles a complete request. Retries it later if there are no descriptors now. */
 static void take_request(struct connection *c)
 {
 	struct arriving *a = c->arriving;
@@ -257,7 +257,7 @@ static void take_request(struct connection *c)
 	}
 }
 
-/* Examines what has arrived, and acts on it. */
+/* Examines the bytes that have arrived, and acts on them. */
 static void look(struct connection *c)
 {
 	struct arriving *a = c->arriving;
@@ -304,7 +304,7 @@ static bool begin_arriving(struct connection *c)
 static void read_request(struct connection *c)
 {
 	struct buffer *b = c->arriving || begin_arriving(c) ? &c->arriving->bytes : NULL;
-	/* Most requests are small: first read enough for those, then more. */
+	/* Most requests are small: the first read is small, later ones are larger. */
 	size_t size = b && b->length ? READ_CHUNK : 2048;
 	uint8_t *room;
 	ssize_t got;
@@ -319,7 +319,7 @@ static void read_request(struct connection *c)
 		refuse_large(c);
 		return;
 	}
-	/* Without memory, send no answer: 413 would be wrong, and final. */
+	/* Out of memory: sends no answer, because 413 would be wrong, and final. */
 	room = buffer_reserve(b, size);
 	got = room ? connection_receive(c, room, size) : -1;
 	if (got < 0) {
@@ -330,14 +330,14 @@ static void read_request(struct connection *c)
 	}
 }
 
-/* Tries again to parse a request that waits for descriptors. */
+/* Retries a request that waits for descriptors. */
 static void again(struct connection *c)
 {
 	if (c->waits)
 		take_request(c);
 }
 
-/* The request was not whole in time, or found no descriptors. */
+/* The request was not complete in time, or got no descriptors in time. */
 static void late(struct connection *c)
 {
 	if (c->waits)
@@ -346,7 +346,7 @@ static void late(struct connection *c)
 		refuse_early(c, 408, "the request did not arrive whole in 10 seconds");
 }
 
-/* Everything the web server sends, except FCGI_ABORT_REQUEST, can wait for the end of the answer. */
+/* Only FCGI_ABORT_REQUEST ends a held answer. Other records can wait for its end. */
 static bool hears_end(struct connection *c, const uint8_t *bytes, size_t length)
 {
 	enum record_event event = RECORD_MORE;

@@ -1,10 +1,10 @@
 /*
- * Answers whose end is delayed.
+ * Held answers: rowtail delays the end of an answer that asks the client to reconnect.
  *
- * An EventSource that is asked to reconnect waits for its reconnection time. Other clients treat a
- * stream that has begun as a success, and ask again as soon as it ends: hundreds of times a second.
- * So the end of such an answer is delayed. One list in order of time, one timer. If too many wait,
- * the oldest ends first. They are not streams and count towards no limit.
+ * An EventSource waits for its reconnection time. Other clients treat a stream that has begun as a
+ * success, and reconnect as soon as it ends: hundreds of times a second. The delay slows them down.
+ * All held answers share one list, in order of time, and one timer. If there are too many, the
+ * oldest ends first. They are not streams and count towards no limit.
  */
 #include "server/connection_impl.h"
 
@@ -16,7 +16,7 @@ static struct {
 	struct loop_timer timer;
 } all;
 
-/* Sends the end of its answer. */
+/* Sends the end of the held answer. */
 static void let_go(struct connection *c)
 {
 	connection_held_drop(c);

@@ -1,6 +1,6 @@
 /*
- * HTTP: reads requests one after the other, frames answers, and keeps the connection for the next
- * request where that is safe.
+ * HTTP: reads requests one after the other, frames answers, and keeps the connection open for the
+ * next request where that is safe.
  */
 #include "server/connection_impl.h"
 
@@ -19,9 +19,9 @@
 
 enum {
 	READ_CHUNK = 16384,
-	IDLE_MS = 75000, /* for the next request; more than the 60 s of most load balancers */
+	IDLE_MS = 75000, /* for the next request; longer than the 60 s of most load balancers */
 	REQUESTS_MAX = 1000, /* on one connection */
-	TOGETHER_MAX = 16, /* requests that are answered in one go (pipelining) */
+	TOGETHER_MAX = 16, /* pipelined requests answered in one round */
 	ANSWER_MAX = 2 << 20,
 };
 
@@ -82,7 +82,7 @@ static bool is_1_0(const struct connection *c)
 	return q && q->is_1_0;
 }
 
-/* Writes the answer to out: head, body, and for a held answer in chunks the last chunk. */
+/* Appends the answer to out: head and body. A held answer in chunks also gets its last chunk. */
 static void write_answer(struct connection *c, struct buffer *out, const struct buffer *cgi)
 {
 	struct http_frame frame = {.body = HTTP_BODY_LENGTH, .close = c->last, .now = time(NULL)};
@@ -125,7 +125,7 @@ static void answer(struct connection *c, const struct buffer *cgi)
 	connection_begin_answering(c);
 }
 
-/* Refuses the request, and ends the connection. params may be NULL. */
+/* Refuses the request and ends the connection. params may be NULL. */
 static void refuse(struct connection *c, int status, const char *sentence, char *const *params)
 {
 	struct response response;
@@ -136,7 +136,7 @@ static void refuse(struct connection *c, int status, const char *sentence, char 
 	response_free(connections.responder, &response);
 }
 
-/* Refuses a request that is malformed, too large or too slow. More of it may come. */
+/* Refuses a request that is malformed, too large or too slow. The rest may still arrive. */
 static void refuse_early(struct connection *c, int status, const char *sentence)
 {
 	const struct http_request *q = http_request(c->reader);
@@ -149,7 +149,7 @@ static void refuse_early(struct connection *c, int status, const char *sentence)
 	http_params_free(&params);
 }
 
-/* Turns the CGI head in *bytes into an HTTP head. Also of a whole answer, whose body stays. */
+/* Writes cgi to *out with an HTTP head in place of its CGI head. A body is copied unchanged. */
 static bool translate(
 	const struct http_frame *frame, const uint8_t *cgi, size_t length, struct buffer *out)
 {
@@ -161,7 +161,7 @@ static bool translate(
 	return !out->failed;
 }
 
-/* The heads in a response become HTTP's. False if there is no memory. */
+/* Replaces the CGI heads in a response by HTTP heads. False if there is no memory. */
 static bool translate_heads(struct response *response, const struct http_frame *frame)
 {
 	struct buffer head = {0}, later = {0};
@@ -182,7 +182,7 @@ static bool translate_heads(struct response *response, const struct http_frame *
 	return done;
 }
 
-/* Opens a stream or a poll. Bytes that arrive while it runs are not read as a request. */
+/* Opens a stream or a poll. While it runs, no further request is read. */
 static void open_stream(struct connection *c, struct response *response)
 {
 	bool chunked = !is_1_0(c);
@@ -208,7 +208,7 @@ static void decide(struct connection *c, const struct http_request *q, char *con
 	struct response response;
 
 	responder_decide(connections.responder, params, q->body, q->body_length, &response);
-	/* An EventSource closes after its stream. */
+	/* An EventSource closes the connection after its stream. */
 	c->last |= (response.is_stream && !response.poll) || connections.responder->closing;
 	c->hold = response.hold;
 	if (response.is_stream)
@@ -224,7 +224,7 @@ static bool is_served(const struct connection *c, const struct http_request *q)
 	if (!strcmp(q->target, "*"))
 		return !strcmp(q->method, "OPTIONS");
 	if (!strcmp(q->method, "CONNECT"))
-		return true; /* refused as a method */
+		return true; /* refused later, because of its method */
 	if (c->serves_pages)
 		return http_params_page(q->target);
 	return http_params_is_below(q->target, connections.responder->config->http_path);
@@ -244,7 +244,7 @@ static void refuse_place(struct connection *c, char *const *params)
 	refuse(c, 404, sentence, params);
 }
 
-/* Handles a whole request. `more`: the client has sent something behind it. */
+/* Handles a complete request. `more`: the client has sent bytes after it. */
 static void take_request(struct connection *c, bool more)
 {
 	const struct http_request *q = http_request(c->reader);
@@ -261,7 +261,7 @@ static void take_request(struct connection *c, bool more)
 	http_params_free(&params);
 }
 
-/* Reads on, until bytes are used up or an answer needs time. Returns how many were used. */
+/* Reads at most one request, and answers it. Returns how many bytes it used. */
 static size_t read_one(struct connection *c, const uint8_t *bytes, size_t length)
 {
 	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -306,21 +306,21 @@ static void read_requests(struct connection *c)
 	for (int n = 1; at < (size_t)got && c->phase == PHASE_ARRIVING; n++) {
 		size_t before = at;
 
-		/* The last answer says that the connection closes. */
+		/* The last answer of a round tells the client that the connection closes. */
 		if (n == TOGETHER_MAX)
 			c->requests = REQUESTS_MAX - 1;
 		at += read_one(c, bytes + at, (size_t)got - at);
 		if (at == before && c->phase == PHASE_ARRIVING)
 			break;
 	}
-	/* What is behind a request whose answer takes time is lost: the client asks again. */
+	/* If an answer takes time, input after its request is dropped: the client retries. */
 	if (at < (size_t)got && c->phase != PHASE_ENDED) {
 		c->last = true;
 		c->whole = false;
 	}
 }
 
-/* A silent connection is closed without a word; browsers open some in advance. */
+/* Closes a silent connection without an answer, because browsers open some in advance. */
 static void late(struct connection *c)
 {
 	if (!c->reader || !http_has_begun(c->reader))
@@ -329,7 +329,7 @@ static void late(struct connection *c)
 		refuse_early(c, 408, "the request did not arrive whole in 10 seconds");
 }
 
-/* A request that comes while a stream runs is not answered. */
+/* Does not answer a request that arrives while a stream runs. */
 static void hear(struct connection *c, const uint8_t *bytes, size_t length)
 {
 	if (length > 0) {
@@ -344,7 +344,7 @@ static bool hears_end(struct connection *c, const uint8_t *bytes, size_t length)
 	return false;
 }
 
-/* The answer was sent whole: waits for the next request. */
+/* The whole answer was sent. Waits for the next request. */
 static void answered(struct connection *c)
 {
 	free(c->answer);

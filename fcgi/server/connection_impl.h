@@ -1,7 +1,7 @@
 /*
- * What these files share, and nobody else uses: connection.c (the connection, its phases and
- * deadlines), connection_fastcgi.c and connection_http.c (what a request and an answer look like)
- * and connection_held.c (an answer whose end waits).
+ * Declarations that only these files share: connection.c (the connection, its phases and
+ * deadlines), connection_fastcgi.c and connection_http.c (the format of requests and answers) and
+ * connection_held.c (held answers).
  */
 #ifndef ROWTAIL_CONNECTION_IMPL_H
 #define ROWTAIL_CONNECTION_IMPL_H
@@ -24,7 +24,7 @@ enum phase {
 	PHASE_ENDED,
 };
 
-/* An incomplete request; freed when it is whole. */
+/* An incomplete request. Freed when the request is complete. */
 struct arriving {
 	struct arrival scan;
 	struct buffer bytes;
@@ -39,17 +39,17 @@ struct held {
 
 /* What differs between FastCGI and HTTP. */
 struct connection_kind {
-	/* ARRIVING: bytes have arrived. Reads them, and acts when the request is whole. */
+	/* ARRIVING: reads the bytes that have arrived, and acts when the request is complete. */
 	void (*read)(struct connection *c);
-	/* ARRIVING: tries again what had to wait; may be NULL. */
+	/* ARRIVING: retries a request that had to wait; may be NULL. */
 	void (*again)(struct connection *c);
-	/* ARRIVING: the request was not whole in time. */
+	/* ARRIVING: the request was not complete in time. */
 	void (*late)(struct connection *c);
 	/* Frees the memory of an incomplete request, if there is any. */
 	void (*drop)(struct connection *c);
 	/* STREAMING: the peer has sent something. */
 	void (*hear)(struct connection *c, const uint8_t *bytes, size_t length);
-	/* HELD: does it mean that the answer should end now? */
+	/* HELD: do the bytes mean that the answer should end now? */
 	bool (*hears_end)(struct connection *c, const uint8_t *bytes, size_t length);
 	/* ANSWERING: the whole answer was sent. */
 	void (*answered)(struct connection *c);
@@ -64,7 +64,7 @@ struct connection {
 	struct connection *previous, *next; /* all */
 	union {
 		struct subscriber subscriber; /* of a stream */
-		struct held held; /* of an answer whose end waits */
+		struct held held; /* of a held answer */
 	};
 	const struct connection_kind *kind;
 	union {
@@ -73,19 +73,19 @@ struct connection {
 	};
 	uint8_t *answer; /* framed, with its end (FCGI_END_REQUEST, the last chunk) */
 	uint32_t answer_length, answer_sent;
-	uint8_t answer_end; /* bytes at the end of the answer that a held one keeps back */
-	int64_t deadline_ms; /* by clock_awake_ms(); 0: none (a stream has its own clocks) */
+	uint8_t answer_end; /* how many bytes at its end a held answer keeps back */
+	int64_t deadline_ms; /* by clock_awake_ms(); 0: none (a stream has its own timers) */
 	struct record_scanner scanner; /* of input during a stream or a held answer */
 	int fd;
 	uint8_t phase;
-	bool waits; /* the request is whole, but there were no descriptors to parse it with */
-	bool whole; /* the peer sent only the request: no need to linger */
-	bool hold; /* the end of the answer must wait */
+	bool waits; /* the request is complete, but there were no descriptors for it */
+	bool whole; /* the peer sent nothing after the request: no need to linger */
+	bool hold; /* delay the end of the answer */
 	/* HTTP. */
 	bool serves_pages; /* accepted on --pages */
 	bool idle; /* nothing of the next request has arrived */
-	bool last; /* no further request is read: the connection ends after this answer */
-	uint16_t requests; /* that were read on this connection */
+	bool last; /* the connection ends after this answer; reads no further request */
+	uint16_t requests; /* read on this connection so far */
 };
 
 struct connections {
@@ -97,41 +97,41 @@ struct connections {
 	void (*ended)(void);
 };
 
-enum { CONNECTION_ARRIVAL_MS = 10000 }; /* time for a whole request to arrive */
+enum { CONNECTION_ARRIVAL_MS = 10000 }; /* time for a request to arrive */
 
 extern struct connections connections;
 
 /* Ends the connection after this time; 0: no deadline. */
 void connection_set_deadline(struct connection *c, int64_t after_ms);
 
-/* Reads what is there. -1: the peer is gone; 0: nothing now. */
+/* Reads the available bytes. -1: the peer is gone; 0: nothing now. */
 ssize_t connection_receive(struct connection *c, uint8_t *bytes, size_t size);
 
-/* Writes all bytes. False if that failed, and the connection is no longer usable. */
+/* Writes all bytes. False if that failed: then the connection is unusable. */
 bool connection_reply(struct connection *c, const uint8_t *bytes, size_t length);
 
-/* Ends the connection. Its memory stays until the loop lets go of it. */
+/* Ends the connection. Its memory stays valid until the loop has closed its handle. */
 void connection_end(struct connection *c);
 
 /* Gives the peer time to take the answer, or the rest of it. */
 void connection_begin_answering(struct connection *c);
 
-/* Discards what the peer still sends, and closes; at once if the peer sends nothing more. */
+/* Discards further input, then closes. Closes at once if the peer sends nothing more. */
 void connection_linger(struct connection *c);
 
-/* Sets up the timer of held answers, once. */
+/* Sets up the timer of held answers. Call once. */
 void connection_held_init(void);
 
-/* All of an answer but its end has been sent: holds the rest. */
+/* Holds the end of an answer. The rest has been sent. */
 void connection_held_begin(struct connection *c);
 
-/* Bytes have arrived, or the peer has closed. */
+/* Call when bytes have arrived or the peer has closed. */
 void connection_held_read(struct connection *c);
 
 /* Ends all held answers, and holds none from now on. */
 void connection_held_let_go(void);
 
-/* The connection ends: takes it off the list. */
+/* Removes a connection that ends from the list. */
 void connection_held_drop(struct connection *c);
 
 #endif

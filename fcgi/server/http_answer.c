@@ -13,7 +13,7 @@ static void add_date(struct buffer *out, time_t now)
 		buffer_printf(out, "Date: %s\r\n", text);
 }
 
-/* A 204 has no body, and no field that says so (RFC 9110, 8.6). */
+/* A 204 has no body and must not have Content-Length (RFC 9110, 8.6). */
 static void add_framing(
 	struct buffer *out, const struct http_frame *frame, size_t body, bool no_content)
 {
@@ -42,7 +42,7 @@ size_t http_answer_head(
 	buffer_text(out, "HTTP/1.1 ");
 	buffer_append(out, line, (size_t)(rest - line));
 	add_date(out, frame->now);
-	/* The fields, without the empty line. */
+	/* Copies the fields without the empty line. */
 	if (rest < end + 2)
 		buffer_append(out, rest, (size_t)(end + 2 - rest));
 	add_framing(out, frame, length - head, !memcmp(line, "204", 3));

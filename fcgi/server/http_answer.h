@@ -1,8 +1,8 @@
 /*
  * http_answer: turns CGI output into the head of an HTTP answer.
  *
- * Pure. Takes what `answer` writes ("Status: 200 OK", fields, an empty line, a body), and puts a
- * status line, Date, and the fields that frame the body in its place.
+ * Pure. Reads what `answer` writes ("Status: 200 OK", fields, an empty line, a body). Replaces the
+ * Status field with a status line, and adds Date and the fields that frame the body.
  *
  * Source: RFC 9112, sections 4, 6, 7.1 and 9.3; RFC 9110, sections 6.6.1 (Date) and 8.6.
  */

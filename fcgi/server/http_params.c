@@ -28,7 +28,7 @@ static struct part path_of(const char *target)
 	return (struct part){target, strcspn(target, "?#")};
 }
 
-/* The length of the mount point at the beginning of a path, as the path spells it. */
+/* *length: how many bytes of the path spell the mount point. False if it does not begin so. */
 static bool skip_mount(struct part path, const char *mount, size_t *length)
 {
 	size_t at = 0;
@@ -77,7 +77,7 @@ static void add(struct http_params *p, const char *name, const char *value)
 	buffer_append(&p->text, value, strlen(value) + 1);
 }
 
-/* A NUL cannot stand in a parameter: its escape stays. */
+/* Keeps "%00" escaped, because a parameter cannot contain a NUL. */
 static void add_decoded(struct http_params *p, const char *name, struct part path)
 {
 	char byte;
@@ -113,14 +113,14 @@ static void add_url(struct http_params *p, const char *target, const struct http
 }
 
 /*
- * The name of a field as a parameter. False for a name that another field could have too: X_A and
- * X-A would both become HTTP_X_A.
+ * Appends a field's name as a parameter name. False if the name is ambiguous: X_A and X-A would
+ * both become HTTP_X_A.
  */
 static bool add_name(struct http_params *p, const char *name)
 {
 	if (name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-")])
 		return false;
-	/* Programs take HTTP_PROXY for a setting (CVE-2016-5385). */
+	/* Some programs read HTTP_PROXY as a setting (CVE-2016-5385). */
 	if (!strcasecmp(name, "Proxy"))
 		return false;
 	if (strcasecmp(name, "Content-Type") != 0 && strcasecmp(name, "Content-Length") != 0)
@@ -133,13 +133,13 @@ static bool add_name(struct http_params *p, const char *name)
 	return true;
 }
 
-/* Is it the first field with its name? */
+/* Is field n the first with its name? */
 static bool is_first(const struct http_request *q, size_t n)
 {
 	return http_field(q, q->fields[n].name) == q->fields[n].value;
 }
 
-/* One parameter for all fields of a name. RFC 9110, 5.3; RFC 6265, 5.4 (cookies). */
+/* Joins all fields of one name into one parameter. RFC 9110, 5.3; RFC 6265, 5.4 (cookies). */
 static void add_field(struct http_params *p, const struct http_request *q, size_t n)
 {
 	const char *name = q->fields[n].name;
@@ -157,7 +157,7 @@ static void add_field(struct http_params *p, const struct http_request *q, size_
 	buffer_append(&p->text, "", 1);
 }
 
-/* The text does not move any more: points to each of its parameters. */
+/* Makes the list of pointers, now that the text no longer moves. */
 static bool make_list(struct http_params *p)
 {
 	char *at = (char *)p->text.data, *end = at + p->text.length;
@@ -205,7 +205,7 @@ static bool is_trusted(const struct network *address, const struct http_trust *t
 	return false;
 }
 
-/* Reads the last address of a list, and cuts it off. False if it is none. */
+/* Removes the last item of a list and reads it. False if it is not an address. */
 static bool take_last(const char *list, size_t *length, struct network *address)
 {
 	size_t end = *length, start;
@@ -235,7 +235,7 @@ void http_params_client(char client[NETWORK_TEXT], const struct network *peer,
 		if (strcasecmp(q->fields[n - 1].name, "X-Forwarded-For") != 0)
 			continue;
 		while (length > 0 && trusted) {
-			/* What a trusted proxy has not written as an address ends the list. */
+			/* Stops at an item that is not an address. */
 			if (!take_last(list, &length, &next)) {
 				trusted = false;
 				break;

@@ -1,8 +1,8 @@
 /*
  * http_params: an HTTP request as the parameters that a web server would have passed on.
  *
- * Pure. request_parse() takes these. A client can only set HTTP_*, CONTENT_TYPE, CONTENT_LENGTH,
- * and what follows from its URL: never REMOTE_USER, ROWTAIL_PAGE or ROWTAIL_MOUNT.
+ * Pure. request_parse() reads them. A client can only set HTTP_*, CONTENT_TYPE, CONTENT_LENGTH and
+ * the parameters derived from its URL: never REMOTE_USER, ROWTAIL_PAGE or ROWTAIL_MOUNT.
  *
  * Source: RFC 3875, section 4.1 (meta-variables); RFC 9112, section 3.2 (request targets).
  */
@@ -23,7 +23,7 @@ struct http_params {
 
 /* Where the request was received. */
 struct http_place {
-	const char *mount; /* --http-path, "/" or without a slash at its end */
+	const char *mount; /* --http-path: "/", or a path without a slash at its end */
 	const char *page; /* ROWTAIL_PAGE: the request is for this page; NULL: for a stream */
 	const char *remote_addr;
 };
@@ -43,9 +43,9 @@ bool http_params_is_below(const char *target, const char *mount);
 const char *http_params_page(const char *target);
 
 /*
- * Who the client is: the peer, or, if the peer is trusted, the last address in X-Forwarded-For that
- * is not. peer: NULL for a unix socket, which is trusted if `trust_unix` is set. Writes "" if it is
- * not known.
+ * Finds the client's address: the peer's, or, if the peer is trusted, the last untrusted address in
+ * X-Forwarded-For. peer: NULL for a unix socket, which is trusted if `trust_unix` is set. Writes ""
+ * if the address is unknown.
  */
 struct http_trust {
 	const struct network *proxies;

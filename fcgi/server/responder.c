@@ -27,7 +27,7 @@ static const char no_memory[] = "there is no memory for this request; try again 
 static const char full[] = "this server's connection limit is reached; try again later";
 static const char restarting[] = "rowtail is restarting; reconnect in a moment";
 
-/* No clients are left: stops watching the log. */
+/* Stops watching the log, because no clients are left. */
 static void rest(struct responder *r)
 {
 	if (fanout_count(r->fanout) == 0)
@@ -51,8 +51,8 @@ static void refuse(struct deciding *d, enum refusal reason, int status, const ch
 }
 
 /*
- * Some clients wait for the end of a stream and then ask again at once; they must not do so in a
- * loop. When rowtail itself ends, nobody waits, because its successor is there.
+ * Asks the client to reconnect. Some clients reconnect as soon as a stream ends. The end of the
+ * answer is held to slow them down, but not on shutdown, because the next rowtail takes over.
  */
 static void come_back(struct deciding *d, enum refusal reason, const char *sentence)
 {
@@ -100,7 +100,7 @@ static bool is_admitted(struct deciding *d)
 		refuse(d, REFUSED_FORBIDDEN, 403, sentence);
 		return false;
 	case ACCESS_TOO_MANY:
-		/* It is temporary, so an EventSource must not treat it as final. */
+		/* This is temporary, so an EventSource must not treat it as final. */
 		if (d->request.accepts_stream)
 			come_back(d, REFUSED_TOO_MANY_ATTEMPTS, sentence);
 		else
@@ -148,7 +148,7 @@ static bool find_place(struct deciding *d)
 	struct response *response = d->response;
 	struct position position = q->position;
 
-	/* A page of older rows is the newest ones below an id; there is no id below 1. */
+	/* A page of older rows has the newest rows below an id. No id is below 1. */
 	if (q->json && q->before >= 0) {
 		position.before = q->before > 0 ? q->before : 1;
 		position.tail = q->limit;
@@ -176,7 +176,7 @@ static void write_stream_head(struct deciding *d)
 		answer_stream_head(&d->response->bytes, &d->cors);
 }
 
-/* The head moves into the poll, which writes it with the answer. */
+/* Moves the head into the poll, which writes it with the answer. */
 static bool make_poll(struct deciding *d)
 {
 	const struct request *q = &d->request;
@@ -232,8 +232,8 @@ static void decide_stream(struct deciding *d)
 }
 
 /*
- * In rollback mode the database is locked for some milliseconds during each commit. Without a wait,
- * a busy writer would keep nearly all clients out. At most a third of the time is spent so.
+ * In rollback mode each commit locks the database for some milliseconds. Without a wait, a busy
+ * writer would keep nearly all clients out. Waits take at most a third of the time.
  */
 static void decide_with_patience(struct deciding *d)
 {
@@ -296,7 +296,7 @@ void responder_refuse(struct responder *r, struct response *response, int status
 
 	memset(response, 0, sizeof(*response));
 	buffer_init(&response->bytes, RESPONSE_MAX);
-	/* Our own shutdown cut the request short. An EventSource must not treat that as final. */
+	/* Our shutdown cut the request short. An EventSource must not treat that as final. */
 	if (r->closing && status == 408) {
 		refusal_count(REFUSED_SHUTDOWN);
 		answer_later(&response->bytes, restarting, fanout_retry(r->fanout),
@@ -331,7 +331,7 @@ bool responder_open(struct responder *r, struct response *response, struct subsc
 		rest(r);
 		return false;
 	}
-	/* These now belong to the stream, which may already have ended. */
+	/* The stream owns these now. It may already have ended. */
 	response->session = NULL;
 	response->client = NULL;
 	return true;

@@ -1,8 +1,8 @@
 /*
  * responder: turns a parsed request into a stream to open, or a finished answer.
  *
- * Owns the order of the checks: shape, page, limits, log, access, position. The same for FastCGI
- * and CGI: it does no I/O with the client itself. Owns the limits on streams.
+ * Owns the order of the checks (shape, page, limits, log, access, position) and the limits on
+ * streams. Does no I/O with the client, so FastCGI and CGI both use it.
  */
 #ifndef ROWTAIL_RESPONDER_H
 #define ROWTAIL_RESPONDER_H
@@ -19,7 +19,7 @@
 #include "stream/fanout.h"
 #include "stream/opening.h"
 
-/* What one process serves; made once. */
+/* What one process serves. Made once. */
 struct responder {
 	const struct config *config;
 	struct eventlog *log;
@@ -29,7 +29,7 @@ struct responder {
 	int64_t max_streams; /* from config, or lower to fit the open-files limit */
 	int64_t started_ms;
 	bool closing; /* no new streams */
-	bool alone; /* CGI: nobody else waits while a request waits for a lock */
+	bool alone; /* CGI: a request that waits for a lock delays no other */
 	int64_t impatient_us; /* until this clock_us(), no request waits for a lock */
 };
 
@@ -37,15 +37,14 @@ struct responder {
 enum { RESPONDER_HOLD_MS = 1000 };
 
 /*
- * What becomes of a request: a finished answer, or a stream to open. While a request becomes a
- * stream it has three names, one per owner. A response belongs to the responder until the
- * connection has used it. An opening is the search for the stream's position; it stays with the
- * stream until that is found. A subscriber is the stream while it runs; its memory belongs to the
- * connection.
+ * The result of a request: a finished answer, or a stream to open. A stream has three stages, each
+ * with its own owner. A response belongs to the responder until the connection has used it. An
+ * opening searches for the stream's position, and belongs to the stream until it has found it. A
+ * subscriber is the running stream, and its memory belongs to the connection.
  */
 struct response {
 	bool is_stream;
-	bool hold; /* all of the answer can be sent, but its end waits for RESPONDER_HOLD_MS */
+	bool hold; /* send the answer at once, but its end only after RESPONDER_HOLD_MS */
 	struct buffer bytes; /* a finished answer, or the head of the stream */
 	/* Only for a stream. */
 	struct filter *filter;
@@ -53,7 +52,7 @@ struct response {
 	struct access_session *session;
 	struct tally_entry *client; /* counted already; NULL without a limit */
 	enum lane_encoding encoding;
-	struct poll *poll; /* the stream is the answer to a poll; NULL: it is not */
+	struct poll *poll; /* the poll that the stream answers; NULL: none */
 	bool bare;
 };
 
@@ -62,29 +61,29 @@ void responder_decide(struct responder *r, char *const *params, const void *body
 	size_t body_length, struct response *response);
 
 /*
- * Makes an answer to an incomplete request: 408, 413. params: those that are known, for the CORS
- * fields; or NULL.
+ * Makes the answer to an incomplete request: 408, 413. params: the known parameters, for the CORS
+ * fields, or NULL.
  */
 void responder_refuse(struct responder *r, struct response *response, int status,
 	const char *sentence, char *const *params);
 
 /*
- * Opens the stream of a response in *s, framed for its sink; request_id is 0 if the framing has
- * none. Takes what the stream needs out of the response. False if there is no memory; then nothing
- * was written.
+ * Opens the stream of a response in *s, framed for its sink. request_id is 0 if the framing has
+ * none. Moves what the stream needs out of the response. If there is no memory, writes nothing and
+ * returns false.
  */
 bool responder_open(struct responder *r, struct response *response, struct subscriber *s,
 	struct sink *sink, const struct framing *framing, uint16_t request_id);
 
 /*
- * May this stream go on? If not, *reason says why. Call between access_recheck_begin() and _end().
+ * May this stream continue? If not, sets *reason. Call between access_recheck_begin() and _end().
  */
 bool responder_recheck(struct responder *r, struct subscriber *s, enum leave_reason *reason);
 
-/* A stream has ended: frees its place. */
+/* Call when a stream has ended. Frees its place. */
 void responder_left(struct responder *r, struct subscriber *s);
 
-/* Frees what was not taken out. */
+/* Frees what responder_open() has not moved out. */
 void response_free(struct responder *r, struct response *response);
 
 #endif

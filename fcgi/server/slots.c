@@ -26,7 +26,7 @@ void slots_begin(const char *database, int64_t most)
 	if (strlen(database) >= sizeof(path))
 		return;
 	memcpy(path, database, strlen(database) + 1);
-	directory = dirname(path); /* changes path: a second call would go one directory up */
+	directory = dirname(path); /* changes path: a second call would return the parent */
 	memcpy(slots.directory, directory, strlen(directory) + 1);
 	slots.most = most;
 	slots.counts = true;
@@ -39,8 +39,8 @@ void slots_begin(const char *database, int64_t most)
 }
 
 /*
- * One process at a time looks for a free byte, or two could take the same. Some other program may lock the
- * directory for longer: then a stream too many is better than none.
+ * Only one process at a time may look for a free byte; otherwise two could take the same byte. If
+ * another program locks the directory for longer, rowtail accepts the risk of one stream too many.
  */
 static void wait_for_turn(int fd)
 {
@@ -53,7 +53,7 @@ static void wait_for_turn(int fd)
 	}
 }
 
-/* 1: the byte is this process's now; 0: another has it; -1: there are no locks here. */
+/* 1: this process has the byte now; 0: another has it; -1: the file system has no locks. */
 static int take_byte(int fd, int64_t at)
 {
 	struct flock lock = {
