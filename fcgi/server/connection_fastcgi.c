@@ -346,7 +346,7 @@ static void late(struct connection *c)
 		refuse_early(c, 408, "the request did not arrive whole in 10 seconds");
 }
 
-/* Only FCGI_ABORT_REQUEST ends a held answer. Other records can wait for its end. */
+/* FCGI_ABORT_REQUEST and invalid records end a held answer. Other records can wait. */
 static bool hears_end(struct connection *c, const uint8_t *bytes, size_t length)
 {
 	enum record_event event = RECORD_MORE;
