@@ -1,16 +1,15 @@
 /*
- * framing: what surrounds the bytes of a stream on their way: FastCGI records, HTTP chunks, or
- * nothing.
+ * framing: puts the bytes of a stream into FastCGI records, HTTP chunks, or nothing.
  *
- * Pure. An interface, and its implementations. A *content* is a unit: the record of one row, or
- * words of rowtail's own. Framed, it is one or more pieces, each with a header, a part of the
+ * Pure. An interface and its implementations. A *content* is a unit: the record of one row, or text
+ * of rowtail's own. A framed content is one or more pieces. Each piece has a header, a part of the
  * content, and what the framing puts after that. Each framing keeps these rules:
  *
- * - The same content always gives the same bytes. So a record that was cut can be found again. - A
- * piece gives the same bytes when its part of the content is framed alone. - The last
- * FRAMING_LAST_MIN bytes of a content are in one piece (all, if there are fewer). So the end
- *   of a row's record, its id and the empty line, arrives whole or not at all: some web servers pass
- *   on whole pieces only, and some clients keep an id before the empty line has come.
+ * - The same content always gives the same bytes. So a record that was cut can be found again.
+ * - A piece gives the same bytes when its part of the content is framed alone.
+ * - The last FRAMING_LAST_MIN bytes of a content are in one piece (all, if there are fewer). So the
+ *   end of a row's record, its id and the empty line, arrives whole or not at all: some web servers
+ *   pass on whole pieces only, and some clients keep an id before the empty line has come.
  */
 #ifndef ROWTAIL_FRAMING_H
 #define ROWTAIL_FRAMING_H
@@ -34,19 +33,19 @@ struct framing {
 	uint16_t usual_id; /* the request id that nearly all streams have */
 	bool head_apart; /* the head of the answer goes before the first piece, without a frame */
 
-	/* How many bytes `content` bytes take. 0 take 0. */
+	/* The framed size of `content` bytes. 0 for 0. */
 	size_t (*size)(size_t content);
 
 	/*
-	 * Frames, in place, a content at bytes + header; bytes has room for size(content) bytes.
+	 * Frames in place the content at bytes + header. bytes has room for size(content) bytes.
 	 * Returns the framed size.
 	 */
 	size_t (*frame)(uint8_t *bytes, size_t content, uint16_t request_id);
 
 	/*
 	 * Returns the piece that contains the framed byte number `sent`. Before that byte, whole
-	 * pieces were sent and, from `start` on, part of a piece. That piece must be completed
-	 * before anything else may follow.
+	 * pieces were sent, and then part of this piece, from `start` on. This piece must be
+	 * completed before anything else may follow.
 	 */
 	struct framing_piece (*piece)(size_t content, size_t sent);
 
@@ -67,7 +66,7 @@ extern const struct framing framing_close;
 /* No frames, for CGI. The end may follow any part of a content. */
 extern const struct framing framing_none;
 
-/* Of the first `sent` framed bytes of a content, how many are content? */
+/* How many of the first `sent` framed bytes of a content are content? */
 size_t framing_content(const struct framing *f, size_t content, size_t sent);
 
 #endif

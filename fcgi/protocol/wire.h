@@ -1,8 +1,8 @@
 /*
- * wire: numbers, texts and JSON as they stand in the bytes of an answer.
+ * wire: writes numbers, text and JSON into the bytes of an answer.
  *
- * Pure. Owns two rules: ill-formed UTF-8 becomes U+FFFD, and which bytes JSON escapes. An event
- * stream (sse) and a JSON answer (answer_rows) are made of these.
+ * Pure. Owns two rules: ill-formed UTF-8 becomes U+FFFD, and which bytes JSON escapes. Event
+ * streams (sse) and JSON answers (answer_rows) use these functions.
  *
  * Source: RFC 8259, section 7 (JSON strings).
  */
@@ -19,7 +19,7 @@
 
 /* Each function appends, and fails as buffer_append() does. */
 
-/* A number in decimal. It stands in every record, and printf is slow. */
+/* A number in decimal. Every record contains one, and printf is slow. */
 void wire_number(struct buffer *out, int64_t number);
 
 /* Text, with U+FFFD for each ill-formed part. */

@@ -9,12 +9,12 @@
 #include "stream/fanout_impl.h"
 
 enum {
-	WINDOW_BYTES = 4 << 20, /* for each lane, of address space; only what is used is memory */
+	WINDOW_BYTES = 4 << 20, /* address space of a lane's window; only the used part is memory */
 	WINDOW_ENTRIES = 16384,
 	SCRATCH_MAX = INT32_MAX,
-	SCRATCH_KEPT = 16 << 20, /* its memory, from one sweep to the next */
+	SCRATCH_KEPT = 16 << 20, /* bytes of scratch that a sweep keeps allocated */
 	WORDS_MAX = 64 * 1024,
-	TURN_US = 500, /* what those that are behind may take before the loop looks elsewhere */
+	TURN_US = 500, /* longest turn of streams that are behind; then others come */
 };
 
 static bool add_lane(struct fanout *f, struct lane lane)
@@ -142,8 +142,8 @@ void fanout_enqueue(struct fanout *f, struct subscriber *s)
 }
 
 /*
- * When a new stream is to leave for its age: not before, and up to a tenth later, so that those
- * that came together do not leave together.
+ * When a new stream must leave for its age: at the limit, or up to a tenth later. The random part
+ * keeps streams that came together from leaving together.
  */
 static int64_t end_of_age(const struct fanout *f)
 {
@@ -316,7 +316,7 @@ static void leave(struct fanout *f, struct subscriber *s, enum leave_reason reas
 	} else {
 		set_last_words(f, s, reason);
 		subscriber_leave(s, reason, f->words.data, f->words.length);
-		/* A time limit, for a peer that takes single bytes or a log that is gone. */
+		/* Set a time limit: the peer may take single bytes, or the log may be gone. */
 		s->ends_ms = clock_awake_ms() + f->limits.stall_ms;
 	}
 	if (!s->blocked)
@@ -347,13 +347,13 @@ static void queue_idle_of_lane(void *context, struct group *group)
 		fanout_queue_idle(c->f, group);
 }
 
-/* All streams that wait for a lane's rows must read the log themselves. */
+/* Makes all streams that wait for a lane's rows read the log themselves. */
 void fanout_queue_lane(struct fanout *f, int lane)
 {
 	groups_all(f->groups, queue_idle_of_lane, &(struct lane_context){f, lane});
 }
 
-/* The windows have a hole after the rows that were fed: streams that wait there replay. */
+/* Resets the windows, which lack rows after those that were fed. Streams that wait there replay. */
 void fanout_reset_windows(struct fanout *f, int64_t base)
 {
 	for (int lane = 0; lane < f->lane_count; lane++) {
@@ -388,10 +388,10 @@ static void beat(struct fanout *f, struct subscriber *s, int64_t now_ms)
 /* The times of a sweep. */
 struct sweep {
 	int64_t now_ms, awake_ms;
-	int64_t absent_ms; /* passed since the last sweep while this process saw to nobody */
+	int64_t absent_ms; /* time since the last sweep in which this process served nobody */
 };
 
-/* Has its peer taken no bytes for too long, although it could? */
+/* Has the peer taken no bytes for too long? Absence of this process does not count. */
 static bool is_stalled(const struct fanout *f, struct subscriber *s, const struct sweep *sweep)
 {
 	if (!s->blocked)
@@ -406,7 +406,7 @@ static void end_stalled(struct fanout *f, struct subscriber *s)
 {
 	const struct sink_operations *operations = s->sink->operations;
 
-	/* It may have made room a moment ago, before the loop could notice. */
+	/* The peer may have made room a moment ago, before the loop could notice. */
 	if (operations->would_take && operations->would_take(s->sink))
 		fanout_writable(f, s);
 	else
@@ -443,7 +443,7 @@ static void sweep_one(struct fanout *f, struct subscriber *s, const struct sweep
 		leave(f, s, LEAVE_AGE);
 		return;
 	}
-	/* Send it now if the next sweep would be too late. */
+	/* Send a heartbeat now if the next sweep would be too late. */
 	if (may_beat(s) &&
 		sweep->now_ms - s->moved_ms + f->limits.sweep_ms > f->limits.heartbeat_ms)
 		beat(f, s, sweep->now_ms);

@@ -2,8 +2,8 @@
  * fanout: decides which stream has work, in what order, and with what budget.
  *
  * Owns the subscribers of this process (not their sinks), the windows, and the reading of new rows
- * into them. Rows are read once and encoded once per lane; every stream that waits for them gets
- * them in one write. Streams that are behind take turns from a queue, so that a client a million
+ * into them. Reads each row once and encodes it once per lane. Every stream that waits for rows
+ * gets them in one write. Streams that are behind take turns from a queue, so a client a million
  * rows behind does not delay the live ones. Does not use the loop: it asks for turns by a callback,
  * so that tests can drive it.
  */
@@ -30,8 +30,8 @@ struct fanout_limits {
 	int64_t sweep_ms; /* how often fanout_sweep() is called */
 	int64_t retry_ms, retry_jitter_ms;
 	/*
-	 * The framings of the streams that share the rows that are read and encoded once; NULL
-	 * after the last. None for CGI: it has one stream, which needs no window.
+	 * The framings of streams that share rows, which are read and encoded once. NULL after the
+	 * last. CGI has none: its only stream needs no window.
 	 */
 	const struct framing *shared[FANOUT_FRAMINGS];
 };
@@ -43,22 +43,22 @@ struct fanout_calls {
 	/* A stream was opened. */
 	void (*opened)(void *context);
 	/*
-	 * May this stream go on reading? If not, *reason is LEAVE_REVOKED or LEAVE_EXPIRED, and the
-	 * stream ends with a `denied` record. NULL: it always may.
+	 * May this stream go on reading? If not, sets *reason to LEAVE_REVOKED or LEAVE_EXPIRED,
+	 * and fanout ends the stream with a `denied` record. NULL: every stream may.
 	 */
 	bool (*recheck)(void *context, struct subscriber *s, enum leave_reason *reason);
-	/* A subscriber has left; its sink has not been told yet. */
+	/* A subscriber has left. Its sink has not been told yet. */
 	void (*left)(void *context, struct subscriber *s);
 	void *context;
 };
 
-/* Borrows the log for good. NULL if there is no memory. */
+/* Borrows the log until fanout_free(). NULL if there is no memory. */
 struct fanout *fanout_new(
 	struct eventlog *log, const struct fanout_limits *limits, const struct fanout_calls *calls);
 /* All subscribers must have left before. */
 void fanout_free(struct fanout *f);
 
-/* What a new stream is made of. */
+/* The parts of a new stream. */
 struct fanout_stream {
 	struct sink *sink;
 	struct filter *filter; /* taken over, even on failure */
@@ -68,13 +68,13 @@ struct fanout_stream {
 	struct access_session *session; /* for the recheck; not owned */
 	struct tally_entry *client; /* not owned */
 	uint32_t retry_ms; /* this stream's reconnection time */
-	struct poll *poll; /* taken over, in any case. Not NULL: a JSON answer, whose head it has */
+	struct poll *poll; /* taken over, even on failure; for a JSON answer, with its head */
 };
 
 /*
- * Opens a stream in *s, which the caller owns until the sink is told `finished`. Sends the head at
- * once if the opening is done. False if there is no memory; then the sink is not told, and nothing
- * was written.
+ * Opens a stream in *s. The caller owns *s and keeps it until the sink is told `finished`. Sends
+ * the head at once if the opening is done. False if there is no memory: then nothing was written,
+ * and the sink is not told.
  */
 bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_stream *stream);
 
@@ -89,17 +89,17 @@ void fanout_gone(struct fanout *f, struct subscriber *s, enum leave_reason reaso
 /* The peer asked to end: sends the stream's end after the current record. */
 void fanout_end(struct fanout *f, struct subscriber *s, enum leave_reason reason);
 
-/* The first client has come, and nothing was read before: begins at the newest row. */
+/* Begins at the newest row. For the first client, when nothing was read before. */
 enum eventlog_status fanout_wake(struct fanout *f);
 
 /*
- * Reads new rows and hands them out. *news: a commit has become visible since the last look, with
- * rows for us or without. If it stops early to let others have a turn, it asks for another turn. On
- * a fault, streams stay open and wait.
+ * Reads new rows and hands them out. Sets *news if a commit has become visible since the last look,
+ * with new rows or without. If it stops early to let others have a turn, it asks for another turn.
+ * On a fault, streams stay open and wait.
  */
 enum eventlog_status fanout_look(struct fanout *f, bool *news);
 
-/* The rows may have changed without a commit: the next look reads them in any case. */
+/* Makes the next look read the rows in any case: they may have changed without a commit. */
 void fanout_distrust(struct fanout *f);
 
 /* The database was replaced: every stream gets a gap, and continues where it can. */

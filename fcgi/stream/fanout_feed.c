@@ -5,13 +5,13 @@
 #include "stream/fanout_impl.h"
 
 enum {
-	LOOK_US = 10000, /* what new rows may take before the loop looks elsewhere */
+	LOOK_US = 10000, /* longest time for new rows; then others come */
 	WAITED_US = 1000000,
 	LARGE_ROW =
-		256 * 1024, /* bytes of data; may push all others out of a window: it goes alone */
-	UNFOLLOWED_ROW = 4096, /* bytes of data; is encoded only if somebody follows it */
-	MATCHES_ENOUGH = 1 << 20, /* records noted for groups, all in all: then they go first */
-	MATCHES_KEPT = 1 << 16, /* the memory for so many is kept for the next rows */
+		256 * 1024, /* bytes of data; may push all others out of a window; is sent alone */
+	UNFOLLOWED_ROW = 4096, /* bytes of data; is encoded only if a stream follows it */
+	MATCHES_ENOUGH = 1 << 20, /* records noted for groups; at more, they are sent first */
+	MATCHES_KEPT = 1 << 16, /* memory for this many is kept for the next rows */
 };
 
 /* New rows that are being read into the windows. */
@@ -20,7 +20,7 @@ struct feeding {
 	size_t rows, bytes;
 	int64_t last; /* id of the last row */
 	int64_t last_length; /* bytes of its data */
-	bool full; /* a record that is alone in its window: nothing behind it in this batch */
+	bool full; /* a record is alone in its window: no row may follow it in this batch */
 	bool broken[LANES_MAX];
 };
 
@@ -158,7 +158,7 @@ static void deliver(struct fanout *f, struct group *group)
 	int64_t now_ms = clock_ms();
 	struct subscriber *s, *next;
 
-	/* The rows of a poll go into its answer, not out. */
+	/* A poll puts its rows into its answer instead of sending them. */
 	if (f->lanes[group->lane].lane.encoding == LANE_OBJECT) {
 		fanout_queue_idle(f, group);
 		return;
@@ -169,8 +169,7 @@ static void deliver(struct fanout *f, struct group *group)
 
 		next = s->next;
 		if (s->cursor >= f->run.records[0].id) {
-			/* It replayed further than the windows were fed: it finds its place itself.
-			 */
+			/* It replayed past the rows in the windows, so it finds its place. */
 			subscriber_list_remove(&group->idle, s);
 			fanout_enqueue(f, s);
 			continue;
@@ -226,7 +225,7 @@ static void hand_out(struct fanout *f, int lane, uint64_t first)
 		f->matches = NULL;
 		f->match_capacity = 0;
 	}
-	/* Groups that could not be noted must not miss the records. */
+	/* Groups whose records could not be noted must not miss them. */
 	if (m.failed)
 		fanout_queue_lane(f, lane);
 }
@@ -236,7 +235,7 @@ static void hand_out_lanes(struct fanout *f, const struct feeding *feeding, cons
 	for (int lane = 0; lane < f->lane_count; lane++) {
 		if (f->lanes[lane].streams == 0)
 			continue;
-		/* Records that others of the same batch pushed out must be replayed, too. */
+		/* Streams must also replay records that others of the same batch pushed out. */
 		if (feeding->broken[lane] || window_first(f->lanes[lane].window) > first[lane])
 			fanout_queue_lane(f, lane);
 		else
@@ -268,7 +267,7 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 		return e;
 	}
 	if (batch.too_large) {
-		/* Each stream that waits finds out by itself whether it follows the row. */
+		/* Each waiting stream finds out for itself whether it follows the row. */
 		fanout_note_too_large(f, batch.too_large);
 		fanout_reset_windows(f, batch.too_large);
 		*rows += 1;
@@ -284,8 +283,8 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 		f->marked_id = feeding.last;
 		f->marked_length = feeding.last_length;
 		/*
-		 * Its own is made when all has been read; until then that of another row must not
-		 * count.
+		 * This row gets its own mark when all rows are read. Until then another row's mark
+		 * must not count.
 		 */
 		f->mark = 0;
 	}
@@ -294,7 +293,7 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 	return e;
 }
 
-/* For a commit without new rows: a checkpoint, a grant, or a log that was restored in place. */
+/* Checks a commit without new rows: a checkpoint, a grant, or a log that was restored in place. */
 static enum eventlog_status check_restored(struct fanout *f)
 {
 	struct eventlog_bounds bounds;
@@ -303,9 +302,7 @@ static enum eventlog_status check_restored(struct fanout *f)
 	return e == EVENTLOG_OK && bounds.newest < f->fed ? fanout_replaced(f) : e;
 }
 
-/*
- * Before new rows are read: another log, with more rows, may have been restored into the same file.
- */
+/* Before a read: was another log, with more rows, restored into the same file? */
 static enum eventlog_status check_mark(struct fanout *f, bool *same)
 {
 	enum eventlog_status e = eventlog_is_same(f->log, f->marked_id, &f->mark, same);
@@ -329,9 +326,7 @@ static enum eventlog_status look(struct fanout *f, bool *news)
 		return e;
 	known = f->version >= 0 && version != f->version;
 	f->distrusted = false;
-	/*
-	 * Also of a file that was opened anew: it may have been unreadable while it was restored.
-	 */
+	/* Check a reopened file, too: it may have been restored while unreadable. */
 	if (version != f->version && ((e = check_mark(f, &same)) != EVENTLOG_OK || !same)) {
 		*news = !same;
 		return e;
@@ -356,8 +351,8 @@ static enum eventlog_status look(struct fanout *f, bool *news)
 }
 
 /*
- * A row cannot be read. Streams that wait for rows before it get on; the others try in vain: not
- * too often.
+ * May the waiting streams be called although a row cannot be read? Those that wait for earlier rows
+ * can continue. The others try in vain, so this must not happen too often.
  */
 static bool may_call(struct fanout *f)
 {
@@ -385,7 +380,7 @@ void fanout_distrust(struct fanout *f)
 	f->distrusted = true;
 }
 
-/* Begins here: the newest row identifies the log. */
+/* Begins at this row: the newest row identifies the log. */
 static enum eventlog_status begin_at(struct fanout *f, int64_t newest)
 {
 	fanout_reset_windows(f, newest);

@@ -1,5 +1,5 @@
 /*
- * What these files share, and nobody else uses: fanout.c (streams, lists, sweeps), fanout_feed.c
+ * Shared by these files, and used by no others: fanout.c (streams, lists, sweeps), fanout_feed.c
  * (new rows for streams that wait), fanout_step.c (a turn of a stream that is behind) and
  * fanout_poll.c (what differs for a JSON answer).
  */
@@ -53,7 +53,7 @@ struct fanout {
 	struct subscriber_list waiting; /* streams whose log cannot be read now */
 	struct buffer scratch; /* encoded rows */
 	struct kept kept[KEPT_RECORDS]; /* most recently used first */
-	struct buffer words; /* a text of our own that is being built */
+	struct buffer words; /* text of rowtail's own that is being built */
 	struct run run;
 	int64_t fed; /* all rows up to this id have been read into the windows */
 	int64_t version; /* of the database when it was last read to the end; -1: unknown */
@@ -62,7 +62,7 @@ struct fanout {
 	size_t match_count, match_capacity;
 	struct group *touched;
 	int64_t absent_ms; /* clock_absent_ms() at the last sweep */
-	int64_t waited_us; /* when the waiting streams were last called during a fault of the log */
+	int64_t waited_us; /* when the waiting streams were last called during a log fault */
 	bool distrusted; /* rows may have arrived without a commit */
 	unsigned generation; /* of the log to which `version` belongs */
 	bool unread; /* fanout_look() stopped early */
@@ -91,33 +91,35 @@ enum turn fanout_step(struct fanout *f, struct subscriber *s);
 /* The lane of the rows of all polls. */
 extern const struct lane fanout_object_lane;
 
-/* The poll is opened now. Returns the clock_awake_ms() at which its search for rows must end. */
+/* Opens the poll now. Returns the clock_awake_ms() at which its search for rows must end. */
 int64_t fanout_poll_open(struct poll *p);
 
-/* The opening is done. */
+/* Begins a poll whose opening is done. */
 enum turn fanout_poll_begin(struct fanout *f, struct subscriber *s);
 
 /* How many rows to read at once. */
 size_t fanout_poll_rows(const struct subscriber *s);
 
-/* Adds f->run to the answer. `scanned`: after its last row, everything up to this id is done. */
+/* Adds f->run to the answer. With its last row, everything up to `scanned` is done. */
 enum turn fanout_poll_take(
 	struct fanout *f, struct subscriber *s, int64_t scanned, enum turn when_taken);
 
-/* The log cannot be read now. */
+/* Handles a log that cannot be read now. */
 enum turn fanout_poll_unreadable(struct fanout *f, struct subscriber *s);
 
-/* There is no memory: asks the client to come back. */
+/* Handles lack of memory: asks the client to come back. */
 enum turn fanout_poll_no_memory(struct fanout *f, struct subscriber *s);
 
-/* Rows are missing: the poll continues after `id`. */
+/* Handles missing rows: the poll continues after `id`. */
 enum turn fanout_poll_gap(struct fanout *f, struct subscriber *s, int64_t id, int64_t deletion,
 	const char *requested, const struct eventlog_bounds *bounds, enum gap reason);
 
-/* Its time is over, or it must leave: completes the answer as it is. The caller enqueues it. */
+/*
+ * Completes the answer as it is: the poll's time is over, or it must leave. The caller enqueues it.
+ */
 void fanout_poll_leave(struct fanout *f, struct subscriber *s, enum leave_reason reason);
 
-/* Adds a heartbeat to f->words. Only for a poll that waits: until then it may have to refuse. */
+/* Adds a heartbeat to f->words. Only for a poll that waits: before that it may have to refuse. */
 void fanout_poll_show_life(struct fanout *f, struct subscriber *s);
 
 /* The id up to which an idle stream has everything. */
@@ -135,17 +137,17 @@ void fanout_forget(struct fanout *f, size_t from);
 /* Frees the large records that were not used since the last call. */
 void fanout_forget_unused(struct fanout *f);
 
-/* The row was read, but there is no memory to encode or send it: a gap takes its place. */
+/* Sends a gap in place of a row that was read but cannot be encoded or sent for lack of memory. */
 enum turn fanout_pass_over(struct fanout *f, struct subscriber *s, int64_t id);
 
 /* Logs that a row cannot be sent. */
 void fanout_note_too_large(struct fanout *f, int64_t id);
 
-/* All streams of a group, or of a lane, that wait for rows must read the log themselves. */
+/* Makes all streams of a group, or of a lane, that wait for rows read the log themselves. */
 void fanout_queue_idle(struct fanout *f, struct group *group);
 void fanout_queue_lane(struct fanout *f, int lane);
 
-/* The windows have a hole after the rows that were fed: streams that wait there replay. */
+/* Resets the windows, which lack rows after those that were fed. Streams that wait there replay. */
 void fanout_reset_windows(struct fanout *f, int64_t base);
 
 #endif

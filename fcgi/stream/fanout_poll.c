@@ -4,9 +4,9 @@
 #include "stream/fanout_impl.h"
 
 enum {
-	ANSWER_MS = 30000, /* for rows to be found */
+	ANSWER_MS = 30000, /* longest search for rows */
 	UNREADABLE_MS = 3000, /* a commit in rollback mode, with its fsync, usually takes less */
-	FRAMES = 64, /* one byte in so many is more than any framing adds */
+	FRAMES = 64, /* every framing adds less than one byte in this many */
 };
 
 const struct lane fanout_object_lane = {&framing_none, 0, LANE_OBJECT};
@@ -22,7 +22,7 @@ static int64_t position_of(const struct subscriber *s)
 	return s->poll->before >= 0 ? s->poll->page_end : s->cursor;
 }
 
-/* Makes the answer the last words, and the poll a stream that ends. False without memory. */
+/* Makes the answer the poll's farewell, and begins to end the poll. False if there is no memory. */
 static bool make_answer(struct fanout *f, struct subscriber *s, enum leave_reason reason, bool more)
 {
 	struct poll *p = s->poll;
@@ -33,7 +33,7 @@ static bool make_answer(struct fanout *f, struct subscriber *s, enum leave_reaso
 		!buffer_memory_is_there(f->scratch.length + f->scratch.length / FRAMES))
 		return false;
 	subscriber_leave(s, reason, f->scratch.data, f->scratch.length);
-	/* Only a stall ends it before it is sent: a slow peer may take long for a large answer. */
+	/* From here on only a stall ends it early: a slow peer may take long for a large answer. */
 	s->ends_ms = 0;
 	s->records = p->count;
 	metrics_add(METRIC_RECORDS_SENT, p->count);
@@ -51,7 +51,7 @@ static void ask_to_come_back(struct subscriber *s, enum leave_reason reason)
 	s->ends_ms = 0;
 }
 
-/* Removes the rows that were found: the client will ask for them again. */
+/* Removes the rows that were found. The client will ask for them again. */
 static void begin_again(struct subscriber *s)
 {
 	poll_forget_rows(s->poll);
@@ -122,7 +122,7 @@ static void take_place(struct subscriber *s)
 	s->state = SUBSCRIBER_REPLAY;
 	if (p->before < 0)
 		return;
-	/* A page of older rows is what is there of them. */
+	/* A page of older rows contains those that still exist, without a gap for deletions. */
 	s->deletion_told = EVENTLOG_TOLD_ALL;
 	p->older |= o->older;
 	p->limit = o->found;
@@ -156,7 +156,7 @@ size_t fanout_poll_rows(const struct subscriber *s)
 	const struct poll *p = s->poll;
 	size_t left = (size_t)p->limit - (p->first + p->count);
 
-	/* One more shows whether there are more. What is behind a page is not read. */
+	/* One more row shows whether there are more. Rows behind a page are not read. */
 	return p->before >= 0 ? left : left + 1;
 }
 
@@ -188,7 +188,7 @@ static bool is_page_complete(const struct subscriber *s)
 	       (poll_is_full(p) || s->cursor >= p->before - 1 || s->cursor >= p->page_end);
 }
 
-/* f->run goes into the answer; everything up to `scanned` is done with the last of it. */
+/* Adds f->run to the answer. With its last row, everything up to `scanned` is done. */
 enum turn fanout_poll_take(
 	struct fanout *f, struct subscriber *s, int64_t scanned, enum turn when_taken)
 {
@@ -211,7 +211,7 @@ enum turn fanout_poll_take(
 		s->ends_ms = p->begun_ms + ANSWER_MS;
 	if (is_page_complete(s))
 		return answer(f, s, true);
-	/* Most of the rows of this page would be read in vain. */
+	/* Begin nearer to the end: most rows of this page would be read in vain. */
 	if ((nearer = poll_overflows(p)) > 0 && begin_page(f, s, p->before, nearer))
 		return TURN_AGAIN;
 	if (when_taken != TURN_IDLE)
@@ -251,10 +251,10 @@ enum turn fanout_poll_gap(struct fanout *f, struct subscriber *s, int64_t id, in
 	/* The next answer begins with this gap. */
 	if (!replaced && p->before < 0 && p->count > 0)
 		return answer(f, s, true);
-	/* What was read before belongs to the log that is gone. */
+	/* The rows that were read before belong to the log that is gone. */
 	if (replaced)
 		poll_forget_rows(p);
-	/* Two gaps without a row between them are one. */
+	/* Two gaps without a row between them count as one. */
 	if ((replaced || !p->has_gap) && !poll_set_gap(p, requested, bounds, reason))
 		return fanout_poll_no_memory(f, s);
 	metrics_add_reason(METRIC_GAPS, reason);
@@ -266,7 +266,7 @@ enum turn fanout_poll_gap(struct fanout *f, struct subscriber *s, int64_t id, in
 	return replaced ? replace_page(f, s) : pass_over_in_page(f, s);
 }
 
-/* Is an answer with what was found so far a step forward? */
+/* Would an answer with what was found so far get the client further? */
 static bool has_progress(const struct subscriber *s)
 {
 	const struct poll *p = s->poll;
@@ -306,7 +306,7 @@ void fanout_poll_show_life(struct fanout *f, struct subscriber *s)
 
 	if (!p->head_sent)
 		buffer_append(&f->words, poll_head(p), p->head_length);
-	/* White space before the object, which JSON allows (RFC 8259, section 2). */
+	/* Send white space before the object: JSON allows it (RFC 8259, section 2). */
 	buffer_append(&f->words, "\n", 1);
 	if (f->words.failed)
 		buffer_clear(&f->words);

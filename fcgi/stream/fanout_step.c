@@ -12,7 +12,7 @@
 
 enum {
 	REPLAY_ROWS = RUN_RECORDS, /* in one step */
-	REPLAY_BYTES = 256 * 1024, /* a step's rows are enough from here on */
+	REPLAY_BYTES = 256 * 1024, /* a step reads no more rows once it has this many bytes */
 	TOO_LARGE_MS = 10000, /* between two lines in the log about rows that are too large */
 };
 
@@ -24,7 +24,7 @@ struct replay {
 	struct subscriber *s;
 	size_t offsets[REPLAY_ROWS]; /* of the records in scratch, which moves while it grows */
 	bool failed;
-	int64_t too_large; /* this row, which is the first, cannot be encoded; 0: none */
+	int64_t too_large; /* id of the first row, if that cannot be encoded; 0: none */
 };
 
 static const struct lane *lane_of(const struct subscriber *s)
@@ -32,7 +32,7 @@ static const struct lane *lane_of(const struct subscriber *s)
 	return s->poll ? &fanout_object_lane : &s->lane;
 }
 
-/* Memory ran out for this row a moment ago, so the next stream need not try. */
+/* Did memory run out for this row a moment ago? Then the next stream need not try. */
 static bool is_hopeless(const struct fanout *f, const struct subscriber *s, int64_t id)
 {
 	return f->hopeless_id == id && f->hopeless_encoding == lane_of(s)->encoding;
@@ -50,7 +50,7 @@ static void note_failure(struct replay *r, const struct row *row)
 	if (f->run.count > 0)
 		return;
 	r->too_large = row->id;
-	/* Free what was encoded of it: others need the memory. */
+	/* Free the part that was encoded: others need the memory. */
 	buffer_free(&f->scratch);
 }
 
@@ -76,7 +76,7 @@ static bool take_row(void *context, const struct row *row)
 	return true;
 }
 
-/* scratch no longer moves: now the records can point into it. */
+/* Lets the records point into scratch, which no longer moves. */
 static void settle_run(struct fanout *f, const struct replay *r)
 {
 	size_t count = f->run.count;
@@ -168,8 +168,8 @@ static enum turn begin_stream(struct fanout *f, struct subscriber *s)
 }
 
 /*
- * The place is far, or the log is locked: web server and client see meanwhile that there is a
- * stream.
+ * Sends head and heartbeat while the place is far away or the log is locked. So web server and
+ * client see that there is a stream.
  */
 static enum turn show_life(struct fanout *f, struct subscriber *s, enum turn when_sent)
 {
@@ -199,7 +199,7 @@ static enum turn step_replaced(struct fanout *f, struct subscriber *s)
 {
 	struct eventlog_place place;
 
-	/* The rows that a poll has collected go, too. */
+	/* A poll begins again after s->told, because its collected rows are removed, too. */
 	if (eventlog_place(f->log, s->group->filter, s->poll ? s->told : s->cursor, &place) !=
 		EVENTLOG_OK)
 		return TURN_WAIT;
@@ -215,8 +215,8 @@ static enum turn step_farewell(struct subscriber *s)
 }
 
 /*
- * Sends f->run. `scanned`: with the last of it, everything up to this id is done. A record that was
- * cut, and is not there any more, ends the stream.
+ * Sends f->run. With its last record, everything up to `scanned` is done. Ends the stream if a
+ * record was cut and is no longer there.
  */
 static enum turn send_run(
 	struct fanout *f, struct subscriber *s, int64_t scanned, enum turn when_sent)
@@ -243,7 +243,7 @@ static enum turn send_run(
 
 static enum turn step_replay(struct fanout *f, struct subscriber *s);
 
-/* Sends what the window has after the cursor. If that is nothing, the stream has all there is. */
+/* Sends the window's records after the cursor. If there are none, the stream has all there is. */
 static enum turn step_window(
 	struct fanout *f, struct subscriber *s, const struct window *w, uint64_t sequence)
 {
@@ -257,7 +257,7 @@ static enum turn step_window(
 
 		if (filter_wants(
 			    filter, e->channel, e->channel_length, e->event, e->event_length)) {
-			/* No record was kept, since nobody followed it when it came. */
+			/* The window kept no record, since nobody followed the row when it came. */
 			if (!e->bytes)
 				break;
 			run_add(&f->run, &(struct run_record){
@@ -290,8 +290,8 @@ static bool is_kept(const struct kept *k, const struct subscriber *s, int64_t id
 }
 
 /*
- * The record that was cut, if it is kept. To read and encode 10 MiB anew for each piece that a
- * socket takes of it would keep the loop from everyone else.
+ * Takes the record that was cut from the kept ones, if it is there. Reading and encoding 10 MiB
+ * again for each piece that a socket takes would keep the loop from all other streams.
  */
 static bool run_of_kept(struct fanout *f, const struct subscriber *s)
 {
@@ -319,7 +319,7 @@ static void bound_kept(struct fanout *f)
 	fanout_forget(f, i);
 }
 
-/* Keeps a run of one large record, in the place of the least recently used. */
+/* Keeps a run of one large record. It replaces the least recently used one. */
 static void keep_record(struct fanout *f, const struct subscriber *s)
 {
 	struct run_record *record = &f->run.records[0];
@@ -371,7 +371,7 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 {
 	struct replay replay = {.f = f, .s = s};
 	struct eventlog_batch batch = {.rows = s->rows};
-	/* Finish a record that was cut first, whatever is missing after it. */
+	/* First finish a record that was cut, even if rows after it are missing. */
 	size_t rows = s->state == SUBSCRIBER_DRAIN || s->cut ? 1 : REPLAY_ROWS;
 	int64_t told = s->cut ? EVENTLOG_TOLD_ALL : s->deletion_told;
 	enum turn at_end = s->group->lane == LANE_NONE || s->poll ? TURN_IDLE : TURN_AGAIN;
@@ -383,14 +383,14 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	buffer_clear(&f->scratch);
 	run_clear(&f->run);
 	/*
-	 * Rows before one that cannot be read are sent. The next turn meets the fault, and waits.
+	 * Send the rows before one that cannot be read. The next turn meets the fault, and waits.
 	 */
 	if (eventlog_read(f->log, s->group->filter, s->cursor, told, rows, take_row, &replay,
 		    &batch) != EVENTLOG_OK &&
 		f->run.count == 0)
 		return TURN_WAIT;
 	s->rows = (uint8_t)batch.rows;
-	/* In the middle of a record no gap can be sent: send_run() ends the stream. */
+	/* No gap can be sent in the middle of a record: send_run() ends the stream. */
 	if (batch.too_large && !s->cut)
 		return pass_over(f, s, batch.too_large, &batch.bounds);
 	if (replay.too_large && !s->cut)
@@ -402,7 +402,7 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 			batch.next && batch.next - 1 < batch.pruned.id ? batch.next - 1
 								       : batch.pruned.id,
 			batch.pruned.deletion, &batch.bounds, GAP_PRUNED);
-	/* None of those rows is missing, and none will be after a later cursor. */
+	/* The client misses none of the deleted rows, and no later cursor will miss one. */
 	if (batch.pruned.deletion)
 		s->deletion_told = batch.pruned.deletion;
 	settle_run(f, &replay);
@@ -428,7 +428,7 @@ static enum turn step(struct fanout *f, struct subscriber *s)
 	if (s->replaced && s->cut == 0)
 		return step_replaced(f, s);
 	s->state = s->state == SUBSCRIBER_DRAIN ? SUBSCRIBER_DRAIN : SUBSCRIBER_REPLAY;
-	/* A poll sees what is in the log when it asks, also where nobody has noticed it yet. */
+	/* A new poll reads the log: it must also see rows that nobody has noticed yet. */
 	if (w && (!s->poll || s->poll->waits) && window_find(w, s->cursor, &sequence))
 		return step_window(f, s, w, sequence);
 	return step_replay(f, s);

@@ -7,7 +7,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-/* A group that follows a pattern: the channel with this number in its filter. */
+/* A group that follows a pattern: the channel of its filter that has this number. */
 struct follower {
 	struct group *group;
 	size_t channel;
@@ -20,9 +20,9 @@ struct followed {
 	unsigned count, capacity;
 };
 
-/* A group, with members for this file only. Its key is the filter's key, then the lane. */
+/* A group, with fields that only this file uses. Its key is the filter's key, then the lane. */
 struct member {
-	struct group group; /* first: a group is its member */
+	struct group group; /* must be first: a pointer to the group also points to the member */
 	UT_hash_handle hh;
 	size_t references;
 };
@@ -94,7 +94,7 @@ static bool follow(struct groups *g, struct group *group, size_t channel)
 	return true;
 }
 
-/* The follower whose text was the key may be gone: uses the text of another one. */
+/* The follower whose text was the key may be gone. Uses the text of another one. */
 static void renew_key(struct followed *f)
 {
 	const struct follower *first = &f->followers[0];
@@ -143,7 +143,7 @@ static void free_member(struct member *m)
 	free(m);
 }
 
-/* Makes a group that nobody has joined yet; it takes the filter over. */
+/* Makes a group that nobody has joined yet. Takes the filter over. */
 static struct member *make_member(struct filter *filter, int lane)
 {
 	struct member *m = calloc(1, sizeof(*m));
@@ -214,7 +214,7 @@ void groups_of_channel(struct groups *g, const char *channel, size_t length,
 
 	tell(find(g, channel, length), found, context);
 	tell(find(g, "*", 1), found, context);
-	/* "a/b/c" is followed by "a/" and "a/b/", each with '*' behind it. */
+	/* The patterns "a/" and "a/b/", each with '*' behind it, match "a/b/c". */
 	for (size_t i = 1; i < length && i + 1 < sizeof(pattern); i++) {
 		if (channel[i] != '/')
 			continue;

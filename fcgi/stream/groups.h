@@ -1,10 +1,10 @@
 /*
- * groups: treats subscribers that follow the same as one, and maps each channel to the groups that
- * follow it.
+ * groups: treats subscribers with the same filter and lane as one, and maps each channel to the
+ * groups that follow it.
  *
- * A row costs one look-up for its channel and one for each '/' in it, however many streams follow
- * it. Owns the groups and their filters. Lists of subscribers hang on the groups; fanout owns
- * those. The only file that includes <uthash.h>.
+ * A row costs one look-up for its channel and one for each '/' in it, no matter how many streams
+ * follow it. Owns the groups and their filters. Each group has a list of subscribers, which fanout
+ * owns. The only file that includes <uthash.h>.
  */
 #ifndef ROWTAIL_GROUPS_H
 #define ROWTAIL_GROUPS_H
@@ -16,7 +16,7 @@
 #include "log/filter.h"
 #include "stream/subscriber.h"
 
-/* The lane of a group whose rows no window holds. */
+/* The lane of a group whose rows are in no window. */
 enum { LANE_NONE = -1 };
 
 struct group {
@@ -35,8 +35,8 @@ struct groups *groups_new(void);
 void groups_free(struct groups *g);
 
 /*
- * Returns the group of a filter, a new one if necessary, and counts a reference to it. Takes the
- * filter over, even on failure. NULL if there is no memory.
+ * Returns the group of a filter, and counts a reference to it. Creates the group if necessary.
+ * Takes the filter over, even on failure. NULL if there is no memory.
  */
 struct group *groups_join(struct groups *g, struct filter *filter, int lane);
 
@@ -44,7 +44,7 @@ struct group *groups_join(struct groups *g, struct filter *filter, int lane);
 void groups_release(struct groups *g, struct group *group);
 
 /*
- * Calls `found` for each group that follows the channel; twice for a group that follows it in two
+ * Calls `found` for each group that follows the channel, and twice if a group follows it in two
  * ways. `found` must not join or release a group.
  */
 void groups_of_channel(struct groups *g, const char *channel, size_t length,

@@ -35,7 +35,7 @@ size_t lane_encode(const struct lane *l, struct buffer *out, const struct row *r
 	return framed;
 }
 
-/* The length of the head at the beginning of the words, if no frame goes around it. */
+/* The length of the head at the beginning of the words, if the framing leaves it unframed. */
 static size_t head_apart(const struct lane *l, const struct lane_words *words)
 {
 	static const char empty_line[] = "\r\n\r\n";
@@ -85,7 +85,7 @@ uint8_t *lane_complete(const struct lane *l, size_t content, size_t sent, const 
 
 	if (!bytes)
 		return NULL;
-	/* No line break: a line that was begun must not become a whole one. */
+	/* No line break: it would complete a line that was only begun. */
 	memset(bytes + f->header, '?', piece.content - known);
 	memcpy(bytes + f->header + piece.content - known, end + end_length - known, known);
 	*framed = f->frame(bytes, piece.content, l->request_id);

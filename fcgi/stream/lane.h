@@ -1,5 +1,5 @@
 /*
- * lane: how the rows of a stream are encoded, and what frames the bytes.
+ * lane: encodes the rows of a stream, and frames the bytes.
  *
  * Pure. Streams on the same lane get the same bytes for the same row, so each row is encoded once
  * for all of them. The request chooses the encoding, the connection chooses the framing. Other
@@ -40,32 +40,32 @@ bool lane_is_same(const struct lane *a, const struct lane *b);
 size_t lane_encode(
 	const struct lane *l, struct buffer *out, const struct row *row, size_t *content);
 
-/* Words of our own. */
+/* Text of rowtail's own, not of a row. */
 struct lane_words {
 	const uint8_t *text;
 	size_t length;
-	bool first; /* they begin with the head of the answer, and its empty line */
+	bool first; /* they begin with the head of the answer and its empty line */
 	bool last; /* the end of the stream follows them */
 };
 
 /*
- * Returns a framed copy of words, which the caller frees. Sets *framed to its length. First words
- * that are empty have no head: an HTTP client then gets nothing, not even the end. NULL if there is
- * no memory.
+ * Returns a framed copy of words, which the caller frees. Sets *framed to its length. If the first
+ * words are empty, they have no head: an HTTP client then gets nothing, not even the end. NULL if
+ * there is no memory.
  */
 uint8_t *lane_frame(const struct lane *l, const struct lane_words *words, size_t *framed);
 
-/* How much of the content is still to be sent when `sent` framed bytes have been sent? */
+/* How many bytes of the content remain after `sent` framed bytes? */
 size_t lane_content_left(const struct lane *l, size_t content, size_t sent);
 
-/* Must a piece then be completed before anything else may follow? */
+/* Must a piece be completed after `sent` framed bytes, before anything else may follow? */
 bool lane_is_begun(const struct lane *l, size_t content, size_t sent);
 
 /*
- * Returns the piece that contains the framed byte number `sent`, for when the content is no longer
- * known: '?' stands for the content, except for its last bytes, which are those of `end`. The
- * caller frees it. *framed is its length, *gone the number of its bytes that have been sent. NULL
- * if there is no memory.
+ * Returns the piece that contains the framed byte number `sent`, when the content is no longer
+ * known. Fills its content with '?', except for the last bytes, which are those of `end`. Sets
+ * *framed to its length, and *gone to the number of its bytes that were sent. The caller frees it.
+ * NULL if there is no memory.
  */
 uint8_t *lane_complete(const struct lane *l, size_t content, size_t sent, const char *end,
 	size_t end_length, size_t *framed, size_t *gone);

@@ -22,7 +22,7 @@ static void begin_seek(struct opening *o, int64_t want, int64_t floor, int64_t l
 	o->seek = (struct eventlog_seek){.want = want, .floor = floor, .last = last};
 }
 
-/* At the tail, with a gap if a position was given that means nothing. */
+/* Begins at the tail, with a gap if the client gave an invalid position. */
 static enum eventlog_status begin_at_tail(
 	struct opening *o, struct eventlog *log, const struct position *asked)
 {
@@ -62,10 +62,7 @@ static enum eventlog_status begin_at_position(struct opening *o, struct eventlog
 	o->bounds = place.bounds;
 	o->done = true;
 	snprintf(o->requested, sizeof(o->requested), "%" PRId64, asked->id);
-	/*
-	 * Ids are at least as far apart as rows, so only then can there be more rows than the
-	 * limit.
-	 */
+	/* Ids grow by at least one per row. So only then can there be more rows than the limit. */
 	if (o->limit > 0 && place.bounds.newest - place.id > o->limit) {
 		o->done = false;
 		begin_seek(o, o->limit + 1, place.id, INT64_MAX);
@@ -79,8 +76,8 @@ static int64_t smaller(int64_t a, int64_t b)
 }
 
 /*
- * A client that asks for the newest rows misses none of those deleted before, so that is no gap.
- * Its position must not cause a gap either when it reconnects with it. It will be told of rows that
+ * A client that asks for the newest rows misses none of those deleted before, so it gets no gap for
+ * them. It must get none for its position either, when it reconnects. It is still told of rows that
  * arrive and are deleted while the seek runs.
  */
 static void pass_over_pruned(struct opening *o)
@@ -105,7 +102,7 @@ static void look_for_older(struct opening *o)
 	begin_seek(o, 1, 0, o->seek.first - 1);
 }
 
-/* Uses what the seek has found: the place before the newest rows that were wanted. */
+/* Uses the result of the seek: the place before the newest rows that were wanted. */
 static void take_seek(struct opening *o)
 {
 	if (o->looks_older) {
@@ -117,7 +114,7 @@ static void take_seek(struct opening *o)
 		look_for_older(o);
 		return;
 	}
-	/* First find out whether there is one row more than the limit, then where the limit is. */
+	/* First find out if there is one row more than the limit. Then find the limit. */
 	if (o->seek.want == o->limit + 1 && *o->requested) {
 		o->done = o->seek.found <= o->limit;
 		if (!o->done)

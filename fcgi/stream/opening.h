@@ -3,8 +3,8 @@
  *
  * Owns the rules of positions (interface, sections 3 and 4): a valid position, an invalid one,
  * none, the newest N, at most N records back. Reads the log, a bounded number of rows at a time.
- * The responder makes it; it goes with the request to the stream, which keeps it until its first
- * record is sent.
+ * The responder creates it and passes it to the stream with the request. The stream keeps it until
+ * its first record is sent.
  */
 #ifndef ROWTAIL_OPENING_H
 #define ROWTAIL_OPENING_H
@@ -21,7 +21,7 @@ struct opening {
 	int64_t id; /* when done: the stream continues after this id */
 	bool gap; /* the first record is a gap, for `reason` */
 	enum gap reason;
-	int64_t deletion; /* the gap is for deletions up to this one, or these need no gap */
+	int64_t deletion; /* deletions up to this one are covered by the gap, or need none */
 	struct eventlog_bounds bounds;
 	char requested[POSITION_TEXT_MAX + 1]; /* for the gap */
 	int64_t limit; /* --max-replay, 0: none */
@@ -29,19 +29,19 @@ struct opening {
 	int64_t before; /* from the request; 0: none */
 	int64_t found; /* when done, and with `before`: rows of the page */
 	bool looks_older; /* the seek looks for a row before the page */
-	bool older; /* when done, and with `before`: there is one */
+	bool older; /* when done, and with `before`: there is such a row */
 	/* Status and header fields with the empty line; sent with the first record or before it. */
 	struct buffer head;
 	bool head_sent;
 };
 
-/* All zero. NULL if there is no memory. */
+/* Returns an opening with all fields zero. NULL if there is no memory. */
 struct opening *opening_new(void);
 void opening_free(struct opening *o);
 
 /*
- * Begins the search. It is usually done at once; whether the position is valid is known in any
- * case. Unless the result is EVENTLOG_OK, the log could not be read.
+ * Begins the search, and usually completes it at once. Finds out in any case whether the position
+ * is valid. If the result is not EVENTLOG_OK, the log could not be read.
  */
 enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, const struct filter *f,
 	const struct position *asked, int64_t max_replay);

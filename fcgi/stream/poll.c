@@ -82,7 +82,7 @@ bool poll_is_full(const struct poll *p)
 	       (p->before < 0 && p->rows.length >= POLL_BYTES);
 }
 
-/* The page ends below `before`: so it is the oldest rows that find no room. */
+/* Drops the oldest rows, for which there is no room: a page ends below `before`. */
 static void drop_oldest(struct poll *p)
 {
 	while (p->count > 1 && p->rows.length - p->start > POLL_BYTES) {
@@ -90,7 +90,7 @@ static void drop_oldest(struct poll *p)
 		p->count--;
 		p->older = p->overflows = true;
 	}
-	/* What was dropped does not pile up. */
+	/* Free the space of dropped rows, so that they do not pile up. */
 	if (p->start > POLL_BYTES) {
 		p->rows.length -= p->start;
 		memmove(p->rows.data, p->rows.data + p->start, p->rows.length);

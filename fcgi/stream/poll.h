@@ -20,15 +20,15 @@ enum {
 	POLL_BYTES = 1 << 20, /* an answer is full at this size; a single row may be larger */
 	POLL_BYTES_ALONE = 4 << 20, /* a row of this size gets an answer of its own */
 	POLL_ROWS_DROPPED =
-		8, /* a page reads this many rows in vain, at most: see poll_overflows() */
+		8, /* a page reads at most this many rows in vain: see poll_overflows() */
 };
 
 /* What a client asks for, and what its answer begins with. */
 struct poll_ask {
 	int64_t limit; /* rows: 1 to POLL_ROWS_MAX */
 	int64_t wait_ms; /* for the first row; 0: not at all */
-	int64_t before; /* only rows below this id, the newest of them; -1: rows behind a position */
-	bool at_once; /* neither a position nor rows were asked for: the answer is where to begin */
+	int64_t before; /* only rows below this id, the newest of them; -1: rows after a position */
+	bool at_once; /* asks for no position and no rows: the answer says where to begin */
 	const uint8_t *head; /* of the answer, with the empty line; borrowed */
 	size_t head_length;
 	const uint8_t *later; /* a whole answer that asks the client to come back; borrowed */
@@ -51,8 +51,7 @@ struct poll {
 	size_t count; /* rows in `rows` */
 	struct buffer rows; /* objects, each followed by a comma */
 	size_t start; /* where the first of them begins */
-	uint32_t *
-		lengths; /* of each object with its comma, POLL_ROWS_MAX of them; only with `before` */
+	uint32_t *lengths; /* of each object and comma, POLL_ROWS_MAX of them; only with `before` */
 	size_t first; /* which of `lengths` is the first row's */
 	struct buffer gap; /* the object */
 	size_t head_length, later_length;
@@ -72,10 +71,7 @@ void poll_free(struct poll *p);
 const uint8_t *poll_head(const struct poll *p);
 const uint8_t *poll_later(const struct poll *p);
 
-/*
- * Does the answer need no further row? A page of `before` that is too large loses its oldest rows
- * instead.
- */
+/* Is the answer full? A page of `before` that is too large loses its oldest rows instead. */
 bool poll_is_full(const struct poll *p);
 
 /* Does an object of this length fit into the answer? The first one always does. */

@@ -2,8 +2,8 @@
  * run: records that are sent by one vectored write.
  *
  * Pure. Built once for all subscribers that wait at the same point. Borrows the records' bytes from
- * the window or from a replay's scratch buffer. Records that are neighbours in memory become one
- * piece of the write.
+ * the window or from a replay's scratch buffer. Joins records that are neighbours in memory into
+ * one piece of the write.
  */
 #ifndef ROWTAIL_RUN_H
 #define ROWTAIL_RUN_H
@@ -42,8 +42,8 @@ bool run_is_full(const struct run *r);
 void run_add(struct run *r, const struct run_record *record);
 
 /*
- * `sent` bytes of the run have been sent in total. Returns how many records are complete; *cut is
- * how many bytes of the next one were sent.
+ * Returns how many records are complete when `sent` bytes of the run have been sent in total. Sets
+ * *cut to the number of bytes sent of the next record.
  */
 size_t run_whole(const struct run *r, size_t sent, uint32_t *cut);
 

@@ -19,7 +19,7 @@ struct sink_operations {
 	 */
 	ssize_t (*write)(struct sink *sink, const struct iovec *iov, int count);
 
-	/* Should the owner call fanout_writable() when the sink can take bytes again? */
+	/* Says whether the owner must call fanout_writable() when the sink can take bytes again. */
 	void (*want_write)(struct sink *sink, bool want);
 
 	/*
@@ -29,7 +29,7 @@ struct sink_operations {
 	void (*finished)(struct sink *sink);
 
 	/*
-	 * Could it take bytes now, even though it has not said so yet? NULL: it would have said so.
+	 * Can it take bytes now, although it has not said so yet? NULL: it always says so itself.
 	 */
 	bool (*would_take)(struct sink *sink);
 };

@@ -30,7 +30,7 @@ static enum subscriber_result lose(struct subscriber *s, enum leave_reason reaso
 	return SUBSCRIBER_LOST;
 }
 
-/* Writes as much as the sink takes; *sent is how much. */
+/* Writes as much as the sink takes. Sets *sent to that number of bytes. */
 static enum subscriber_result put(struct subscriber *s, const struct iovec *iov, int count,
 	size_t total, size_t *sent, int64_t now_ms)
 {
@@ -44,8 +44,7 @@ static enum subscriber_result put(struct subscriber *s, const struct iovec *iov,
 	if (*sent == total)
 		return SUBSCRIBER_SENT;
 	if (!s->blocked) {
-		/* The clock of a stall runs from here, not from the last row before a long silence.
-		 */
+		/* A stall counts from here, not from the last row before a long silence. */
 		s->moved_ms = now_ms;
 		s->blocked = true;
 		s->sink->operations->want_write(s->sink, true);
@@ -133,7 +132,7 @@ static void advance(struct subscriber *s, const struct run *run, size_t sent)
 		s->cursor = s->told = run->records[whole - 1].id;
 	if (whole == run->count)
 		return;
-	/* Rows in between are not wanted; the cut record is the next after the cursor. */
+	/* The rows in between are not wanted. The cut record is the next after the cursor. */
 	s->cursor = run->records[whole].id - 1;
 	if (s->cut == 0)
 		return;
@@ -168,8 +167,7 @@ void subscriber_leave(
 		return;
 	s->state = SUBSCRIBER_DRAIN;
 	s->reason = (uint8_t)reason;
-	/* Without memory the connection is closed without a word, which a client survives as well.
-	 */
+	/* Without memory, no last record is sent. A client survives that, too. */
 	s->farewell = frame(s, text, length, true, &framed);
 	if (s->farewell)
 		s->farewell_length = (uint32_t)framed;
@@ -177,8 +175,9 @@ void subscriber_leave(
 }
 
 /*
- * Makes the rest of the piece that was begun the words to send next. Of its content nothing is
- * known but the last bytes, `end`; the client has what went out before. False without memory.
+ * Makes the rest of the piece that was begun the next words to send. Of its content only the last
+ * bytes, `end`, are known. The client has the part that was sent before. False if there is no
+ * memory.
  */
 static bool complete(struct subscriber *s, size_t sent, const char *end, size_t end_length)
 {
@@ -195,8 +194,8 @@ static bool complete(struct subscriber *s, size_t sent, const char *end, size_t 
 }
 
 /*
- * Only the end of the record is missing, its id and the empty line, which can be told without the
- * row: the client gets that as well. False where more is missing, and without memory.
+ * Completes the record if only its end, its id and the empty line, is missing: that needs no row.
+ * False if more is missing, or if there is no memory.
  */
 static bool end_cut(struct subscriber *s)
 {
@@ -224,7 +223,7 @@ void subscriber_give_up_cut(struct subscriber *s)
 	if (!begun || s->pending)
 		return;
 	if (!complete(s, sent, "", 0)) {
-		/* Without memory, the connection is closed in the middle, without a last record. */
+		/* Without memory, the connection closes in the middle, without a last record. */
 		free(s->farewell);
 		s->farewell = NULL;
 		s->farewell_length = 0;

@@ -5,12 +5,12 @@
  *
  *     OPENING -> REPLAY <-> LIVE -> DRAIN -> GONE
  *
- * and all writing to its sink: when a full socket has cut something off, its rest is sent before
+ * and all writing to its sink. If a full socket cuts something off, the rest is sent before
  * anything else. There is no queue. A subscriber that can't send more keeps its cursor and how many
- * bytes of the next record were sent. It later finds the rest of that record in the window, or
- * encodes its row again, which gives the same bytes. Only words of rowtail's own that were cut (the
- * head, a heartbeat, a gap) are stored, some hundred bytes. Reads no log and knows no other
- * subscriber; fanout does that.
+ * bytes of the next record were sent. Later it finds the rest of that record in the window, or
+ * encodes its row again, which gives the same bytes. It stores only rowtail's own text that was cut
+ * (the head, a heartbeat, a gap): some hundred bytes. Reads no log and knows no other subscriber;
+ * fanout does that.
  */
 #ifndef ROWTAIL_SUBSCRIBER_H
 #define ROWTAIL_SUBSCRIBER_H
@@ -62,12 +62,12 @@ struct subscriber {
 	int64_t deletion_told; /* see struct eventlog_missing: later deletions need a gap */
 	int64_t opened_ms;
 	int64_t moved_ms; /* when the sink last took bytes */
-	int64_t ends_ms; /* clock_awake_ms() at which it leaves, or in DRAIN is closed; 0: never */
+	int64_t ends_ms; /* clock_awake_ms() at which it leaves (in DRAIN: is closed); 0: never */
 	uint64_t records;
 	uint64_t cut_hash; /* window_hash() of the record that was cut */
 	uint32_t cut; /* bytes sent of the record after the cursor; 0: none */
 	uint32_t cut_content;
-	uint8_t *pending; /* words of our own still to be sent, or NULL */
+	uint8_t *pending; /* text of rowtail's own still to be sent, or NULL */
 	uint32_t pending_length, pending_sent;
 	uint32_t retry_ms; /* of this stream, with jitter */
 	uint8_t state, where, reason;
@@ -75,7 +75,7 @@ struct subscriber {
 	bool bare; /* positions=0 */
 	uint8_t rows; /* enum eventlog_rows */
 	bool replaced; /* the database was replaced, so a gap must be sent */
-	bool begun; /* words were framed: the first ones begin with the head */
+	bool begun; /* words were framed; the first words begin with the head */
 	bool has_end; /* the farewell has the end of the stream */
 	bool complete; /* the sink has taken everything, with the end */
 	struct poll *poll; /* the JSON answer being built, owned by fanout; NULL: a stream */
@@ -83,7 +83,7 @@ struct subscriber {
 	uint8_t *farewell; /* the last record and the end, framed; only in DRAIN */
 	uint32_t farewell_length;
 	struct access_session *session; /* for rechecks; NULL: anyone may read */
-	struct tally_entry *client; /* whose streams are counted; both belong to the responder */
+	struct tally_entry *client; /* counts streams; the responder owns session and client */
 };
 
 enum subscriber_result {
@@ -100,8 +100,8 @@ void subscriber_init(
 void subscriber_free(struct subscriber *s);
 
 /*
- * Sends words of our own (an event stream's bytes in `text`), framed, and stores what is cut. Only
- * if nothing is cut or pending.
+ * Sends text of rowtail's own (an event stream's bytes), framed, and stores what is cut. Call it
+ * only if nothing is cut or pending.
  */
 enum subscriber_result subscriber_say(
 	struct subscriber *s, const uint8_t *text, size_t length, int64_t now_ms);
@@ -115,7 +115,7 @@ enum subscriber_result subscriber_flush(struct subscriber *s, int64_t now_ms);
  */
 enum subscriber_result subscriber_send(struct subscriber *s, const struct run *run, int64_t now_ms);
 
-/* Is this record, the first after the cursor, the one that was cut? True if none was. */
+/* Is this record, the first after the cursor, the one that was cut? Also true if none was cut. */
 bool subscriber_continues(const struct subscriber *s, const struct run *run);
 
 /*
@@ -126,10 +126,10 @@ void subscriber_leave(
 	struct subscriber *s, enum leave_reason reason, const uint8_t *text, size_t length);
 
 /*
- * The row of the record that was cut is gone. If only the record's end is missing (see
- * sse_row_end()), sends that, and the stream continues. Otherwise completes the piece that was
- * begun (a FastCGI record), so that the end can follow, and ends the stream. The client then
- * discards the unfinished event, as the standard says, and resumes before it.
+ * Handles a cut record whose row is gone. If only the record's end is missing (see sse_row_end()),
+ * sends that, and the stream continues. Otherwise completes the piece that was begun (a FastCGI
+ * record), so that the end can follow, and ends the stream. The client then discards the unfinished
+ * event, as the standard says, and resumes before it.
  */
 void subscriber_give_up_cut(struct subscriber *s);
 

@@ -38,7 +38,7 @@ static struct {
 	int64_t pause_us; /* before the next look */
 	int64_t noticed_us; /* time of the last notice */
 	int64_t until_us; /* when the ladder ends */
-	int64_t slow_us; /* how long commits take here to become visible after their notice */
+	int64_t slow_us; /* how long after their notice commits become visible here */
 	int factor; /* by which the pauses grow */
 	bool waiting; /* no commit has become visible since the last notice */
 	bool awake;
@@ -51,7 +51,7 @@ static struct {
 	int64_t locked_ms; /* when the lock was first seen */
 	nlink_t links; /* of the file, when its place was last checked */
 	unsigned generation; /* of the log, then */
-	unsigned doubts; /* about the file's place that were logged: a bit for each */
+	unsigned doubts; /* doubts about the file's place that were logged, one bit each */
 	int watch_error; /* why the files can't be watched; 0: they are */
 	struct {
 		int64_t due_ms;
@@ -76,8 +76,8 @@ static void tell_doubts(void)
 }
 
 /*
- * Opens the log if it is closed. If another file is in its place, tells the streams, whoever opened
- * that. After a fault it may be the same file again: then streams continue where they are.
+ * Opens the log if it is closed. If another file is in its place, tells the streams, no matter who
+ * opened it. After a fault it may be the same file again: then streams continue where they are.
  */
 static enum eventlog_status reopen(void)
 {
@@ -93,7 +93,7 @@ static enum eventlog_status reopen(void)
 	}
 	if (eventlog_was_replaced(tail.log) && fanout_count(tail.fanout) > 0 &&
 		(e = fanout_replaced(tail.fanout)) != EVENTLOG_OK) {
-		/* It will be opened again, and then all are told. */
+		/* The next call opens it again, and then tells all streams. */
 		eventlog_close(tail.log);
 		return e;
 	}
@@ -101,7 +101,7 @@ static enum eventlog_status reopen(void)
 	return EVENTLOG_OK;
 }
 
-/* Logs a fault, but not again and again: one damaged page may fail while all others can be read. */
+/* Logs a fault, but not repeatedly: one damaged page may fail while all others can be read. */
 static void tell_fault(const char *error)
 {
 	tail.quiet = !strcmp(error, tail.told) && clock_ms() - tail.told_ms < SAME_FAULT_MS;
@@ -112,7 +112,7 @@ static void tell_fault(const char *error)
 	tail.told_ms = clock_ms();
 }
 
-/* A lock that lasts longer than some seconds needs somebody to remove it. */
+/* Logs a lock that lasts longer than some seconds: somebody must remove it. */
 static void note_locked(void)
 {
 	char sentence[EVENTLOG_SENTENCE_MAX];
@@ -129,12 +129,12 @@ static void note_locked(void)
 }
 
 /*
- * Logs once that the log can't be read, and once that it can be read again: when rows were read,
- * not when it was opened.
+ * Logs once that the log can't be read, and once that it can be read again. It can be read again
+ * when rows were read, not when it was opened.
  */
 static enum eventlog_status note(enum eventlog_status e)
 {
-	/* For a reader a closed log is a fault, even if it is closed because it was locked. */
+	/* Readers see a closed log as a fault, even if it is closed because it was locked. */
 	if (e == EVENTLOG_FAULT && eventlog_state(tail.log) == EVENTLOG_BUSY)
 		e = EVENTLOG_BUSY;
 	if (e == EVENTLOG_BUSY) {
@@ -169,7 +169,7 @@ static bool split_path(void)
 	       (size_t)snprintf(tail.name, sizeof(tail.name), "%s", name) < sizeof(tail.name);
 }
 
-/* Without notices, rows still arrive, by the poll timer. */
+/* Logs that there are no notices. The poll timer still finds the rows. */
 static void tell_unwatched(int error)
 {
 	const char *cure = error == ENOSPC   ? "raise the sysctl fs.inotify.max_user_watches"
@@ -228,7 +228,7 @@ static enum eventlog_status check_file(void)
 {
 	enum eventlog_status e;
 
-	/* Somebody else met the fault: a stream in replay, or a look at the grants. */
+	/* Another reader met the fault: a stream in replay, or a look at the grants. */
 	if (eventlog_state(tail.log) == EVENTLOG_FAULT)
 		note(EVENTLOG_FAULT);
 	else if (eventlog_met_row(tail.log) && tail.well)
@@ -276,7 +276,7 @@ static void climb(void)
 }
 
 /*
- * The commit we waited for is visible. Notes how long commits take here: a slow one counts at once,
+ * Notes how long commits take here, when the awaited commit is visible. A slow one counts at once,
  * fast ones lower the value again.
  */
 static void note_delay(void)
@@ -293,9 +293,8 @@ static void note_delay(void)
 }
 
 /*
- * A look that finds rows here ends the ladder. The look before found none, so this commit became
- * visible after the notice. Writers take turns: the next one begins after that, with a notice of
- * its own.
+ * Looks again. If it finds rows, the ladder ends: the look before found none, so this commit became
+ * visible after the notice. Writers take turns: the next one begins later, with its own notice.
  */
 static void look_again(struct loop_alarm *alarm)
 {
@@ -309,9 +308,10 @@ static void look_again(struct loop_alarm *alarm)
 }
 
 /*
- * The first look after a notice. If it finds nothing, the commit of that notice is still to come;
- * tail waits for it as long as any fsync takes. If it finds rows, the notice may have been that of
- * a second commit, not visible yet; tail also looks for that one, as long as commits take here.
+ * The first look after a notice. If it finds nothing, the commit of that notice is still to come.
+ * Then tail waits for it as long as any fsync takes. If it finds rows, the notice may belong to a
+ * second commit that is not visible yet. Then tail also looks for that one, as long as commits take
+ * here.
  */
 static void look_soon(struct loop_turn *turn)
 {
@@ -336,10 +336,7 @@ static void look_soon(struct loop_turn *turn)
 	climb();
 }
 
-/*
- * Rows that a process writes to another -wal cause no error and no notice, so we must look for such
- * processes.
- */
+/* Looks for processes that write to another -wal. Their rows cause no error and no notice. */
 static void look_for_others(void)
 {
 	char sentence[EVENTLOG_SENTENCE_MAX];

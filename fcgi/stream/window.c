@@ -4,8 +4,8 @@
 #include <string.h>
 
 /*
- * A ring of bytes in which pieces are laid one behind the other and given back in the same order.
- * A piece is never split: one that does not fit before the end begins at the start.
+ * A ring of bytes. Pieces are placed one behind the other, and freed in the same order. A piece is
+ * never split: one that does not fit before the end begins at the start.
  */
 struct ring {
 	uint8_t *bytes;
@@ -16,12 +16,12 @@ struct ring {
 };
 
 struct window {
-	struct window_entry *entries; /* entry n stands at n % max_entries */
+	struct window_entry *entries; /* entry n is at n % max_entries */
 	size_t max_entries;
 	uint64_t first, next;
 	int64_t base, last;
 	struct ring records;
-	struct ring names; /* apart, so that records of neighbours are one piece of memory */
+	struct ring names; /* separate, so that neighbouring records are one piece of memory */
 };
 
 struct window *window_new(size_t bytes, size_t entries)

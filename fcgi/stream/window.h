@@ -3,11 +3,10 @@
  *
  * Pure. Owns a fixed amount of memory, in which new records push out the oldest. A record too large
  * for it gets memory of its own, and is alone in the window until newer ones come. The window
- * covers the ids above window_base() up to window_last() without a hole: if a row of that range is
- * not in it, no such row existed. A row that nobody followed when it came may have an entry without
- * a record; a stream that wants it later must replay it. A cursor inside the range is served from
- * here; one below the base must be replayed from the log. Entries have sequence numbers that only
- * grow.
+ * covers the ids above window_base() up to window_last() without a hole: a row in that range that
+ * is not in the window does not exist. If nobody followed a row when it came, its entry may have no
+ * record. A stream that wants it later must replay it. The window serves a cursor inside the range.
+ * A cursor below the base must replay from the log. Entries have sequence numbers that only grow.
  */
 #ifndef ROWTAIL_WINDOW_H
 #define ROWTAIL_WINDOW_H
@@ -23,7 +22,7 @@ struct window_entry {
 	const uint8_t
 		*bytes; /* framed; valid until the entry is pushed out; NULL: no record is kept */
 	uint32_t length; /* of bytes */
-	uint32_t content; /* of what is framed */
+	uint32_t content; /* length without frames */
 	uint64_t hash; /* window_hash() of bytes */
 	const char *channel; /* not terminated */
 	const char *event; /* not terminated; NULL: none */
@@ -42,7 +41,7 @@ void window_reset(struct window *w, int64_t base);
 int64_t window_base(const struct window *w);
 int64_t window_last(const struct window *w);
 
-/* No row up to `id` will come any more: window_last() becomes at least `id`. */
+/* Raises window_last() to at least `id`, because no more rows up to it will come. */
 void window_advance(struct window *w, int64_t id);
 
 /*
