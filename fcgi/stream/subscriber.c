@@ -167,7 +167,7 @@ void subscriber_leave(
 		return;
 	s->state = SUBSCRIBER_DRAIN;
 	s->reason = (uint8_t)reason;
-	/* Without memory, no last record is sent. A client survives that, too. */
+	/* Without memory, the connection closes with no last record. A client survives that. */
 	s->farewell = frame(s, text, length, true, &framed);
 	if (s->farewell)
 		s->farewell_length = (uint32_t)framed;
