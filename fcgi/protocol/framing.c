@@ -12,7 +12,13 @@ static size_t smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-static struct framing_piece fastcgi_piece(size_t content, size_t sent)
+/* A chunk: "fff8\r\n", content, "\r\n". */
+enum { CHUNK_HEADER = 6, CHUNK_FRAME = CHUNK_HEADER + 2 };
+
+/* So a content is split into chunks as it is split into records: record_piece() decides where. */
+_Static_assert((int)CHUNK_FRAME == (int)RECORD_HEADER, "as much around a chunk as around a record");
+
+static struct framing_piece split_piece(size_t content, size_t sent)
 {
 	size_t most = record_piece(content), number = sent / (RECORD_HEADER + most);
 
@@ -32,7 +38,7 @@ const struct framing framing_fastcgi = {.header = RECORD_HEADER,
 	.usual_id = 1,
 	.size = record_framed_size,
 	.frame = record_frame,
-	.piece = fastcgi_piece,
+	.piece = split_piece,
 	.end = fastcgi_end};
 _Static_assert((int)RECORD_LAST_MIN >= (int)FRAMING_LAST_MIN, "the end of a content stays whole");
 
@@ -67,26 +73,6 @@ const struct framing framing_close = {.head_apart = true,
 	.piece = none_piece,
 	.end = none_end};
 
-/* A chunk: "fff8\r\n", content, "\r\n". */
-enum { CHUNK_HEADER = 6, CHUNK_FRAME = CHUNK_HEADER + 2 };
-
-/* How many bytes of content each chunk holds; the last one holds the rest. */
-static size_t chunk_most(size_t content)
-{
-	size_t most = FRAMING_CHUNK_MAX;
-
-	while (content > most && content % most != 0 && content % most < FRAMING_LAST_MIN)
-		most -= 8;
-	return most;
-}
-
-static size_t chunked_size(size_t content)
-{
-	size_t most = chunk_most(content);
-
-	return content + (content + most - 1) / most * CHUNK_FRAME;
-}
-
 /* The digits are always four, so that every header has the same length. */
 static void put_chunk(uint8_t *out, const uint8_t *content, size_t length)
 {
@@ -102,21 +88,12 @@ static void put_chunk(uint8_t *out, const uint8_t *content, size_t length)
 static size_t chunked_frame(uint8_t *bytes, size_t content, uint16_t request_id)
 {
 	const uint8_t *from = bytes + CHUNK_HEADER;
-	size_t most = chunk_most(content), n = (content + most - 1) / most;
+	size_t most = record_piece(content), n = (content + most - 1) / most;
 
 	while (n-- > 0)
 		put_chunk(bytes + n * (most + CHUNK_FRAME), from + n * most,
 			smaller(most, content - n * most));
-	return chunked_size(content);
-}
-
-static struct framing_piece chunked_piece(size_t content, size_t sent)
-{
-	size_t most = chunk_most(content), number = sent / (CHUNK_FRAME + most);
-
-	return (struct framing_piece){.start = number * (CHUNK_FRAME + most),
-		.before = number * most,
-		.content = smaller(most, content - number * most)};
+	return record_framed_size(content);
 }
 
 static size_t chunked_end(uint8_t *out, uint16_t request_id)
@@ -130,9 +107,9 @@ static size_t chunked_end(uint8_t *out, uint16_t request_id)
 const struct framing framing_chunked = {.header = CHUNK_HEADER,
 	.end_size = sizeof("0\r\n\r\n") - 1,
 	.head_apart = true,
-	.size = chunked_size,
+	.size = record_framed_size,
 	.frame = chunked_frame,
-	.piece = chunked_piece,
+	.piece = split_piece,
 	.end = chunked_end};
 
 size_t framing_content(const struct framing *f, size_t content, size_t sent)

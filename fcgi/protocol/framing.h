@@ -56,7 +56,6 @@ struct framing {
 /* FCGI_STDOUT records, with FCGI_END_REQUEST at the end. */
 extern const struct framing framing_fastcgi;
 
-enum { FRAMING_CHUNK_MAX = 65528 };
 /* HTTP/1.1's chunks, with the last chunk at the end. RFC 9112, section 7.1. */
 extern const struct framing framing_chunked;
 
