@@ -186,22 +186,20 @@ static bool make_poll(struct deciding *d)
 		.before = q->before,
 		.at_once =
 			q->position.kind == POSITION_NONE && q->position.tail < 0 && q->before < 0};
+	bool made;
 
 	buffer_init(&later, RESPONSE_MAX);
 	answer_later(&later, "the rows could not be read in time; try again later",
 		fanout_retry(d->r->fanout), false, false, &d->cors);
 	write_stream_head(d);
-	ask.head = head->data;
-	ask.head_length = head->length;
-	ask.later = later.data;
-	ask.later_length = later.length;
-	if (!head->failed && !later.failed)
-		d->response->poll = poll_new(&ask);
+	d->response->poll = poll_new(&ask);
+	made = d->response->poll && !head->failed && !later.failed &&
+	       poll_set_texts(&d->response->poll, head, &later);
 	buffer_free(&later);
 	buffer_clear(head);
-	if (!d->response->poll)
+	if (!made)
 		come_back(d, REFUSED_DATABASE, no_memory);
-	return d->response->poll;
+	return made;
 }
 
 static void decide_stream(struct deciding *d)

@@ -9,11 +9,10 @@ enum { GAP_TEXT_MAX = 1024 };
 
 struct poll *poll_new(const struct poll_ask *ask)
 {
-	struct poll *p = malloc(sizeof(*p) + ask->head_length + ask->later_length);
+	struct poll *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
-	memset(p, 0, sizeof(*p));
 	p->limit = p->asked_limit = ask->limit;
 	p->page_end = -1;
 	p->wait_ms = ask->wait_ms;
@@ -21,10 +20,6 @@ struct poll *poll_new(const struct poll_ask *ask)
 	p->at_once = ask->at_once;
 	buffer_init(&p->rows, INT32_MAX);
 	buffer_init(&p->gap, GAP_TEXT_MAX);
-	p->head_length = ask->head_length;
-	p->later_length = ask->later_length;
-	memcpy(p->texts, ask->head, ask->head_length);
-	memcpy(p->texts + ask->head_length, ask->later, ask->later_length);
 	if (p->before >= 0 && !(p->lengths = calloc(POLL_ROWS_MAX, sizeof(*p->lengths)))) {
 		free(p);
 		return NULL;

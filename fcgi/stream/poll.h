@@ -23,16 +23,12 @@ enum {
 		8, /* a page reads at most this many rows in vain: see poll_overflows() */
 };
 
-/* What a client asks for, and what its answer begins with. */
+/* What a client asks for. */
 struct poll_ask {
 	int64_t limit; /* rows: 1 to POLL_ROWS_MAX */
 	int64_t wait_ms; /* for the first row; 0: not at all */
 	int64_t before; /* only rows below this id, the newest of them; -1: rows after a position */
 	bool at_once; /* asks for no position and no rows: the answer says where to begin */
-	const uint8_t *head; /* of the answer, with the empty line; borrowed */
-	size_t head_length;
-	const uint8_t *later; /* a whole answer that asks the client to come back; borrowed */
-	size_t later_length;
 };
 
 struct poll {
@@ -58,12 +54,15 @@ struct poll {
 	uint8_t texts[]; /* head, then later */
 };
 
-/* NULL if there is no memory. */
+/* Without texts: poll_set_texts() has to follow. NULL if there is no memory. */
 struct poll *poll_new(const struct poll_ask *ask);
 /* Forgets `later`, which a waiting poll does not need. Returns the poll, which may have moved. */
 struct poll *poll_shrink(struct poll *p);
 
-/* Replaces both texts. False if there is no memory; then the poll is unchanged. */
+/*
+ * Sets both texts: the head of the answer with its empty line, and a whole answer that asks the client
+ * to come back. *p may move. False if there is no memory; then the poll is unchanged.
+ */
 bool poll_set_texts(struct poll **p, const struct buffer *head, const struct buffer *later);
 
 void poll_free(struct poll *p);

@@ -13,14 +13,17 @@
 
 static struct poll *poll_that(int64_t limit, int64_t before)
 {
-	struct poll *p = poll_new(&(struct poll_ask){.limit = limit,
-		.before = before,
-		.head = (const uint8_t *)"head\n",
-		.head_length = 5,
-		.later = (const uint8_t *)"later\n",
-		.later_length = 6});
+	struct poll *p = poll_new(&(struct poll_ask){.limit = limit, .before = before});
+	struct buffer head, later;
 
 	assert_non_null(p);
+	buffer_init(&head, 64);
+	buffer_init(&later, 64);
+	buffer_text(&head, "head\n");
+	buffer_text(&later, "later\n");
+	assert_true(poll_set_texts(&p, &head, &later));
+	buffer_free(&head);
+	buffer_free(&later);
 	return p;
 }
 
