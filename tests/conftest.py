@@ -47,18 +47,13 @@ def log(workdir, empty_log):
 @pytest.fixture
 def launch(workdir, log):
     """launch("--heartbeat", 1, …) starts rowtail on the log; everything it starts ends with the test."""
-    started = []
 
-    def start(*arguments, db=log, **how):
+    def make(*arguments, db=log, **how):
         options = ["--db", db.path] if db is not None else []
-        process = rowtail.Rowtail(workdir, [*options, *arguments], **how)
-        started.append(process)
-        return process.start()
+        return rowtail.Rowtail(workdir, [*options, *arguments], **how)
 
-    yield start
-    streams_left = [process.cleanup() for process in started]
-    for process, ended_by_us in zip(started, streams_left):
-        process.assert_clean(ended_by_us)
+    with rowtail.launching(make) as start:
+        yield start
 
 
 @pytest.fixture

@@ -25,18 +25,12 @@ JSON = b"GET /events?format=json HTTP/1.1\r\n"
 @pytest.fixture
 def serve(workdir, log):
     """serve("--heartbeat", 1): starts rowtail with --http; everything ends with the test."""
-    started = []
 
-    def start(*arguments, unix=False, **how):
-        options = ["--db", log.path, *arguments]
-        server = httpserver.HttpServer(workdir, options, unix=unix, **how)
-        started.append(server)
-        return server.start()
+    def make(*arguments, unix=False, **how):
+        return httpserver.HttpServer(workdir, ["--db", log.path, *arguments], unix=unix, **how)
 
-    yield start
-    ended = [server.cleanup() for server in started]
-    for server, ended_by_us in zip(started, ended):
-        server.assert_clean(ended_by_us)
+    with rowtail.launching(make) as start:
+        yield start
 
 
 @pytest.fixture
@@ -164,23 +158,23 @@ def test_channel_in_the_path(server, log, target):
     assert opened.next_row().last_event_id == str(row)
 
 
-def test_http_path(serve, log):
-    server = serve("--http-path", "/a/live")
+def assert_channel_b_is_at(server, log, target):
     row = log.insert("here", channel="b")
-    opened = server.request("/a/live/b", last_event_id="0")
+    opened = server.request(target, last_event_id="0")
     opened.next()
     assert opened.next_row().last_event_id == str(row)
+
+
+def test_http_path(serve, log):
+    server = serve("--http-path", "/a/live")
+    assert_channel_b_is_at(server, log, "/a/live/b")
     for target in "/events", "/a", "/a/livelier", "/":
         assert server.request(target).wait_complete().head.status == 404
     assert "/a/live" in server.request("/x").wait_complete().sentence()
 
 
 def test_root_as_the_path(serve, log):
-    server = serve("--http-path", "/")
-    row = log.insert("here", channel="b")
-    opened = server.request("/b", last_event_id="0")
-    opened.next()
-    assert opened.next_row().last_event_id == str(row)
+    assert_channel_b_is_at(serve("--http-path", "/"), log, "/b")
 
 
 @pytest.mark.parametrize("body", (b"channel=a&positions=1&last_event_id=0", b'{"channel":["a"],"last_event_id":0,"positions":1}'))

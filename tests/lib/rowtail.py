@@ -1,5 +1,6 @@
 """Starts rowtail, talks to it, and checks that it ended cleanly."""
 
+import contextlib
 import ctypes
 import functools
 import itertools
@@ -336,6 +337,23 @@ class Rowtail:
         while (last := self.open_files()) > most:
             assert time.monotonic() < deadline, f"{last} descriptors are open, not {most}"
             time.sleep(0.02)
+
+
+
+@contextlib.contextmanager
+def launching(make):
+    """start(…) starts the Rowtail that make(…) returns; all of them end, and must be clean, with the block."""
+    started = []
+
+    def start(*arguments, **how):
+        process = make(*arguments, **how)
+        started.append(process)
+        return process.start()
+
+    yield start
+    streams_left = [process.cleanup() for process in started]
+    for process, ended_by_us in zip(started, streams_left):
+        process.assert_clean(ended_by_us)
 
 
 def raise_file_limit():
