@@ -3,6 +3,7 @@
 /* Where a stream begins: valid and invalid positions, the newest rows, the limit. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -258,35 +259,26 @@ static void test_unreadable_log(void **state)
 	free(f);
 }
 
-static struct opening open_before(int64_t before, int64_t rows, const char *channel)
+/* The newest `rows` rows below an id begin after `id`; `older`: there are more before them. */
+static void expect_page(int64_t before, int64_t rows, const char *channel, int64_t id, bool older)
 {
-	return open_with(&(struct position){.tail = rows, .before = before}, channel, 0);
+	struct opening o =
+		open_with(&(struct position){.tail = rows, .before = before}, channel, 0);
+
+	assert_int_equal(o.id, id);
+	assert_int_equal(o.older, older);
+	assert_false(o.gap);
 }
 
-/* The newest rows below an id: begins before the first of them, and knows whether there are older ones. */
 static void test_rows_before_an_id(void **state)
 {
-	struct opening o = open_before(4, 2, "*");
-
-	assert_int_equal(o.id, 1);
-	assert_true(o.older);
-	o = open_before(4, 3, "*");
-	assert_int_equal(o.id, 0);
-	assert_false(o.older);
-	o = open_before(1, 5, "*");
-	assert_int_equal(o.id, 0);
-	assert_false(o.older);
+	expect_page(4, 2, "*", 1, true);
+	expect_page(4, 3, "*", 0, false);
+	expect_page(1, 5, "*", 0, false);
 	/* By the index: `rare` has every thousandth row. */
-	o = open_before(4000, 2, "rare");
-	assert_int_equal(o.id, 1999);
-	assert_true(o.older);
-	o = open_before(4001, 4, "rare");
-	assert_int_equal(o.id, 999);
-	assert_false(o.older);
-	o = open_before(INT64_MAX, 1, "rare");
-	assert_int_equal(o.id, 5999);
-	assert_true(o.older);
-	assert_false(o.gap);
+	expect_page(4000, 2, "rare", 1999, true);
+	expect_page(4001, 4, "rare", 999, false);
+	expect_page(INT64_MAX, 1, "rare", 5999, true);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
