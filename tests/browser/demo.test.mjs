@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
-import { closePage, launch, openPage } from './lib/chromium.mjs';
-import { Demo, runDemo } from './lib/demo.mjs';
+import { closePage, openPage } from './lib/chromium.mjs';
+import { Demo, demoForTests, runDemo } from './lib/demo.mjs';
 import { processesWith, sleep, until } from './lib/process.mjs';
 
 const DRAW_MS = 250; // more than in deploy/demo/page/demo.js
@@ -14,19 +14,11 @@ const CLIENTS = ['rowtail', 'fetch', 'shared', 'post'];
 // Tests that share a demo, each with its own page.
 function onDemo(name, tests) {
   describe(name, { concurrency: 3 }, () => {
-    let browser;
-    let demo;
-    before(async () => {
-      [browser, demo] = await Promise.all([launch(), Demo.open()]);
-    });
-    after(async () => {
-      await browser.close();
-      await demo.close();
-      demo.removeDirectory();
-    });
+    const opened = demoForTests();
 
     for (const [what, test] of Object.entries(tests)) {
       it(what, async () => {
+        const { browser, demo } = opened;
         const page = await openPage(browser, demo.url, '');
         try {
           await everyClient(page, ({ state }) => state === 'live');

@@ -3,27 +3,18 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
-import { closePage, launch, openPage } from './lib/chromium.mjs';
+import { closePage, openPage } from './lib/chromium.mjs';
 import { PROJECT } from './lib/database.mjs';
-import { Demo } from './lib/demo.mjs';
+import { demoForTests } from './lib/demo.mjs';
 
 const read = (name) => readFileSync(path.join(PROJECT, name), 'utf8');
 // With EventSource, and with rowtail.js.
 const PAGES = [...read('README.md').matchAll(/^```html\n(.*?)^```$/gms)].map(([, lines]) => lines);
 
 describe('the page of README.md', () => {
-  let browser;
-  let demo;
-  before(async () => {
-    [browser, demo] = await Promise.all([launch(), Demo.open()]);
-  });
-  after(async () => {
-    await browser.close();
-    await demo.close();
-    demo.removeDirectory();
-  });
+  const opened = demoForTests();
 
   for (const [name, lines] of Object.entries({ EventSource: PAGES[0], 'rowtail.js': PAGES[1] })) {
     it(`shows rows by the lines that README.md gives, with ${name}`, () => showsRows(lines));
@@ -35,6 +26,7 @@ describe('the page of README.md', () => {
   });
 
   async function showsRows(lines) {
+    const { browser, demo } = opened;
     const page = await openPage(browser, 'about:blank', '');
     await page.route('**/try.html', (route) => route.fulfill({ contentType: 'text/html', body: lines }));
     await page.route('**/rowtail.js', (route) => route.fulfill({

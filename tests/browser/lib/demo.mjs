@@ -1,7 +1,9 @@
 // demo: deploy/demo/demo.sh as `make demo` runs it, on a free port.
 
 import path from 'node:path';
+import { after, before } from 'node:test';
 
+import { launch } from './chromium.mjs';
 import { Database, PROJECT } from './database.mjs';
 import { freePort, makeDirectory, processesWith, removeDirectory, ROWTAIL_BIN, start, until } from './process.mjs';
 
@@ -35,6 +37,20 @@ export class Demo {
   removeDirectory() {
     removeDirectory(this.dir);
   }
+}
+
+/** Opens a browser and a demo for the tests of a describe(), which calls this. Returns { browser, demo }, filled then. */
+export function demoForTests() {
+  const opened = {};
+  before(async () => {
+    [opened.browser, opened.demo] = await Promise.all([launch(), Demo.open()]);
+  });
+  after(async () => {
+    await opened.browser.close();
+    await opened.demo.close();
+    opened.demo.removeDirectory();
+  });
+  return opened;
 }
 
 export function runDemo(port, dir) {
