@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
 import pytest  # noqa: E402
 
 import database  # noqa: E402
+import postgresql  # noqa: E402
 import rowtail  # noqa: E402
 
 
@@ -60,3 +61,12 @@ def launch(workdir, log):
 def server(launch):
     """rowtail with its defaults on a fresh unix socket."""
     return launch()
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A PostgreSQL server for all tests of this process; each makes a database of its own in it."""
+    if postgresql.BIN is None:
+        pytest.skip("this release has no PostgreSQL 14 or newer")
+    with postgresql.Cluster() as started:
+        yield started

@@ -22,6 +22,7 @@ ci='libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-h2 lighttp
 suites="$ci python3-jwt python3-cryptography varnish php-cli php-fpm php-sqlite3 php-curl php-parser libdbd-sqlite3-perl clang
 	apache2-suexec-custom libapache2-mod-security2 modsecurity-crs libapache2-mod-evasive
 	libnginx-mod-http-brotli-filter libnginx-mod-http-modsecurity libnginx-mod-http-subs-filter
+	postgresql php-pgsql python3-psycopg2
 	lighttpd-mod-webdav lighttpd-modules-lua libclang-rt-dev systemd systemd-container strace"
 tests="$suites chromium musl-tools valgrind mandoc clang-format clang-tidy cppcheck shellcheck debootstrap iproute2"
 

@@ -1,0 +1,250 @@
+"""PostgreSQL for tests: a cluster of its own in a temporary directory, reached through unix sockets only.
+
+    with postgresql.Cluster() as primary, primary.standby() as standby:
+        name = primary.database("schema/postgresql.sql")
+        primary.rows("INSERT INTO events(data) VALUES ('hello')", name)
+        standby.wait_for(primary)
+        subprocess.run(["psql", primary.dsn(name)])
+        primary.kill()
+        standby.promote()
+
+PostgreSQL refuses to run as root, so root runs it as `nobody`. It ends when the test process ends, however that
+happens. fsync is off: a test that pulls the plug on PostgreSQL kills processes, not the machine.
+"""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SETTINGS = {
+    "fsync": "off",
+    "listen_addresses": "",
+    "max_connections": "60",
+    "max_prepared_transactions": "8",
+    "max_wal_senders": "8",
+    "wal_keep_size": "256MB",
+    "min_wal_size": "48MB",
+    "shared_buffers": "32MB",
+    "timezone": "Europe/Berlin",  # nobody may rely on UTC
+}
+_serial = itertools.count()
+
+
+def _find_bin():
+    """The directory of the newest PostgreSQL, from 14 on; None if there is none."""
+    found = {}
+    for path in pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"):
+        version = path.parent.parent.name
+        if version.isdigit() and int(version) >= 14:
+            found[int(version)] = path.parent
+    if not found and shutil.which("postgres") and shutil.which("initdb"):
+        return pathlib.Path(shutil.which("postgres")).parent
+    return found[max(found)] if found else None
+
+
+BIN = _find_bin()
+
+
+class Failed(AssertionError):
+    """PostgreSQL did not do what a test needs; the message has its log."""
+
+
+def _user():
+    """The account that PostgreSQL runs as, if not this one."""
+    return pwd.getpwnam("nobody") if os.getuid() == 0 else None
+
+
+def _as_user(*command):
+    user = _user()
+    change = ["--reuid", str(user.pw_uid), "--regid", str(user.pw_gid), "--clear-groups"] if user else []
+    # A fast shutdown when this process ends.
+    return ["setpriv", *change, "--pdeathsig", "INT", *map(str, command)]
+
+
+class Cluster:
+    """A running PostgreSQL server.
+
+    settings: settings for this cluster, in addition to SETTINGS.
+    """
+
+    def __init__(self, settings=None, source=None):
+        assert BIN, "PostgreSQL 14 or newer is not installed; run make deps"
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="rt-pg-"))
+        self.data = self.directory / "data"
+        self.log = self.directory / "log"
+        self.settings = {**SETTINGS, **(settings or {})}
+        self.process = None
+        try:
+            if _user():
+                os.chown(self.directory, _user().pw_uid, _user().pw_gid)
+            self.directory.chmod(0o755)
+            if source is None:
+                self._tool("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                           "--locale=C.UTF-8", "--no-sync")
+            else:
+                self._copy(source)
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Ends the server and removes its files."""
+        if self.process is not None and self.process.poll() is None:
+            self.resume()
+            self.stop("immediate")
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _tool(self, name, *arguments):
+        done = subprocess.run(
+            _as_user(BIN / name, *arguments), cwd="/", capture_output=True, text=True, timeout=120, check=False
+        )
+        if done.returncode != 0:
+            raise Failed(f"{name}: {done.stderr}")
+
+    def _copy(self, source):
+        self._tool("pg_basebackup", "-d", source.dsn(), "-D", self.data, "-R", "-X", "stream", "-c", "fast",
+                   "--no-sync")
+
+    # Connections
+
+    def dsn(self, dbname="postgres", user="postgres"):
+        """A connection string for libpq, psycopg2 and psql."""
+        return f"host={self.directory} port=5432 dbname='{dbname}' user='{user}'"
+
+    def environment(self, dbname="postgres", user="postgres"):
+        """The same as environment variables, for clients that take no string."""
+        return {**os.environ, "PGHOST": str(self.directory), "PGPORT": "5432", "PGDATABASE": dbname, "PGUSER": user}
+
+    def connect(self, dbname="postgres", user="postgres", autocommit=True):
+        """A connection of psycopg2, which commits each statement unless told otherwise."""
+        import psycopg2
+
+        connection = psycopg2.connect(self.dsn(dbname, user))
+        connection.autocommit = autocommit
+        return connection
+
+    def rows(self, statement, dbname="postgres", user="postgres", parameters=None):
+        """Runs a statement in a connection of its own; returns its rows, or None if it has none."""
+        with contextlib.closing(self.connect(dbname, user)) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else None
+
+    def psql(self, *arguments, dbname="postgres", user="postgres", text=None, environment=None):
+        """psql with these arguments, without ~/.psqlrc; returns what subprocess.run() does."""
+        return subprocess.run(
+            ["psql", "-X", "-q", "-A", "-t", "-d", self.dsn(dbname, user), *map(str, arguments)],
+            input=text, capture_output=True, text=True, timeout=120, check=False,
+            env={**os.environ, **(environment or {})},
+        )
+
+    def database(self, *files, encoding="UTF8"):
+        """Makes a database, runs these files of the repository in it, and returns its name."""
+        name = f"test_{next(_serial)}"
+        self.rows(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
+        for file in files:
+            done = self.psql("-v", "ON_ERROR_STOP=1", "-f", ROOT / file, dbname=name)
+            assert done.returncode == 0, f"{file}: {done.stderr}"
+        return name
+
+    # The server as a whole
+
+    def start(self):
+        """Starts the server, and waits until it accepts connections."""
+        deadline = time.monotonic() + 60
+        while True:
+            with open(self.log, "ab") as log:
+                self.process = subprocess.Popen(
+                    _as_user(BIN / "postgres", "-D", self.data, "-p", "5432", "-k", self.directory,
+                             *(f"-c{name}={value}" for name, value in self.settings.items())),
+                    cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                )
+            if self._accepts(deadline):
+                return
+            # After a kill, processes of the old server may hold its memory for a moment.
+            if time.monotonic() > deadline:
+                self.process.kill()
+                raise Failed(self.log.read_text(errors="replace")[-3000:])
+            time.sleep(0.1)
+
+    def _accepts(self, deadline):
+        while time.monotonic() < deadline and self.process.poll() is None:
+            ready = subprocess.run(
+                [BIN / "pg_isready", "-q", "-d", self.dsn()], timeout=30, check=False
+            )
+            if ready.returncode == 0:
+                return True
+            time.sleep(0.02)
+        return False
+
+    def stop(self, mode="fast"):
+        """Shuts down: "smart" waits for clients, "fast" disconnects them, "immediate" is like a crash."""
+        how = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode]
+        self.process.send_signal(how)
+        self.process.wait(60)
+
+    def kill(self):
+        """SIGKILL for the server and all its processes; start() recovers."""
+        processes = self._processes()
+        for pid in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(60)
+
+    def pause(self):
+        """Stops all processes of the server where they are, as a machine that hangs; resume() continues them."""
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
+    def resume(self):
+        """Continues after pause()."""
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def _processes(self):
+        main = self.process.pid
+        children = pathlib.Path(f"/proc/{main}/task/{main}/children")
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return [main, *map(int, children.read_text().split())]
+        return []
+
+    # Replication
+
+    def standby(self, settings=None):
+        """A hot standby that streams from this server."""
+        return Cluster({**self.settings, **(settings or {})}, source=self)
+
+    def follow(self, primary):
+        """Makes this server, which is stopped, a standby of another one; its own data is replaced."""
+        shutil.rmtree(self.data)
+        self._copy(primary)
+        self.start()
+
+    def promote(self):
+        """Makes a standby the primary; returns when it accepts writes."""
+        assert self.rows("SELECT pg_promote(true, 60)") == [(True,)], self.log.read_text(errors="replace")[-3000:]
+
+    def wait_for(self, primary):
+        """Waits until this standby shows all that the primary has committed."""
+        [(position,)] = primary.rows("SELECT pg_current_wal_insert_lsn()")
+        deadline = time.monotonic() + 30
+        while self.rows(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") != [(True,)]:
+            if time.monotonic() > deadline:
+                raise Failed(f"the standby did not reach {position}: {self.log.read_text(errors='replace')[-3000:]}")
+            time.sleep(0.01)
