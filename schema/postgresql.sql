@@ -1,0 +1,616 @@
+-- postgresql.sql: rowtail's event log in PostgreSQL 14 or newer, for any number of web machines. Publishers insert
+-- here; rowtail-mirror keeps a copy, an SQLite log for rowtail, on each web machine.
+--
+--     psql -v ON_ERROR_STOP=1 -f postgresql.sql
+--
+-- Everything is made in the first schema of the search_path that exists; for another one:
+--
+--     PGOPTIONS='-c search_path=rowtail' psql -v ON_ERROR_STOP=1 -f postgresql.sql
+--
+-- The file runs as a whole or not at all. Running it again keeps every row, grant and mark, recreates functions and
+-- triggers, and upgrades a log that an older postgresql.sql made. It waits up to ten seconds for open transactions.
+-- In a migration tool that opens a transaction itself, leave out the lines BEGIN and COMMIT.
+--
+-- To publish is to insert. Leave out id and created_at:
+--
+--     INSERT INTO events(data) VALUES ('hello');
+--     INSERT INTO events(channel, event, data) VALUES ('orders/42', 'paid', '{"total":12}');
+--
+-- A row gets its id at COMMIT, so ids are in the order of commits, on every server. Until then its id is a negative
+-- draft, which nobody else ever sees; RETURNING id returns that draft. After the COMMIT, SELECT currval('events_order')
+-- in the same session is the id of the last row that this session published.
+--
+-- Roles. The owner of these tables calls:
+--
+--     SELECT events_allow_publisher('app');     -- INSERT on events, nothing else
+--     SELECT events_allow_mirror('mirror');     -- SELECT, and EXECUTE of events_lost
+--
+-- Two-phase commit: PREPARE TRANSACTION refuses a transaction that used NOTIFY. SET rowtail.notify = off (in a session,
+-- or for a role or database) leaves it out; mirrors then find the rows at their next poll. From PREPARE TRANSACTION to
+-- COMMIT PREPARED all other publishers wait.
+--
+-- After pg_restore, before publishers start: SELECT events_after_restore().
+--
+-- For rowtail-mirror. Everything that a mirror copies has a number from one sequence, in the order of commits. LISTEN
+-- rowtail (not on a standby) says that there is something new; the truth is this query, with the highest number so far:
+--
+--     SELECT id, kind, channel, event, data, retry, at, first, last, subject
+--     FROM events_news WHERE id > $1 ORDER BY id
+--
+--     kind       columns
+--     row        channel, event, data, retry, at (created_at): a row of events
+--     end        channel: it has ended at this id. Its row of events comes too, if it was not deleted
+--     deleted    first, last: the rows with these ids, both included, were deleted
+--     pruned     channel, last: the highest id of a deleted row of this channel. '*' stands for every channel
+--     grant      subject, channel, at (expires_at, or NULL): this grant holds now
+--     revoked    subject, channel: there is no such grant now
+--     opened     channel: it was deleted from events_ended, and there has been no end since
+--     timeline   first, last: a standby took over and has the rows up to first; its own have ids above last, which is
+--                also this row's id. A mirror that has rows from first + 1 to last must delete them, take all grants
+--                and ends from the tables again, mark '*' at last, and call SELECT events_lost(last) at the primary
+--
+-- One statement is one snapshot: a mirror applies all of its rows in one transaction. Several rows can have one id.
+-- Times are text in UTC as in rowtail.sql. A mirror that begins, in one REPEATABLE READ transaction, takes
+-- events_position(), the rows of events_news of kind row, and the tables events_pruned (channel, id), events_ended
+-- (channel, id) and the view events_grants (subject, channel, expires_at as text).
+--
+--     SELECT token, floor, position, timeline, standby, system FROM events_server
+--
+-- token: which log this is. floor: changes up to this number are no longer listed, so a mirror below it begins again.
+-- position: the highest number. timeline: of this server; a lower one than before is a server that was replaced.
+-- standby: whether it is one. system: the cluster's identifier.
+BEGIN;
+SET LOCAL lock_timeout = '10s';
+SET LOCAL client_min_messages = warning;
+
+DO $$
+DECLARE
+	home text := current_schema();
+	name text;
+BEGIN
+	IF current_setting('server_version_num')::int < 140000 THEN
+		RAISE EXCEPTION 'postgresql.sql needs PostgreSQL 14 or newer';
+	END IF;
+	IF getdatabaseencoding() <> 'UTF8' THEN
+		RAISE EXCEPTION 'the encoding of this database is %, and rowtail''s is UTF8; make the log in a database that was created with ENCODING ''UTF8''', getdatabaseencoding();
+	END IF;
+	IF home IS NULL THEN
+		RAISE EXCEPTION 'no schema in search_path (%) exists; CREATE SCHEMA first', current_setting('search_path');
+	END IF;
+	-- Functions remember this path. pg_catalog comes first, and temporary tables last.
+	PERFORM set_config('search_path', format('%I, pg_temp', home), true);
+	PERFORM pg_advisory_xact_lock(1919776884, 0);
+
+	IF to_regclass(format('%I.events_log', home)) IS NULL THEN
+		SELECT relname INTO name FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(home)) AND relname IN (
+			'events', 'grants', 'events_changes', 'events_pruned', 'events_timelines', 'events_ended', 'events_order',
+			'events_draft', 'events_changes_draft', 'events_news', 'events_grants', 'events_server', 'events_channel',
+			'events_ended_id');
+		IF FOUND THEN
+			RAISE EXCEPTION 'there is already a table, view, index or sequence % of another kind; make the log in a schema of its own', name;
+		END IF;
+		SELECT proname INTO name FROM pg_proc WHERE pronamespace = to_regnamespace(quote_ident(home)) AND proname IN (
+			'events_refused', 'events_refuse', 'events_number', 'events_number_rows', 'events_timeline_begins',
+			'events_changes_number', 'events_deleted', 'events_changes_floor', 'events_changes_prune', 'events_end',
+			'events_opened', 'events_lost', 'events_position', 'events_after_restore', 'events_allow_publisher',
+			'events_allow_mirror', 'grants_refused', 'grants_changed');
+		IF FOUND THEN
+			RAISE EXCEPTION 'the application has a function %, which postgresql.sql would replace; make the log in a schema of its own', name;
+		END IF;
+	ELSE
+		-- Triggers are recreated, so this waits for transactions that have written.
+		LOCK TABLE events, grants, events_changes, events_ended IN ACCESS EXCLUSIVE MODE;
+	END IF;
+END $$;
+
+-- Numbers are only taken under one lock, see events_number. Those of a timeline are above those of the one before,
+-- which has 2^40 for itself. JavaScript counts exactly up to the maximum.
+CREATE SEQUENCE IF NOT EXISTS events_order AS bigint MINVALUE 1 MAXVALUE 9007199254740991 CACHE 1 NO CYCLE;
+
+-- The event log: one row per record. The trigger events_refused says what each column may hold.
+CREATE TABLE IF NOT EXISTS events(
+	id bigint GENERATED BY DEFAULT AS IDENTITY (
+		SEQUENCE NAME events_draft START WITH -9223372036854775807
+		MINVALUE -9223372036854775807 MAXVALUE -9000000000000000001
+	) PRIMARY KEY,
+
+	-- Clients that follow this channel, or a pattern that matches it, get the row.
+	channel text NOT NULL DEFAULT 'default',
+
+	-- The event type that the page listens for. NULL is a plain message; 'end' is the last row of its channel.
+	event text,
+
+	-- The payload. Line breaks are kept.
+	data text NOT NULL DEFAULT '',
+
+	-- A new reconnection time for clients that get this row, in ms.
+	retry integer,
+
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS events_channel ON events(channel, id);
+
+-- Who may read what:
+--
+--     INSERT INTO grants(subject, channel) VALUES ('*', 'news/*');
+--     INSERT INTO grants VALUES ('user:ann', 'orders/42', now() + interval '1 day');
+--
+-- Without a grant nobody can read anything, unless rowtail runs with --public. NULL means that the grant never
+-- expires. The trigger grants_refused says what each column may hold.
+CREATE TABLE IF NOT EXISTS grants(
+	subject text NOT NULL,
+	channel text NOT NULL,
+	expires_at timestamptz,
+	PRIMARY KEY (subject, channel)
+);
+
+-- The channels that have ended, with the id of the row that ended them, also when that row is deleted. To delete a
+-- row here opens the channel again.
+CREATE TABLE IF NOT EXISTS events_ended(
+	channel text PRIMARY KEY,
+	id bigint NOT NULL
+);
+CREATE INDEX IF NOT EXISTS events_ended_id ON events_ended(id);
+
+-- What else a mirror must do. One row for what a statement deleted or opened, or for a grant that is not as it was.
+-- Rows older than a week are deleted.
+CREATE TABLE IF NOT EXISTS events_changes(
+	id bigint GENERATED BY DEFAULT AS IDENTITY (
+		SEQUENCE NAME events_changes_draft START WITH -9223372036854775807
+		MINVALUE -9223372036854775807 MAXVALUE -9000000000000000001
+	) PRIMARY KEY,
+	deleted int8multirange,
+	channels text[], marks bigint[], -- the highest id that was deleted from each channel
+	opened text[],
+	subject text, channel text,
+	made_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- For a mirror that begins: the highest id that was ever deleted from each channel. '*' stands for every channel.
+CREATE TABLE IF NOT EXISTS events_pruned(channel text PRIMARY KEY, id bigint NOT NULL);
+
+-- Where a standby took over: it had numbers up to "after" and gives out those above "base".
+CREATE TABLE IF NOT EXISTS events_timelines(
+	timeline bigint PRIMARY KEY,
+	after bigint NOT NULL,
+	base bigint NOT NULL,
+	ends bigint NOT NULL DEFAULT 0, -- how many channels have ended, see events_number
+	made_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE IF NOT EXISTS events_log(
+	one boolean PRIMARY KEY DEFAULT true CHECK (one),
+	token uuid NOT NULL DEFAULT gen_random_uuid(),
+	floor bigint NOT NULL DEFAULT 0,
+	version integer NOT NULL DEFAULT 1
+);
+
+INSERT INTO events_log DEFAULT VALUES ON CONFLICT DO NOTHING;
+INSERT INTO events_timelines(timeline, after, base)
+SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint, 0, 0
+WHERE NOT EXISTS (SELECT 1 FROM events_timelines);
+
+-- Refusals, with the same sentences as in rowtail.sql. Most rows pass the condition of the trigger and cost no call.
+CREATE OR REPLACE FUNCTION events_refused() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+	IF NEW.id NOT BETWEEN -9223372036854775807 AND -9000000000000000001 THEN
+		RAISE EXCEPTION 'id: leave it out and PostgreSQL numbers the row at COMMIT';
+	ELSIF octet_length(NEW.data) > 268435456 THEN
+		RAISE EXCEPTION 'data: at most 256 MiB (268435456 bytes), since a record is encoded in memory; publish a link to longer data';
+	ELSIF NEW.retry NOT BETWEEN 0 AND 3600000 THEN
+		RAISE EXCEPTION 'retry: NULL, or whole milliseconds from 0 to 3600000';
+	ELSIF NEW.created_at NOT BETWEEN '0001-01-01 00:00:00Z' AND '9999-12-31 23:59:59.999Z' THEN
+		RAISE EXCEPTION 'created_at: UTC such as 2026-01-31T23:59:59.123Z; leave it out and it is now';
+	ELSIF octet_length(NEW.channel) NOT BETWEEN 1 AND 255 THEN
+		RAISE EXCEPTION 'channel: text of 1 to 255 bytes of UTF-8';
+	ELSIF NEW.channel ~ '[\u0001-\u001f\u007f-\u009f*]' THEN
+		RAISE EXCEPTION 'channel: no control characters, and no *, which is for patterns';
+	ELSIF octet_length(NEW.event) NOT BETWEEN 1 AND 255 THEN
+		RAISE EXCEPTION 'event: NULL for a plain message, or text of 1 to 255 bytes of UTF-8';
+	ELSIF NEW.event ~ '[\r\n]' THEN
+		RAISE EXCEPTION 'event: one line, so no CR, LF or NUL';
+	ELSIF NEW.event IN ('open', 'error', 'position', 'gap', 'denied') THEN
+		RAISE EXCEPTION 'event: open and error are EventSource''s own, position, gap and denied are rowtail''s; choose another name';
+	END IF;
+	RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION grants_refused() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+	IF NEW.subject <> '*' AND NEW.subject !~ '^(user:.|token:)' THEN
+		RAISE EXCEPTION 'subject: * for everyone, user:NAME, or token:HEX';
+	ELSIF NEW.subject ~ '^token:' AND NEW.subject !~ '^token:[0-9a-f]{64}$' THEN
+		RAISE EXCEPTION 'subject: after token: come the 64 lower-case hex digits of the token''s SHA-256, never the token';
+	ELSIF octet_length(NEW.channel) NOT BETWEEN 1 AND 255 THEN
+		RAISE EXCEPTION 'channel: text of 1 to 255 bytes of UTF-8';
+	ELSIF NEW.channel ~ '[\u0001-\u001f\u007f-\u009f]' THEN
+		RAISE EXCEPTION 'channel: no control characters';
+	ELSIF NEW.channel !~ '^([^*]+|\*|[^*]+/\*)$' THEN
+		RAISE EXCEPTION 'channel: a name, a pattern such as orders/*, or * alone for all';
+	ELSIF NEW.expires_at NOT BETWEEN '0001-01-01 00:00:00Z' AND '9999-12-31 23:59:59.999Z' THEN
+		RAISE EXCEPTION 'expires_at: NULL, or a time in UTC such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59Z';
+	END IF;
+	RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION events_refuse() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+	RAISE EXCEPTION '%', TG_ARGV[0];
+END $$;
+
+-- A standby that was promoted does not know the last number that the former primary gave out. So the numbers of a
+-- timeline begin at the next multiple of 2^40. Returns false if this timeline has begun already. A number that a
+-- transaction took and that was rolled back is given out again: so what says that a timeline has begun is the row,
+-- which is rolled back too, and not the sequence.
+CREATE OR REPLACE FUNCTION events_timeline_begins(new_timeline bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+	highest bigint;
+	start bigint;
+BEGIN
+	IF EXISTS (SELECT 1 FROM events_timelines WHERE timeline = new_timeline) THEN
+		RETURN false;
+	END IF;
+	SELECT position INTO highest FROM events_position() AS position;
+	start := greatest(new_timeline - 1, (highest >> 40) + 1) << 40;
+	-- Under REPEATABLE READ, when another transaction did it after this one's snapshot, it is a serialization failure.
+	INSERT INTO events_timelines(timeline, after, base) VALUES (new_timeline, highest, start) ON CONFLICT DO NOTHING;
+	PERFORM setval('events_order', start);
+	RETURN true;
+END $$;
+
+-- Numbers a row at COMMIT, or at SET CONSTRAINTS ... IMMEDIATE. PostgreSQL makes a transaction visible before it
+-- releases its locks. So whoever gets this lock next takes a higher number and is visible later, here and on every
+-- standby. A sequence alone does not order commits: a reader of "id > last" would lose rows.
+--
+-- This runs for every row, so it is short: what can be an expression is one, not a statement.
+CREATE OR REPLACE FUNCTION events_number() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+	timeline_now bigint;
+	number bigint;
+	ended bigint;
+BEGIN
+	-- Rows of this session came after this one. They get their numbers together.
+	IF NEW.id <> currval('events_draft') THEN
+		IF NEW.id > coalesce(nullif(current_setting('rowtail.numbered' || 'events'::regclass::oid, true), '')::bigint,
+				-9223372036854775808) THEN
+			PERFORM events_number_rows(NEW.id, currval('events_draft'));
+		END IF;
+		RETURN NULL;
+	END IF;
+
+	IF pg_advisory_xact_lock(1919776884, 'events_order'::regclass::oid::int) IS NULL THEN END IF;
+	timeline_now := ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
+	-- An older snapshot does not see which channels have ended since. This fails with a serialization failure if any has.
+	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+		PERFORM 1 FROM events_timelines WHERE timeline = timeline_now FOR SHARE;
+	END IF;
+	LOOP
+		UPDATE events AS e SET id = nextval('events_order')
+		WHERE e.id = NEW.id AND EXISTS (SELECT 1 FROM events_timelines AS t WHERE t.timeline = timeline_now)
+		RETURNING e.id, (SELECT x.id FROM events_ended AS x WHERE x.channel = e.channel) INTO number, ended;
+		EXIT WHEN FOUND;
+		-- Else it has its number, or was deleted.
+		IF NOT events_timeline_begins(timeline_now) THEN
+			RETURN NULL;
+		END IF;
+	END LOOP;
+	IF ended = NEW.id THEN
+		UPDATE events_ended SET id = number WHERE channel = NEW.channel;
+		UPDATE events_timelines SET ends = ends + 1 WHERE timeline = timeline_now;
+	ELSIF ended > 0 THEN
+		RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
+	END IF;
+
+	-- Nobody may see a row that a crash takes back, or its number would be given out again.
+	IF current_setting('synchronous_commit') = 'off'
+		AND set_config('synchronous_commit', 'on', true) IS NULL THEN END IF;
+	IF coalesce(current_setting('rowtail.notify', true), '') NOT IN ('off', 'false', 'no', '0')
+		AND pg_notify('rowtail', '') IS NULL THEN END IF;
+	RETURN NULL;
+END $$;
+
+-- The same for the drafts from first to last of this transaction, in their order. Nobody else's are visible. The
+-- settings rule out plans that read the whole log.
+CREATE OR REPLACE FUNCTION events_number_rows(first bigint, last bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+	timeline_now bigint;
+	refused boolean;
+	new_ends bigint;
+BEGIN
+	PERFORM pg_advisory_xact_lock(1919776884, 'events_order'::regclass::oid::int);
+	timeline_now := ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
+	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+		PERFORM 1 FROM events_timelines WHERE timeline = timeline_now FOR SHARE;
+	END IF;
+	PERFORM events_timeline_begins(timeline_now);
+	WITH draft AS MATERIALIZED (
+		SELECT e.id FROM events AS e WHERE e.id BETWEEN first AND last ORDER BY e.id
+	), numbered AS MATERIALIZED (
+		SELECT d.id, nextval('events_order') AS number FROM draft AS d
+	), updated AS (
+		UPDATE events AS e SET id = n.number FROM numbered AS n WHERE e.id = n.id
+		RETURNING n.id, n.number, (SELECT x.id FROM events_ended AS x WHERE x.channel = e.channel) AS ended
+	), ended AS (
+		UPDATE events_ended AS x SET id = u.number FROM updated AS u WHERE x.id = u.id AND u.ended = u.id
+		RETURNING 1
+	)
+	SELECT (SELECT count(*) FROM ended), (SELECT coalesce(bool_or(u.ended > 0), false) FROM updated AS u)
+	INTO new_ends, refused;
+	IF refused THEN
+		RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
+	END IF;
+	UPDATE events_timelines SET ends = ends + new_ends WHERE timeline = timeline_now AND new_ends > 0;
+	PERFORM set_config('rowtail.numbered' || 'events'::regclass::oid, last::text, true);
+	PERFORM events_numbered();
+END $$;
+
+-- Once a number was given: nobody may see a row that a crash takes back, or its number would be given out again.
+CREATE OR REPLACE FUNCTION events_numbered() RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+	IF current_setting('synchronous_commit') = 'off' THEN
+		PERFORM set_config('synchronous_commit', 'on', true);
+	END IF;
+	IF coalesce(current_setting('rowtail.notify', true), '') NOT IN ('off', 'false', 'no', '0') THEN
+		PERFORM pg_notify('rowtail', '');
+	END IF;
+END $$;
+
+-- Numbers a change, and does at COMMIT, under the lock, what would make deletions wait for each other.
+CREATE OR REPLACE FUNCTION events_changes_number() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+	timeline_now bigint;
+BEGIN
+	PERFORM pg_advisory_xact_lock(1919776884, 'events_order'::regclass::oid::int);
+	timeline_now := ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
+	PERFORM events_timeline_begins(timeline_now);
+	UPDATE events_changes SET id = nextval('events_order') WHERE id = NEW.id;
+	INSERT INTO events_pruned AS p(channel, id)
+	SELECT u.channel, u.mark FROM unnest(NEW.channels, NEW.marks) AS u(channel, mark)
+	ON CONFLICT (channel) DO UPDATE SET id = greatest(p.id, excluded.id);
+
+	-- Sometimes, since it takes long: bounds, as in rowtail.sql, and a week for changes.
+	IF random() < 1.0 / 256 AND current_setting('transaction_isolation') NOT IN ('repeatable read', 'serializable') THEN
+		IF (SELECT count(*) FROM events_pruned) > 10000 THEN
+			INSERT INTO events_pruned AS p(channel, id)
+			SELECT '*', q.id FROM events_pruned AS q ORDER BY q.id DESC LIMIT 1 OFFSET 5000
+			ON CONFLICT (channel) DO UPDATE SET id = greatest(p.id, excluded.id);
+			DELETE FROM events_pruned AS p WHERE p.channel <> '*'
+				AND p.id <= (SELECT q.id FROM events_pruned AS q WHERE q.channel = '*');
+		END IF;
+		PERFORM events_changes_prune();
+	END IF;
+	PERFORM events_numbered();
+	RETURN NULL;
+END $$;
+
+-- Deletes older changes; the log's owner may call it with another age. A mirror that was away for longer begins again.
+CREATE OR REPLACE FUNCTION events_changes_prune(keep interval DEFAULT '7 days') RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+	DELETE FROM events_changes WHERE id > 0 AND made_at < clock_timestamp() - keep;
+$$;
+
+CREATE OR REPLACE FUNCTION events_changes_floor() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+	UPDATE events_log SET floor = greatest(floor, (SELECT max(id) FROM gone))
+	WHERE floor < (SELECT max(id) FROM gone);
+	RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION events_deleted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+	IF EXISTS (SELECT 1 FROM gone WHERE id > 0) THEN
+		WITH mark AS (SELECT channel, max(id) AS id FROM gone WHERE id > 0 GROUP BY channel)
+		INSERT INTO events_changes(deleted, channels, marks)
+		SELECT (SELECT range_agg(int8range(id, id, '[]')) FROM gone WHERE id > 0),
+			array_agg(channel ORDER BY channel), array_agg(id ORDER BY channel) FROM mark;
+	END IF;
+	-- An end that was never published.
+	IF EXISTS (SELECT 1 FROM gone WHERE id < 0) THEN
+		DELETE FROM events_ended AS x USING gone WHERE x.channel = gone.channel AND x.id = gone.id AND x.id < 0;
+	END IF;
+	RETURN NULL;
+END $$;
+
+-- An end counts at once for its own transaction, and for others when it is committed.
+CREATE OR REPLACE FUNCTION events_end() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+	IF EXISTS (SELECT 1 FROM events_ended WHERE channel = NEW.channel) THEN
+		RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
+	ELSIF NEW.event = 'end' THEN
+		INSERT INTO events_ended(channel, id) VALUES (NEW.channel, NEW.id) ON CONFLICT DO NOTHING;
+		IF NOT FOUND THEN
+			RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
+		END IF;
+	END IF;
+	RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION events_opened() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+	INSERT INTO events_changes(opened) SELECT array_agg(channel ORDER BY channel) FROM gone HAVING count(*) > 0;
+	RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION grants_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+	IF TG_OP <> 'INSERT' THEN
+		INSERT INTO events_changes(subject, channel) VALUES (OLD.subject, OLD.channel);
+	END IF;
+	IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND (NEW.subject, NEW.channel) <> (OLD.subject, OLD.channel) THEN
+		INSERT INTO events_changes(subject, channel) VALUES (NEW.subject, NEW.channel);
+	END IF;
+	RETURN NULL;
+END $$;
+
+DROP TRIGGER IF EXISTS events_refused ON events;
+CREATE TRIGGER events_refused BEFORE INSERT ON events FOR EACH ROW
+	WHEN (NEW.id NOT BETWEEN -9223372036854775807 AND -9000000000000000001
+		OR NEW.channel ~ '[^ -)+-~]' OR octet_length(NEW.channel) NOT BETWEEN 1 AND 255
+		OR NEW.event ~ '[^ -~]' OR octet_length(NEW.event) NOT BETWEEN 1 AND 255
+		OR NEW.event IN ('open', 'error', 'position', 'gap', 'denied')
+		OR octet_length(NEW.data) > 268435456 OR NEW.retry NOT BETWEEN 0 AND 3600000
+		OR NEW.created_at NOT BETWEEN '0001-01-01 00:00:00Z' AND '9999-12-31 23:59:59.999Z')
+	EXECUTE FUNCTION events_refused();
+
+DROP TRIGGER IF EXISTS events_unended ON events;
+CREATE TRIGGER events_unended BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION events_end();
+
+DROP TRIGGER IF EXISTS events_number ON events;
+CREATE CONSTRAINT TRIGGER events_number AFTER INSERT ON events
+	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION events_number();
+
+-- AFTER, since a BEFORE trigger would lock each row that is numbered.
+DROP TRIGGER IF EXISTS events_row_is_final ON events;
+CREATE TRIGGER events_row_is_final AFTER UPDATE ON events FOR EACH ROW
+	WHEN (OLD.id > 0 OR NEW.id <= 0 OR pg_trigger_depth() = 0)
+	EXECUTE FUNCTION events_refuse('events: a logged row never changes, since readers may have it already; insert a new row that corrects it, or delete this one');
+
+DROP TRIGGER IF EXISTS events_no_truncate ON events;
+CREATE TRIGGER events_no_truncate BEFORE TRUNCATE ON events
+	EXECUTE FUNCTION events_refuse('events: DELETE tells readers what is gone, TRUNCATE would not');
+
+DROP TRIGGER IF EXISTS events_deleted ON events;
+CREATE TRIGGER events_deleted AFTER DELETE ON events REFERENCING OLD TABLE AS gone
+	FOR EACH STATEMENT EXECUTE FUNCTION events_deleted();
+
+DROP TRIGGER IF EXISTS events_opened ON events_ended;
+CREATE TRIGGER events_opened AFTER DELETE ON events_ended REFERENCING OLD TABLE AS gone
+	FOR EACH STATEMENT EXECUTE FUNCTION events_opened();
+DROP TRIGGER IF EXISTS events_ended_no_truncate ON events_ended;
+CREATE TRIGGER events_ended_no_truncate BEFORE TRUNCATE ON events_ended
+	EXECUTE FUNCTION events_refuse('events_ended: DELETE, so that mirrors hear of it');
+
+DROP TRIGGER IF EXISTS events_changes_number ON events_changes;
+CREATE CONSTRAINT TRIGGER events_changes_number AFTER INSERT ON events_changes
+	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION events_changes_number();
+DROP TRIGGER IF EXISTS events_changes_floor ON events_changes;
+CREATE TRIGGER events_changes_floor AFTER DELETE ON events_changes REFERENCING OLD TABLE AS gone
+	FOR EACH STATEMENT EXECUTE FUNCTION events_changes_floor();
+
+DROP TRIGGER IF EXISTS grants_refused ON grants;
+CREATE TRIGGER grants_refused BEFORE INSERT OR UPDATE ON grants FOR EACH ROW EXECUTE FUNCTION grants_refused();
+DROP TRIGGER IF EXISTS grants_changed ON grants;
+CREATE TRIGGER grants_changed AFTER INSERT OR UPDATE OR DELETE ON grants
+	FOR EACH ROW EXECUTE FUNCTION grants_changed();
+DROP TRIGGER IF EXISTS grants_no_truncate ON grants;
+CREATE TRIGGER grants_no_truncate BEFORE TRUNCATE ON grants
+	EXECUTE FUNCTION events_refuse('grants: DELETE, so that mirrors hear of it');
+
+-- What a mirror reads and calls.
+CREATE OR REPLACE VIEW events_news AS
+SELECT e.id, 'row'::text AS kind, e.channel, e.event, e.data, e.retry,
+	to_char(e.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at,
+	NULL::bigint AS first, NULL::bigint AS last, NULL::text AS subject
+FROM events AS e
+UNION ALL SELECT x.id, 'end', x.channel, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM events_ended AS x
+UNION ALL SELECT c.id, 'deleted', NULL, NULL, NULL, NULL, NULL, lower(r), upper(r) - 1, NULL
+FROM events_changes AS c CROSS JOIN LATERAL unnest(c.deleted) AS r
+UNION ALL SELECT c.id, 'pruned', u.channel, NULL, NULL, NULL, NULL, NULL, u.mark, NULL
+FROM events_changes AS c CROSS JOIN LATERAL unnest(c.channels, c.marks) AS u(channel, mark)
+UNION ALL SELECT c.id, 'opened', o, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM events_changes AS c CROSS JOIN LATERAL unnest(c.opened) AS o
+WHERE NOT EXISTS (SELECT 1 FROM events_ended AS x WHERE x.channel = o)
+UNION ALL SELECT c.id, CASE WHEN g.subject IS NULL THEN 'revoked' ELSE 'grant' END, c.channel, NULL, NULL, NULL,
+	to_char(g.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), NULL, NULL, c.subject
+FROM events_changes AS c LEFT JOIN grants AS g ON g.subject = c.subject AND g.channel = c.channel
+WHERE c.subject IS NOT NULL
+UNION ALL SELECT t.base, 'timeline', NULL, NULL, NULL, NULL, NULL, t.after, t.base, NULL FROM events_timelines AS t;
+
+CREATE OR REPLACE VIEW events_grants AS
+SELECT subject, channel, to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS expires_at
+FROM grants;
+
+CREATE OR REPLACE FUNCTION events_position() RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+	SELECT greatest((SELECT max(id) FROM events WHERE id > 0), (SELECT max(id) FROM events_changes WHERE id > 0),
+		(SELECT max(id) FROM events_pruned), (SELECT max(id) FROM events_ended), (SELECT max(base) FROM events_timelines),
+		(SELECT floor FROM events_log), 0);
+$$;
+
+CREATE OR REPLACE VIEW events_server AS
+SELECT token, floor, events_position() AS position,
+	CASE WHEN pg_is_in_recovery() THEN (SELECT max(timeline) FROM events_timelines)
+	ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint END AS timeline,
+	pg_is_in_recovery() AS standby, (SELECT system_identifier FROM pg_control_system()) AS system
+FROM events_log;
+
+-- For a mirror that has deleted what was lost with a former primary: readers that were before "base" are told.
+CREATE OR REPLACE FUNCTION events_lost(lost_base bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+	IF EXISTS (SELECT 1 FROM events_timelines WHERE base = lost_base)
+		AND NOT EXISTS (SELECT 1 FROM events_pruned WHERE channel = '*' AND id >= lost_base) THEN
+		INSERT INTO events_changes(channels, marks) VALUES ('{*}', ARRAY[lost_base]);
+	END IF;
+END $$;
+
+-- A log that was restored from a dump is older than what readers have seen, and nobody knows the last id that was
+-- lost. So ids go on far above: at the time in ms, or 16 times 2^40 further on, which is room for 16 standbys that
+-- took over since the dump. Mirrors begin again, and readers get a gap.
+CREATE OR REPLACE FUNCTION events_after_restore() RETURNS bigint
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+	start bigint;
+BEGIN
+	LOCK TABLE events, grants, events_changes, events_ended IN SHARE ROW EXCLUSIVE MODE;
+	PERFORM pg_advisory_xact_lock(1919776884, 'events_order'::regclass::oid::int);
+	start := greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+		((greatest(events_position(), (SELECT last_value FROM events_order)) >> 40) + 16) << 40);
+	PERFORM setval('events_order', start);
+	DELETE FROM events_changes;
+	DELETE FROM events_timelines;
+	INSERT INTO events_timelines(timeline, after, base)
+	VALUES (('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint, start, start);
+	DELETE FROM events_pruned;
+	INSERT INTO events_pruned(channel, id) VALUES ('*', start);
+	UPDATE events_log SET token = gen_random_uuid(), floor = start;
+	PERFORM events_numbered();
+	RETURN start;
+END $$;
+
+-- Roles.
+CREATE OR REPLACE FUNCTION events_allow_publisher(role_name text) RETURNS void
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+	EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), role_name);
+	EXECUTE format('GRANT INSERT ON events TO %I', role_name);
+	EXECUTE format('GRANT SELECT ON SEQUENCE events_order TO %I', role_name); -- for currval
+END $$;
+
+CREATE OR REPLACE FUNCTION events_allow_mirror(role_name text) RETURNS void
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+	EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), role_name);
+	EXECUTE format('GRANT SELECT ON events, grants, events_changes, events_pruned, events_ended, events_timelines,
+		events_log, events_news, events_grants, events_server TO %I', role_name);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION events_lost(bigint), events_position() TO %I', role_name);
+END $$;
+
+DO $$
+DECLARE
+	made text;
+BEGIN
+	FOR made IN SELECT p.oid::regprocedure::text FROM pg_proc AS p
+		WHERE p.pronamespace = current_schema()::regnamespace AND p.proname IN (
+			'events_refused', 'events_refuse', 'events_number', 'events_number_rows', 'events_numbered',
+			'events_timeline_begins', 'events_changes_number', 'events_deleted', 'events_changes_floor',
+			'events_changes_prune', 'events_end', 'events_opened', 'events_lost', 'events_position',
+			'events_after_restore', 'events_allow_publisher', 'events_allow_mirror', 'grants_refused', 'grants_changed')
+	LOOP
+		EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', made);
+	END LOOP;
+	REVOKE ALL ON events, grants, events_changes, events_pruned, events_ended, events_timelines, events_log,
+		events_news, events_grants, events_server FROM PUBLIC;
+	REVOKE ALL ON SEQUENCE events_order, events_draft, events_changes_draft FROM PUBLIC;
+END $$;
+COMMIT;
