@@ -1,16 +1,19 @@
 /*
- * floor: a minimal FastCGI responder for event streams, as the baseline for rowtail's figures.
+ * floor: a minimal FastCGI responder or HTTP server for event streams, as the baseline for
+ * rowtail's figures.
  *
  * No SQLite, no filters, no grants, no limits: events arrive as packets on a unix socket, are
  * framed once into one log in memory, and each client is served from there, with one write for all
  * waiting events. It makes simplifications that rowtail must not make: it trusts its peers, keeps
- * every event, reads a request until its empty STDIN record and looks only for the position in it.
+ * every event, reads a request until its empty STDIN record (HTTP: its empty line) and looks only
+ * for the position in it.
  *
  * A FAULT breaks one event in 50, so that the benchmark can show that its checks see it.
  */
 #include <err.h>
 #include <errno.h>
 #include <fastcgi.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -52,6 +55,7 @@ static size_t log_length;
 static size_t *starts; /* offset in the log of the event after id N */
 static int64_t newest_id;
 static enum fault fault;
+static bool http; /* events are chunks, else FastCGI records */
 static int poller, stream_listener, event_listener, event_source = -1;
 
 static void *reserve(size_t length)
@@ -72,12 +76,27 @@ static void watch(int fd, uint32_t events, int operation)
 		err(1, "epoll_ctl");
 }
 
+/* Frames the content at out + RECORD_HEADER, in place or moved to the front. Returns the size. */
+static size_t frame(char *out, size_t content)
+{
+	if (!http)
+		return record_frame((uint8_t *)out, content, 1);
+	char size[RECORD_HEADER + 1];
+	int before = snprintf(size, sizeof size, "%zx\r\n", content);
+	if (before < 0 || before > RECORD_HEADER)
+		errx(1, "an event is too long for one chunk");
+	memmove(out + before, out + RECORD_HEADER, content);
+	memcpy(out, size, (size_t)before);
+	memcpy(out + before + content, "\r\n", 2);
+	return (size_t)before + content + 2;
+}
+
 /* Appends "id: ID", the payload padded to its stated length, and the empty line. */
 static void append(int64_t id, const char *data, size_t length)
 {
 	struct payload p;
-	uint8_t *record = (uint8_t *)events_log + log_length;
-	char *at = (char *)record + RECORD_HEADER;
+	char *record = events_log + log_length;
+	char *at = record + RECORD_HEADER;
 
 	if (payload_read(&p, data, length) < 0 || p.length > PAYLOAD_LENGTH_MAX ||
 		(size_t)p.length < length || log_length + 2 * (size_t)p.length + 4096 > log_max)
@@ -86,7 +105,7 @@ static void append(int64_t id, const char *data, size_t length)
 	memcpy(at + head, data, length);
 	memset(at + head + length, 'x', (size_t)p.length - length);
 	memcpy(at + head + p.length, "\n\n", 2);
-	log_length += record_frame(record, (size_t)head + (size_t)p.length + 2, 1);
+	log_length += frame(record, (size_t)head + (size_t)p.length + 2);
 }
 
 static void let_go(struct client *c)
@@ -188,6 +207,8 @@ static void drain_events(void)
 
 static bool is_whole(const char *request, size_t length)
 {
+	if (http)
+		return memmem(request, length, "\r\n\r\n", 4) != NULL;
 	for (size_t at = 0; at + FCGI_HEADER_LEN <= length;) {
 		const uint8_t *r = (const uint8_t *)request + at;
 		size_t content = (size_t)r[4] << 8 | r[5];
@@ -210,12 +231,19 @@ static void begin_stream(struct client *c, const char *request, size_t length)
 	if (from > newest_id)
 		from = newest_id;
 	c->at = starts[from];
-	int head = snprintf(out + RECORD_HEADER, sizeof out - RECORD_HEADER,
-		"Status: 200 OK\r\nContent-Type: text/event-stream\r\n"
-		"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n\r\n"
-		"retry: 2000\nid: %lld\nevent: position\ndata: %lld\n\n",
+	static const char head[] =
+		"Content-Type: text/event-stream\r\nCache-Control: no-cache, no-transform\r\n"
+		"X-Accel-Buffering: no\r\n";
+	size_t before = 0;
+	if (http)
+		before = (size_t)snprintf(out, sizeof out,
+			"HTTP/1.1 200 OK\r\n%sTransfer-Encoding: chunked\r\n\r\n", head);
+	char *body = out + before + RECORD_HEADER;
+	int n = snprintf(body, sizeof out - before - RECORD_HEADER - 2,
+		"%s%s%sretry: 2000\nid: %lld\nevent: position\ndata: %lld\n\n",
+		http ? "" : "Status: 200 OK\r\n", http ? "" : head, http ? "" : "\r\n",
 		(long long)from, (long long)from);
-	if (write(c->fd, out, record_frame((uint8_t *)out, (size_t)head, 1)) < 0)
+	if (write(c->fd, out, before + frame(out + before, (size_t)n)) < 0)
 		let_go(c);
 	else
 		send_to(c);
@@ -303,6 +331,20 @@ static int listen_at(const char *path, int type)
 	return fd;
 }
 
+static int listen_at_port(const char *port)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+		bind(fd, (struct sockaddr *)&in, sizeof in) < 0 || listen(fd, BACKLOG) < 0)
+		err(1, "port %s", port);
+	watch(fd, EPOLLIN, EPOLL_CTL_ADD);
+	return fd;
+}
+
 static void preload(long count, long length)
 {
 	struct payload p = {.length = length};
@@ -326,13 +368,15 @@ static enum fault fault_named(const char *name)
 	errx(64, "--fault none, lose, repeat, swap, corrupt or cut");
 }
 
-/* floor STREAM-SOCKET EVENT-SOCKET [FAULT [PRELOAD LENGTH]] */
+/* floor STREAM-SOCKET|tcp:PORT EVENT-SOCKET [FAULT [PRELOAD LENGTH]] */
 int main(int argc, char **argv)
 {
 	struct epoll_event events[512];
 
 	if (argc < 3)
-		errx(64, "usage: floor STREAM-SOCKET EVENT-SOCKET [FAULT [PRELOAD LENGTH]]");
+		errx(64, "usage: floor STREAM-SOCKET|tcp:PORT EVENT-SOCKET [FAULT [PRELOAD "
+			 "LENGTH]]");
+	http = strncmp(argv[1], "tcp:", 4) == 0;
 	signal(SIGPIPE, SIG_IGN);
 	events_log = reserve(log_max);
 	starts = reserve(ids_max);
@@ -342,7 +386,7 @@ int main(int argc, char **argv)
 	if (argc > 5)
 		preload(strtol(argv[4], NULL, 10), strtol(argv[5], NULL, 10));
 	event_listener = listen_at(argv[2], SOCK_SEQPACKET);
-	stream_listener = listen_at(argv[1], SOCK_STREAM);
+	stream_listener = http ? listen_at_port(argv[1] + 4) : listen_at(argv[1], SOCK_STREAM);
 	for (;;) {
 		int n = epoll_wait(poller, events, 512, -1);
 		for (int i = 0; i < n; i++)

@@ -11,16 +11,28 @@ static void next_record(struct follow *f)
 	f->whole = false;
 }
 
-void follow_init(struct follow *f)
+void follow_init(struct follow *f, const struct follow_plan *plan, int64_t rest)
 {
+	f->plan = plan;
+	f->rest = rest;
 	f->position = -1;
 	next_record(f);
 }
 
-/* The first position record says where the stream begins; later ones confirm the known position. */
+/* How many rows of the stream have an id up to this one. */
+static int64_t rows_until(const struct follow *f, int64_t id)
+{
+	int64_t first = f->rest > 0 ? f->rest : f->plan->channels;
+
+	return id < first ? 0 : (id - first) / f->plan->channels + 1;
+}
+
+/* The first position record says where the stream begins; later ones skip no row of the stream. */
 static void take_position(struct follow *f, struct tally *t)
 {
-	if (f->id < 0 || (f->position >= 0 && f->id != f->position)) {
+	if (f->id < 0 ||
+		(f->position >= 0 && (f->id < f->position ||
+					     rows_until(f, f->id) != rows_until(f, f->position)))) {
 		t->gaps++;
 		return;
 	}
@@ -29,17 +41,20 @@ static void take_position(struct follow *f, struct tally *t)
 
 static void take_row(struct follow *f, int64_t now_ns, struct tally *t)
 {
+	if (f->plan->any_id && f->whole)
+		f->id = f->payload.id;
 	if (f->id < 0 || f->position < 0) {
 		t->gaps++;
 		return;
 	}
-	if (!f->whole || f->data_lines != 1 || f->payload.id != f->id)
+	if (!f->whole || f->data_lines != 1 || f->payload.id != f->id ||
+		f->id % f->plan->channels != f->rest)
 		t->corrupt++;
 	if (f->id <= f->position) {
 		t->twice++;
 		return;
 	}
-	t->lost += f->id - f->position - 1;
+	t->lost += rows_until(f, f->id - 1) - rows_until(f, f->position);
 	f->position = f->id;
 	t->events++;
 	t->last_event_ns = now_ns;
@@ -70,6 +85,8 @@ static void take_id(struct follow *f, const char *value, size_t have, struct tal
 {
 	const char *end = value + have;
 
+	if (f->plan->any_id)
+		return;
 	f->id = payload_number(&value, end);
 	if (f->id < 0 || value != end)
 		t->garbage++;

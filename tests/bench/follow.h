@@ -1,8 +1,9 @@
 /*
  * follow: one event stream, checked line by line.
  *
- * Knows the stream's position and checks every record against it: ids must be consecutive, and each
- * payload must match its id. Errors are counted in the tally, and the stream continues from there.
+ * Knows the stream's position and checks every record against it: no id of its channel may be
+ * missing, and each payload must match its id. A peer's records have the ids of their payloads.
+ * Errors are counted in the tally, and the stream continues from there.
  * Does no I/O.
  *
  * Source: HTML Standard, section 9.2.6 (interpreting an event stream), for a server that ends its
@@ -18,7 +19,15 @@
 #include "payload.h"
 #include "tally.h"
 
+/* Which rows a stream gets. */
+struct follow_plan {
+	int64_t channels; /* those whose ids, divided by this, leave the same rest; 1: all */
+	bool any_id; /* a peer's: its ids mean nothing here, and it sends no position record */
+};
+
 struct follow {
+	const struct follow_plan *plan; /* borrowed */
+	int64_t rest;
 	int64_t position; /* the newest id this stream has reached; -1 before the first record */
 	int64_t id; /* of the record being read; -1: none yet */
 	struct payload payload; /* of that record */
@@ -27,7 +36,8 @@ struct follow {
 	bool whole; /* the payload is well formed and as long as it says */
 };
 
-void follow_init(struct follow *f);
+/* rest: 0 to plan->channels - 1; the stream gets the ids that leave it. */
+void follow_init(struct follow *f, const struct follow_plan *plan, int64_t rest);
 
 /*
  * Takes one line, like answer_line_fn. now_ns: when it was read.

@@ -39,17 +39,28 @@ struct stream {
 
 static struct {
 	const char *connect;
+	const char *query; /* of every stream; else its channel and from_id */
 	int64_t streams;
 	int64_t rounds; /* how often a complete stream starts again; 0: without end */
 	int64_t from_id;
+	int64_t tail; /* without from_id: begin with so many rows */
 	int64_t until_id; /* a stream is complete at this id; -1: once it is open */
 	int64_t deadline_ms;
 	int64_t stall; /* stop reading once open, until told to resume */
 	int64_t hold; /* stay connected until told to stop */
-} options = {.streams = 1, .rounds = 1, .from_id = -1, .until_id = -1, .deadline_ms = 60000};
+	int64_t channels; /* the streams share so many channels, c/N/x */
+	int64_t patterns; /* they follow the patterns c/N/ and a star */
+	int64_t any_id; /* the target is a peer: see follow.h */
+} options = {.streams = 1,
+	.rounds = 1,
+	.from_id = -1,
+	.until_id = -1,
+	.deadline_ms = 60000,
+	.channels = 1};
+
+static struct follow_plan plan;
 
 static struct target target;
-static struct target_request request;
 static struct tally tally;
 static struct stream *streams;
 static long *waiting; /* streams to be connected */
@@ -150,6 +161,9 @@ static void take(struct stream *s)
 		answer_feed(&s->answer, bytes, (size_t)n);
 		tally.garbage += s->answer.garbled;
 	}
+	if (options.any_id && s->follow.position < 0 && s->answer.head_ended &&
+		s->answer.status == 200)
+		s->follow.position = options.from_id > 0 ? options.from_id : 0;
 	if (s->state == ASKED && s->follow.position >= 0)
 		opened(s, now_ns);
 	if (s->state == FOLLOWING && !options.hold && s->follow.position >= options.until_id)
@@ -160,11 +174,32 @@ static void take(struct stream *s)
 		fail(s, &tally.closed);
 }
 
+static void write_query(char *out, size_t size, int64_t rest)
+{
+	char from[48] = "";
+
+	if (options.from_id >= 0)
+		snprintf(from, sizeof from, "&last_event_id=%lld", (long long)options.from_id);
+	else if (options.tail > 0)
+		snprintf(from, sizeof from, "&tail=%lld", (long long)options.tail);
+	if (options.query)
+		snprintf(out, size, "%s", options.query);
+	else if (options.channels > 1 || options.patterns)
+		snprintf(out, size, "channel=c/%lld/%s%s", (long long)rest,
+			options.patterns ? "*" : "x", from);
+	else
+		snprintf(out, size, "channel=default%s", from);
+}
+
 static void ask(struct stream *s)
 {
+	char query[TARGET_QUERY_MAX];
+	struct target_request request;
 	int status = 0;
 	socklen_t length = sizeof status;
 
+	write_query(query, sizeof query, s->follow.rest);
+	target_request(&request, &target, query, "");
 	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &status, &length) < 0 || status != 0 ||
 		target_ask(&request, s->fd) < 0) {
 		fail(s, &tally.unconnected);
@@ -190,7 +225,7 @@ static void begin(long i)
 		return;
 	}
 	answer_init(&s->answer, target.http, take_line, s);
-	follow_init(&s->follow);
+	follow_init(&s->follow, &plan, (s - streams) % options.channels);
 	s->state = CONNECTING;
 	watch(i, how == TARGET_CONNECTED ? EPOLLIN : EPOLLIN | EPOLLOUT, EPOLL_CTL_ADD);
 	if (how == TARGET_CONNECTED)
@@ -304,14 +339,10 @@ static void report(void)
 static void set_up(void)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.u64 = UINT64_MAX};
-	char query[64] = "channel=default";
 
+	plan = (struct follow_plan){options.channels, options.any_id != 0};
 	if (target_init(&target, options.connect) < 0)
 		errx(64, "--connect unix:PATH or tcp:PORT");
-	if (options.from_id >= 0)
-		snprintf(query, sizeof query, "channel=default&last_event_id=%lld",
-			(long long)options.from_id);
-	target_request(&request, &target, query, "");
 	streams = calloc((size_t)options.streams, sizeof *streams);
 	waiting = calloc((size_t)options.streams, sizeof *waiting);
 	poller = epoll_create1(EPOLL_CLOEXEC);
@@ -328,23 +359,29 @@ static void set_up(void)
 static void parse(int argc, char **argv)
 {
 	static const struct option known[] = {{"connect", required_argument, NULL, 0},
-		{"streams", required_argument, NULL, 0}, {"rounds", required_argument, NULL, 0},
-		{"from", required_argument, NULL, 0}, {"until", required_argument, NULL, 0},
-		{"deadline-ms", required_argument, NULL, 0}, {"stall", no_argument, NULL, 0},
-		{"hold", no_argument, NULL, 0}, {NULL, 0, NULL, 0}};
-	int64_t *values[] = {NULL, &options.streams, &options.rounds, &options.from_id,
-		&options.until_id, &options.deadline_ms, &options.stall, &options.hold};
+		{"query", required_argument, NULL, 0}, {"streams", required_argument, NULL, 0},
+		{"rounds", required_argument, NULL, 0}, {"from", required_argument, NULL, 0},
+		{"until", required_argument, NULL, 0}, {"deadline-ms", required_argument, NULL, 0},
+		{"stall", no_argument, NULL, 0}, {"hold", no_argument, NULL, 0},
+		{"channels", required_argument, NULL, 0}, {"patterns", no_argument, NULL, 0},
+		{"any-id", no_argument, NULL, 0}, {"tail", required_argument, NULL, 0},
+		{NULL, 0, NULL, 0}};
+	const char **texts[] = {&options.connect, &options.query};
+	int64_t *values[] = {&options.streams, &options.rounds, &options.from_id, &options.until_id,
+		&options.deadline_ms, &options.stall, &options.hold, &options.channels,
+		&options.patterns, &options.any_id, &options.tail};
 	int index = 0;
 
 	for (int c; (c = getopt_long(argc, argv, "", known, &index)) != -1;) {
 		if (c != 0)
 			exit(64);
-		if (index == 0)
-			options.connect = optarg;
+		if (index < 2)
+			*texts[index] = optarg;
 		else
-			*values[index] = optarg ? strtoll(optarg, NULL, 10) : 1;
+			*values[index - 2] = optarg ? strtoll(optarg, NULL, 10) : 1;
 	}
-	if (!options.connect || options.streams < 1 || options.streams > STREAMS_MAX)
+	if (!options.connect || options.streams < 1 || options.streams > STREAMS_MAX ||
+		options.channels < 1)
 		errx(64, "--connect is required, --streams is 1 to %d", STREAMS_MAX);
 }
 

@@ -7,7 +7,7 @@ import statistics
 import time
 
 QUIET = 0.15  # of the machine
-SAMPLE_S = 0.3
+SAMPLE_S = 0.15
 WAIT_ONCE_S = 10
 
 

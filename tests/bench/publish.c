@@ -19,21 +19,34 @@
 #include "address.h"
 #include "histogram.h"
 #include "payload.h"
+#include "post.h"
 
 static struct {
 	const char *db; /* either this */
 	const char *to; /* or the floor's event socket */
+	const char *post; /* or a path of a peer, at this port */
 	const char *sync;
+	const char *table;
+	int64_t port;
+	int64_t pushpin; /* the peer is Pushpin, not nchan */
 	int64_t first_id; /* for the floor: the id of its next event */
 	int64_t count;
 	int64_t length; /* of the data, in bytes */
 	int64_t pause_us; /* 0: as fast as it goes */
 	int64_t batch; /* rows in a transaction */
-} options = {.sync = "NORMAL", .first_id = 1, .count = 1, .length = 200, .batch = 1};
+	int64_t channels; /* over 1: row N goes into the channel c/M/x, M = N % channels */
+} options = {.sync = "NORMAL",
+	.table = "events",
+	.first_id = 1,
+	.count = 1,
+	.length = 200,
+	.batch = 1,
+	.channels = 1};
 
 static sqlite3 *db;
 static sqlite3_stmt *insert, *begin_stmt, *commit_stmt;
 static int packets;
+static struct post peer;
 
 static void check(int rc, int expected, const char *what)
 {
@@ -58,8 +71,9 @@ static void step(sqlite3_stmt *s)
 static int64_t newest_id(void)
 {
 	sqlite3_stmt *s = prepare("SELECT coalesce(max(seq), 0) FROM sqlite_sequence "
-				  "WHERE name = 'events'");
+				  "WHERE name = ?");
 
+	sqlite3_bind_text(s, 1, options.table, -1, SQLITE_STATIC);
 	check(sqlite3_step(s), SQLITE_ROW, "newest id");
 	int64_t id = sqlite3_column_int64(s, 0);
 	sqlite3_finalize(s);
@@ -68,13 +82,17 @@ static int64_t newest_id(void)
 
 static void open_db(void)
 {
-	char pragma[64];
+	char pragma[64], sql[128];
 
 	check(sqlite3_open_v2(options.db, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK, options.db);
 	sqlite3_busy_timeout(db, 10000);
 	snprintf(pragma, sizeof pragma, "PRAGMA synchronous=%s", options.sync);
 	check(sqlite3_exec(db, pragma, NULL, NULL, NULL), SQLITE_OK, pragma);
-	insert = prepare("INSERT INTO events(data) VALUES (?)");
+	snprintf(sql, sizeof sql,
+		options.channels > 1 ? "INSERT INTO %s(data, channel) VALUES (?, ?)"
+				     : "INSERT INTO %s(data) VALUES (?)",
+		options.table);
+	insert = prepare(sql);
 	begin_stmt = prepare("BEGIN IMMEDIATE");
 	commit_stmt = prepare("COMMIT");
 	options.first_id = newest_id() + 1;
@@ -103,6 +121,12 @@ static void insert_row(const char *data, int64_t id, int64_t n)
 {
 	if (options.batch > 1 && n % options.batch == 0)
 		step(begin_stmt);
+	char channel[32];
+
+	if (options.channels > 1) {
+		snprintf(channel, sizeof channel, "c/%lld/x", (long long)(id % options.channels));
+		sqlite3_bind_text(insert, 2, channel, -1, SQLITE_STATIC);
+	}
 	sqlite3_bind_text(insert, 1, data, (int)options.length, SQLITE_STATIC);
 	step(insert);
 	if (sqlite3_last_insert_rowid(db) != id)
@@ -140,6 +164,8 @@ static void publish(struct histogram *commits)
 		payload_write(data, &p);
 		if (db)
 			insert_row(data, p.id, n);
+		else if (options.post)
+			post_send(&peer, data, (size_t)options.length);
 		else
 			send_packet(data);
 		histogram_add(commits, payload_now_ns() - p.stamp_ns);
@@ -150,25 +176,31 @@ static void publish(struct histogram *commits)
 static void parse(int argc, char **argv)
 {
 	static const struct option known[] = {{"db", required_argument, NULL, 0},
-		{"to", required_argument, NULL, 0}, {"sync", required_argument, NULL, 0},
+		{"to", required_argument, NULL, 0}, {"post", required_argument, NULL, 0},
+		{"sync", required_argument, NULL, 0}, {"table", required_argument, NULL, 0},
 		{"first", required_argument, NULL, 0}, {"count", required_argument, NULL, 0},
 		{"length", required_argument, NULL, 0}, {"pause-us", required_argument, NULL, 0},
-		{"batch", required_argument, NULL, 0}, {NULL, 0, NULL, 0}};
-	const char **texts[] = {&options.db, &options.to, &options.sync};
+		{"batch", required_argument, NULL, 0}, {"port", required_argument, NULL, 0},
+		{"pushpin", required_argument, NULL, 0}, {"channels", required_argument, NULL, 0},
+		{NULL, 0, NULL, 0}};
+	const char **texts[] = {
+		&options.db, &options.to, &options.post, &options.sync, &options.table};
 	int64_t *numbers[] = {&options.first_id, &options.count, &options.length, &options.pause_us,
-		&options.batch};
+		&options.batch, &options.port, &options.pushpin, &options.channels};
 	int index = 0;
 
 	for (int c; (c = getopt_long(argc, argv, "", known, &index)) != -1;) {
 		if (c != 0)
 			exit(64);
-		if (index < 3)
+		if (index < 5)
 			*texts[index] = optarg;
 		else
-			*numbers[index - 3] = strtoll(optarg, NULL, 10);
+			*numbers[index - 5] = strtoll(optarg, NULL, 10);
 	}
-	if (!options.db == !options.to)
-		errx(64, "one of --db and --to");
+	if (!!options.db + !!options.to + !!options.post != 1)
+		errx(64, "one of --db, --to and --post");
+	if (options.channels < 1)
+		errx(64, "--channels is 1 or more");
 	if (options.length < PAYLOAD_HEAD_MAX || options.length > PAYLOAD_LENGTH_MAX)
 		errx(64, "--length is %d to %d", PAYLOAD_HEAD_MAX, PAYLOAD_LENGTH_MAX);
 }
@@ -180,6 +212,8 @@ int main(int argc, char **argv)
 	parse(argc, argv);
 	if (options.db)
 		open_db();
+	else if (options.post)
+		post_open(&peer, (uint16_t)options.port, options.post, options.pushpin != 0);
 	else
 		open_packets();
 	int64_t began_ns = payload_now_ns();

@@ -1,8 +1,13 @@
 """The table: a line for each figure, rowtail against the floor of the same run."""
 
+import datetime
+import json
 import statistics
 
-WIDTHS = (66, 8, 24, 24, 20)
+POINTS = {}  # of the plots: (plot, series, x): the values
+LINES = []  # of the table: (figure, title, unit, rowtail's values, the floor's or None)
+
+WIDTHS = (76, 8, 24, 24, 20)
 
 
 def number(value):
@@ -34,10 +39,39 @@ def heading():
     _row(tuple("-" * width for width in WIDTHS))
 
 
+_figure = None
+
+
+def begin(name):
+    """The lines that follow are of this figure."""
+    global _figure
+    _figure = name
+
+
 def line(title, unit, rowtail, floor=None):
     """One figure: the values of its runs; floor's are of the same rounds, in the same order."""
+    LINES.append((_figure, title, unit, list(rowtail), floor and list(floor)))
     if floor is None:
         _row((title, unit, spread(rowtail), "-", "-"))
         return
     ratios = [a / b for a, b in zip(rowtail, floor) if b > 0]
     _row((title, unit, spread(rowtail), spread(floor), spread(ratios) + " x" if ratios else "-"))
+
+
+def point(plot, series, x, values):
+    """A point of a plot: what its runs have measured."""
+    POINTS[plot, series, x] = list(values)
+
+
+def save(path, machine):
+    """Keeps the table, and adds this run's points to those that the file has of earlier runs."""
+    told = json.loads(path.read_text()) if path.exists() else {}
+    kept = {tuple(key): values for *key, values in told.get("points", [])}
+    kept.update(POINTS)
+    told = {
+        "date": datetime.date.today().isoformat(),
+        "machine": machine,
+        "lines": LINES,
+        "points": [[*key, values] for key, values in sorted(kept.items())],
+    }
+    path.write_text(json.dumps(told, indent=1))

@@ -114,20 +114,22 @@ class Stack:
     """
 
     def __init__(
-        self, rig, kind, front=None, stored=0, options=(), public=True, prepare=None
+        self, rig, kind, front=None, stored=0, options=(), public=True, prepare=None, channels=1
     ):
         self.rig = rig
         self.prepare = prepare  # is called with the log and its directory; returns more options
         self.public = public  # else everyone is granted all by the table, which is looked up
         self.newest = stored
+        self.channels = channels  # of the rows that are stored
+        self.port = ports.free_port() if front == "http" else None
         self.directory = rig.new_directory()
         self.socket = self.directory / "responder.sock"
         self.servers = []
         self._publishers = []
         try:
             self.responder = getattr(self, "_start_" + kind)(stored, options)
-            self.target = f"unix:{self.socket}"
-            if front:
+            self.target = f"tcp:{self.port}" if self.port else f"unix:{self.socket}"
+            if front and not self.port:
                 self._start_front(front)
         except BaseException:
             self.stop()
@@ -157,11 +159,22 @@ class Stack:
     def _start_floor(self, stored, options):
         packets = self.directory / "events.sock"
         self._publish_to = ["--to", packets]
-        command = [self.rig.tool("floor"), self.socket, packets, *(options or ["none"])]
-        return self._start([*command, stored, ROW_LENGTH], socket.AF_UNIX, str(self.socket))
+        listens = f"tcp:{self.port}" if self.port else self.socket
+        command = [self.rig.tool("floor"), listens, packets, *(options or ["none"])]
+        return self._start([*command, stored, ROW_LENGTH], *self._address())
+
+    def _address(self):
+        """The family and the address of the responder."""
+        if self.port:
+            return socket.AF_INET, ("127.0.0.1", self.port)
+        return socket.AF_UNIX, str(self.socket)
+
+    def _start_log(self, stored, options):
+        """A log that nobody follows."""
+        self._publish_to = ["--db", self.rig.copy_log(stored, self.directory)]
 
     def _start_rowtail(self, stored, options):
-        log = self.rig.copy_log(stored, self.directory)
+        log = self.rig.copy_log(stored, self.directory, self.channels)
         self._publish_to = ["--db", log]
         if not self.public:
             with Database(log) as database:
@@ -169,9 +182,10 @@ class Stack:
         if self.prepare:
             with Database(log) as database:
                 options = [*options, *self.prepare(database, self.directory)]
-        command = [self.rig.rowtail, "--db", log, "--listen", self.socket]
+        listens = ["--http", f"127.0.0.1:{self.port}"] if self.port else ["--listen", self.socket]
+        command = [self.rig.rowtail, "--db", log, *listens]
         command += ["--max-streams", 100000, *(["--public"] if self.public else []), *options]
-        return self._start(command, socket.AF_UNIX, str(self.socket))
+        return self._start(command, *self._address())
 
     def _start_front(self, front):
         port = ports.free_port()
@@ -193,13 +207,14 @@ class Stack:
         return sum(cpu_seconds(server.pid) for server in self.servers)
 
     def anonymous_kib(self):
-        """The responder's own memory."""
-        return anonymous_kib(self.responder.pid)
+        """The own memory of the responder and the web server."""
+        return sum(anonymous_kib(server.pid) for server in self.servers)
 
-    def publish(self, count, *, length=ROW_LENGTH, rate=0, batch=1, sync="NORMAL"):
+    def publish(self, count, *, length=ROW_LENGTH, rate=0, batch=1, sync="NORMAL", channels=1):
         """Begins to publish rows (rate a second; 0: as fast as it goes); returns the process."""
         command = [self.rig.tool("publish"), *self._publish_to, "--first", self.newest + 1]
         command += ["--count", count, "--length", length, "--batch", batch, "--sync", sync]
+        command += ["--channels", channels]
         command += ["--pause-us", round(1e6 / rate) if rate else 0]
         self.newest += count
         publisher = subprocess.Popen(
@@ -260,18 +275,18 @@ class Rig:
         directory.mkdir()
         return directory
 
-    def copy_log(self, stored, directory):
+    def copy_log(self, stored, directory, channels=1):
         """An event log with so many rows, of which all is in the database file."""
-        kept = self._temporary / f"stored-{stored}.db"
+        kept = self._temporary / f"stored-{stored}-{channels}.db"
         if not kept.exists():
-            self._make_log(stored, kept)
+            self._make_log(stored, kept, channels)
         return shutil.copy(kept, directory / "events.db")
 
-    def _make_log(self, stored, path):
+    def _make_log(self, stored, path, channels):
         Database.create(path).close()
         if stored:
             command = [self.tool("publish"), "--db", path, "--count", stored]
-            command += ["--length", ROW_LENGTH, "--batch", 10000]
+            command += ["--length", ROW_LENGTH, "--batch", 10000, "--channels", channels]
             texts = list(map(str, command))
             subprocess.run(texts, check=True, stdout=subprocess.DEVNULL, timeout=LOAD_DEADLINE)
         with Database(path) as database:

@@ -1,0 +1,227 @@
+"""The figures of new rows on their way to streams: latency, CPU a delivery, bursts, channels, writers."""
+
+import time
+
+import report
+import rig
+from figure import QUANTILES, SETTLE_S, both, columns, figure, points, through
+
+
+def checks(bench):
+    """The checks detect errors: this floor breaks events on purpose."""
+    expected = {
+        "lose": ("lost",),
+        "repeat": ("twice",),
+        "swap": ("lost", "twice"),
+        "corrupt": ("corrupt",),
+        "cut": ("closed",),
+    }
+    for fault, counters in expected.items():
+        with bench.stack("floor", options=[fault]) as stack:
+            with stack.load(streams=5, hold=True) as load:
+                load.wait_open()
+                rig.published(stack.publish(201))
+                time.sleep(SETTLE_S)
+                load.order("stop")
+                told = load.wait_done(check=False)
+        if not all(told[counter] for counter in counters):
+            raise rig.Failure(f"the load generator does not detect the fault {fault}: {told}")
+    print(f"The load generator detected {len(expected)} of {len(expected)} planted faults.")
+
+
+@figure
+def opening(bench):
+    """From connect to the first record, one after another, beside one stream that stays open."""
+    for front in (None, "http", "nginx"):
+
+        def run(kind, front=front):
+            with bench.stack(kind, front) as stack, stack.load(hold=True) as other:
+                other.wait_open()
+                with stack.load(rounds=bench.opens) as load:
+                    load.wait_open()
+                    return load.wait_done()["open_us"]
+
+        runs = both(bench, run)
+        for name in ("p50", "p99"):
+            title = f"open a stream, {through(front)}: {name}"
+            report.line(title, "ms", *columns(runs, lambda told: told[name] / 1e3))
+
+
+def live_run(bench, kind, front, streams, rate, sync="NORMAL", channels=1, **options):
+    """Rows at a steady rate to all; returns latencies, CPU and the publisher's commit times."""
+    count = max(20, round(rate * bench.live_s))
+    if channels > 1:
+        options = {"channels": channels, "hold": True, **options}
+    else:
+        options = {"until": count, **options}
+    with bench.stack(kind, front) as stack, stack.load(streams=streams, **options) as load:
+        load.wait_open()
+        time.sleep(SETTLE_S)
+        before = stack.cpu_seconds()
+        publisher = stack.publish(count, rate=rate, sync=sync, channels=channels)
+        if channels > 1:
+            commits = rig.published(publisher)
+            time.sleep(SETTLE_S)
+            told = load.stop()
+            if told["events"] != count:
+                raise rig.Failure(f"{told['events']} events arrived, not {count}")
+        else:
+            told = load.wait_done()
+            commits = rig.published(publisher)
+        time.sleep(SETTLE_S)
+        told["cpu_us"] = (stack.cpu_seconds() - before) * 1e6 / max(1, told["events"])
+        told["commit_us"] = commits["commit_us"]
+        return told
+
+
+def latency_lines(what, runs, names):
+    for name in names:
+        values = columns(runs, lambda told: told["delivery_us"][name] / 1e3)
+        report.line(f"{what}: {QUANTILES[name]}", "ms", *values)
+
+
+def publisher_line(runs):
+    """The publisher's own part of a latency: from its INSERT to the end of its COMMIT."""
+    own = columns(runs, lambda told: told["commit_us"]["p50"] / 1e3)
+    report.line("  of which the publisher's own part: p50", "ms", *own)
+
+
+def live_points(runs, front, count):
+    points("latency", runs, front, count, lambda told: told["delivery_us"]["p50"] / 1e3)
+    points("cpu", runs, front, count, lambda told: told["cpu_us"])
+
+
+@figure
+def lone(bench):
+    """Commit to client with one client."""
+    for front in (None, "http", "nginx"):
+        runs = both(bench, lambda kind: live_run(bench, kind, front, 1, bench.lone_rate))
+        what = f"INSERT to client, N=1, {through(front)}"
+        latency_lines(what, runs, ("p50", "p99", "max"))
+        publisher_line(runs)
+        report.line("  CPU for a row", "us", *columns(runs, lambda told: told["cpu_us"]))
+        live_points(runs, front, 1)
+    full = {"rowtail": lambda: live_run(bench, "rowtail", None, 1, bench.lone_rate, "FULL")}
+    runs = bench.rounds(full)
+    latency_lines("INSERT to client, N=1, direct, synchronous=FULL", runs, ("p50",))
+    publisher_line(runs)
+
+
+@figure
+def crowd(bench):
+    """Commit to client with a crowd, and what a delivery costs."""
+    for front, count in bench.crowds:
+        runs = both(bench, lambda kind: live_run(bench, kind, front, count, 20))
+        what = f"INSERT to client, N={count:,}, 20 rows/s, {through(front)}"
+        latency_lines(what, runs, ("p50", "p99", "p999", "max"))
+        values = columns(runs, lambda told: told["cpu_us"])
+        report.line(f"  CPU per delivery, {through(front)}", "us", *values)
+        live_points(runs, front, count)
+
+
+@figure
+def few(bench):
+    """The same with few clients, for the plots."""
+    for count in bench.fews:
+        for front in ("http", "nginx"):
+            runs = both(bench, lambda kind: live_run(bench, kind, front, count, 20), 1)
+            what = f"INSERT to client, N={count:,}, 20 rows/s, {through(front)}"
+            latency_lines(what, runs, ("p50",))
+            report.line("  CPU per delivery", "us", *columns(runs, lambda told: told["cpu_us"]))
+            live_points(runs, front, count)
+
+
+@figure
+def burst(bench):
+    """A crowd gets as many rows as the publisher can insert, one transaction each."""
+    rows = 1000
+    for front in bench.fronts:
+        count = bench.crowd if front in (None, "http") else bench.fronted
+
+        def run(kind, front=front, count=count):
+            with bench.stack(kind, front) as stack, stack.load(streams=count, until=rows) as load:
+                load.wait_open()
+                time.sleep(SETTLE_S)
+                before = stack.cpu_seconds()
+                publisher = stack.publish(rows)
+                told = load.wait_done()
+                time.sleep(SETTLE_S)
+                told["cpu_us"] = (stack.cpu_seconds() - before) * 1e6 / told["events"]
+                rig.published(publisher)
+                return told
+
+        runs = both(bench, run)
+        values = columns(runs, lambda told: told["events"] / told["span_ms"] / 1e3)
+        what = f"burst of {rows:,} rows, N={count:,}, {through(front)}"
+        report.line(f"{what}: deliveries", "M/s", *values)
+        report.line("  CPU per delivery", "us", *columns(runs, lambda told: told["cpu_us"]))
+
+
+@figure
+def channels(bench):
+    """1,000 rows a second, each for one stream: what a row costs must not depend on how many streams there are."""
+    many = bench.many - bench.many % 10
+    for what, count, options in (
+        ("channels", many, {}),
+        ("prefix patterns", min(1000, many), {"patterns": True}),
+    ):
+
+        def run(number, options=options):
+            return live_run(bench, "rowtail", None, number, 1000, channels=number, **options)
+
+        plans = {number: lambda number=number: run(number) for number in (10, count)}
+        runs = bench.rounds(plans)
+        for number, told in runs.items():
+            title = f"1,000 rows/s, {number:,} streams, each another of {number:,} {what}"
+            report.line(f"{title}: CPU per row", "us", [one["cpu_us"] for one in told])
+            report.line("  latency: p50", "ms", [one["delivery_us"]["p50"] / 1e3 for one in told])
+        ratios = [a["cpu_us"] / b["cpu_us"] for a, b in zip(runs[count], runs[10])]
+        report.line(f"  CPU per row, as a multiple of that with 10 {what}", "x", ratios)
+
+
+@figure
+def largest(bench):
+    """As many streams as the open-files limit allows, 100,000 at most."""
+    count = bench.most
+
+    def run():
+        with bench.stack("rowtail") as stack, stack.load(streams=count, until=20) as load:
+            before = stack.anonymous_kib()
+            load.wait_open()
+            time.sleep(SETTLE_S)
+            opened = stack.anonymous_kib()
+            used = stack.cpu_seconds()
+            publisher = stack.publish(20, rate=4)
+            told = load.wait_done()
+            rig.published(publisher)
+            told["cpu_us"] = (stack.cpu_seconds() - used) * 1e6 / told["events"]
+            told["bytes"] = (opened - before) * 1024 / count
+            return told
+
+    runs = bench.rounds({"rowtail": run}, 1)["rowtail"]
+    limit = "" if count == 100000 else ", as many as the open-files limit allows"
+    report.line(f"N={count:,} direct{limit}, 4 rows/s: CPU per delivery", "us", [r["cpu_us"] for r in runs])
+    report.line("  latency: p50", "ms", [r["delivery_us"]["p50"] / 1e3 for r in runs])
+    report.line("  memory a stream", "bytes", [r["bytes"] for r in runs])
+
+
+@figure
+def writers(bench):
+    """How fast one writer inserts, one transaction for each row, while a crowd follows."""
+    rows = bench.written
+
+    def run(following):
+        with bench.stack("rowtail" if following else "log") as stack:
+            if not following:
+                return rows / rig.published(stack.publish(rows))["elapsed_ms"]
+            with stack.load(streams=bench.crowd, hold=True) as load:
+                load.wait_open()
+                time.sleep(SETTLE_S)
+                rate = rows / rig.published(stack.publish(rows, rate=0))["elapsed_ms"]
+                time.sleep(SETTLE_S)
+                load.stop()
+                return rate
+
+    runs = bench.rounds({following: lambda following=following: run(following) for following in (False, True)})
+    title = f"a writer, {rows:,} rows as fast as it goes, N={bench.crowd:,}; beside it: nobody follows"
+    report.line(title, "rows/ms", runs[True], runs[False])
