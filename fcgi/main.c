@@ -30,6 +30,7 @@
 #include "server/slots.h"
 #include "stream/fanout.h"
 #include "stream/tail.h"
+#include "track/track.h"
 
 enum {
 	DRAIN_MS = 4000, /* for streams to take their last record; 5 s in total are promised */
@@ -171,6 +172,8 @@ static void load_config(int argc, char **argv)
 	}
 	if (config.action == CONFIG_CHECK)
 		exit(check_run(&config));
+	if (config.action != CONFIG_SERVE)
+		exit(track_run(&config));
 }
 
 static void open_sockets(void)

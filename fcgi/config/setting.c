@@ -111,6 +111,34 @@ static bool parse_check(const struct setting *s, struct config *c, const char *t
 	return true;
 }
 
+static bool parse_track(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	if (!setting_parse_text(s, c, text, advice))
+		return false;
+	c->action = !strcmp(s->name, "track") ? CONFIG_TRACK : CONFIG_UNTRACK;
+	return true;
+}
+
+static bool parse_tracked(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	bool tracked;
+
+	if (!read_flag(text, &tracked, advice))
+		return false;
+	c->action = tracked ? CONFIG_TRACKED : CONFIG_SERVE;
+	return true;
+}
+
+static bool parse_track_json(
+	const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	c->track_json_functions = !strcmp(text, "functions");
+	return c->track_json_functions || !strcmp(text, "plain") ||
+	       setting_advise(advice,
+		       "give plain, or functions if every SQLite that writes to the database is "
+		       "3.9 or newer and has json_quote()");
+}
+
 /* config.c handles --help and --version before it reads any value. */
 static bool parse_question(
 	const struct setting *s, struct config *c, const char *text, char *advice)
@@ -293,6 +321,26 @@ static const struct setting table[] = {
 		NUMBER(jwt_leeway_ms, 0, 300, 1000)},
 	{"log-level", "LEVEL", "info", "log to standard error: error, warn, info or debug",
 		.parse = parse_level},
+	{"track", "TABLE", NULL,
+		"print SQL that makes every change of a row of this table an event; serve nothing",
+		.parse = parse_track, .member = AT(track)},
+	{"track-channel", "TEMPLATE", NULL,
+		"with --track: the channel, with columns in braces, as in "
+		"shop/{customer_id}/orders (default TABLE/KEY)",
+		TEXT(track_channel)},
+	{"track-columns", "NAMES", NULL, "with --track: only these columns, as in id,total",
+		TEXT(track_columns)},
+	{"track-except", "NAMES", NULL, "with --track: all columns but these", TEXT(track_except)},
+	{"track-changes", NULL, NULL, "with --track: of an updated row, only what changed",
+		FLAG(track_changes)},
+	{"track-json", "HOW", "plain",
+		"with --track: plain, for writers with any SQLite from 3.7.17 on, or functions, "
+		"for "
+		"writers that all have json_quote()",
+		.parse = parse_track_json},
+	{"untrack", "TABLE", NULL, "print SQL that undoes --track; serve nothing",
+		.parse = parse_track, .member = AT(track)},
+	{"tracked", NULL, NULL, "list the tracked tables; serve nothing", .parse = parse_tracked},
 	{"check", NULL, NULL,
 		"check configuration, database, permissions and schema; print what is wrong and"
 		" how to fix it; serve nothing",

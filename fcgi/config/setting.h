@@ -16,7 +16,7 @@
 #include "config/values.h"
 
 enum {
-	SETTING_COUNT_MAX = 32, /* more than there are settings */
+	SETTING_COUNT_MAX = 48, /* more than there are settings */
 	SETTING_NAME_MAX = 32, /* bytes of the longest name, with "ROWTAIL_" and a NUL */
 	SETTING_LIST_MAX = 100, /* a list has room for this many and a NULL */
 	SETTING_ADVICE_MAX = 200,

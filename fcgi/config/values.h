@@ -9,7 +9,15 @@
 
 #include "base/logging.h"
 
-enum config_action { CONFIG_SERVE, CONFIG_CHECK, CONFIG_HELP, CONFIG_VERSION };
+enum config_action {
+	CONFIG_SERVE,
+	CONFIG_CHECK,
+	CONFIG_TRACK,
+	CONFIG_UNTRACK,
+	CONFIG_TRACKED,
+	CONFIG_HELP,
+	CONFIG_VERSION,
+};
 
 struct config {
 	enum config_action action;
@@ -40,6 +48,11 @@ struct config {
 	const char *jwt_issuer;
 	int64_t jwt_leeway_ms; /* clock skew, given in seconds: 0 to 300; default 0 */
 	enum log_level log_level;
+	const char *track; /* the table of CONFIG_TRACK and CONFIG_UNTRACK */
+	const char *track_channel; /* "shop/{customer_id}/orders"; NULL: TABLE/KEY */
+	const char *track_columns, *track_except; /* names that commas separate; NULL if not given */
+	bool track_changes;
+	bool track_json_functions; /* --track-json=functions */
 
 	void *memory; /* owned: what the pointers point to */
 };

@@ -1,0 +1,32 @@
+/*
+ * track: --track TABLE, --untrack TABLE and --tracked.
+ *
+ * Prints SQL on standard output; never changes the database. Knows nothing of streams.
+ */
+#ifndef ROWTAIL_TRACK_H
+#define ROWTAIL_TRACK_H
+
+#include <stdio.h>
+
+#include "config/config.h"
+#include "track/table.h"
+
+/*
+ * Runs config->action: CONFIG_TRACK, CONFIG_UNTRACK or CONFIG_TRACKED. Prints to standard output, errors and warnings to
+ * standard error. Returns the exit status: 0, 66 (no such database), 65 (the table can't be tracked), 64 (a wrong option).
+ */
+int track_run(const struct config *config);
+
+/* A table that --track's triggers track. */
+struct tracked {
+	char table[TRACK_NAME_MAX];
+	char channel[TRACK_NAME_MAX + 64]; /* "TABLE/KEY", or the template */
+	const char *untracked; /* "note" "total": the columns that are left out; "" for none */
+	bool changed; /* the table's columns are not what they were */
+};
+
+/* Calls `each` for each tracked table, in the order of their names. False if the database can't be read. */
+bool track_each(struct database *db, void *context,
+	void (*each)(void *context, const struct tracked *tracked));
+
+#endif
