@@ -15,12 +15,13 @@ import re
 import sys
 from pathlib import Path
 
-FLOORS = ("base", "config", "log", "protocol", "stream", "request", "access", "server")
+FLOORS = ("base", "config", "log", "protocol", "stream", "request", "access", "track", "server")
 NEVER = {
     "protocol": {"config"},
     "stream": {"config"},
     "request": {"config", "protocol", "stream"},
     "access": {"protocol", "stream"},
+    "track": {"protocol", "stream", "request", "access"},
 }
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]*)"', re.MULTILINE)
 FIRST_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
