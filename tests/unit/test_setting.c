@@ -345,7 +345,10 @@ static void test_defaults(void **state)
 		{"max-replay", "0"}, {"allow-origin", NULL}, {"public", NULL},
 		{"allow-query-token", NULL}, {"jwt-key", NULL}, {"jwt-algorithm", NULL},
 		{"jwt-audience", NULL}, {"jwt-issuer", NULL}, {"jwt-leeway", "0"},
-		{"log-level", "info"}, {"check", NULL}, {"version", NULL}, {"help", NULL}};
+		{"log-level", "info"}, {"track", NULL}, {"track-channel", NULL},
+		{"track-columns", NULL}, {"track-except", NULL}, {"track-changes", NULL},
+		{"track-json", "plain"}, {"untrack", NULL}, {"tracked", NULL}, {"check", NULL},
+		{"version", NULL}, {"help", NULL}};
 	const struct setting *s;
 
 	assert_int_equal(setting_count(), sizeof(standards) / sizeof(*standards));
