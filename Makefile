@@ -164,7 +164,7 @@ browser: $(BUILD)/rowtail $(BROWSER)
 ## classic: make deploy/browser/rowtail.classic.js from rowtail.js
 classic: deploy/browser/rowtail.classic.js
 deploy/browser/rowtail.classic.js: deploy/browser/rowtail.js
-	@{ echo "// Made from rowtail.js by 'make classic'."; echo '(() => {'; echo "'use strict';"; \
+	@{ echo "// Made from rowtail.js by 'make classic'."; echo '(() => {'; \
 		sed 's/^export //' $<; echo 'globalThis.Rowtail = Rowtail;'; echo '})();'; } >$@
 
 # Look at both before you commit them.

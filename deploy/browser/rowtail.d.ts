@@ -14,7 +14,7 @@ export interface RowtailOptions {
   body?: BodyInit | Record<string, unknown>;
   /** Keeps the position: sessionStorage, localStorage, or an object with the same two methods. */
   storage?: Pick<Storage, 'getItem' | 'setItem'>;
-  /** The item in `storage`, and the name by which tabs find each other. Default: "rowtail " and the URL. */
+  /** The item in `storage`, and the name by which tabs find each other. Default: "rowtail ", the URL without a position, and the body. */
   key?: string;
   /** One stream for all tabs with the same key and body. Needs https or localhost; elsewhere each tab has its own. */
   share?: boolean;

@@ -1,4 +1,4 @@
-// rowtail.js: an EventSource that does not give up, and polls where streams are held back. See README.md. ISC licence.
+// rowtail.js: an EventSource that does not give up, and polls where streams are held back. ISC licence.
 
 /** @typedef {import('./rowtail.d.ts').RowtailOptions} RowtailOptions */
 const DEFAULTS = {
@@ -6,37 +6,39 @@ const DEFAULTS = {
 };
 const POSITIONS = ['last_event_id', 'lastEventId', 'lastEventID', 'Last-Event-ID', 'evs_last_event_id', 'since'];
 const FINAL = [400, 401, 403];
-const SOONER = 16; // the part of streamAgain before the first attempt
+const SOONER = 16; // part of streamAgain
 
 const textOf = (body) => (body?.constructor === Object ? JSON.stringify(body) : body);
+// Ids have 64 bits.
+const newer = (id, other) => BigInt(id) > BigInt(other);
+const without = ({ searchParams }) => POSITIONS.forEach((name) => searchParams.delete(name));
 const problemOf = (message, more) => Object.assign(new Error(message), more);
 
 export class Rowtail extends EventTarget {
   readyState = 0;
   /** All events up to here have been delivered. '' until it is known. */
   lastEventId = '';
-  /** @type {'stream'|'polling'|'shared'|null} */
   transport = null;
 
   #options;
   #origin;
   #closing = new AbortController();
-  #request; // an AbortController
-  #timer; // aborts the request
+  #request;
+  #timer;
   #wake = () => {}; // ends the pause
   #heard = 0; // when the last bytes came
-  #hurry = false; // no pause after the next problem
+  #hurry; // no pause after the next problem
   #retry;
   #problems = 0; // since it was open
-  #live = false; // the stream has delivered a record
+  #live; // it has delivered a record
   #streamAt = 0; // until then it polls
-  #again; // how long, next time
+  #again; // how long
   #wait;
   #held = true; // polls may wait
-  #told = {}; // types of events
-  #tabs; // a BroadcastChannel
+  #told = {};
+  #tabs;
   #follows = false; // another tab has the stream
-  #behind = true; // and this one has missed some of it
+  #behind = true; // some of it was missed
 
   /**
    * @param {string|URL} url
@@ -45,10 +47,12 @@ export class Rowtail extends EventTarget {
   constructor(url, options) {
     super();
     const { document, location } = globalThis;
-    const { href, origin, searchParams } = new URL(url, document?.baseURI ?? location?.href);
-    const o = this.#options = { key: `rowtail ${href}`, ...DEFAULTS, ...options };
-    this.url = href;
-    this.#origin = origin;
+    url = new URL(url, document?.baseURI ?? location?.href);
+    this.url = url.href;
+    this.#origin = url.origin;
+    const positions = POSITIONS.flatMap((name) => url.searchParams.getAll(name));
+    without(url);
+    const o = this.#options = { key: `rowtail ${url} ${textOf(options?.body)}`, ...DEFAULTS, ...options };
     this.withCredentials = !!o.withCredentials;
     this.#retry = o.retry;
     this.#wait = o.wait;
@@ -57,8 +61,8 @@ export class Rowtail extends EventTarget {
       this.addEventListener(type, (event) => this[`on${type}`]?.(event));
     }
     // The largest position wins.
-    for (const id of [o.position, this.#store('getItem'), ...POSITIONS.flatMap((name) => searchParams.getAll(name))]) {
-      if (Number(id ?? NaN) >= Number(this.lastEventId)) {
+    for (const id of [o.position, this.#store('getItem'), ...positions]) {
+      if (/^\d+$/.test(id) && !newer(this.lastEventId, id)) {
         this.lastEventId = String(id);
       }
     }
@@ -182,21 +186,22 @@ export class Rowtail extends EventTarget {
       text += piece;
       return patience;
     });
-    const { position, more, end, gap, events } = JSON.parse(text);
+    const [, gap] = /"gap":(.*?),"events"/s.exec(text);
+    const { position, more, end, events } = JSON.parse(text.replace(/("(?:id|position)":)(\d+)/g, '$1"$2"'));
     // As on a stream.
     const enveloped = new URL(this.url).searchParams.get('envelope') === 'json' ||
       /\benvelope\W+json\b/.test(textOf(body));
     const records = events.map((event) => ({
       type: event.event || 'message',
-      data: enveloped ? JSON.stringify(event) : event.data.replace(/\r\n?/g, '\n'),
-      id: String(event.id),
+      data: enveloped ? JSON.stringify(event).replace(/"(\d+)"/, '$1') : event.data.replace(/\r\n?/g, '\n'),
+      id: event.id,
     }));
-    if (gap) {
-      const id = String(events.length > 0 ? events[0].id - 1 : position);
-      records.unshift({ type: 'gap', data: JSON.stringify(gap), id });
+    if (gap !== 'null') {
+      const id = events.length > 0 ? String(BigInt(events[0].id) - 1n) : position;
+      records.unshift({ type: 'gap', data: gap, id });
     }
     if (this.#opened(this.#follows ? 'shared' : 'polling') || position !== events.at(-1)?.id) {
-      records.push({ type: 'position', data: String(position), id: String(position) });
+      records.push({ type: 'position', data: position, id: position });
     }
     this.#behind ||= more;
     this.#take(records);
@@ -209,7 +214,7 @@ export class Rowtail extends EventTarget {
     if (wait && events.length > 0) {
       return interval / 10;
     }
-    return Date.now() - began < wait / 2 || !wait ? interval : 0;
+    return Date.now() - began < wait / 4 || !wait ? interval : 0;
   }
 
   // `take` gets the pieces of the body, and may say how long to wait for the next.
@@ -219,7 +224,7 @@ export class Rowtail extends EventTarget {
     this.#expect(ms);
     const url = new URL(this.url);
     if (this.lastEventId) {
-      POSITIONS.forEach((name) => url.searchParams.delete(name));
+      without(url);
       url.searchParams.set('last_event_id', this.lastEventId);
     }
     for (const name in parameters) {
@@ -268,11 +273,11 @@ export class Rowtail extends EventTarget {
   #take(records) {
     const from = this.lastEventId;
     for (const { type, data, id } of records) {
-      const ahead = Number(id) - Number(this.lastEventId);
       if (this.readyState === 2) {
         break;
       }
-      if (type === 'gap' || ahead > 0 || (ahead === 0 && (type === 'position' || type === 'denied'))) {
+      if (type === 'gap' || newer(id, this.lastEventId) ||
+        (!newer(this.lastEventId, id) && (type === 'position' || type === 'denied'))) {
         this.lastEventId = id;
         this.#told[type] = true;
         this.#message(type, data);
@@ -323,7 +328,7 @@ export class Rowtail extends EventTarget {
       }
     }
     this.dispatchEvent(Object.assign(new Event('error'), { status, message }));
-    return hurry ? 0 : Math.max(pause, after);
+    return hurry ? 0 : Math.min(Math.max(pause, after), 1e9);
   }
 
   // Nothing more will come, ever.
@@ -403,12 +408,12 @@ export class Rowtail extends EventTarget {
     const replaced = gap && JSON.parse(gap.data).reason === 'replaced';
     if (problem) {
       this.#fail(problem);
-    } else if (!replaced && (gap || Number(from) > Number(this.lastEventId))) {
+    } else if (!replaced && (gap || newer(from ?? 0, this.lastEventId))) {
       this.#behind = true;
       this.#wake();
     } else if (records) {
       this.#opened('shared');
-      this.#take(records.filter(({ type, id }) => replaced || type === 'denied' || Number(id) > Number(this.lastEventId)));
+      this.#take(records.filter(({ type, id }) => replaced || type === 'denied' || newer(id, this.lastEventId)));
     }
   }
 }

@@ -239,6 +239,28 @@ const TESTS = {
     }
   },
 
+  'tells ids beyond 2^53 apart': async (at) => {
+    const ids = [2n ** 53n, 2n ** 53n + 1n, 2n ** 53n + 2n].map(String);
+    // The schema does not number so far; a table of one's own may.
+    const rows = ids.map((id) => `INSERT INTO events(id, data) VALUES (${id}, 'row ${id}');`);
+    await at.stack.database.sql(`DROP TRIGGER events_numbered; DROP TRIGGER events_refused; ${rows.join('')}`);
+    for (const act of [PASS, HOLD]) {
+      at.front.act = act;
+      const client = await at.follow({ last_event_id: 0 }, act === HOLD ? SOON : {});
+      await client.gets(ids[2]);
+      assert.deepEqual((await client.rows()).map(({ id, data }) => [id, data]), ids.map((id) => [id, `row ${id}`]));
+      await client.stop();
+    }
+  },
+
+  'takes a pause that no timer can hold for a long one': async (at) => {
+    at.front.act = answer(200, 'retry: 99999999999\nevent: position\ndata: 0\nid: 0\n\n', 'text/event-stream');
+    const client = await at.follow();
+    await isTold(client, 200);
+    await sleep(400);
+    assert.equal(at.front.count('stream'), 1);
+  },
+
   'posts, with headers': async (at) => {
     for (const [act, transport] of [[PASS, 'stream'], [HOLD, 'polling']]) {
       at.front.act = act;

@@ -222,6 +222,25 @@ const TESTS = {
     }
   },
 
+  'each body has a position of its own in storage, whatever the position in the URL': async (at) => {
+    const [a, b] = ['a', 'b'].map((channel) => ({ settings: { storage: 'localStorage' }, options: { body: { channel } } }));
+    const follow = ({ settings, options }, parameters = {}) => at.follow(parameters, settings, options);
+    const first = await follow(a, { since: 0 });
+    await opensAs(first, 'stream');
+    await at.stack.insert({ channel: 'a', data: 'a 1' });
+    await first.receives(1);
+    await first.stop();
+    const other = await follow(b, { since: 0 });
+    await opensAs(other, 'stream');
+    await at.stack.insert({ channel: 'a', data: 'a 2' }, { channel: 'b', data: 'b 1' });
+    await other.receives(1);
+    await other.stop();
+    const again = await follow(a, { last_event_id: 1 });
+    await at.has(again, ['a 2']);
+    await again.stop();
+    assert.equal(await at.page.evaluate(() => localStorage.length), 2);
+  },
+
   'what was handled before close() is in storage': async (at) => {
     await at.stack.insert('one', 'two', 'three');
     const stored = await at.page.evaluate(async () => {
