@@ -13,8 +13,12 @@ $code = '';
  * not come, it removes the log again, so that you can repeat it.
  */
 error_reporting(E_ALL);
-ini_set('display_errors', '0');
-set_time_limit(120);
+if (may_call('ini_set')) {
+	ini_set('display_errors', '0');
+}
+if (may_call('set_time_limit')) {
+	set_time_limit(120);
+}
 
 define('SAMPLE_PROGRAM', '/home/USER/rowtail/rowtail');
 define('SAMPLE_DB', '/home/USER/rowtail/events.db');
@@ -56,11 +60,16 @@ function server($name)
 	return isset($_SERVER[$name]) && is_string($_SERVER[$name]) ? $_SERVER[$name] : '';
 }
 
-/* A function that hosts forbid often, if this one does not. */
+/* Whether a function that hosts forbid often is allowed. In PHP 8 a forbidden one does not exist, and a call is fatal. */
 function may_call($name)
 {
 	$forbidden = array_map('trim', explode(',', (string) ini_get('disable_functions')));
 	return function_exists($name) && !in_array($name, $forbidden, true);
+}
+
+function set_mode($path, $mode)
+{
+	return may_call('chmod') && @chmod($path, $mode);
 }
 
 // ---- Where things are
@@ -132,8 +141,9 @@ function check_php()
 
 function check_folder($folder)
 {
-	if (!preg_match('#^/[A-Za-z0-9_./@+~,:-]+$#', $folder)) {
-		return say('WRONG', "The folder must begin with / and may have letters, digits and _ . - in its name: $folder");
+	if (!preg_match('#^/[A-Za-z0-9_./@+~,:-]+$#', $folder) || preg_match('#/\.\.?(/|$)#', $folder)) {
+		return say('WRONG', "The folder must begin with /, without . or .. as a part, and may have letters, digits and "
+			. "_ . - in its name: $folder");
 	}
 	$root = web_root();
 	$real = is_dir($folder) ? realpath($folder) : realpath(dirname($folder)) . '/' . basename($folder);
@@ -190,7 +200,7 @@ function machine_number()
 {
 	$machines = array('x86_64' => 62, 'amd64' => 62, 'aarch64' => 183, 'arm64' => 183, 'armv7l' => 40, 'armv6l' => 40,
 		'i386' => 3, 'i486' => 3, 'i586' => 3, 'i686' => 3, 'ppc64le' => 21, 's390x' => 22, 'riscv64' => 243);
-	$name = strtolower(php_uname('m'));
+	$name = may_call('php_uname') ? strtolower(php_uname('m')) : '';
 	return isset($machines[$name]) ? $machines[$name] : 0;
 }
 
@@ -245,7 +255,7 @@ function place_program($folder)
 	if (!check_program($program)) {
 		return '';
 	}
-	@chmod($program, 0755);
+	set_mode($program, 0755);
 	clearstatcache();
 	if ((fileperms($program) & 0111) !== 0111) {
 		say('WRONG', "The program $program is not executable. Set its mode to 755 by FTP.");
@@ -280,7 +290,7 @@ function check_modes()
 	$owner = @fileowner(__DIR__);
 	foreach (array(__DIR__, __DIR__ . '/events.cgi') as $path) {
 		$mode = (int) @fileperms($path);
-		if (($mode & 022) !== 0 && !@chmod($path, 0755)) {
+		if (($mode & 022) !== 0 && !set_mode($path, 0755)) {
 			say('WRONG', sprintf('Others may write %s (mode %o), and many hosts refuse such programs. Set its mode to 755 '
 				. 'by FTP.', $path, $mode & 0777));
 		}
@@ -319,7 +329,7 @@ function write_program($program, $db)
 	if (!write_file($path, $text, "make its first line: #!$program and the line with \"db =\": db = $db")) {
 		return false;
 	}
-	@chmod($path, 0755);
+	set_mode($path, 0755);
 	clearstatcache();
 	if ((fileperms($path) & 0111) !== 0111) {
 		return say('WRONG', 'events.cgi is not executable. Set its mode to 755 by FTP.');
@@ -411,7 +421,7 @@ function ask($query, $accept, $seconds, $each)
 	if ($login) {
 		$headers[] = 'Authorization: Basic ' . base64_encode(server('PHP_AUTH_USER') . ':' . server('PHP_AUTH_PW'));
 	}
-	if (may_call('curl_multi_init')) {
+	if (may_call('curl_init') && may_call('curl_multi_init') && may_call('curl_multi_exec')) {
 		return ask_by_curl($url, $headers, $login, $seconds, $each);
 	}
 	if (ini_get('allow_url_fopen')) {
