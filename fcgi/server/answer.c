@@ -80,6 +80,16 @@ static void write_cors(struct buffer *out, const struct answer_cors *cors)
 		buffer_text(out, "Access-Control-Allow-Credentials: true\r\n");
 }
 
+/* A page of another origin can read this header only if it is exposed (Fetch, section 3.3.3). */
+static void write_retry_after(struct buffer *out, int seconds, const struct answer_cors *cors)
+{
+	if (seconds <= 0)
+		return;
+	buffer_printf(out, "Retry-After: %d\r\n", seconds);
+	if (cors->origin)
+		buffer_text(out, "Access-Control-Expose-Headers: Retry-After\r\n");
+}
+
 static void write_head(
 	struct buffer *out, const char *type, int retry_after_s, const struct answer_cors *cors)
 {
@@ -89,8 +99,7 @@ static void write_head(
 		"Cache-Control: no-cache, no-transform\r\n"
 		"X-Accel-Buffering: no\r\n",
 		type);
-	if (retry_after_s)
-		buffer_printf(out, "Retry-After: %d\r\n", retry_after_s);
+	write_retry_after(out, retry_after_s, cors);
 	write_cors(out, cors);
 	buffer_text(out, "\r\n");
 }
@@ -119,8 +128,7 @@ void answer_write(struct buffer *out, const struct answer *a, const struct answe
 		buffer_text(out, "Allow: GET, HEAD, POST, OPTIONS\r\n");
 	if (a->status == 401)
 		buffer_text(out, "WWW-Authenticate: Bearer realm=\"rowtail\"\r\n");
-	if (a->retry_after_s > 0)
-		buffer_printf(out, "Retry-After: %d\r\n", a->retry_after_s);
+	write_retry_after(out, a->retry_after_s, cors);
 	write_cors(out, cors);
 	buffer_text(out, "\r\n");
 	if (a->body && !a->head_only)

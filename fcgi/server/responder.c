@@ -176,13 +176,23 @@ static void write_stream_head(struct deciding *d)
 		answer_stream_head(&d->response->bytes, &d->cors);
 }
 
+/* --max-stream-age limits a poll too: a web server or a host may end what takes longer. */
+static int64_t longest_wait(const struct deciding *d)
+{
+	int64_t wait_ms = d->request.wait_s * 1000, age_ms = d->r->config->max_stream_age_ms;
+
+	if (d->crowded)
+		return 0;
+	return age_ms > 0 && age_ms < wait_ms ? age_ms : wait_ms;
+}
+
 /* Moves the head into the poll, which writes it with the answer. */
 static bool make_poll(struct deciding *d)
 {
 	const struct request *q = &d->request;
 	struct buffer *head = &d->response->bytes, later;
 	struct poll_ask ask = {.limit = q->limit,
-		.wait_ms = d->crowded ? 0 : q->wait_s * 1000,
+		.wait_ms = longest_wait(d),
 		.before = q->before,
 		.at_once =
 			q->position.kind == POSITION_NONE && q->position.tail < 0 && q->before < 0};
