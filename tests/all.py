@@ -41,11 +41,13 @@ LANES = [
     ["test-releases-ci", "portable-test"],
 ]
 ALONE = ["endurance", "torture-short"]  # these want the machine for themselves
-MORE = ["tidy", "integration-san", "integration-valgrind", "fuzz", "test-releases"]
+PORTABLE = ["portable-integration", "portable-servers"]
+MORE = ["tidy", *PORTABLE, "integration-san", "integration-valgrind", "fuzz", "test-releases"]
 MORE_TORTURE = "torture"
 LEFT_OUT = (
     "make test leaves out: Debian 11, 12 and sid and most tests in Debian 13 (test-releases), integration-san, "
-    "integration-valgrind, clang-tidy (tidy), fuzz, an hour of torture. make test-all runs them too."
+    "integration-valgrind, most tests of the static program (portable-integration, portable-servers), clang-tidy (tidy), "
+    "fuzz, an hour of torture. make test-all runs them too."
 )
 
 
@@ -175,7 +177,9 @@ KINDS = {
     "integration": Pytest,
     "servers": Pytest,
     "silence": Pytest,
-    "portable-test": lambda name: Pytest(name, ROWTAIL_BIN="build/portable/rowtail"),
+    **dict.fromkeys(
+        ["portable-test", *PORTABLE], lambda name: Pytest(name, ROWTAIL_BIN="build/portable/rowtail")
+    ),
     "endurance": Pytest,
     "integration-san": lambda name: Pytest(name, again=False, ROWTAIL_BIN="build/rowtail-san"),
     "integration-valgrind": lambda name: Pytest(

@@ -8,7 +8,7 @@ comma := ,
 PORTABLE_ABSENT := dlopen dlsym dlclose dlerror getpwuid_r getgrgid_r gethostbyname getaddrinfo freeaddrinfo
 PORTABLE_LD := -static-pie -s -Wl,-z,relro,-z,now -Wl,--fatal-warnings $(addprefix -Wl$(comma)--wrap$(comma),$(PORTABLE_ABSENT))
 
-.PHONY: portable portable-test kit
+.PHONY: portable portable-test portable-integration portable-servers kit
 
 ## portable: one static executable, which runs on any Linux of this architecture
 portable: $(PORTABLE)/rowtail
@@ -31,7 +31,16 @@ kit: portable
 	@echo $(BUILD)/$(KIT_NAME).tar.gz
 
 # All of tests/portable, and of the other suites what matters most on a foreign host.
-PORTABLE_TESTS ?= tests/portable $(addprefix tests/integration/test_,cgi.py fastcgi.py access.py retention.py jwt.py)
+PORTABLE_TESTS ?= tests/portable $(addprefix tests/integration/test_,cgi.py fastcgi.py access.py retention.py jwt.py \
+	http.py json.py json_transports.py)
 ## portable-test: the static executable and the archive
 portable-test: portable bench-tools
 	ROWTAIL_BIN=$(PORTABLE)/rowtail $(PYTEST) $(SPREAD) $(PORTABLE_TESTS)
+
+## portable-integration: the integration tests of the static executable
+portable-integration: portable bench-tools
+	ROWTAIL_BIN=$(PORTABLE)/rowtail $(PYTEST) $(SPREAD) --ignore=$(ENDURANCE) tests/integration
+
+## portable-servers: every web server with the static executable
+portable-servers: portable $(BROWSER)
+	ROWTAIL_BIN=$(PORTABLE)/rowtail $(PYTEST) $(SPREAD) --ignore=$(SILENCE) tests/servers

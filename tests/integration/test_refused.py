@@ -149,9 +149,10 @@ def test_oldest_refusal_ends_first_when_too_many_wait(launch, log, workdir):
     crowd = [server.ask() for _ in range(400)]
     wait_comment(crowd[-1])
     assert server.open_files() < 200
-    over = [is_over(peer) for peer in crowd]
-    assert over == sorted(over, reverse=True)
-    assert over[0] and not over[-1]
+    # The newest first: the oldest end meanwhile.
+    over = [is_over(peer) for peer in reversed(crowd)]
+    assert over == sorted(over)
+    assert over[-1] and not over[0]
     stream.pump_all(crowd, lambda peer: peer.eof)
 
 
