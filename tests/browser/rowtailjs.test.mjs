@@ -247,7 +247,7 @@ const TESTS = {
     for (const act of [PASS, HOLD]) {
       at.front.act = act;
       const client = await at.follow({ last_event_id: 0 }, act === HOLD ? SOON : {});
-      await client.gets(ids[2]);
+      await client.receives(3);
       assert.deepEqual((await client.rows()).map(({ id, data }) => [id, data]), ids.map((id) => [id, `row ${id}`]));
       await client.stop();
     }
