@@ -25,6 +25,7 @@
 #include "server/cgi.h"
 #include "server/check.h"
 #include "server/connection.h"
+#include "server/follow.h"
 #include "server/listen.h"
 #include "server/responder.h"
 #include "server/slots.h"
@@ -180,6 +181,8 @@ static void open_sockets(void)
 {
 	char sentence[512];
 
+	if (config.follow)
+		return;
 	if (!listen_open(&listeners, &config, sentence, sizeof(sentence)))
 		errx(EX_CONFIG, "%s", sentence);
 	if (listeners.kind == LISTEN_NOWHERE)
@@ -220,7 +223,7 @@ static void open_log(void)
 	patience_begin(waiting, listen_path(&listeners));
 	e = eventlog_open(responder.log);
 	patience_end();
-	if (e == EVENTLOG_FAULT && listeners.kind == LISTEN_SOCKETS)
+	if (e == EVENTLOG_FAULT && (listeners.kind == LISTEN_SOCKETS || config.follow))
 		give_up(access(config.db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG,
 			eventlog_error(responder.log));
 	if (e == EVENTLOG_FAULT)
@@ -308,9 +311,24 @@ static void serve_cgi(void)
 	cgi_close();
 }
 
+/* Returns the exit status. */
+static int print_stream(void)
+{
+	int status = 0;
+
+	if (follow_begin(&responder, config.follow, &status))
+		loop_run();
+	follow_close();
+	return status;
+}
+
 int main(int argc, char **argv)
 {
+	int status = 0;
+
 	load_config(argc, argv);
+	/* Whoever can read the database may see all of it. */
+	config.public_ |= config.follow != NULL;
 	signals_hold();
 	open_sockets();
 	open_log();
@@ -320,7 +338,9 @@ int main(int argc, char **argv)
 	responder.max_streams = config.max_streams;
 	responder.started_ms = clock_ms();
 	open_fanout();
-	if (listeners.kind == LISTEN_SOCKETS)
+	if (config.follow)
+		status = print_stream();
+	else if (listeners.kind == LISTEN_SOCKETS)
 		serve_sockets();
 	else
 		serve_cgi();
@@ -330,5 +350,5 @@ int main(int argc, char **argv)
 	access_free(responder.access);
 	eventlog_free(responder.log);
 	config_free(&config);
-	return 0;
+	return status;
 }

@@ -321,6 +321,11 @@ static const struct setting table[] = {
 		NUMBER(jwt_leeway_ms, 0, 300, 1000)},
 	{"log-level", "LEVEL", "info", "log to standard error: error, warn, info or debug",
 		.parse = parse_level},
+	{"follow", "QUERY", NULL,
+		"print the stream that this query string asks for, as in "
+		"'channel=orders/*&tail=5'; "
+		"with format=json a row a line",
+		TEXT(follow)},
 	{"track", "TABLE", NULL,
 		"print SQL that makes every change of a row of this table an event; serve nothing",
 		.parse = parse_track, .member = AT(track)},

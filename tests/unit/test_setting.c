@@ -345,7 +345,7 @@ static void test_defaults(void **state)
 		{"max-replay", "0"}, {"allow-origin", NULL}, {"public", NULL},
 		{"allow-query-token", NULL}, {"jwt-key", NULL}, {"jwt-algorithm", NULL},
 		{"jwt-audience", NULL}, {"jwt-issuer", NULL}, {"jwt-leeway", "0"},
-		{"log-level", "info"}, {"track", NULL}, {"track-channel", NULL},
+		{"log-level", "info"}, {"follow", NULL}, {"track", NULL}, {"track-channel", NULL},
 		{"track-columns", NULL}, {"track-except", NULL}, {"track-changes", NULL},
 		{"track-json", "plain"}, {"untrack", NULL}, {"tracked", NULL}, {"check", NULL},
 		{"version", NULL}, {"help", NULL}};

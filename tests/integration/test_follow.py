@@ -1,0 +1,115 @@
+"""rowtail --follow QUERY prints a stream on standard output, without a web server."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+
+import pytest
+
+import rowtail
+
+
+@contextlib.contextmanager
+def following(log, query, *options, stdout=subprocess.PIPE, **env):
+    process = subprocess.Popen(
+        [str(rowtail.BINARY), "--db", log.path, "--log-level", "warn", "--follow", query, *options],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=rowtail.environment(**env),
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def records(process, count):
+    """So many records, as lists of lines."""
+    found, lines = [], []
+    while len(found) < count:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        if line == "\n":
+            found.append(lines)
+            lines = []
+        else:
+            lines.append(line.rstrip("\n"))
+    return found
+
+
+def test_the_stream_is_printed_as_a_client_sees_it(log):
+    log.insert("first\nline", channel="orders/1", event="paid")
+    log.insert("other", channel="news")
+    with following(log, "channel=orders/*&tail=5") as process:
+        position, row = records(process, 2)
+        assert position[1] == "event: position" and position[0].startswith("retry: ")
+        assert row == ["event: paid", "data: first", "data: line", "id: 1"]
+        log.insert("next", channel="orders/2")
+        assert records(process, 1) == [["data: next", "id: 3"]]
+
+
+def test_json_prints_a_row_a_line(log):
+    log.insert("a\nb", event="x")
+    with following(log, "since=0&format=json") as process:
+        assert json.loads(process.stdout.readline())["data"] == "a\nb"
+        log.insert("z" * 100000)
+        assert json.loads(process.stdout.readline())["data"] == "z" * 100000
+
+
+def test_json_reports_a_gap_on_standard_error(log):
+    log.insert("a")
+    with following(log, "since=99&format=json") as process:
+        assert '"reason":"future"' in process.stderr.readline()
+
+
+def test_no_grant_is_needed(log):
+    log.insert("secret", channel="staff")
+    with following(log, "channel=staff&tail=1") as process:
+        assert records(process, 2)[1] == ["data: secret", "id: 1"]
+
+
+@pytest.mark.parametrize("query, words", [("channel=a*b", "is not a channel"), ("tail=x", "tail")])
+def test_a_wrong_query_is_refused_with_the_sentence_of_the_server(log, query, words):
+    done = rowtail.run("--db", log.path, "--follow", query)
+    assert (done.returncode, done.stdout) == (os.EX_USAGE, "")
+    assert words in done.stderr
+
+
+def test_it_ends_when_nobody_reads(log):
+    with following(log, "channel=*") as process:
+        records(process, 1)
+        process.stdout.close()
+        process.stdout = None
+        assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_on_a_signal(log, number):
+    with following(log, "channel=*") as process:
+        records(process, 1)
+        process.send_signal(number)
+        assert process.wait(30) == 0
+
+
+def on_terminal(log, **env):
+    log.insert("a", event="x")
+    mine, its = pty.openpty()
+    with following(log, "since=0", stdout=its, TERM="xterm", **env):
+        os.close(its)
+        seen = b""
+        while b"id: 1" not in re.sub(rb"\x1b\[[0-9]*m", b"", seen):
+            seen += os.read(mine, 4096)
+    os.close(mine)
+    return seen
+
+
+def test_a_terminal_gets_colours_unless_no_color_is_set(log):
+    assert b"\x1b[" in on_terminal(log)
+    assert b"\x1b[" not in on_terminal(log, NO_COLOR="1")
