@@ -1,7 +1,7 @@
 /*
- * token: hashes of secrets, and the cryptography that is not a JWT library's.
+ * token: hashes of secrets, random numbers, base64url and Ed25519, by libsodium.
  *
- * The only includer of <sodium.h>. Keeps no secret, logs nothing.
+ * The only file that includes <sodium.h>. Keeps no secret, logs nothing.
  */
 #ifndef ROWTAIL_TOKEN_H
 #define ROWTAIL_TOKEN_H
@@ -12,7 +12,7 @@
 
 enum { TOKEN_HEX = 64, TOKEN_ED25519_KEY = 32 };
 
-/* Prepares the library; once. False where the system has no random numbers for it. */
+/* Prepares the library. Call once. False if the system has no random numbers. */
 bool token_init(void);
 
 /* A number that nobody can guess. */

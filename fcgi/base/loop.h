@@ -2,12 +2,11 @@
  * loop: the part of libuv that rowtail uses: readiness, timers, signals, turns.
  *
  * The only file that includes <uv.h>. One loop per process, one thread, no pool. Handles live in
- * the structs of their users, so that a connection is one allocation. A poll that was begun must be
- * ended, and its memory must stay until `ended` is called.
+ * the structs of their users, so that a connection is one allocation. Whoever begins a poll must end
+ * it, and keep its memory until `ended` is called.
  *
- * A handle whose bytes are all zero has not begun. Stop, set, start, want and end do nothing for a
- * handle that has not begun or has ended: libuv never sees it. (Some versions of libuv crash on
- * such a handle.)
+ * A handle whose bytes are all zero has not begun. The functions that stop, set, start, want or end
+ * a handle do nothing if it has not begun or has ended, since some versions of libuv crash then.
  */
 #ifndef ROWTAIL_LOOP_H
 #define ROWTAIL_LOOP_H
@@ -24,9 +23,8 @@ void loop_run(void);
 void loop_stop(void);
 
 /*
- * True if this round has already taken so long that the remaining work should wait for the next
- * round. What is still ready is reported again then. For work of which a crowd can bring much: new
- * requests.
+ * True if this round has already taken so long that new requests, of which a crowd can bring many,
+ * should wait for the next round. What is still ready is reported again then.
  */
 bool loop_round_is_long(void);
 
@@ -54,7 +52,7 @@ bool loop_poll_begin(
 void loop_poll_set(struct loop_poll *p, int events);
 /*
  * Ends the poll. `ready` is not called again, and the descriptor may be closed at once. The memory
- * must stay until `ended` (may be NULL) is called: once per begin, however often the poll is ended.
+ * must stay until `ended` (may be NULL) is called. Ending a poll twice calls it only once.
  */
 void loop_poll_end(struct loop_poll *p, void (*ended)(struct loop_poll *p));
 

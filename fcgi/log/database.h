@@ -1,5 +1,5 @@
 /*
- * database: the part of SQLite that rowtail uses, with few status codes instead of many.
+ * database: the part of SQLite that rowtail uses, with its many status codes reduced to a few.
  *
  * The only file that includes <sqlite3.h>. Opens read-only, never writes, never waits for a lock.
  * Knows nothing of events or grants. Never opens the files in another way: closing any descriptor
@@ -27,7 +27,7 @@ enum database_status {
 	DATABASE_TOO_LONG, /* a value is longer than database_limit_length() allows */
 };
 
-/* Why a call failed, as far as it matters to whoever fixes it. */
+/* Why a call failed: what somebody who fixes it needs to know. */
 enum database_cause {
 	DATABASE_CAUSE_OTHER,
 	DATABASE_CAUSE_HOT_JOURNAL, /* an unfinished write must be rolled back first */

@@ -1,10 +1,10 @@
 /*
- * arrival: has a whole, sane FastCGI request arrived?
+ * arrival: says whether a complete, valid FastCGI request has arrived.
  *
  * Pure. Looks only at the bytes that a connection has brought so far, not at what the request asks.
- * Handles everything that libfcgi can't (absurd name-value lengths, management records, records of
- * other requests in between, streams that never end). So libfcgi only sees requests that it can
- * parse without waiting.
+ * Handles everything that libfcgi can't: absurd name-value lengths, management records, records of
+ * other requests in between, streams that never end. So libfcgi gets only requests that it can parse
+ * without waiting.
  *
  * Source: FastCGI Specification 1.0, sections 3.3 (records), 3.4 (name-value pairs), 4.1
  * (FCGI_GET_VALUES), 4.2 (FCGI_UNKNOWN_TYPE), 5.1 (FCGI_BEGIN_REQUEST), 5.2 (FCGI_PARAMS), 5.3

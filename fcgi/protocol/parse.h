@@ -1,9 +1,9 @@
 /*
- * parse: turns a whole FastCGI request into parameters and a body, with libfcgi.
+ * parse: turns a complete FastCGI request into parameters and a body, with libfcgi.
  *
  * The only file that includes <fcgiapp.h>. libfcgi can only block, and trusts its peer. So it never
- * sees a connection: it reads from a socket pair that holds exactly the bytes that `arrival` found
- * whole and valid, followed by their end. Where it would wait, it fails instead.
+ * gets a connection. It reads from a socket pair with exactly the bytes that `arrival` found complete
+ * and valid, followed by end of file. So it fails instead of waiting for more.
  */
 #ifndef ROWTAIL_PARSE_H
 #define ROWTAIL_PARSE_H

@@ -1,8 +1,8 @@
 /*
  * page: the pages for administrators: metrics, status, health (interface, section 7).
  *
- * The web server decides who may see them: it sets ROWTAIL_PAGE. Reads the bounds of the log in the
- * file that is there now; changes nothing.
+ * The web server decides who may see them: it sets ROWTAIL_PAGE. Reads the oldest and newest id from
+ * the current database file. Changes nothing.
  */
 #ifndef ROWTAIL_PAGE_H
 #define ROWTAIL_PAGE_H
@@ -23,7 +23,7 @@ struct page {
 	bool closing;
 };
 
-/* Appends the whole answer. */
+/* Appends the complete answer. */
 void page_write(struct buffer *out, const struct page *page, const struct answer_cors *cors);
 
 #endif

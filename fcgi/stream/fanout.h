@@ -1,11 +1,10 @@
 /*
  * fanout: decides which stream has work, in what order, and with what budget.
  *
- * Owns the subscribers of this process (not their sinks), the windows, and the reading of new rows
- * into them. Reads each row once and encodes it once per lane. Every stream that waits for rows
- * gets them in one write. Streams that are behind take turns from a queue, so a client a million
- * rows behind does not delay the live ones. Does not use the loop: it asks for turns by a callback,
- * so that tests can drive it.
+ * Owns the subscribers of this process (not their sinks) and the windows, and reads new rows into the
+ * windows. Reads each row once and encodes it once per lane. A stream that waits for rows gets them
+ * in one write. Streams that are behind take turns, so a client a million rows behind does not delay
+ * the live ones. Does not use the loop, so that tests can drive it: it asks for turns by a callback.
  */
 #ifndef ROWTAIL_FANOUT_H
 #define ROWTAIL_FANOUT_H
@@ -30,15 +29,15 @@ struct fanout_limits {
 	int64_t sweep_ms; /* how often fanout_sweep() is called */
 	int64_t retry_ms, retry_jitter_ms;
 	/*
-	 * The framings of streams that share rows, which are read and encoded once. NULL after the
-	 * last. CGI has none: its only stream needs no window.
+	 * The framings whose streams share windows. NULL after the last. CGI has none: its only
+	 * stream needs no window.
 	 */
 	const struct framing *shared[FANOUT_FRAMINGS];
 };
 
 /* Functions of fanout's owner. */
 struct fanout_calls {
-	/* Asks to call fanout_turn() soon, after other work. May be called many times. */
+	/* Asks the owner to call fanout_turn() soon, after other work. Several calls ask for one turn. */
 	void (*want_turn)(void *context);
 	/* A stream was opened. */
 	void (*opened)(void *context);
@@ -89,7 +88,7 @@ void fanout_gone(struct fanout *f, struct subscriber *s, enum leave_reason reaso
 /* The peer asked to end: sends the stream's end after the current record. */
 void fanout_end(struct fanout *f, struct subscriber *s, enum leave_reason reason);
 
-/* Begins at the newest row. For the first client, when nothing was read before. */
+/* Begins at the newest row. Call it for the first client, before any row was read. */
 enum eventlog_status fanout_wake(struct fanout *f);
 
 /*
@@ -99,7 +98,7 @@ enum eventlog_status fanout_wake(struct fanout *f);
  */
 enum eventlog_status fanout_look(struct fanout *f, bool *news);
 
-/* Makes the next look read the rows in any case: they may have changed without a commit. */
+/* Makes the next look read the rows even without a commit, since they may have changed. */
 void fanout_distrust(struct fanout *f);
 
 /* The database was replaced: every stream gets a gap, and continues where it can. */
