@@ -101,7 +101,7 @@ function deal(client, { least, most, count = Infinity }) {
     client.eager && name === 'betweenIdAndEmptyLine'));
   const deck = names(PLACE_NAMES)
     .flatMap((place) => names(WAY_NAMES).map((way) => ({ place, way, spared: sparedOf(client, way) })))
-    .filter(({ place, way, spared }) => !spared.includes(place) && (place !== 'inTheHead' || way === 'reset'))
+    .filter((card) => Cutter.can(card) && !card.spared.includes(card.place))
     .map((card) => [random(), card]).sort(([a], [b]) => a - b).map(([, card]) => card);
   const cuts = client.slow ? Math.min(count, SLOW_CUTS) : count;
   let dealt = 0;

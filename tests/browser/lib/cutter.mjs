@@ -109,6 +109,12 @@ export class Cutter {
   #server;
   #settings;
 
+  /** Whether there is such a cut: some places leave a connection that can end in some ways only. */
+  static can({ place, way }) {
+    // Within a chunk header, a last chunk would make it the header of a longer one, whose bytes the client would get.
+    return !(place === 'inTheHead' && way !== 'reset') && !(place === 'inAChunkHeader' && way === 'cleanEnd');
+  }
+
   /** The streams, oldest first: { passed (bytes of the body), ended (null, then 'whole' or 'cut') }. */
   streams = [];
 
@@ -119,7 +125,7 @@ export class Cutter {
    * settings: to (the web server's port or unix socket), next(url) (how the next stream is cut,
    * { after: bytes of the body that pass in any case, place, way, spared: names of places } or
    * { record: a RegExp of its beginning, bytes: how many of its bytes pass, way }, or null: not at
-   * all; the cutter adds done: true), patienceMs (how long the client has for what came before the
+   * all; the cutter adds stream, the one that it waits in, then begun and done: true), patienceMs (how long the client has for what came before the
    * cut), gate ({ after, opened }: the cutter reads no more than so many bytes of a stream until the
    * promise `opened` is kept).
    */
@@ -165,6 +171,9 @@ export class Cutter {
 
   #stream(socket, answer, onward, url) {
     const cut = this.#settings.next(url);
+    if (cut && !Cutter.can(cut)) {
+      throw new Error(`no such cut: ${cut.place}, ${cut.way}`);
+    }
     answer.on('error', () => socket.destroySoon());
     const head = headOf(answer);
     if (cut?.place === 'inTheHead') {
@@ -179,8 +188,11 @@ export class Cutter {
     const stream = { passed: 0, ended: null };
     answer.on('close', () => { stream.ended = answer.complete ? 'whole' : 'cut'; });
     this.streams.push(stream);
+    if (cut) {
+      cut.stream = stream;
+    }
     answer.on('data', (piece) => {
-      const at = seeker ? seeker.seek(piece) : -1;
+      const at = seeker && !cut.begun ? seeker.seek(piece) : -1;
       const passing = at < 0 ? piece : piece.subarray(0, at);
       const taken = writeChunk(socket, passing, isWhole(at, cut));
       stream.passed += passing.length;
@@ -198,6 +210,7 @@ export class Cutter {
   }
 
   async #cut(cut, socket, answer, onward) {
+    cut.begun = true;
     answer.removeAllListeners('data').removeAllListeners('end').pause();
     if (cut.place === 'inAChunkHeader') {
       socket.write('1');
