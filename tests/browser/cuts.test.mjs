@@ -27,6 +27,9 @@ const FEW = CUT_KINDS.filter(({ name }) =>
 // The same cuts again: SEED=1234 node --test cuts.test.mjs
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 1e6));
 
+// Each client is cut some twelve times in make test; twice as often with TEST_FULL=1, which make test-all sets.
+const ROWS = process.env.TEST_FULL === '1' ? 3000 : 1500;
+
 let browser;
 before(async () => { browser = await launch(); });
 after(() => browser.close());
@@ -49,7 +52,6 @@ describe('cut by the way', { concurrency: true }, () => {
 });
 
 function cutByTheWay(server, clients) {
-  const ROWS = 3000;
   let stack;
   let publishing;
   before(async () => {

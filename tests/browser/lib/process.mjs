@@ -96,13 +96,49 @@ export async function run(command, args, { input = '', ...options } = {}) {
   return program.output();
 }
 
+// Below the ports of outgoing connections, and of tests/lib/ports.py. Test files run side by side: each takes a range of its
+// own and listens on its first port, so that nobody else gets a port between freePort() and the start of the server.
+const PORTS = { first: 4000, count: 100, ranges: 40 };
+let ours = null;
+
+/** A TCP port that nobody listens on, and that was not given to anybody here for a long time. */
 export async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
+  ours ??= takeRange();
+  const range = await ours;
+  for (let tries = 1; tries < PORTS.count; tries++) {
+    range.last = range.last % (PORTS.count - 1) + 1;
+    const port = range.first + range.last;
+    const server = await listensOn(port);
+    if (server) {
+      server.close();
+      await once(server, 'close');
+      return port;
+    }
+  }
+  throw new Error('no port is free');
+}
+
+async function takeRange() {
+  const begin = Math.floor(Math.random() * PORTS.ranges);
+  for (let i = 0; i < PORTS.ranges; i++) {
+    const first = PORTS.first + ((begin + i) % PORTS.ranges) * PORTS.count;
+    const held = await listensOn(first);
+    if (held) {
+      held.unref();
+      return { first, last: 0 };
+    }
+  }
+  throw new Error(`${PORTS.ranges} test files run here already`);
+}
+
+async function listensOn(port) {
+  const server = net.createServer().listen(port, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+    return server;
+  } catch {
+    return null; // somebody else has it
+  }
 }
 
 /**
