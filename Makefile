@@ -56,8 +56,8 @@ links = $(patsubst %,$(BUILD)/san/%.o,$(if $(filter everything,$(named)),\
 llhttp = $(if $(filter everything protocol/http,$(named)),$(LLHTTP_OBJ))
 libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
 
-.PHONY: all help classic deps test test-all unit replay integration servers silence browser endurance bench lint tidy fuzz demo \
-	$(SRC:%=tidy/%) integration-san integration-valgrind pictures install uninstall clean
+.PHONY: all help classic deps test test-all unit replay integration servers silence browser browser-chromium endurance \
+	bench lint tidy fuzz demo $(SRC:%=tidy/%) integration-san integration-valgrind pictures install uninstall clean
 .DELETE_ON_ERROR:
 
 ## all: build build/rowtail; `make` alone does the same (V=1 shows the commands)
@@ -118,7 +118,7 @@ replay: $(REPLAY)
 # What failed last is remembered for each suite by itself. Most tests wait most of the time, so so many files of them run
 # side by side, where python3-pytest-xdist is installed; the tests of one file run one after the other, and share servers.
 PYTEST = $(PYTHON) -m pytest -q -o cache_dir=$(CURDIR)/$(BUILD)/pytest/$@
-SIDE_BY_SIDE ?= 4
+SIDE_BY_SIDE ?= 6
 SPREAD = $(if $(filter-out 0,$(SIDE_BY_SIDE)),$(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo ' -n' $(SIDE_BY_SIDE) --dist loadfile))
 INTEGRATION ?= tests/integration
 SERVERS ?= tests/servers
@@ -156,9 +156,16 @@ $(BROWSER): tests/browser/package.json tests/browser/package-lock.json
 	@touch $@
 
 BROWSER_TESTS ?=
+NODE_TEST = cd tests/browser && node --test --test-reporter=tap $(if $(BROWSER_TESTS),,$(TWO_FILES)) $(BROWSER_TESTS)
+# By itself Node.js runs one file at a time on two cores.
+TWO_FILES = $(shell node --help | grep -q -e --test-concurrency && echo --test-concurrency=2)
 ## browser: Chromium and the event-stream clients of npm; BROWSER_TESTS=demo.test.mjs for one file
 browser: $(BUILD)/rowtail $(BROWSER)
-	cd tests/browser && node --test --test-reporter=tap $(BROWSER_TESTS)
+	$(NODE_TEST)
+
+## browser-chromium: the same in Chromium with its windows, where browser uses Debian's chromium-headless-shell
+browser-chromium: $(BUILD)/rowtail $(BROWSER)
+	CHROMIUM=/usr/bin/chromium; export CHROMIUM; $(NODE_TEST)
 
 # A classic script has no `export`; the rest is the same.
 ## classic: make deploy/browser/rowtail.classic.js from rowtail.js

@@ -3,8 +3,9 @@
     /usr/bin/python3 tests/all.py            what make test runs
     /usr/bin/python3 tests/all.py --all      what make test-all runs
 
-Each part is a target of the Makefile; its output is in build/test/PART.log. Parts that mostly wait run side by side, in
-lanes. A part that fails does not stop the others.
+Each part is a target of the Makefile; its output is in build/test/PART.log. Parts run side by side, in lanes. Those in NICE
+compile or look at files: they get the CPU when the others, which wait for servers and clocks, leave it. A part that fails
+does not stop the others.
 
 A test of integration, servers or browser that fails runs a second time, alone, when the lanes have ended: on a busy
 machine a deadline may pass. If it passes then, it counts as passed, and the summary names it. Every other failure
@@ -34,21 +35,27 @@ SECOND_TRIES = 10  # when more tests of a part fail, no deadline is the reason
 SHOWN_LINES = 150  # of the output of a part that failed
 SANITIZER = re.compile(r"(Address|Leak|Memory|Thread|UndefinedBehavior)Sanitizer|: runtime error: ")
 
+# The longest first: the lanes end at about the same time.
 LANES = [
-    ["unit", "replay", "builds", "lint", "integration"],
-    ["servers", "browser"],
+    ["servers"],
+    ["integration"],
+    ["browser", "portable-test"],
+    ["test-releases-ci"],
+    ["unit", "replay", "builds", "lint"],
     ["silence"],
-    ["test-releases-ci", "portable-test"],
 ]
-ALONE = ["endurance", "torture-short"]  # these want the machine for themselves
+NICE = ["unit", "replay", "builds", "lint", "test-releases-ci"]
+ALONE = [["endurance"], ["torture-short"]]  # these run when all others have ended
 PORTABLE = ["portable-integration", "portable-servers"]
-MORE = ["tidy", *PORTABLE, "integration-san", "integration-valgrind", "fuzz", "test-releases"]
+MORE = ["browser-chromium", "tidy", *PORTABLE, "integration-san", "integration-valgrind", "fuzz", "test-releases"]
 MORE_TORTURE = "torture"
 LEFT_OUT = (
     "make test leaves out: Debian 11, 12 and sid and most tests in Debian 13 (test-releases), integration-san, "
     "integration-valgrind, most tests of the static program (portable-integration, portable-servers), clang-tidy (tidy), "
-    "fuzz, an hour of torture. make test-all runs them too."
+    "fuzz, an hour of torture, some combinations of the cuts in tests/browser, and the browser tests in Chromium with its "
+    "windows (browser-chromium). make test-all runs them too."
 )
+FULL = {"TEST_FULL": "1"}  # what make test-all sets: tests take all combinations
 
 
 class Tests:
@@ -147,10 +154,10 @@ class Node(Tests):
         return sorted(files) if status else []
 
     def command(self, name):
-        return ["make", "browser", f"BROWSER_TESTS={name}"]
+        return ["make", self.name, f"BROWSER_TESTS={name}"]
 
     def second_try(self, names):
-        return ["make", "--no-print-directory", "browser", f"BROWSER_TESTS={' '.join(names)}"]
+        return ["make", "--no-print-directory", self.name, f"BROWSER_TESTS={' '.join(names)}"]
 
 
 class Torture(Tests):
@@ -186,6 +193,7 @@ KINDS = {
         name, again=False, ROWTAIL_BIN="tests/lib/valgrind.sh", TEST_PATIENCE=10
     ),
     "browser": Node,
+    "browser-chromium": Node,
     "torture-short": Torture,
     "torture": Torture,
     "test-releases": Releases,
@@ -248,6 +256,13 @@ class Run:
             while self.processes and time.monotonic() < deadline:
                 time.sleep(0.1)
 
+    def side_by_side(self, lanes):
+        threads = [threading.Thread(target=self.lane, args=(names,)) for names in lanes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
     def lane(self, names):
         for name in names:
             if self.ending:
@@ -255,7 +270,6 @@ class Run:
             part = Part(self, KINDS.get(name, Tests)(name))
             self.parts.append(part)
             part.first()
-
 
     def second_tries(self):
         for part in self.parts:
@@ -280,7 +294,8 @@ class Part:
         if isinstance(self.tests, Pytest):
             self.tests.forget()
         self.run.say(f"{self.name}: started")
-        status, text = self._execute([os.environ.get("MAKE", "make"), "--no-print-directory", self.name])
+        nice = ["nice"] if self.name in NICE else []
+        status, text = self._execute([*nice, os.environ.get("MAKE", "make"), "--no-print-directory", self.name])
         self.passed, self.skipped = self.tests.counts(text, status)
         self.failed = self.tests.failed(text, status)
         # It ended badly without a test that failed.
@@ -372,21 +387,17 @@ def main():
     parser.add_argument("parts", nargs="*", help="these parts only, one after the other")
     given = parser.parse_args()
     run = Run(ALL_LIMIT_S if given.all else PART_LIMIT_S)
+    os.environ.update(FULL if given.all else {})
 
     def stop(number, _):
         threading.Thread(target=lambda: (run.end(), os._exit(128 + number))).start()
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    lanes = [given.parts] if given.parts else LANES
-    threads = [threading.Thread(target=run.lane, args=(names,)) for names in lanes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run.side_by_side([given.parts] if given.parts else LANES)
     run.second_tries()
     if not given.parts:
-        run.lane(ALONE)
+        run.side_by_side(ALONE)
         if given.all:
             run.lane([*MORE, MORE_TORTURE])
         run.second_tries()

@@ -9,8 +9,8 @@ from typing import NamedTuple
 PARTS = {"full": ("build", "suites"), "ci": ("build", "ci")}
 NAMES = ("build", "unit", "replay", "integration", "servers")
 
-# What make test runs in one release: enough to see that the program starts, streams and ends there, and one test
-# of each web server.
+# What make test runs in one release after the build: enough to see that the program starts, streams and ends there, and
+# one test of each web server. (The unit tests take longer than all of this; make test-all runs them.)
 CI = {
     "integration": "test_cgi test_start test_shutdown test_fastcgi test_head test_rows".split(),
     "servers": ["test_stream.py::test_row_arrives_before_the_next_is_inserted"],
