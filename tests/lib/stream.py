@@ -156,8 +156,8 @@ class Stream:
                 self.pump()
         return self
 
-    def wait_head(self):
-        return self.wait(lambda: self.head is not None, "head")
+    def wait_head(self, timeout=DEADLINE):
+        return self.wait(lambda: self.head is not None, "head", timeout)
 
     def wait_end(self, timeout=DEADLINE):
         """Reads until the peer has closed."""
