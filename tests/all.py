@@ -45,7 +45,7 @@ LANES = [
     ["silence"],
 ]
 NICE = ["unit", "replay", "builds", "lint", "test-releases-ci"]
-ALONE = [["endurance"], ["torture-short"]]  # these run when all others have ended
+ALONE = [["endurance"], ["torture-short"], ["bench-test"]]  # these run when all others have ended
 PORTABLE = ["portable-integration", "portable-servers"]
 MORE = ["browser-chromium", "tidy", *PORTABLE, "integration-san", "integration-valgrind", "fuzz", "test-releases"]
 MORE_TORTURE = "torture"
@@ -188,6 +188,7 @@ KINDS = {
         ["portable-test", *PORTABLE], lambda name: Pytest(name, ROWTAIL_BIN="build/portable/rowtail")
     ),
     "endurance": Pytest,
+    "bench-test": Pytest,
     "integration-san": lambda name: Pytest(name, again=False, ROWTAIL_BIN="build/rowtail-san"),
     "integration-valgrind": lambda name: Pytest(
         name, again=False, ROWTAIL_BIN="tests/lib/valgrind.sh", TEST_PATIENCE=10

@@ -3,7 +3,8 @@
 #
 #   sh tests/deps.sh build           to build
 #   sh tests/deps.sh build demo      and for make demo
-#   sh tests/deps.sh build test      and for make test, make lint, make bench
+#   sh tests/deps.sh build test      and for make test, make lint
+#   sh tests/deps.sh build bench      and for make bench, and for make bench-peers and the plots
 #   sh tests/deps.sh build suites    and for the unit tests, the integration suite and the suite of web servers
 #   sh tests/deps.sh build ci        and for the part of them that make test runs in Debian 13
 #
@@ -25,6 +26,7 @@ suites="$ci libcmocka-dev
 	libnginx-mod-http-brotli-filter libnginx-mod-http-modsecurity libnginx-mod-http-subs-filter
 	postgresql php-pgsql python3-psycopg2
 	lighttpd-mod-webdav lighttpd-modules-lua libclang-rt-dev systemd systemd-container strace"
+bench='python3 python3-pytest nginx lighttpd apache2 php-fpm php-sqlite3 libnginx-mod-nchan pushpin python3-matplotlib'
 tests="$suites chromium chromium-headless-shell musl-tools valgrind mandoc clang-format clang-tidy cppcheck shellcheck
 	debootstrap iproute2"
 
@@ -37,8 +39,9 @@ for part in "$@"; do
 	ci) wanted="$wanted $ci" ;;
 	suites) wanted="$wanted $suites" ;;
 	test) wanted="$wanted $tests" ;;
+	bench) wanted="$wanted $bench" ;;
 	*)
-		echo "deps.sh: $part: one of build, demo, test, suites, ci" >&2
+		echo "deps.sh: $part: one of build, demo, test, bench, suites, ci" >&2
 		exit 64
 		;;
 	esac
@@ -57,7 +60,7 @@ is_in_release() {
 
 # Any current Node.js is fine, even if it is not Debian's.
 case " $* " in
-*" test "*)
+*" test "* | *" bench "*)
 	command -v node >/dev/null 2>&1 || wanted="$wanted nodejs"
 	command -v npm >/dev/null 2>&1 || wanted="$wanted npm"
 	;;

@@ -15,7 +15,7 @@ void follow_init(struct follow *f, const struct follow_plan *plan, int64_t rest)
 {
 	f->plan = plan;
 	f->rest = rest;
-	f->position = -1;
+	f->position = plan->any_id ? plan->start : -1;
 	next_record(f);
 }
 
@@ -102,22 +102,29 @@ static void take_event(struct follow *f, const char *value, size_t have, struct 
 		t->garbage++;
 }
 
-static bool is_field(const char *text, size_t have, const char *name, size_t length)
+/* The value of "name: value" or "name:value"; NULL if the line is another field. */
+static const char *field(const char *text, size_t have, const char *name)
 {
-	return have >= length && memcmp(text, name, length) == 0;
+	size_t length = strlen(name);
+
+	if (have < length || memcmp(text, name, length) != 0)
+		return NULL;
+	return text + length + (have > length && text[length] == ' ');
 }
 
 void follow_line(struct follow *f, const char *text, size_t have, size_t total, int64_t now_ns,
 	struct tally *t)
 {
+	const char *end = text + have, *value;
+
 	if (total == 0)
 		dispatch(f, now_ns, t);
-	else if (is_field(text, have, "data: ", 6))
-		take_data(f, text + 6, have - 6, total - 6);
-	else if (is_field(text, have, "id: ", 4))
-		take_id(f, text + 4, have - 4, t);
-	else if (is_field(text, have, "event: ", 7))
-		take_event(f, text + 7, have - 7, t);
-	else if (text[0] != ':' && !is_field(text, have, "retry: ", 7))
+	else if ((value = field(text, have, "data:")))
+		take_data(f, value, (size_t)(end - value), total - (size_t)(value - text));
+	else if ((value = field(text, have, "id:")))
+		take_id(f, value, (size_t)(end - value), t);
+	else if ((value = field(text, have, "event:")))
+		take_event(f, value, (size_t)(end - value), t);
+	else if (text[0] != ':' && !field(text, have, "retry:"))
 		t->garbage++;
 }

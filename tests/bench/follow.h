@@ -23,6 +23,7 @@
 struct follow_plan {
 	int64_t channels; /* those whose ids, divided by this, leave the same rest; 1: all */
 	bool any_id; /* a peer's: its ids mean nothing here, and it sends no position record */
+	int64_t start; /* of a peer: the position at which it begins */
 };
 
 struct follow {

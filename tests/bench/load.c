@@ -148,6 +148,13 @@ static void take_line(void *context, const char *text, size_t have, size_t total
 	follow_line(&s->follow, text, have, total, read_ns, &tally);
 }
 
+/* A peer has begun with its head, others with their first record. */
+static bool has_begun(const struct stream *s)
+{
+	return plan.any_id ? s->answer.head_ended && s->answer.status == 200
+			   : s->follow.position >= 0;
+}
+
 static void take(struct stream *s)
 {
 	static char bytes[READ_SIZE];
@@ -161,10 +168,7 @@ static void take(struct stream *s)
 		answer_feed(&s->answer, bytes, (size_t)n);
 		tally.garbage += s->answer.garbled;
 	}
-	if (options.any_id && s->follow.position < 0 && s->answer.head_ended &&
-		s->answer.status == 200)
-		s->follow.position = options.from_id > 0 ? options.from_id : 0;
-	if (s->state == ASKED && s->follow.position >= 0)
+	if (s->state == ASKED && has_begun(s))
 		opened(s, now_ns);
 	if (s->state == FOLLOWING && !options.hold && s->follow.position >= options.until_id)
 		reached(s, now_ns);
@@ -340,7 +344,8 @@ static void set_up(void)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.u64 = UINT64_MAX};
 
-	plan = (struct follow_plan){options.channels, options.any_id != 0};
+	plan = (struct follow_plan){
+		options.channels, options.any_id != 0, options.from_id > 0 ? options.from_id : 0};
 	if (target_init(&target, options.connect) < 0)
 		errx(64, "--connect unix:PATH or tcp:PORT");
 	streams = calloc((size_t)options.streams, sizeof *streams);

@@ -13,19 +13,25 @@
 
 enum { ANSWER_MAX = 4096, BODY_MAX = 65536, HEAD_MAX = 512 };
 
-void post_open(struct post *p, uint16_t port, const char *path, bool pushpin)
+static void be_connected(struct post *p)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET,
-		.sin_port = htons(port),
+		.sin_port = htons(p->port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int on = 1;
 
-	p->path = path;
-	p->pushpin = pushpin;
+	if (p->fd >= 0)
+		return;
 	p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (p->fd < 0 || connect(p->fd, (struct sockaddr *)&in, sizeof in) < 0 ||
 		setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
-		err(1, "port %u", port);
+		err(1, "port %u", p->port);
+}
+
+void post_open(struct post *p, uint16_t port, const char *path, bool pushpin)
+{
+	*p = (struct post){.fd = -1, .port = port, .path = path, .pushpin = pushpin};
+	be_connected(p);
 }
 
 static size_t write_body(const struct post *p, char *out, const char *data, size_t length)
@@ -77,6 +83,7 @@ void post_send(struct post *p, const char *data, size_t length)
 		"Content-Length: %zu\r\n\r\n",
 		p->path, p->pushpin ? "application/json" : "text/plain", size);
 
+	be_connected(p);
 	memcpy(request + head, body, size);
 	size += (size_t)head;
 	for (size_t at = 0; at < size;) {
@@ -86,4 +93,8 @@ void post_send(struct post *p, const char *data, size_t length)
 		at += (size_t)n;
 	}
 	wait_answer(p);
+	if (p->pushpin) {
+		close(p->fd);
+		p->fd = -1;
+	}
 }

@@ -1,8 +1,9 @@
 /*
- * post: publishes to a peer that takes events by HTTP POST, on one connection that stays open.
+ * post: publishes to a peer that takes events by HTTP POST, on one connection that stays open where
+ * the peer lets it.
  *
  * nchan takes the payload as the body. Pushpin's control port takes JSON that holds the event as it
- * goes to the clients. Waits for each answer. A payload has no character that JSON escapes.
+ * goes to the clients, and takes one POST on a connection. Waits for each answer. A payload has no character that JSON escapes.
  */
 #ifndef BENCH_POST_H
 #define BENCH_POST_H
@@ -12,7 +13,8 @@
 #include <stdint.h>
 
 struct post {
-	int fd;
+	int fd; /* -1: not connected */
+	uint16_t port;
 	const char *path;
 	bool pushpin; /* else nchan */
 };

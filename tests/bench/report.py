@@ -48,9 +48,14 @@ def begin(name):
     _figure = name
 
 
+def keep(title, unit, rowtail, floor=None):
+    """Keeps a figure for save() without printing it."""
+    LINES.append((_figure, title, unit, list(rowtail), floor and list(floor)))
+
+
 def line(title, unit, rowtail, floor=None):
     """One figure: the values of its runs; floor's are of the same rounds, in the same order."""
-    LINES.append((_figure, title, unit, list(rowtail), floor and list(floor)))
+    keep(title, unit, rowtail, floor)
     if floor is None:
         _row((title, unit, spread(rowtail), "-", "-"))
         return
