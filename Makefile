@@ -17,7 +17,7 @@ CPPFLAGS += -D_GNU_SOURCE -DROWTAIL_VERSION='"$(VERSION)"' -Ifcgi
 FORTIFY := -D_FORTIFY_SOURCE=2
 HARDEN := -fstack-protector-strong $(FORTIFY) -fPIE '-ffile-prefix-map=$(CURDIR)=.'
 LDHARDEN := -pie -Wl,-z,relro,-z,now
-LIBS := -lfcgi -lsqlite3 -luv -linih -lsodium -lhogweed -lnettle -lgmp -ljansson
+LIBS := -lfcgi -lsqlite3 -luv -linih -lsodium -lhogweed -lnettle -lgmp -ljansson -pthread
 # llhttp: a library (Debian 13), or its sources (Debian 12); without both, rowtail has no --http.
 LLHTTP_SOURCES ?= /usr/share/llhttp
 ifneq ($(shell pkg-config --exists libllhttp 2>/dev/null && echo yes),)

@@ -25,6 +25,7 @@
 #include "server/cgi.h"
 #include "server/check.h"
 #include "server/connection.h"
+#include "server/crew.h"
 #include "server/follow.h"
 #include "server/listen.h"
 #include "server/responder.h"
@@ -65,6 +66,7 @@ static void stop_when_empty(void)
 
 static void connection_ended(void)
 {
+	crew_set_connections(connections_count());
 	accept_go_on();
 	stop_when_empty();
 }
@@ -84,6 +86,7 @@ static int64_t sweep_ms(void)
 
 static void opened(void *context)
 {
+	crew_set_streams(fanout_count(responder.fanout));
 	if (fanout_count(responder.fanout) > 1)
 		return;
 	loop_timer_start(&sweep, sweep_ms(), sweep_ms());
@@ -93,6 +96,7 @@ static void opened(void *context)
 static void left(void *context, struct subscriber *s)
 {
 	responder_left(&responder, s);
+	crew_set_streams(fanout_count(responder.fanout));
 	if (fanout_count(responder.fanout) == 0) {
 		loop_timer_stop(&sweep);
 		loop_timer_stop(&pulse);
@@ -273,9 +277,7 @@ static void open_fanout(void)
 
 	share_framings(&limits);
 	responder.fanout = fanout_new(responder.log, &limits, &calls);
-	if (!responder.fanout ||
-		(config.max_streams_per_client > 0 &&
-			!(responder.clients = tally_new((size_t)config.max_streams))))
+	if (!responder.fanout)
 		fail();
 	if (!loop_init() || !signals_begin(stop) || !parse_init() ||
 		!tail_init(responder.log, responder.fanout, config.db, config.poll_ms))
@@ -289,10 +291,11 @@ static void open_fanout(void)
 static void serve_sockets(void)
 {
 	responder.max_streams = accept_raise_limit(config.max_streams);
-	if (responder.max_streams < config.max_streams)
+	if (responder.max_streams * (int64_t)crew_size() < config.max_streams)
 		log_warn("the open-files limit allows %lld streams, not %lld: raise it (ulimit "
 			 "-n, LimitNOFILE=) or lower --max-streams",
-			(long long)responder.max_streams, (long long)config.max_streams);
+			(long long)(responder.max_streams * (int64_t)crew_size()),
+			(long long)config.max_streams);
 	connections_init(&responder);
 	connections_on_end(connection_ended);
 	connections_hold_at_most(accept_spare(responder.max_streams));
@@ -331,6 +334,8 @@ int main(int argc, char **argv)
 	config.public_ |= config.follow != NULL;
 	signals_hold();
 	open_sockets();
+	if (!crew_begin(&listeners, &config))
+		fail();
 	open_log();
 	open_access();
 	srandom((unsigned)(clock_us() ^ (int64_t)getpid() << 16));
@@ -346,7 +351,6 @@ int main(int argc, char **argv)
 		serve_cgi();
 	listen_close(&listeners);
 	fanout_free(responder.fanout);
-	tally_free(responder.clients);
 	access_free(responder.access);
 	eventlog_free(responder.log);
 	config_free(&config);

@@ -45,7 +45,7 @@ LANES = [
     ["silence"],
 ]
 NICE = ["unit", "replay", "builds", "lint", "test-releases-ci"]
-ALONE = [["endurance"], ["torture-short"], ["bench-test"]]  # these run when all others have ended
+ALONE = [["endurance", "bench-test"], ["torture-short"]]  # these run when all others have ended
 PORTABLE = ["portable-integration", "portable-servers"]
 MORE = ["browser-chromium", "tidy", *PORTABLE, "integration-san", "integration-valgrind", "fuzz", "test-releases"]
 MORE_TORTURE = "torture"

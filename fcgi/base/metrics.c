@@ -2,13 +2,17 @@
 
 #include <inttypes.h>
 
-static struct {
+struct counters {
 	uint64_t counts[METRIC_COUNT];
 	uint64_t by_reason[METRIC_BY_REASON_COUNT][METRIC_REASONS_MAX];
 	uint64_t delivered[16]; /* per bucket, not cumulative; the last is +Inf */
 	uint64_t delivered_us;
 	uint64_t deliveries;
-} metrics;
+};
+
+/* What this process counts, and what all processes have counted that share their counters. */
+static struct counters alone, *own = &alone, *all = &alone;
+static size_t processes = 1;
 
 /*
  * Upper bounds in microseconds, roughly doubling from the time of a single row to what users
@@ -17,26 +21,49 @@ static struct {
 static const int64_t buckets_us[] = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000,
 	100000, 250000, 500000, 1000000, 5000000};
 enum { BUCKETS = sizeof(buckets_us) / sizeof(buckets_us[0]) };
-_Static_assert(BUCKETS + 1 == sizeof(metrics.delivered) / sizeof(uint64_t), "a bucket for +Inf");
+_Static_assert(BUCKETS + 1 == sizeof(alone.delivered) / sizeof(uint64_t), "a bucket for +Inf");
+
+size_t metrics_size(void)
+{
+	return sizeof(struct counters);
+}
+
+void metrics_share(void *memory, size_t count, size_t number)
+{
+	all = memory;
+	own = all + number;
+	processes = count;
+}
+
+static struct counters sum(void)
+{
+	struct counters total = {0};
+	uint64_t *to = (uint64_t *)&total;
+
+	for (size_t i = 0; i < processes; i++)
+		for (size_t j = 0; j < sizeof(total) / sizeof(*to); j++)
+			to[j] += ((const uint64_t *)&all[i])[j];
+	return total;
+}
 
 void metrics_add(enum metric which, uint64_t amount)
 {
-	metrics.counts[which] += amount;
+	own->counts[which] += amount;
 }
 
 uint64_t metrics_get(enum metric which)
 {
-	return metrics.counts[which];
+	return sum().counts[which];
 }
 
 void metrics_add_reason(enum metric_by_reason which, unsigned reason)
 {
-	metrics.by_reason[which][reason]++;
+	own->by_reason[which][reason]++;
 }
 
 uint64_t metrics_get_reason(enum metric_by_reason which, unsigned reason)
 {
-	return metrics.by_reason[which][reason];
+	return sum().by_reason[which][reason];
 }
 
 void metrics_delivery(uint64_t records, int64_t us)
@@ -45,13 +72,14 @@ void metrics_delivery(uint64_t records, int64_t us)
 
 	while (bucket < BUCKETS && us > buckets_us[bucket])
 		bucket++;
-	metrics.delivered[bucket] += records;
-	metrics.deliveries += records;
-	metrics.delivered_us += records * (uint64_t)(us > 0 ? us : 0);
+	own->delivered[bucket] += records;
+	own->deliveries += records;
+	own->delivered_us += records * (uint64_t)(us > 0 ? us : 0);
 }
 
 double metrics_delivery_quantile(double share)
 {
+	const struct counters metrics = sum();
 	uint64_t below = 0;
 
 	for (int i = 0; i < BUCKETS; i++) {
@@ -76,6 +104,7 @@ static void one(
 
 static void delivery_histogram(struct buffer *out)
 {
+	const struct counters metrics = sum();
 	uint64_t below = 0;
 
 	head(out, "delivery_seconds", "histogram", "Time from seeing a row to having written it.");
@@ -98,6 +127,8 @@ static void reasons(struct buffer *out, const struct metrics_now *now)
 		[METRIC_ENDED] = {"streams_ended_total",
 			"Streams and JSON answers that ended, by reason."},
 	};
+
+	const struct counters metrics = sum();
 
 	for (int which = 0; which < METRIC_BY_REASON_COUNT; which++) {
 		const char *const *names = now->reasons[which];
@@ -124,6 +155,8 @@ void metrics_text(struct buffer *out, const struct metrics_now *now)
 			"Rows read for one stream that is behind."},
 		{METRIC_REQUESTS, "requests_total", "Requests that arrived whole."},
 	};
+
+	const struct counters metrics = sum();
 
 	one(out, "streams", "gauge", "Streams open now, and JSON answers not sent yet.",
 		(int64_t)now->streams);

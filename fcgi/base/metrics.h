@@ -1,7 +1,8 @@
 /*
  * metrics: counters, and their text form.
  *
- * Owns the process's counters. One thread counts, so they are plain numbers. Never reads the log or
+ * Owns the process's counters. One thread counts, so they are plain numbers. Processes may share
+ * them: each adds to its own, and everyone reads the sums. Never reads the log or
  * a clock: the caller of metrics_text() passes the values that are not counted.
  */
 #ifndef ROWTAIL_METRICS_H
@@ -32,6 +33,15 @@ enum metric_by_reason {
 	METRIC_BY_REASON_COUNT,
 };
 enum { METRIC_REASONS_MAX = 16 };
+
+/* The bytes that one process's counters take. */
+size_t metrics_size(void);
+
+/*
+ * From now on the counters are in this memory, zero at first, that `count` processes share; borrowed
+ * for ever. number: of this process, from 0.
+ */
+void metrics_share(void *memory, size_t count, size_t number);
 
 void metrics_add(enum metric which, uint64_t amount);
 uint64_t metrics_get(enum metric which);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/logging.h"
@@ -100,6 +101,42 @@ bool signals_begin(void (*on_end)(int number))
 		take(number, END);
 	sigemptyset(&none);
 	return sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+}
+
+void signals_hold_children(void)
+{
+	sigset_t child;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+}
+
+static bool hangs_up(void)
+{
+	if (!is_at_terminal())
+		log_info("SIGHUP ignored: rowtail has nothing to reload");
+	return is_at_terminal();
+}
+
+int signals_wait(int64_t ms)
+{
+	const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	enum meaning meaning = END;
+	sigset_t held;
+	int number;
+
+	sigprocmask(SIG_BLOCK, NULL, &held);
+	number = sigtimedwait(&held, NULL, &time);
+	if (number <= 0 || number == SIGCHLD)
+		return 0;
+	for (size_t i = 0; i < COUNT; i++)
+		if (table[i].number == number)
+			meaning = table[i].meaning;
+	if (meaning == PASS_OVER || (meaning != END_ALWAYS && is_ignored(number)) ||
+		(meaning == HANG_UP && !hangs_up()))
+		return 0;
+	return number;
 }
 
 const char *signals_name(int number)

@@ -20,6 +20,7 @@
 #define ROWTAIL_SIGNALS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * Holds signals until signals_begin(). A signal during startup must lead to a graceful end, too,
@@ -32,6 +33,16 @@ void signals_hold(void);
  * after loop_init() and before libraries that set signal handlers. False if the loop refuses.
  */
 bool signals_begin(void (*end)(int number));
+
+/* Holds SIGCHLD too, for signals_wait(). */
+void signals_hold_children(void);
+
+/*
+ * For a process without a loop, with signals held: waits for one, for so long at most. Returns the
+ * number of a signal that ends rowtail, else 0: a child has ended, the time is over, or the signal
+ * means nothing.
+ */
+int signals_wait(int64_t ms);
 
 /* "SIGTERM", "SIGRTMIN+3". Static; valid until the next call. */
 const char *signals_name(int number);

@@ -288,6 +288,8 @@ static const struct setting table[] = {
 	{"max-stream-age", "SECONDS", "0",
 		"end a stream after this time or up to 10% more; the client resumes; 0: no limit",
 		NUMBER(max_stream_age_ms, 0, INT64_C(365) * DAY_SECONDS, 1000)},
+	{"processes", "N", "1", "serve with so many processes, for more than one core",
+		NUMBER(processes, 1, 64, 1)},
 	{"max-streams", "N", "10000",
 		"connection limit; further clients are told to reconnect later",
 		NUMBER(max_streams, 1, 1000000, 1)},

@@ -35,6 +35,7 @@ struct config {
 	int64_t retry_ms; /* 2000; 0 to 3600000 */
 	int64_t retry_jitter_ms; /* 1000; 0 to 3600000 */
 	int64_t max_stream_age_ms; /* 0: no limit; up to 365 days, given in seconds */
+	int64_t processes; /* 1; 1 to 64 */
 	int64_t max_streams; /* 10000; 1 to 1000000 */
 	int64_t max_streams_per_client; /* 0: no limit */
 	int64_t stall_timeout_ms; /* 60 s; 1 to 86400 s */

@@ -11,10 +11,13 @@
 #include "base/logging.h"
 #include "base/loop.h"
 #include "server/connection.h"
+#include "server/crew.h"
 
 enum {
+	ACCEPT_FEW = 8, /* where other processes accept too */
 	ACCEPT_ROUND = 128, /* connections to accept before other work is done */
 	PAUSE_MS = 100,
+	YIELD_MS = 2, /* how long other processes of --processes may accept first */
 	TELL_MS = 10000, /* how often to log that accepting pauses */
 	OTHER_FILES = 64, /* descriptors that are not streams: database, loop, libfcgi's pair, … */
 	SPARE_LEAST = 16, /* of these, for connections that are not streams */
@@ -27,6 +30,7 @@ static struct {
 	size_t count;
 	struct loop_timer pause;
 	bool paused;
+	bool yielded; /* the pause let other processes accept first */
 	int64_t told_ms; /* 0: never */
 } accepting;
 
@@ -72,11 +76,35 @@ static void send_at_once(int fd, const struct sockaddr_storage *peer)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
+/*
+ * How many connections to accept now. Where other processes of --processes accept too, only a few,
+ * and none for a moment if this one has more than its share already. Then one: the others may be
+ * busy.
+ */
+static int next_round(void)
+{
+	bool ahead = crew_is_ahead(), yielded = accepting.yielded;
+
+	accepting.yielded = false;
+	if (crew_size() == 1)
+		return ACCEPT_ROUND;
+	if (!ahead)
+		return ACCEPT_FEW;
+	if (yielded)
+		return 1;
+	accepting.yielded = true;
+	accepting.paused = true;
+	set_all(0);
+	loop_timer_start(&accepting.pause, YIELD_MS, 0);
+	return 0;
+}
+
 static void ready(struct loop_poll *p, int events, bool failed)
 {
 	const struct listener *l = &accepting.sockets[p - accepting.polls];
+	int most = next_round();
 
-	for (int i = 0; i < ACCEPT_ROUND && !accepting.paused && !loop_round_is_long(); i++) {
+	for (int i = 0; i < most && !accepting.paused && !loop_round_is_long(); i++) {
 		struct sockaddr_storage peer = {0};
 		socklen_t length = sizeof(peer);
 		int fd = accept4(
@@ -85,6 +113,7 @@ static void ready(struct loop_poll *p, int events, bool failed)
 		if (fd >= 0) {
 			send_at_once(fd, &peer);
 			connection_begin(fd, l->protocol);
+			crew_set_connections(connections_count());
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 			   errno == ENOMEM) {
 			int error = errno;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "log/gap.h"
+#include "server/crew.h"
 #include "server/refusal.h"
 #include "stream/leave.h"
 #include "stream/tail.h"
@@ -103,7 +104,8 @@ static void status_page(struct buffer *out, const struct page *p)
 		row_number(out, "oldest id", bounds.oldest);
 		row_number(out, "newest id", bounds.newest);
 	}
-	row_number(out, "streams open", (int64_t)fanout_count(p->fanout));
+	row_number(out, "processes", (int64_t)crew_size());
+	row_number(out, "streams open", (int64_t)crew_streams());
 	row_number(out, "connection limit", p->max_streams);
 	row_number(out, "streams so far", (int64_t)metrics_get(METRIC_STREAMS_TOTAL));
 	row_number(out, "records sent", (int64_t)metrics_get(METRIC_RECORDS_SENT));
@@ -118,7 +120,7 @@ static void status_page(struct buffer *out, const struct page *p)
 static void metrics_page(struct buffer *out, const struct page *p)
 {
 	struct eventlog_bounds bounds = {0};
-	struct metrics_now now = {.streams = fanout_count(p->fanout),
+	struct metrics_now now = {.streams = crew_streams(),
 		.uptime_s = (clock_ms() - p->started_ms) / 1000,
 		.reasons = {[METRIC_GAPS] = gap_names,
 			[METRIC_REFUSED] = refusal_names,

@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access/token.h"
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/logging.h"
 #include "base/metrics.h"
 #include "server/answer.h"
+#include "server/crew.h"
 #include "server/page.h"
 #include "server/slots.h"
 #include "stream/groups.h"
@@ -69,7 +71,8 @@ static bool is_full(struct deciding *d)
 
 	if (r->closing)
 		come_back(d, REFUSED_SHUTDOWN, restarting);
-	else if (fanout_count(r->fanout) >= (size_t)r->max_streams)
+	else if (fanout_count(r->fanout) >= (size_t)r->max_streams ||
+		 crew_streams() >= (size_t)r->config->max_streams)
 		come_back(d, REFUSED_FULL, full);
 	else
 		return false;
@@ -121,21 +124,18 @@ static bool has_room_for_client(struct deciding *d)
 {
 	struct responder *r = d->r;
 	const char *user = d->response->session ? access_session_user(d->response->session) : NULL;
-	char name[512], address[ADDRESS_NAME];
-	struct tally_entry *client;
+	char name[512], address[ADDRESS_NAME], hex[TOKEN_HEX + 1];
 
-	if (!r->clients)
+	if (!r->config->max_streams_per_client)
 		return true;
 	if (!user)
 		user = d->request.remote_user;
 	address_name(address, d->request.remote_addr);
 	snprintf(name, sizeof(name), "%s%s", user ? "user:" : "address:", user ? user : address);
-	client = tally_find(r->clients, name);
-	if (client && tally_count(client) < r->config->max_streams_per_client) {
-		tally_add(r->clients, client, 1);
-		d->response->client = client;
+	token_hash(name, strlen(name), hex);
+	d->response->client = crew_take(hex, r->config->max_streams_per_client);
+	if (d->response->client)
 		return true;
-	}
 	come_back(d, REFUSED_CLIENT_FULL,
 		"you have reached this server's connection limit for one client; close a stream "
 		"first");
@@ -363,7 +363,7 @@ bool responder_recheck(struct responder *r, struct subscriber *s, enum leave_rea
 void responder_left(struct responder *r, struct subscriber *s)
 {
 	if (s->client)
-		tally_add(r->clients, s->client, -1);
+		crew_give(s->client);
 	access_session_free(s->session);
 	s->client = NULL;
 	s->session = NULL;
@@ -377,7 +377,7 @@ void responder_left(struct responder *r, struct subscriber *s)
 void response_free(struct responder *r, struct response *response)
 {
 	if (response->client)
-		tally_add(r->clients, response->client, -1);
+		crew_give(response->client);
 	access_session_free(response->session);
 	free(response->filter);
 	opening_free(response->opening);

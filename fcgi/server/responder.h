@@ -12,7 +12,6 @@
 #include <stdint.h>
 
 #include "access/access.h"
-#include "base/tally.h"
 #include "config/config.h"
 #include "log/eventlog.h"
 #include "server/refusal.h"
@@ -25,7 +24,6 @@ struct responder {
 	struct eventlog *log;
 	struct fanout *fanout;
 	struct access *access;
-	struct tally *clients; /* open streams of each client; NULL without a limit */
 	int64_t max_streams; /* from config, or lower to fit the open-files limit */
 	int64_t started_ms;
 	bool closing; /* no new streams */
@@ -50,7 +48,7 @@ struct response {
 	struct filter *filter;
 	struct opening *opening;
 	struct access_session *session;
-	struct tally_entry *client; /* counted already; NULL without a limit */
+	struct census_entry *client; /* counted already; NULL without a limit */
 	enum lane_encoding encoding;
 	struct poll *poll; /* the poll that the stream answers; NULL: none */
 	bool bare;

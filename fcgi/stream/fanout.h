@@ -65,7 +65,7 @@ struct fanout_stream {
 	bool bare; /* positions=0 */
 	struct opening *opening; /* taken over, even on failure */
 	struct access_session *session; /* for the recheck; not owned */
-	struct tally_entry *client; /* not owned */
+	struct census_entry *client; /* not owned */
 	uint32_t retry_ms; /* this stream's reconnection time */
 	struct poll *poll; /* taken over, even on failure; for a JSON answer, with its head */
 };

@@ -49,7 +49,7 @@ struct opening;
 struct poll;
 struct group;
 struct access_session;
-struct tally_entry;
+struct census_entry;
 
 struct subscriber {
 	struct sink *sink;
@@ -83,7 +83,7 @@ struct subscriber {
 	uint8_t *farewell; /* the last record and the end, framed; only in DRAIN */
 	uint32_t farewell_length;
 	struct access_session *session; /* for rechecks; NULL: anyone may read */
-	struct tally_entry *client; /* counts streams; the responder owns session and client */
+	struct census_entry *client; /* counts streams; the responder owns session and client */
 };
 
 enum subscriber_result {

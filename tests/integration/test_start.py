@@ -13,7 +13,7 @@ import rowtail
 import stream
 
 OPTIONS = """--db --table --listen --listen-mode --poll --heartbeat --retry --retry-jitter
-    --max-stream-age --max-streams --max-streams-per-client --stall-timeout --max-replay
+    --max-stream-age --processes --max-streams --max-streams-per-client --stall-timeout --max-replay
     --allow-origin --public --allow-query-token --jwt-key --jwt-algorithm --log-level --check
     --version --help""".split()
 

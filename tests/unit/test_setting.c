@@ -64,6 +64,7 @@ static const struct {
 	{"retry", offsetof(struct config, retry_ms), 0, 3600000, 1},
 	{"retry-jitter", offsetof(struct config, retry_jitter_ms), 0, 3600000, 1},
 	{"max-stream-age", offsetof(struct config, max_stream_age_ms), 0, 31536000, 1000},
+	{"processes", offsetof(struct config, processes), 1, 64, 1},
 	{"max-streams", offsetof(struct config, max_streams), 1, 1000000, 1},
 	{"max-streams-per-client", offsetof(struct config, max_streams_per_client), 0, 1000000, 1},
 	{"stall-timeout", offsetof(struct config, stall_timeout_ms), 1, 86400, 1000},
@@ -341,14 +342,14 @@ static void test_defaults(void **state)
 		{"listen-mode", "0660"}, {"http", NULL}, {"http-path", "/events"},
 		{"trusted-proxy", NULL}, {"pages", NULL}, {"poll", "100"}, {"heartbeat", "15"},
 		{"retry", "2000"}, {"retry-jitter", "1000"}, {"max-stream-age", "0"},
-		{"max-streams", "10000"}, {"max-streams-per-client", "0"}, {"stall-timeout", "60"},
-		{"max-replay", "0"}, {"allow-origin", NULL}, {"public", NULL},
-		{"allow-query-token", NULL}, {"jwt-key", NULL}, {"jwt-algorithm", NULL},
-		{"jwt-audience", NULL}, {"jwt-issuer", NULL}, {"jwt-leeway", "0"},
-		{"log-level", "info"}, {"follow", NULL}, {"track", NULL}, {"track-channel", NULL},
-		{"track-columns", NULL}, {"track-except", NULL}, {"track-changes", NULL},
-		{"track-json", "plain"}, {"untrack", NULL}, {"tracked", NULL}, {"check", NULL},
-		{"version", NULL}, {"help", NULL}};
+		{"processes", "1"}, {"max-streams", "10000"}, {"max-streams-per-client", "0"},
+		{"stall-timeout", "60"}, {"max-replay", "0"}, {"allow-origin", NULL},
+		{"public", NULL}, {"allow-query-token", NULL}, {"jwt-key", NULL},
+		{"jwt-algorithm", NULL}, {"jwt-audience", NULL}, {"jwt-issuer", NULL},
+		{"jwt-leeway", "0"}, {"log-level", "info"}, {"follow", NULL}, {"track", NULL},
+		{"track-channel", NULL}, {"track-columns", NULL}, {"track-except", NULL},
+		{"track-changes", NULL}, {"track-json", "plain"}, {"untrack", NULL},
+		{"tracked", NULL}, {"check", NULL}, {"version", NULL}, {"help", NULL}};
 	const struct setting *s;
 
 	assert_int_equal(setting_count(), sizeof(standards) / sizeof(*standards));
