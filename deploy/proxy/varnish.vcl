@@ -1,5 +1,6 @@
 # Varnish in front of the web server that rowtail is behind. That server is the backend of the site:
-# 127.0.0.1:8080 in Debian's default.vcl.
+# 127.0.0.1:8080 in Debian's default.vcl. If rowtail serves /events itself (rowtail --http), beside the server of
+# the rest of the site, remove the # from the lines that name rowtail's own backend.
 #
 #   cp varnish.vcl /etc/varnish/rowtail.vcl
 #
@@ -7,11 +8,16 @@
 #
 #   include "/etc/varnish/rowtail.vcl";
 
+#backend rowtail { .host = "127.0.0.1"; .port = "8080"; }
+# For rowtail at a unix socket (--http /run/rowtail/http.sock), instead. The group varnish must be able to connect:
+#backend rowtail { .path = "/run/rowtail/http.sock"; }
+
 sub vcl_recv {
 	if (req.url ~ "^/events([/?]|$)") {
-		# The client's address as Varnish sees it, never one that the client sends. inner-*.conf makes the
-		# inner server trust it.
+		# The client's address as Varnish sees it, never one that the client sends. inner-*.conf, or
+		# --trusted-proxy of rowtail, makes the inner server trust it.
 		set req.http.X-Forwarded-For = client.ip;
+		#set req.backend_hint = rowtail;
 		# A pipe stores nothing. `pass` would keep everything in memory for a client that has stopped
 		# reading. While the inner server is down, Varnish closes the connection, and an EventSource
 		# reconnects.

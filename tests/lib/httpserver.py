@@ -22,19 +22,26 @@ needed = pytest.mark.skipif("not __import__('httpserver').is_built()", reason="b
 
 
 class HttpServer(rowtail.Rowtail):
-    """One process with --http, on a free port or a unix socket; --pages beside it."""
+    """One process with --http, on a free port or a unix socket; --pages beside it.
 
-    def __init__(self, workdir, arguments=(), *, unix=False, **how):
+    address: where it serves, if the arguments already say that and pages_at(workdir)
+    """
+
+    def __init__(self, workdir, arguments=(), *, unix=False, address=None, how=None, **more):
         arguments = list(arguments)
-        if unix:
-            self.web = workdir / "http.sock"
-            arguments += ["--http", self.web]
-        else:
-            self.web = ("127.0.0.1", ports.free_port())
-            arguments += ["--http", ":%d" % self.web[1]]
-        self.pages = workdir / "pages.sock"
-        arguments += ["--pages", self.pages]
-        super().__init__(workdir, arguments, how=None, address=self.web, **how)
+        self.pages = self.pages_at(workdir)
+        self.web = address
+        if not address:
+            self.web = workdir / "http.sock" if unix else ("127.0.0.1", ports.free_port())
+            arguments += ["--http", self.web if unix else ":%d" % self.web[1]]
+            arguments += ["--pages", self.pages]
+        super().__init__(workdir, arguments, how=how, address=self.web, **more)
+
+    @staticmethod
+    def pages_at(workdir):
+        """The socket of --pages."""
+        place = workdir / "run"
+        return (place if place.is_dir() else workdir) / "pages.sock"
 
     def wait_up(self):
         self.wait_accepts()
@@ -54,9 +61,8 @@ class HttpServer(rowtail.Rowtail):
         return peer
 
     def page(self, name, method="GET"):
-        peer = httpc.open_request(self.pages, f"/{name}", method=method)
-        self._open.append(peer)
-        return peer.wait_complete()
+        with httpc.open_request(self.pages, f"/{name}", method=method) as peer:
+            return peer.wait_complete()
 
     def raw(self, sent, *, close=False, timeout=stream.DEADLINE):
         """Sends bytes, and returns everything that comes until the server closes."""

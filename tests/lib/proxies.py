@@ -10,7 +10,6 @@ import shutil
 
 import ports
 import webserver
-from webserver import AS_ROOT
 
 INNER = "127.0.0.1:8080"  # the address in the files of deploy/proxy
 
@@ -44,7 +43,7 @@ class Proxied:
         super().__init__(directory, text)
 
     def listens(self):
-        secure = [] if self.file == Varnish.file else self.secure.values()
+        secure = [] if isinstance(self, webserver.Varnish) else self.secure.values()
         return [*super().listens(), *self.addresses.values(), *secure]
 
 
@@ -122,8 +121,7 @@ frontend site-{name}
         return super().site("") + "".join([self.everywhere, *map(server, self.inner)])
 
 
-class Varnish(Proxied, webserver.WebServer):
-    program, package = "/usr/sbin/varnishd", "varnish"
+class Varnish(Proxied, webserver.Varnish):
     file = "varnish.vcl"
     plain = f"# {INNER}"
 
@@ -144,13 +142,8 @@ class Varnish(Proxied, webserver.WebServer):
         )
 
     def command(self):
-        sites = {"main": self.address, "tls": self.tls_address, **self.addresses}
-        listen = [f"-a{name}={host}:{port}" for name, (host, port) in sites.items()]
-        jail = "-junix,user=vcache" if AS_ROOT else "-jnone"
-        work = ["-n", self.directory / "tmp" / "varnish", "-smalloc,256m", "-Tnone"]
-        # Debian's unit raises its open-files limit.
-        many = ["/bin/sh", "-c", 'ulimit -n $(ulimit -Hn); exec "$0" "$@"']
-        return [*many, self.program, jail, "-F", *listen, "-f", self.vcl, *work]
+        listen = [f"-a{name}={host}:{port}" for name, (host, port) in self.addresses.items()]
+        return [*super().command(), *listen]
 
 
 def _word(name):

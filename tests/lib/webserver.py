@@ -187,6 +187,7 @@ class Apache(WebServer):
         "ssl http2 cgid"
     ).split()
     allow_override = "None"
+    inside = ""  # lines for both virtual hosts
     reload_signal = signal.SIGUSR1  # apachectl graceful
 
     def configure(self, configuration):
@@ -234,11 +235,13 @@ AddOutputFilterByType DEFLATE text/event-stream
 	FcgidProcessTableFile "{self.directory}/tmp/fcgid_shm"
 </IfModule>
 <VirtualHost 127.0.0.1:{self.port}>
+{self.inside}
 </VirtualHost>
 <VirtualHost 127.0.0.1:{self.tls_port}>
 	SSLEngine on
 	SSLCertificateFile "{self.certificate}"
 	SSLCertificateKeyFile "{self.key}"
+{self.inside}
 </VirtualHost>
 """
 
@@ -407,8 +410,29 @@ class Caddy(WebServer):
         return {"HOME": scratch, "XDG_DATA_HOME": scratch, "XDG_CONFIG_HOME": scratch}
 
 
-class HAProxy(WebServer):
-    """haproxy, with Debian's haproxy.cfg, in a chroot; another server has the static files."""
+class WithoutFiles(WebServer):
+    """A server that serves no files: another one, at `static`, has the static files."""
+
+    def __init__(self, directory, configuration):
+        self.static = ("127.0.0.1", ports.free_port())
+        self.files = None
+        super().__init__(directory, configuration)
+
+    def start(self):
+        if self.files is None:
+            command = ["/usr/bin/python3", "-m", "http.server", "--bind", self.static[0]]
+            command += ["--directory", self.www, self.static[1]]
+            self.files = start(command, self.logs / "files.log")
+        return super().start()
+
+    def stop(self):
+        super().stop()
+        end(self.files, timeout=1)
+        self.files = None
+
+
+class HAProxy(WithoutFiles):
+    """haproxy, with Debian's haproxy.cfg, in a chroot."""
 
     program, package = "/usr/sbin/haproxy", "haproxy"
     etc = pathlib.Path("/etc/haproxy")
@@ -416,8 +440,6 @@ class HAProxy(WebServer):
     reload_signal = signal.SIGUSR2
 
     def configure(self, configuration):
-        self.static = ("127.0.0.1", ports.free_port())
-        self.files = None
         (self.directory / "site.pem").write_text(self.certificate.read_text() + self.key.read_text())
         text = (self.etc / "haproxy.cfg").read_text()
         for default, value in {
@@ -456,14 +478,36 @@ backend files
     def command(self):
         return [self.program, "-Ws", "-f", self.file, "-p", self.directory / "tmp/pid"]
 
-    def start(self):
-        if self.files is None:
-            command = ["/usr/bin/python3", "-m", "http.server", "--bind", self.static[0]]
-            command += ["--directory", self.www, self.static[1]]
-            self.files = start(command, self.logs / "files.log")
-        return super().start()
 
-    def stop(self):
-        super().stop()
-        end(self.files, timeout=1)
-        self.files = None
+class Varnish(WithoutFiles):
+    """varnishd, without TLS, as Debian's unit runs it."""
+
+    program, package = "/usr/sbin/varnishd", "varnish"
+
+    def configure(self, configuration):
+        self.vcl = self.directory / "default.vcl"
+        (self.directory / "rowtail.vcl").write_text(configuration)
+        host, port = self.static
+        self.vcl.write_text(
+            f'vcl 4.1;\nbackend default {{ .host = "{host}"; .port = "{port}"; }}\n'
+            f'include "{self.directory}/rowtail.vcl";\n{self.around}\n'
+        )
+
+    def listens(self):
+        return [self.address]
+
+    def command(self):
+        jail = "-junix,user=vcache" if AS_ROOT else "-jnone"
+        work = ["-n", self.directory / "tmp" / "varnish", "-smalloc,256m"]
+        # Debian's unit raises its open-files limit.
+        many = ["/bin/sh", "-c", 'ulimit -n $(ulimit -Hn); exec "$0" "$@"']
+        listen = "-a%s:%d" % self.address
+        return [*many, self.program, jail, "-F", listen, "-f", self.vcl, *work]
+
+    def reload(self):
+        """Does what varnishreload of Debian's unit does: loads the file and uses it."""
+        self.loaded = getattr(self, "loaded", 0) + 1
+        for words in ["vcl.load", f"again{self.loaded}", self.vcl], ["vcl.use", f"again{self.loaded}"]:
+            command = ["/usr/bin/varnishadm", "-n", self.directory / "tmp" / "varnish", *words]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr

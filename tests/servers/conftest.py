@@ -9,8 +9,9 @@ import tempfile
 import pytest
 
 import database
+import httpserver
 import proxies
-from deployment import DEPLOYMENTS, Site
+from deployment import BY_HTTP, DEPLOYMENTS, Site
 from packages import missing, need
 from webserver import give
 
@@ -38,6 +39,8 @@ def pytest_generate_tests(metafunc):
 def is_here(name):
     """Whether this release of Debian has the deployment's server."""
     server = DEPLOYMENTS[name].server
+    if name in BY_HTTP and not httpserver.is_built():
+        return False
     return not missing(server.program, server.package)
 
 
@@ -49,6 +52,8 @@ def only_what_is_here(request):
         if chosen and parameter in chosen.params:
             server = DEPLOYMENTS[chosen.params[parameter]].server
             need(server.program, server.package)
+            if chosen.params[parameter] in BY_HTTP and not httpserver.is_built():
+                pytest.skip("built without llhttp")
     if chosen and "outer" in chosen.params:
         server = proxies.PROXIES[chosen.params["outer"]]
         need(server.program, server.package)
@@ -75,8 +80,8 @@ def make_log(path):
 class Builder(contextlib.ExitStack):
     """Makes sites, and stops them all at the end."""
 
-    def __call__(self, name, *, log=None, edits=None, server=None, **settings):
-        deployment = DEPLOYMENTS[name]
+    def __call__(self, name, *, log=None, edits=None, server=None, changed=None, **settings):
+        deployment = changed or DEPLOYMENTS[name]
         need(deployment.server.program, deployment.server.package)
         if server:
             deployment = deployment._replace(server=server)

@@ -13,6 +13,7 @@ import time
 from typing import NamedTuple
 
 import httpc
+import httpserver
 import rowtail
 import stream
 import webserver
@@ -26,6 +27,7 @@ class Deployment(NamedTuple):
               listens; "each": every stream is a separate process
     edits     further replacements in the file, besides the paths
     mount     the URL of the stream
+    http      the web server reaches rowtail by HTTP: "tcp" or "unix" (--http); None: by FastCGI
     """
 
     name: str
@@ -34,11 +36,51 @@ class Deployment(NamedTuple):
     runs: str = "service"
     edits: dict = {}
     mount: str = "/events"
+    http: str = None
+
+
+class ApacheProxy(webserver.Apache):
+    """Apache with the file inside its virtual hosts."""
+
+    def configure(self, configuration):
+        self.inside = configuration
+        super().configure("\n".join(re.findall(r"(?m)^#\s+a2enmod .*$", configuration)))
 
 
 UNIX = "proxy:unix:/run/rowtail/rowtail.sock|fcgi://rowtail"
 BIN_PATH = '"bin-path" => "/usr/local/bin/rowtail /etc/rowtail.conf"'
 PAGES = '"/rowtail/" => (( "socket" => "/run/rowtail/rowtail.sock"'
+
+# What to change in a file of deploy/proxy for rowtail at a unix socket.
+HTTP_UNIX = {
+    "nginx": "proxy_pass http://127.0.0.1:8080;",
+    "apache": 'ProxyPass "http://127.0.0.1:8080/events" ',
+    "haproxy": "server inner 127.0.0.1:8080",
+    "caddy": "reverse_proxy 127.0.0.1:8080 {",
+    "varnish": '#backend rowtail { .host = "127.0.0.1"; .port = "8080"; }',
+}
+OWN_BACKEND = {"#set req.backend_hint = rowtail;": "set req.backend_hint = rowtail;"}
+
+
+def by_http(name, server, file, http, edits=None):
+    """A file of deploy/proxy in front of rowtail --http."""
+    edits = dict(edits or {})
+    tcp = HTTP_UNIX[name]
+    if name == "varnish":
+        unix = '#backend rowtail { .path = "/run/rowtail/http.sock"; }'
+        chosen = unix if http == "unix" else tcp
+        edits[chosen] = chosen[1:]
+    elif name == "caddy":
+        edits |= {tcp: "reverse_proxy unix//run/rowtail/http.sock {"} if http == "unix" else {}
+    elif http == "unix":
+        unix = {
+            "nginx": "proxy_pass http://unix:",
+            "apache": 'ProxyPass "unix:',
+            "haproxy": "server inner unix@",
+        }[name]
+        edits |= {f"\t{tcp}": f"\t#{tcp}", f"\t#{unix}": f"\t{unix}"}
+    return Deployment(f"{name}-http", server, f"proxy/{file}", edits=edits, http=http)
+
 
 DEPLOYMENTS = {
     deployment.name: deployment
@@ -74,8 +116,24 @@ DEPLOYMENTS = {
         Deployment("nginx-fcgiwrap", webserver.Nginx, "nginx/fcgiwrap.conf", "each"),
         Deployment("caddy", webserver.Caddy, "caddy/Caddyfile"),
         Deployment("haproxy", webserver.HAProxy, "haproxy/rowtail.cfg"),
+        by_http("nginx", webserver.Nginx, "nginx.conf", "tcp"),
+        by_http("apache", ApacheProxy, "apache.conf", "unix"),
+        by_http("caddy", webserver.Caddy, "Caddyfile", "unix"),
+        by_http("haproxy", webserver.HAProxy, "haproxy.cfg", "tcp"),
+        by_http("varnish", webserver.Varnish, "varnish.vcl", "tcp", OWN_BACKEND),
     ]
 }
+BY_FASTCGI = [name for name, one in DEPLOYMENTS.items() if not one.http]
+BY_HTTP = [name for name, one in DEPLOYMENTS.items() if one.http]
+
+
+def other_transport(name):
+    """The same deployment with a unix socket in place of TCP, or the other way round."""
+    known = DEPLOYMENTS[name]
+    http = {"tcp": "unix", "unix": "tcp"}[known.http]
+    edits = OWN_BACKEND if name == "varnish-http" else None
+    kind, file = name.removesuffix("-http"), known.file.removeprefix("proxy/")
+    return by_http(kind, known.server, file, http, edits)
 
 
 class Site:
@@ -137,10 +195,15 @@ class Site:
         for default, value in {**self.deployment.edits, **edits}.items():
             assert default in text, f"{self.deployment.file} does not say {default!r}"
             text = text.replace(default, value)
-        if self.deployment.name == "apache-tcp":
-            self.tcp = ("127.0.0.1", webserver.ports.free_port())
-            text = text.replace("127.0.0.1:9000", f"127.0.0.1:{self.tcp[1]}")
+        self.address = self.socket
+        if self.deployment.name == "apache-tcp" or self.deployment.http == "tcp":
+            port = webserver.ports.free_port()
+            self.address = ("127.0.0.1", port)
+            text = text.replace("127.0.0.1:9000", f"127.0.0.1:{port}")
+            text = text.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+            text = text.replace('.port = "8080"', f'.port = "{port}"')
         for default, value in {
+            "/run/rowtail/http.sock": self.socket,
             "/run/rowtail/rowtail.sock": self.socket,
             "/run/fcgiwrap.socket": self.directory / "run" / "fcgiwrap.sock",
             "/usr/local/share/rowtail": self.directory / "share",
@@ -174,10 +237,18 @@ class Site:
 
     def start_rowtail(self, env=None):
         """rowtail as a service of the web server's user."""
-        address = self.tcp if self.deployment.name == "apache-tcp" else self.socket
+        address = self.address
         listen = "%s:%d" % address if isinstance(address, tuple) else address
-        words = as_user([self.binary, "--listen", listen, self.config])
-        self.rowtail = rowtail.Rowtail(
+        kind, options = rowtail.Rowtail, ["--listen", listen]
+        if self.deployment.http:
+            kind = httpserver.HttpServer
+            proxy = "127.0.0.1" if self.deployment.http == "tcp" else "unix"
+            options = ["--http", listen, "--trusted-proxy", proxy]
+            options += ["--pages", kind.pages_at(self.directory)]
+        if self.deployment.name == "varnish-http":
+            options += ["--listen-mode", "0666"]  # Varnish has a user of its own
+        words = as_user([self.binary, *options, self.config])
+        self.rowtail = kind(
             self.directory, words[1:], how=None, program=words[0], address=address, env=env
         )
         self.rowtail.start()

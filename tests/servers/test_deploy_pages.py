@@ -436,7 +436,8 @@ def commands(file):
 
 
 def kind_of(file):
-    return next((kind for kind in ("nginx", "apache", "lighttpd", "caddy", "haproxy", "varnish") if kind in file), "")
+    kinds = ("nginx", "apache", "lighttpd", "caddy", "haproxy", "varnish")
+    return next((kind for kind in kinds if kind in file.lower()), "")
 
 
 FILES = sorted(

@@ -12,6 +12,7 @@ SERVED = {
     "caddy": (260, 250),
     "haproxy": (110, 100),
 }
+SERVED |= {f"{name}-http": SERVED[name] for name in ("apache", "nginx", "caddy", "haproxy")}
 
 
 @pytest.mark.deployments(*SERVED)

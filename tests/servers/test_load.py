@@ -11,14 +11,14 @@ import pytest
 import httpc
 import rowtail
 import webserver
-from deployment import wait_until
+from deployment import BY_HTTP, ApacheProxy, wait_until
 from stream import pump_all
 
 MIB = 1 << 20
 
 
-class SizedApache(webserver.Apache):
-    """With deploy/apache/mpm-event.conf instead of Debian's file."""
+class Sized:
+    """Apache with deploy/apache/mpm-event.conf instead of Debian's file."""
 
     def enable(self, module, enabled):
         super().enable(module, enabled)
@@ -28,12 +28,21 @@ class SizedApache(webserver.Apache):
             (enabled / "mpm_event.conf").write_text(text)
 
 
+class SizedApache(Sized, webserver.Apache):
+    pass
+
+
+class SizedApacheProxy(Sized, ApacheProxy):
+    pass
+
+
 class SizedNginx(webserver.Nginx):
     """With what the first lines of deploy/nginx/fastcgi.conf say about nginx.conf."""
 
     def configure(self, configuration):
-        limit = re.search(r"worker_rlimit_nofile \d+;", configuration)[0]
-        connections = re.search(r"worker_connections \d+;", configuration)[0]
+        text = (webserver.DEPLOY / "nginx" / "fastcgi.conf").read_text()
+        limit = re.search(r"worker_rlimit_nofile \d+;", text)[0]
+        connections = re.search(r"worker_connections \d+;", text)[0]
         self.edits = {
             "worker_processes auto;": f"worker_processes auto;\n{limit}",
             "worker_connections 768;": connections,
@@ -41,7 +50,12 @@ class SizedNginx(webserver.Nginx):
         super().configure(configuration)
 
 
-SIZED = {"apache": SizedApache, "nginx": SizedNginx}
+SIZED = {
+    "apache": SizedApache,
+    "apache-http": SizedApacheProxy,
+    "nginx": SizedNginx,
+    "nginx-http": SizedNginx,
+}
 
 
 def out_of_the_way(opened):
@@ -52,7 +66,9 @@ def out_of_the_way(opened):
     return opened
 
 
-@pytest.mark.deployments("apache", "lighttpd", "lighttpd-spawn", "nginx", "caddy", "haproxy")
+@pytest.mark.deployments(
+    "apache", "lighttpd", "lighttpd-spawn", "nginx", "caddy", "haproxy", *BY_HTTP
+)
 def test_thousand_streams(build, deployment):
     """All streams are served at once, each gets the row, and the rest of the site still answers."""
     rowtail.raise_file_limit()

@@ -9,12 +9,13 @@ import pytest
 
 import httpc
 from conftest import HASTE, Builder, directory, make_log
-from deployment import DEPLOYMENTS
+from deployment import BY_FASTCGI, DEPLOYMENTS
 from logins import PASSWORDS, basic, with_login
 
 # On a shared host the mount is a directory of the site: see test_shared_hosting.py.
 MOUNTED = [name for name, one in DEPLOYMENTS.items() if one.mount == "/events"]
 mounted = pytest.mark.deployments(*MOUNTED)
+with_programs = pytest.mark.deployments(*[name for name in MOUNTED if name in BY_FASTCGI])
 
 # Files of the site whose names begin like the mount.
 NEIGHBOURS = [
@@ -127,7 +128,7 @@ def test_other_spellings_get_a_full_stream_or_none(sites, deployment):
             assert SECRET.encode() not in answer.body, spelling
 
 
-@mounted
+@with_programs
 def test_program_file_is_not_served(sites, deployment):
     """The CONFIG file names the database and the key; nobody gets it or an editor's copy of it."""
     site = sites(deployment)
@@ -139,7 +140,7 @@ def test_program_file_is_not_served(sites, deployment):
         assert b"db = " not in get(site, spelling).body, spelling
 
 
-@mounted
+@with_programs
 @pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
 def test_no_spelling_bypasses_the_login(sites, deployment, accept):
     """Without the password no URL gives a row, or says that there is one."""

@@ -16,22 +16,22 @@ import ports
 import proxies
 import webserver
 from conftest import ORIGIN, TOKEN, Builder, is_here
-from deployment import DEPLOYMENTS, family, memory_kib
+from deployment import BY_FASTCGI, DEPLOYMENTS, family, memory_kib
 from encoded import open_encoded
 from follower import Crowd, Publisher, finish
 from test_down import assert_asks_again
 from test_load import insert_mebibytes, quiet, received
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-SERVICES = [name for name, one in DEPLOYMENTS.items() if one.runs == "service"]
+SERVICES = [name for name in BY_FASTCGI if DEPLOYMENTS[name].runs == "service"]
 behind_each = pytest.mark.parametrize("outer", proxies.PROXIES)
-each_inner = pytest.mark.parametrize("inner", DEPLOYMENTS)
+each_inner = pytest.mark.parametrize("inner", BY_FASTCGI)
 
 
 @pytest.fixture(scope="module")
 def sites(fleet):
     """Every web server that this release of Debian has, running: {name: site}."""
-    return {name: fleet(name) for name in DEPLOYMENTS if is_here(name)}
+    return {name: fleet(name) for name in BY_FASTCGI if is_here(name)}
 
 
 @pytest.fixture(scope="module")

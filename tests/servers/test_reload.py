@@ -13,7 +13,7 @@ import pytest
 import httpc
 import stream
 import webserver
-from deployment import wait_until
+from deployment import BY_HTTP, wait_until
 from follower import Crowd, Publisher, finish
 from test_load import SIZED
 
@@ -27,7 +27,7 @@ BEARABLE_S = 8.0  # a page; a second is promised, on an idle machine
 QUICK = {"retry": 100, "retry_jitter": 100, "heartbeat": 1, "max_stream_age": 4}
 RELOADABLE = pytest.mark.deployments(
     "apache", "apache-fcgid", "apache-cgid", "lighttpd", "lighttpd-spawn", "lighttpd-cgi", "nginx",
-    "nginx-fcgiwrap", "caddy", "haproxy",
+    "nginx-fcgiwrap", "caddy", "haproxy", *BY_HTTP,
 )
 
 
