@@ -24,7 +24,13 @@ enum {
 enum request_method { REQUEST_GET, REQUEST_HEAD, REQUEST_POST, REQUEST_OPTIONS };
 
 /* The FastCGI parameter ROWTAIL_PAGE, which only a web server can set. */
-enum request_page { REQUEST_STREAM, REQUEST_METRICS, REQUEST_STATUS, REQUEST_HEALTH };
+enum request_page {
+	REQUEST_STREAM,
+	REQUEST_METRICS,
+	REQUEST_STATUS,
+	REQUEST_STATUS_JSON, /* status.json, or status for who accepts application/json */
+	REQUEST_HEALTH,
+};
 
 /* Texts in ascending order of their bytes, without duplicates. */
 struct request_list {

@@ -90,6 +90,7 @@ static bool read_page(struct parameters *p, char *const *params)
 		[REQUEST_STREAM] = "",
 		[REQUEST_METRICS] = "metrics",
 		[REQUEST_STATUS] = "status",
+		[REQUEST_STATUS_JSON] = "status.json",
 		[REQUEST_HEALTH] = "health",
 	};
 	const char *page = param_or_empty(params, "ROWTAIL_PAGE");
@@ -98,11 +99,14 @@ static bool read_page(struct parameters *p, char *const *params)
 
 	if (found >= 0) {
 		p->request->page = (enum request_page)found;
+		if (found == REQUEST_STATUS &&
+			text_accepts(param_or_empty(params, "HTTP_ACCEPT"), "application/json"))
+			p->request->page = REQUEST_STATUS_JSON;
 		return true;
 	}
 	return parameters_refuse(p, 500,
 		"the web server's configuration sets ROWTAIL_PAGE to \"%s\"; it must be metrics,"
-		" status or health",
+		" status, status.json or health",
 		text_quote(&q, page, strlen(page)));
 }
 

@@ -237,7 +237,8 @@ static void refuse_place(struct connection *c, char *const *params)
 
 	if (c->serves_pages)
 		snprintf(sentence, sizeof(sentence),
-			"there is nothing here; the pages are /metrics, /status and /health");
+			"there is nothing here; the pages are /metrics, /status, /status.json "
+			"and /health");
 	else
 		snprintf(sentence, sizeof(sentence),
 			"there is nothing here; the streams are at %.400s (--http-path)", mount);

@@ -60,7 +60,7 @@ bool http_params_is_below(const char *target, const char *mount)
 
 const char *http_params_page(const char *target)
 {
-	static const char *const pages[] = {"metrics", "status", "health"};
+	static const char *const pages[] = {"metrics", "status", "status.json", "health"};
 	struct part path = path_of(target);
 
 	for (size_t i = 0; i < sizeof(pages) / sizeof(*pages); i++)

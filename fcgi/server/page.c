@@ -9,6 +9,7 @@
 #include "base/metrics.h"
 #include "log/gap.h"
 #include "server/crew.h"
+#include "server/facts.h"
 #include "server/refusal.h"
 #include "stream/leave.h"
 #include "stream/tail.h"
@@ -33,58 +34,53 @@ static const char *look_at_log(const struct page *p, struct eventlog_bounds *bou
 	return eventlog_error(p->log);
 }
 
-static void html(struct buffer *out, const char *text)
+/* Everything on the status page, in its order. */
+static void gather(struct facts *f, const struct page *p, const struct eventlog_bounds *bounds,
+	const char *trouble)
 {
-	for (; *text; text++)
-		switch (*text) {
-		case '<':
-			buffer_text(out, "&lt;");
-			break;
-		case '>':
-			buffer_text(out, "&gt;");
-			break;
-		case '&':
-			buffer_text(out, "&amp;");
-			break;
-		case '"':
-			buffer_text(out, "&quot;");
-			break;
-		default:
-			buffer_append(out, text, 1);
-		}
-}
-
-static void row_text(struct buffer *out, const char *name, const char *value)
-{
-	buffer_printf(out, "<tr><th scope=row>%s<td>", name);
-	html(out, value);
-	buffer_text(out, "\n");
-}
-
-static void row_number(struct buffer *out, const char *name, int64_t value)
-{
-	buffer_printf(out, "<tr><th scope=row>%s<td>%" PRId64 "\n", name, value);
-}
-
-static void row_ms(struct buffer *out, const char *name, double seconds)
-{
-	buffer_printf(out, "<tr><th scope=row>%s<td>%.3g ms\n", name, seconds * 1000);
-}
-
-static void reason_rows(
-	struct buffer *out, enum metric_by_reason which, const char *what, const char *const *names)
-{
-	for (unsigned i = 0; names[i]; i++)
-		if (metrics_get_reason(which, i))
-			buffer_printf(out, "<tr><th scope=row>%s: %s<td>%" PRIu64 "\n", what,
-				names[i], metrics_get_reason(which, i));
+	f->count = 0;
+	facts_text(f, "version", "version", ROWTAIL_VERSION);
+	facts_number(f, "pid", "process", getpid());
+	facts_number(f, "uptime_seconds", "uptime, seconds", (clock_ms() - p->started_ms) / 1000);
+	facts_text(f, "db", "event log", p->config->db);
+	facts_text(f, "table", "table", p->config->table);
+	facts_text(f, "trouble", NULL, trouble);
+	facts_text(f, "state", "state", trouble ? trouble : "can be read");
+	if (trouble) {
+		facts_text(f, "log_oldest_id", NULL, NULL);
+		facts_text(f, "log_newest_id", NULL, NULL);
+	} else {
+		facts_number(f, "log_oldest_id", "oldest id", bounds->oldest);
+		facts_number(f, "log_newest_id", "newest id", bounds->newest);
+	}
+	facts_number(f, "processes", "processes", (int64_t)crew_size());
+	facts_number(f, "streams", "streams open", (int64_t)crew_streams());
+	facts_number(f, "max_streams", "connection limit", p->max_streams);
+	facts_number(
+		f, "streams_total", "streams so far", (int64_t)metrics_get(METRIC_STREAMS_TOTAL));
+	facts_number(
+		f, "records_sent_total", "records sent", (int64_t)metrics_get(METRIC_RECORDS_SENT));
+	facts_number(f, "bytes_sent_total", "bytes sent", (int64_t)metrics_get(METRIC_BYTES_SENT));
+	facts_ms(f, "delivery_p50_ms", "row seen to bytes written, median",
+		metrics_delivery_quantile(0.5) * 1000);
+	facts_ms(f, "delivery_p99_ms", "the same, 99 of 100 within",
+		metrics_delivery_quantile(0.99) * 1000);
+	facts_reasons(f, "gaps_total", "gaps", METRIC_GAPS, gap_names);
+	facts_reasons(f, "refused_total", "refused", METRIC_REFUSED, refusal_names);
+	facts_reasons(f, "streams_ended_total", "streams ended", METRIC_ENDED, leave_names);
 }
 
 static void status_page(struct buffer *out, const struct page *p)
 {
 	struct eventlog_bounds bounds = {0};
 	const char *trouble = look_at_log(p, &bounds);
+	struct facts facts;
 
+	gather(&facts, p, &bounds, trouble);
+	if (p->request == REQUEST_STATUS_JSON) {
+		facts_json(out, &facts);
+		return;
+	}
 	buffer_text(out,
 		"<!doctype html><html lang=en><meta charset=utf-8>"
 		"<meta name=viewport content='width=device-width'><meta name=color-scheme "
@@ -94,26 +90,7 @@ static void status_page(struct buffer *out, const struct page *p)
 		"padding:.3rem 0;border-bottom:1px solid #8884;font-weight:400;"
 		"overflow-wrap:anywhere}td{text-align:right;font-variant-numeric:tabular-nums}"
 		"</style><h1>rowtail</h1><table>\n");
-	row_text(out, "version", ROWTAIL_VERSION);
-	row_number(out, "process", getpid());
-	row_number(out, "uptime, seconds", (clock_ms() - p->started_ms) / 1000);
-	row_text(out, "event log", p->config->db);
-	row_text(out, "table", p->config->table);
-	row_text(out, "state", trouble ? trouble : "can be read");
-	if (!trouble) {
-		row_number(out, "oldest id", bounds.oldest);
-		row_number(out, "newest id", bounds.newest);
-	}
-	row_number(out, "processes", (int64_t)crew_size());
-	row_number(out, "streams open", (int64_t)crew_streams());
-	row_number(out, "connection limit", p->max_streams);
-	row_number(out, "streams so far", (int64_t)metrics_get(METRIC_STREAMS_TOTAL));
-	row_number(out, "records sent", (int64_t)metrics_get(METRIC_RECORDS_SENT));
-	row_number(out, "bytes sent", (int64_t)metrics_get(METRIC_BYTES_SENT));
-	row_ms(out, "row seen to bytes written, median", metrics_delivery_quantile(0.5));
-	row_ms(out, "the same, 99 of 100 within", metrics_delivery_quantile(0.99));
-	reason_rows(out, METRIC_REFUSED, "refused", refusal_names);
-	reason_rows(out, METRIC_ENDED, "streams ended", leave_names);
+	facts_html(out, &facts);
 	buffer_text(out, "</table></html>\n");
 }
 
@@ -157,9 +134,10 @@ void page_write(struct buffer *out, const struct page *p, const struct answer_co
 	if (p->request == REQUEST_METRICS) {
 		metrics_page(&body, p);
 		answer.type = "text/plain; version=0.0.4; charset=utf-8";
-	} else if (p->request == REQUEST_STATUS) {
+	} else if (p->request == REQUEST_STATUS || p->request == REQUEST_STATUS_JSON) {
 		status_page(&body, p);
-		answer.type = "text/html; charset=utf-8";
+		answer.type = p->request == REQUEST_STATUS ? "text/html; charset=utf-8"
+							   : "application/json";
 	} else {
 		answer.status = health_page(&body, p);
 	}

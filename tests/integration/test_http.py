@@ -381,10 +381,13 @@ def test_pages(server, log):
     assert (health.head.status, health.body) == (200, b"ok\n")
     assert b"rowtail_log_newest_id 1\n" in server.page("metrics").body
     assert b"<h1>rowtail</h1>" in server.page("status").body
+    facts = server.page("status.json")
+    assert facts.head.get("Content-Type") == "application/json"
+    assert json.loads(facts.body)["log_newest_id"] == 1
     assert server.page("health", method="HEAD").body == b""
-    for other in "", "events", "metrics/x", "status.json":
+    for other in "", "events", "metrics/x", "status.jso":
         assert server.page(other).head.status == 404
-    for name in "metrics", "status", "health":
+    for name in "metrics", "status", "status.json", "health":
         assert server.request(f"/{name}").wait_complete().head.status == 404
 
 

@@ -1,5 +1,6 @@
 """The pages that a web server may ask for with ROWTAIL_PAGE."""
 
+import json
 import re
 
 NAMES = [
@@ -63,6 +64,47 @@ def test_status_escapes_what_clients_send(server):
     text = server.page("status").body.decode()
     assert "<script>alert" not in text
     assert "<b>ann" not in text
+
+
+def facts_of(server, **how):
+    page = server.answer(**how)
+    assert (page.head.status, page.head.get("Content-Type")) == (200, "application/json"), page.describe()
+    return json.loads(page.body)
+
+
+STATUS_JSON = {"ROWTAIL_PAGE": "status.json"}
+
+
+def test_status_as_json_says_what_the_page_says(server, log):
+    """Each line of the page is a member; counts have the names of the metrics."""
+    log.insert("row")
+    server.open(last_event_id=7)
+    facts = facts_of(server, extra=STATUS_JSON)
+    assert facts["db"] == str(log.path) and facts["table"] == "events" and facts["trouble"] is None
+    assert (facts["streams"], facts["log_newest_id"], facts["gaps_total"]["future"]) == (1, 1, 1)
+    assert facts["pid"] == server.pid
+    lines = re.findall(r"<tr><th scope=row>[^<]*<td>([^<\n]*)", server.page("status").body.decode())
+    moving = ("bytes_sent_total", "uptime_seconds", "delivery_p50_ms", "delivery_p99_ms")
+    for name, value in facts.items():
+        if name not in moving and value is not None and not isinstance(value, dict):
+            assert str(value) in lines, name
+        if isinstance(value, int):
+            assert server.metric(f"rowtail_{name}") in (value, None) or name in moving
+    for name in "refused_total", "streams_ended_total", "gaps_total":
+        for reason, count in facts[name].items():
+            assert server.metric(f"rowtail_{name}", reason=reason) == count
+
+
+def test_status_for_who_accepts_json(server):
+    status = {"ROWTAIL_PAGE": "status"}
+    assert facts_of(server, extra=status, accept="application/json")["version"]
+    assert server.answer(extra=status, accept="text/html,*/*;q=0.8").head.get("Content-Type").startswith("text/html")
+
+
+def test_status_as_json_while_the_log_cannot_be_read(server, log, workdir):
+    log.path.rename(workdir / "away.db")
+    facts = facts_of(server, extra=STATUS_JSON)
+    assert "gone" in facts["trouble"] and facts["log_newest_id"] is None
 
 
 def test_health(server):

@@ -122,6 +122,15 @@ static void test_pages(void **state)
 	ASK("ROWTAIL_PAGE=status");
 	expect_good();
 	assert_int_equal(request.page, REQUEST_STATUS);
+	ASK("ROWTAIL_PAGE=status", "HTTP_ACCEPT=text/html,application/xhtml+xml,*/*;q=0.8");
+	expect_good();
+	assert_int_equal(request.page, REQUEST_STATUS);
+	ASK("ROWTAIL_PAGE=status", "HTTP_ACCEPT=application/json, */*");
+	expect_good();
+	assert_int_equal(request.page, REQUEST_STATUS_JSON);
+	ASK("ROWTAIL_PAGE=status.json");
+	expect_good();
+	assert_int_equal(request.page, REQUEST_STATUS_JSON);
 	ASK("ROWTAIL_PAGE=health", "QUERY_STRING=channel=*x", "PATH_INFO=/*x");
 	expect_good();
 	assert_int_equal(request.page, REQUEST_HEALTH);
@@ -130,7 +139,7 @@ static void test_pages(void **state)
 	expect_list(&request.channels, "default|");
 	assert_int_equal(request.page, REQUEST_STREAM);
 	ASK("ROWTAIL_PAGE=Metrics");
-	expect_refusal(500, "ROWTAIL_PAGE to \"Metrics\"; it must be metrics, status or health");
+	expect_refusal(500, "ROWTAIL_PAGE to \"Metrics\"; it must be metrics, status, status.json or health");
 }
 
 static void test_client_cannot_ask_for_a_page(void **state)
