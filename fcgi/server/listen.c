@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -42,16 +43,53 @@ static struct listener *add(struct listeners *l, int fd, enum listen_protocol pr
 	return new;
 }
 
-/* Takes the sockets that systemd passed, as sd_listen_fds(3) describes. */
+/* What FileDescriptorName= of a socket unit asks for. Its default is the name of the unit. */
+static enum listen_protocol protocol_of(const char *name, size_t length)
+{
+	if (length == strlen("http") && !strncasecmp(name, "http", length))
+		return LISTEN_FOR_HTTP;
+	if (length == strlen("pages") && !strncasecmp(name, "pages", length))
+		return LISTEN_FOR_PAGES;
+	return LISTEN_FOR_FASTCGI;
+}
+
+/* Warns if other machines can reach a socket that was passed for FastCGI. */
+static void warn_if_passed_exposed(int fd, const char *name, size_t length)
+{
+	struct sockaddr_storage address = {0};
+	socklen_t size = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 ||
+		(address.ss_family != AF_INET && address.ss_family != AF_INET6) ||
+		listen_is_loopback((const void *)&address))
+		return;
+	log_warn("other machines can reach the socket \"%.*s\" that was passed for FastCGI, and "
+		 "whoever can connect can claim to be anyone; for HTTP set FileDescriptorName=http "
+		 "in its unit",
+		(int)length, name);
+}
+
+/* Takes the sockets that systemd passed, as sd_listen_fds_with_names(3) describes. */
 static void take_passed(struct listeners *l)
 {
 	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	const char *name = getenv("LISTEN_FDNAMES");
 	long passed =
 		pid && count && strtol(pid, NULL, 10) == getpid() ? strtol(count, NULL, 10) : 0;
 
-	for (long i = 0; i < passed && l->count < LISTEN_MAX; i++)
-		if (is_listening(FIRST_PASSED + (int)i))
-			add(l, FIRST_PASSED + (int)i, LISTEN_FOR_FASTCGI, false);
+	if (!name)
+		name = "";
+	for (int fd = FIRST_PASSED; fd < FIRST_PASSED + passed && l->count < LISTEN_MAX; fd++) {
+		size_t length = strcspn(name, ":");
+		enum listen_protocol protocol = protocol_of(name, length);
+
+		if (is_listening(fd)) {
+			add(l, fd, protocol, false);
+			if (protocol == LISTEN_FOR_FASTCGI)
+				warn_if_passed_exposed(fd, name, length);
+		}
+		name += length + (name[length] == ':');
+	}
 }
 
 int listen_try_path(const struct sockaddr_un *address, pid_t *listener)
@@ -310,23 +348,33 @@ bool listen_wish(const struct config *config, size_t n, struct listen_wish *wish
 	return false;
 }
 
-/* Makes the sockets of our own. Inherited ones take the place of --listen. */
+/* False, with a sentence, if this program cannot speak a protocol that it should. */
+static bool is_spoken(enum listen_protocol protocol, char *sentence, size_t size)
+{
+	if (protocol == LISTEN_FOR_FASTCGI || http_is_built())
+		return true;
+	snprintf(sentence, size,
+		"listen: this rowtail was built without llhttp, so it has no --http and no "
+		"--pages; build it where node-llhttp or libllhttp-dev is installed");
+	return false;
+}
+
+/* Makes the sockets of our own. Inherited ones take the place of options for the same protocol. */
 static bool open_own(struct listeners *l, const struct config *config, char *sentence, size_t size)
 {
-	bool inherited = l->count > 0, open;
+	bool inherited[LISTEN_FOR_PAGES + 1] = {false}, open;
 	struct listen_wish wish;
 
-	for (size_t n = 0; listen_wish(config, n, &wish); n++) {
-		if (inherited && wish.protocol == LISTEN_FOR_FASTCGI)
-			continue;
-		if (wish.protocol != LISTEN_FOR_FASTCGI && !http_is_built()) {
-			snprintf(sentence, size,
-				"listen: this rowtail was built without llhttp, so it has no "
-				"--http "
-				"and no --pages; build it where node-llhttp or libllhttp-dev is "
-				"installed");
+	for (size_t i = 0; i < l->count; i++) {
+		inherited[l->list[i].protocol] = true;
+		if (!is_spoken(l->list[i].protocol, sentence, size))
 			return false;
-		}
+	}
+	for (size_t n = 0; listen_wish(config, n, &wish); n++) {
+		if (inherited[wish.protocol])
+			continue;
+		if (!is_spoken(wish.protocol, sentence, size))
+			return false;
 		if (l->count == LISTEN_MAX) {
 			snprintf(sentence, size, "listen: there are more than %d sockets",
 				LISTEN_MAX);

@@ -1,10 +1,10 @@
 /*
  * listen: finds out how this process was started, and owns its listening sockets.
  *
- * The sockets for FastCGI are inherited as descriptor 0, passed by systemd, or
- * its own; those for HTTP are always its own. Never takes a
- * socket away from a running process. Replaces a socket that nobody listens on; the path exists at
- * every moment.
+ * The sockets are inherited as descriptor 0 (FastCGI), passed by systemd, or its own. A socket that
+ * systemd passes is for HTTP if its name (FileDescriptorName=) is http, for the pages if it is
+ * pages, and otherwise for FastCGI. Never takes a socket away from a running process. Replaces a
+ * socket that nobody listens on; the path exists at every moment.
  */
 #ifndef ROWTAIL_LISTEN_H
 #define ROWTAIL_LISTEN_H
@@ -24,9 +24,9 @@ enum listen_kind {
 
 /* What is spoken on a socket. */
 enum listen_protocol {
-	LISTEN_FOR_FASTCGI, /* --listen, or inherited */
-	LISTEN_FOR_HTTP, /* --http */
-	LISTEN_FOR_PAGES, /* --pages: HTTP */
+	LISTEN_FOR_FASTCGI, /* --listen, or inherited otherwise */
+	LISTEN_FOR_HTTP, /* --http, or passed as "http" */
+	LISTEN_FOR_PAGES, /* --pages, or passed as "pages": HTTP */
 };
 
 struct listener {

@@ -60,6 +60,34 @@ def test_stream(serve, log, unix):
         assert (event.data, event.last_event_id) == (f"row {number}", str(number))
 
 
+@pytest.mark.parametrize("unix", (False, True))
+def test_socket_passed_by_systemd(serve, log, unix):
+    """Its name says that it is for HTTP; clients that connect while nobody serves it wait."""
+    server = serve(unix=unix, how="systemd", env={"LISTEN_FDNAMES": "http"})
+    opened = server.follow()
+    row = log.insert("by the passed socket")
+    assert opened.next_row().last_event_id == str(row)
+    server.stop()
+
+
+def test_passed_socket_takes_the_place_of_the_option(serve, workdir):
+    """The name may have capitals; --http is not opened a second time, and --listen is."""
+    fastcgi = workdir / "fcgi.sock"
+    server = serve("--listen", fastcgi, how="systemd", env={"LISTEN_FDNAMES": "HTTP:rowtail.socket"})
+    server.follow()
+    with fcgi.Connection(fastcgi).ask("") as behind:
+        assert behind.next().type == "position"
+
+
+def test_exposed_fastcgi_socket_of_systemd_is_named(workdir, log):
+    """Without the name a passed socket is for FastCGI, which must not be open to other machines."""
+    address = ("0.0.0.0", ports.free_port())
+    process = rowtail.Rowtail(workdir, ["--db", log.path], how="systemd", address=address, env={"LISTEN_FDNAMES": "htpt"})
+    process.start()
+    assert "other machines can reach" in process.wait_log("htpt.*FileDescriptorName=http").string
+    process.stop()
+
+
 def test_resume(server, log):
     log.insert_many(1000)
     opened = server.follow(last_event_id="400")

@@ -74,10 +74,15 @@ def run(*arguments, env=None, stdin=subprocess.DEVNULL, timeout=stream.DEADLINE,
     return done
 
 
-def listening_socket(path):
-    """A listening unix socket, as a web server gives one to the program that it starts."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
+def listening_socket(address):
+    """A listening socket at a path or (host, port), as a web server or systemd passes one."""
+    if isinstance(address, tuple):
+        listener = socket.socket(socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    else:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(address))
     listener.listen(1024)
     return listener
 

@@ -19,7 +19,7 @@ from deployment import wait_until
 from follower import Crowd, Publisher, finish
 from webserver import as_user, deployed, give
 
-UNITS = ("rowtail.socket", "rowtail.service")
+UNITS = ("rowtail.socket", "rowtail.service", "rowtail-http.socket")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-/* links: server/facts protocol/wire base/metrics base/buffer base/text base/utf8 */
+/* links: server/facts protocol/wire log/gap base/metrics base/buffer base/text base/utf8 */
 /* Each fact as a row of the page and as a member of the object. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -139,7 +139,8 @@ static void test_pages(void **state)
 	expect_list(&request.channels, "default|");
 	assert_int_equal(request.page, REQUEST_STREAM);
 	ASK("ROWTAIL_PAGE=Metrics");
-	expect_refusal(500, "ROWTAIL_PAGE to \"Metrics\"; it must be metrics, status, status.json or health");
+	expect_refusal(500,
+		"ROWTAIL_PAGE to \"Metrics\"; it must be metrics, status, status.json or health");
 }
 
 static void test_client_cannot_ask_for_a_page(void **state)
