@@ -22,7 +22,7 @@ void buffer_free(struct buffer *b)
 void buffer_clear(struct buffer *b)
 {
 	b->length = 0;
-	b->failed = false;
+	b->failed = b->full = false;
 }
 
 uint8_t *buffer_reserve(struct buffer *b, size_t more)
@@ -31,7 +31,7 @@ uint8_t *buffer_reserve(struct buffer *b, size_t more)
 	uint8_t *data;
 
 	if (more > b->max - b->length) {
-		b->failed = true;
+		b->failed = b->full = true;
 		return NULL;
 	}
 	if (b->data && more <= b->capacity - b->length)

@@ -18,6 +18,7 @@ struct buffer {
 	size_t capacity;
 	size_t max; /* length never passes this */
 	bool failed; /* an append did not fit; stays set until buffer_clear() */
+	bool full; /* failed because of max, not because there is no memory */
 };
 
 /* An empty buffer that may grow to max bytes. Allocates nothing. */
@@ -26,7 +27,7 @@ void buffer_init(struct buffer *b, size_t max);
 /* Frees the memory. The buffer is then as after buffer_init(). */
 void buffer_free(struct buffer *b);
 
-/* Empties the buffer and resets `failed`; keeps the memory. */
+/* Empties the buffer and resets `failed` and `full`; keeps the memory. */
 void buffer_clear(struct buffer *b);
 
 /*

@@ -146,7 +146,7 @@ static enum http_state bad_by_llhttp(struct http_reader *r)
 	enum llhttp_errno error = llhttp_get_errno(&r->parser);
 
 	if (r->body.failed)
-		return bad(r, 413, too_large);
+		return r->body.full ? bad(r, 413, too_large) : HTTP_NO_MEMORY;
 	if (error == HPE_INVALID_METHOD)
 		return bad(r, 501, "the method is unknown; use GET, HEAD, POST or OPTIONS");
 	if (error == HPE_INVALID_VERSION)
@@ -276,6 +276,8 @@ enum http_state http_read(struct http_reader *r, const uint8_t *bytes, size_t le
 	*used = 0;
 	if (!complete) {
 		*used = take_head(r, bytes, length, &complete);
+		if (r->head.failed && !r->head.full)
+			return HTTP_NO_MEMORY;
 		if (r->head.failed)
 			return bad(r, 431, "the header is longer than 65536 bytes");
 		if (!complete)

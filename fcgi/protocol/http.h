@@ -22,6 +22,7 @@ enum http_state {
 	HTTP_MORE, /* used all bytes; the request is incomplete */
 	HTTP_WHOLE,
 	HTTP_BAD, /* refuse it with `status` and `sentence`, and close the connection */
+	HTTP_NO_MEMORY, /* close the connection */
 };
 
 struct http_reader;

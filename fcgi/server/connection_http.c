@@ -281,6 +281,9 @@ static size_t read_one(struct connection *c, const uint8_t *bytes, size_t length
 		c->idle = false;
 		refuse_early(c, http_problem(c->reader)->status, http_problem(c->reader)->sentence);
 		break;
+	case HTTP_NO_MEMORY:
+		connection_end(c);
+		break;
 	case HTTP_MORE:
 		if (c->idle && http_has_begun(c->reader)) {
 			c->idle = false;

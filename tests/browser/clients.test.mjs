@@ -1,5 +1,5 @@
-// Each client library, unchanged, behind each web server: it starts where told to, and however its
-// connection breaks, it gets every row once and no empty message.
+// Each client library, unchanged, behind each web server and without one: it starts where told to, and
+// however its connection breaks, it gets every row once and no empty message.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -8,14 +8,14 @@ import { closePage, launch, openPage } from './lib/chromium.mjs';
 import { follow } from './lib/follower.mjs';
 import { KINDS } from './lib/kinds.mjs';
 import { sleep } from './lib/process.mjs';
-import { SERVERS, Stack } from './lib/stack.mjs';
+import { DIRECT, SERVERS, Stack } from './lib/stack.mjs';
 
 let browser;
 before(async () => { browser = await launch(); });
 after(() => browser.close());
 
 describe('clients', { concurrency: 4 }, () => {
-  for (const server of SERVERS) {
+  for (const server of [...SERVERS, DIRECT]) {
     for (const client of KINDS) {
       it(`${client.name} behind ${server}: nothing lost or twice`,
         () => withClient(client, server, resumesAfterEveryCut));

@@ -8,14 +8,14 @@ import { after, before, describe, it } from 'node:test';
 import { closePage, launch, openPage } from './lib/chromium.mjs';
 import { follow } from './lib/follower.mjs';
 import { sleep } from './lib/process.mjs';
-import { SERVERS, Stack } from './lib/stack.mjs';
+import { DIRECT, SERVERS, Stack } from './lib/stack.mjs';
 import { PASSWORD, USER } from './lib/webserver.mjs';
 
 let browser;
 before(async () => { browser = await launch(); });
 after(() => browser.close());
 
-for (const server of SERVERS) {
+for (const server of [...SERVERS, DIRECT]) {
   describe(`EventSource behind ${server}`, { concurrency: true }, () => {
     it('gets messages, types, ids and lines as they were inserted',
       () => withPage({ server }, receivesRows));
@@ -33,16 +33,18 @@ for (const server of SERVERS) {
 }
 
 describe('EventSource of another origin', { concurrency: true }, () => {
-  for (const server of SERVERS) {
+  for (const server of [...SERVERS, DIRECT]) {
     it(`reads if its origin is allowed, behind ${server}`,
       () => withSite((site) => ({ server, allowOrigin: site }), readsAcrossOrigins));
     it(`fails visibly if it is not, behind ${server}`,
       () => withSite(() => ({ server, allowOrigin: 'https://elsewhere.example' }), isRefused));
+    it(`sends a token cookie only with withCredentials, behind ${server}`,
+      () => withSite((site) => ({ server, allowOrigin: site, settings: [] }), sendsCookie));
+  }
+  for (const server of SERVERS) {
     it(`sends a login only with withCredentials, behind ${server}`,
       () => withSite((site) => ({ server, allowOrigin: site, login: true, settings: [] }),
         sendsLogin));
-    it(`sends a token cookie only with withCredentials, behind ${server}`,
-      () => withSite((site) => ({ server, allowOrigin: site, settings: [] }), sendsCookie));
   }
 });
 

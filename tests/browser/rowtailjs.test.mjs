@@ -14,7 +14,7 @@ import { follow } from './lib/follower.mjs';
 import { answer, apart, cutAfter, HOLD, LOGIN, PASS, SILENCE, SLAM } from './lib/front.mjs';
 import { run, sleep, until } from './lib/process.mjs';
 import { inScene, isTold, last, log, opensAs, SOON } from './lib/scene.mjs';
-import { SERVERS, Stack } from './lib/stack.mjs';
+import { DIRECT, SERVERS, Stack } from './lib/stack.mjs';
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -282,6 +282,35 @@ describe('rowtail.js', { concurrency: 4 }, () => {
     for (const [name, test] of Object.entries(TESTS)) {
       it(`${name}, behind ${server}`, scene(test)(server));
     }
+  }
+});
+
+// Without a web server, and from a page of another origin. A route keeps the streams from rowtail.
+it('rowtail.js polls rowtail alone, over kills', async () => {
+  const stack = await Stack.open({ server: DIRECT });
+  const page = await openPage(browser, stack.origin);
+  try {
+    await page.route(/\/events/, (route) => (/format=json/.test(route.request().url())
+      ? route.continue() : undefined));
+    const settings = { ...SOON, streamAgain: 60_000, maxRetry: 400 };
+    const client = await follow(page, 'rowtail', stack.events(), { settings });
+    await opensAs(client, 'polling');
+    await stack.insert('one', 'two\nlines');
+    await client.receives(2);
+    await stack.rowtail.kill();
+    await stack.insert('three, while rowtail was dead');
+    await stack.rowtail.start();
+    await client.receives(3);
+    await stack.rowtail.stop();
+    await stack.insert('four, after a polite end');
+    await stack.rowtail.start();
+    await client.receives(4);
+    assert.deepEqual(await client.data(),
+      ['one', 'two\nlines', 'three, while rowtail was dead', 'four, after a polite end']);
+    assert.deepEqual(page.problems, []);
+  } finally {
+    await closePage(page);
+    await stack.close();
   }
 });
 

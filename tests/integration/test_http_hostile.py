@@ -82,6 +82,29 @@ SMUGGLED = {
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     "FastCGI": b"\x01\x01\x00\x01\x00\x08\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\n\n",
     "other expectation": post(b"Expect: 200-ok"),
+    "two expectations": post(b"Expect: 100-continue, 100-continue", b"Content-Length: 5", body=b"a=bcd"),
+    "two lengths, in other letters": post(b"content-length: 5", b"CONTENT-LENGTH: 6", body=b"a=bcde"),
+    "length with a parameter": post(b"Content-Length: 5;q=1", body=b"a=bcd"),
+    "length with a fraction": post(b"Content-Length: 5.0", body=b"a=bcd"),
+    "length in other digits": post("Content-Length: ５".encode(), body=b"a=bcd"),
+    "coding after a comma": post(b"Transfer-Encoding: , chunked", body=b"0\r\n\r\n"),
+    "coding before a comma": post(b"Transfer-Encoding: chunked,", body=b"0\r\n\r\n"),
+    "chunked twice": post(b"Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n"),
+    "coding with a parameter": post(b"Transfer-Encoding: chunked;q=1", body=b"0\r\n\r\n"),
+    "no coding": post(b"Transfer-Encoding:", body=b"0\r\n\r\n"),
+    "coding that begins alike": post(b"Transfer-Encoding: chunkedx", body=b"0\r\n\r\n"),
+    "both lengths, one in HTTP/1.0": post(
+        b"Content-Length: 5", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n", line=b"POST /events HTTP/1.0"
+    ),
+    "line of one space": post(b" "),
+    "line of one space before the end": post(b"X: a\r\n "),
+    "two hosts, in other letters": b"GET /events HTTP/1.1\r\nHost: a\r\nhOST: a\r\n\r\n",
+    "two hosts in a line": b"GET /events HTTP/1.1\r\nHost: a, b\r\n\r\n",
+    "host with a space": b"GET /events HTTP/1.1\r\nHost: a b\r\n\r\n",
+    "absolute form without a host": b"GET http://a/events HTTP/1.1\r\n\r\n",
+    "PROXY protocol": b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET /events HTTP/1.1\r\nHost: a\r\n\r\n",
+    "CR as the only line end": b"GET /events HTTP/1.1\rHost: a\r\r\n\r\n",
+    "line separator of Unicode in the URL": "GET /events?\u2028 HTTP/1.1\r\nHost: a\r\n\r\n".encode(),
 }
 # Every chunk but the valid ones, which must not be taken for what they are not.
 CHUNKS = {
@@ -98,6 +121,14 @@ CHUNKS = {
     "CR in an extension": b"5;a\rb\r\na=bcd\r\n0\r\n\r\n",
     "no size": b"\r\na=bcd\r\n0\r\n\r\n",
     "not a number": b"x\r\na=bcd\r\n0\r\n\r\n",
+    "number and other bytes": b"5x\r\na=bcd\r\n0\r\n\r\n",
+    "size with an underscore": b"0_5\r\na=bcd\r\n0\r\n\r\n",
+    "line end in a quoted extension": b'5;a="\r\nb"\r\na=bcd\r\n0\r\n\r\n',
+    "data without its end": b"5\r\na=bcd0\r\n\r\n",
+    "CR after the data": b"5\r\na=bcd\r0\r\n\r\n",
+    "size of 2^64 + 5": b"10000000000000005\r\na=bcd\r\n0\r\n\r\n",
+    "trailer without a colon": b"5\r\na=bcd\r\n0\r\nfoo\r\n\r\n",
+    "trailer with NUL": b"5\r\na=bcd\r\n0\r\nX: a\0b\r\n\r\n",
 }
 
 
@@ -128,6 +159,39 @@ def test_nothing_is_read_behind_chunks(server):  # noqa: F811
     got = server.raw(post(b"Transfer-Encoding: chunked", b"Content-Type: application/json", body=body) + SECOND)
     # llhttp 9 refuses a Content-Length among the trailers.
     assert statuses(got) in ([200], [400]) and b"Connection: close" in got
+
+
+@pytest.mark.parametrize("method", (b"GET", b"HEAD", b"OPTIONS", b"POST", b"DELETE"))
+@pytest.mark.parametrize("target", (b"/events?channel=", b"/x", b"/events?format=json"))
+@pytest.mark.parametrize("fields", (b"", b"Expect: 100-continue\r\n", b"Connection: Content-Length\r\n"))
+def test_body_is_no_request(server, method, target, fields):  # noqa: F811
+    """What does not read a body skips it (CL.0), whatever the method, and the next request is answered."""
+    head = method + b" " + target + b" HTTP/1.1\r\nHost: a\r\n" + fields
+    got = server.raw(head + b"Content-Length: %d\r\n\r\n" % len(SECOND) + SECOND + b"GET /last HTTP/1.1\r\n" + LAST)
+    found = [status for status in statuses(got) if status != 100]
+    assert len(found) == 2 and found[1] == 404, got
+
+
+@pytest.mark.parametrize("method", (b"GET", b"HEAD", b"OPTIONS", b"DELETE"))
+def test_body_in_chunks_is_no_request(server, method):  # noqa: F811
+    """As above (TE.0); the connection closes."""
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(SECOND), SECOND)
+    got = server.raw(method + b" /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + SECOND)
+    assert len(statuses(got)) == 1 and b"Connection: close" in got, got
+
+
+@pytest.mark.parametrize("name", (b"Content_Length: 5", b"Content-Length_: 5", b"X-Content-Length: 5"))
+def test_similar_name_is_no_length(server, name):  # noqa: F811
+    got = server.raw(b"GET /x HTTP/1.1\r\nHost: a\r\n" + name + b"\r\n\r\nGET /y HTTP/1.1\r\n" + LAST)
+    assert statuses(got) == [404, 404]
+
+
+@pytest.mark.parametrize("coding", (b"chunked", b"Chunked", b"\tchunked", b"chunked \t"))
+def test_coding_with_white_space_around(server, coding):  # noqa: F811
+    """RFC 9110, section 5.5: it is no part of the value."""
+    body = b'11\r\n{"format":"json"}\r\n0\r\n\r\n'
+    got = server.raw(post(b"Transfer-Encoding:" + coding, b"Content-Type: application/json", body=body) + SECOND)
+    assert statuses(got) == [200]
 
 
 def test_an_upgrade_is_ignored(server):  # noqa: F811

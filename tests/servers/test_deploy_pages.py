@@ -19,6 +19,7 @@ import pytest
 import booted
 import database
 import fcgi
+import httpserver
 import nodejs
 import packages
 import pages
@@ -34,6 +35,7 @@ BROWSER, PACKAGING = (DEPLOY / name / "README.md" for name in ("browser", "packa
 SOCKET = "/run/rowtail/rowtail.sock"
 DROP_INS = "/etc/systemd/system/rowtail.socket.d"
 INSTALL, DOWN, SERVICE, USERS = "Install rowtail", "While rowtail is down", "As a service", "Users and permissions"
+ALONE = "Without a web server"
 # Some servers would wait for the end of every stream.
 HASTE = "[Service]\nTimeoutStopSec=1\nKillSignal=SIGKILL\nRestart=no\n"
 # curl ends a stream that never ends with status 28.
@@ -71,7 +73,7 @@ SERVERS = {
 ABOVE = {"nginx with fcgiwrap": "nginx"}
 # The blocks that the tests below use, by page, heading and language.
 COVERED = {
-    *((README, heading, "sh") for heading in [INSTALL, SERVICE, USERS, *SERVERS]),
+    *((README, heading, "sh") for heading in [INSTALL, ALONE, SERVICE, USERS, *SERVERS]),
     *((README, heading, SERVERS[heading].language) for heading in ("nginx", "Apache", "HAProxy")),
     (README, DOWN, "http"),
     (SHARED, "By hand, with a shell", "sh"),
@@ -295,6 +297,15 @@ def test_new_version(host):
         host.use(upgrade)
         stream.wait_complete()
         assert stream.parser.reconnection_time is not None
+    test_install(host)
+
+
+@httpserver.needed
+def test_without_a_web_server(host):
+    """The last command shows a stream, and rowtail serves FastCGI as before."""
+    (block,) = blocks(README, ALONE)
+    said = host.run(block.text, statuses=(28,))
+    assert "event: position\n" in said, said + host.journal()
     test_install(host)
 
 

@@ -11,12 +11,18 @@ const BINARY = ROWTAIL_BIN ?? path.join(PROJECT, 'build/rowtail');
 export class Rowtail {
   #process = null;
 
-  /** settings: command line options, such as ['--public']. */
-  constructor(dir, database, settings) {
+  /** settings: command line options, such as ['--public']. http: also an address for --http, or null. */
+  constructor(dir, database, settings, http = null) {
     this.socket = path.join(dir, 'rowtail.sock');
     const common = ['--db', database.file, ...settings];
-    this.arguments = [...common, '--listen', this.socket, '--listen-mode', '0666'];
+    this.arguments = [...common, '--listen', this.socket, '--listen-mode', '0666',
+      ...(http ? ['--http', http] : [])];
     this.program = [BINARY, ...common];
+  }
+
+  /** Pages of this origin may read; call it before start(). */
+  allow(origin) {
+    this.arguments.push('--allow-origin', origin);
   }
 
   async start() {

@@ -3,11 +3,14 @@
 import { after } from 'node:test';
 
 import { Database } from './database.mjs';
-import { makeDirectory, removeDirectory } from './process.mjs';
+import { freePort, makeDirectory, removeDirectory } from './process.mjs';
 import { Rowtail } from './rowtail.mjs';
 import { webServer } from './webserver.mjs';
 
 export const SERVERS = ['lighttpd', 'nginx'];
+
+// rowtail serves HTTP itself (--http). The pages come from nginx, which is another origin.
+export const DIRECT = 'rowtail alone';
 
 // The reconnection times spread a crowd over time; a test has no crowd.
 const SETTINGS = ['--retry', '200', '--retry-jitter', '0'];
@@ -23,18 +26,23 @@ after(() => {
 
 export class Stack {
   /**
-   * how: server ('lighttpd', 'nginx', or, without pages, 'apache' or 'apache-fcgid'), settings (of
-   * rowtail, instead of ['--public']), tls, login, allowOrigin (see webServer()).
+   * how: server ('lighttpd', 'nginx', DIRECT, or, without pages, 'apache' or 'apache-fcgid'),
+   * settings (of rowtail, instead of ['--public']), tls, login, allowOrigin (see webServer()).
    */
   static async open({ server = 'nginx', settings = ['--public'], ...how } = {}) {
     const origins = how.allowOrigin ? ['--allow-origin', how.allowOrigin] : [];
     const stack = new Stack();
     stack.dir = makeDirectory();
     stack.database = await Database.create(stack.dir);
-    stack.rowtail = new Rowtail(stack.dir, stack.database,
-      [...SETTINGS, ...origins, ...settings]);
+    stack.direct = server === DIRECT ? `127.0.0.1:${await freePort()}` : null;
+    stack.rowtail = new Rowtail(stack.dir, stack.database, [...SETTINGS, ...origins, ...settings],
+      stack.direct);
     const { socket, program } = stack.rowtail;
-    stack.web = await webServer(server, { ...how, dir: stack.dir, socket, program });
+    stack.web = await webServer(stack.direct ? 'nginx' : server,
+      { ...how, dir: stack.dir, socket, program });
+    if (stack.direct && !how.allowOrigin) {
+      stack.rowtail.allow(stack.web.origin);
+    }
     await stack.rowtail.start();
     await stack.web.start();
     return stack;
@@ -47,7 +55,8 @@ export class Stack {
   /** The URL of a stream; parameters are passed to URLSearchParams. */
   events(parameters = {}) {
     const query = new URLSearchParams(parameters).toString();
-    return `${this.origin}/events${query && '?'}${query}`;
+    const origin = this.direct ? `http://${this.direct}` : this.origin;
+    return `${origin}/events${query && '?'}${query}`;
   }
 
   insert(...rows) {
