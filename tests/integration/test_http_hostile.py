@@ -186,7 +186,7 @@ def test_similar_name_is_no_length(server, name):  # noqa: F811
     assert statuses(got) == [404, 404]
 
 
-@pytest.mark.parametrize("coding", (b"chunked", b"Chunked", b"\tchunked", b"chunked \t"))
+@pytest.mark.parametrize("coding", (b"chunked", b"Chunked", b" \tchunked"))
 def test_coding_with_white_space_around(server, coding):  # noqa: F811
     """RFC 9110, section 5.5: it is no part of the value."""
     body = b'11\r\n{"format":"json"}\r\n0\r\n\r\n'
