@@ -17,7 +17,7 @@ import stream
 import webserver
 from deployment import DEPLOYMENTS
 
-# Varnish closes the connection instead: see test_http.py.
+# Varnish closes the connection instead: see test_by_http.py.
 NAMES = [name for name, one in DEPLOYMENTS.items() if one.runs == "service" and name != "varnish-http"]
 SERVICES = pytest.mark.deployments(*NAMES)
 AT_TCP = "apache-tcp", "nginx-http", "haproxy-http"

@@ -19,6 +19,7 @@ from test_load import SIZED
 
 RELOADS = {"service": 50, "spawned": 4, "each": 20}
 PAUSE_S = 0.15  # between two reloads
+RELOADS_BY_HTTP = 10  # the servers are the same as by FastCGI
 # A reload with mod_fcgid takes a second. A request that waits for a process then may wait for ever, so the streams
 # open before the first reload, and have processes again before the next (see deploy/README.md).
 SLOWLY = {"apache-fcgid": (6, 2.5)}
@@ -64,6 +65,8 @@ def reload_often(site, crowd):
     """Returns how long a page took after each reload."""
     count, pause_s = RELOADS[site.deployment.runs], PAUSE_S
     count, pause_s = SLOWLY.get(site.deployment.name, (count, pause_s))
+    if site.deployment.http:
+        count = RELOADS_BY_HTTP
     took = []
     for _ in range(count):
         site.server.reload()
