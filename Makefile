@@ -233,18 +233,38 @@ tidy/%: %
 	$(call say,TIDY,$<)
 	$(Q)clang-tidy --quiet $< -- -std=c11 $(CPPFLAGS) 2>/dev/null
 
-## install: program, manual, schema and deploy/ below PREFIX=/usr/local
+# systemd reads units below /usr/local/lib too. The template serves several logs: rowtail@NAME reads /etc/rowtail/NAME.conf.
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+COMPLETIONSDIR ?= $(PREFIX)/share/bash-completion/completions
+UNITS := rowtail.service rowtail.socket rowtail-http.socket
+UNIT_PATHS = sed 's|/usr/local/bin/|$(BINDIR)/|'
+UNIT_TEMPLATE = sed -e 's|/usr/local/bin/|$(BINDIR)/|; s|/etc/rowtail.conf|/etc/rowtail/%i.conf|' \
+	-e 's|rowtail\.socket$$|rowtail@%i.socket|; s|/run/rowtail/rowtail.sock|/run/rowtail/%i.sock|' \
+	-e 's|every browser (socket)|every browser (socket of %i)|; s|every browser$$|every browser (%i)|; /^Also=/d; /^\#/d'
+
+## install: program, manual, units, completion, schema and deploy/ below PREFIX=/usr/local
 install: $(BUILD)/rowtail
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DATADIR)
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(MANDIR)/man8 $(DATADIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) \
+		$(COMPLETIONSDIR))
 	install -m 755 $(BUILD)/rowtail $(DESTDIR)$(BINDIR)/rowtail
 	install -m 644 fcgi/rowtail.8 $(DESTDIR)$(MANDIR)/man8/rowtail.8
 	cp -R schema $(DESTDIR)$(DATADIR)/
 	cp -R deploy $(DESTDIR)$(DATADIR)/
 	install -m 644 deploy/rowtail-down.asis deploy/rowtail-down.shtml $(DESTDIR)$(DATADIR)/
+	for unit in $(UNITS); do $(UNIT_PATHS) deploy/systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; done
+	for kind in service socket; do $(UNIT_TEMPLATE) deploy/systemd/rowtail.$$kind \
+		>$(DESTDIR)$(UNITDIR)/rowtail@.$$kind || exit 1; done
+	install -m 644 deploy/systemd/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/rowtail.conf
+	install -m 644 deploy/systemd/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/rowtail.conf
+	install -m 644 deploy/packaging/completion.bash $(DESTDIR)$(COMPLETIONSDIR)/rowtail
 
 ## uninstall: remove what make install has installed
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/rowtail $(DESTDIR)$(MANDIR)/man8/rowtail.8
+	rm -f $(DESTDIR)$(BINDIR)/rowtail $(DESTDIR)$(MANDIR)/man8/rowtail.8 $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS) \
+		rowtail@.service rowtail@.socket) $(DESTDIR)$(SYSUSERSDIR)/rowtail.conf $(DESTDIR)$(TMPFILESDIR)/rowtail.conf \
+		$(DESTDIR)$(COMPLETIONSDIR)/rowtail
 	rm -rf $(DESTDIR)$(DATADIR)
 
 # The chroots take minutes to make: they go with make releases-clean.
@@ -254,6 +274,7 @@ clean:
 
 MAKEFILES_OURS := Makefile $(sort $(wildcard deploy/packaging/*.mk tests/*/*.mk))
 include deploy/packaging/kit.mk
+include deploy/packaging/deb.mk
 include tests/bench/bench.mk
 include tests/torture/torture.mk
 include tests/builds/builds.mk
