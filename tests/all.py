@@ -41,10 +41,10 @@ LANES = [
     ["integration"],
     ["browser", "portable-test"],
     ["test-releases-ci"],
-    ["unit", "replay", "builds", "lint"],
+    ["unit", "replay", "builds", "lint", "deb-test"],
     ["silence"],
 ]
-NICE = ["unit", "replay", "builds", "lint", "test-releases-ci"]
+NICE = ["unit", "replay", "builds", "lint", "deb-test", "test-releases-ci"]
 ALONE = [["endurance", "bench-test"], ["torture-short"]]  # these run when all others have ended
 PORTABLE = ["portable-integration", "portable-servers"]
 MORE = ["browser-chromium", "tidy", *PORTABLE, "integration-san", "integration-valgrind", "fuzz", "test-releases"]
@@ -184,6 +184,7 @@ KINDS = {
     "integration": Pytest,
     "servers": Pytest,
     "silence": Pytest,
+    "deb-test": Pytest,
     **dict.fromkeys(
         ["portable-test", *PORTABLE], lambda name: Pytest(name, ROWTAIL_BIN="build/portable/rowtail")
     ),

@@ -3,7 +3,7 @@
 DEB := $(BUILD)/deb
 DEB_DATE = $(shell git log -1 --format=%cD 2>/dev/null || date -R)
 
-.PHONY: deb
+.PHONY: deb deb-test
 
 # dpkg-buildpackage works in a copy of the source that has debian/ at its top.
 ## deb: the Debian packages, in build/deb
@@ -20,3 +20,7 @@ deb:
 		{ tail -40 ../build.log; exit 1; }
 	rm -rf $(DEB)/rowtail-$(VERSION)
 	@ls $(DEB)/*.deb
+
+## deb-test: the Debian package, installed, upgraded and purged
+deb-test: deb
+	$(PYTEST) tests/packages
