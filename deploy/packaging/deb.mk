@@ -21,6 +21,6 @@ deb:
 	rm -rf $(DEB)/rowtail-$(VERSION)
 	@ls $(DEB)/*.deb
 
-## deb-test: the Debian package, installed, upgraded and purged
-deb-test: deb
+## deb-test: the Debian package, installed, upgraded and purged; the container
+deb-test: deb portable
 	$(PYTEST) tests/packages
