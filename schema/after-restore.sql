@@ -56,6 +56,9 @@ INSERT INTO rowtail_setup SELECT 'large ids were copied'
 WHERE (SELECT count(*) FROM rowtail_large) = (SELECT count(*) FROM events WHERE id > 9000000000000000);
 SAVEPOINT step;
 DELETE FROM events WHERE id > 9000000000000000;
+-- The ends among these rows are noted again, with their new ids.
+SAVEPOINT step;
+DELETE FROM events_ended WHERE id > 9000000000000000;
 
 SAVEPOINT step;
 INSERT INTO sqlite_sequence(name, seq)

@@ -47,13 +47,17 @@ BEGIN
 	FROM main.sqlite_master WHERE lower(name) = 'events_pruned' AND NOT (type = 'table'
 		AND lower(sql) LIKE '%deletion%' AND lower(sql) LIKE '%channel%');
 
+	SELECT RAISE(ROLLBACK, 'there is already a table or view events_ended of another kind; make the log in a database of its own')
+	FROM main.sqlite_master WHERE lower(name) = 'events_ended' AND NOT (type = 'table'
+		AND lower(sql) LIKE '%channel%' AND lower(sql) LIKE '%id%');
+
 	SELECT RAISE(ROLLBACK, 'the application has an index, trigger, table or view with a name that rowtail.sql uses; make the log in a database of its own')
 	FROM main.sqlite_master WHERE lower(name) GLOB 'events_*' AND (
 		lower(name) = 'events_channel' AND NOT (type = 'index' AND lower(tbl_name) = 'events')
 		OR lower(name) IN ('events_pruned_channel', 'events_pruned_id')
 			AND NOT (type = 'index' AND lower(tbl_name) = 'events_pruned')
 		OR lower(name) IN ('events_refused', 'events_name_refused', 'events_numbered',
-			'events_row_is_final', 'events_deleted', 'events_id_grows', 'events_id_is_new')
+			'events_row_is_final', 'events_deleted', 'events_id_grows', 'events_id_is_new', 'events_end_noted')
 			AND NOT (type = 'trigger' AND lower(tbl_name) = 'events')
 		OR lower(name) = 'events_pruned_bound'
 			AND NOT (type = 'trigger' AND lower(tbl_name) = 'events_pruned'))
@@ -79,15 +83,15 @@ WHEN NEW.step = 'after'
 BEGIN
 	SELECT RAISE(ROLLBACK, 'rowtail.sql: a statement failed, so nothing was changed; the first error says why')
 	WHERE (SELECT count(*) FROM main.sqlite_master WHERE type = 'table'
-			AND lower(name) IN ('events', 'events_pruned', 'grants')) < 3
+			AND lower(name) IN ('events', 'events_pruned', 'events_ended', 'grants')) < 4
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'index'
 			AND name IN ('events_channel', 'events_pruned_channel', 'events_pruned_id')) < 3
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'view'
 			AND name IN ('rowtail_name', 'rowtail_grant', 'rowtail_numbers')) < 3
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'trigger'
 			AND name IN ('events_refused', 'events_name_refused', 'events_numbered', 'events_row_is_final',
-				'events_deleted', 'events_pruned_bound', 'grants_inserted', 'grants_updated', 'rowtail_name_checked',
-				'rowtail_grant_checked')) < 10
+				'events_deleted', 'events_end_noted', 'events_pruned_bound', 'grants_inserted', 'grants_updated',
+				'rowtail_name_checked', 'rowtail_grant_checked')) < 11
 		OR EXISTS (SELECT 1 FROM main.sqlite_master
 			WHERE name = 'rowtail_lock' OR type = 'table' AND lower(name) = 'grants' AND 99 <>
 				length(replace(replace(replace(replace(sql, char(9), ''), char(10), ''), char(13), ''), ' ', '')))
@@ -121,6 +125,8 @@ DROP TRIGGER IF EXISTS events_row_is_final;
 SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_deleted;
 SAVEPOINT step;
+DROP TRIGGER IF EXISTS events_end_noted;
+SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_pruned_bound;
 SAVEPOINT step;
 DROP VIEW IF EXISTS rowtail_name;
@@ -130,8 +136,8 @@ SAVEPOINT step;
 DROP VIEW IF EXISTS rowtail_numbers;
 INSERT INTO rowtail_setup SELECT 'former triggers are gone' WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_master
 	WHERE name IN ('events_id_grows', 'events_id_is_new', 'events_refused', 'events_name_refused',
-		'events_numbered', 'events_row_is_final', 'events_deleted', 'events_pruned_bound', 'rowtail_name',
-		'rowtail_grant', 'rowtail_numbers'));
+		'events_numbered', 'events_row_is_final', 'events_deleted', 'events_end_noted', 'events_pruned_bound',
+		'rowtail_name', 'rowtail_grant', 'rowtail_numbers'));
 
 -- The event log: one row per record. To publish is to insert:
 --
@@ -148,7 +154,8 @@ CREATE TABLE IF NOT EXISTS events(
 	-- Clients that follow this channel, or a pattern that matches it, get the row.
 	channel TEXT NOT NULL DEFAULT 'default',
 
-	-- The event type that the page listens for. NULL is a plain message.
+	-- The event type that the page listens for. NULL is a plain message. A row of type 'end' is the last of its
+	-- channel: rowtail closes the streams that have it, and they do not come back.
 	event TEXT,
 
 	-- The payload. Line breaks are kept.
@@ -178,6 +185,14 @@ SAVEPOINT step;
 CREATE INDEX IF NOT EXISTS events_pruned_channel ON events_pruned(channel, id);
 SAVEPOINT step;
 CREATE INDEX IF NOT EXISTS events_pruned_id ON events_pruned(id);
+
+-- Which channels have ended: with a row of event type 'end', which is the last of its channel. The end outlives its
+-- row. To open the channel again: DELETE FROM events_ended WHERE channel = 'jobs/7';
+SAVEPOINT step;
+CREATE TABLE IF NOT EXISTS events_ended(
+	channel TEXT NOT NULL PRIMARY KEY,
+	id INTEGER NOT NULL -- of the row that ended it
+);
 
 -- The numbers 1 to 256, to look at each character of a name. In a UTF-16 database this is the only way to count
 -- its bytes of UTF-8.
@@ -215,6 +230,8 @@ BEGIN
 	END END,
 
 	CASE
+	WHEN EXISTS (SELECT 1 FROM events_ended WHERE channel = NEW.channel) THEN
+		RAISE(ABORT, 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again')
 	WHEN typeof(NEW.data) = 'blob' THEN
 		RAISE(ABORT, 'data: text, not a BLOB; bind it as text, or write CAST(... AS TEXT)')
 	WHEN length(CAST(NEW.data AS BLOB)) > 268435456 THEN
@@ -290,6 +307,13 @@ BEGIN
 	WHEN EXISTS (SELECT 1 FROM events WHERE id = NEW.id) THEN
 		RAISE(ABORT, 'events: sqlite_sequence was set back, so ids would be used twice; run after-restore.sql')
 	END;
+END;
+
+SAVEPOINT step;
+CREATE TRIGGER events_end_noted AFTER INSERT ON events
+WHEN NEW.event = 'end'
+BEGIN
+	INSERT INTO events_ended(channel, id) VALUES (NEW.channel, NEW.id);
 END;
 
 SAVEPOINT step;
