@@ -49,7 +49,7 @@ def opening(bench):
 
 def live_run(bench, kind, front, streams, rate, sync="NORMAL", channels=1, **options):
     """Rows at a steady rate to all; returns latencies, CPU and the publisher's commit times."""
-    count = max(20, round(rate * bench.live_s))
+    count = max(10, round(rate * bench.live_s))
     if channels > 1:
         options = {"channels": channels, "hold": True, **options}
     else:
@@ -111,8 +111,9 @@ def lone(bench):
 def crowd(bench):
     """Commit to client with a crowd, and what a delivery costs."""
     for front, count in bench.crowds:
-        runs = both(bench, lambda kind: live_run(bench, kind, front, count, 20))
-        what = f"INSERT to client, N={count:,}, 20 rows/s, {through(front)}"
+        rate = 20 if count < 5000 else 2
+        runs = both(bench, lambda kind: live_run(bench, kind, front, count, rate))
+        what = f"INSERT to client, N={count:,}, {rate} rows/s, {through(front)}"
         latency_lines(what, runs, ("p50", "p99", "p999", "max"))
         values = columns(runs, lambda told: told["cpu_us"])
         report.line(f"  CPU per delivery, {through(front)}", "us", *values)

@@ -1,6 +1,6 @@
 """make bench-peers: the same load on rowtail, on what a user would take instead, and on a bare writer (the floor).
 
-usage: peers.py --build DIRECTORY [quick] [N…] [catchup]    numbers of streams; catchup: one client over a long log
+usage: peers.py --build DIRECTORY [--rounds N] [quick] [N…] [catchup]    numbers of streams; catchup: one client over a long log
 
 Each round starts every peer once, one after another, so that noise affects all alike. The table shows medians.
 """
@@ -112,14 +112,12 @@ def table(first, names, lines):
     print()
 
 
-def show_live(the_rig, quiet, streams, quick):
+def show_live(the_rig, quiet, streams, quick, repeats):
     """The table of so many streams."""
     room = the_rig.files - bench_run.SPARE_FILES
     counts = {p: min(streams, room // p.files, p.most) for p in peers_here()}
     rate, rows = (20, 8 if quick else 60) if streams < 5000 else (2, 10)
-    told = rounds(
-        1 if quick else 3, counts, quiet, lambda peer: live(the_rig, peer, counts[peer], rate, rows)
-    )
+    told = rounds(repeats, counts, quiet, lambda peer: live(the_rig, peer, counts[peer], rate, rows))
     lines = []
     for peer, runs in told.items():
         title = peer.title if counts[peer] == streams else f"{peer.title} (N={counts[peer]:,}: its limit here)"
@@ -132,10 +130,10 @@ def show_live(the_rig, quiet, streams, quick):
     table(f"N={streams:,}, {rate} rows/s of {rig.ROW_LENGTH} bytes", [head for _, head in COLUMNS], lines)
 
 
-def show_catch_up(the_rig, quiet, rows, quick):
+def show_catch_up(the_rig, quiet, rows, repeats):
     """The table of one client that catches up."""
     here = [peer for peer in peers_here() if peer.kind != "pushpin"]  # it keeps no history
-    told = rounds(1 if quick else 3, here, quiet, lambda peer: catch_up(the_rig, peer, rows))
+    told = rounds(repeats, here, quiet, lambda peer: catch_up(the_rig, peer, rows))
     lines = []
     report.begin("catchup")
     for peer, runs in told.items():
@@ -154,16 +152,23 @@ def main():
     """Measures, and prints the circumstances."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", required=True)
+    parser.add_argument("--rounds", type=int, help="of each peer; 3, quick 1")
     parser.add_argument("words", nargs="*", help="quick; numbers of streams; catchup")
     arguments = parser.parse_args()
     quick = "quick" in arguments.words
     wanted = [word for word in arguments.words if word != "quick"]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends everything on the way out
+    repeats = arguments.rounds or (1 if quick else 3)
     files = bench_run.raise_file_limit()
     the_rig = rig.Rig(arguments.build, files)
     quiet = noise.Noise(patience_s=5 if quick else 120)
     began = time.monotonic()
-    print(f"{bench_run.machine()}. {files:,} open files a process. Medians of {1 if quick else 3}, ranges in brackets.")
+
+    def keep():
+        name = "peers-quick.json" if quick else "peers.json"
+        report.save(the_rig.build / "bench" / name, bench_run.machine())
+
+    print(f"{bench_run.machine()}. {files:,} open files a process. Medians of {repeats}, ranges in brackets.")
     for peer in PEERS:
         if package := peerstack.missing(peer.kind):
             print(f"Left out: {peer.title}, which needs {package}: sh tests/deps.sh build bench")
@@ -174,15 +179,15 @@ def main():
         try:
             for streams in [20] if quick else [10, 100, 1000, 10000]:
                 if not wanted or str(streams) in wanted:
-                    show_live(the_rig, quiet, streams, quick)
+                    show_live(the_rig, quiet, streams, quick, repeats)
+                    keep()
             if not wanted or "catchup" in wanted:
-                show_catch_up(the_rig, quiet, 1000 if quick else 20000, quick)
+                show_catch_up(the_rig, quiet, 1000 if quick else 20000, repeats)
+                keep()
         except rig.Failure as failure:
             print(f"FAILED: {failure}", file=sys.stderr)
             return 1
     print(f"{quiet.sentence()}; {time.monotonic() - began:.0f} s in all.")
-    name = "peers-quick.json" if quick else "peers.json"
-    report.save(the_rig.build / "bench" / name, bench_run.machine())
     return 0
 
 

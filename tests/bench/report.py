@@ -69,14 +69,14 @@ def point(plot, series, x, values):
 
 
 def save(path, machine):
-    """Keeps the table, and adds this run's points to those that the file has of earlier runs."""
+    """Adds this run's table and points to those that the file has of earlier runs."""
     told = json.loads(path.read_text()) if path.exists() else {}
     kept = {tuple(key): values for *key, values in told.get("points", [])}
     kept.update(POINTS)
     told = {
         "date": datetime.date.today().isoformat(),
         "machine": machine,
-        "lines": LINES,
+        "lines": [line for line in told.get("lines", []) if line[0] not in {name for name, *_ in LINES}] + LINES,
         "points": [[*key, values] for key, values in sorted(kept.items())],
     }
     path.write_text(json.dumps(told, indent=1))

@@ -1,6 +1,6 @@
 """make bench: prints a table; exits with 1 if a delivery was wrong. Times do not affect the status.
 
-usage: run.py --build DIRECTORY [quick] [FIGURE…]    figures by a part of their names
+usage: run.py --build DIRECTORY [--rounds N] [quick] [FIGURE…]    figures by a part of their names
 """
 
 import argparse
@@ -108,6 +108,7 @@ def parse():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", required=True)
+    parser.add_argument("--rounds", type=int, help="of each figure; 3, quick 1")
     parser.add_argument("words", nargs="*", help="quick; parts of names of figures")
     arguments = parser.parse_args()
     quick = "quick" in arguments.words
@@ -117,18 +118,20 @@ def parse():
         for function in figure.FIGURES
         if not wanted or any(word.replace("-", "_") in function.__name__ for word in wanted)
     ]
-    return arguments.build, quick, wanted, chosen
+    return arguments, quick, wanted, chosen
 
 
 def main():
     """Measures, and prints the circumstances."""
-    build, quick, wanted, chosen = parse()
+    arguments, quick, wanted, chosen = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends everything on the way out
     sys.stdout.reconfigure(line_buffering=True)
     files = raise_file_limit()
-    the_rig = rig.Rig(build, files)
+    the_rig = rig.Rig(arguments.build, files)
     bench = Bench(the_rig, quick, wanted)
+    bench.repeats = arguments.rounds or bench.repeats
     began = time.monotonic()
+    kept = the_rig.build / "bench" / ("quick.json" if quick else "bench.json")
     print(
         f"{machine()}.\n"
         f"{files:,} open files a process: up to {bench.many:,} streams direct, "
@@ -144,11 +147,11 @@ def main():
             for function in chosen:
                 report.begin(function.__name__)
                 function(bench)
+                report.save(kept, machine())
         except rig.Failure as failure:
             print(f"FAILED: {failure}", file=sys.stderr)
             return 1
     print(f"\n{bench.noise.sentence()}; {time.monotonic() - began:.0f} s in all.")
-    report.save(the_rig.build / "bench" / ("quick.json" if quick else "bench.json"), machine())
     return 0
 
 
