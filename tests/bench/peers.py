@@ -117,11 +117,13 @@ def show_live(the_rig, quiet, streams, quick, repeats):
     """The table of so many streams."""
     room = the_rig.files - bench_run.SPARE_FILES
     counts = {p: min(streams, room // p.files, p.most) for p in peers_here()}
+    for peer in [peer for peer in counts if counts[peer] < 0.9 * streams]:
+        print(f"{peer.title}: {counts.pop(peer):,} streams at most here")
     rate, rows = (20, 8 if quick else 60) if streams < 5000 else (2, 10)
     told = rounds(repeats, counts, quiet, lambda peer: live(the_rig, peer, counts[peer], rate, rows))
     lines = []
     for peer, runs in told.items():
-        title = peer.title if counts[peer] == streams else f"{peer.title} (N={counts[peer]:,}: its limit here)"
+        title = peer.title if counts[peer] == streams else f"{peer.title} (N={counts[peer]:,})"
         lines.append((title, *(report.spread([one[name] for one in runs]) for name, _ in COLUMNS)))
         report.begin(f"{streams}")
         for name, head in COLUMNS:

@@ -25,6 +25,7 @@ error_log {directory}/nginx.log;
 events {{ worker_connections {files}; }}
 http {{
     access_log off;
+    keepalive_requests 1000000000;
     client_body_temp_path {directory}/body;
     proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/fastcgi;

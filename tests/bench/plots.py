@@ -5,6 +5,7 @@ usage: plots.py --build DIRECTORY [--to DIRECTORY] bench|peers|quick|peers-quick
 
 import argparse
 import json
+import math
 import pathlib
 import statistics
 import sys
@@ -61,11 +62,13 @@ def _rounded(value):
 
 
 def _series(points, plot):
-    """{series: [(x, median)…]} of a plot, rowtail's first and the floor's last."""
+    """{series: [(x, median)…]} of a plot, rowtail's first and the floor's last. One point makes no line."""
     found = {}
     for which, series, x, values in points:
         if which == plot:
             found.setdefault(series, []).append((x, statistics.median(values)))
+    if any(len(places) > 1 for places in found.values()):
+        found = {series: places for series, places in found.items() if len(places) > 1}
     return {series: sorted(found[series]) for series in sorted(found, key=_order)}
 
 
@@ -76,12 +79,12 @@ def _looks(points, scheme):
 
 
 def _lines(axes, series, scheme, looks):
-    """Lines over x; the floors are dashed and without markers."""
-    dashes = iter(["--", ":", "-."])
+    """Lines over x; the floors are dashed, without markers, in the colour of what stands on them."""
     for name, places in series.items():
         xs, ys = zip(*places)
         if _is_floor(name):
-            axes.plot(xs, ys, next(dashes), color=SCHEMES[scheme]["floor"], linewidth=1.8, label=_name(name))
+            colour = looks.get(name.replace("floor", "rowtail"), (SCHEMES[scheme]["floor"],))[0]
+            axes.plot(xs, ys, "--", color=colour, linewidth=1.6, label=_name(name))
         else:
             colour, marker = looks[name]
             width = 2.4 if name.startswith("rowtail") else 1.6
@@ -89,6 +92,9 @@ def _lines(axes, series, scheme, looks):
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.margins(x=0.06, y=0.08)
+    low, high = axes.get_ylim()
+    if high < 30 * low:
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(ticker.FuncFormatter(_number))
         axis.set_minor_formatter(ticker.NullFormatter())
@@ -106,6 +112,7 @@ def _bars(axes, series, scheme, looks):
         )  # fmt: skip
     axes.set_yticks(range(len(others)), [f"{_name(name)}\n{_rounded(series[name][0][1])}" for name in others])
     axes.set_xscale("log")
+    axes.set_xlim(left=10 ** math.floor(math.log10(0.8 * min(series[name][0][1] for name in others))))
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(_number))
     axes.xaxis.set_minor_formatter(ticker.NullFormatter())
 
@@ -128,7 +135,7 @@ def _draw(series, plot, scheme, looks, foot, path):
         f"{title} over {rows:,} rows" if bars else title, x=0.02, y=0.985, ha="left", color=colours["ink"],
         fontsize=BASE_PT + 3, fontweight="bold",
     )  # fmt: skip
-    axes.set_title(f"{y}, {better}", loc="left", x=-0.3 if bars else -0.1, color=colours["muted"], fontsize=BASE_PT)
+    axes.set_title(f"{y}, {better}", loc="left", x=-0.3 if bars else -0.1, pad=11, color=colours["muted"], fontsize=BASE_PT)
     axes.set_xlabel("" if bars else x, color=colours["muted"], fontsize=BASE_PT)
     handles, labels = axes.get_legend_handles_labels()
     lines = (len(labels) + 1) // 2
