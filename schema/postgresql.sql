@@ -91,7 +91,7 @@ BEGIN
 		END IF;
 		SELECT proname INTO name FROM pg_proc WHERE pronamespace = to_regnamespace(quote_ident(home)) AND proname IN (
 			'events_refused', 'events_refuse', 'events_number', 'events_number_rows', 'events_timeline_begins',
-			'events_changes_number', 'events_deleted', 'events_changes_floor', 'events_changes_prune', 'events_end',
+			'events_changes_number', 'events_deleted', 'events_changes_floor', 'events_changes_prune', 'events_row_is_final',
 			'events_opened', 'events_lost', 'events_position', 'events_after_restore', 'events_allow_publisher',
 			'events_allow_mirror', 'grants_refused', 'grants_changed');
 		IF FOUND THEN
@@ -190,27 +190,48 @@ INSERT INTO events_timelines(timeline, after, base)
 SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint, 0, 0
 WHERE NOT EXISTS (SELECT 1 FROM events_timelines);
 
--- Refusals, with the same sentences as in rowtail.sql. Most rows pass the condition of the trigger and cost no call.
-CREATE OR REPLACE FUNCTION events_refused() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+-- Refusals, with the same sentences as in rowtail.sql. Most rows need only the first condition. This is no CHECK and
+-- has no WHEN, which PostgreSQL would parse for each statement.
+--
+-- An end counts at once for its own transaction. For others it counts when it is committed; what they insert until
+-- then is refused at their COMMIT.
+CREATE OR REPLACE FUNCTION events_refused() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
-	IF NEW.id NOT BETWEEN -9223372036854775807 AND -9000000000000000001 THEN
-		RAISE EXCEPTION 'id: leave it out and PostgreSQL numbers the row at COMMIT';
-	ELSIF octet_length(NEW.data) > 268435456 THEN
-		RAISE EXCEPTION 'data: at most 256 MiB (268435456 bytes), since a record is encoded in memory; publish a link to longer data';
-	ELSIF NEW.retry NOT BETWEEN 0 AND 3600000 THEN
-		RAISE EXCEPTION 'retry: NULL, or whole milliseconds from 0 to 3600000';
-	ELSIF NEW.created_at NOT BETWEEN '0001-01-01 00:00:00Z' AND '9999-12-31 23:59:59.999Z' THEN
-		RAISE EXCEPTION 'created_at: UTC such as 2026-01-31T23:59:59.123Z; leave it out and it is now';
-	ELSIF octet_length(NEW.channel) NOT BETWEEN 1 AND 255 THEN
-		RAISE EXCEPTION 'channel: text of 1 to 255 bytes of UTF-8';
-	ELSIF NEW.channel ~ '[\u0001-\u001f\u007f-\u009f*]' THEN
-		RAISE EXCEPTION 'channel: no control characters, and no *, which is for patterns';
-	ELSIF octet_length(NEW.event) NOT BETWEEN 1 AND 255 THEN
-		RAISE EXCEPTION 'event: NULL for a plain message, or text of 1 to 255 bytes of UTF-8';
-	ELSIF NEW.event ~ '[\r\n]' THEN
-		RAISE EXCEPTION 'event: one line, so no CR, LF or NUL';
-	ELSIF NEW.event IN ('open', 'error', 'position', 'gap', 'denied') THEN
-		RAISE EXCEPTION 'event: open and error are EventSource''s own, position, gap and denied are rowtail''s; choose another name';
+	IF NEW.id NOT BETWEEN -9223372036854775807 AND -9000000000000000001
+		OR NEW.channel ~ '[^ -)+-~]' OR octet_length(NEW.channel) NOT BETWEEN 1 AND 255
+		OR NEW.event ~ '[^ -~]' OR octet_length(NEW.event) NOT BETWEEN 1 AND 255
+		OR NEW.event IN ('open', 'error', 'position', 'gap', 'denied')
+		OR octet_length(NEW.data) > 268435456 OR NEW.retry NOT BETWEEN 0 AND 3600000
+		OR NEW.created_at NOT BETWEEN '0001-01-01 00:00:00Z' AND '9999-12-31 23:59:59.999Z'
+	THEN
+		IF NEW.id NOT BETWEEN -9223372036854775807 AND -9000000000000000001 THEN
+			RAISE EXCEPTION 'id: leave it out and PostgreSQL numbers the row at COMMIT';
+		ELSIF octet_length(NEW.data) > 268435456 THEN
+			RAISE EXCEPTION 'data: at most 256 MiB (268435456 bytes), since a record is encoded in memory; publish a link to longer data';
+		ELSIF NEW.retry NOT BETWEEN 0 AND 3600000 THEN
+			RAISE EXCEPTION 'retry: NULL, or whole milliseconds from 0 to 3600000';
+		ELSIF NEW.created_at NOT BETWEEN '0001-01-01 00:00:00Z' AND '9999-12-31 23:59:59.999Z' THEN
+			RAISE EXCEPTION 'created_at: UTC such as 2026-01-31T23:59:59.123Z; leave it out and it is now';
+		ELSIF octet_length(NEW.channel) NOT BETWEEN 1 AND 255 THEN
+			RAISE EXCEPTION 'channel: text of 1 to 255 bytes of UTF-8';
+		ELSIF NEW.channel ~ '[\u0001-\u001f\u007f-\u009f*]' THEN
+			RAISE EXCEPTION 'channel: no control characters, and no *, which is for patterns';
+		ELSIF octet_length(NEW.event) NOT BETWEEN 1 AND 255 THEN
+			RAISE EXCEPTION 'event: NULL for a plain message, or text of 1 to 255 bytes of UTF-8';
+		ELSIF NEW.event ~ '[\r\n]' THEN
+			RAISE EXCEPTION 'event: one line, so no CR, LF or NUL';
+		ELSIF NEW.event IN ('open', 'error', 'position', 'gap', 'denied') THEN
+			RAISE EXCEPTION 'event: open and error are EventSource''s own, position, gap and denied are rowtail''s; choose another name';
+		END IF;
+	END IF;
+	IF EXISTS (SELECT 1 FROM events_ended WHERE channel = NEW.channel) THEN
+		RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
+	ELSIF NEW.event = 'end' THEN
+		INSERT INTO events_ended(channel, id) VALUES (NEW.channel, NEW.id) ON CONFLICT DO NOTHING;
+		IF NOT FOUND THEN
+			RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
+		END IF;
 	END IF;
 	RETURN NEW;
 END $$;
@@ -231,6 +252,15 @@ BEGIN
 		RAISE EXCEPTION 'expires_at: NULL, or a time in UTC such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59Z';
 	END IF;
 	RETURN NEW;
+END $$;
+
+-- Only the numbering changes a row, and only once.
+CREATE OR REPLACE FUNCTION events_row_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF OLD.id > 0 OR NEW.id <= 0 OR pg_trigger_depth() = 1 THEN
+		RAISE EXCEPTION 'events: a logged row never changes, since readers may have it already; insert a new row that corrects it, or delete this one';
+	END IF;
+	RETURN NULL;
 END $$;
 
 CREATE OR REPLACE FUNCTION events_refuse() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
@@ -418,21 +448,6 @@ BEGIN
 	RETURN NULL;
 END $$;
 
--- An end counts at once for its own transaction, and for others when it is committed.
-CREATE OR REPLACE FUNCTION events_end() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-BEGIN
-	IF EXISTS (SELECT 1 FROM events_ended WHERE channel = NEW.channel) THEN
-		RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
-	ELSIF NEW.event = 'end' THEN
-		INSERT INTO events_ended(channel, id) VALUES (NEW.channel, NEW.id) ON CONFLICT DO NOTHING;
-		IF NOT FOUND THEN
-			RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
-		END IF;
-	END IF;
-	RETURN NEW;
-END $$;
-
 CREATE OR REPLACE FUNCTION events_opened() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
@@ -454,16 +469,7 @@ END $$;
 
 DROP TRIGGER IF EXISTS events_refused ON events;
 CREATE TRIGGER events_refused BEFORE INSERT ON events FOR EACH ROW
-	WHEN (NEW.id NOT BETWEEN -9223372036854775807 AND -9000000000000000001
-		OR NEW.channel ~ '[^ -)+-~]' OR octet_length(NEW.channel) NOT BETWEEN 1 AND 255
-		OR NEW.event ~ '[^ -~]' OR octet_length(NEW.event) NOT BETWEEN 1 AND 255
-		OR NEW.event IN ('open', 'error', 'position', 'gap', 'denied')
-		OR octet_length(NEW.data) > 268435456 OR NEW.retry NOT BETWEEN 0 AND 3600000
-		OR NEW.created_at NOT BETWEEN '0001-01-01 00:00:00Z' AND '9999-12-31 23:59:59.999Z')
 	EXECUTE FUNCTION events_refused();
-
-DROP TRIGGER IF EXISTS events_unended ON events;
-CREATE TRIGGER events_unended BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION events_end();
 
 DROP TRIGGER IF EXISTS events_number ON events;
 CREATE CONSTRAINT TRIGGER events_number AFTER INSERT ON events
@@ -471,9 +477,7 @@ CREATE CONSTRAINT TRIGGER events_number AFTER INSERT ON events
 
 -- AFTER, since a BEFORE trigger would lock each row that is numbered.
 DROP TRIGGER IF EXISTS events_row_is_final ON events;
-CREATE TRIGGER events_row_is_final AFTER UPDATE ON events FOR EACH ROW
-	WHEN (OLD.id > 0 OR NEW.id <= 0 OR pg_trigger_depth() = 0)
-	EXECUTE FUNCTION events_refuse('events: a logged row never changes, since readers may have it already; insert a new row that corrects it, or delete this one');
+CREATE TRIGGER events_row_is_final AFTER UPDATE ON events FOR EACH ROW EXECUTE FUNCTION events_row_is_final();
 
 DROP TRIGGER IF EXISTS events_no_truncate ON events;
 CREATE TRIGGER events_no_truncate BEFORE TRUNCATE ON events
@@ -604,7 +608,7 @@ BEGIN
 		WHERE p.pronamespace = current_schema()::regnamespace AND p.proname IN (
 			'events_refused', 'events_refuse', 'events_number', 'events_number_rows', 'events_numbered',
 			'events_timeline_begins', 'events_changes_number', 'events_deleted', 'events_changes_floor',
-			'events_changes_prune', 'events_end', 'events_opened', 'events_lost', 'events_position',
+			'events_changes_prune', 'events_row_is_final', 'events_opened', 'events_lost', 'events_position',
 			'events_after_restore', 'events_allow_publisher', 'events_allow_mirror', 'grants_refused', 'grants_changed')
 	LOOP
 		EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', made);
