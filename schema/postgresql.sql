@@ -605,7 +605,7 @@ DECLARE
 	made text;
 BEGIN
 	FOR made IN SELECT p.oid::regprocedure::text FROM pg_proc AS p
-		WHERE p.pronamespace = current_schema()::regnamespace AND p.proname IN (
+		WHERE p.pronamespace = to_regnamespace(quote_ident(current_schema())) AND p.proname IN (
 			'events_refused', 'events_refuse', 'events_number', 'events_number_rows', 'events_numbered',
 			'events_timeline_begins', 'events_changes_number', 'events_deleted', 'events_changes_floor',
 			'events_changes_prune', 'events_row_is_final', 'events_opened', 'events_lost', 'events_position',
