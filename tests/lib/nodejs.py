@@ -31,23 +31,34 @@ def find():
     if not ours.exists() and os.environ.get("TEST_RELEASE"):
         return None
     if not ours.exists():
-        _install(package, ours)
+        _install(f"{package}@24", HOME, lambda: ours.exists() and _has_sqlite(ours))
     assert _has_sqlite(ours), (HOME / "npm.log").read_text()
     return str(ours)
 
 
-def _install(package, ours):
+def package(name, version):
+    """The node_modules that has this package of npm; None in a chroot without network."""
+    modules = HOME / "packages" / "node_modules"
+    if not (modules / name / "package.json").exists():
+        if os.environ.get("TEST_RELEASE") or shutil.which("npm") is None:
+            return None
+        _install(f"{name}@{version}", HOME / "packages", lambda: (modules / name / "package.json").exists())
+    return modules
+
+
+def _install(wanted, prefix, is_there):
     """One process at a time; npm writes to a file, for it can leave a child behind that holds a pipe open."""
     HOME.mkdir(parents=True, exist_ok=True)
     with open(HOME / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for _ in range(3):
-            if ours.exists() and _has_sqlite(ours):
+            if is_there():
                 return
-            install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", HOME, f"{package}@24"]
+            install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", prefix, wanted]
             with open(HOME / "npm.log", "w") as said, contextlib.suppress(subprocess.TimeoutExpired):
                 subprocess.run(install, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=120, check=False)
 
 
 if __name__ == "__main__":
     find()
+    package("pg", 8)
