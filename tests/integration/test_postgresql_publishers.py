@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 import nodejs
-from schema import SCHEMA
+import pages
+from schema import ROOT, SCHEMA
 
 psycopg2 = pytest.importorskip("psycopg2")
 
@@ -101,3 +102,17 @@ def test_outbox(cluster, log):
     assert rows == [(f"orders/{order}", "made", "O'Hara \"x\"\n"), (f"orders/{order}", "paid", "nobody"),
                     (f"orders/{order}", "removed", None)]
     assert cluster.rows("SELECT count(*) FROM orders", dbname) == [(0,)]
+
+
+def test_the_commands_of_the_page_work(cluster):
+    """deploy/scale/README.md: set up, allow, grant, publish."""
+    dbname = cluster.database()
+    cluster.rows("DROP ROLE IF EXISTS app; DROP ROLE IF EXISTS mirror; CREATE ROLE app LOGIN; CREATE ROLE mirror", dbname)
+    commands, statement = [block.text for block in pages.blocks(ROOT / "deploy/scale/README.md")]
+    done = subprocess.run(["sh", "-euc", commands], cwd=ROOT, env=cluster.environment(dbname), capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    cluster.rows(statement, dbname, "app")
+    assert cluster.rows("SELECT kind, channel FROM events_news WHERE id > 0 ORDER BY id", dbname) == [
+        ("grant", "news/*"), ("row", "orders/42")]
+    cluster.rows("DROP OWNED BY app, mirror; DROP ROLE app, mirror", dbname)

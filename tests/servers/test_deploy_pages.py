@@ -81,6 +81,7 @@ COVERED = {
     (BROWSER, "rowtail.js", "html"),
     (BROWSER, "rowtail.js", "js"),
     (BROWSER, "Options", "js"),
+    (DEPLOY / "scale/README.md", "Publishing into PostgreSQL", "text"),  # integration/test_postgresql_publishers.py
     (PACKAGING, "rowtail for Linux, in one file", "sh"),  # tests/portable/test_kit.py
 }
 
