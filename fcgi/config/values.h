@@ -52,7 +52,8 @@ struct config {
 	const char *follow; /* a query string: print its stream; NULL: serve */
 	const char *track; /* the table of CONFIG_TRACK and CONFIG_UNTRACK */
 	const char *track_channel; /* "shop/{customer_id}/orders"; NULL: TABLE/KEY */
-	const char *track_columns, *track_except; /* names that commas separate; NULL if not given */
+	const char *track_columns,
+		*track_except; /* names that commas separate; NULL if not given */
 	bool track_changes;
 	bool track_json_functions; /* --track-json=functions */
 
