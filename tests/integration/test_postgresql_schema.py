@@ -125,6 +125,14 @@ def test_update_is_refused_with_the_same_words(db, workdir):
     assert run(db, "SELECT id, data FROM events") == [(1, "x")]
 
 
+def test_update_by_a_trigger_of_the_application_is_refused(db):
+    run(db, """CREATE TABLE app(n int); CREATE FUNCTION app_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN UPDATE events SET id = id + 1000, data = 'y'; RETURN NULL; END $$;
+        CREATE TRIGGER app_changed AFTER INSERT ON app FOR EACH ROW EXECUTE FUNCTION app_changed()""")
+    run(db, "INSERT INTO events(data) VALUES ('x')")
+    assert "never changes" in refusal(db, "INSERT INTO app VALUES (1)")
+
+
 @pytest.mark.parametrize("given", [1, 0, -1, -5, 9000000000000001, "NULL"])
 def test_explicit_id_is_refused(db, given):
     refusal(db, f"INSERT INTO events(id, data) VALUES ({given}, 'x')")
