@@ -193,6 +193,14 @@ def test_no_process_outlives_its_parent(crew):
     wait_until(lambda: not any(map(is_alive, pids)), "the processes end")
 
 
+def test_process_that_ends_by_itself_leaves_the_socket(crew, log):
+    server = crew()
+    for count, pid in enumerate(children(server.pid), PROCESSES + 1):
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda count=count: server.stderr.count(" follows ") == count, "a new process serves")
+    server.serves(log)
+
+
 def test_missing_database_ends_all_with_its_status(workdir):
     address = workdir / "s"
     done = rowtail.run("--db", workdir / "none.db", "--listen", address, "--processes", PROCESSES)
