@@ -60,7 +60,7 @@ class Bench:
         self.crowds = [(front, self.fronted) for front in self.fronts]
         self.storms = [(self.crowd, None), (self.crowd, "http"), (self.fronted, "nginx")]
         self.memories = [("http", self.many, None), ("nginx", self.fronted, 1)]
-        self.fews = [] if quick else [10, 100]
+        self.fews = [10] if quick else [10, 100]
         long = 50000 if quick else 1000000
         self.replays = [(long, None, None), (long, "http", None), (long, "nginx", None)]
         if not quick:
