@@ -33,8 +33,18 @@ $(warning rowtail is built without --http and --pages: install node-llhttp or li
 endif
 SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-SRC := $(sort $(wildcard fcgi/*.c fcgi/*/*.c))
+# rowtail-mirror has all of rowtail but main, its own folder, and libpq; without libpq it is not built.
+MIRROR_SRC := $(sort $(wildcard fcgi/mirror/*.c))
+SRC := $(filter-out $(MIRROR_SRC),$(sort $(wildcard fcgi/*.c fcgi/*/*.c)))
 OBJ := $(SRC:fcgi/%.c=$(BUILD)/obj/%.o)
+MIRROR_OBJ := $(filter-out $(BUILD)/obj/main.o,$(OBJ)) $(MIRROR_SRC:fcgi/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/mirror/schema.o
+LIBPQ := $(shell pkg-config --exists libpq 2>/dev/null && echo yes)
+LIBPQ_FLAGS := $(if $(LIBPQ),$(shell pkg-config --cflags libpq))
+ifneq ($(LIBPQ),)
+MIRROR := $(BUILD)/rowtail-mirror
+else
+$(warning rowtail-mirror is not built: install libpq-dev)
+endif
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY := $(FUZZ:%=$(BUILD)/replay/%)
@@ -60,8 +70,8 @@ libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n
 	bench lint tidy fuzz demo $(SRC:%=tidy/%) integration-san integration-valgrind pictures install uninstall clean
 .DELETE_ON_ERROR:
 
-## all: build build/rowtail; `make` alone does the same (V=1 shows the commands)
-all: $(BUILD)/rowtail
+## all: build build/rowtail and build/rowtail-mirror; `make` alone does the same (V=1 shows the commands)
+all: $(BUILD)/rowtail $(MIRROR)
 
 ## help: list every target
 help:
@@ -74,6 +84,23 @@ deps:
 $(BUILD)/rowtail: $(OBJ) $(LLHTTP_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(LDHARDEN) -o $@ $(OBJ) $(LLHTTP_OBJ) $(LIBS)
+
+$(BUILD)/rowtail-mirror: $(MIRROR_OBJ) $(LLHTTP_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(LDHARDEN) -o $@ $(MIRROR_OBJ) $(LLHTTP_OBJ) $(LIBS) -lpq
+
+$(MIRROR_SRC:fcgi/%.c=$(BUILD)/obj/%.o): CPPFLAGS += $(LIBPQ_FLAGS)
+
+# rowtail.sql, which makes the copy, as a text in the program.
+$(BUILD)/mirror/schema.c: schema/rowtail.sql Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "mirror/schema.h"'; echo 'const char mirror_schema[] ='; \
+		sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $<; echo ';'; } >$@
+
+$(BUILD)/obj/mirror/schema.o: $(BUILD)/mirror/schema.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/llhttp/%.o: $(LLHTTP_SOURCES)/%.c Makefile
 	@mkdir -p $(@D)

@@ -29,6 +29,13 @@ struct line {
 static enum log_level max_level = LOG_LEVEL_INFO;
 static unsigned long lost; /* lines dropped since the last one that was written */
 
+static const char *program = "rowtail";
+
+void log_set_program(const char *name)
+{
+	program = name;
+}
+
 void log_set_level(enum log_level level)
 {
 	max_level = level;
@@ -51,7 +58,8 @@ static void begin(struct line *line, enum log_level level)
 	gmtime_r(&now.tv_sec, &utc);
 	length = strftime(line->bytes, LINE_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
 	length += (size_t)snprintf(line->bytes + length, LINE_SIZE - length,
-		".%03ldZ rowtail[%ld] %s: ", now.tv_nsec / 1000000, (long)getpid(), names[level]);
+		".%03ldZ %s[%ld] %s: ", now.tv_nsec / 1000000, program, (long)getpid(),
+		names[level]);
 	line->length = length;
 	line->cut = false;
 }

@@ -17,6 +17,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 
 enum { LOG_LINE_MAX = 1024 };
 
+/* Sets the name in each line, "rowtail" at first. Borrowed for good. */
+void log_set_program(const char *name);
+
 /* Drops entries above this level. The level is LOG_LEVEL_INFO before the first call. */
 void log_set_level(enum log_level level);
 

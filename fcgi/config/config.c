@@ -148,8 +148,8 @@ int config_fail_unknown(struct config_load *l, const char *what, const char *nam
 	if (near)
 		return config_fail(l, status_of(l->source), "unknown %s %s; did you mean %s?", what,
 			quote.text, spelled(l, near, nearest));
-	return config_fail(l, status_of(l->source),
-		"unknown %s %s; rowtail --help lists all options", what, quote.text);
+	return config_fail(l, status_of(l->source), "unknown %s %s; %s --help lists all options",
+		what, quote.text, setting_used()->program);
 }
 
 /* --- the environment --- */
@@ -164,6 +164,21 @@ static const struct setting *find_variable(const char *name, size_t length)
 			return setting_at(i);
 	}
 	return NULL;
+}
+
+/* Is it a setting of another program of rowtail's? All may have one environment. */
+static bool is_of_another(const char *variable, size_t length)
+{
+	static const struct setting_table *const all[] = {&setting_rowtail, &setting_mirror};
+	const struct setting_table *mine = setting_used();
+	bool found = false;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all) && !found; i++) {
+		setting_use(all[i]);
+		found = find_variable(variable, length);
+	}
+	setting_use(mine);
+	return found;
 }
 
 /*
@@ -192,6 +207,8 @@ static int read_variable(struct config_load *l, const char *variable)
 
 	/* Many launchers unset a variable by making it empty. */
 	if (!variable[length] || !variable[length + 1] || is_foreign(variable, length))
+		return 0;
+	if (!s && is_of_another(variable, length))
 		return 0;
 	if (!s)
 		return config_fail_unknown(l, "environment variable", variable, length);
@@ -265,6 +282,25 @@ static int read_arguments(struct config_load *l, struct arguments a)
 
 /* --- all together --- */
 
+/* Checks the required setting `name`, whose value is there or not. */
+static int require(struct config_load *l, bool there, const char *name, const char *what)
+{
+	const struct setting *s = setting_find(name, strlen(name));
+	char variable[SETTING_NAME_MAX];
+
+	if (there || !s)
+		return 0;
+	setting_variable(s, variable);
+	if (l->c->file)
+		return config_fail(l, EX_CONFIG,
+			"no %s: add a line %s = %s to %.255s (or give --%s or %s)", what, name,
+			s->operand, l->c->file, name, variable);
+	return config_fail(l, EX_USAGE,
+		"no %s: give --%s %s, %s, or a line %s = %s in a CONFIG file; "
+		"see %s --help",
+		what, name, s->operand, variable, name, s->operand, setting_used()->program);
+}
+
 /* Checks that involve more than one setting. */
 static int check_whole(struct config_load *l)
 {
@@ -279,15 +315,10 @@ static int check_whole(struct config_load *l)
 		return config_fail(l, status_of(l->source), "%s needs %s; give both or neither",
 			given, missing);
 	}
-	if (c->db)
-		return 0;
-	if (c->file)
-		return config_fail(l, EX_CONFIG,
-			"no database: add a line db = PATH to %.255s (or give --db or ROWTAIL_DB)",
-			c->file);
-	return config_fail(l, EX_USAGE,
-		"no database: give --db PATH, ROWTAIL_DB, or a line db = PATH in a CONFIG file; "
-		"see rowtail --help");
+	l->source = CONFIG_FROM_DEFAULT;
+	if (require(l, c->from, "from", "PostgreSQL database"))
+		return -1;
+	return require(l, c->db, "db", "database");
 }
 
 static int read_all(struct config_load *l, struct arguments a, char *const *envp)

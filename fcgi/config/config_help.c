@@ -34,17 +34,13 @@ static void print_wrapped(FILE *out, const char *text, int column)
 	putc('\n', out);
 }
 
-void config_print_help(FILE *out)
+static void print_options(FILE *out)
 {
 	enum { COLUMN = 30 };
 	const struct setting *s;
 	char text[300];
 
-	fprintf(out,
-		"Usage: rowtail [OPTION]... [CONFIG]\n"
-		"tail -f for a SQLite table, in every browser. Each row inserted into the table\n"
-		"reaches every subscriber as a Server-Sent Event.\n\n%s\nOptions:\n",
-		ways());
+	fprintf(out, "Options:\n");
 	for (size_t i = 0; i < setting_count(); i++) {
 		s = setting_at(i);
 		snprintf(text, sizeof(text), "--%s %s", s->name, s->operand ? s->operand : "");
@@ -53,6 +49,16 @@ void config_print_help(FILE *out)
 			s->standard ? s->standard : "", s->standard ? ")" : "");
 		print_wrapped(out, text, COLUMN);
 	}
+}
+
+static void print_rowtail(FILE *out)
+{
+	fprintf(out,
+		"Usage: rowtail [OPTION]... [CONFIG]\n"
+		"tail -f for a SQLite table, in every browser. Each row inserted into the table\n"
+		"reaches every subscriber as a Server-Sent Event.\n\n%s\n",
+		ways());
+	print_options(out);
 	fprintf(out,
 		"\nEach option is also an environment variable (ROWTAIL_MAX_STREAMS=5000) and a\n"
 		"line in a CONFIG file (max-streams = 5000). There, options without an argument\n"
@@ -60,4 +66,27 @@ void config_print_help(FILE *out)
 		"file. A CONFIG file that is executable and begins with #!/path/to/rowtail is\n"
 		"itself the .fcgi or .cgi program that a web server starts.\n"
 		"The manual is rowtail(8).\n");
+}
+
+static void print_mirror(FILE *out)
+{
+	fprintf(out, "Usage: rowtail-mirror --from CONNINFO --db PATH [OPTION]... [CONFIG]\n"
+		     "Keeps a copy of rowtail's event log, which is in PostgreSQL, in a SQLite\n"
+		     "database beside rowtail.\n\n");
+	print_options(out);
+	fprintf(out,
+		"\nEach option is also an environment variable (ROWTAIL_KEEP_ROWS=100000) and a\n"
+		"line in a CONFIG file (keep-rows = 100000). There, options without an argument\n"
+		"take yes or no. The command line wins over the environment, which wins over the\n"
+		"file. libpq's own variables (PGPASSFILE, PGSERVICEFILE, PGSSLMODE...) count, "
+		"too.\n"
+		"The manual is rowtail-mirror(8).\n");
+}
+
+void config_print_help(FILE *out)
+{
+	if (setting_used() == &setting_mirror)
+		print_mirror(out);
+	else
+		print_rowtail(out);
 }

@@ -64,7 +64,7 @@ bool setting_read_number(const char *text, int64_t least, int64_t most, int64_t 
 	       *number <= most;
 }
 
-static bool parse_number(const struct setting *s, struct config *c, const char *text, char *advice)
+bool setting_parse_number(const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	int64_t *member = member_of(s, c);
 	const char *unit = "";
@@ -96,12 +96,12 @@ static bool read_flag(const char *text, bool *flag, char *advice)
 	return setting_advise(advice, "give yes or no (or on, off, true, false, 1, 0)");
 }
 
-static bool parse_flag(const struct setting *s, struct config *c, const char *text, char *advice)
+bool setting_parse_flag(const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	return read_flag(text, member_of(s, c), advice);
 }
 
-static bool parse_check(const struct setting *s, struct config *c, const char *text, char *advice)
+bool setting_parse_check(const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	bool check;
 
@@ -140,7 +140,7 @@ static bool parse_track_json(
 }
 
 /* config.c handles --help and --version before it reads any value. */
-static bool parse_question(
+bool setting_parse_question(
 	const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	return setting_advise(advice, "use it on the command line, without a value");
@@ -233,7 +233,7 @@ static bool parse_algorithm(
 		"or EdDSA");
 }
 
-static bool parse_level(const struct setting *s, struct config *c, const char *text, char *advice)
+bool setting_parse_level(const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	static const char *const names[] = {"error", "warn", "info", "debug"};
 	static const enum log_level levels[] = {
@@ -246,14 +246,6 @@ static bool parse_level(const struct setting *s, struct config *c, const char *t
 		}
 	return setting_advise(advice, "give error, warn, info or debug");
 }
-
-#define AT(field) offsetof(struct config, field)
-#define TEXT(field) .parse = setting_parse_text, .member = AT(field)
-#define FLAG(field) .parse = parse_flag, .member = AT(field)
-#define NUMBER(field, low, high, times)                                                            \
-	.parse = parse_number, .member = AT(field), .least = (low), .most = (high), .scale = (times)
-
-enum { DAY_SECONDS = 86400, HOUR_MS = 3600000 };
 
 static const struct setting table[] = {
 	{"db", "PATH", NULL, "the SQLite database, opened read-only; required",
@@ -322,7 +314,7 @@ static const struct setting table[] = {
 	{"jwt-leeway", "SECONDS", "0", "clock difference to tolerate in exp and nbf",
 		NUMBER(jwt_leeway_ms, 0, 300, 1000)},
 	{"log-level", "LEVEL", "info", "log to standard error: error, warn, info or debug",
-		.parse = parse_level},
+		.parse = setting_parse_level},
 	{"follow", "QUERY", NULL,
 		"print the stream that this query string asks for, as in "
 		"'channel=orders/*&tail=5'; "
@@ -351,34 +343,49 @@ static const struct setting table[] = {
 	{"check", NULL, NULL,
 		"check configuration, database, permissions and schema; print what is wrong and"
 		" how to fix it; serve nothing",
-		.parse = parse_check},
-	{"version", NULL, NULL, "print the version", .parse = parse_question},
-	{"help", NULL, NULL, "print this help", .parse = parse_question},
+		.parse = setting_parse_check},
+	{"version", NULL, NULL, "print the version", .parse = setting_parse_question},
+	{"help", NULL, NULL, "print this help", .parse = setting_parse_question},
 };
 
 enum { COUNT = sizeof(table) / sizeof(*table) };
 _Static_assert((int)COUNT < (int)SETTING_COUNT_MAX, "config.c keeps an array of this size");
 
+const struct setting_table setting_rowtail = {"rowtail", table, COUNT};
+
+static const struct setting_table *used = &setting_rowtail;
+
+void setting_use(const struct setting_table *settings)
+{
+	used = settings;
+}
+
+const struct setting_table *setting_used(void)
+{
+	return used;
+}
+
 size_t setting_count(void)
 {
-	return COUNT;
+	return used->count;
 }
 
 const struct setting *setting_at(size_t n)
 {
-	return &table[n];
+	return &used->list[n];
 }
 
 size_t setting_index(const struct setting *s)
 {
-	return (size_t)(s - table);
+	return (size_t)(s - used->list);
 }
 
 const struct setting *setting_find(const char *name, size_t length)
 {
-	for (size_t i = 0; i < COUNT; i++)
-		if (strlen(table[i].name) == length && !memcmp(table[i].name, name, length))
-			return &table[i];
+	for (size_t i = 0; i < used->count; i++)
+		if (strlen(used->list[i].name) == length &&
+			!memcmp(used->list[i].name, name, length))
+			return &used->list[i];
 	return NULL;
 }
 
@@ -389,7 +396,7 @@ bool setting_is_list(const struct setting *s)
 
 bool setting_is_question(const struct setting *s)
 {
-	return s->parse == parse_question;
+	return s->parse == setting_parse_question;
 }
 
 void setting_variable(const struct setting *s, char *variable)
@@ -455,9 +462,9 @@ static bool plain_name(char *plain, const char *name, size_t length)
 /* The first setting whose name contains `plain`, which must have at least 4 letters. */
 static const struct setting *part_of(const char *plain)
 {
-	for (size_t i = 0; i < COUNT && strlen(plain) >= 4; i++)
-		if (strstr(table[i].name, plain))
-			return &table[i];
+	for (size_t i = 0; i < used->count && strlen(plain) >= 4; i++)
+		if (strstr(used->list[i].name, plain))
+			return &used->list[i];
 	return NULL;
 }
 
@@ -473,11 +480,11 @@ const struct setting *setting_nearest(const char *name, size_t length)
 	 * Allow one typo in a short name, two in a longer one; otherwise everything is near "db".
 	 */
 	best = strlen(plain) < 5 ? 2 : 3;
-	for (size_t i = 0; i < COUNT; i++) {
-		far = distance(plain, table[i].name);
-		if (far < best && far < strlen(table[i].name)) {
+	for (size_t i = 0; i < used->count; i++) {
+		far = distance(plain, used->list[i].name);
+		if (far < best && far < strlen(used->list[i].name)) {
 			best = far;
-			nearest = &table[i];
+			nearest = &used->list[i];
 		}
 	}
 	return nearest ? nearest : part_of(plain);

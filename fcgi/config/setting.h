@@ -42,6 +42,18 @@ struct setting {
 	int64_t scale; /* the member is the number times this: SECONDS are stored as ms */
 };
 
+/* The settings of one program, in the order of --help. */
+struct setting_table {
+	const char *program; /* "rowtail" */
+	const struct setting *list;
+	size_t count;
+};
+extern const struct setting_table setting_rowtail, setting_mirror;
+
+/* Chooses the program whose settings all functions below know. At first that is rowtail. */
+void setting_use(const struct setting_table *settings);
+const struct setting_table *setting_used(void);
+
 /* The settings in the order of --help. setting_at(n) needs n < setting_count(). */
 size_t setting_count(void);
 const struct setting *setting_at(size_t n);

@@ -1,6 +1,6 @@
 /*
- * What setting.c (the table, numbers and words) and setting_path.c (paths and addresses) share. For
- * these two only.
+ * What setting.c (rowtail's table, numbers and words), setting_path.c (paths and addresses) and
+ * setting_mirror.c (rowtail-mirror's table) share. For these three only.
  */
 #ifndef ROWTAIL_SETTING_IMPL_H
 #define ROWTAIL_SETTING_IMPL_H
@@ -19,7 +19,25 @@ bool setting_is_host(const char *host, size_t length);
 /* Adds a text to a list. */
 bool setting_add(const struct setting *s, struct config *c, const char *text, char *advice);
 
+/* For the tables. */
+#define AT(field) offsetof(struct config, field)
+#define TEXT(field) .parse = setting_parse_text, .member = AT(field)
+#define FLAG(field) .parse = setting_parse_flag, .member = AT(field)
+#define NUMBER(field, low, high, times)                                                            \
+	.parse = setting_parse_number, .member = AT(field), .least = (low), .most = (high),        \
+	.scale = (times)
+
+enum { DAY_SECONDS = 86400, HOUR_MS = 3600000 };
+
 /* Parsers for struct setting. */
+bool setting_parse_number(
+	const struct setting *s, struct config *c, const char *text, char *advice);
+bool setting_parse_flag(const struct setting *s, struct config *c, const char *text, char *advice);
+bool setting_parse_level(const struct setting *s, struct config *c, const char *text, char *advice);
+bool setting_parse_check(const struct setting *s, struct config *c, const char *text, char *advice);
+/* For --help and --version. */
+bool setting_parse_question(
+	const struct setting *s, struct config *c, const char *text, char *advice);
 bool setting_parse_text(const struct setting *s, struct config *c, const char *text, char *advice);
 bool setting_parse_database(
 	const struct setting *s, struct config *c, const char *text, char *advice);

@@ -57,6 +57,14 @@ struct config {
 	bool track_changes;
 	bool track_json_functions; /* --track-json=functions */
 
+	/* rowtail-mirror's. It also has action, file, db, pages, poll_ms and log_level. */
+	const char *from; /* libpq's connection string; required */
+	const char *notices; /* another one; NULL if not given */
+	int64_t keep_rows; /* 0: all */
+	int64_t keep_ms; /* 0: for ever; given in seconds */
+	int64_t max_stale_ms; /* 0: no limit; given in seconds */
+	bool once;
+
 	void *memory; /* owned: what the pointers point to */
 };
 
