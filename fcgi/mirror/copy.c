@@ -1,0 +1,389 @@
+#include "mirror/copy_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log/place.h"
+
+enum {
+	BUSY_MS = 500, /* how long somebody else's transaction may delay the loop */
+	EXAMINE_ROWS = 1000,
+	CHECKED_BYTES = 1 << 30, /* a larger file is not checked as a whole at the start */
+};
+
+/* The triggers look at `writing`, which is 1 only inside a transaction of the mirror. */
+#define REFUSE(name, action, table)                                                                \
+	"DROP TRIGGER IF EXISTS rowtail_mirror_" name ";"                                          \
+	"CREATE TRIGGER rowtail_mirror_" name " BEFORE " action " ON " table                       \
+	" WHEN NOT EXISTS (SELECT 1 FROM rowtail_mirror WHERE writing = 1) BEGIN SELECT "          \
+	"RAISE(ABORT, '" table ": this is a copy of a log in PostgreSQL, which rowtail-mirror "    \
+	"keeps; change it there'); END;"
+
+const char copy_tables[] =
+	"CREATE TABLE IF NOT EXISTS rowtail_mirror("
+	"one INTEGER PRIMARY KEY CHECK (one = 1), token TEXT, timeline INTEGER, cursor INTEGER, "
+	"changed INTEGER, looks INTEGER, fresh_ms INTEGER, behind INTEGER, lost_base INTEGER, "
+	"max_stale_ms INTEGER, source TEXT, writing INTEGER);"
+	"INSERT OR IGNORE INTO rowtail_mirror VALUES (1, '', 0, 0, 0, 0, 0, 0, 0, 0, '', 0);"
+	/* PostgreSQL has checked the rows, and numbers them. */
+	"DROP TRIGGER IF EXISTS events_refused; DROP TRIGGER IF EXISTS events_name_refused;"
+	"DROP TRIGGER IF EXISTS events_numbered; DROP TRIGGER IF EXISTS events_ended_refused;"
+	"DROP TRIGGER IF EXISTS grants_inserted; DROP TRIGGER IF EXISTS grants_updated;" REFUSE(
+		"insert", "INSERT", "events") REFUSE("grant", "INSERT", "grants")
+		REFUSE("regrant", "UPDATE", "grants") REFUSE("revoke", "DELETE", "grants");
+
+struct copy *copy_new(const char *path)
+{
+	struct copy *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->path = path;
+	c->lock = -1;
+	place_real(path, c->real);
+	return c;
+}
+
+const char *copy_error(const struct copy *c)
+{
+	return c->error;
+}
+
+struct copy_state *copy_state(struct copy *c)
+{
+	return &c->state;
+}
+
+int64_t copy_rows(const struct copy *c)
+{
+	return c->rows;
+}
+
+static enum copy_status meaning(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return COPY_OK;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL:
+		return COPY_BUSY;
+	case SQLITE_FULL:
+		return COPY_FULL;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_CONSTRAINT: /* a row is there that should not be */
+	case SQLITE_ERROR: /* a table or column is missing */
+		return COPY_DAMAGED;
+	default:
+		return COPY_FAULT;
+	}
+}
+
+enum copy_status copy_fail(struct copy *c, sqlite3 *db, const char *what)
+{
+	int code = sqlite3_extended_errcode(db), error = sqlite3_system_errno(db);
+	bool system = error && ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR);
+
+	snprintf(c->error, sizeof(c->error), "%.200s cannot be %s: %.200s%s%s", c->path, what,
+		sqlite3_errmsg(db), system ? ": " : "", system ? strerror(error) : "");
+	if (system && error == ENOSPC)
+		return COPY_FULL;
+	return meaning(code);
+}
+
+enum copy_status copy_run(struct copy *c, sqlite3 *db, const char *sql)
+{
+	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? COPY_OK
+								    : copy_fail(c, db, "written");
+}
+
+bool copy_lock(struct copy *c, char *sentence, size_t size)
+{
+	char path[PATH_MAX + 8];
+
+	snprintf(path, sizeof(path), "%s.lock", c->real);
+	c->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (c->lock < 0) {
+		snprintf(sentence, size, "%s cannot be made: %s", path, strerror(errno));
+		return false;
+	}
+	if (flock(c->lock, LOCK_EX | LOCK_NB) == 0)
+		return true;
+	snprintf(sentence, size,
+		"another rowtail-mirror keeps %s already; stop it, or name another --db", c->path);
+	return false;
+}
+
+void copy_sign(struct copy *c)
+{
+	static const char text[] = "rowtail-mirror keeps the database of this name.\n";
+
+	if (pwrite(c->lock, text, sizeof(text) - 1, 0) < 0)
+		snprintf(c->error, sizeof(c->error), "%s", strerror(errno));
+}
+
+static bool is_signed(const struct copy *c)
+{
+	struct stat st;
+
+	return fstat(c->lock, &st) == 0 && st.st_size > 0;
+}
+
+void copy_file_close(struct copy_file *file)
+{
+	for (int i = 0; i < DO_COUNT; i++)
+		sqlite3_finalize(file->st[i]);
+	sqlite3_close(file->db);
+	memset(file, 0, sizeof(*file));
+}
+
+void copy_close(struct copy *c)
+{
+	copy_file_close(&c->file);
+}
+
+bool copy_is_open(const struct copy *c)
+{
+	return c->file.db;
+}
+
+bool copy_is_in_place(const struct copy *c)
+{
+	struct stat st;
+
+	return stat(c->real, &st) == 0 && st.st_dev == c->device && st.st_ino == c->inode;
+}
+
+/* Runs a query whose first column is wanted. SQLITE_ROW, SQLITE_DONE, or an error. */
+static int ask(sqlite3 *db, const char *sql, int64_t *number)
+{
+	sqlite3_stmt *st;
+	int code = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+
+	if (code == SQLITE_OK && (code = sqlite3_step(st)) == SQLITE_ROW)
+		*number = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	return code;
+}
+
+static void take_text(char *to, size_t size, sqlite3_stmt *st, int column)
+{
+	const unsigned char *text = sqlite3_column_text(st, column);
+
+	snprintf(to, size, "%s", text ? (const char *)text : "");
+}
+
+static int read_state(sqlite3 *db, struct copy_state *state)
+{
+	sqlite3_stmt *st;
+	int code = sqlite3_prepare_v2(db,
+		"SELECT timeline, cursor, changed, looks, fresh_ms, behind, lost_base, token, "
+		"source FROM rowtail_mirror",
+		-1, &st, NULL);
+
+	if (code == SQLITE_OK && (code = sqlite3_step(st)) == SQLITE_ROW) {
+		state->timeline = sqlite3_column_int64(st, 0);
+		state->cursor = sqlite3_column_int64(st, 1);
+		state->changed = sqlite3_column_int64(st, 2);
+		state->looks = sqlite3_column_int64(st, 3);
+		state->fresh_ms = sqlite3_column_int64(st, 4);
+		state->behind = sqlite3_column_int64(st, 5);
+		state->lost_base = sqlite3_column_int64(st, 6);
+		take_text(state->token, sizeof(state->token), st, 7);
+		take_text(state->where, sizeof(state->where), st, 8);
+	}
+	sqlite3_finalize(st);
+	return code;
+}
+
+/* Is the structure of the file as it should be? */
+static bool is_sound(sqlite3 *db, int64_t bytes)
+{
+	sqlite3_stmt *st;
+	bool sound;
+
+	if (bytes > CHECKED_BYTES)
+		return true;
+	if (sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL) != SQLITE_OK)
+		return false;
+	sound = sqlite3_step(st) == SQLITE_ROW &&
+		!strcmp((const char *)sqlite3_column_text(st, 0), "ok");
+	sqlite3_finalize(st);
+	return sound;
+}
+
+/* A readable database without our table is somebody else's; an unreadable one may be ours. */
+static enum copy_status judge(struct copy *c, int code)
+{
+	enum copy_status s = copy_fail(c, c->file.db, "read");
+
+	if (s != COPY_OK && s != COPY_DAMAGED)
+		return s;
+	if (s == COPY_DAMAGED && (code & 0xff) != SQLITE_ERROR && is_signed(c))
+		return COPY_DAMAGED;
+	snprintf(c->error, sizeof(c->error),
+		"%.300s is no copy that rowtail-mirror made; name another --db, or move this file "
+		"away",
+		c->path);
+	return COPY_FOREIGN;
+}
+
+static enum copy_status check(struct copy *c, int64_t bytes)
+{
+	sqlite3 *db = c->file.db;
+	enum copy_status s;
+	int64_t tables = 0;
+	int code = ask(db, "SELECT count(*) FROM sqlite_master", &tables);
+
+	if (code == SQLITE_ROW && tables == 0)
+		return COPY_ABSENT;
+	if (code == SQLITE_ROW)
+		code = read_state(db, &c->state);
+	if (code != SQLITE_ROW)
+		return judge(c, code);
+	if (!is_sound(db, bytes)) {
+		snprintf(c->error, sizeof(c->error), "%.300s is damaged", c->path);
+		return COPY_DAMAGED;
+	}
+	s = copy_run(c, db,
+		"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+		"PRAGMA journal_size_limit = 67108864; PRAGMA recursive_triggers = ON;");
+	if (s == COPY_OK)
+		s = copy_run(c, db, copy_tables);
+	if (s == COPY_OK)
+		s = copy_prepare(c, &c->file);
+	if (s == COPY_OK && ask(db, "SELECT count(*) FROM events", &c->rows) != SQLITE_ROW)
+		s = copy_fail(c, db, "read");
+	return s;
+}
+
+enum copy_status copy_open(struct copy *c)
+{
+	struct stat st;
+	enum copy_status s;
+
+	if (stat(c->real, &st) < 0 && errno == ENOENT)
+		return COPY_ABSENT;
+	if (st.st_size == 0 && S_ISREG(st.st_mode))
+		return COPY_ABSENT;
+	if (sqlite3_open_v2(c->real, &c->file.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+		    NULL) != SQLITE_OK) {
+		s = copy_fail(c, c->file.db, "opened");
+		copy_close(c);
+		return s;
+	}
+	sqlite3_busy_timeout(c->file.db, BUSY_MS);
+	sqlite3_extended_result_codes(c->file.db, 1);
+	c->device = st.st_dev;
+	c->inode = st.st_ino;
+	c->examined = 0;
+	if ((s = check(c, st.st_size)) != COPY_OK)
+		copy_close(c);
+	return s;
+}
+
+enum copy_status copy_examine(struct copy *c)
+{
+	enum copy_status s = COPY_OK;
+	sqlite3_stmt *st = NULL;
+	sqlite3 *db = NULL;
+	int code = sqlite3_open_v2(c->real, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+	int64_t rows = 0;
+
+	if (code == SQLITE_OK)
+		code = sqlite3_prepare_v2(db,
+			"SELECT max(id), count(length(data)) FROM (SELECT id, data FROM events "
+			"WHERE id > ?1 ORDER BY id LIMIT ?2)",
+			-1, &st, NULL);
+	if (code == SQLITE_OK) {
+		sqlite3_bind_int64(st, 1, c->examined);
+		sqlite3_bind_int64(st, 2, EXAMINE_ROWS);
+		code = sqlite3_step(st);
+	}
+	if (code == SQLITE_ROW) {
+		c->examined = sqlite3_column_int64(st, 0);
+		rows = sqlite3_column_int64(st, 1);
+	} else if (meaning(code) == COPY_DAMAGED) {
+		s = copy_fail(c, db, "read");
+	}
+	if (rows < EXAMINE_ROWS)
+		c->examined = 0;
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return s;
+}
+
+/* FNV-1a. */
+static void hash_bytes(uint64_t *hash, const void *bytes, size_t length)
+{
+	const unsigned char *p = bytes;
+
+	for (size_t i = 0; i < length; i++)
+		*hash = (*hash ^ p[i]) * UINT64_C(1099511628211);
+	*hash = (*hash ^ 0xff) * UINT64_C(1099511628211);
+}
+
+uint64_t copy_hash(const struct change *event)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+	const struct change_text *texts[] = {
+		&event->channel, &event->event, &event->data, &event->at};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+		hash_bytes(&hash, texts[i]->at, texts[i]->length);
+	return hash;
+}
+
+static struct change_text text_of(sqlite3_stmt *st, int column)
+{
+	const char *text = (const char *)sqlite3_column_text(st, column);
+
+	return (struct change_text){text, (size_t)sqlite3_column_bytes(st, column)};
+}
+
+enum copy_status copy_newest(struct copy *c, int64_t *id, uint64_t *hash)
+{
+	struct change event = {.kind = CHANGE_EVENT};
+	sqlite3_stmt *st;
+	int code = sqlite3_prepare_v2(c->file.db,
+		"SELECT id, channel, event, data, created_at FROM events ORDER BY id DESC LIMIT 1",
+		-1, &st, NULL);
+
+	*id = 0;
+	if (code == SQLITE_OK && (code = sqlite3_step(st)) == SQLITE_ROW) {
+		*id = sqlite3_column_int64(st, 0);
+		event.channel = text_of(st, 1);
+		event.event = text_of(st, 2);
+		event.data = text_of(st, 3);
+		event.at = text_of(st, 4);
+		*hash = copy_hash(&event);
+	}
+	sqlite3_finalize(st);
+	return code == SQLITE_ROW || code == SQLITE_DONE ? COPY_OK
+							 : copy_fail(c, c->file.db, "read");
+}
+
+enum copy_status copy_has(struct copy *c, int64_t id, bool *has)
+{
+	sqlite3_stmt *st;
+	int code =
+		sqlite3_prepare_v2(c->file.db, "SELECT 1 FROM events WHERE id = ?1", -1, &st, NULL);
+
+	if (code == SQLITE_OK) {
+		sqlite3_bind_int64(st, 1, id);
+		code = sqlite3_step(st);
+	}
+	*has = code == SQLITE_ROW;
+	sqlite3_finalize(st);
+	return code == SQLITE_ROW || code == SQLITE_DONE ? COPY_OK
+							 : copy_fail(c, c->file.db, "read");
+}

@@ -1,0 +1,723 @@
+/*
+ * PostgreSQL as a source, by libpq's asynchronous functions. The tables are those of
+ * schema/postgresql.sql, whose first comment is the contract.
+ *
+ * Source: https://www.postgresql.org/docs/current/libpq-async.html and libpq-connect.html.
+ */
+#include "mirror/source.h"
+
+#include <endian.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/loop.h"
+#include "base/text.h"
+
+enum {
+	CONNECT_MS = 5000, /* for one round over the hosts; a black hole among them costs this */
+	SILENCE_MS = 10000, /* without a byte of an answer */
+	SILENCE_LONG_MS = 600000, /* the same, for questions about the whole table */
+	TURN_US = 10000, /* of rows; then others come */
+	VERSION_LEAST = 140000,
+	PARAMETERS = 2,
+	WORDS = 64, /* connection parameters that are passed */
+	SENTENCE = 512,
+};
+
+enum state { CLOSED, CONNECTING, SETTING_UP, IDLE, PREPARING, ASKING };
+
+/* A poll must outlive its end until the loop says so. */
+struct watched {
+	struct loop_poll poll; /* first */
+	struct source *source;
+};
+
+struct source {
+	const char *text;
+	const struct source_calls *calls;
+	void *context;
+	PGconn *connection;
+	struct watched *watched;
+	struct loop_timer silence;
+	struct loop_turn more; /* rows are left in libpq's buffer */
+	enum state state;
+	enum source_question question;
+	int64_t parameters[PARAMETERS];
+	unsigned prepared; /* bits by question */
+	unsigned host; /* how many hosts to pass over */
+	bool refused; /* the current question has failed with `sentence` */
+	char sentence[SENTENCE];
+	char where[256];
+};
+
+/* --- the questions --- */
+
+#define NO_INT "NULL::int8"
+#define NO_TEXT "NULL::text"
+
+/* Each answer has these columns: number, kind, channel, event, data, flags, at, first, last, subject. */
+#define LOG_ROW                                                                                    \
+	"SELECT s.position AS id, 'log'::text AS kind, s.token::text AS channel, " NO_TEXT         \
+	" AS event, " NO_TEXT " AS data, CASE WHEN NOT s.standby THEN 0 WHEN EXISTS (SELECT FROM " \
+	"pg_stat_wal_receiver) AND (pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() OR "      \
+	"clock_timestamp() - pg_last_xact_replay_timestamp() < interval '1 s') THEN 3 ELSE 1 "     \
+	"END::int8 AS flags, " NO_TEXT " AS at, s.floor AS first, s.timeline::int8 AS last, "      \
+	"s.system::text AS subject FROM events_server s"
+
+#define NEWS                                                                                       \
+	"SELECT id, kind, channel, event, data, retry::int8, at, first, last, subject "            \
+	"FROM events_news "
+
+#define AND_ALSO " UNION ALL "
+
+static const char *const questions[SOURCE_QUESTIONS] = {
+	[SOURCE_STATE] = LOG_ROW,
+	[SOURCE_LOOK] = LOG_ROW AND_ALSO "(" NEWS "WHERE id > $1 ORDER BY id)",
+	[SOURCE_SIZE] = "WITH low AS (SELECT greatest(0, CASE WHEN $1 > 0 THEN (SELECT id FROM "
+			"events WHERE id > 0 ORDER BY id DESC OFFSET $1 LIMIT 1) END, "
+			"CASE WHEN $2 > 0 THEN coalesce((SELECT min(id) FROM events WHERE id > 0 "
+			"AND created_at >= clock_timestamp() - $2 * interval '1 ms') - 1, "
+			"(SELECT max(id) FROM events WHERE id > 0)) END) AS id) "
+			"SELECT low.id, 'size'::text, " NO_TEXT ", " NO_TEXT ", " NO_TEXT
+			", " NO_INT ", " NO_TEXT ", (SELECT count(*) FROM (SELECT FROM events "
+			"WHERE id > low.id LIMIT 5000000) e), (SELECT reltuples::int8 FROM "
+			"pg_class WHERE oid = 'events'::regclass), " NO_TEXT " FROM low",
+	[SOURCE_ALL] = LOG_ROW AND_ALSO
+	"(" NEWS "WHERE kind = 'row' AND id > $1 ORDER BY id)" AND_ALSO
+	"(SELECT id, 'pruned', channel, " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT ", " NO_INT
+	", id, " NO_TEXT " FROM events_pruned)" AND_ALSO
+	"(SELECT max(id), 'pruned', channel, " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT
+	", " NO_INT ", max(id), " NO_TEXT " FROM events WHERE id BETWEEN 1 AND $1 "
+	"GROUP BY channel)" AND_ALSO "(SELECT 0, 'grant', channel, " NO_TEXT ", " NO_TEXT
+	", " NO_INT ", expires_at, " NO_INT ", " NO_INT ", subject FROM events_grants)" AND_ALSO
+	"(SELECT id, 'end', channel, " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT ", " NO_INT
+	", " NO_INT ", " NO_TEXT " FROM events_ended)",
+	[SOURCE_EVENT] = NEWS "WHERE kind = 'row' AND id = $1",
+	[SOURCE_TELL_LOST] = "SELECT 0::int8 FROM events_lost($1)",
+	[SOURCE_LISTEN] = "LISTEN rowtail",
+};
+
+static unsigned parameter_count(enum source_question question)
+{
+	switch (question) {
+	case SOURCE_SIZE:
+		return 2;
+	case SOURCE_LOOK:
+	case SOURCE_ALL:
+	case SOURCE_EVENT:
+	case SOURCE_TELL_LOST:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * A session of a mirror: one plan for each question, no limit on an idle session, no compilation of
+ * a query that runs once.
+ */
+static const char setup[] = "SET statement_timeout = 0; SET idle_session_timeout = 0; "
+			    "SET lock_timeout = '5s'; SET jit = off; "
+			    "SET max_parallel_workers_per_gather = 0; SET plan_cache_mode = auto";
+
+/* --- the connection's parameters --- */
+
+static bool is_secret(const char *keyword)
+{
+	return !strcmp(keyword, "password") || !strcmp(keyword, "sslpassword");
+}
+
+bool source_is_good(const char *text, char *sentence, size_t size)
+{
+	/* libpq's own message may quote a password. */
+	PQconninfoOption *options = PQconninfoParse(text, NULL);
+	bool good = options;
+
+	if (!options)
+		snprintf(sentence, size,
+			"is no connection string that libpq understands; write it as in "
+			"\"host=db1,db2 "
+			"dbname=app user=mirror\", postgresql://mirror@db1,db2/app or service=app");
+	for (PQconninfoOption *o = options; o && o->keyword; o++)
+		if (is_secret(o->keyword) && o->val) {
+			snprintf(sentence, size,
+				"holds a password, which others could read; put it into ~/.pgpass "
+				"(PGPASSFILE) or a service file (PGSERVICEFILE), which libpq "
+				"reads");
+			good = false;
+		}
+	PQconninfoFree(options);
+	return good;
+}
+
+/* Moves the first n items of a list to its end: "a,b,c" becomes "b,c,a". The caller frees it. */
+static char *rotated(const char *list, unsigned n)
+{
+	size_t length = strlen(list), items = 1;
+	char *out = malloc(length + 2);
+	const char *at = list;
+
+	for (const char *p = list; *p; p++)
+		items += *p == ',';
+	if (!out)
+		return NULL;
+	for (n %= (unsigned)items; n > 0; n--)
+		at = strchr(at, ',') + 1;
+	snprintf(out, length + 2, "%s%s%.*s", at, at > list ? "," : "",
+		at > list ? (int)(at - list - 1) : 0, list);
+	return out;
+}
+
+struct words {
+	const char *names[WORDS + 1], *values[WORDS + 1];
+	size_t count;
+};
+
+static void add(struct words *w, const char *name, const char *value)
+{
+	if (w->count == WORDS || !value)
+		return;
+	w->names[w->count] = name;
+	w->values[w->count++] = value;
+}
+
+/* Does the list of hosts have to be turned? A list of one port serves all hosts. */
+static bool is_list(const char *name, const char *value)
+{
+	return (!strcmp(name, "host") || !strcmp(name, "hostaddr") || !strcmp(name, "port")) &&
+	       value && strchr(value, ',');
+}
+
+/*
+ * Begins a connection. What the user gave wins over our settings, since a later word wins. TCP must
+ * notice a dead server in seconds, not hours.
+ */
+static PGconn *begin(const struct source *s)
+{
+	PQconninfoOption *options = PQconninfoParse(s->text, NULL);
+	struct words w = {.count = 0};
+	char *lists[WORDS] = {NULL};
+	PGconn *connection;
+	size_t n = 0;
+
+	add(&w, "fallback_application_name", "rowtail-mirror");
+	add(&w, "keepalives_idle", "5");
+	add(&w, "keepalives_interval", "2");
+	add(&w, "keepalives_count", "3");
+	add(&w, "tcp_user_timeout", "10000");
+	for (PQconninfoOption *o = options; o && o->keyword; o++)
+		if (s->host > 0 && is_list(o->keyword, o->val))
+			add(&w, o->keyword, lists[n++] = rotated(o->val, s->host));
+		else
+			add(&w, o->keyword, o->val);
+	add(&w, "client_encoding", "UTF8");
+	connection = PQconnectStartParams(w.names, w.values, 0);
+	for (size_t i = 0; i < n; i++)
+		free(lists[i]);
+	PQconninfoFree(options);
+	return connection;
+}
+
+/* --- readiness --- */
+
+static void ready(struct loop_poll *poll, int events, bool failed);
+
+static void forget(struct loop_poll *poll)
+{
+	free(poll);
+}
+
+static void unwatch(struct source *s)
+{
+	if (!s->watched)
+		return;
+	s->watched->source = NULL;
+	loop_poll_end(&s->watched->poll, forget);
+	s->watched = NULL;
+}
+
+/* Watches libpq's socket, which may be another one after each of its steps while it connects. */
+static bool watch(struct source *s, int events)
+{
+	if (!s->watched) {
+		s->watched = calloc(1, sizeof(*s->watched));
+		if (!s->watched)
+			return false;
+		if (!loop_poll_begin(&s->watched->poll, PQsocket(s->connection), ready)) {
+			free(s->watched);
+			s->watched = NULL;
+			return false;
+		}
+		s->watched->source = s;
+	}
+	loop_poll_set(&s->watched->poll, events);
+	return true;
+}
+
+/* --- failures --- */
+
+/* Copies a message to s->sentence, as one line. */
+static void keep_message(struct source *s, const char *message)
+{
+	char *out = s->sentence, *end = out + sizeof(s->sentence) - 1;
+
+	for (; *message && out < end; message++)
+		if (*message != '\n')
+			*out++ = *message;
+		else if (message[1] && message[1] != '\n')
+			*out++ = ' ';
+	*out = '\0';
+	while (out > s->sentence && out[-1] == ' ')
+		*--out = '\0';
+}
+
+void source_close(struct source *s)
+{
+	unwatch(s);
+	loop_timer_stop(&s->silence);
+	PQfinish(s->connection);
+	s->connection = NULL;
+	s->state = CLOSED;
+	s->prepared = 0;
+}
+
+static void lose(struct source *s, const char *message)
+{
+	keep_message(s, message);
+	source_close(s);
+	s->calls->failed(s->context, SOURCE_LOST, s->sentence);
+}
+
+static void lose_connection(struct source *s)
+{
+	const char *message = PQerrorMessage(s->connection);
+
+	lose(s, *message ? message : "the connection was closed");
+}
+
+static void is_silent(struct loop_timer *timer)
+{
+	struct source *s = timer->context;
+
+	if (s->state == CONNECTING || s->state == SETTING_UP)
+		source_pass_over_host(s);
+	lose(s, s->state == CONNECTING ? "no server answered in time"
+				       : "the server has not answered for some seconds");
+}
+
+static void expect(struct source *s)
+{
+	int64_t ms = s->state < IDLE ? CONNECT_MS : SILENCE_MS;
+
+	if (s->state > IDLE && (s->question == SOURCE_SIZE || s->question == SOURCE_ALL))
+		ms = SILENCE_LONG_MS;
+	loop_timer_start(&s->silence, ms, 0);
+}
+
+/* What to do about an error of the server. */
+static void keep_error(struct source *s, const PGresult *result)
+{
+	const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	char text[SENTENCE];
+
+	if (!message)
+		message = PQresultErrorMessage(result);
+	if (code && (!strcmp(code, "42P01") || !strcmp(code, "42703") || !strcmp(code, "42883")))
+		snprintf(text, sizeof(text),
+			"%s; has schema/postgresql.sql been run in this database, and is its "
+			"schema in this user's search_path?",
+			message);
+	else if (code && !strcmp(code, "42501"))
+		snprintf(text, sizeof(text),
+			"%s; as the owner of the tables: SELECT events_allow_mirror('USER')",
+			message);
+	else
+		snprintf(text, sizeof(text), "%s", message);
+	keep_message(s, text);
+}
+
+/* --- asking --- */
+
+static void flush(struct source *s)
+{
+	int left = PQflush(s->connection);
+
+	if (left < 0)
+		lose_connection(s);
+	else if (!watch(s, left ? LOOP_READ | LOOP_WRITE : LOOP_READ))
+		lose(s, "the system refuses to watch the connection");
+}
+
+static int send_prepared(struct source *s)
+{
+	int64_t big[PARAMETERS];
+	const char *values[PARAMETERS];
+	int lengths[PARAMETERS], formats[PARAMETERS];
+
+	for (int i = 0; i < PARAMETERS; i++) {
+		big[i] = (int64_t)htobe64((uint64_t)s->parameters[i]);
+		values[i] = (const char *)&big[i];
+		lengths[i] = sizeof(big[i]);
+		formats[i] = 1;
+	}
+	return PQsendQueryPrepared(s->connection, questions[s->question],
+		       (int)parameter_count(s->question), values, lengths, formats, 1) &&
+	       PQsetSingleRowMode(s->connection);
+}
+
+/* A prepared statement has the first bytes of its text as its name. */
+static int send_prepare(struct source *s)
+{
+	static const Oid types[PARAMETERS] = {20, 20}; /* int8 */
+
+	return PQsendPrepare(s->connection, questions[s->question], questions[s->question],
+		(int)parameter_count(s->question), types);
+}
+
+static void send_question(struct source *s)
+{
+	bool known = s->prepared & 1U << s->question;
+
+	s->state = known ? ASKING : PREPARING;
+	if (!(known ? send_prepared(s) : send_prepare(s))) {
+		lose_connection(s);
+		return;
+	}
+	flush(s);
+}
+
+void source_ask(struct source *s, enum source_question question, int64_t a, int64_t b)
+{
+	if (s->state != IDLE)
+		return;
+	s->question = question;
+	s->parameters[0] = a;
+	s->parameters[1] = b;
+	s->refused = false;
+	if (question == SOURCE_LISTEN) {
+		s->state = ASKING;
+		if (!PQsendQuery(s->connection, questions[question])) {
+			lose_connection(s);
+			return;
+		}
+		expect(s);
+		flush(s);
+		return;
+	}
+	s->state = ASKING;
+	expect(s);
+	send_question(s);
+}
+
+/* --- answers --- */
+
+enum column {
+	COLUMN_NUMBER,
+	COLUMN_KIND,
+	COLUMN_CHANNEL,
+	COLUMN_EVENT,
+	COLUMN_DATA,
+	COLUMN_FLAGS,
+	COLUMN_AT,
+	COLUMN_FIRST,
+	COLUMN_LAST,
+	COLUMN_SUBJECT,
+	COLUMNS,
+};
+
+static int64_t number_at(const PGresult *result, enum column column)
+{
+	uint64_t big;
+
+	if (PQgetisnull(result, 0, column) || PQgetlength(result, 0, column) != sizeof(big))
+		return 0;
+	memcpy(&big, PQgetvalue(result, 0, column), sizeof(big));
+	return (int64_t)be64toh(big);
+}
+
+static struct change_text text_at(const PGresult *result, enum column column)
+{
+	if (PQgetisnull(result, 0, column))
+		return (struct change_text){NULL, 0};
+	return (struct change_text){
+		PQgetvalue(result, 0, column), (size_t)PQgetlength(result, 0, column)};
+}
+
+static bool kind_of(const char *text, enum change_kind *kind)
+{
+	static const char *const names[] = {[CHANGE_EVENT] = "row",
+		[CHANGE_LOG] = "log",
+		[CHANGE_TIMELINE] = "timeline",
+		[CHANGE_DELETED] = "deleted",
+		[CHANGE_PRUNED] = "pruned",
+		[CHANGE_GRANT] = "grant",
+		[CHANGE_REVOKED] = "revoked",
+		[CHANGE_END] = "end",
+		[CHANGE_OPENED] = "opened",
+		[CHANGE_SIZE] = "size"};
+
+	*kind = CHANGE_EVENT;
+	if (!strcmp(text, names[CHANGE_EVENT]))
+		return true;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(text, names[i])) {
+			*kind = (enum change_kind)i;
+			return true;
+		}
+	return false;
+}
+
+static void take_row(struct source *s, const PGresult *result)
+{
+	struct change c = {.number = number_at(result, COLUMN_NUMBER)};
+
+	if (PQnfields(result) < COLUMNS)
+		return; /* the answer to a call */
+	/* A newer postgresql.sql may list what this version does not know. */
+	if (!kind_of(PQgetvalue(result, 0, COLUMN_KIND), &c.kind)) {
+		s->refused = true;
+		snprintf(s->sentence, sizeof(s->sentence),
+			"the log has a change of kind %.40s; a newer rowtail-mirror is needed",
+			PQgetvalue(result, 0, COLUMN_KIND));
+		return;
+	}
+	c.flags = number_at(result, COLUMN_FLAGS);
+	c.has_flags = !PQgetisnull(result, 0, COLUMN_FLAGS);
+	c.first = number_at(result, COLUMN_FIRST);
+	c.last = number_at(result, COLUMN_LAST);
+	c.channel = text_at(result, COLUMN_CHANNEL);
+	c.event = text_at(result, COLUMN_EVENT);
+	c.data = text_at(result, COLUMN_DATA);
+	c.at = text_at(result, COLUMN_AT);
+	c.subject = text_at(result, COLUMN_SUBJECT);
+	s->calls->change(s->context, &c);
+}
+
+static void take_result(struct source *s, const PGresult *result)
+{
+	switch (PQresultStatus(result)) {
+	case PGRES_SINGLE_TUPLE:
+		take_row(s, result);
+		break;
+	case PGRES_TUPLES_OK:
+	case PGRES_COMMAND_OK:
+		break;
+	default:
+		s->refused = true;
+		keep_error(s, result);
+	}
+}
+
+static void set_where(struct source *s)
+{
+	const char *host = PQhost(s->connection), *port = PQport(s->connection);
+
+	snprintf(s->where, sizeof(s->where), "%s:%s/%s", host ? host : "", port ? port : "",
+		PQdb(s->connection));
+}
+
+/* The server has said all it has to say to what was sent. */
+static void finish(struct source *s)
+{
+	enum state state = s->state;
+
+	loop_timer_stop(&s->silence);
+	s->state = IDLE;
+	if (PQstatus(s->connection) == CONNECTION_BAD) {
+		lose(s, s->refused ? s->sentence : "the connection was closed");
+	} else if (s->refused) {
+		s->calls->failed(s->context, SOURCE_REFUSED, s->sentence);
+	} else if (state == SETTING_UP) {
+		s->calls->ready(s->context);
+	} else if (state == PREPARING) {
+		s->prepared |= 1U << s->question;
+		expect(s);
+		send_question(s);
+	} else {
+		s->calls->answered(s->context);
+	}
+}
+
+/* Takes what has arrived. Each call may close the connection, or ask again. */
+static void drain(struct source *s)
+{
+	int64_t until_us = clock_us() + TURN_US;
+	PGconn *connection = s->connection;
+	PGresult *result;
+
+	while (s->connection == connection && s->state > CONNECTING && s->state != IDLE &&
+		!PQisBusy(connection)) {
+		if ((result = PQgetResult(connection)))
+			take_result(s, result);
+		else
+			finish(s);
+		PQclear(result);
+		if (clock_us() > until_us) {
+			loop_turn_want(&s->more);
+			return;
+		}
+	}
+}
+
+static void take_notices(struct source *s)
+{
+	PGnotify *notice;
+	bool noticed = false;
+
+	while (s->connection && (notice = PQnotifies(s->connection))) {
+		noticed = true;
+		PQfreemem(notice);
+	}
+	if (noticed)
+		s->calls->noticed(s->context);
+}
+
+static void go_on(struct loop_turn *turn)
+{
+	struct source *s = turn->context;
+
+	if (!s->connection || s->state == CONNECTING)
+		return;
+	drain(s);
+	take_notices(s);
+}
+
+static void receive(struct source *s)
+{
+	if (!PQconsumeInput(s->connection)) {
+		lose_connection(s);
+		return;
+	}
+	if (s->state > IDLE)
+		expect(s);
+	drain(s);
+	if (!s->connection)
+		return;
+	take_notices(s);
+	/* A server that ends says so without a question. */
+	if (s->state == IDLE && s->connection && PQstatus(s->connection) == CONNECTION_BAD)
+		lose_connection(s);
+}
+
+/* --- connecting --- */
+
+static void set_up(struct source *s)
+{
+	char message[SENTENCE];
+	int version = PQserverVersion(s->connection);
+
+	set_where(s);
+	s->state = SETTING_UP;
+	s->refused = false;
+	if (version < VERSION_LEAST) {
+		snprintf(message, sizeof(message), "%s is PostgreSQL %d; 14 or newer is needed",
+			s->where, version / 10000);
+		lose(s, message);
+	} else if (PQsetnonblocking(s->connection, 1) < 0 || !PQsendQuery(s->connection, setup)) {
+		lose_connection(s);
+	} else {
+		expect(s);
+		flush(s);
+	}
+}
+
+static void step_connect(struct source *s)
+{
+	bool watched = true;
+
+	/* libpq may close this socket now and open another one. */
+	unwatch(s);
+	switch (PQconnectPoll(s->connection)) {
+	case PGRES_POLLING_READING:
+		watched = watch(s, LOOP_READ);
+		break;
+	case PGRES_POLLING_WRITING:
+		watched = watch(s, LOOP_WRITE);
+		break;
+	case PGRES_POLLING_OK:
+		set_up(s);
+		return;
+	default:
+		lose_connection(s);
+		return;
+	}
+	if (!watched)
+		lose(s, "the system refuses to watch the connection");
+}
+
+static void ready(struct loop_poll *poll, int events, bool failed)
+{
+	struct source *s = ((struct watched *)poll)->source;
+
+	if (!s)
+		return;
+	if (s->state == CONNECTING) {
+		step_connect(s);
+		return;
+	}
+	if (events & LOOP_WRITE)
+		flush(s);
+	if (s->connection)
+		receive(s);
+}
+
+void source_connect(struct source *s)
+{
+	if (s->state != CLOSED)
+		return;
+	s->state = CONNECTING;
+	if (!(s->connection = begin(s)) || PQstatus(s->connection) == CONNECTION_BAD) {
+		if (s->connection)
+			lose_connection(s);
+		else
+			lose(s, "there is no memory to connect");
+		return;
+	}
+	expect(s);
+	/* Before the first PQconnectPoll(), libpq wants to be called when the socket is writable. */
+	if (!watch(s, LOOP_WRITE))
+		lose(s, "the system refuses to watch the connection");
+}
+
+void source_pass_over_host(struct source *s)
+{
+	s->host++;
+}
+
+void source_first_host(struct source *s)
+{
+	s->host = 0;
+}
+
+bool source_is_open(const struct source *s)
+{
+	return s->state >= IDLE;
+}
+
+bool source_is_asking(const struct source *s)
+{
+	return s->state > IDLE;
+}
+
+const char *source_where(const struct source *s)
+{
+	return s->where;
+}
+
+struct source *source_new(const char *text, const struct source_calls *calls, void *context)
+{
+	struct source *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->text = text;
+	s->calls = calls;
+	s->context = context;
+	loop_timer_init(&s->silence, is_silent, s);
+	loop_turn_init(&s->more, go_on, s);
+	return s;
+}
