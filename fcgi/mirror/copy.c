@@ -135,7 +135,7 @@ static bool is_signed(const struct copy *c)
 {
 	struct stat st;
 
-	return fstat(c->lock, &st) == 0 && st.st_size > 0;
+	return c->lock >= 0 && fstat(c->lock, &st) == 0 && st.st_size > 0;
 }
 
 void copy_file_close(struct copy_file *file)
@@ -288,6 +288,20 @@ enum copy_status copy_open(struct copy *c)
 	c->examined = 0;
 	if ((s = check(c, st.st_size)) != COPY_OK)
 		copy_close(c);
+	return s;
+}
+
+enum copy_status copy_look(struct copy *c)
+{
+	enum copy_status s = COPY_OK;
+	int code = sqlite3_open_v2(
+		c->real, &c->file.db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+
+	if (code == SQLITE_OK)
+		code = read_state(c->file.db, &c->state);
+	if (code != SQLITE_ROW)
+		s = judge(c, code);
+	copy_close(c);
 	return s;
 }
 

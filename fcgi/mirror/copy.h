@@ -56,6 +56,8 @@ const char *copy_error(const struct copy *c);
 
 /* Opens PATH and checks it. */
 enum copy_status copy_open(struct copy *c);
+/* Reads the state of PATH, and closes it again. Changes nothing. */
+enum copy_status copy_look(struct copy *c);
 void copy_close(struct copy *c);
 bool copy_is_open(const struct copy *c);
 

@@ -17,7 +17,7 @@
 enum {
 	BEAT_MS = 1000, /* between two heartbeats: the copy says that it is still complete */
 	PAUSE_LEAST_MS = 100,
-	PAUSE_MOST_MS = 5000,
+	PAUSE_MOST_MS = 2000,
 	LONG_MS = 3000, /* a look that takes longer is worth a line */
 };
 

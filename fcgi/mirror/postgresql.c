@@ -265,13 +265,13 @@ static void keep_message(struct source *s, const char *message)
 	char *out = s->sentence, *end = out + sizeof(s->sentence) - 1;
 
 	for (; *message && out < end; message++)
-		if (*message != '\n')
+		if (!strchr(" \t\n", *message))
 			*out++ = *message;
-		else if (message[1] && message[1] != '\n')
+		else if (out > s->sentence && out[-1] != ' ')
 			*out++ = ' ';
-	*out = '\0';
 	while (out > s->sentence && out[-1] == ' ')
-		*--out = '\0';
+		out--;
+	*out = '\0';
 }
 
 void source_close(struct source *s)
@@ -352,6 +352,14 @@ static void flush(struct source *s)
 		lose(s, "the system refuses to watch the connection");
 }
 
+static const char *name_of(enum source_question question)
+{
+	static char name[16];
+
+	snprintf(name, sizeof(name), "mirror%d", (int)question);
+	return name;
+}
+
 static int send_prepared(struct source *s)
 {
 	int64_t big[PARAMETERS];
@@ -364,17 +372,16 @@ static int send_prepared(struct source *s)
 		lengths[i] = sizeof(big[i]);
 		formats[i] = 1;
 	}
-	return PQsendQueryPrepared(s->connection, questions[s->question],
+	return PQsendQueryPrepared(s->connection, name_of(s->question),
 		       (int)parameter_count(s->question), values, lengths, formats, 1) &&
 	       PQsetSingleRowMode(s->connection);
 }
 
-/* A prepared statement has the first bytes of its text as its name. */
 static int send_prepare(struct source *s)
 {
 	static const Oid types[PARAMETERS] = {20, 20}; /* int8 */
 
-	return PQsendPrepare(s->connection, questions[s->question], questions[s->question],
+	return PQsendPrepare(s->connection, name_of(s->question), questions[s->question],
 		(int)parameter_count(s->question), types);
 }
 
@@ -720,4 +727,12 @@ struct source *source_new(const char *text, const struct source_calls *calls, vo
 	loop_timer_init(&s->silence, is_silent, s);
 	loop_turn_init(&s->more, go_on, s);
 	return s;
+}
+
+const char *source_version(void)
+{
+	static char text[16];
+
+	snprintf(text, sizeof(text), "%d.%d", PQlibVersion() / 10000, PQlibVersion() % 10000);
+	return text;
 }

@@ -69,4 +69,7 @@ bool source_is_asking(const struct source *s);
 /* "db1.example:5432/app", of the current or the last connection. "" before the first. Borrowed. */
 const char *source_where(const struct source *s);
 
+/* The client library's version, as text. */
+const char *source_version(void);
+
 #endif

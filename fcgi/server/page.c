@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "log/copied.h"
 #include "log/gap.h"
 #include "server/crew.h"
 #include "server/facts.h"
@@ -34,9 +35,20 @@ static const char *look_at_log(const struct page *p, struct eventlog_bounds *bou
 	return eventlog_error(p->log);
 }
 
+/* About a copy that rowtail-mirror keeps. */
+static void gather_copy(struct facts *f, const struct copied *copied)
+{
+	if (!copied->is_copy)
+		return;
+	facts_text(f, "copy_of", "copy of the log in PostgreSQL at",
+		*copied->where ? copied->where : "not connected at the moment");
+	facts_number(f, "copy_age_ms", "age of the copy, ms (-1: never complete)", copied->age_ms);
+	facts_number(f, "copy_stale", "copy is older than --max-stale", copied->stale);
+}
+
 /* Everything on the status page, in its order. */
 static void gather(struct facts *f, const struct page *p, const struct eventlog_bounds *bounds,
-	const char *trouble)
+	const struct copied *copied, const char *trouble)
 {
 	f->count = 0;
 	facts_text(f, "version", "version", ROWTAIL_VERSION);
@@ -53,6 +65,7 @@ static void gather(struct facts *f, const struct page *p, const struct eventlog_
 		facts_number(f, "log_oldest_id", "oldest id", bounds->oldest);
 		facts_number(f, "log_newest_id", "newest id", bounds->newest);
 	}
+	gather_copy(f, copied);
 	facts_number(f, "processes", "processes", (int64_t)crew_size());
 	facts_number(f, "streams", "streams open", (int64_t)crew_streams());
 	facts_number(f, "max_streams", "connection limit", p->max_streams);
@@ -74,9 +87,11 @@ static void status_page(struct buffer *out, const struct page *p)
 {
 	struct eventlog_bounds bounds = {0};
 	const char *trouble = look_at_log(p, &bounds);
+	struct copied copied;
 	struct facts facts;
 
-	gather(&facts, p, &bounds, trouble);
+	copied_read(p->log, &copied);
+	gather(&facts, p, &bounds, &copied, trouble);
 	if (p->request == REQUEST_STATUS_JSON) {
 		facts_json(out, &facts);
 		return;
@@ -97,6 +112,7 @@ static void status_page(struct buffer *out, const struct page *p)
 static void metrics_page(struct buffer *out, const struct page *p)
 {
 	struct eventlog_bounds bounds = {0};
+	struct copied copied;
 	struct metrics_now now = {.streams = crew_streams(),
 		.uptime_s = (clock_ms() - p->started_ms) / 1000,
 		.reasons = {[METRIC_GAPS] = gap_names,
@@ -106,18 +122,37 @@ static void metrics_page(struct buffer *out, const struct page *p)
 	now.database_ok = !look_at_log(p, &bounds);
 	now.newest_id = now.database_ok ? bounds.newest : fanout_newest(p->fanout);
 	metrics_text(out, &now);
+	if (copied_read(p->log, &copied) != EVENTLOG_OK || !copied.is_copy)
+		return;
+	buffer_printf(out,
+		"# HELP rowtail_copy_age_seconds How long ago rowtail-mirror's copy was complete; "
+		"-1: "
+		"never.\n# TYPE rowtail_copy_age_seconds gauge\nrowtail_copy_age_seconds %.3f\n"
+		"# HELP rowtail_copy_stale 1 while the copy is older than --max-stale.\n"
+		"# TYPE rowtail_copy_stale gauge\nrowtail_copy_stale %d\n",
+		copied.age_ms < 0 ? -1 : (double)copied.age_ms / 1000, copied.stale);
 }
 
 static int health_page(struct buffer *out, const struct page *p)
 {
 	struct eventlog_bounds bounds;
+	struct copied copied;
 	const char *trouble;
 
 	if (p->closing) {
 		buffer_text(out, "rowtail is shutting down\n");
 		return 503;
 	}
-	if (!(trouble = look_at_log(p, &bounds))) {
+	trouble = look_at_log(p, &bounds);
+	if (!trouble && copied_read(p->log, &copied) == EVENTLOG_OK && copied.stale) {
+		buffer_printf(out,
+			"the copy of the log in PostgreSQL is %.1f s old: rowtail-mirror does not "
+			"run, "
+			"or cannot reach it\n",
+			(double)copied.age_ms / 1000);
+		return 503;
+	}
+	if (!trouble) {
 		buffer_text(out, "ok\n");
 		return 200;
 	}

@@ -32,8 +32,14 @@ static const char restarting[] = "rowtail is restarting; reconnect in a moment";
 /* Stops watching the log, because no clients are left. */
 static void rest(struct responder *r)
 {
-	if (fanout_count(r->fanout) == 0)
+	if (r->fanout && fanout_count(r->fanout) == 0)
 		tail_sleep();
+}
+
+/* A reconnection time; 0 where there are only pages. */
+static uint32_t retry_ms(const struct responder *r)
+{
+	return r->fanout ? fanout_retry(r->fanout) : 0;
 }
 
 /* A request that is being decided. */
@@ -61,8 +67,8 @@ static void come_back(struct deciding *d, enum refusal reason, const char *sente
 	refusal_count(reason);
 	d->response->hold = d->request.accepts_stream && d->request.method != REQUEST_HEAD &&
 			    reason != REFUSED_SHUTDOWN;
-	answer_later(&d->response->bytes, sentence, fanout_retry(d->r->fanout),
-		d->request.accepts_stream, d->request.method == REQUEST_HEAD, &d->cors);
+	answer_later(&d->response->bytes, sentence, retry_ms(d->r), d->request.accepts_stream,
+		d->request.method == REQUEST_HEAD, &d->cors);
 }
 
 static bool is_full(struct deciding *d)
@@ -285,6 +291,9 @@ void responder_decide(struct responder *r, char *const *params, const void *body
 		come_back(&d, REFUSED_DATABASE, problem.sentence);
 	else if (parsed < 0)
 		refuse(&d, REFUSED_BAD_REQUEST, problem.status, problem.sentence);
+	else if (r->page)
+		r->page(&response->bytes, d.request.page, d.request.method == REQUEST_HEAD,
+			&d.cors);
 	else if (d.request.page != REQUEST_STREAM)
 		decide_page(&d);
 	else if (d.request.method == REQUEST_OPTIONS)
@@ -307,7 +316,7 @@ void responder_refuse(struct responder *r, struct response *response, int status
 	/* Our shutdown cut the request short. An EventSource must not treat that as final. */
 	if (r->closing && status == 408) {
 		refusal_count(REFUSED_SHUTDOWN);
-		answer_later(&response->bytes, restarting, fanout_retry(r->fanout),
+		answer_later(&response->bytes, restarting, retry_ms(r),
 			params && request_accepts_stream(params), false, &cors);
 		return;
 	}

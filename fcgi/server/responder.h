@@ -14,6 +14,8 @@
 #include "access/access.h"
 #include "config/config.h"
 #include "log/eventlog.h"
+#include "request/asked.h"
+#include "server/answer.h"
 #include "server/refusal.h"
 #include "stream/fanout.h"
 #include "stream/opening.h"
@@ -29,6 +31,12 @@ struct responder {
 	bool closing; /* no new streams */
 	bool alone; /* CGI: a request that waits for a lock delays no other */
 	int64_t impatient_us; /* until this clock_us(), no request waits for a lock */
+	/*
+	 * Writes the pages of a program that serves no streams (rowtail-mirror); only config and closing
+	 * are needed then. NULL: rowtail's own pages.
+	 */
+	void (*page)(struct buffer *out, enum request_page which, bool head_only,
+		const struct answer_cors *cors);
 };
 
 /* How long to hold an answer that asks the client to reconnect. */

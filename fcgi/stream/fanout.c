@@ -443,6 +443,11 @@ static void sweep_one(struct fanout *f, struct subscriber *s, const struct sweep
 		leave(f, s, LEAVE_AGE);
 		return;
 	}
+	/* The time for which it waits for a copy may be over, without a commit. */
+	if (s->where == SUBSCRIBER_WAITING && s->opening && s->opening->waits_until_ms) {
+		fanout_enqueue(f, s);
+		return;
+	}
 	/* Send a heartbeat now if the next sweep would be too late. */
 	if (may_beat(s) &&
 		sweep->now_ms - s->moved_ms + f->limits.sweep_ms > f->limits.heartbeat_ms)

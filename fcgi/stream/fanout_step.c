@@ -440,6 +440,8 @@ enum turn fanout_step(struct fanout *f, struct subscriber *s)
 
 	if (!s->poll || s->state >= SUBSCRIBER_DRAIN)
 		return turn;
+	if (turn == TURN_WAIT && s->opening && s->opening->waits_until_ms)
+		return turn;
 	if (turn == TURN_WAIT)
 		return fanout_poll_unreadable(f, s);
 	return turn == TURN_OVER && s->reason == LEAVE_MEMORY ? fanout_poll_no_memory(f, s) : turn;

@@ -5,6 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "log/copied.h"
+
+enum {
+	AHEAD_MS = 10000, /* how long to wait for a copy that is behind */
+	LOOKS_AFTER = 2, /* see struct copied */
+};
+
 struct opening *opening_new(void)
 {
 	return calloc(1, sizeof(struct opening));
@@ -47,14 +55,45 @@ static enum eventlog_status begin_at_tail(
 	return e;
 }
 
+/*
+ * The position is above every id. If the log is a copy, the client may have come from another machine, whose
+ * copy is ahead of this one. Then it waits, unless it has waited enough.
+ */
+static bool waits_for_copy(struct opening *o, const struct copied *copied)
+{
+	int64_t now_ms = clock_ms();
+
+	if (!copied->is_copy)
+		return false;
+	if (o->waits_until_ms == 0) {
+		o->waits_until_ms = now_ms + AHEAD_MS;
+		o->looks = copied->looks + LOOKS_AFTER;
+	}
+	return now_ms < o->waits_until_ms && copied->looks < o->looks;
+}
+
 static enum eventlog_status begin_at_position(struct opening *o, struct eventlog *log,
 	const struct filter *f, const struct position *asked)
 {
 	struct eventlog_place place;
-	enum eventlog_status e = eventlog_place(log, f, asked->id, &place);
+	struct copied copied;
+	enum eventlog_status e;
 
+	/* The copy's state first: what it says is then true of the place, too. */
+	if (o->waits_until_ms && (e = copied_read(log, &copied)) != EVENTLOG_OK)
+		return e;
+	e = eventlog_place(log, f, asked->id, &place);
 	if (e != EVENTLOG_OK)
 		return e;
+	if (place.gap && place.reason == GAP_FUTURE) {
+		if (!o->waits_until_ms && (e = copied_read(log, &copied)) != EVENTLOG_OK)
+			return e;
+		if (waits_for_copy(o, &copied)) {
+			o->id = asked->id;
+			return EVENTLOG_OK;
+		}
+	}
+	o->waits_until_ms = 0;
 	o->id = place.id;
 	o->gap = place.gap;
 	o->reason = place.reason;
@@ -143,14 +182,34 @@ enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, cons
 		e = begin_at_position(o, log, f, asked);
 	else
 		e = begin_at_tail(o, log, asked);
-	return e == EVENTLOG_OK && !o->done ? opening_continue(o, log, f) : e;
+	return e == EVENTLOG_OK && !o->done && !o->waits_until_ms ? opening_continue(o, log, f) : e;
+}
+
+/* Looks whether the copy has reached the position, if there was a commit. */
+static enum eventlog_status continue_waiting(
+	struct opening *o, struct eventlog *log, const struct filter *f)
+{
+	const struct position asked = {.kind = POSITION_AT, .id = o->id};
+	int64_t version;
+	enum eventlog_status e = eventlog_version(log, &version);
+
+	if (e != EVENTLOG_OK)
+		return e;
+	if (version == o->version && clock_ms() < o->waits_until_ms)
+		return EVENTLOG_BUSY;
+	o->version = version;
+	e = begin_at_position(o, log, f, &asked);
+	return e == EVENTLOG_OK && o->waits_until_ms ? EVENTLOG_BUSY : e;
 }
 
 enum eventlog_status opening_continue(
 	struct opening *o, struct eventlog *log, const struct filter *f)
 {
-	enum eventlog_status e = eventlog_seek(log, f, &o->seek);
+	enum eventlog_status e;
 
+	if (o->waits_until_ms)
+		return continue_waiting(o, log, f);
+	e = eventlog_seek(log, f, &o->seek);
 	if (e == EVENTLOG_OK && o->seek.done)
 		take_seek(o);
 	return e;

@@ -30,6 +30,13 @@ struct opening {
 	int64_t found; /* when done, and with `before`: rows of the page */
 	bool looks_older; /* the seek looks for a row before the page */
 	bool older; /* when done, and with `before`: there is such a row */
+	/*
+	 * The position is ahead of a copy (log/copied.h), which may get there: until this clock_ms(), or until
+	 * the copy has been found complete `looks` times. 0: it does not wait.
+	 */
+	int64_t waits_until_ms;
+	int64_t looks;
+	int64_t version; /* eventlog_version() when it last looked */
 	/* Status and header fields with the empty line; sent with the first record or before it. */
 	struct buffer head;
 	bool head_sent;
@@ -46,7 +53,10 @@ void opening_free(struct opening *o);
 enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, const struct filter *f,
 	const struct position *asked, int64_t max_replay);
 
-/* Continues the search by one bounded step. Call it until `done`. */
+/*
+ * Continues the search by one bounded step. Call it until `done`. EVENTLOG_BUSY: call it again after the next
+ * commit.
+ */
 enum eventlog_status opening_continue(
 	struct opening *o, struct eventlog *log, const struct filter *f);
 

@@ -1,4 +1,4 @@
-/* links: stream/opening log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/eventlog_place log/row log/database log/filter log/channel base/buffer base/utf8 base/clock base/file log/place log/trouble base/who */
+/* links: stream/opening log/copied log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/eventlog_place log/row log/database log/filter log/channel base/buffer base/utf8 base/clock base/file log/place log/trouble base/who */
 /* libs: -lsqlite3 */
 /* Where a stream begins: valid and invalid positions, the newest rows, the limit. */
 #include <setjmp.h>

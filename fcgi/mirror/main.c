@@ -1,0 +1,85 @@
+/*
+ * rowtail-mirror: keeps a copy of the event log in PostgreSQL, an SQLite log that rowtail follows. This file
+ * only sets the order: options, lock, signals, loop.
+ */
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/logging.h"
+#include "base/loop.h"
+#include "base/signals.h"
+#include "config/config.h"
+#include "config/setting.h"
+#include "log/database.h"
+#include "mirror/copy.h"
+#include "mirror/follow.h"
+#include "mirror/inspect.h"
+#include "mirror/pages.h"
+#include "mirror/source.h"
+
+extern char **environ;
+
+static struct config config;
+
+static void stop(int signal)
+{
+	log_info("%s: ending", signals_name(signal));
+	loop_stop();
+}
+
+static void load_config(int argc, char **argv)
+{
+	struct config_error error;
+	char sentence[512];
+
+	setting_use(&setting_mirror);
+	log_set_program("rowtail-mirror");
+	if (config_load(&config, argc, argv, environ, &error) != 0)
+		errx(error.exit_status, "%s", error.sentence);
+	log_set_level(config.log_level);
+	if (config.action == CONFIG_HELP) {
+		config_print_help(stdout);
+		exit(0);
+	}
+	if (config.action == CONFIG_VERSION) {
+		printf("rowtail-mirror %s (SQLite %s, libuv %s, libpq %s)\n", ROWTAIL_VERSION,
+			database_version(), loop_version(), source_version());
+		exit(0);
+	}
+	if (!source_is_good(config.from, sentence, sizeof(sentence)))
+		errx(EX_CONFIG, "from %s", sentence);
+	if (config.notices && !source_is_good(config.notices, sentence, sizeof(sentence)))
+		errx(EX_CONFIG, "notices %s", sentence);
+}
+
+int main(int argc, char **argv)
+{
+	struct copy *copy;
+	char sentence[512];
+	int status;
+
+	load_config(argc, argv);
+	signals_hold();
+	srandom((unsigned)(clock_us() ^ (int64_t)getpid() << 16));
+	if (!loop_init() || !signals_begin(stop) || !(copy = copy_new(config.db)))
+		err(EX_OSERR, "starting");
+	if (config.action == CONFIG_CHECK)
+		exit(inspect_run(&config, copy));
+	if (!copy_lock(copy, sentence, sizeof(sentence)))
+		errx(EX_CONFIG, "%s", sentence);
+	if (!pages_begin(&config, sentence, sizeof(sentence)))
+		errx(EX_CONFIG, "%s", sentence);
+	log_info("rowtail-mirror %s keeps %s", ROWTAIL_VERSION, config.db);
+	if (!follow_begin(&config, copy))
+		err(EX_OSERR, "starting");
+	loop_run();
+	status = follow_exit_status();
+	follow_end();
+	pages_end();
+	config_free(&config);
+	return status;
+}
