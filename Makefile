@@ -67,7 +67,7 @@ llhttp = $(if $(filter everything protocol/http,$(named)),$(LLHTTP_OBJ))
 libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
 
 .PHONY: all help classic deps test test-all unit replay integration servers silence browser browser-chromium endurance \
-	bench lint tidy fuzz demo $(SRC:%=tidy/%) integration-san integration-valgrind pictures install uninstall clean
+	bench lint tidy fuzz demo $(SRC:%=tidy/%) $(MIRROR_SRC:%=tidy/%) integration-san integration-valgrind pictures install uninstall clean
 .DELETE_ON_ERROR:
 
 ## all: build build/rowtail and build/rowtail-mirror; `make` alone does the same (V=1 shows the commands)
@@ -150,7 +150,7 @@ SPREAD = $(if $(filter-out 0,$(SIDE_BY_SIDE)),$(shell $(PYTHON) -c 'import xdist
 INTEGRATION ?= tests/integration
 SERVERS ?= tests/servers
 ## integration: rowtail itself; INTEGRATION=tests/integration/test_rows.py for one file
-integration: $(BUILD)/rowtail bench-tools
+integration: $(BUILD)/rowtail $(MIRROR) bench-tools
 	$(PYTEST) $(SPREAD) --ignore=$(ENDURANCE) $(INTEGRATION)
 
 # Crowds, which want the machine for themselves.
@@ -249,34 +249,36 @@ lint:
 		--suppress=missingIncludeSystem --error-exitcode=1 -Ifcgi \
 		--suppress=unknownMacro:fcgi/stream/groups.c --suppress=unknownMacro:fcgi/base/tally.c -DROWTAIL_VERSION='"x"' fcgi
 	shellcheck $(LINT_SH)
-	mandoc -Tlint -W warning fcgi/rowtail.8
-	@! grep -nwE '($(BANNED)) *\(' $(SRC) || { echo 'lint: a banned function'; exit 1; }
+	mandoc -Tlint -W warning fcgi/rowtail.8 fcgi/rowtail-mirror.8
+	@! grep -nwE '($(BANNED)) *\(' $(SRC) $(MIRROR_SRC) || { echo 'lint: a banned function'; exit 1; }
 	$(PYTHON) tests/lint/targets.py
 
 ## tidy: clang-tidy, which takes minutes
-tidy: $(SRC:%=tidy/%)
+tidy: $(SRC:%=tidy/%) $(MIRROR_SRC:%=tidy/%)
 
 tidy/%: %
 	$(call say,TIDY,$<)
-	$(Q)clang-tidy --quiet $< -- -std=c11 $(CPPFLAGS) 2>/dev/null
+	$(Q)clang-tidy --quiet $< -- -std=c11 $(CPPFLAGS) $(LIBPQ_FLAGS) 2>/dev/null
 
 # systemd reads units below /usr/local/lib too. The template serves several logs: rowtail@NAME reads /etc/rowtail/NAME.conf.
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 COMPLETIONSDIR ?= $(PREFIX)/share/bash-completion/completions
-UNITS := rowtail.service rowtail.socket rowtail-http.socket
+UNITS := rowtail.service rowtail.socket rowtail-http.socket $(if $(MIRROR),rowtail-mirror.service)
 UNIT_PATHS = sed 's|/usr/local/bin/|$(BINDIR)/|'
 UNIT_TEMPLATE = sed -e 's|/usr/local/bin/|$(BINDIR)/|; s|/etc/rowtail.conf|/etc/rowtail/%i.conf|' \
 	-e 's|rowtail\.socket$$|rowtail@%i.socket|; s|/run/rowtail/rowtail.sock|/run/rowtail/%i.sock|' \
 	-e 's|every browser (socket)|every browser (socket of %i)|; s|every browser$$|every browser (%i)|; /^Also=/d; /^\#/d'
 
-## install: program, manual, units, completion, schema and deploy/ below PREFIX=/usr/local
-install: $(BUILD)/rowtail
+## install: programs, manuals, units, completion, schema and deploy/ below PREFIX=/usr/local
+install: $(BUILD)/rowtail $(MIRROR)
 	install -d $(addprefix $(DESTDIR),$(BINDIR) $(MANDIR)/man8 $(DATADIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) \
 		$(COMPLETIONSDIR))
 	install -m 755 $(BUILD)/rowtail $(DESTDIR)$(BINDIR)/rowtail
 	install -m 644 fcgi/rowtail.8 $(DESTDIR)$(MANDIR)/man8/rowtail.8
+	$(if $(MIRROR),install -m 755 $(MIRROR) $(DESTDIR)$(BINDIR)/rowtail-mirror)
+	$(if $(MIRROR),install -m 644 fcgi/rowtail-mirror.8 $(DESTDIR)$(MANDIR)/man8/rowtail-mirror.8)
 	cp -R schema $(DESTDIR)$(DATADIR)/
 	cp -R deploy $(DESTDIR)$(DATADIR)/
 	install -m 644 deploy/rowtail-down.asis deploy/rowtail-down.shtml $(DESTDIR)$(DATADIR)/
@@ -292,6 +294,8 @@ uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/rowtail $(DESTDIR)$(MANDIR)/man8/rowtail.8 $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS) \
 		rowtail@.service rowtail@.socket) $(DESTDIR)$(SYSUSERSDIR)/rowtail.conf $(DESTDIR)$(TMPFILESDIR)/rowtail.conf \
 		$(DESTDIR)$(COMPLETIONSDIR)/rowtail
+	rm -f $(DESTDIR)$(BINDIR)/rowtail-mirror $(DESTDIR)$(MANDIR)/man8/rowtail-mirror.8 \
+		$(DESTDIR)$(UNITDIR)/rowtail-mirror.service
 	rm -rf $(DESTDIR)$(DATADIR)
 
 # The chroots take minutes to make: they go with make releases-clean.

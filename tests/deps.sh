@@ -69,6 +69,10 @@ esac
 case " $* " in
 *" build "*) is_installed libllhttp-dev || is_installed node-llhttp || wanted="$wanted libllhttp-dev node-llhttp" ;;
 esac
+# libpq, for rowtail-mirror; without it rowtail is built alone.
+case " $* " in
+*" build "*) wanted="$wanted libpq-dev" ;;
+esac
 missing() {
 	for package in "$@"; do
 		is_installed "$package" || printf ' %s' "$package"

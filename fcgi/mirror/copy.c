@@ -241,13 +241,8 @@ static enum copy_status check(struct copy *c, int64_t bytes)
 {
 	sqlite3 *db = c->file.db;
 	enum copy_status s;
-	int64_t tables = 0;
-	int code = ask(db, "SELECT count(*) FROM sqlite_master", &tables);
+	int code = read_state(db, &c->state);
 
-	if (code == SQLITE_ROW && tables == 0)
-		return COPY_ABSENT;
-	if (code == SQLITE_ROW)
-		code = read_state(db, &c->state);
 	if (code != SQLITE_ROW)
 		return judge(c, code);
 	if (!is_sound(db, bytes)) {
@@ -266,6 +261,20 @@ static enum copy_status check(struct copy *c, int64_t bytes)
 	return s;
 }
 
+enum copy_status copy_look(struct copy *c)
+{
+	enum copy_status s = COPY_OK;
+	int code = sqlite3_open_v2(
+		c->real, &c->file.db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+
+	if (code == SQLITE_OK)
+		code = read_state(c->file.db, &c->state);
+	if (code != SQLITE_ROW)
+		s = judge(c, code);
+	copy_close(c);
+	return s;
+}
+
 enum copy_status copy_open(struct copy *c)
 {
 	struct stat st;
@@ -275,6 +284,9 @@ enum copy_status copy_open(struct copy *c)
 		return COPY_ABSENT;
 	if (st.st_size == 0 && S_ISREG(st.st_mode))
 		return COPY_ABSENT;
+	/* Only then it is opened for writing: that alone may change a file. */
+	if ((s = copy_look(c)) == COPY_FOREIGN)
+		return s;
 	if (sqlite3_open_v2(c->real, &c->file.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
 		    NULL) != SQLITE_OK) {
 		s = copy_fail(c, c->file.db, "opened");
@@ -288,20 +300,6 @@ enum copy_status copy_open(struct copy *c)
 	c->examined = 0;
 	if ((s = check(c, st.st_size)) != COPY_OK)
 		copy_close(c);
-	return s;
-}
-
-enum copy_status copy_look(struct copy *c)
-{
-	enum copy_status s = COPY_OK;
-	int code = sqlite3_open_v2(
-		c->real, &c->file.db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-
-	if (code == SQLITE_OK)
-		code = read_state(c->file.db, &c->state);
-	if (code != SQLITE_ROW)
-		s = judge(c, code);
-	copy_close(c);
 	return s;
 }
 

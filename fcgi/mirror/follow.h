@@ -38,6 +38,6 @@ struct follow_view {
 	int64_t rows, cursor; /* of the copy */
 	uint64_t rows_total, looks_total, connects_total, rebuilt_total, taken_back_total;
 };
-void follow_look(struct follow_view *view);
+void follow_show(struct follow_view *view);
 
 #endif

@@ -126,15 +126,14 @@ bool notices_are_on(void)
 
 void notices_ask(void)
 {
-	if (notices.listens && !source_is_asking(notices.source))
+	if (notices.listens && !notices.when_ms && !source_is_asking(notices.source))
 		ask(SOURCE_STATE, 0);
 }
 
-bool notices_take(int64_t *newest, int64_t *when_ms)
+bool notices_confirm(int64_t cursor, int64_t *when_ms)
 {
-	if (!notices.when_ms)
+	if (!notices.when_ms || notices.newest > cursor)
 		return false;
-	*newest = notices.newest;
 	*when_ms = notices.when_ms;
 	notices.when_ms = 0;
 	return true;
@@ -144,5 +143,6 @@ void notices_tell_lost(int64_t base, void (*told)(void))
 {
 	notices.told = told;
 	notices.lost_base = base;
-	notices_ask();
+	if (notices.listens && !source_is_asking(notices.source))
+		ask(SOURCE_STATE, 0);
 }

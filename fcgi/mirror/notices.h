@@ -17,14 +17,14 @@ void notices_end(void);
 /* Does it listen on a primary now? */
 bool notices_are_on(void);
 
-/* Asks how far the primary is, unless an answer is on its way. */
+/* Asks how far the primary is, unless there is an answer already. */
 void notices_ask(void);
 
 /*
- * Takes an answer that was not taken before: what has a number up to `newest` is what the primary had at
- * `when_ms`, in ms since 1970. False if there is none.
+ * If the copy has everything up to `cursor`, does it have all that the primary had when it was asked? If so, sets
+ * *when_ms to that time, in ms since 1970, and forgets the answer. False as well if there is no answer.
  */
-bool notices_take(int64_t *newest, int64_t *when_ms);
+bool notices_confirm(int64_t cursor, int64_t *when_ms);
 
 /* Tells the other mirrors that rows before a base were taken back. `told` is called when that is done. */
 void notices_tell_lost(int64_t base, void (*told)(void));

@@ -105,7 +105,7 @@ static void write_page(
 	struct buffer body;
 
 	buffer_init(&body, BODY_MAX);
-	follow_look(&view);
+	follow_show(&view);
 	if (which == REQUEST_METRICS) {
 		metrics(&body, &view);
 		answer.type = "text/plain; version=0.0.4; charset=utf-8";

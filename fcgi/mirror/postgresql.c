@@ -1,13 +1,11 @@
 /*
- * PostgreSQL as a source, by libpq's asynchronous functions. The tables are those of
- * schema/postgresql.sql, whose first comment is the contract.
+ * PostgreSQL as a source, by libpq's asynchronous functions.
  *
- * Source: https://www.postgresql.org/docs/current/libpq-async.html and libpq-connect.html.
+ * Source: https://www.postgresql.org/docs/current/libpq-async.html.
  */
-#include "mirror/source.h"
+#include "mirror/postgresql_impl.h"
 
 #include <endian.h>
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +20,6 @@ enum {
 	SILENCE_LONG_MS = 600000, /* the same, for questions about the whole table */
 	TURN_US = 10000, /* of rows; then others come */
 	VERSION_LEAST = 140000,
-	PARAMETERS = 2,
-	WORDS = 64, /* connection parameters that are passed */
 	SENTENCE = 512,
 };
 
@@ -53,68 +49,6 @@ struct source {
 	char where[256];
 };
 
-/* --- the questions --- */
-
-#define NO_INT "NULL::int8"
-#define NO_TEXT "NULL::text"
-
-/* Each answer has these columns: number, kind, channel, event, data, flags, at, first, last, subject. */
-#define LOG_ROW                                                                                    \
-	"SELECT s.position AS id, 'log'::text AS kind, s.token::text AS channel, " NO_TEXT         \
-	" AS event, " NO_TEXT " AS data, CASE WHEN NOT s.standby THEN 0 WHEN EXISTS (SELECT FROM " \
-	"pg_stat_wal_receiver) AND (pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() OR "      \
-	"clock_timestamp() - pg_last_xact_replay_timestamp() < interval '1 s') THEN 3 ELSE 1 "     \
-	"END::int8 AS flags, " NO_TEXT " AS at, s.floor AS first, s.timeline::int8 AS last, "      \
-	"s.system::text AS subject FROM events_server s"
-
-#define NEWS                                                                                       \
-	"SELECT id, kind, channel, event, data, retry::int8, at, first, last, subject "            \
-	"FROM events_news "
-
-#define AND_ALSO " UNION ALL "
-
-static const char *const questions[SOURCE_QUESTIONS] = {
-	[SOURCE_STATE] = LOG_ROW,
-	[SOURCE_LOOK] = LOG_ROW AND_ALSO "(" NEWS "WHERE id > $1 ORDER BY id)",
-	[SOURCE_SIZE] = "WITH low AS (SELECT greatest(0, CASE WHEN $1 > 0 THEN (SELECT id FROM "
-			"events WHERE id > 0 ORDER BY id DESC OFFSET $1 LIMIT 1) END, "
-			"CASE WHEN $2 > 0 THEN coalesce((SELECT min(id) FROM events WHERE id > 0 "
-			"AND created_at >= clock_timestamp() - $2 * interval '1 ms') - 1, "
-			"(SELECT max(id) FROM events WHERE id > 0)) END) AS id) "
-			"SELECT low.id, 'size'::text, " NO_TEXT ", " NO_TEXT ", " NO_TEXT
-			", " NO_INT ", " NO_TEXT ", (SELECT count(*) FROM (SELECT FROM events "
-			"WHERE id > low.id LIMIT 5000000) e), (SELECT reltuples::int8 FROM "
-			"pg_class WHERE oid = 'events'::regclass), " NO_TEXT " FROM low",
-	[SOURCE_ALL] = LOG_ROW AND_ALSO
-	"(" NEWS "WHERE kind = 'row' AND id > $1 ORDER BY id)" AND_ALSO
-	"(SELECT id, 'pruned', channel, " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT ", " NO_INT
-	", id, " NO_TEXT " FROM events_pruned)" AND_ALSO
-	"(SELECT max(id), 'pruned', channel, " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT
-	", " NO_INT ", max(id), " NO_TEXT " FROM events WHERE id BETWEEN 1 AND $1 "
-	"GROUP BY channel)" AND_ALSO "(SELECT 0, 'grant', channel, " NO_TEXT ", " NO_TEXT
-	", " NO_INT ", expires_at, " NO_INT ", " NO_INT ", subject FROM events_grants)" AND_ALSO
-	"(SELECT id, 'end', channel, " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT ", " NO_INT
-	", " NO_INT ", " NO_TEXT " FROM events_ended)",
-	[SOURCE_EVENT] = NEWS "WHERE kind = 'row' AND id = $1",
-	[SOURCE_TELL_LOST] = "SELECT 0::int8 FROM events_lost($1)",
-	[SOURCE_LISTEN] = "LISTEN rowtail",
-};
-
-static unsigned parameter_count(enum source_question question)
-{
-	switch (question) {
-	case SOURCE_SIZE:
-		return 2;
-	case SOURCE_LOOK:
-	case SOURCE_ALL:
-	case SOURCE_EVENT:
-	case SOURCE_TELL_LOST:
-		return 1;
-	default:
-		return 0;
-	}
-}
-
 /*
  * A session of a mirror: one plan for each question, no limit on an idle session, no compilation of
  * a query that runs once.
@@ -122,104 +56,6 @@ static unsigned parameter_count(enum source_question question)
 static const char setup[] = "SET statement_timeout = 0; SET idle_session_timeout = 0; "
 			    "SET lock_timeout = '5s'; SET jit = off; "
 			    "SET max_parallel_workers_per_gather = 0; SET plan_cache_mode = auto";
-
-/* --- the connection's parameters --- */
-
-static bool is_secret(const char *keyword)
-{
-	return !strcmp(keyword, "password") || !strcmp(keyword, "sslpassword");
-}
-
-bool source_is_good(const char *text, char *sentence, size_t size)
-{
-	/* libpq's own message may quote a password. */
-	PQconninfoOption *options = PQconninfoParse(text, NULL);
-	bool good = options;
-
-	if (!options)
-		snprintf(sentence, size,
-			"is no connection string that libpq understands; write it as in "
-			"\"host=db1,db2 "
-			"dbname=app user=mirror\", postgresql://mirror@db1,db2/app or service=app");
-	for (PQconninfoOption *o = options; o && o->keyword; o++)
-		if (is_secret(o->keyword) && o->val) {
-			snprintf(sentence, size,
-				"holds a password, which others could read; put it into ~/.pgpass "
-				"(PGPASSFILE) or a service file (PGSERVICEFILE), which libpq "
-				"reads");
-			good = false;
-		}
-	PQconninfoFree(options);
-	return good;
-}
-
-/* Moves the first n items of a list to its end: "a,b,c" becomes "b,c,a". The caller frees it. */
-static char *rotated(const char *list, unsigned n)
-{
-	size_t length = strlen(list), items = 1;
-	char *out = malloc(length + 2);
-	const char *at = list;
-
-	for (const char *p = list; *p; p++)
-		items += *p == ',';
-	if (!out)
-		return NULL;
-	for (n %= (unsigned)items; n > 0; n--)
-		at = strchr(at, ',') + 1;
-	snprintf(out, length + 2, "%s%s%.*s", at, at > list ? "," : "",
-		at > list ? (int)(at - list - 1) : 0, list);
-	return out;
-}
-
-struct words {
-	const char *names[WORDS + 1], *values[WORDS + 1];
-	size_t count;
-};
-
-static void add(struct words *w, const char *name, const char *value)
-{
-	if (w->count == WORDS || !value)
-		return;
-	w->names[w->count] = name;
-	w->values[w->count++] = value;
-}
-
-/* Does the list of hosts have to be turned? A list of one port serves all hosts. */
-static bool is_list(const char *name, const char *value)
-{
-	return (!strcmp(name, "host") || !strcmp(name, "hostaddr") || !strcmp(name, "port")) &&
-	       value && strchr(value, ',');
-}
-
-/*
- * Begins a connection. What the user gave wins over our settings, since a later word wins. TCP must
- * notice a dead server in seconds, not hours.
- */
-static PGconn *begin(const struct source *s)
-{
-	PQconninfoOption *options = PQconninfoParse(s->text, NULL);
-	struct words w = {.count = 0};
-	char *lists[WORDS] = {NULL};
-	PGconn *connection;
-	size_t n = 0;
-
-	add(&w, "fallback_application_name", "rowtail-mirror");
-	add(&w, "keepalives_idle", "5");
-	add(&w, "keepalives_interval", "2");
-	add(&w, "keepalives_count", "3");
-	add(&w, "tcp_user_timeout", "10000");
-	for (PQconninfoOption *o = options; o && o->keyword; o++)
-		if (s->host > 0 && is_list(o->keyword, o->val))
-			add(&w, o->keyword, lists[n++] = rotated(o->val, s->host));
-		else
-			add(&w, o->keyword, o->val);
-	add(&w, "client_encoding", "UTF8");
-	connection = PQconnectStartParams(w.names, w.values, 0);
-	for (size_t i = 0; i < n; i++)
-		free(lists[i]);
-	PQconninfoFree(options);
-	return connection;
-}
 
 /* --- readiness --- */
 
@@ -373,7 +209,7 @@ static int send_prepared(struct source *s)
 		formats[i] = 1;
 	}
 	return PQsendQueryPrepared(s->connection, name_of(s->question),
-		       (int)parameter_count(s->question), values, lengths, formats, 1) &&
+		       postgresql_parameters(s->question), values, lengths, formats, 1) &&
 	       PQsetSingleRowMode(s->connection);
 }
 
@@ -381,8 +217,8 @@ static int send_prepare(struct source *s)
 {
 	static const Oid types[PARAMETERS] = {20, 20}; /* int8 */
 
-	return PQsendPrepare(s->connection, name_of(s->question), questions[s->question],
-		(int)parameter_count(s->question), types);
+	return PQsendPrepare(s->connection, name_of(s->question), postgresql_question(s->question),
+		postgresql_parameters(s->question), types);
 }
 
 static void send_question(struct source *s)
@@ -407,7 +243,7 @@ void source_ask(struct source *s, enum source_question question, int64_t a, int6
 	s->refused = false;
 	if (question == SOURCE_LISTEN) {
 		s->state = ASKING;
-		if (!PQsendQuery(s->connection, questions[question])) {
+		if (!PQsendQuery(s->connection, postgresql_question(question))) {
 			lose_connection(s);
 			return;
 		}
@@ -422,86 +258,23 @@ void source_ask(struct source *s, enum source_question question, int64_t a, int6
 
 /* --- answers --- */
 
-enum column {
-	COLUMN_NUMBER,
-	COLUMN_KIND,
-	COLUMN_CHANNEL,
-	COLUMN_EVENT,
-	COLUMN_DATA,
-	COLUMN_FLAGS,
-	COLUMN_AT,
-	COLUMN_FIRST,
-	COLUMN_LAST,
-	COLUMN_SUBJECT,
-	COLUMNS,
-};
-
-static int64_t number_at(const PGresult *result, enum column column)
-{
-	uint64_t big;
-
-	if (PQgetisnull(result, 0, column) || PQgetlength(result, 0, column) != sizeof(big))
-		return 0;
-	memcpy(&big, PQgetvalue(result, 0, column), sizeof(big));
-	return (int64_t)be64toh(big);
-}
-
-static struct change_text text_at(const PGresult *result, enum column column)
-{
-	if (PQgetisnull(result, 0, column))
-		return (struct change_text){NULL, 0};
-	return (struct change_text){
-		PQgetvalue(result, 0, column), (size_t)PQgetlength(result, 0, column)};
-}
-
-static bool kind_of(const char *text, enum change_kind *kind)
-{
-	static const char *const names[] = {[CHANGE_EVENT] = "row",
-		[CHANGE_LOG] = "log",
-		[CHANGE_TIMELINE] = "timeline",
-		[CHANGE_DELETED] = "deleted",
-		[CHANGE_PRUNED] = "pruned",
-		[CHANGE_GRANT] = "grant",
-		[CHANGE_REVOKED] = "revoked",
-		[CHANGE_END] = "end",
-		[CHANGE_OPENED] = "opened",
-		[CHANGE_SIZE] = "size"};
-
-	*kind = CHANGE_EVENT;
-	if (!strcmp(text, names[CHANGE_EVENT]))
-		return true;
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (!strcmp(text, names[i])) {
-			*kind = (enum change_kind)i;
-			return true;
-		}
-	return false;
-}
-
 static void take_row(struct source *s, const PGresult *result)
 {
-	struct change c = {.number = number_at(result, COLUMN_NUMBER)};
+	struct change change;
 
-	if (PQnfields(result) < COLUMNS)
-		return; /* the answer to a call */
-	/* A newer postgresql.sql may list what this version does not know. */
-	if (!kind_of(PQgetvalue(result, 0, COLUMN_KIND), &c.kind)) {
+	switch (postgresql_read(result, &change)) {
+	case POSTGRESQL_CHANGE:
+		s->calls->change(s->context, &change);
+		break;
+	case POSTGRESQL_NOTHING:
+		break;
+	case POSTGRESQL_UNKNOWN:
 		s->refused = true;
 		snprintf(s->sentence, sizeof(s->sentence),
-			"the log has a change of kind %.40s; a newer rowtail-mirror is needed",
-			PQgetvalue(result, 0, COLUMN_KIND));
-		return;
+			"the log has changes that this version does not know; install a newer "
+			"rowtail-mirror");
+		break;
 	}
-	c.flags = number_at(result, COLUMN_FLAGS);
-	c.has_flags = !PQgetisnull(result, 0, COLUMN_FLAGS);
-	c.first = number_at(result, COLUMN_FIRST);
-	c.last = number_at(result, COLUMN_LAST);
-	c.channel = text_at(result, COLUMN_CHANNEL);
-	c.event = text_at(result, COLUMN_EVENT);
-	c.data = text_at(result, COLUMN_DATA);
-	c.at = text_at(result, COLUMN_AT);
-	c.subject = text_at(result, COLUMN_SUBJECT);
-	s->calls->change(s->context, &c);
 }
 
 static void take_result(struct source *s, const PGresult *result)
@@ -677,7 +450,8 @@ void source_connect(struct source *s)
 	if (s->state != CLOSED)
 		return;
 	s->state = CONNECTING;
-	if (!(s->connection = begin(s)) || PQstatus(s->connection) == CONNECTION_BAD) {
+	if (!(s->connection = postgresql_begin(s->text, s->host)) ||
+		PQstatus(s->connection) == CONNECTION_BAD) {
 		if (s->connection)
 			lose_connection(s);
 		else

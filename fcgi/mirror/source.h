@@ -2,8 +2,8 @@
  * source: the log in its database server: connect, wait, changes after a number.
  *
  * Owns one connection and its state. Never blocks, but for the look-up of a host's name. Everything that
- * is PostgreSQL's is in postgresql.c, the only file that includes <libpq-fe.h>: another server needs
- * another such file. Never logs, and no sentence holds a password.
+ * is PostgreSQL's is in postgresql.c and the files of its family, which alone include <libpq-fe.h>: another
+ * server needs another such family. Never logs, and no sentence holds a password.
  *
  * One question is asked at a time: source_ask(), then `change` for each row of the answer, then
  * `answered` or `failed`. After `failed` with SOURCE_LOST the connection is closed.

@@ -15,7 +15,7 @@ import re
 import sys
 from pathlib import Path
 
-FLOORS = ("base", "config", "log", "protocol", "stream", "request", "access", "track", "server")
+FLOORS = ("base", "config", "log", "protocol", "stream", "request", "access", "track", "server", "mirror")
 NEVER = {
     "protocol": {"config"},
     "stream": {"config"},

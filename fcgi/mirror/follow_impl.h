@@ -1,0 +1,100 @@
+/*
+ * Shared by follow.c (connection, questions, timers) and follow_look.c (what an answer means), and used by no
+ * others.
+ */
+#ifndef ROWTAIL_MIRROR_FOLLOW_IMPL_H
+#define ROWTAIL_MIRROR_FOLLOW_IMPL_H
+
+#include "base/loop.h"
+#include "mirror/change.h"
+#include "mirror/follow.h"
+#include "mirror/source.h"
+
+enum {
+	FOLLOW_BEAT_MS = 1000, /* between two heartbeats: the copy says that it is still complete */
+	FOLLOW_PAUSE_LEAST_MS = 100,
+};
+
+enum phase {
+	AWAY, /* not connected */
+	COMPARING, /* does the source have the newest event of the copy? */
+	SIZING, /* how much is there to copy? */
+	COPYING,
+	LOOKING,
+	LISTENING,
+	TELLING, /* the other mirrors of rows that were taken back */
+	RESTING,
+};
+
+/* What the current look, or copy, has shown. */
+struct look {
+	struct change log; /* CHANGE_LOG, without its texts */
+	char token[COPY_TOKEN_MAX];
+	bool has_log;
+	int64_t after, base; /* of the first new timeline; base 0: none */
+	int64_t last_base; /* of the last one */
+	int64_t changed; /* number of the last change that is no event */
+	int64_t began_ms, rows;
+};
+
+struct follow {
+	const struct config *config;
+	struct copy *copy;
+	struct source *source;
+	enum phase phase;
+	struct loop_timer poll, beat, pause;
+	int64_t pause_ms;
+	struct look look;
+	int64_t compared; /* id of the event that was asked for */
+	uint64_t hash; /* of that event in the copy */
+	bool same; /* the source has it, unchanged */
+	int64_t suspect; /* an event that the source lacks: a deletion of it must follow; 0: none */
+	bool rebuild; /* the copy cannot be mended */
+	int64_t lost; /* for copy_state.lost_base of a rebuilt copy */
+	bool again; /* a notice came during a question */
+	bool listens; /* the first connection listens */
+	bool standby;
+	int64_t written_ms; /* by clock_ms(): when the copy's state was last written */
+	int64_t since_ms;
+	char fault[512];
+	char told[512]; /* the last fault that was logged */
+	int status;
+	struct follow_view counted;
+};
+
+extern struct follow follow;
+
+/* Milliseconds since 1970. */
+int64_t follow_wall_ms(void);
+
+/* Ends the loop. */
+void follow_stop_with(int status);
+
+/* Closes the connection, and begins again after a pause. what: ends the line in the log. */
+void follow_begin_again(const char *sentence, const char *what);
+
+/* The copy cannot be written. */
+void follow_copy_failed(enum copy_status s);
+
+/* The copy is of no use any more. */
+void follow_begin_rebuild(const char *why);
+
+/* Asks the source. */
+void follow_ask(enum phase phase, enum source_question question, int64_t a, int64_t b);
+
+/* Looks for changes. */
+void follow_look(void);
+
+/* Does what is left to do, or waits for notices. */
+void follow_rest(void);
+
+/* Deletes what --keep-rows and --keep-seconds do not keep. */
+void follow_prune(void);
+
+/* An answer is complete. */
+void follow_finish_look(void);
+void follow_finish_copy(void);
+/* size: CHANGE_SIZE */
+void follow_begin_copy(const struct change *size);
+
+#endif
