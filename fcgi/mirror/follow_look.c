@@ -146,7 +146,9 @@ static enum copy_status write_state(void)
 		state->cursor = l->last_base;
 	if (l->changed > state->changed)
 		state->changed = l->changed;
-	state->timeline = l->log.last;
+	/* Until a new primary has numbered something, its standbys do not know that it took over. */
+	if (l->base)
+		state->timeline = l->log.last;
 	state->max_stale_ms = follow.config->max_stale_ms;
 	snprintf(state->where, sizeof(state->where), "%s", source_where(follow.source));
 	note_complete(state);

@@ -51,9 +51,9 @@ static void load_config(int argc, char **argv)
 		exit(0);
 	}
 	if (!source_is_good(config.from, sentence, sizeof(sentence)))
-		errx(EX_CONFIG, "from %s", sentence);
+		errx(EX_CONFIG, "--from %s", sentence);
 	if (config.notices && !source_is_good(config.notices, sentence, sizeof(sentence)))
-		errx(EX_CONFIG, "notices %s", sentence);
+		errx(EX_CONFIG, "--notices %s", sentence);
 }
 
 int main(int argc, char **argv)

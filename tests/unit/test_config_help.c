@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "config/config.h"
+#include "config/setting.h"
 
 static char *help(void)
 {
@@ -51,12 +52,12 @@ static void test_help_explains_how_to_start_and_the_defaults(void **state)
 	free(text);
 }
 
-/* "  --max-streams N" in --help is ".It Fl -max-streams Ar N" in the manual. */
-static void test_the_manual_has_every_option_of_help(void **state)
+/* "  --max-streams N" in --help is ".It Fl -max-streams Ar N" in the manual. Returns how many there are. */
+static int options_in(const char *path)
 {
 	static char manual[200000];
 	char item[80], name[40], operand[20];
-	FILE *file = fopen("fcgi/rowtail.8", "r");
+	FILE *file = fopen(path, "r");
 	char *text = help();
 	int found, options = 0;
 
@@ -68,11 +69,24 @@ static void test_the_manual_has_every_option_of_help(void **state)
 		snprintf(item, sizeof(item), "\n.It Fl -%s%s%s\n", name, found == 2 ? " Ar " : "",
 			found == 2 ? operand : "");
 		if (!strstr(manual, item))
-			fail_msg("fcgi/rowtail.8 has no \"%s\"", item + 1);
+			fail_msg("%s has no \"%s\"", path, item + 1);
 		options++;
 	}
-	assert_in_range(options, 20, 40);
 	free(text);
+	return options;
+}
+
+static void test_the_manual_has_every_option_of_help(void **state)
+{
+	assert_in_range(options_in("fcgi/rowtail.8"), 20, 40);
+}
+
+static void test_the_manual_of_the_mirror_too(void **state)
+{
+	setting_use(&setting_mirror);
+	assert_in_range(options_in("fcgi/rowtail-mirror.8"), 10, 20);
+	test_help_fits_a_terminal(state);
+	setting_use(&setting_rowtail);
 }
 
 int main(void)
@@ -82,6 +96,7 @@ int main(void)
 		TEST(help_fits_a_terminal),
 		TEST(help_explains_how_to_start_and_the_defaults),
 		TEST(the_manual_has_every_option_of_help),
+		TEST(the_manual_of_the_mirror_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
