@@ -89,7 +89,11 @@ $(BUILD)/rowtail-mirror: $(MIRROR_OBJ) $(LLHTTP_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(LDHARDEN) -o $@ $(MIRROR_OBJ) $(LLHTTP_OBJ) $(LIBS) -lpq
 
-$(MIRROR_SRC:fcgi/%.c=$(BUILD)/obj/%.o): CPPFLAGS += $(LIBPQ_FLAGS)
+$(BUILD)/rowtail-mirror-san: $(MIRROR_OBJ:$(BUILD)/obj/%=$(BUILD)/san/%) $(LLHTTP_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LIBS) -lpq
+
+$(MIRROR_SRC:fcgi/%.c=$(BUILD)/obj/%.o) $(MIRROR_SRC:fcgi/%.c=$(BUILD)/san/%.o): CPPFLAGS += $(LIBPQ_FLAGS)
 
 # rowtail.sql, which makes the copy, as a text in the program.
 $(BUILD)/mirror/schema.c: schema/rowtail.sql Makefile
@@ -97,7 +101,7 @@ $(BUILD)/mirror/schema.c: schema/rowtail.sql Makefile
 	@{ echo '#include "mirror/schema.h"'; echo 'const char mirror_schema[] ='; \
 		sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $<; echo ';'; } >$@
 
-$(BUILD)/obj/mirror/schema.o: $(BUILD)/mirror/schema.c
+$(BUILD)/obj/mirror/schema.o $(BUILD)/san/mirror/schema.o: $(BUILD)/mirror/schema.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) -c -o $@ $<
@@ -161,8 +165,8 @@ endurance: $(BUILD)/rowtail bench-tools
 
 # The same tests, of a program that looks at its own memory; not part of make test, for their time.
 ## integration-san: the integration tests of a program with sanitizers
-integration-san: $(BUILD)/rowtail-san bench-tools
-	ROWTAIL_BIN=$(BUILD)/rowtail-san $(PYTEST) tests/integration
+integration-san: $(BUILD)/rowtail-san $(MIRROR:%=%-san) bench-tools
+	ROWTAIL_BIN=$(BUILD)/rowtail-san MIRROR_BIN=$(BUILD)/rowtail-mirror-san $(PYTEST) tests/integration
 
 ## integration-valgrind: the integration tests under Valgrind
 integration-valgrind: $(BUILD)/rowtail bench-tools

@@ -324,7 +324,11 @@ static void notice_came(void)
 
 static void poll_due(struct loop_timer *timer)
 {
-	if (follow.phase == RESTING)
+	if (follow.phase != RESTING)
+		return;
+	if (follow.compare)
+		compare();
+	else
 		follow_look();
 }
 

@@ -109,7 +109,9 @@ static bool is_suspect_gone(void)
 	bool has = false;
 	enum copy_status s = COPY_OK;
 
-	if (follow.suspect)
+	/* A standby that lags does not have it yet. */
+	follow.compare = follow.suspect && follow.look.log.number < follow.suspect;
+	if (follow.suspect && !follow.compare)
 		s = copy_has(follow.copy, follow.suspect, &has);
 	follow.suspect = 0;
 	if (s != COPY_OK)

@@ -17,7 +17,8 @@ import pytest
 import rowtail
 import stream
 
-BINARY = pathlib.Path(__file__).resolve().parents[2] / "build" / "rowtail-mirror"
+_built = pathlib.Path(__file__).resolve().parents[2] / "build" / "rowtail-mirror"
+BINARY = pathlib.Path(os.environ.get("MIRROR_BIN") or _built).resolve()
 _serial = itertools.count()
 _libc = ctypes.CDLL(None)
 
@@ -126,6 +127,7 @@ class Mirror:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
                 self.kill()
+        assert not rowtail.SANITIZER.search(self.stderr), self.stderr
 
     def page(self, name):
         peer = httpc.open_request(self.pages, f"/{name}")
