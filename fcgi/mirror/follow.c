@@ -110,31 +110,41 @@ void follow_copy_failed(enum copy_status s)
 
 /* --- one after the other --- */
 
-void follow_look(void)
-{
-	follow.look = (struct look){.began_ms = follow_wall_ms()};
-	follow.again = false;
-	loop_timer_stop(&follow.poll);
-	follow_ask(LOOKING, SOURCE_LOOK, copy_state(follow.copy)->cursor, 0);
-}
-
 static void size_up(void)
 {
 	follow_ask(SIZING, SOURCE_SIZE, follow.config->keep_rows, follow.config->keep_ms);
 }
 
+/* Looks for changes. */
+static void ask_for_changes(void)
+{
+	follow.look = (struct look){.began_ms = follow_wall_ms()};
+	follow.again = false;
+	follow_ask(LOOKING, SOURCE_LOOK, copy_state(follow.copy)->cursor, 0);
+}
+
+/* Asks whether the source has the newest event of the copy, and then for changes. */
 static void compare(void)
 {
 	enum copy_status s = copy_newest(follow.copy, &follow.compared, &follow.hash);
 
-	follow.same = false;
+	follow.same = follow.compare = false;
 	follow.suspect = 0;
 	if (s != COPY_OK)
 		follow_copy_failed(s);
 	else if (follow.compared > 0)
 		follow_ask(COMPARING, SOURCE_EVENT, follow.compared, 0);
 	else
-		follow_look();
+		ask_for_changes();
+}
+
+void follow_look(void)
+{
+	loop_timer_stop(&follow.poll);
+	if (follow.compare)
+		compare();
+	else
+		ask_for_changes();
 }
 
 /* Decides whether the copy can be gone on with. */
@@ -251,7 +261,7 @@ static void compared(void)
 {
 	/* Deleted since, or never there: the next look shows it. */
 	follow.suspect = follow.same ? 0 : follow.compared;
-	follow_look();
+	ask_for_changes();
 }
 
 static void answered(void *context)
@@ -324,11 +334,7 @@ static void notice_came(void)
 
 static void poll_due(struct loop_timer *timer)
 {
-	if (follow.phase != RESTING)
-		return;
-	if (follow.compare)
-		compare();
-	else
+	if (follow.phase == RESTING)
 		follow_look();
 }
 
