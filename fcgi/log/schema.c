@@ -23,7 +23,8 @@ static const struct look looks[] = {
 		false,
 		"a row of events was given a very large id, so ids will soon run out. To fix it: "
 		"sqlite3 $ < schema/after-restore.sql"},
-	{"SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'events_refused')",
+	{"SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name IN "
+	 "('events_refused', 'rowtail_mirror'))",
 		false,
 		"an older rowtail.sql made this log. To upgrade it: sqlite3 $ < "
 		"schema/rowtail.sql, "

@@ -145,14 +145,13 @@ def test_whoever_publishes_to_the_copy_is_told_where_to(pg, keep):
 
 
 def test_keep_rows_bounds_the_copy_and_gaps_are_exact(pg, keep, serve):
-    pg.insert_many(50)
+    newest = pg.insert_many(50)
     kept = keep(pg, "--keep-rows", 20)
-    assert kept.ids() == list(range(31, 51)) or len(kept.ids()) == 20
-    first = kept.ids()[0]
+    assert kept.ids() == list(range(newest - 19, newest + 1))
     pg.insert("other", channel="other")
     last = pg.insert_many(40)
     kept.wait(lambda: len(kept.ids()) == 20, "20 rows")
-    assert kept.ids()[-1] == last > first
+    assert kept.ids()[-1] == last
     server = serve(kept)
     oldest = kept.ids()[0]
     peer = server.open(last_event_id=oldest - 1)
@@ -402,8 +401,7 @@ def test_position_above_every_row_is_future_soon_if_the_copy_is_complete(two):
     newest = pg.newest()
     began = time.monotonic()
     peer = servers[1].open(last_event_id=newest + 1000)
-    told = mirror.gap(peer.first)
-    assert (told["reason"], told["newest"]) == ("future", newest) or told["newest"] >= newest
+    assert mirror.gap(peer.first)["reason"] == "future"
     answer = servers[1].answer(f"format=json&last_event_id={newest + 1000}")
     assert b'"reason":"future"' in answer.body
     assert time.monotonic() - began < 9
@@ -530,6 +528,15 @@ def test_progress_is_a_bar_on_a_terminal(pg, workdir):
     assert re.search(rb"\[#*\.*\] \d+ of 200000 rows, \d+ rows/s, \d+ s left", shown)
 
 
-def test_a_signal_number_in_the_log(pg, keep):
+def test_sigint_ends_it_politely(pg, keep):
     kept = keep(pg).signal(signal.SIGINT)
     assert kept.process.wait(10) == 0
+    assert "SIGINT" in kept.stderr
+
+
+def test_rowtail_finds_nothing_wrong_with_a_copy(pg, keep):
+    pg.insert("one")
+    kept = keep(pg)
+    done = rowtail.run("--db", kept.path, "--listen", kept.path.parent / "r.sock", "--check")
+    assert done.returncode == 0, done.stdout
+    assert "older rowtail.sql" not in done.stdout
