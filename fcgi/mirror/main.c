@@ -16,8 +16,8 @@
 #include "config/setting.h"
 #include "log/database.h"
 #include "mirror/copy.h"
-#include "mirror/follow.h"
 #include "mirror/inspect.h"
+#include "mirror/keeper.h"
 #include "mirror/pages.h"
 #include "mirror/source.h"
 
@@ -74,11 +74,11 @@ int main(int argc, char **argv)
 	if (!pages_begin(&config, sentence, sizeof(sentence)))
 		errx(EX_CONFIG, "%s", sentence);
 	log_info("rowtail-mirror %s keeps %s", ROWTAIL_VERSION, config.db);
-	if (!follow_begin(&config, copy))
+	if (!keeper_begin(&config, copy))
 		err(EX_OSERR, "starting");
 	loop_run();
-	status = follow_exit_status();
-	follow_end();
+	status = keeper_exit_status();
+	keeper_end();
 	pages_end();
 	config_free(&config);
 	return status;

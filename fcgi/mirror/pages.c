@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "mirror/follow.h"
+#include "mirror/keeper.h"
 #include "server/accept.h"
 #include "server/connection.h"
 #include "server/listen.h"
@@ -28,7 +28,7 @@ static void number(
 		name, help, name, type, name, value);
 }
 
-static void metrics(struct buffer *out, const struct follow_view *v)
+static void metrics(struct buffer *out, const struct keeper_view *v)
 {
 	number(out, "connected", "gauge", "1 while there is a connection to PostgreSQL.",
 		v->connected);
@@ -59,7 +59,7 @@ static void metrics(struct buffer *out, const struct follow_view *v)
 }
 
 /* Returns the status. */
-static int health(struct buffer *out, const struct follow_view *v)
+static int health(struct buffer *out, const struct keeper_view *v)
 {
 	if (responder.closing)
 		buffer_text(out, "rowtail-mirror is shutting down\n");
@@ -75,7 +75,7 @@ static int health(struct buffer *out, const struct follow_view *v)
 	return 503;
 }
 
-static void status(struct buffer *out, const struct follow_view *v)
+static void status(struct buffer *out, const struct keeper_view *v)
 {
 	char since[32];
 	time_t seconds = (time_t)(v->since_ms / 1000);
@@ -101,11 +101,11 @@ static void write_page(
 	struct buffer *out, enum request_page which, bool head_only, const struct answer_cors *cors)
 {
 	struct answer answer = {.status = 200, .head_only = head_only};
-	struct follow_view view;
+	struct keeper_view view;
 	struct buffer body;
 
 	buffer_init(&body, BODY_MAX);
-	follow_show(&view);
+	keeper_show(&view);
 	if (which == REQUEST_METRICS) {
 		metrics(&body, &view);
 		answer.type = "text/plain; version=0.0.4; charset=utf-8";

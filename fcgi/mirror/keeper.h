@@ -1,13 +1,13 @@
 /*
- * follow: keeps the copy the same as the source: what to ask next, what an answer means, what to do after a
+ * keeper: keeps the copy the same as the source: what to ask next, what an answer means, what to do after a
  * fault.
  *
  * Owns the source, the copy's transactions, and all timers. Each look is one snapshot of the source and one
  * transaction of the copy: if its changes came in pieces, a reader could pass over a row that a later piece
  * deletes, without a gap.
  */
-#ifndef ROWTAIL_MIRROR_FOLLOW_H
-#define ROWTAIL_MIRROR_FOLLOW_H
+#ifndef ROWTAIL_MIRROR_KEEPER_H
+#define ROWTAIL_MIRROR_KEEPER_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,16 +16,16 @@
 #include "mirror/copy.h"
 
 /* Begins to connect. Borrows both for good. False if there is no memory. */
-bool follow_begin(const struct config *config, struct copy *copy);
+bool keeper_begin(const struct config *config, struct copy *copy);
 
 /* Ends: what is incomplete is dropped. */
-void follow_end(void);
+void keeper_end(void);
 
 /* After loop_run(): the exit status, which is 0 unless --once failed or the copy cannot be kept. */
-int follow_exit_status(void);
+int keeper_exit_status(void);
 
 /* For the pages. */
-struct follow_view {
+struct keeper_view {
 	bool connected;
 	bool standby; /* connected to a standby */
 	bool copying; /* a whole new file is being made */
@@ -38,6 +38,6 @@ struct follow_view {
 	int64_t rows, cursor; /* of the copy */
 	uint64_t rows_total, looks_total, connects_total, rebuilt_total, taken_back_total;
 };
-void follow_show(struct follow_view *view);
+void keeper_show(struct keeper_view *view);
 
 #endif

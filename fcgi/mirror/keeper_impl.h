@@ -1,18 +1,18 @@
 /*
- * Shared by follow.c (connection, questions, timers) and follow_look.c (what an answer means), and used by no
+ * Shared by keeper.c (connection, questions, timers) and keeper_look.c (what an answer means), and used by no
  * others.
  */
-#ifndef ROWTAIL_MIRROR_FOLLOW_IMPL_H
-#define ROWTAIL_MIRROR_FOLLOW_IMPL_H
+#ifndef ROWTAIL_MIRROR_KEEPER_IMPL_H
+#define ROWTAIL_MIRROR_KEEPER_IMPL_H
 
 #include "base/loop.h"
 #include "mirror/change.h"
-#include "mirror/follow.h"
+#include "mirror/keeper.h"
 #include "mirror/source.h"
 
 enum {
-	FOLLOW_BEAT_MS = 1000, /* between two heartbeats: the copy says that it is still complete */
-	FOLLOW_PAUSE_LEAST_MS = 100,
+	KEEPER_BEAT_MS = 1000, /* between two heartbeats: the copy says that it is still complete */
+	KEEPER_PAUSE_LEAST_MS = 100,
 };
 
 enum phase {
@@ -37,7 +37,7 @@ struct look {
 	int64_t began_ms, rows;
 };
 
-struct follow {
+struct keeper {
 	const struct config *config;
 	struct copy *copy;
 	struct source *source;
@@ -48,7 +48,7 @@ struct follow {
 	int64_t compared; /* id of the event that was asked for */
 	uint64_t hash; /* of that event in the copy */
 	bool same; /* the source has it, unchanged */
-	int64_t suspect; /* an event that the source lacks: a deletion of it must follow; 0: none */
+	int64_t suspect; /* an event that the source lacks: a deletion of it must keeper; 0: none */
 	bool compare; /* look again whether the source has the newest event: it lags */
 	bool rebuild; /* the copy cannot be mended */
 	int64_t lost; /* for copy_state.lost_base of a rebuilt copy */
@@ -60,42 +60,42 @@ struct follow {
 	char fault[512];
 	char told[512]; /* the last fault that was logged */
 	int status;
-	struct follow_view counted;
+	struct keeper_view counted;
 };
 
-extern struct follow follow;
+extern struct keeper keeper;
 
 /* Milliseconds since 1970. */
-int64_t follow_wall_ms(void);
+int64_t keeper_wall_ms(void);
 
 /* Ends the loop. */
-void follow_stop_with(int status);
+void keeper_stop_with(int status);
 
 /* Closes the connection, and begins again after a pause. what: ends the line in the log. */
-void follow_begin_again(const char *sentence, const char *what);
+void keeper_begin_again(const char *sentence, const char *what);
 
 /* The copy cannot be written. */
-void follow_copy_failed(enum copy_status s);
+void keeper_copy_failed(enum copy_status s);
 
 /* The copy is of no use any more. */
-void follow_begin_rebuild(const char *why);
+void keeper_begin_rebuild(const char *why);
 
 /* Asks the source. */
-void follow_ask(enum phase phase, enum source_question question, int64_t a, int64_t b);
+void keeper_ask(enum phase phase, enum source_question question, int64_t a, int64_t b);
 
 /* Looks for changes. */
-void follow_look(void);
+void keeper_look(void);
 
 /* Does what is left to do, or waits for notices. */
-void follow_rest(void);
+void keeper_rest(void);
 
 /* Deletes what --keep-rows and --keep-seconds do not keep. */
-void follow_prune(void);
+void keeper_prune(void);
 
 /* An answer is complete. */
-void follow_finish_look(void);
-void follow_finish_copy(void);
+void keeper_finish_look(void);
+void keeper_finish_copy(void);
 /* size: CHANGE_SIZE */
-void follow_begin_copy(const struct change *size);
+void keeper_begin_copy(const struct change *size);
 
 #endif
