@@ -34,18 +34,21 @@ void copy_unmake(struct copy *c)
 	remove_files(c, endings);
 }
 
-/* The new file's permissions are those of the old one. */
+/* The new file's owner and permissions are those of the old one, as far as this user may set them. */
 static void inherit(const struct copy *c)
 {
 	char path[PATH_MAX + 16];
-	struct stat st;
+	struct stat old, new;
 
-	if (stat(c->real, &st) < 0)
-		return;
 	beside(c, ".new", path);
-	if (chown(path, st.st_uid, st.st_gid) < 0 && chown(path, (uid_t)-1, st.st_gid) < 0)
-		st.st_mode &= 0707;
-	chmod(path, st.st_mode & 0777);
+	if (stat(c->real, &old) < 0 || stat(path, &new) < 0)
+		return;
+	if (old.st_uid != new.st_uid && chown(path, old.st_uid, (gid_t)-1) < 0)
+		old.st_mode &= ~(mode_t)S_ISUID;
+	/* Another group must not get what the old one had. */
+	if (old.st_gid != new.st_gid && chown(path, (uid_t)-1, old.st_gid) < 0)
+		old.st_mode &= ~(mode_t)S_IRWXG;
+	chmod(path, old.st_mode & 0777);
 }
 
 enum copy_status copy_make(struct copy *c)

@@ -90,6 +90,18 @@ def test_sandbox_is_tight(units):
     assert float(exposure[1]) <= 0.5, said
 
 
+def test_mirrors_unit_is_valid_and_tight(place):
+    unit = place / "rowtail-mirror.service"
+    unit.write_text(deployed("systemd/rowtail-mirror.service", {"/usr/local/bin/rowtail-mirror": str(place / "rowtail")}))
+    status, said = analyze("verify", "--man=no", unit)
+    if systemd_version() >= 249:
+        assert (status, said) == (0, "")
+    if systemd_version() >= 250:
+        _, said = analyze("security", "--offline=yes", "--no-pager", unit)
+        exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
+        assert float(exposure[1]) <= 2, said
+
+
 def allowed_calls():
     """The system calls that the unit's filter lets through."""
     text = (webserver.DEPLOY / "systemd" / "rowtail.service").read_text()
