@@ -43,10 +43,9 @@ static void inherit(const struct copy *c)
 	beside(c, ".new", path);
 	if (stat(c->real, &old) < 0 || stat(path, &new) < 0)
 		return;
-	if (old.st_uid != new.st_uid && chown(path, old.st_uid, (gid_t)-1) < 0)
-		old.st_mode &= ~(mode_t)S_ISUID;
-	/* Another group must not get what the old one had. */
-	if (old.st_gid != new.st_gid && chown(path, (uid_t)-1, old.st_gid) < 0)
+	/* If the group cannot be the same, another one must not get what it had. */
+	if ((old.st_uid != new.st_uid || old.st_gid != new.st_gid) &&
+		chown(path, old.st_uid, old.st_gid) < 0 && chown(path, (uid_t)-1, old.st_gid) < 0)
 		old.st_mode &= ~(mode_t)S_IRWXG;
 	chmod(path, old.st_mode & 0777);
 }
