@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "log/place.h"
+#include "mirror/schema.h"
 
 enum {
 	BUSY_MS = 500, /* how long somebody else's transaction may delay the loop */
@@ -19,24 +20,59 @@ enum {
 
 /* The triggers look at `writing`, which is 1 only inside a transaction of the mirror. */
 #define REFUSE(name, action, table)                                                                \
-	"DROP TRIGGER IF EXISTS rowtail_mirror_" name ";"                                          \
 	"CREATE TRIGGER rowtail_mirror_" name " BEFORE " action " ON " table                       \
 	" WHEN NOT EXISTS (SELECT 1 FROM rowtail_mirror WHERE writing = 1) BEGIN SELECT "          \
 	"RAISE(ABORT, '" table ": this is a copy of a log in PostgreSQL, which rowtail-mirror "    \
 	"keeps; change it there'); END;"
 
-const char copy_tables[] =
+static const char tables[] =
 	"CREATE TABLE IF NOT EXISTS rowtail_mirror("
 	"one INTEGER PRIMARY KEY CHECK (one = 1), token TEXT, timeline INTEGER, cursor INTEGER, "
 	"changed INTEGER, looks INTEGER, fresh_ms INTEGER, behind INTEGER, lost_base INTEGER, "
 	"max_stale_ms INTEGER, source TEXT, writing INTEGER);"
-	"INSERT OR IGNORE INTO rowtail_mirror VALUES (1, '', 0, 0, 0, 0, 0, 0, 0, 0, '', 0);"
-	/* PostgreSQL has checked the rows, and numbers them. */
-	"DROP TRIGGER IF EXISTS events_refused; DROP TRIGGER IF EXISTS events_name_refused;"
-	"DROP TRIGGER IF EXISTS events_numbered; DROP TRIGGER IF EXISTS events_ended_refused;"
-	"DROP TRIGGER IF EXISTS grants_inserted; DROP TRIGGER IF EXISTS grants_updated;" REFUSE(
-		"insert", "INSERT", "events") REFUSE("grant", "INSERT", "grants")
-		REFUSE("regrant", "UPDATE", "grants") REFUSE("revoke", "DELETE", "grants");
+	"INSERT OR IGNORE INTO rowtail_mirror VALUES (1, '', 0, 0, 0, 0, 0, 0, 0, 0, '', "
+	"0);" REFUSE("insert", "INSERT", "events") REFUSE("grant", "INSERT", "grants")
+		REFUSE("regrant", "UPDATE", "grants")
+			REFUSE("revoke", "DELETE", "grants") "COMMIT;";
+
+/* PostgreSQL has checked the rows, and numbers them. What marks deleted rows stays. */
+enum copy_status copy_drop_triggers(struct copy *c, sqlite3 *db)
+{
+	static const char sql[] = "SELECT 'DROP TRIGGER \"' || name || '\"' FROM sqlite_master "
+				  "WHERE type = 'trigger' "
+				  "AND lower(tbl_name) IN ('events', 'grants', 'events_ended') AND "
+				  "lower(name) NOT IN "
+				  "('events_deleted', 'events_row_is_final') LIMIT 1";
+	enum copy_status s = COPY_OK;
+	char drop[256] = "";
+	sqlite3_stmt *st;
+
+	do {
+		if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK)
+			return copy_fail(c, db, "read");
+		*drop = '\0';
+		if (sqlite3_step(st) == SQLITE_ROW)
+			snprintf(
+				drop, sizeof(drop), "%s", (const char *)sqlite3_column_text(st, 0));
+		sqlite3_finalize(st);
+		if (*drop)
+			s = copy_run(c, db, drop);
+	} while (s == COPY_OK && *drop);
+	return s;
+}
+
+enum copy_status copy_set_up(struct copy *c, sqlite3 *db)
+{
+	enum copy_status s = copy_run(c, db, "BEGIN IMMEDIATE");
+
+	if (s == COPY_OK)
+		s = copy_drop_triggers(c, db);
+	if (s == COPY_OK)
+		s = copy_run(c, db, tables);
+	if (s != COPY_OK && !sqlite3_get_autocommit(db))
+		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return s;
+}
 
 struct copy *copy_new(const char *path)
 {
@@ -253,9 +289,15 @@ static enum copy_status check(struct copy *c, int64_t bytes)
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
 		"PRAGMA journal_size_limit = 67108864; PRAGMA recursive_triggers = ON;");
 	if (s == COPY_OK)
-		s = copy_run(c, db, copy_tables);
+		s = copy_set_up(c, db);
 	if (s == COPY_OK)
 		s = copy_prepare(c, &c->file);
+	if (s == COPY_OK && !c->file.has_ends &&
+		strstr(mirror_schema, "TABLE IF NOT EXISTS events_ended")) {
+		snprintf(
+			c->error, sizeof(c->error), "an older rowtail-mirror made %.300s", c->path);
+		return COPY_DAMAGED;
+	}
 	if (s == COPY_OK && ask(db, "SELECT count(*) FROM events", &c->rows) != SQLITE_ROW)
 		s = copy_fail(c, db, "read");
 	return s;

@@ -62,8 +62,9 @@ enum copy_status copy_put(
 enum copy_status copy_put_state(
 	struct copy *c, struct copy_file *file, const struct copy_state *state);
 
-/* The table rowtail_mirror and the triggers. */
-extern const char copy_tables[];
+/* Makes the table rowtail_mirror, and triggers that refuse what others write, in place of rowtail.sql's. */
+enum copy_status copy_set_up(struct copy *c, sqlite3 *db);
+enum copy_status copy_drop_triggers(struct copy *c, sqlite3 *db);
 
 /* Remembers beside the file that it is ours. */
 void copy_sign(struct copy *c);

@@ -59,9 +59,7 @@ enum copy_status copy_make(struct copy *c)
 	static const char fast[] =
 		"PRAGMA journal_mode = DELETE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
 		"PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -32000;"
-		"DROP TRIGGER events_refused; DROP TRIGGER events_name_refused;"
-		"DROP TRIGGER events_numbered; DROP INDEX events_channel; DROP TRIGGER "
-		"grants_inserted; BEGIN;";
+		"DROP INDEX events_channel; BEGIN;";
 	char path[PATH_MAX + 16];
 	enum copy_status s;
 
@@ -76,6 +74,8 @@ enum copy_status copy_make(struct copy *c)
 	sqlite3_extended_result_codes(c->made.db, 1);
 	s = copy_run(c, c->made.db, mirror_schema);
 	inherit(c);
+	if (s == COPY_OK)
+		s = copy_drop_triggers(c, c->made.db);
 	if (s == COPY_OK)
 		s = copy_run(c, c->made.db, fast);
 	if (s == COPY_OK)
@@ -100,7 +100,7 @@ static enum copy_status finish(struct copy *c, const struct copy_state *state)
 	if (s == COPY_OK)
 		s = copy_run(c, c->made.db, mirror_schema);
 	if (s == COPY_OK)
-		s = copy_run(c, c->made.db, copy_tables);
+		s = copy_set_up(c, c->made.db);
 	/* An empty table has no row there yet. */
 	if (s == COPY_OK)
 		s = copy_run(c, c->made.db,
