@@ -78,8 +78,7 @@ static void print_mirror(FILE *out)
 		"\nEach option is also an environment variable (ROWTAIL_KEEP_ROWS=100000) and a\n"
 		"line in a CONFIG file (keep-rows = 100000). There, options without an argument\n"
 		"take yes or no. The command line wins over the environment, which wins over the\n"
-		"file. libpq's own variables (PGPASSFILE, PGSERVICEFILE, PGSSLMODE...) count, "
-		"too.\n"
+		"file. libpq's own variables (PGPASSFILE, PGSERVICEFILE...) count, too.\n"
 		"The manual is rowtail-mirror(8).\n");
 }
 
