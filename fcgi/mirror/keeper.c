@@ -184,11 +184,62 @@ static void lost_was_told(void)
 	copy_commit(keeper.copy);
 }
 
-/* What to do when nothing is left to do. */
+void keeper_prune(void)
+{
+	char oldest[32];
+	struct tm utc;
+	time_t then = (time_t)((keeper_wall_ms() - keeper.config->keep_ms) / 1000);
+	bool more = true;
+
+	strftime(oldest, sizeof(oldest), "%Y-%m-%dT%H:%M:%S.000Z", gmtime_r(&then, &utc));
+	for (int i = 0; i < 100 && more; i++) {
+		enum copy_status s = copy_prune(keeper.copy, keeper.config->keep_rows,
+			keeper.config->keep_ms ? oldest : NULL, &more);
+
+		if (s == COPY_BUSY)
+			return;
+		if (s != COPY_OK) {
+			keeper_copy_failed(s);
+			return;
+		}
+		if (!keeper.config->once)
+			break;
+	}
+}
+
+/*
+ * What is to be done every second: is the file still there, can it be read, is it too long? Between two
+ * questions only.
+ */
+static void do_chores(void)
+{
+	enum copy_status s;
+
+	keeper.due = false;
+	if (!copy_is_open(keeper.copy))
+		return;
+	if (!copy_is_in_place(keeper.copy)) {
+		log_warn("%s was removed or replaced", keeper.config->db);
+		copy_close(keeper.copy);
+		loop_timer_stop(&keeper.poll);
+		if (keeper.phase == RESTING)
+			begin();
+	} else if ((s = copy_examine(keeper.copy)) != COPY_OK) {
+		keeper_copy_failed(s);
+	} else {
+		keeper_prune();
+	}
+}
+
 void keeper_rest(void)
 {
 	const struct copy_state *state = copy_state(keeper.copy);
 
+	keeper.phase = RESTING;
+	if (keeper.due)
+		do_chores();
+	if (keeper.phase != RESTING || source_is_asking(keeper.source))
+		return;
 	if (!keeper.standby && !keeper.listens && !keeper.config->notices && !keeper.config->once) {
 		keeper_ask(LISTENING, SOURCE_LISTEN, 0, 0);
 	} else if (!keeper.standby && state->lost_base > 0) {
@@ -196,7 +247,6 @@ void keeper_rest(void)
 	} else if (keeper.again) {
 		keeper_look();
 	} else {
-		keeper.phase = RESTING;
 		loop_timer_start(&keeper.poll, keeper.config->poll_ms, 0);
 	}
 }
@@ -343,54 +393,11 @@ static void pause_over(struct loop_timer *timer)
 	source_connect(keeper.source);
 }
 
-void keeper_prune(void)
-{
-	char oldest[32];
-	struct tm utc;
-	time_t then = (time_t)((keeper_wall_ms() - keeper.config->keep_ms) / 1000);
-	bool more = true;
-
-	strftime(oldest, sizeof(oldest), "%Y-%m-%dT%H:%M:%S.000Z", gmtime_r(&then, &utc));
-	for (int i = 0; i < 100 && more; i++) {
-		enum copy_status s = copy_prune(keeper.copy, keeper.config->keep_rows,
-			keeper.config->keep_ms ? oldest : NULL, &more);
-
-		if (s == COPY_BUSY)
-			return;
-		if (s != COPY_OK) {
-			keeper_copy_failed(s);
-			return;
-		}
-		if (!keeper.config->once)
-			break;
-	}
-}
-
-/* Is the file still there, and can it be read? */
-static void look_after_copy(void)
-{
-	enum copy_status s;
-
-	if (!copy_is_in_place(keeper.copy)) {
-		log_warn("%s was removed or replaced", keeper.config->db);
-		copy_close(keeper.copy);
-		if (keeper.phase == RESTING) {
-			loop_timer_stop(&keeper.poll);
-			begin();
-		}
-	} else if ((s = copy_examine(keeper.copy)) != COPY_OK) {
-		keeper_copy_failed(s);
-	}
-}
-
 static void beat_due(struct loop_timer *timer)
 {
-	if (copy_is_open(keeper.copy) && !copy_in_transaction(keeper.copy) &&
-		keeper.phase != COPYING) {
-		look_after_copy();
-		if (copy_is_open(keeper.copy) && (keeper.phase == RESTING || keeper.phase == AWAY))
-			keeper_prune();
-	}
+	keeper.due = true;
+	if (keeper.phase == RESTING || keeper.phase == AWAY)
+		do_chores();
 	if (keeper.config->notices)
 		notices_ask();
 	if (keeper.standby && copy_is_open(keeper.copy) && copy_state(keeper.copy)->lost_base > 0 &&

@@ -52,6 +52,7 @@ struct keeper {
 	bool compare; /* look again whether the source has the newest event: it lags */
 	bool rebuild; /* the copy cannot be mended */
 	int64_t lost; /* for copy_state.lost_base of a rebuilt copy */
+	bool due; /* a heartbeat came: the chores wait */
 	bool again; /* a notice came during a question */
 	bool listens; /* the first connection listens */
 	bool standby;

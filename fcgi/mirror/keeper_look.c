@@ -44,7 +44,6 @@ static void note_complete(struct copy_state *state)
 static bool take_back(struct copy_state *state)
 {
 	enum copy_status s;
-	char why[256];
 
 	if (state->lost_base < 0 && keeper.look.after < -state->lost_base)
 		state->lost_base = keeper.look.base;
@@ -55,9 +54,8 @@ static bool take_back(struct copy_state *state)
 		keeper.look.after, state->cursor);
 	if (state->changed > keeper.look.after) {
 		keeper.lost = keeper.look.base;
-		snprintf(why, sizeof(why),
+		keeper_begin_rebuild(
 			"deletions or grants that the copy has were lost with a primary");
-		keeper_begin_rebuild(why);
 		return false;
 	}
 	if (!copy_in_transaction(keeper.copy) && (s = copy_begin(keeper.copy)) != COPY_OK) {
