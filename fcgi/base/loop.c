@@ -212,8 +212,10 @@ static void alarm_ready(struct loop_poll *p, int events, bool failed)
 	struct loop_alarm *a = (struct loop_alarm *)(void *)p;
 	uint64_t times;
 
-	if (read(a->fd, &times, sizeof(times)) == sizeof(times))
-		a->due(a);
+	if (read(a->fd, &times, sizeof(times)) != sizeof(times))
+		return;
+	a->armed = false;
+	a->due(a);
 }
 
 bool loop_alarm_init(struct loop_alarm *a, void (*due)(struct loop_alarm *a), void *context)
@@ -243,11 +245,14 @@ static void set_alarm(struct loop_alarm *a, int64_t after_us)
 void loop_alarm_start(struct loop_alarm *a, int64_t after_us)
 {
 	set_alarm(a, after_us > 0 ? after_us : 1);
+	a->armed = true;
 }
 
 void loop_alarm_stop(struct loop_alarm *a)
 {
-	set_alarm(a, 0);
+	if (a->armed)
+		set_alarm(a, 0);
+	a->armed = false;
 }
 
 static uv_idle_t *as_idle(struct loop_turn *t)

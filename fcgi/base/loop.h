@@ -77,6 +77,7 @@ struct loop_alarm {
 	int fd;
 	void (*due)(struct loop_alarm *a);
 	void *context;
+	bool armed; /* started, and not yet due */
 };
 /* False if the system refuses, or if the alarm has already begun. */
 bool loop_alarm_init(struct loop_alarm *a, void (*due)(struct loop_alarm *a), void *context);

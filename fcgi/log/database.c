@@ -341,6 +341,74 @@ bool database_in_transaction(const struct database *db)
 	return !sqlite3_get_autocommit(raw(db));
 }
 
+/* The header of the write-ahead log's index. The index begins with two copies of it. */
+struct wal_index {
+	uint32_t version, unused, change;
+	uint8_t begun, big_endian;
+	uint16_t page_size; /* 1 means 65536 */
+	uint32_t last_frame, pages, frame_sums[2];
+	uint8_t salts[8]; /* as in the frames of this log */
+	uint64_t sums; /* of the fields above */
+};
+_Static_assert(sizeof(struct wal_index) == 48, "the header's size");
+
+enum { WAL_INDEX_VERSION = 3007000, WAL_INDEX_MAPPED = 32768, WAL_HEADER = 32, FRAME_HEADER = 24 };
+
+/* One of SQLite's own open files; NULL if it is not open. */
+static sqlite3_file *own_file(struct database *db, int which)
+{
+	sqlite3_file *file = NULL;
+
+	if (sqlite3_file_control(raw(db), "main", which, &file) != SQLITE_OK || !file)
+		return NULL;
+	return file->pMethods ? file : NULL;
+}
+
+/* SQLite writes the second copy first: if both are equal, they are complete. */
+static bool read_wal_index(struct database *db, struct wal_index *index)
+{
+	sqlite3_file *file = own_file(db, SQLITE_FCNTL_FILE_POINTER);
+	struct wal_index copy;
+	void volatile *map = NULL;
+
+	if (!file || file->pMethods->iVersion < 2 ||
+		file->pMethods->xShmMap(file, 0, WAL_INDEX_MAPPED, 0, &map) != SQLITE_OK || !map)
+		return false;
+	memcpy(index, (const void *)(uintptr_t)map, sizeof(*index));
+	file->pMethods->xShmBarrier(file);
+	memcpy(&copy, (const uint8_t *)(uintptr_t)map + sizeof(copy), sizeof(copy));
+	return !memcmp(index, &copy, sizeof(copy)) && index->version == WAL_INDEX_VERSION &&
+	       index->begun;
+}
+
+/* Is there a frame behind the last commit? Those of earlier rounds through the file have other salts. */
+static bool has_frame_behind(sqlite3_file *log, const struct wal_index *index)
+{
+	int64_t page = index->page_size == 1 ? 65536 : index->page_size;
+	int64_t at = WAL_HEADER + index->last_frame * (page + FRAME_HEADER);
+	uint8_t frame[FRAME_HEADER];
+	int code = log->pMethods->xRead(log, frame, sizeof(frame), at);
+
+	if (code == SQLITE_IOERR_SHORT_READ)
+		return false;
+	return code != SQLITE_OK || !memcmp(frame + 8, index->salts, sizeof(index->salts));
+}
+
+bool database_last_commit(struct database *db, uint64_t *commit, bool *writing)
+{
+	/* Without an open log, xShmMap() would create an index. */
+	sqlite3_file *log = own_file(db, SQLITE_FCNTL_JOURNAL_POINTER);
+	struct wal_index index;
+
+	if (!log || !read_wal_index(db, &index))
+		return false;
+	*commit = index.sums;
+	/* The first commit in an empty log may bring new salts, which are not in the index yet. */
+	if (writing)
+		*writing = index.last_frame == 0 || has_frame_behind(log, &index);
+	return true;
+}
+
 bool database_quote(char *out, size_t size, const char *name)
 {
 	int length = sqlite3_snprintf((int)size, out, "\"%w\"", name) ? (int)strlen(out) : -1;

@@ -50,6 +50,7 @@ void eventlog_close(struct eventlog *log)
 	if (log->db)
 		database_close(log->db);
 	log->db = NULL;
+	log->held = false;
 }
 
 bool eventlog_is_open(const struct eventlog *log)
@@ -264,6 +265,8 @@ enum eventlog_status eventlog_begin(struct eventlog *log)
 	enum eventlog_status e = log->db ? EVENTLOG_OK : EVENTLOG_FAULT;
 	bool same = false;
 
+	if (log->held)
+		return e;
 	/* SQLite would keep using the old columns, and every row would be of channel "default". */
 	for (int i = 0; e == EVENTLOG_OK && i < SCHEMA_TRIES; i++) {
 		if ((e = begin_with_schema(log, &same)) != EVENTLOG_OK || same)
@@ -280,11 +283,27 @@ enum eventlog_status eventlog_end(struct eventlog *log, enum database_status s)
 
 	if (s != DATABASE_OK && s != DATABASE_ROW && s != DATABASE_DONE)
 		result = fail(log, s);
-	if (!log->db || !database_in_transaction(log->db))
+	if (!log->db || log->held || !database_in_transaction(log->db))
 		return result;
 	/* An open transaction would show the same state of the log for ever. */
 	s = database_run(log->st[ST_COMMIT]);
 	return s == DATABASE_OK ? result : fail(log, s);
+}
+
+enum eventlog_status eventlog_hold(struct eventlog *log)
+{
+	enum eventlog_status e = eventlog_begin(log);
+
+	log->held = e == EVENTLOG_OK;
+	return e;
+}
+
+enum eventlog_status eventlog_release(struct eventlog *log)
+{
+	if (!log->held)
+		return EVENTLOG_OK;
+	log->held = false;
+	return eventlog_end(log, DATABASE_OK);
 }
 
 enum database_status eventlog_one(struct statement *st, int64_t none, int64_t *id)
@@ -309,6 +328,11 @@ enum eventlog_status eventlog_version(struct eventlog *log, int64_t *version)
 		return EVENTLOG_FAULT;
 	s = eventlog_one(log->st[ST_VERSION], 0, version);
 	return s == DATABASE_DONE ? EVENTLOG_OK : fail(log, s);
+}
+
+bool eventlog_last_commit(struct eventlog *log, uint64_t *commit, bool *writing)
+{
+	return log->db && database_last_commit(log->db, commit, writing);
 }
 
 enum database_status eventlog_newest(struct eventlog *log, int64_t *newest)

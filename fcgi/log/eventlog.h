@@ -3,8 +3,8 @@
  * after an id.
  *
  * Owns the reading connection to the database and its statements. Every function is a transaction
- * of its own. Nothing is held open between two calls, so that the write-ahead log can be
- * checkpointed at any moment. Never writes. Waits for a lock only while database_wait_until()
+ * of its own, except between eventlog_hold() and eventlog_release(). Nothing is held open between two
+ * turns of the loop, so that the write-ahead log can be checkpointed at any moment. Never writes. Waits for a lock only while database_wait_until()
  * allows it. This header shows nothing of SQLite, so
  * another engine could implement it.
  *
@@ -108,6 +108,21 @@ enum eventlog_status eventlog_is_same(struct eventlog *log, int64_t id, uint64_t
 
 /* A number that changes with every commit of another connection. */
 enum eventlog_status eventlog_version(struct eventlog *log, int64_t *version);
+
+/*
+ * A number that changes with every commit, read from shared memory without a transaction. *writing
+ * (may be NULL): another commit may be on its way. False if it is unknown; see
+ * database_last_commit().
+ */
+bool eventlog_last_commit(struct eventlog *log, uint64_t *commit, bool *writing);
+
+/*
+ * Makes one transaction of the calls until eventlog_release(), which costs less than a transaction
+ * for each. If it is already held, this does nothing. Unless the result is EVENTLOG_OK, nothing is
+ * held. Release it before the loop goes on.
+ */
+enum eventlog_status eventlog_hold(struct eventlog *log);
+enum eventlog_status eventlog_release(struct eventlog *log);
 
 struct eventlog_bounds {
 	int64_t oldest; /* id of the oldest row; newest + 1 if there is none */

@@ -59,6 +59,7 @@ struct eventlog {
 	int unit; /* bytes of the shortest character in the database's encoding: 1, or 2 in UTF-16 */
 	bool sorts; /* no index gives the rows in the order of their ids */
 	bool row_met; /* eventlog_met_row() has not been asked since */
+	bool held; /* eventlog_hold() has begun the transaction */
 	bool at_row; /* `unfit` is about one row; the rows before it can be read */
 	/* Why the table cannot be followed; or "". */
 	char unfit[EVENTLOG_SENTENCE_MAX / 2];

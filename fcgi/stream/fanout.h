@@ -98,6 +98,21 @@ enum eventlog_status fanout_wake(struct fanout *f);
  */
 enum eventlog_status fanout_look(struct fanout *f, bool *news);
 
+/*
+ * Has the last look read everything, and is no other commit on its way? False if that is unknown.
+ * Costs a system call.
+ */
+bool fanout_is_current(struct fanout *f);
+
+/*
+ * Has anything been committed since the last look? Also true if that is unknown. Costs no system
+ * call.
+ */
+bool fanout_may_have_news(struct fanout *f);
+
+/* Makes the next look read the database even if no commit is known. */
+void fanout_doubt(struct fanout *f);
+
 /* Makes the next look read the rows even without a commit, since they may have changed. */
 void fanout_distrust(struct fanout *f);
 

@@ -245,8 +245,41 @@ static void hand_out_lanes(struct fanout *f, const struct feeding *feeding, cons
 		fanout_queue_lane(f, LANE_NONE);
 }
 
-/* Reads a batch of new rows and sends them. *more: there may be further rows. */
-static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
+/* What a look has found so far. */
+struct progress {
+	size_t rows;
+	bool more; /* there may be further rows */
+	bool marked; /* the newest row has its mark */
+};
+
+/*
+ * Reads a batch of new rows into the windows, in one transaction, which ends before they are sent:
+ * sending to thousands takes longer than reading. The newest row gets its mark in the same
+ * transaction. Until it does, another row's mark must not count.
+ */
+static enum eventlog_status read_batch(struct fanout *f, struct feeding *feeding,
+	struct eventlog_batch *batch, struct progress *progress)
+{
+	enum eventlog_status released, e = eventlog_hold(f->log);
+
+	if (e == EVENTLOG_OK)
+		e = eventlog_read(
+			f->log, NULL, f->fed, 0, RUN_RECORDS, feed_row, feeding, batch);
+	if (feeding->rows > 0) {
+		f->marked_id = feeding->last;
+		f->marked_length = feeding->last_length;
+		f->mark = 0;
+	}
+	if (e == EVENTLOG_OK && feeding->rows > 0 && batch->at_end) {
+		e = eventlog_mark(f->log, f->marked_id, f->marked_length, &f->mark);
+		progress->marked = e == EVENTLOG_OK;
+	}
+	released = eventlog_release(f->log);
+	return e == EVENTLOG_OK ? released : e;
+}
+
+/* Reads a batch of new rows and sends them. */
+static enum eventlog_status feed(struct fanout *f, struct progress *progress)
 {
 	struct feeding feeding = {.f = f};
 	struct eventlog_batch batch = {0};
@@ -256,22 +289,22 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 	for (int lane = 0; lane < f->lane_count; lane++)
 		first[lane] = window_next(f->lanes[lane].window);
 	f->seen_us = clock_us();
-	*more = false;
-	e = eventlog_read(f->log, NULL, f->fed, 0, RUN_RECORDS, feed_row, &feeding, &batch);
+	progress->more = false;
+	e = read_batch(f, &feeding, &batch, progress);
 	/* Send the rows before a fault: the fault may be in the next row, and stay. */
 	if (e != EVENTLOG_OK && feeding.rows == 0)
 		return e;
 	if (batch.pruned.id) {
 		fanout_reset_windows(f, batch.bounds.newest);
-		*rows = 1;
+		progress->rows = 1;
 		return e;
 	}
 	if (batch.too_large) {
 		/* Each waiting stream finds out for itself whether it follows the row. */
 		fanout_note_too_large(f, batch.too_large);
 		fanout_reset_windows(f, batch.too_large);
-		*rows += 1;
-		*more = true;
+		progress->rows += 1;
+		progress->more = true;
 		return e;
 	}
 	hand_out_lanes(f, &feeding, first);
@@ -279,17 +312,8 @@ static enum eventlog_status feed(struct fanout *f, bool *more, size_t *rows)
 	for (int lane = 0; lane < f->lane_count; lane++)
 		window_advance(f->lanes[lane].window, f->fed);
 	metrics_add(METRIC_ROWS_READ, feeding.rows);
-	if (feeding.rows > 0) {
-		f->marked_id = feeding.last;
-		f->marked_length = feeding.last_length;
-		/*
-		 * This row gets its own mark when all rows are read. Until then another row's mark
-		 * must not count.
-		 */
-		f->mark = 0;
-	}
-	*rows += feeding.rows;
-	*more = e == EVENTLOG_OK && !batch.at_end;
+	progress->rows += feeding.rows;
+	progress->more = e == EVENTLOG_OK && !batch.at_end;
 	return e;
 }
 
@@ -310,44 +334,92 @@ static enum eventlog_status check_mark(struct fanout *f, bool *same)
 	return e == EVENTLOG_OK && !*same ? fanout_replaced(f) : e;
 }
 
-static enum eventlog_status look(struct fanout *f, bool *news)
+bool fanout_may_have_news(struct fanout *f)
 {
-	int64_t until, version;
-	enum eventlog_status e, mark = EVENTLOG_OK;
-	size_t rows = 0;
-	bool more = true, known, same, trusted = !f->distrusted;
+	uint64_t commit;
+
+	return !f->current || f->distrusted || f->generation != eventlog_generation(f->log) ||
+	       !eventlog_last_commit(f->log, &commit, NULL) || commit != f->commit;
+}
+
+bool fanout_is_current(struct fanout *f)
+{
+	uint64_t commit;
+	bool writing;
+
+	return f->current && eventlog_last_commit(f->log, &commit, &writing) &&
+	       commit == f->commit && !writing;
+}
+
+void fanout_doubt(struct fanout *f)
+{
+	f->current = false;
+}
+
+/*
+ * Begins a look, in a transaction. *due: there is something to read; *known: a commit has become
+ * visible since the last look.
+ */
+static enum eventlog_status begin_look(
+	struct fanout *f, int64_t *version, bool *due, bool *known, bool *news)
+{
+	enum eventlog_status e;
+	bool same = true;
 
 	if (f->generation != eventlog_generation(f->log)) {
 		f->generation = eventlog_generation(f->log);
 		f->version = -1;
 	}
-	if ((e = eventlog_version(f->log, &version)) != EVENTLOG_OK ||
-		(version == f->version && trusted))
+	if ((e = eventlog_hold(f->log)) != EVENTLOG_OK ||
+		(e = eventlog_version(f->log, version)) != EVENTLOG_OK)
 		return e;
-	known = f->version >= 0 && version != f->version;
+	*known = f->version >= 0 && *version != f->version;
+	*due = *version != f->version || f->distrusted;
 	f->distrusted = false;
 	/* Check a reopened file, too: it may have been restored while unreadable. */
-	if (version != f->version && ((e = check_mark(f, &same)) != EVENTLOG_OK || !same)) {
+	if (*version != f->version && ((e = check_mark(f, &same)) != EVENTLOG_OK || !same)) {
 		*news = !same;
-		return e;
+		*due = false;
 	}
+	return e;
+}
+
+/* Reads and sends what is new, for some milliseconds at most. Ends the transaction. */
+static enum eventlog_status read_news(struct fanout *f, struct progress *progress)
+{
+	int64_t until = clock_us() + LOOK_US;
+	enum eventlog_status e, mark = EVENTLOG_OK;
+
 	f->version = -1;
-	until = clock_us() + LOOK_US;
 	do
-		e = feed(f, &more, &rows);
-	while (e == EVENTLOG_OK && more && clock_us() < until);
-	*news = rows > 0 || known;
-	if (rows > 0 && eventlog_is_open(f->log))
+		e = feed(f, progress);
+	while (e == EVENTLOG_OK && progress->more && clock_us() < until);
+	if (progress->rows > 0 && !progress->marked && eventlog_is_open(f->log))
 		mark = eventlog_mark(f->log, f->marked_id, f->marked_length, &f->mark);
-	if (e != EVENTLOG_OK || mark != EVENTLOG_OK)
-		return e != EVENTLOG_OK ? e : mark;
-	if (more) {
-		f->unread = true;
-		f->calls.want_turn(f->calls.context);
-		return e;
+	return e != EVENTLOG_OK ? e : mark;
+}
+
+static enum eventlog_status look(struct fanout *f, bool *news)
+{
+	struct progress progress = {0};
+	int64_t version = -1;
+	bool due = false, known = false;
+	enum eventlog_status released, e = begin_look(f, &version, &due, &known, news);
+
+	if (e == EVENTLOG_OK && due) {
+		e = read_news(f, &progress);
+		*news = progress.rows > 0 || known;
+		if (e == EVENTLOG_OK && progress.more) {
+			f->unread = true;
+			f->calls.want_turn(f->calls.context);
+		} else if (e == EVENTLOG_OK) {
+			f->version = version;
+			if (progress.rows == 0 && (known || !eventlog_is_view(f->log)))
+				e = check_restored(f);
+		}
 	}
-	f->version = version;
-	return rows == 0 && (known || !eventlog_is_view(f->log)) ? check_restored(f) : e;
+	released = eventlog_release(f->log);
+	return e != EVENTLOG_OK ? e : released;
 }
 
 /*
@@ -365,10 +437,18 @@ static bool may_call(struct fanout *f)
 enum eventlog_status fanout_look(struct fanout *f, bool *news)
 {
 	enum eventlog_status e;
+	uint64_t commit;
+	bool known;
 
 	*news = false;
+	if (!fanout_may_have_news(f) && !f->waiting.head)
+		return EVENTLOG_OK;
+	/* The number is from before the look, so a commit during it counts as new afterwards. */
+	known = eventlog_last_commit(f->log, &commit, NULL);
 	f->unread = false;
 	e = look(f, news);
+	f->current = known && e == EVENTLOG_OK && !f->unread && f->version >= 0;
+	f->commit = known ? commit : 0;
 	if (e == EVENTLOG_OK || may_call(f))
 		while (f->waiting.head)
 			fanout_enqueue(f, f->waiting.head);
@@ -385,6 +465,7 @@ static enum eventlog_status begin_at(struct fanout *f, int64_t newest)
 {
 	fanout_reset_windows(f, newest);
 	f->version = -1;
+	f->current = false;
 	f->marked_id = newest;
 	f->marked_length = -1;
 	return eventlog_mark(f->log, newest, -1, &f->mark);

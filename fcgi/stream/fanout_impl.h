@@ -57,6 +57,8 @@ struct fanout {
 	struct run run;
 	int64_t fed; /* all rows up to this id have been read into the windows */
 	int64_t version; /* of the database when it was last read to the end; -1: unknown */
+	uint64_t commit; /* the last one when that was read, if `current` */
+	bool current; /* everything was read up to `commit` */
 	int64_t seen_us; /* when the current rows were read */
 	struct match *matches;
 	size_t match_count, match_capacity;

@@ -20,6 +20,7 @@ enum {
 	COMMIT_US = 2000000, /* how long after its notice a commit may become visible */
 	COMMIT_LEAST_US = 64000, /* the same, after a look that found rows; see look_soon() */
 	SAME_FAULT_MS = 60000, /* log the same fault at most this often */
+	CHECK_MS = 1000, /* how often to check the files if nothing seems to have changed */
 	OTHERS_MS = 2000, /* how often to look for processes with another -wal */
 	LOCKED_MS = 5000, /* a commit in rollback mode, with its fsync, takes less */
 };
@@ -35,6 +36,7 @@ static struct {
 	struct loop_timer poll;
 	struct loop_turn soon; /* the look after a notice */
 	struct loop_alarm ladder; /* the further looks after a notice */
+	int64_t check_ms; /* when to check the files next */
 	int64_t pause_us; /* before the next look */
 	int64_t noticed_us; /* time of the last notice */
 	int64_t until_us; /* when the ladder ends */
@@ -189,6 +191,8 @@ static void tell_unwatched(int error)
 /* One commit makes several notices. They cause one look, after all of them. */
 static void noticed(struct watch *watch, const char *name, bool appeared)
 {
+	if (appeared)
+		tail.check_ms = 0;
 	loop_turn_want(&tail.soon);
 }
 
@@ -303,12 +307,13 @@ static void look_again(struct loop_alarm *alarm)
 	look(&news);
 	if (news)
 		note_delay();
-	else
+	else if (!fanout_is_current(tail.fanout))
 		climb();
 }
 
 /*
- * The first look after a notice. If it finds nothing, the commit of that notice is still to come.
+ * The first look after a notice. If the write-ahead log shows that no further commit is on its way,
+ * that was all. Otherwise, if it finds nothing, the commit of that notice is still to come.
  * Then tail waits for it as long as any fsync takes. If it finds rows, the notice may belong to a
  * second commit that is not visible yet. Then tail also looks for that one, as long as commits take
  * here.
@@ -323,6 +328,11 @@ static void look_soon(struct loop_turn *turn)
 	look(&news);
 	if (news)
 		note_delay();
+	tail.waiting = false;
+	if (fanout_is_current(tail.fanout)) {
+		loop_alarm_stop(&tail.ladder);
+		return;
+	}
 	tail.waiting = !news;
 	tail.noticed_us = clock_us();
 	tail.pause_us = FIRST_PAUSE_US;
@@ -352,11 +362,25 @@ static void look_for_others(void)
 	log_warn("%s", sentence);
 }
 
+/*
+ * While the files are watched and shared memory shows no commit, the files themselves are checked
+ * less often. Anything else, such as rollback mode, needs a look at each poll.
+ */
+static bool is_rest_due(void)
+{
+	return tail.watch_error || !tail.well || tail.locked || clock_ms() >= tail.check_ms ||
+	       fanout_may_have_news(tail.fanout);
+}
+
 static void poll_due(struct loop_timer *timer)
 {
 	bool news = false;
 
 	begin_watch();
+	if (!is_rest_due())
+		return;
+	tail.check_ms = clock_ms() + CHECK_MS;
+	fanout_doubt(tail.fanout);
 	if (eventlog_is_view(tail.log))
 		fanout_distrust(tail.fanout);
 	if (check_file() == EVENTLOG_OK)
