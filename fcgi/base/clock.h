@@ -23,7 +23,7 @@ int64_t clock_ms(void);
  * always late.
  */
 int64_t clock_awake_ms(void);
-enum { CLOCK_PULSE_MS = 250, CLOCK_PAUSE_MS = 1000 };
+enum { CLOCK_PULSE_MS = 500, CLOCK_PAUSE_MS = 1000 };
 
 /* How much of clock_ms() clock_awake_ms() has left out so far. */
 int64_t clock_absent_ms(void);

@@ -4,20 +4,23 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "base/buffer.h"
 
-_Static_assert(sizeof(uv_poll_t) <= sizeof(struct loop_handle), "a poll handle fits");
 _Static_assert(sizeof(uv_timer_t) <= sizeof(struct loop_handle), "a timer fits");
 _Static_assert(sizeof(uv_idle_t) <= sizeof(struct loop_handle), "an idle handle fits");
 _Static_assert(sizeof(uv_check_t) <= sizeof(struct loop_handle), "a check handle fits");
 
-enum { FIRST_FILES = 64 }; /* descriptors that are open before the first stream */
+enum {
+	LIBUV_MEMORY = 16384, /* its table of descriptors; without memory it aborts */
+	READY_MAX = 512, /* polls that are ready in one round; then timers and turns come */
+};
 
-/* The states of a loop_handle. */
+/* The states of a loop_handle and a loop_poll. */
 enum { NOT_BEGUN, BEGUN, ENDING };
 
 enum { ROUND_NS = 2000000 };
@@ -34,11 +37,20 @@ static struct {
 	bool begun;
 } signals[NSIG];
 
-/* libuv keeps a table indexed by descriptor, and aborts if there is no memory to grow it. */
-static bool has_memory(int fd)
-{
-	return buffer_memory_is_there(4 * sizeof(void *) * ((size_t)fd + 4));
-}
+/*
+ * The descriptors of all polls are in an epoll set of our own, which libuv watches like one file.
+ * With a uv_poll_t for each, a connection would have four times the memory and more than twice the
+ * system calls.
+ */
+static struct {
+	int fd;
+	uv_poll_t handle;
+	size_t active; /* polls that are not paused */
+	struct loop_poll *ended; /* whose `ended` is still to be called */
+	struct loop_turn endings;
+} files;
+
+static bool begin_files(void);
 
 static void begin_round(uv_prepare_t *handle)
 {
@@ -49,8 +61,8 @@ bool loop_init(void)
 {
 	if (has_loop)
 		return true;
-	has_loop = has_memory(FIRST_FILES) && uv_loop_init(&loop) == 0;
-	if (has_loop) {
+	has_loop = buffer_memory_is_there(LIBUV_MEMORY) && uv_loop_init(&loop) == 0;
+	if (has_loop && (has_loop = begin_files())) {
 		uv_prepare_init(&loop, &before_polling);
 		uv_prepare_start(&before_polling, begin_round);
 		/* This handle alone must not keep the loop running. */
@@ -98,71 +110,117 @@ static bool clear(struct loop_handle *h)
 	return true;
 }
 
-static uv_poll_t *as_poll(struct loop_poll *p)
+static uint32_t to_epoll(int events)
 {
-	return (uv_poll_t *)(void *)p->handle.space;
+	/* A paused poll is told of an error or hangup only once, and ignores it. */
+	if (!events)
+		return EPOLLET;
+	return (events & LOOP_READ ? EPOLLIN : 0) | (events & LOOP_WRITE ? EPOLLOUT : 0);
 }
 
-static void poll_ready(uv_poll_t *handle, int status, int events)
+static int control(struct loop_poll *p, int operation)
 {
-	struct loop_poll *p = handle->data;
+	struct epoll_event e = {.events = to_epoll(p->events), .data = {.ptr = p}};
 
-	p->ready(p,
-		(events & UV_READABLE ? LOOP_READ : 0) | (events & UV_WRITABLE ? LOOP_WRITE : 0),
-		status < 0);
+	return epoll_ctl(files.fd, operation, p->fd, &e);
 }
 
-bool loop_poll_begin(
-	struct loop_poll *p, int fd, void (*ready)(struct loop_poll *p, int events, bool failed))
+/* Polls that wait for something keep the loop running. */
+static void set_events(struct loop_poll *p, int events)
 {
-	static int largest = -1;
+	if (!p->events && events && files.active++ == 0)
+		uv_ref((uv_handle_t *)&files.handle);
+	if (p->events && !events && --files.active == 0)
+		uv_unref((uv_handle_t *)&files.handle);
+	p->events = (uint8_t)events;
+}
 
-	if (!clear(&p->handle) || (fd > largest && !has_memory(fd)) ||
-		uv_poll_init(&loop, as_poll(p), fd) < 0)
+bool loop_poll_begin(struct loop_poll *p, int fd, int events,
+	void (*ready)(struct loop_poll *p, int events, bool failed))
+{
+	if (!has_loop || p->state != NOT_BEGUN)
 		return false;
-	p->handle.state = BEGUN;
-	/* libuv's table must grow now: later there would be no one to report a failure to. */
-	if (fd > largest) {
-		uv_poll_start(as_poll(p), UV_READABLE, poll_ready);
-		uv_poll_stop(as_poll(p));
-		largest = fd;
+	*p = (struct loop_poll){.fd = fd, .ready = ready};
+	set_events(p, events);
+	if (control(p, EPOLL_CTL_ADD) < 0) {
+		set_events(p, 0);
+		return false;
 	}
-	as_poll(p)->data = p;
-	p->ready = ready;
-	p->events = 0;
+	p->state = BEGUN;
 	return true;
 }
 
 void loop_poll_set(struct loop_poll *p, int events)
 {
-	if (!is_begun(&p->handle) || events == p->events)
+	if (p->state != BEGUN || events == p->events)
 		return;
-	p->events = events;
-	if (events == 0)
-		uv_poll_stop(as_poll(p));
-	else
-		uv_poll_start(as_poll(p),
-			(events & LOOP_READ ? UV_READABLE : 0) |
-				(events & LOOP_WRITE ? UV_WRITABLE : 0),
-			poll_ready);
-}
-
-static void poll_closed(uv_handle_t *handle)
-{
-	struct loop_poll *p = handle->data;
-
-	p->handle.state = NOT_BEGUN;
-	if (p->ended)
-		p->ended(p);
+	set_events(p, events);
+	control(p, EPOLL_CTL_MOD);
 }
 
 void loop_poll_end(struct loop_poll *p, void (*ended)(struct loop_poll *p))
 {
-	if (!is_begun(&p->handle))
+	if (p->state != BEGUN)
 		return;
-	p->handle.state = ENDING;
+	set_events(p, 0);
+	control(p, EPOLL_CTL_DEL);
+	p->state = ENDING;
 	p->ended = ended;
-	uv_close((uv_handle_t *)as_poll(p), poll_closed);
+	p->next = files.ended;
+	files.ended = p;
+	loop_turn_want(&files.endings);
+}
+
+/* Their memory may go now: no event that was read earlier names them any more. */
+static void tell_ended(struct loop_turn *t)
+{
+	struct loop_poll *p;
+
+	while ((p = files.ended)) {
+		files.ended = p->next;
+		p->state = NOT_BEGUN;
+		if (p->ended)
+			p->ended(p);
+	}
+}
+
+static void tell_ready(struct loop_poll *p, uint32_t what)
+{
+	int events = (what & EPOLLIN ? LOOP_READ : 0) | (what & EPOLLOUT ? LOOP_WRITE : 0);
+
+	/* An earlier callback of this round may have ended or paused it. */
+	if (p->state != BEGUN || !p->events)
+		return;
+	if (what & EPOLLERR) {
+		loop_poll_set(p, 0);
+		p->ready(p, 0, true);
+		return;
+	}
+	/* A hangup alone is for whoever reads or writes next. */
+	events = events ? events & p->events : p->events;
+	if (events)
+		p->ready(p, events, false);
+}
+
+static void files_ready(uv_poll_t *handle, int status, int events)
+{
+	struct epoll_event ready[READY_MAX];
+	int count = epoll_wait(files.fd, ready, READY_MAX, 0);
+
+	for (int i = 0; i < count; i++)
+		tell_ready(ready[i].data.ptr, ready[i].events);
+}
+
+static bool begin_files(void)
+{
+	if ((files.fd = epoll_create1(EPOLL_CLOEXEC)) < 0)
+		return false;
+	if (uv_poll_init(&loop, &files.handle, files.fd) < 0)
+		return false;
+	uv_poll_start(&files.handle, UV_READABLE, files_ready);
+	uv_unref((uv_handle_t *)&files.handle);
+	loop_turn_init(&files.endings, tell_ended, NULL);
+	return true;
 }
 
 static uv_timer_t *as_timer(struct loop_timer *t)
@@ -220,25 +278,23 @@ static void alarm_ready(struct loop_poll *p, int events, bool failed)
 
 bool loop_alarm_init(struct loop_alarm *a, void (*due)(struct loop_alarm *a), void *context)
 {
-	if (!has_loop || a->poll.handle.state != NOT_BEGUN)
+	if (!has_loop || a->poll.state != NOT_BEGUN)
 		return false;
 	a->due = due;
 	a->context = context;
 	if ((a->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) < 0)
 		return false;
-	if (!loop_poll_begin(&a->poll, a->fd, alarm_ready)) {
-		close(a->fd);
-		return false;
-	}
-	loop_poll_set(&a->poll, LOOP_READ);
-	return true;
+	if (loop_poll_begin(&a->poll, a->fd, LOOP_READ, alarm_ready))
+		return true;
+	close(a->fd);
+	return false;
 }
 
 static void set_alarm(struct loop_alarm *a, int64_t after_us)
 {
 	struct itimerspec when = {.it_value = {after_us / 1000000, after_us % 1000000 * 1000}};
 
-	if (is_begun(&a->poll.handle))
+	if (a->poll.state == BEGUN)
 		timerfd_settime(a->fd, 0, &when, NULL);
 }
 

@@ -36,19 +36,21 @@ struct loop_handle {
 	unsigned char state; /* used by loop.c; 0: not begun */
 };
 
-/* Readiness of a descriptor. */
+/* Readiness of a descriptor, which should be non-blocking. */
 struct loop_poll {
-	struct loop_handle handle;
 	void (*ready)(struct loop_poll *p, int events, bool failed);
 	void (*ended)(struct loop_poll *p);
-	int events; /* LOOP_READ | LOOP_WRITE, as last set; 0: paused */
+	struct loop_poll *next; /* this and `state` are used by loop.c */
+	int fd;
+	uint8_t events; /* LOOP_READ | LOOP_WRITE, as last set; 0: paused */
+	uint8_t state; /* 0: not begun */
 };
 /*
- * Makes the descriptor non-blocking and begins paused. False if the descriptor cannot be watched,
- * or if the poll has already begun or has not fully ended.
+ * Begins to wait for these events (0: paused). False if the descriptor cannot be watched, or if the
+ * poll has already begun or has not fully ended. After `failed` the poll is paused.
  */
-bool loop_poll_begin(
-	struct loop_poll *p, int fd, void (*ready)(struct loop_poll *p, int events, bool failed));
+bool loop_poll_begin(struct loop_poll *p, int fd, int events,
+	void (*ready)(struct loop_poll *p, int events, bool failed));
 void loop_poll_set(struct loop_poll *p, int events);
 /*
  * Ends the poll. `ready` is not called again, and the descriptor may be closed at once. The memory

@@ -81,10 +81,8 @@ static bool open_once(struct watch *w)
 		w->fd = 0;
 		return false;
 	}
-	if (loop_poll_begin(&w->poll, w->fd, ready)) {
-		loop_poll_set(&w->poll, LOOP_READ);
+	if (loop_poll_begin(&w->poll, w->fd, LOOP_READ, ready))
 		return true;
-	}
 	w->error = ENOMEM;
 	close(w->fd);
 	w->fd = 0;

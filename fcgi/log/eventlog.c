@@ -212,7 +212,7 @@ void eventlog_replaced_told(struct eventlog *log)
 	log->replaced = false;
 }
 
-enum eventlog_file eventlog_file(struct eventlog *log)
+enum eventlog_file eventlog_file(struct eventlog *log, bool beside)
 {
 	struct stat st;
 
@@ -223,7 +223,7 @@ enum eventlog_file eventlog_file(struct eventlog *log)
 	log->links = st.st_nlink;
 	if (st.st_dev != log->device || st.st_ino != log->inode)
 		return EVENTLOG_REPLACED;
-	return is_beside_stale(log) ? EVENTLOG_STALE : EVENTLOG_SAME;
+	return beside && is_beside_stale(log) ? EVENTLOG_STALE : EVENTLOG_SAME;
 }
 
 nlink_t eventlog_links(const struct eventlog *log)

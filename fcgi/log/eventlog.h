@@ -62,8 +62,11 @@ bool eventlog_met_row(struct eventlog *log);
 bool eventlog_was_replaced(const struct eventlog *log);
 void eventlog_replaced_told(struct eventlog *log);
 
-/* Does the path still lead to the files that are open? EVENTLOG_SAME if none is open. */
-enum eventlog_file eventlog_file(struct eventlog *log);
+/*
+ * Does the path still lead to the files that are open? EVENTLOG_SAME if none is open. beside: also
+ * checks the -wal and -shm.
+ */
+enum eventlog_file eventlog_file(struct eventlog *log, bool beside);
 /* How many names the file had when it was last opened or checked: more than 1 with hard links. */
 nlink_t eventlog_links(const struct eventlog *log);
 /* Is it in WAL mode now? */

@@ -82,7 +82,7 @@ static bool watch(struct source *s, int events)
 		s->watched = calloc(1, sizeof(*s->watched));
 		if (!s->watched)
 			return false;
-		if (!loop_poll_begin(&s->watched->poll, PQsocket(s->connection), ready)) {
+		if (!loop_poll_begin(&s->watched->poll, PQsocket(s->connection), 0, ready)) {
 			free(s->watched);
 			s->watched = NULL;
 			return false;

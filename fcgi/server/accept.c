@@ -131,11 +131,10 @@ bool accept_start(const struct listeners *l)
 	loop_timer_init(&accepting.pause, pause_over, NULL);
 	for (; accepting.count < l->count; accepting.count++) {
 		accepting.sockets[accepting.count] = l->list[accepting.count];
-		if (!loop_poll_begin(
-			    &accepting.polls[accepting.count], l->list[accepting.count].fd, ready))
+		if (!loop_poll_begin(&accepting.polls[accepting.count], l->list[accepting.count].fd,
+			    LOOP_READ, ready))
 			return false;
 	}
-	set_all(LOOP_READ);
 	return true;
 }
 

@@ -199,7 +199,7 @@ static bool may_have_body(const char *method, const char *content_length)
 static bool begin_stream(struct response *response)
 {
 	fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
-	cgi.polled = loop_poll_begin(&cgi.out, STDOUT_FILENO, out_ready);
+	cgi.polled = loop_poll_begin(&cgi.out, STDOUT_FILENO, 0, out_ready);
 	cgi.sink.operations = &operations;
 	cgi.running = true;
 	loop_timer_init(&cgi.hangup, look_for_hangup, NULL);

@@ -285,7 +285,7 @@ bool connection_begin(int fd, enum listen_protocol protocol)
 {
 	struct connection *c = calloc(1, sizeof(*c));
 
-	if (!c || !loop_poll_begin(&c->poll, fd, ready)) {
+	if (!c || !loop_poll_begin(&c->poll, fd, LOOP_READ, ready)) {
 		free(c);
 		close(fd);
 		return false;
@@ -302,8 +302,6 @@ bool connection_begin(int fd, enum listen_protocol protocol)
 	connection_set_deadline(c, CONNECTION_ARRIVAL_MS);
 	/* The request has usually arrived already. Reading now saves a round of the loop. */
 	c->kind->read(c);
-	if (c->phase == PHASE_ARRIVING)
-		loop_poll_set(&c->poll, LOOP_READ);
 	return true;
 }
 

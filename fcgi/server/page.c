@@ -23,7 +23,7 @@ enum { BODY_MAX = 256 * 1024 };
  */
 static const char *look_at_log(const struct page *p, struct eventlog_bounds *bounds)
 {
-	enum eventlog_file file = eventlog_file(p->log);
+	enum eventlog_file file = eventlog_file(p->log, true);
 
 	/* While clients are connected, the tail handles a replaced file and logs it. */
 	if ((file == EVENTLOG_REPLACED || file == EVENTLOG_STALE) && fanout_count(p->fanout) == 0)

@@ -259,8 +259,10 @@ bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_str
 		return false;
 	}
 	/* A window without streams is not fed. */
-	if (lane != LANE_NONE && f->lanes[lane].streams++ == 0)
+	if (lane != LANE_NONE && f->lanes[lane].streams++ == 0) {
 		window_reset(f->lanes[lane].window, f->fed);
+		f->lanes[lane].replays = 0;
+	}
 	s->bare = stream->bare;
 	s->session = stream->session;
 	s->client = stream->client;

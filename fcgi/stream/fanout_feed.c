@@ -5,11 +5,11 @@
 #include "stream/fanout_impl.h"
 
 enum {
-	LOOK_US = 10000, /* longest time for new rows; then others come */
-	WAITED_US = 1000000,
 	LARGE_ROW =
 		256 * 1024, /* bytes of data; may push all others out of a window; is sent alone */
 	UNFOLLOWED_ROW = 4096, /* bytes of data; is encoded only if a stream follows it */
+	REFILL_IDS = 1024, /* how far back; a read takes RUN_RECORDS rows */
+	REFILL_READS = REFILL_IDS / RUN_RECORDS + 1,
 	MATCHES_ENOUGH = 1 << 20, /* records noted for groups; at more, they are sent first */
 	MATCHES_KEPT = 1 << 16, /* memory for this many is kept for the next rows */
 };
@@ -47,10 +47,12 @@ static bool is_followed(struct fanout *f, int lane, const struct row *row)
 	return l.found;
 }
 
-/* Encodes a row for a lane. A large row that nobody follows gets an entry without a record. */
-static size_t feed_lane(struct feeding *feeding, int lane, const struct row *row)
+/*
+ * Encodes a row for a lane, and appends it to the window. A large row that nobody follows gets an
+ * entry without a record. *bytes: the length of the record. False if the window has no room.
+ */
+static bool feed_lane(struct fanout *f, int lane, const struct row *row, size_t *bytes)
 {
-	struct fanout *f = feeding->f;
 	struct window_entry entry = {.id = row->id, .channel = row->channel, .event = row->event};
 	bool encode = row->data_length < UNFOLLOWED_ROW || is_followed(f, lane, row);
 	size_t length = 0, content;
@@ -62,28 +64,33 @@ static size_t feed_lane(struct feeding *feeding, int lane, const struct row *row
 		entry.length = (uint32_t)length;
 		entry.content = (uint32_t)content;
 	}
+	*bytes = length;
 	entry.channel_length = (uint16_t)row->channel_length;
 	entry.event_length = (uint16_t)row->event_length;
 	if ((encode && length == 0) || row->channel_length > UINT16_MAX ||
 		row->event_length > UINT16_MAX) {
 		window_reset(f->lanes[lane].window, row->id);
-		feeding->broken[lane] = true;
-	} else if (!window_append(f->lanes[lane].window, &entry)) {
-		feeding->broken[lane] = true;
+		return false;
 	}
-	return length;
+	return window_append(f->lanes[lane].window, &entry);
 }
 
 static bool feed_row(void *context, const struct row *row)
 {
 	struct feeding *feeding = context;
+	struct fanout *f = feeding->f;
 	bool large = row->data_length > LARGE_ROW;
+	size_t bytes;
 
 	if (feeding->full || (large && feeding->rows > 0) || feeding->bytes >= RUN_BYTES)
 		return false;
-	for (int lane = 0; lane < feeding->f->lane_count; lane++)
-		if (feeding->f->lanes[lane].streams > 0)
-			feeding->bytes += feed_lane(feeding, lane, row);
+	for (int lane = 0; lane < f->lane_count; lane++) {
+		if (f->lanes[lane].streams == 0)
+			continue;
+		if (!feed_lane(f, lane, row, &bytes))
+			feeding->broken[lane] = true;
+		feeding->bytes += bytes;
+	}
 	feeding->rows++;
 	feeding->last = row->id;
 	feeding->last_length = (int64_t)row->data_length;
@@ -245,26 +252,18 @@ static void hand_out_lanes(struct fanout *f, const struct feeding *feeding, cons
 		fanout_queue_lane(f, LANE_NONE);
 }
 
-/* What a look has found so far. */
-struct progress {
-	size_t rows;
-	bool more; /* there may be further rows */
-	bool marked; /* the newest row has its mark */
-};
-
 /*
  * Reads a batch of new rows into the windows, in one transaction, which ends before they are sent:
  * sending to thousands takes longer than reading. The newest row gets its mark in the same
  * transaction. Until it does, another row's mark must not count.
  */
 static enum eventlog_status read_batch(struct fanout *f, struct feeding *feeding,
-	struct eventlog_batch *batch, struct progress *progress)
+	struct eventlog_batch *batch, struct fanout_progress *progress)
 {
 	enum eventlog_status released, e = eventlog_hold(f->log);
 
 	if (e == EVENTLOG_OK)
-		e = eventlog_read(
-			f->log, NULL, f->fed, 0, RUN_RECORDS, feed_row, feeding, batch);
+		e = eventlog_read(f->log, NULL, f->fed, 0, RUN_RECORDS, feed_row, feeding, batch);
 	if (feeding->rows > 0) {
 		f->marked_id = feeding->last;
 		f->marked_length = feeding->last_length;
@@ -278,8 +277,7 @@ static enum eventlog_status read_batch(struct fanout *f, struct feeding *feeding
 	return e == EVENTLOG_OK ? released : e;
 }
 
-/* Reads a batch of new rows and sends them. */
-static enum eventlog_status feed(struct fanout *f, struct progress *progress)
+enum eventlog_status fanout_feed(struct fanout *f, struct fanout_progress *progress)
 {
 	struct feeding feeding = {.f = f};
 	struct eventlog_batch batch = {0};
@@ -317,176 +315,61 @@ static enum eventlog_status feed(struct fanout *f, struct progress *progress)
 	return e;
 }
 
-/* Checks a commit without new rows: a checkpoint, a grant, or a log that was restored in place. */
-static enum eventlog_status check_restored(struct fanout *f)
+/* Recent rows that are read into a window once more. */
+struct refilling {
+	struct fanout *f;
+	int lane;
+	bool failed, beyond; /* it met a row that was not fed yet */
+};
+
+static bool refill_row(void *context, const struct row *row)
 {
-	struct eventlog_bounds bounds;
-	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
+	struct refilling *r = context;
+	size_t bytes;
 
-	return e == EVENTLOG_OK && bounds.newest < f->fed ? fanout_replaced(f) : e;
-}
-
-/* Before a read: was another log, with more rows, restored into the same file? */
-static enum eventlog_status check_mark(struct fanout *f, bool *same)
-{
-	enum eventlog_status e = eventlog_is_same(f->log, f->marked_id, &f->mark, same);
-
-	return e == EVENTLOG_OK && !*same ? fanout_replaced(f) : e;
-}
-
-bool fanout_may_have_news(struct fanout *f)
-{
-	uint64_t commit;
-
-	return !f->current || f->distrusted || f->generation != eventlog_generation(f->log) ||
-	       !eventlog_last_commit(f->log, &commit, NULL) || commit != f->commit;
-}
-
-bool fanout_is_current(struct fanout *f)
-{
-	uint64_t commit;
-	bool writing;
-
-	return f->current && eventlog_last_commit(f->log, &commit, &writing) &&
-	       commit == f->commit && !writing;
-}
-
-void fanout_doubt(struct fanout *f)
-{
-	f->current = false;
-}
-
-/*
- * Begins a look, in a transaction. *due: there is something to read; *known: a commit has become
- * visible since the last look.
- */
-static enum eventlog_status begin_look(
-	struct fanout *f, int64_t *version, bool *due, bool *known, bool *news)
-{
-	enum eventlog_status e;
-	bool same = true;
-
-	if (f->generation != eventlog_generation(f->log)) {
-		f->generation = eventlog_generation(f->log);
-		f->version = -1;
-	}
-	if ((e = eventlog_hold(f->log)) != EVENTLOG_OK ||
-		(e = eventlog_version(f->log, version)) != EVENTLOG_OK)
-		return e;
-	*known = f->version >= 0 && *version != f->version;
-	*due = *version != f->version || f->distrusted;
-	f->distrusted = false;
-	/* Check a reopened file, too: it may have been restored while unreadable. */
-	if (*version != f->version && ((e = check_mark(f, &same)) != EVENTLOG_OK || !same)) {
-		*news = !same;
-		*due = false;
-	}
-	return e;
-}
-
-/* Reads and sends what is new, for some milliseconds at most. Ends the transaction. */
-static enum eventlog_status read_news(struct fanout *f, struct progress *progress)
-{
-	int64_t until = clock_us() + LOOK_US;
-	enum eventlog_status e, mark = EVENTLOG_OK;
-
-	f->version = -1;
-	do
-		e = feed(f, progress);
-	while (e == EVENTLOG_OK && progress->more && clock_us() < until);
-	if (progress->rows > 0 && !progress->marked && eventlog_is_open(f->log))
-		mark = eventlog_mark(f->log, f->marked_id, f->marked_length, &f->mark);
-	return e != EVENTLOG_OK ? e : mark;
-}
-
-static enum eventlog_status look(struct fanout *f, bool *news)
-{
-	struct progress progress = {0};
-	int64_t version = -1;
-	bool due = false, known = false;
-	enum eventlog_status released, e = begin_look(f, &version, &due, &known, news);
-
-	if (e == EVENTLOG_OK && due) {
-		e = read_news(f, &progress);
-		*news = progress.rows > 0 || known;
-		if (e == EVENTLOG_OK && progress.more) {
-			f->unread = true;
-			f->calls.want_turn(f->calls.context);
-		} else if (e == EVENTLOG_OK) {
-			f->version = version;
-			if (progress.rows == 0 && (known || !eventlog_is_view(f->log)))
-				e = check_restored(f);
-		}
-	}
-	released = eventlog_release(f->log);
-	return e != EVENTLOG_OK ? e : released;
-}
-
-/*
- * May the waiting streams be called although a row cannot be read? Those that wait for earlier rows
- * can continue. The others try in vain, so this must not happen too often.
- */
-static bool may_call(struct fanout *f)
-{
-	if (!eventlog_is_open(f->log) || clock_us() - f->waited_us < WAITED_US)
+	r->beyond = row->id > r->f->fed;
+	if (r->beyond)
 		return false;
-	f->waited_us = clock_us();
-	return true;
+	r->failed = row->data_length > LARGE_ROW || !feed_lane(r->f, r->lane, row, &bytes);
+	return !r->failed;
 }
 
-enum eventlog_status fanout_look(struct fanout *f, bool *news)
+/*
+ * Reads the rows after an id into the window of a lane, up to those that were fed. *pruned: rows are
+ * missing up to this id; 0: none. False if that failed.
+ */
+static bool refill_after(struct fanout *f, int lane, int64_t after, int64_t *pruned)
 {
-	enum eventlog_status e;
-	uint64_t commit;
-	bool known;
+	struct refilling r = {.f = f, .lane = lane};
+	struct eventlog_batch batch = {.scanned = after};
+	enum eventlog_status e = EVENTLOG_OK;
+	bool whole = after >= f->fed;
 
-	*news = false;
-	if (!fanout_may_have_news(f) && !f->waiting.head)
-		return EVENTLOG_OK;
-	/* The number is from before the look, so a commit during it counts as new afterwards. */
-	known = eventlog_last_commit(f->log, &commit, NULL);
-	f->unread = false;
-	e = look(f, news);
-	f->current = known && e == EVENTLOG_OK && !f->unread && f->version >= 0;
-	f->commit = known ? commit : 0;
-	if (e == EVENTLOG_OK || may_call(f))
-		while (f->waiting.head)
-			fanout_enqueue(f, f->waiting.head);
-	return e;
+	*pruned = 0;
+	window_reset(f->lanes[lane].window, after);
+	for (int i = 0; i < REFILL_READS && !whole; i++) {
+		e = eventlog_read(
+			f->log, NULL, batch.scanned, 0, RUN_RECORDS, refill_row, &r, &batch);
+		*pruned = batch.pruned.id;
+		if (e != EVENTLOG_OK || r.failed || *pruned || batch.too_large)
+			return false;
+		whole = r.beyond || batch.at_end || batch.scanned >= f->fed;
+	}
+	window_advance(f->lanes[lane].window, f->fed);
+	return whole;
 }
 
-void fanout_distrust(struct fanout *f)
+void fanout_refill(struct fanout *f, int lane)
 {
-	f->distrusted = true;
-}
+	int64_t after = f->fed > REFILL_IDS ? f->fed - REFILL_IDS : 0, pruned = 0;
+	bool whole = false;
 
-/* Begins at this row: the newest row identifies the log. */
-static enum eventlog_status begin_at(struct fanout *f, int64_t newest)
-{
-	fanout_reset_windows(f, newest);
-	f->version = -1;
-	f->current = false;
-	f->marked_id = newest;
-	f->marked_length = -1;
-	return eventlog_mark(f->log, newest, -1, &f->mark);
-}
-
-enum eventlog_status fanout_wake(struct fanout *f)
-{
-	struct eventlog_bounds bounds;
-	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
-
-	return e == EVENTLOG_OK ? begin_at(f, bounds.newest) : e;
-}
-
-enum eventlog_status fanout_replaced(struct fanout *f)
-{
-	struct eventlog_bounds bounds;
-	enum eventlog_status e = eventlog_bounds(f->log, &bounds);
-
-	if (e != EVENTLOG_OK)
-		return e;
-	for (struct subscriber *s = f->all; s; s = s->all_next)
-		s->replaced = true;
-	return begin_at(f, bounds.newest);
+	/* In one transaction: a deletion between two reads would go unnoticed. */
+	if (eventlog_hold(f->log) == EVENTLOG_OK) {
+		whole = refill_after(f, lane, after, &pruned);
+		if (!whole && pruned > 0 && pruned < f->fed)
+			whole = refill_after(f, lane, pruned, &pruned);
+	}
+	if (eventlog_release(f->log) != EVENTLOG_OK || !whole)
+		window_reset(f->lanes[lane].window, f->fed);
 }

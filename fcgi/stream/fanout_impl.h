@@ -1,6 +1,6 @@
 /*
- * Shared by these files, and used by no others: fanout.c (streams, lists, sweeps), fanout_feed.c
- * (new rows for streams that wait), fanout_step.c (a turn of a stream that is behind) and
+ * Shared by these files, and used by no others: fanout.c (streams, lists, sweeps), fanout_look.c
+ * (is anything new?), fanout_feed.c (new rows for streams that wait), fanout_step.c (a turn of a stream that is behind) and
  * fanout_poll.c (what differs for a JSON answer).
  */
 #ifndef ROWTAIL_FANOUT_IMPL_H
@@ -35,6 +35,7 @@ struct shared {
 	struct lane lane;
 	struct window *window;
 	size_t streams; /* 0: the window is not fed */
+	unsigned replays; /* streams that replayed recent rows since the first one came */
 };
 
 /* The rows of polls have no framing, so they need one lane. */
@@ -144,6 +145,23 @@ enum turn fanout_pass_over(struct fanout *f, struct subscriber *s, int64_t id);
 
 /* Logs that a row cannot be sent. */
 void fanout_note_too_large(struct fanout *f, int64_t id);
+
+/* What a look has found so far. */
+struct fanout_progress {
+	size_t rows;
+	bool more; /* there may be further rows */
+	bool marked; /* the newest row has its mark */
+};
+
+/* Reads a batch of new rows and sends them. */
+enum eventlog_status fanout_feed(struct fanout *f, struct fanout_progress *progress);
+
+/*
+ * Reads the last rows that were fed into the window of a lane, when many streams are behind it: then
+ * all of them share one read and one encoding. A lane is refilled once.
+ */
+enum { FANOUT_REFILL_REPLAYS = 8 };
+void fanout_refill(struct fanout *f, int lane);
 
 /* Makes all streams of a group, or of a lane, that wait for rows read the log themselves. */
 void fanout_queue_idle(struct fanout *f, struct group *group);

@@ -412,10 +412,23 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	return send_run(f, s, batch.scanned, batch.at_end ? at_end : TURN_AGAIN);
 }
 
+/* Finds the place of a stream in the window of its lane. */
+static bool find_in_window(struct fanout *f, const struct subscriber *s, uint64_t *sequence)
+{
+	struct shared *lane = &f->lanes[s->group->lane];
+
+	if (window_find(lane->window, s->cursor, sequence))
+		return true;
+	/* A crowd that comes back asks for the same rows. The first few do not make it a crowd. */
+	if (s->cut || s->state == SUBSCRIBER_DRAIN || ++lane->replays != FANOUT_REFILL_REPLAYS)
+		return false;
+	fanout_refill(f, s->group->lane);
+	return window_find(lane->window, s->cursor, sequence);
+}
+
 static enum turn step(struct fanout *f, struct subscriber *s)
 {
-	const struct window *w =
-		s->group->lane == LANE_NONE ? NULL : f->lanes[s->group->lane].window;
+	bool shared = s->group->lane != LANE_NONE && (!s->poll || s->poll->waits);
 	enum subscriber_result flushed = subscriber_flush(s, clock_ms());
 	uint64_t sequence;
 
@@ -429,8 +442,8 @@ static enum turn step(struct fanout *f, struct subscriber *s)
 		return step_replaced(f, s);
 	s->state = s->state == SUBSCRIBER_DRAIN ? SUBSCRIBER_DRAIN : SUBSCRIBER_REPLAY;
 	/* A new poll reads the log: it must also see rows that nobody has noticed yet. */
-	if (w && (!s->poll || s->poll->waits) && window_find(w, s->cursor, &sequence))
-		return step_window(f, s, w, sequence);
+	if (shared && find_in_window(f, s, &sequence))
+		return step_window(f, s, f->lanes[s->group->lane].window, sequence);
 	return step_replay(f, s);
 }
 

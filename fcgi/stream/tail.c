@@ -20,6 +20,8 @@ enum {
 	COMMIT_US = 2000000, /* how long after its notice a commit may become visible */
 	COMMIT_LEAST_US = 64000, /* the same, after a look that found rows; see look_soon() */
 	SAME_FAULT_MS = 60000, /* log the same fault at most this often */
+	COMMITS_FACTOR = 16,
+	COMMITS_MOST = 1 << 20,
 	CHECK_MS = 1000, /* how often to check the files if nothing seems to have changed */
 	OTHERS_MS = 2000, /* how often to look for processes with another -wal */
 	LOCKED_MS = 5000, /* a commit in rollback mode, with its fsync, takes less */
@@ -31,7 +33,10 @@ static struct {
 	const char *path;
 	char directory[PATH_MAX];
 	char name[256]; /* of the database in the directory */
-	int64_t poll_ms;
+	int64_t poll_ms, rest_ms; /* how often to poll; the same, once notices are known to work */
+	int64_t pace_ms; /* how often it polls now; 0: it does not */
+	unsigned noticed_commits, wanted_commits; /* commits in a row, and how many are enough */
+	bool unannounced; /* the last poll found a commit, and no notice has come since */
 	struct watch watch;
 	struct loop_timer poll;
 	struct loop_turn soon; /* the look after a notice */
@@ -191,6 +196,7 @@ static void tell_unwatched(int error)
 /* One commit makes several notices. They cause one look, after all of them. */
 static void noticed(struct watch *watch, const char *name, bool appeared)
 {
+	tail.unannounced = false;
 	if (appeared)
 		tail.check_ms = 0;
 	loop_turn_want(&tail.soon);
@@ -223,21 +229,38 @@ static void begin_watch(void)
 static void watch_anew(void)
 {
 	watch_end(&tail.watch);
+	tail.noticed_commits = 0;
 	if (split_path() && tail.awake)
 		begin_watch();
+}
+
+/*
+ * While the files are watched, the write-ahead log's index tells of commits, and the directory's watch
+ * of files that were removed. Then the rest is checked less often.
+ */
+static bool is_check_due(void)
+{
+	return tail.watch_error || !tail.awake || !tail.well || tail.locked ||
+	       clock_ms() >= tail.check_ms;
 }
 
 /* Makes sure that the open file is the one at the path. */
 static enum eventlog_status check_file(void)
 {
+	bool all = is_check_due();
 	enum eventlog_status e;
+
+	if (all) {
+		tail.check_ms = clock_ms() + CHECK_MS;
+		fanout_doubt(tail.fanout);
+	}
 
 	/* Another reader met the fault: a stream in replay, or a look at the grants. */
 	if (eventlog_state(tail.log) == EVENTLOG_FAULT)
 		note(EVENTLOG_FAULT);
 	else if (eventlog_met_row(tail.log) && tail.well)
 		tell_fault(eventlog_error(tail.log));
-	switch (eventlog_file(tail.log)) {
+	switch (eventlog_file(tail.log, all)) {
 	case EVENTLOG_GONE:
 		/* It may have been moved and may come back, so its streams wait. */
 		if (tail.well)
@@ -261,6 +284,27 @@ static enum eventlog_status check_file(void)
 	if ((e = reopen()) != EVENTLOG_OK)
 		note(e);
 	return e;
+}
+
+/* Notices work if they have announced commits. If they missed one, it takes more to be sure again. */
+static void set_pace(void)
+{
+	bool rest = tail.noticed_commits >= tail.wanted_commits && tail.well && !tail.watch_error &&
+		    !eventlog_is_view(tail.log);
+	int64_t pace_ms = rest ? tail.rest_ms : tail.poll_ms;
+
+	if (!tail.awake || pace_ms == tail.pace_ms)
+		return;
+	tail.pace_ms = pace_ms;
+	loop_timer_start(&tail.poll, pace_ms, pace_ms);
+}
+
+static void note_missed_notice(void)
+{
+	tail.unannounced = false;
+	tail.noticed_commits = 0;
+	if (tail.wanted_commits < COMMITS_MOST)
+		tail.wanted_commits *= COMMITS_FACTOR;
 }
 
 static enum eventlog_status look(bool *news)
@@ -326,8 +370,12 @@ static void look_soon(struct loop_turn *turn)
 	if (!tail.awake)
 		return;
 	look(&news);
-	if (news)
+	if (news) {
 		note_delay();
+		if (tail.noticed_commits < tail.wanted_commits)
+			tail.noticed_commits++;
+		set_pace();
+	}
 	tail.waiting = false;
 	if (fanout_is_current(tail.fanout)) {
 		loop_alarm_stop(&tail.ladder);
@@ -362,37 +410,30 @@ static void look_for_others(void)
 	log_warn("%s", sentence);
 }
 
-/*
- * While the files are watched and shared memory shows no commit, the files themselves are checked
- * less often. Anything else, such as rollback mode, needs a look at each poll.
- */
-static bool is_rest_due(void)
-{
-	return tail.watch_error || !tail.well || tail.locked || clock_ms() >= tail.check_ms ||
-	       fanout_may_have_news(tail.fanout);
-}
-
 static void poll_due(struct loop_timer *timer)
 {
 	bool news = false;
 
 	begin_watch();
-	if (!is_rest_due())
-		return;
-	tail.check_ms = clock_ms() + CHECK_MS;
-	fanout_doubt(tail.fanout);
+	if (tail.unannounced)
+		note_missed_notice();
 	if (eventlog_is_view(tail.log))
 		fanout_distrust(tail.fanout);
 	if (check_file() == EVENTLOG_OK)
 		look(&news);
+	tail.unannounced = news;
+	set_pace();
 	look_for_others();
 }
 
-bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms)
+bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms,
+	int64_t rest_ms)
 {
 	tail.log = log;
 	tail.fanout = fanout;
 	tail.poll_ms = poll_ms;
+	tail.rest_ms = rest_ms;
+	tail.wanted_commits = 1;
 	tail.well = true;
 	loop_timer_init(&tail.poll, poll_due, NULL);
 	loop_turn_init(&tail.soon, look_soon, NULL);
@@ -414,7 +455,7 @@ enum eventlog_status tail_wake(void)
 	tail.awake = true;
 	split_path();
 	begin_watch();
-	loop_timer_start(&tail.poll, tail.poll_ms, tail.poll_ms);
+	set_pace();
 	return e == EVENTLOG_OK ? look(&news) : e;
 }
 
@@ -423,6 +464,8 @@ void tail_sleep(void)
 	tail.awake = tail.waiting = false;
 	loop_alarm_stop(&tail.ladder);
 	loop_timer_stop(&tail.poll);
+	tail.pace_ms = 0;
+	tail.unannounced = false;
 	watch_end(&tail.watch);
 }
 

@@ -409,10 +409,10 @@ static void test_file_replaced(void **state)
 	unsigned generation = eventlog_generation(eventlog);
 
 	must("INSERT INTO events(data) VALUES ('1'), ('2')");
-	assert_int_equal(eventlog_file(eventlog), EVENTLOG_SAME);
+	assert_int_equal(eventlog_file(eventlog, true), EVENTLOG_SAME);
 	assert_false(eventlog_was_replaced(eventlog));
 	logfile_replace(NULL, "INSERT INTO events(data) VALUES ('one')");
-	assert_int_equal(eventlog_file(eventlog), EVENTLOG_REPLACED);
+	assert_int_equal(eventlog_file(eventlog, true), EVENTLOG_REPLACED);
 	eventlog_close(eventlog);
 	assert_false(eventlog_is_open(eventlog));
 	assert_int_equal(eventlog_open(eventlog), EVENTLOG_OK);
@@ -420,7 +420,7 @@ static void test_file_replaced(void **state)
 	assert_true(eventlog_generation(eventlog) != generation);
 	eventlog_replaced_told(eventlog);
 	assert_false(eventlog_was_replaced(eventlog));
-	assert_int_equal(eventlog_file(eventlog), EVENTLOG_SAME);
+	assert_int_equal(eventlog_file(eventlog, true), EVENTLOG_SAME);
 	assert_int_equal(eventlog_bounds(eventlog, &bounds), EVENTLOG_OK);
 	assert_int_equal(bounds.newest, 1);
 	/* The same file again is not a replacement. */
@@ -443,7 +443,7 @@ static void test_replacement_is_reported_until_acknowledged(void **state)
 static void test_missing_file(void **state)
 {
 	assert_int_equal(rename(logfile.path, logfile.other), 0);
-	assert_int_equal(eventlog_file(eventlog), EVENTLOG_GONE);
+	assert_int_equal(eventlog_file(eventlog, true), EVENTLOG_GONE);
 	eventlog_close(eventlog);
 	assert_int_equal(eventlog_open(eventlog), EVENTLOG_FAULT);
 	assert_non_null(strstr(eventlog_error(eventlog), logfile.path));

@@ -111,7 +111,7 @@ static void handles_cannot_start_without_a_loop(void **state)
 
 	calls = 0;
 	use_what_is_not_begun();
-	assert_false(loop_poll_begin(&poll, STDERR_FILENO, count_ready));
+	assert_false(loop_poll_begin(&poll, STDERR_FILENO, 0, count_ready));
 	loop_timer_init(&timer, count_due, NULL);
 	loop_timer_start(&timer, 0, 0);
 	assert_false(loop_alarm_init(&alarm, count_alarm, NULL));
@@ -151,7 +151,7 @@ static void ended_poll_calls_nothing(void **state)
 	int ends[2];
 
 	open_full_pipe(ends);
-	assert_true(loop_poll_begin(&p, ends[0], count_ready));
+	assert_true(loop_poll_begin(&p, ends[0], 0, count_ready));
 	loop_poll_set(&p, LOOP_READ);
 	assert_int_equal(calls_in_a_while(), 1);
 	loop_poll_set(&p, LOOP_READ);
@@ -168,7 +168,7 @@ static void poll_ends_once(void **state)
 	int ends[2];
 
 	open_full_pipe(ends);
-	assert_true(loop_poll_begin(p, ends[0], count_ready));
+	assert_true(loop_poll_begin(p, ends[0], 0, count_ready));
 	loop_poll_end(p, free_ended);
 	loop_poll_end(p, count_ended);
 	loop_poll_end(p, NULL);
@@ -182,14 +182,14 @@ static void poll_cannot_start_twice(void **state)
 	int ends[2];
 
 	open_full_pipe(ends);
-	assert_true(loop_poll_begin(&p, ends[0], count_ready));
+	assert_true(loop_poll_begin(&p, ends[0], 0, count_ready));
 	loop_poll_set(&p, LOOP_READ);
-	assert_false(loop_poll_begin(&p, ends[1], count_ready));
+	assert_false(loop_poll_begin(&p, ends[1], 0, count_ready));
 	assert_int_equal(calls_in_a_while(), 1);
 	loop_poll_end(&p, count_ended);
-	assert_false(loop_poll_begin(&p, ends[0], count_ready));
+	assert_false(loop_poll_begin(&p, ends[0], 0, count_ready));
 	assert_int_equal(calls_in_a_while(), 1);
-	assert_true(loop_poll_begin(&p, ends[0], count_ready));
+	assert_true(loop_poll_begin(&p, ends[0], 0, count_ready));
 	loop_poll_set(&p, LOOP_READ);
 	assert_int_equal(calls_in_a_while(), 1);
 	loop_poll_end(&p, NULL);
@@ -205,12 +205,12 @@ static void poll_that_cannot_start(void **state)
 	int ends[2];
 
 	assert_non_null(file);
-	assert_false(loop_poll_begin(&p, fileno(file), count_ready));
+	assert_false(loop_poll_begin(&p, fileno(file), 0, count_ready));
 	loop_poll_set(&p, LOOP_READ);
 	loop_poll_end(&p, count_ended);
 	assert_int_equal(calls_in_a_while(), 0);
 	open_full_pipe(ends);
-	assert_true(loop_poll_begin(&p, ends[0], count_ready));
+	assert_true(loop_poll_begin(&p, ends[0], 0, count_ready));
 	loop_poll_end(&p, NULL);
 	assert_int_equal(calls_in_a_while(), 0);
 	close_pipe(ends);
