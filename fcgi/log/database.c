@@ -382,31 +382,34 @@ static bool read_wal_index(struct database *db, struct wal_index *index)
 }
 
 /* Is there a frame behind the last commit? Those of earlier rounds through the file have other salts. */
-static bool has_frame_behind(sqlite3_file *log, const struct wal_index *index)
+static enum database_status look_behind(
+	sqlite3_file *log, const struct wal_index *index, bool *writing)
 {
 	int64_t page = index->page_size == 1 ? 65536 : index->page_size;
 	int64_t at = WAL_HEADER + index->last_frame * (page + FRAME_HEADER);
 	uint8_t frame[FRAME_HEADER];
-	int code = log->pMethods->xRead(log, frame, sizeof(frame), at);
+	int code;
 
-	if (code == SQLITE_IOERR_SHORT_READ)
-		return false;
-	return code != SQLITE_OK || !memcmp(frame + 8, index->salts, sizeof(index->salts));
+	/* The first commit in an empty log may bring new salts, which are not in the index yet. */
+	*writing = index->last_frame == 0;
+	if (*writing)
+		return DATABASE_OK;
+	code = log->pMethods->xRead(log, frame, sizeof(frame), at);
+	if (code == SQLITE_OK)
+		*writing = !memcmp(frame + 8, index->salts, sizeof(index->salts));
+	return code == SQLITE_IOERR_SHORT_READ ? DATABASE_OK : status(code);
 }
 
-bool database_last_commit(struct database *db, uint64_t *commit, bool *writing)
+enum database_status database_last_commit(struct database *db, uint64_t *commit, bool *writing)
 {
 	/* Without an open log, xShmMap() would create an index. */
 	sqlite3_file *log = own_file(db, SQLITE_FCNTL_JOURNAL_POINTER);
 	struct wal_index index;
 
 	if (!log || !read_wal_index(db, &index))
-		return false;
+		return DATABASE_BUSY;
 	*commit = index.sums;
-	/* The first commit in an empty log may bring new salts, which are not in the index yet. */
-	if (writing)
-		*writing = index.last_frame == 0 || has_frame_behind(log, &index);
-	return true;
+	return writing ? look_behind(log, &index, writing) : DATABASE_OK;
 }
 
 bool database_quote(char *out, size_t size, const char *name)

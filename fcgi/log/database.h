@@ -109,11 +109,12 @@ bool database_in_transaction(const struct database *db);
 /*
  * Reads a number that changes with every commit from the write-ahead log's index in shared memory,
  * without a transaction or a system call. *writing (may be NULL): the log has pages after that
- * commit, so a writer is about to commit them, or gave up. False if it is unknown: in rollback mode,
- * before the first read, or while a writer changes the index.
+ * commit, so a writer is about to commit them, or gave up. DATABASE_BUSY if that is unknown: in
+ * rollback mode, before the first read, or while a writer changes the index. Another failure is one
+ * of reading the log; database_explain() does not know of it.
  * Source: https://www.sqlite.org/walformat.html, sections 1.3 and 2.1.
  */
-bool database_last_commit(struct database *db, uint64_t *commit, bool *writing);
+enum database_status database_last_commit(struct database *db, uint64_t *commit, bool *writing);
 
 /*
  * How many bytes a text or BLOB has, without reading it. False if there is no such row, the value is

@@ -332,7 +332,16 @@ enum eventlog_status eventlog_version(struct eventlog *log, int64_t *version)
 
 bool eventlog_last_commit(struct eventlog *log, uint64_t *commit, bool *writing)
 {
-	return log->db && database_last_commit(log->db, commit, writing);
+	static const struct database_failure why = {
+		.cause = DATABASE_CAUSE_IO, .message = "disk I/O error"};
+	enum database_status s =
+		log->db ? database_last_commit(log->db, commit, writing) : DATABASE_BUSY;
+
+	if (s == DATABASE_OK || s == DATABASE_BUSY)
+		return s == DATABASE_OK;
+	trouble_explain(log->path, &why, log->error, sizeof(log->error));
+	eventlog_close(log);
+	return false;
 }
 
 enum database_status eventlog_newest(struct eventlog *log, int64_t *newest)

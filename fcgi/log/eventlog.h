@@ -115,7 +115,7 @@ enum eventlog_status eventlog_version(struct eventlog *log, int64_t *version);
 /*
  * A number that changes with every commit, read from shared memory without a transaction. *writing
  * (may be NULL): another commit may be on its way. False if it is unknown; see
- * database_last_commit().
+ * database_last_commit(). A log that cannot be read is closed: the next call fails.
  */
 bool eventlog_last_commit(struct eventlog *log, uint64_t *commit, bool *writing);
 

@@ -356,8 +356,8 @@ static void look_again(struct loop_alarm *alarm)
 }
 
 /*
- * The first look after a notice. If the write-ahead log shows that no further commit is on its way,
- * that was all. Otherwise, if it finds nothing, the commit of that notice is still to come.
+ * The first look after a notice. If it finds rows, and the write-ahead log shows that no further
+ * commit is on its way, that was all. Otherwise, if it finds nothing, the commit of that notice is still to come.
  * Then tail waits for it as long as any fsync takes. If it finds rows, the notice may belong to a
  * second commit that is not visible yet. Then tail also looks for that one, as long as commits take
  * here.
@@ -377,7 +377,7 @@ static void look_soon(struct loop_turn *turn)
 		set_pace();
 	}
 	tail.waiting = false;
-	if (fanout_is_current(tail.fanout)) {
+	if (news && fanout_is_current(tail.fanout)) {
 		loop_alarm_stop(&tail.ladder);
 		return;
 	}
