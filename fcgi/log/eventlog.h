@@ -158,14 +158,18 @@ enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f
 	struct eventlog_place *place);
 
 /*
- * Looks for the place before the newest `want` rows that a filter wants. Each call examines a
- * bounded number of rows. Call it until `done`.
+ * Looks for the place before the newest `want` rows that a filter wants. If there are fewer, it is
+ * the place before the oldest of them; if there are none, behind the newest row. Each call examines
+ * a bounded number of rows. Call it until `done`.
  */
 struct eventlog_seek {
 	int64_t want; /* rows */
 	int64_t floor; /* go back no further than this id */
 	int64_t last; /* look no higher than this id */
-	bool scans; /* it has begun to scan and keeps scanning; false at first */
+	bool begun; /* these three: for eventlog_seek.c; false at first */
+	bool scans; /* it reads row after row, not the index */
+	bool crowded; /* the index has too many entries for this filter */
+	int64_t top; /* it began to look here */
 	int64_t found; /* rows so far, at most `want`; 0 at first */
 	int64_t first; /* the oldest of them; only valid if there is one */
 	bool done;

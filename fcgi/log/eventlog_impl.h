@@ -1,8 +1,8 @@
 /*
  * What these files share, and nobody else uses: eventlog.c (opening, transactions, bounds),
- * eventlog_table.c (columns and statements), eventlog_read.c (batches, seeking), eventlog_place.c
- * (places, missing rows), eventlog_index.c (ids from the index) and eventlog_mark.c (is it still the
- * same log?). They call each other in both directions.
+ * eventlog_table.c (columns and statements), eventlog_read.c (batches), eventlog_seek.c (the newest
+ * rows of a filter), eventlog_place.c (places, missing rows), eventlog_index.c (ids from the index)
+ * and eventlog_mark.c (is it still the same log?). They call each other in both directions.
  */
 #ifndef ROWTAIL_EVENTLOG_IMPL_H
 #define ROWTAIL_EVENTLOG_IMPL_H
@@ -30,10 +30,11 @@ enum eventlog_statement {
 	ST_SCAN,
 	ST_BACK,
 	ST_ROW,
+	ST_NAMES_OF, /* id, channel and event of one row */
 	ST_IDS, /* this and the next four: NULL without an index on channel */
 	ST_IDS_BACK,
-	ST_CHANNEL_FROM, /* the first channel at or after a text; the next one: after a text */
-	ST_CHANNEL_BEHIND,
+	ST_WALK_FROM, /* id and channel, from the first channel at or after a text; the next: after it */
+	ST_WALK_BEHIND,
 	ST_NO_TEXT, /* is there a row whose channel is NULL or a BLOB? */
 	ST_COUNT,
 };
@@ -97,26 +98,53 @@ enum database_status eventlog_one(struct statement *st, int64_t none, int64_t *i
  */
 bool eventlog_id_is_good(struct eventlog *log, struct statement *st);
 
-enum { EVENTLOG_IDS_MAX = 8192 }; /* for all channels of a filter in one call */
+enum {
+	EVENTLOG_IDS_MAX = 8192, /* for all channels of a filter in one call */
+	/* Time in one call, at most: SQLite also reads the payload of rows that are not wanted. */
+	EVENTLOG_SCAN_US = 1000,
+	/* A channel is sparse if fewer than one row in so many belongs to it. */
+	EVENTLOG_SPARSE_ROWS = 10,
+};
+
+/* The columns of ST_SCAN and ST_ROW. ST_NAMES, ST_NAMES_OF and ST_BACK have the first three. */
+enum {
+	COLUMN_ID,
+	COLUMN_CHANNEL,
+	COLUMN_EVENT,
+	COLUMN_DATA,
+	COLUMN_RETRY,
+	COLUMN_CREATED_AT,
+};
+
+/*
+ * Reads channel and type, which a filter needs. The rest of a row is read only if it is wanted.
+ * False if there is no memory: a missing text then does not mean NULL.
+ */
+bool eventlog_read_names(struct statement *st, struct row *row);
+
+/* Does a filter want this row? NULL wants all. */
+bool eventlog_wants(const struct filter *f, const struct row *row);
 
 /* The ids of the channels that a filter follows, from the index. */
 struct eventlog_ids {
 	struct eventlog *log;
 	enum eventlog_statement which; /* ST_IDS or ST_IDS_BACK */
 	int64_t after, up_to;
-	size_t each; /* at most this many of one channel */
+	size_t each; /* at most this many of a channel with many rows */
 	int64_t id[EVENTLOG_IDS_MAX];
 	size_t count;
-	int64_t horizon; /* a channel may have more ids above this; INT64_MAX if none has */
+	bool complete; /* these are all ids */
+	int64_t horizon; /* unless complete: all ids up to this one (back: from this one on) are there */
 	size_t looked_up; /* channels */
+	size_t walked; /* entries of the index */
 	bool too_many; /* too many channels or ids: the result is unusable */
 	enum database_status s;
 };
 
 /*
- * Looks up the ids above `after` of everything a filter follows, at most `each` of one channel: the
- * oldest with ST_IDS, the newest up to `up_to` with ST_IDS_BACK. In ascending order, without duplicates. Valid
- * until the next call.
+ * Looks up the ids above `after` of everything a filter follows: the oldest with ST_IDS, the newest
+ * up to `up_to` with ST_IDS_BACK. At most `each` of a channel with many rows. In ascending order,
+ * without duplicates. Valid until the next call.
  */
 struct eventlog_ids *eventlog_collect(struct eventlog *log, const struct filter *f,
 	enum eventlog_statement which, int64_t after, int64_t up_to, size_t each);

@@ -39,16 +39,6 @@ static enum database_status pruned_of(
 	return eventlog_one(st, 0, pruned);
 }
 
-/* Does another pattern of the filter cover this one? Then it finds whatever this one would. */
-static bool is_covered(const struct filter *f, const struct filter_text *pattern)
-{
-	for (const struct filter_text *c = f->channels; c < f->channels + f->channel_count; c++)
-		if (c != pattern && channel_is_wild(c->text, c->length) &&
-			channel_covers(c->text, c->length, pattern->text, pattern->length))
-			return true;
-	return false;
-}
-
 /* The highest id pruned from any channel of a filter. Looks at no mark twice. */
 static enum database_status pruned_of_all(
 	struct eventlog *log, const struct filter *f, int64_t told, int64_t *pruned)
@@ -62,7 +52,7 @@ static enum database_status pruned_of_all(
 	database_bind_text(log->st[ST_PRUNED_CHANNEL], 2, any.text, any.length);
 	s = eventlog_one(log->st[ST_PRUNED_CHANNEL], 0, pruned);
 	for (size_t i = 0; i < f->channel_count && s == DATABASE_DONE; i++) {
-		if (f->wild && is_covered(f, &f->channels[i]))
+		if (filter_is_covered(f, &f->channels[i]))
 			continue;
 		s = pruned_of(log, &f->channels[i], told, &id);
 		if (id > *pruned)

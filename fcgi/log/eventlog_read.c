@@ -7,17 +7,7 @@
 
 enum {
 	SCAN_ROWS = 512, /* rows to examine in one call, at most */
-	/* Time in one call, at most: SQLite also reads the payload of rows that are not wanted. */
-	SCAN_US = 1000,
-	SEEK_ROWS = 2048,
 	RETRY_MAX_MS = 3600000, /* the schema's limit */
-	SPARSE = 10, /* a channel is sparse if fewer than one row in SPARSE belongs to it */
-	COLUMN_ID = 0,
-	COLUMN_CHANNEL,
-	COLUMN_EVENT,
-	COLUMN_DATA,
-	COLUMN_RETRY,
-	COLUMN_CREATED_AT,
 };
 
 /* What stops a batch. */
@@ -35,11 +25,7 @@ struct reading {
 	enum database_status s;
 };
 
-/*
- * Reads channel and type, which a filter needs. The rest of a row is read only if it is wanted.
- * False if there is no memory: a missing text then does not mean NULL.
- */
-static bool read_names(struct statement *st, struct row *row)
+bool eventlog_read_names(struct statement *st, struct row *row)
 {
 	row->id = database_int(st, COLUMN_ID);
 	row->channel = database_text(st, COLUMN_CHANNEL, &row->channel_length);
@@ -58,6 +44,12 @@ static bool read_names(struct statement *st, struct row *row)
 	return true;
 }
 
+bool eventlog_wants(const struct filter *f, const struct row *row)
+{
+	return !f ||
+	       filter_wants(f, row->channel, row->channel_length, row->event, row->event_length);
+}
+
 /* False if there is no memory: a missing text then does not mean NULL. */
 static bool read_payload(struct statement *st, struct row *row)
 {
@@ -74,12 +66,6 @@ static bool read_payload(struct statement *st, struct row *row)
 		row->data_length = 0;
 	}
 	return true;
-}
-
-static bool wants(const struct filter *f, const struct row *row)
-{
-	return !f ||
-	       filter_wants(f, row->channel, row->channel_length, row->event, row->event_length);
 }
 
 /* Checks that ids grow. Otherwise a table with a duplicate id would be read in an endless loop. */
@@ -134,11 +120,11 @@ static enum step offer(struct reading *r, struct statement *st, struct statement
 		r->s = DATABASE_SCHEMA;
 		return STEP_FAILED;
 	}
-	if (!read_names(st, &row)) {
+	if (!eventlog_read_names(st, &row)) {
 		r->s = DATABASE_NO_MEMORY;
 		return STEP_FAILED;
 	}
-	if (wants(r->f, &row) && find_payload(r, st, payload, row.id)) {
+	if (eventlog_wants(r->f, &row) && find_payload(r, st, payload, row.id)) {
 		if (r->s != DATABASE_ROW)
 			return STEP_FAILED;
 		if (!read_payload(payload, &row)) {
@@ -166,7 +152,7 @@ static bool reads_names_first(const struct reading *r)
 
 static void judge_density(struct reading *r)
 {
-	bool few = r->taken * SPARSE < r->looked;
+	bool few = r->taken * EVENTLOG_SPARSE_ROWS < r->looked;
 
 	if (few && r->batch->rows == EVENTLOG_DENSE)
 		r->batch->rows = EVENTLOG_SPARSE;
@@ -180,7 +166,7 @@ static void scan(struct reading *r, int64_t after)
 	bool names = reads_names_first(r), late = false;
 	struct statement *st = r->log->st[names ? ST_NAMES : ST_SCAN];
 	struct statement *payload = names ? r->log->st[ST_ROW] : st;
-	int64_t until = clock_us() + SCAN_US;
+	int64_t until = clock_us() + EVENTLOG_SCAN_US;
 	enum step step = STEP_ON;
 
 	database_bind_int(st, 1, after);
@@ -235,17 +221,19 @@ static bool follow_index(struct reading *r, int64_t after)
 	if (step == STEP_FAILED)
 		return true;
 	r->s = DATABASE_DONE;
-	if (step == STEP_ON && ids->horizon < INT64_MAX)
+	if (step == STEP_ON && !ids->complete)
 		r->batch->scanned = ids->horizon;
-	r->batch->at_end = step == STEP_ON && ids->horizon == INT64_MAX;
-	if (r->looked && (r->batch->scanned - after) / (int64_t)r->looked < SPARSE / 2)
+	r->batch->at_end = step == STEP_ON && ids->complete;
+	if (r->looked &&
+		(r->batch->scanned - after) / (int64_t)r->looked < EVENTLOG_SPARSE_ROWS / 2)
 		r->batch->rows = EVENTLOG_DENSE;
 	return true;
 }
 
 static bool can_follow_index(const struct reading *r)
 {
-	return r->batch->rows == EVENTLOG_SPARSE && r->f && eventlog_index_finds_all(r->log, r->f);
+	return r->batch->rows == EVENTLOG_SPARSE && r->f && !r->log->sorts &&
+	       eventlog_index_finds_all(r->log, r->f);
 }
 
 /* Reports missing rows; true if there are any that were not told yet. */
@@ -274,7 +262,7 @@ static bool next_names(struct reading *r, struct row *row)
 	r->s = database_step(st);
 	if (r->s == DATABASE_ROW && !eventlog_id_is_good(r->log, st))
 		r->s = DATABASE_SCHEMA;
-	if (r->s == DATABASE_ROW && !read_names(st, row))
+	if (r->s == DATABASE_ROW && !eventlog_read_names(st, row))
 		r->s = DATABASE_NO_MEMORY;
 	return r->s == DATABASE_ROW;
 }
@@ -295,7 +283,7 @@ static void find_obstacle(struct reading *r)
 		r->s = DATABASE_DONE;
 		return;
 	}
-	wanted = next_names(r, &row) && wants(r->f, &row);
+	wanted = next_names(r, &row) && eventlog_wants(r->f, &row);
 	id = row.id;
 	database_reset(r->log->st[ST_NAMES]);
 	if (r->s != DATABASE_ROW)
@@ -377,85 +365,4 @@ enum eventlog_status eventlog_read(struct eventlog *log, const struct filter *f,
 	log->at_row = false;
 	*log->unfit = '\0';
 	return e;
-}
-
-/* Finds the want-th newest row from the index alone. False if there are too many rows. */
-static bool seek_index(struct eventlog *log, const struct filter *f, struct eventlog_seek *seek,
-	enum database_status *s)
-{
-	struct eventlog_ids *ids =
-		eventlog_collect(log, f, ST_IDS_BACK, seek->floor, seek->last, (size_t)seek->want);
-	int64_t count = (int64_t)ids->count;
-
-	*s = ids->s;
-	if (ids->too_many && ids->s == DATABASE_DONE)
-		return false;
-	seek->done = true;
-	seek->found = count < seek->want ? count : seek->want;
-	if (seek->found > 0)
-		seek->first = ids->id[count - seek->found];
-	seek->id = seek->found == seek->want ? seek->first - 1 : seek->floor;
-	return true;
-}
-
-/* Searches backwards from the newest row, some rows per call. */
-static enum database_status seek_scan(
-	struct eventlog *log, const struct filter *f, struct eventlog_seek *seek)
-{
-	struct statement *st = log->st[ST_BACK];
-	enum database_status s = DATABASE_ROW;
-	size_t looked = 0;
-
-	seek->scans = true;
-	database_bind_int(st, 1, seek->floor);
-	database_bind_int(st, 2, seek->last);
-	database_bind_int(st, 3, SEEK_ROWS);
-	while (!seek->done && (s = database_step(st)) == DATABASE_ROW) {
-		struct row row;
-
-		if (!read_names(st, &row)) {
-			s = DATABASE_NO_MEMORY;
-			break;
-		}
-		looked++;
-		seek->last = row.id - 1;
-		if (!wants(f, &row))
-			continue;
-		seek->first = row.id;
-		if (++seek->found == seek->want) {
-			seek->id = row.id - 1;
-			seek->done = true;
-		}
-	}
-	database_reset(st);
-	if (s == DATABASE_DONE && looked < SEEK_ROWS) {
-		seek->id = seek->floor;
-		seek->done = true;
-	}
-	return s == DATABASE_ROW ? DATABASE_DONE : s;
-}
-
-enum eventlog_status eventlog_seek(
-	struct eventlog *log, const struct filter *f, struct eventlog_seek *seek)
-{
-	enum eventlog_status e = eventlog_begin(log);
-	enum database_status s;
-
-	if (e != EVENTLOG_OK)
-		return e;
-	if (seek->want <= 0) {
-		s = eventlog_newest(log, &seek->id);
-		seek->done = true;
-	} else {
-		/* Once it has begun to scan, it keeps scanning. */
-		bool by_index = !seek->scans && f->event_count == 0 &&
-				seek->want <= EVENTLOG_IDS_MAX / (int64_t)f->channel_count &&
-				eventlog_index_finds_all(log, f);
-
-		if (!by_index || !seek_index(log, f, seek, &s))
-			s = seek_scan(log, f, seek);
-	}
-	if (s == DATABASE_DONE && seek->done)
-		s = eventlog_missing(log, f, seek->id, 0, &seek->pruned);
-	return eventlog_end(log, s);
 }

@@ -73,6 +73,17 @@ bool filter_has_channel(const struct filter *f, const char *channel, size_t leng
 	return false;
 }
 
+bool filter_is_covered(const struct filter *f, const struct filter_text *pattern)
+{
+	if (!f->wild)
+		return false;
+	for (const struct filter_text *c = f->channels; c < f->channels + f->channel_count; c++)
+		if (c != pattern && channel_is_wild(c->text, c->length) &&
+			channel_covers(c->text, c->length, pattern->text, pattern->length))
+			return true;
+	return false;
+}
+
 bool filter_has_type(const struct filter *f, const char *type, size_t length)
 {
 	if (f->event_count == 0)

@@ -41,6 +41,9 @@ bool filter_has_all(const struct filter *f);
 
 bool filter_has_channel(const struct filter *f, const char *channel, size_t length);
 
+/* Does another pattern of the filter cover this one? Then it finds whatever this one would. */
+bool filter_is_covered(const struct filter *f, const struct filter_text *pattern);
+
 /* type NULL: a row without a type. */
 bool filter_has_type(const struct filter *f, const char *type, size_t length);
 

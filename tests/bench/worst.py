@@ -73,7 +73,7 @@ def deep_crowd(address):
 
 def many_rows(log, _directory):
     numbers = "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000)"
-    log.sql(f"{numbers} INSERT INTO events(channel, data) SELECT 'often/' || i % 7, i FROM n")
+    log.sql(f"{numbers} INSERT INTO events(channel, data) SELECT 'often/' || (i % 7), i FROM n")
     log.sql("INSERT INTO events(channel) VALUES ('rare/1')")
     return []
 

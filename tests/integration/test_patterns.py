@@ -5,6 +5,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from database import SCHEMA, Database
+
 CHANNELS = ["default", "a", "a/", "a/1", "a/2", "a/b/1", "a/b/2", "a/b/c/d", "a0", "b", "b/1", "ä/1", "a-b/1", "A/1"]
 PATTERNS = ["*", "a/*", "a/b/*", "a/b/c/*", "b/*", "ä/*", "none/*", "none", "A/*", *CHANNELS]
 
@@ -100,3 +102,41 @@ def test_tail_is_bounded_by_max_replay(launch, log):
     for query_text in "tail=300", "channel=*&tail=300":
         peer = server.open(query_text).wait_id(500)
         assert len(peer.ids) <= 100
+
+
+# In UTF-16le the text "aį" lies between "a/" and "a0", as "a/1" does.
+LOGS = {
+    "ours": ("UTF-8", None),
+    "ours in UTF-16": ("UTF-16le", None),
+    "an index on channel alone": ("UTF-8", "CREATE INDEX other_channel ON other(channel)"),
+    "no index": ("UTF-8", "SELECT 1"),
+    "NOCASE": ("UTF-8", "CREATE INDEX other_channel ON other(channel COLLATE NOCASE, id)"),
+}
+
+
+@pytest.mark.parametrize("kind", LOGS)
+def test_channels_with_few_and_with_many_rows(workdir, launch, kind):
+    """A pattern over channels of one row and of a hundred, far below the newest rows of the log."""
+    encoding, index = LOGS[kind]
+    with Database(workdir / "other.db") as log:
+        log.sql(f"PRAGMA encoding = '{encoding}'")
+        log.connection.executescript(SCHEMA.read_text())
+        table = "other" if index else "events"
+        if index:
+            log.sql("CREATE TABLE other(id INTEGER PRIMARY KEY, channel TEXT, event TEXT, data TEXT)")
+            log.sql(index)
+        channels = [f"a/{n % 100}" for n in range(300)] + ["a/many", "a/ž", "aį", "A/1", "a"] * 100
+        events = ["x" if n % 90 == 0 else None for n in range(len(channels))]
+        with log.connection:
+            insert = f"INSERT INTO {table}(channel, event, data) VALUES (?, ?, 'd')"
+            log.connection.executemany(insert, zip(channels, events, strict=True))
+            log.connection.executemany(insert, [("often", None)] * 3000 + [("end", "x")])
+        rows = [(n + 1, *row) for n, row in enumerate(zip(channels, events, strict=True))]
+        rows.append((len(channels) + 3001, "end", "x"))
+        server = launch("--public", "--table", table, db=log)
+        for types in [], ["x"]:
+            wanted = expected(rows, ["a/*", "end"], types)
+            for more in {"tail": 7}, {"tail": 250}, {"tail": 9000}, {"last_event_id": 0}:
+                peer = server.open(query(["a/*", "end"], types, **more)).wait_id(wanted[-1])
+                assert peer.ids == wanted[-more.get("tail", 9000) :], (types, more)
+                peer.close()

@@ -1,4 +1,4 @@
-/* links: access/grants log/channel log/database log/eventlog log/eventlog_read log/eventlog_place log/row log/eventlog_index log/eventlog_mark log/eventlog_table log/filter base/buffer base/logging base/utf8 base/clock base/file log/place log/trouble base/who */
+/* links: access/grants log/channel log/database log/eventlog log/eventlog_read log/eventlog_seek log/eventlog_place log/row log/eventlog_index log/eventlog_mark log/eventlog_table log/filter base/buffer base/logging base/utf8 base/clock base/file log/place log/trouble base/who */
 /* libs: -lsqlite3 */
 /* Who may read what in a real database: which grants count, until when, and errors. */
 #include <fcntl.h>
