@@ -35,7 +35,18 @@ SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-f
 
 # rowtail-mirror has all of rowtail but main, its own folder, and libpq; without libpq it is not built.
 MIRROR_SRC := $(sort $(wildcard fcgi/mirror/*.c))
-SRC := $(filter-out $(MIRROR_SRC),$(sort $(wildcard fcgi/*.c fcgi/*/*.c)))
+# rowtail-doctor has its own folder, some modules of rowtail's, and libcurl; without libcurl it is not built.
+DOCTOR_SRC := $(sort $(wildcard fcgi/doctor/*.c))
+DOCTOR_PARTS := $(DOCTOR_SRC:fcgi/%.c=%) access/token base/buffer base/clock base/origin base/text base/utf8
+DOCTOR_LIBS = $(LIBCURL_LIBS) -lsqlite3 -lsodium
+ifneq ($(shell pkg-config --exists libcurl 2>/dev/null && echo yes),)
+DOCTOR := $(BUILD)/rowtail-doctor
+LIBCURL_FLAGS := $(shell pkg-config --cflags libcurl)
+LIBCURL_LIBS := $(shell pkg-config --libs libcurl)
+else
+$(warning rowtail-doctor is not built: install libcurl4-openssl-dev)
+endif
+SRC := $(filter-out $(MIRROR_SRC) $(DOCTOR_SRC),$(sort $(wildcard fcgi/*.c fcgi/*/*.c)))
 OBJ := $(SRC:fcgi/%.c=$(BUILD)/obj/%.o)
 MIRROR_OBJ := $(filter-out $(BUILD)/obj/main.o,$(OBJ)) $(MIRROR_SRC:fcgi/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/mirror/schema.o
 LIBPQ := $(shell pkg-config --exists libpq 2>/dev/null && echo yes)
@@ -67,11 +78,11 @@ llhttp = $(if $(filter everything protocol/http,$(named)),$(LLHTTP_OBJ))
 libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
 
 .PHONY: all help classic deps test test-all unit replay integration servers silence browser browser-chromium endurance \
-	bench lint tidy fuzz demo $(SRC:%=tidy/%) $(MIRROR_SRC:%=tidy/%) integration-san integration-valgrind pictures install uninstall clean
+	bench lint tidy fuzz demo $(SRC:%=tidy/%) $(MIRROR_SRC:%=tidy/%) $(DOCTOR_SRC:%=tidy/%) integration-san integration-valgrind pictures install uninstall clean
 .DELETE_ON_ERROR:
 
-## all: build build/rowtail and build/rowtail-mirror; `make` alone does the same (V=1 shows the commands)
-all: $(BUILD)/rowtail $(MIRROR)
+## all: build build/rowtail, rowtail-mirror and rowtail-doctor; `make` alone does the same (V=1 shows the commands)
+all: $(BUILD)/rowtail $(MIRROR) $(DOCTOR)
 
 ## help: list every target
 help:
@@ -105,6 +116,16 @@ $(BUILD)/obj/mirror/schema.o $(BUILD)/san/mirror/schema.o: $(BUILD)/mirror/schem
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(HARDEN) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/rowtail-doctor: $(DOCTOR_PARTS:%=$(BUILD)/obj/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(LDHARDEN) -o $@ $^ $(DOCTOR_LIBS)
+
+$(BUILD)/rowtail-doctor-san: $(DOCTOR_PARTS:%=$(BUILD)/san/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SAN) -o $@ $^ $(DOCTOR_LIBS)
+
+$(DOCTOR_SRC:fcgi/%.c=$(BUILD)/obj/%.o) $(DOCTOR_SRC:fcgi/%.c=$(BUILD)/san/%.o): CPPFLAGS += $(LIBCURL_FLAGS)
 
 $(BUILD)/llhttp/%.o: $(LLHTTP_SOURCES)/%.c Makefile
 	@mkdir -p $(@D)
@@ -175,7 +196,7 @@ integration-valgrind: $(BUILD)/rowtail bench-tools
 # Ninety seconds in which nothing happens, which no other test should wait for.
 SILENCE := tests/servers/test_silence.py
 ## servers: every web server of deploy/; SERVERS=tests/servers/test_apache.py for one file
-servers: $(BUILD)/rowtail $(BROWSER)
+servers: $(BUILD)/rowtail $(DOCTOR) $(BROWSER)
 	$(PYTEST) $(SPREAD) --ignore=$(SILENCE) $(SERVERS)
 
 ## silence: streams through every web server stay open without a row
@@ -253,16 +274,16 @@ lint:
 		--suppress=missingIncludeSystem --error-exitcode=1 -Ifcgi \
 		--suppress=unknownMacro:fcgi/stream/groups.c --suppress=unknownMacro:fcgi/base/tally.c -DROWTAIL_VERSION='"x"' fcgi
 	shellcheck $(LINT_SH)
-	mandoc -Tlint -W warning fcgi/rowtail.8 fcgi/rowtail-mirror.8
-	@! grep -nwE '($(BANNED)) *\(' $(SRC) $(MIRROR_SRC) || { echo 'lint: a banned function'; exit 1; }
+	mandoc -Tlint -W warning fcgi/rowtail.8 fcgi/rowtail-mirror.8 fcgi/rowtail-doctor.1
+	@! grep -nwE '($(BANNED)) *\(' $(SRC) $(MIRROR_SRC) $(DOCTOR_SRC) || { echo 'lint: a banned function'; exit 1; }
 	$(PYTHON) tests/lint/targets.py
 
 ## tidy: clang-tidy, which takes minutes
-tidy: $(SRC:%=tidy/%) $(MIRROR_SRC:%=tidy/%)
+tidy: $(SRC:%=tidy/%) $(MIRROR_SRC:%=tidy/%) $(DOCTOR_SRC:%=tidy/%)
 
 tidy/%: %
 	$(call say,TIDY,$<)
-	$(Q)clang-tidy --quiet $< -- -std=c11 $(CPPFLAGS) $(LIBPQ_FLAGS) 2>/dev/null
+	$(Q)clang-tidy --quiet $< -- -std=c11 $(CPPFLAGS) $(LIBPQ_FLAGS) $(LIBCURL_FLAGS) 2>/dev/null
 
 # systemd reads units below /usr/local/lib too. The template serves several logs: rowtail@NAME reads /etc/rowtail/NAME.conf.
 UNITDIR ?= $(PREFIX)/lib/systemd/system
@@ -283,6 +304,8 @@ install: $(BUILD)/rowtail $(MIRROR)
 	install -m 644 fcgi/rowtail.8 $(DESTDIR)$(MANDIR)/man8/rowtail.8
 	$(if $(MIRROR),install -m 755 $(MIRROR) $(DESTDIR)$(BINDIR)/rowtail-mirror)
 	$(if $(MIRROR),install -m 644 fcgi/rowtail-mirror.8 $(DESTDIR)$(MANDIR)/man8/rowtail-mirror.8)
+	$(if $(DOCTOR),install -m 755 $(DOCTOR) $(DESTDIR)$(BINDIR)/rowtail-doctor)
+	$(if $(DOCTOR),install -m 644 fcgi/rowtail-doctor.1 $(DESTDIR)$(MANDIR)/man1/rowtail-doctor.1)
 	cp -R schema $(DESTDIR)$(DATADIR)/
 	cp -R deploy $(DESTDIR)$(DATADIR)/
 	install -m 644 deploy/rowtail-down.asis deploy/rowtail-down.shtml $(DESTDIR)$(DATADIR)/

@@ -1,0 +1,348 @@
+#include "doctor/cure.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Where things go. deploy/ names the same files. */
+#define NGINX "/etc/nginx/snippets/rowtail.conf, or the site's file in /etc/nginx/sites-enabled"
+#define IN_LOCATION "in the location that serves @ (location ^~ @/ { … })"
+#define APACHE "/etc/apache2/conf-available/rowtail.conf, or the site's <VirtualHost>"
+#define AT_END "at the end"
+#define LIGHTTPD "the last file of /etc/lighttpd/conf-enabled"
+#define CADDY "/etc/caddy/Caddyfile"
+#define IN_PROXY "in the reverse_proxy { … } of @"
+#define HAPROXY "/etc/haproxy/haproxy.cfg"
+#define IN_BACKEND "in the backend that serves @"
+#define IN_FRONTEND "in the frontend, before its other http-request lines"
+#define VARNISH "/etc/varnish/default.vcl"
+#define IN_RECV "before the first other sub vcl_recv"
+#define ROWTAIL "/etc/rowtail.conf"
+#define PIPE "sub vcl_recv { if (req.url ~ \"^@([/?]|$)\") { return (pipe); } }"
+#define URL_IS "$HTTP[\"url\"] =~ \"^@(/|$)\" { "
+#define APACHE_HERE "<LocationMatch \"^@(/|\\z)\">\n\t<If \"true\">\n\t\t"
+#define APACHE_END "\n\t</If>\n</LocationMatch>"
+#define RETRY "retry: 3000\\n: rowtail is down; ask again in three seconds\\n"
+
+#define HAPROXY_DOWN(status)                                                                       \
+	"http-error status " status " content-type text/event-stream string \"" RETRY              \
+	"\" hdr Cache-Control \"no-cache, no-transform\"\n"
+
+static const struct cure cures[] = {
+	/* A stream that is held back. */
+	{FAULT_BUFFERED, SERVER_NGINX, NGINX, IN_LOCATION,
+		"fastcgi_buffering off;\nproxy_buffering off;"},
+	{FAULT_BUFFERED, SERVER_APACHE, APACHE,
+		AT_END " (the name after the | of your SetHandler or ProxyPass)",
+		"<IfModule mod_proxy.c>\n\t<Proxy \"fcgi://rowtail\">\n\t\tProxySet "
+		"flushpackets=on timeout=300\n"
+		"\t</Proxy>\n</IfModule>"},
+	{FAULT_BUFFERED, SERVER_APACHE, APACHE, AT_END " (if mod_fcgid runs rowtail)",
+		"<IfModule mod_fcgid.c>\n\tFcgidOutputBufferSize 0\n</IfModule>"},
+	{FAULT_BUFFERED, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
+		URL_IS "server.stream-response-body = 2 }"},
+	{FAULT_BUFFERED, SERVER_CADDY, CADDY, IN_PROXY, "flush_interval -1"},
+	{FAULT_BUFFERED, SERVER_CADDY, CADDY, "in the site's block",
+		"request_header @* -Accept-Encoding"},
+	{FAULT_BUFFERED, SERVER_HAPROXY, HAPROXY, IN_BACKEND,
+		"option http-no-delay\nno option http-buffer-request"},
+	{FAULT_BUFFERED, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	{FAULT_COMPRESSED, SERVER_NGINX, NGINX, IN_LOCATION, "gzip off;"},
+	{FAULT_COMPRESSED, SERVER_APACHE, APACHE, AT_END,
+		APACHE_HERE
+		"<IfModule mod_deflate.c>\n\t\t\tSetOutputFilter INFLATE\n\t\t</IfModule>\n"
+		"\t\t<IfModule mod_filter.c>\n\t\t\tFilterChain !\n\t\t</IfModule>" APACHE_END},
+	{FAULT_COMPRESSED, SERVER_LIGHTTPD, LIGHTTPD, AT_END, URL_IS "deflate.mimetypes = () }"},
+	{FAULT_COMPRESSED, SERVER_CADDY, CADDY, "in the site's block",
+		"request_header @* -Accept-Encoding"},
+	{FAULT_COMPRESSED, SERVER_HAPROXY, HAPROXY, IN_FRONTEND,
+		"http-request del-header Accept-Encoding if { path @ } or { path_beg @/ }"},
+	{FAULT_COMPRESSED, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	/* A stream that is ended. */
+	{FAULT_CUT, SERVER_NGINX, NGINX, IN_LOCATION,
+		"fastcgi_read_timeout 60s;\nproxy_read_timeout 60s;\nsend_timeout 60s;"},
+	{FAULT_CUT, SERVER_APACHE, APACHE,
+		AT_END " (the name after the | of your SetHandler or ProxyPass)",
+		"<IfModule mod_proxy.c>\n\t<Proxy \"fcgi://rowtail\">\n\t\tProxySet "
+		"flushpackets=on timeout=300\n"
+		"\t</Proxy>\n</IfModule>"},
+	{FAULT_CUT, SERVER_APACHE, APACHE, AT_END " (in place of other lines of these names)",
+		"Timeout 300\n<IfModule mod_fcgid.c>\n\tFcgidIOTimeout 40\n\tFcgidBusyTimeout "
+		"86400\n</IfModule>"},
+	{FAULT_CUT, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
+		URL_IS "server.max-write-idle = 360 server.stream-response-body = 2 }"},
+	{FAULT_CUT, SERVER_CADDY, CADDY,
+		"in the transport of the reverse_proxy of @, in place of others",
+		"read_timeout 0\nwrite_timeout 0"},
+	{FAULT_CUT, SERVER_HAPROXY, HAPROXY, IN_BACKEND, "timeout server 60s"},
+	{FAULT_CUT, SERVER_HAPROXY, HAPROXY, "in the frontend", "timeout client 60s"},
+	{FAULT_CUT, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	{FAULT_DELAYED, SERVER_HAPROXY, HAPROXY, IN_BACKEND, "option http-no-delay"},
+
+	/* What does not reach rowtail. */
+	{FAULT_AUTHORIZATION, SERVER_APACHE, APACHE, AT_END,
+		APACHE_HERE "CGIPassAuth On" APACHE_END},
+	{FAULT_AUTHORIZATION, SERVER_NGINX, NGINX,
+		IN_LOCATION " with fastcgi_pass, as the first of its parameters",
+		"fastcgi_param HTTP_AUTHORIZATION $http_authorization;"},
+	{FAULT_AUTHORIZATION, SERVER_NGINX, NGINX, IN_LOCATION " with proxy_pass",
+		"proxy_set_header Authorization $http_authorization;"},
+	{FAULT_AUTHORIZATION, SERVER_HAPROXY, HAPROXY, "in the fcgi-app that serves @",
+		"pass-header Authorization"},
+	{FAULT_AUTHORIZATION, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	{FAULT_COOKIE, SERVER_NGINX, NGINX,
+		IN_LOCATION " with fastcgi_pass, as the first of its parameters",
+		"fastcgi_param HTTP_COOKIE $http_cookie;"},
+	{FAULT_COOKIE, SERVER_NGINX, NGINX, IN_LOCATION " with proxy_pass",
+		"proxy_set_header Cookie $http_cookie;"},
+	{FAULT_COOKIE, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	{FAULT_LAST_EVENT_ID, SERVER_NGINX, NGINX,
+		IN_LOCATION " with fastcgi_pass, as the first of its parameters",
+		"fastcgi_param HTTP_LAST_EVENT_ID $http_last_event_id;"},
+	{FAULT_LAST_EVENT_ID, SERVER_NGINX, NGINX, IN_LOCATION " with proxy_pass",
+		"proxy_set_header Last-Event-ID $http_last_event_id;"},
+	{FAULT_LAST_EVENT_ID, SERVER_APACHE, APACHE, AT_END,
+		"SetEnvIf Last-Event-ID \"(.+)\" rowtail_last_id=$1\n"
+		"RequestHeader set Last-Event-ID \"%{rowtail_last_id}e\" env=rowtail_last_id"},
+	{FAULT_LAST_EVENT_ID, SERVER_HAPROXY, HAPROXY,
+		"delete this line from the frontend or backend",
+		"http-request del-header Last-Event-ID"},
+	{FAULT_LAST_EVENT_ID, SERVER_CADDY, CADDY, "delete this line from the site's block",
+		"request_header -Last-Event-ID"},
+	{FAULT_LAST_EVENT_ID, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	{FAULT_QUERY, SERVER_NGINX, NGINX,
+		IN_LOCATION " with fastcgi_pass, as the first of its parameters",
+		"fastcgi_param QUERY_STRING $query_string;"},
+	{FAULT_QUERY, SERVER_NGINX, NGINX, "before all rewrites in the server { … }",
+		"if ($uri ~ \"^@(/|$)\") { break; }"},
+	{FAULT_QUERY, SERVER_APACHE, APACHE,
+		"before all other RewriteRules, after RewriteEngine On",
+		"RewriteRule \"^@(/|$)\" \"-\" [L]"},
+	{FAULT_QUERY, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	{FAULT_PATH, SERVER_NGINX, NGINX,
+		IN_LOCATION " with fastcgi_pass, as the first of its parameters",
+		"fastcgi_split_path_info \"^(@)(.*)$\";\nfastcgi_param PATH_INFO "
+		"$fastcgi_path_info;\n"
+		"fastcgi_param SCRIPT_NAME @;"},
+	{FAULT_PATH, SERVER_APACHE, APACHE,
+		AT_END " (and let the SetHandler apply to <Location \"@\">)",
+		"<Location \"@\">\n\tSetEnv ROWTAIL_MOUNT \"@\"\n</Location>"},
+	{FAULT_PATH, SERVER_CADDY, CADDY, "in the transport fastcgi { … } of @", "split @"},
+	{FAULT_PATH, SERVER_HAPROXY, HAPROXY, "in the frontend, before the other use_backend lines",
+		"use_backend rowtail if { path @ } or { path_beg @/ }"},
+
+	{FAULT_ERROR_PAGES, SERVER_NGINX, NGINX, IN_LOCATION,
+		"fastcgi_intercept_errors off;\nproxy_intercept_errors off;"},
+	{FAULT_ERROR_PAGES, SERVER_APACHE, APACHE, AT_END,
+		APACHE_HERE "ProxyErrorOverride Off" APACHE_END},
+	{FAULT_ERROR_PAGES, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
+		URL_IS "server.error-intercept = \"disable\" }"},
+	{FAULT_ERROR_PAGES, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	{FAULT_POST, SERVER_NGINX, NGINX, IN_LOCATION ", in place of another limit_except",
+		"limit_except GET POST OPTIONS { deny all; }\nclient_max_body_size 128k;"},
+	{FAULT_POST, SERVER_APACHE, APACHE, AT_END,
+		"<Location \"@\">\n\t<Limit GET POST OPTIONS>\n\t\tRequire all "
+		"granted\n\t</Limit>\n</Location>"},
+	{FAULT_POST, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
+		URL_IS "$HTTP[\"request-method\"] == \"POST\" { url.access-deny = () } }"},
+	{FAULT_POST, SERVER_CADDY, CADDY, "in the matcher that refuses the method",
+		"not path @ @/*"},
+	{FAULT_POST, SERVER_HAPROXY, HAPROXY, IN_FRONTEND,
+		"http-request allow if METH_POST { path_beg @ }"},
+	{FAULT_POST, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	/* What answers in rowtail's place. */
+	{FAULT_FRONT_CONTROLLER, SERVER_NGINX, NGINX,
+		"in the server { … }, before its rewrite, if and return (and rowtail's location as "
+		"in deploy/nginx)",
+		"if ($uri ~ \"^@(/|$)\") { break; }"},
+	{FAULT_FRONT_CONTROLLER, SERVER_APACHE, APACHE,
+		"before all other RewriteRules, after RewriteEngine On",
+		"RewriteRule \"^/?`(/|$)\" \"-\" [L]"},
+	{FAULT_FRONT_CONTROLLER, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
+		URL_IS "url.rewrite-once = () url.rewrite-if-not-file = () url.redirect = () "
+		       "server.error-handler-404 = \"\" }"},
+	{FAULT_FRONT_CONTROLLER, SERVER_CADDY, CADDY,
+		"in the matcher of the site's redir, rewrite, respond or handle", "not path @ @/*"},
+	{FAULT_FRONT_CONTROLLER, SERVER_HAPROXY, HAPROXY, IN_FRONTEND,
+		"http-request allow if { path @ } or { path_beg @/ }"},
+	{FAULT_FRONT_CONTROLLER, SERVER_HAPROXY, HAPROXY,
+		"in the frontend, before the other use_backend lines",
+		"use_backend rowtail if { path @ } or { path_beg @/ }"},
+	{FAULT_FRONT_CONTROLLER, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	{FAULT_TYPE, SERVER_NGINX, NGINX, "delete these lines from the location that serves @",
+		"fastcgi_hide_header Content-Type;\nproxy_hide_header Content-Type;"},
+	{FAULT_TYPE, SERVER_APACHE, APACHE, AT_END,
+		APACHE_HERE "ForceType None\n\t\t<IfModule mod_headers.c>\n\t\t\tHeader set "
+			    "Content-Type \"text/event-stream\" "
+			    "\"expr=%{REQUEST_STATUS} == 200\"\n\t\t</IfModule>" APACHE_END},
+	{FAULT_TYPE, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
+		URL_IS "setenv.set-response-header = ( \"Cache-Control\" => \"no-cache, "
+		       "no-transform\" ) }"},
+	{FAULT_TYPE, SERVER_CADDY, CADDY,
+		"in the matcher of the header directive that sets Content-Type", "not path @ @/*"},
+	{FAULT_TYPE, SERVER_HAPROXY, HAPROXY,
+		"delete the line of this kind from the frontend and the backend",
+		"http-response set-header Content-Type"},
+	{FAULT_TYPE, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	{FAULT_CACHED, SERVER_NGINX, NGINX, IN_LOCATION,
+		"fastcgi_cache off;\nproxy_cache off;\nexpires off;"},
+	{FAULT_CACHED, SERVER_APACHE, APACHE, AT_END,
+		"<LocationMatch \"^@(/|\\z)\">\n\t<IfModule mod_cache.c>\n\t\tCacheDisable "
+		"on\n\t</IfModule>\n\t<If \"true\">\n"
+		"\t\t<IfModule mod_expires.c>\n\t\t\tExpiresActive "
+		"Off\n\t\t</IfModule>\n\t\t<IfModule mod_headers.c>\n"
+		"\t\t\tHeader always unset Cache-Control\n\t\t\tHeader unset Expires\n"
+		"\t\t\tHeader set Cache-Control \"no-cache, "
+		"no-transform\"\n\t\t</IfModule>" APACHE_END},
+	{FAULT_CACHED, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
+		URL_IS "setenv.set-response-header = ( \"Cache-Control\" => \"no-cache, "
+		       "no-transform\" ) }"},
+	{FAULT_CACHED, SERVER_CADDY, CADDY,
+		"in the matcher of the header directive that sets Cache-Control", "not path @ @/*"},
+	{FAULT_CACHED, SERVER_HAPROXY, HAPROXY, IN_BACKEND,
+		"http-response set-header Cache-Control \"no-cache, no-transform\""},
+	{FAULT_CACHED, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	{FAULT_REWRITTEN, SERVER_NGINX, NGINX, IN_LOCATION,
+		"ssi off;\ncharset off;\nsub_filter_types none/none;"},
+	{FAULT_REWRITTEN, SERVER_APACHE, APACHE, AT_END,
+		APACHE_HERE
+		"SetOutputFilter INFLATE\n\t\t<IfModule mod_filter.c>\n\t\t\tFilterChain !\n"
+		"\t\t</IfModule>" APACHE_END},
+	{FAULT_REWRITTEN, SERVER_CADDY, CADDY,
+		"in the site's block, in place of templates without a matcher",
+		"@pages not path @ @/*\ntemplates @pages"},
+	{FAULT_REWRITTEN, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	/* Other origins. @O is the origin. */
+	{FAULT_CORS, SERVER_ROWTAIL, ROWTAIL, "as a line of its own, then restart rowtail",
+		"allow-origin = @O"},
+	{FAULT_CORS_TWICE, SERVER_NGINX, NGINX, "delete every line of this kind that applies to @",
+		"add_header Access-Control-Allow-Origin"},
+	{FAULT_CORS_TWICE, SERVER_APACHE, APACHE,
+		"delete every line of this kind that applies to @",
+		"Header add Access-Control-Allow-Origin"},
+	{FAULT_CORS_TWICE, SERVER_LIGHTTPD, LIGHTTPD,
+		"delete every line of this kind that applies to @",
+		"setenv.add-response-header = ( \"Access-Control-Allow-Origin\""},
+	{FAULT_CORS_TWICE, SERVER_CADDY, CADDY, "delete every line of this kind that applies to @",
+		"header Access-Control-Allow-Origin"},
+	{FAULT_CORS_TWICE, SERVER_HAPROXY, HAPROXY,
+		"delete every line of this kind that applies to @",
+		"http-response add-header Access-Control-Allow-Origin"},
+	{FAULT_PREFLIGHT, SERVER_NGINX, NGINX, IN_LOCATION ", in place of another limit_except",
+		"limit_except GET POST OPTIONS { deny all; }"},
+	{FAULT_PREFLIGHT, SERVER_APACHE, APACHE, AT_END,
+		"<Location \"@\">\n\t<Limit GET POST OPTIONS>\n\t\tRequire all "
+		"granted\n\t</Limit>\n</Location>"},
+	{FAULT_PREFLIGHT, SERVER_HAPROXY, HAPROXY, IN_FRONTEND,
+		"http-request allow if METH_OPTIONS { path_beg @ }"},
+	{FAULT_PREFLIGHT, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
+		URL_IS "$HTTP[\"request-method\"] == \"OPTIONS\" { url.access-deny = () } }"},
+	{FAULT_PREFLIGHT, SERVER_CADDY, CADDY, "in the matcher that refuses the method",
+		"not path @ @/*"},
+
+	{FAULT_LEAVING, SERVER_NGINX, NGINX, IN_LOCATION,
+		"fastcgi_ignore_client_abort off;\nproxy_ignore_client_abort off;"},
+	{FAULT_LEAVING, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
+		URL_IS "server.stream-response-body = 2 }"},
+	{FAULT_LEAVING, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	/* While rowtail is down. */
+	{FAULT_DOWN, SERVER_ROWTAIL, "a shell", "as root",
+		"systemctl restart rowtail.socket rowtail.service\n"
+		"rowtail --check /etc/rowtail.conf"},
+	{FAULT_DOWN_ANSWER, SERVER_NGINX, NGINX, IN_LOCATION,
+		"error_page 500 502 503 504 = @rowtail_down;"},
+	{FAULT_DOWN_ANSWER, SERVER_NGINX, NGINX, "beside that location",
+		"location @rowtail_down {\n\tif ($http_accept !~ \"text/event-stream\") "
+		"{\n\t\treturn 503;\n\t}\n"
+		"\ttypes { }\n\tdefault_type text/event-stream;\n\tadd_header Cache-Control "
+		"\"no-cache, no-transform\";\n"
+		"\treturn 200 \"" RETRY "\";\n}"},
+	{FAULT_DOWN_ANSWER, SERVER_APACHE, APACHE, AT_END " (a2enmod asis)",
+		"Alias \"/rowtail-down\" \"/usr/local/share/rowtail/rowtail-down.asis\"\n<Location "
+		"\"/rowtail-down\">\n"
+		"\tSetHandler send-as-is\n\tRequire all granted\n</Location>\n<Location \"@\">\n"
+		"\t<If \"%{HTTP_ACCEPT} =~ m#text/event-stream#\">\n\t\tErrorDocument 500 "
+		"/rowtail-down\n"
+		"\t\tErrorDocument 502 /rowtail-down\n\t\tErrorDocument 503 /rowtail-down\n"
+		"\t\tErrorDocument 504 /rowtail-down\n\t</If>\n</Location>"},
+	{FAULT_DOWN_ANSWER, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
+		"server.modules += ( \"mod_alias\", \"mod_ssi\" )\n" URL_IS
+		"$REQUEST_HEADER[\"Accept\"] =~ \"text/event-stream\" { server.error-handler = "
+		"\"/rowtail-down.shtml\" } }\n"
+		"$HTTP[\"url\"] == \"/rowtail-down.shtml\" {\n"
+		"\talias.url = ( \"/rowtail-down.shtml\" => "
+		"\"/usr/local/share/rowtail/rowtail-down.shtml\" )\n"
+		"\tssi.extension = ( \".shtml\" )\n\tssi.content-type = \"text/event-stream\"\n}"},
+	{FAULT_DOWN_ANSWER, SERVER_CADDY, CADDY, "in the site's block",
+		"handle_errors {\n\t@rowtail_down {\n\t\tpath @ @/*\n\t\theader Accept "
+		"*text/event-stream*\n\t}\n"
+		"\thandle @rowtail_down {\n\t\theader Content-Type text/event-stream\n"
+		"\t\theader Cache-Control \"no-cache, no-transform\"\n\t\trespond \"retry: 3000\n"
+		": rowtail is down; ask again in three seconds\n\" 200\n\t}\n}"},
+	{FAULT_DOWN_ANSWER, SERVER_HAPROXY, HAPROXY, IN_BACKEND,
+		HAPROXY_DOWN("502") HAPROXY_DOWN("503")
+			HAPROXY_DOWN("504") "http-request set-var(txn.rowtail_stream) bool(true) "
+					    "if { req.hdr(Accept) -m sub text/event-stream }\n"
+					    "http-response set-var(txn.rowtail_up) bool(true)\n"
+					    "http-after-response set-status 200 if { status "
+					    "502:504 } { var(txn.rowtail_stream) -m bool } "
+					    "!{ var(txn.rowtail_up) -m bool }"},
+	{FAULT_DOWN_ANSWER, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+
+	{FAULT_HTTP10, SERVER_APACHE, APACHE, "delete the lines of this kind that apply to @",
+		"SetEnv force-response-1.0 1"},
+	{FAULT_HTTP10, SERVER_LIGHTTPD, LIGHTTPD, AT_END, "server.protocol-http11 = \"enable\""},
+	{FAULT_HEARTBEAT, SERVER_ROWTAIL, ROWTAIL, "in place of another heartbeat",
+		"heartbeat = 15"},
+};
+
+const struct cure *cure_next(enum fault fault, enum server server, int *at)
+{
+	while (*at < (int)(sizeof(cures) / sizeof(*cures))) {
+		const struct cure *c = &cures[(*at)++];
+
+		if (c->fault == fault && c->server == server)
+			return c;
+	}
+	return NULL;
+}
+
+/* What stands for the mark at c, and how many bytes the mark has; NULL if c is no mark. */
+static const char *meaning(const char *c, const struct facts *f, size_t *length)
+{
+	*length = 1;
+	if (*c == '`')
+		return f->path[0] ? f->path + 1 : "";
+	if (*c != '@' || c[1] == 'r' || c[1] == 'p')
+		return NULL;
+	if (c[1] != 'O')
+		return f->path;
+	*length = 2;
+	return f->origin;
+}
+
+void cure_text(char *to, size_t size, const char *text, const struct facts *f)
+{
+	size_t used = 0, length;
+
+	for (const char *c = text; *c && used + 1 < size; c += length) {
+		const char *means = meaning(c, f, &length);
+
+		used += (size_t)snprintf(to + used, size - used, "%.*s",
+			means ? (int)strlen(means) : 1, means ? means : c);
+	}
+}

@@ -1,0 +1,189 @@
+#include "doctor/judge.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+#include "doctor/judge_impl.h"
+
+bool judge_is_stream(const struct answer *a)
+{
+	return text_is_media_type(a->type, strlen(a->type), "text/event-stream");
+}
+
+bool judge_is_page(const struct answer *a)
+{
+	return strcasestr(a->type, "html") || strcasestr(a->body, "<html") ||
+	       strcasestr(a->body, "<!doctype html");
+}
+
+/* The first line of an answer's body, for a sentence. */
+const char *judge_line(const struct answer *a, char line[JUDGE_LINE])
+{
+	size_t length = strcspn(a->body, "\r\n");
+
+	if (judge_is_page(a))
+		return "an HTML page";
+	if (!length)
+		return "nothing";
+	text_harmless(line, JUDGE_LINE - 1, a->body, length < 160 ? length : 160, false);
+	return line;
+}
+
+static void say(struct findings *out, const char *name, enum fault fault, const char *harm,
+	const char *what)
+{
+	struct finding *f = findings_add(out, LEVEL_WRONG, name, "%s", what);
+
+	f->fatal = true;
+	f->fault = fault;
+	f->harm = harm;
+}
+
+static bool judge_reached(const struct answer *a, struct findings *out)
+{
+	char what[FINDINGS_TEXT];
+	static const char *const why[] = {[FAILURE_RESOLVE] = "the host's name is not known",
+		[FAILURE_CONNECT] = "nobody accepts the connection",
+		[FAILURE_TLS] = "TLS fails",
+		[FAILURE_CERTIFICATE] =
+			"the certificate is not trusted, so a browser opens nothing "
+			"(--insecure examines the rest)",
+		[FAILURE_ENCODING] = "the compressed answer cannot be read",
+		[FAILURE_BROKEN] = "the connection broke"};
+
+	if (a->failure == FAILURE_NONE || a->status)
+		return true;
+	snprintf(what, sizeof(what), "%s: %s.", why[a->failure], a->failure_text);
+	what[0] = (char)(what[0] >= 'a' && what[0] <= 'z' ? what[0] - 32 : what[0]);
+	say(out, a->failure == FAILURE_CERTIFICATE ? "certificate" : "unreachable", FAULT_NONE,
+		"Its EventSource never opens, and tries again for ever.", what);
+	return false;
+}
+
+static bool is_login(const struct answer *a)
+{
+	static const char *const words[] = {
+		"login", "signin", "sign-in", "sign_in", "/auth", "sso"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (strcasestr(a->location, words[i]))
+			return true;
+	return strcasestr(a->body, "type=\"password\"") || strcasestr(a->body, "type=password");
+}
+
+static bool judge_redirect(const struct answer *a, struct findings *out)
+{
+	char what[FINDINGS_TEXT];
+	bool login = is_login(a);
+
+	if (a->status < 300 || a->status > 399)
+		return true;
+	snprintf(what, sizeof(what), "The answer is a redirect (%d) to %s%s.", a->status,
+		a->location[0] ? a->location : "nowhere",
+		login ? ", which looks like a login page" : "");
+	say(out, login ? "login" : "redirect", FAULT_FRONT_CONTROLLER,
+		"Its EventSource follows the redirect, gets a page instead of a stream, and gives "
+		"up "
+		"for good.",
+		what);
+	return false;
+}
+
+/* Another status than 200: is it rowtail's word, or that of a server in front? */
+static bool judge_status(const struct answer *a, struct findings *out)
+{
+	char line[JUDGE_LINE], what[FINDINGS_TEXT];
+	enum fault fault = FAULT_NONE;
+	const char *name = "status";
+	static const char for_good[] = "Its EventSource gives up for good.";
+
+	if (a->status == 200)
+		return true;
+	snprintf(what, sizeof(what), "The answer is %d: %s.", a->status, judge_line(a, line));
+	if (a->status == 401 || a->status == 403)
+		name = "access";
+	else if (a->status == 404 || (a->status == 405 && judge_is_page(a)))
+		fault = FAULT_FRONT_CONTROLLER, name = "not-found";
+	else if (a->status >= 500)
+		fault = FAULT_DOWN, name = "down";
+	say(out, name, fault, for_good, what);
+	if (a->status >= 500)
+		say(out, "down-answer", FAULT_DOWN_ANSWER,
+			"Its EventSource gives up for good, instead of asking again in a few "
+			"seconds.",
+			"While rowtail is down, the web server answers with an error, not with an "
+			"event stream that says when to ask again.");
+	return false;
+}
+
+/* A stream that is only an answer in rowtail's place, or rowtail's own "come back later". */
+static bool judge_away(const struct answer *a, struct findings *out)
+{
+	struct finding *f;
+
+	if (a->records || a->end_ms < 0 || a->retry_ms < 0)
+		return true;
+	f = findings_add(out, LEVEL_WRONG, "down",
+		"The answer only says to ask again in %lld ms: \"%s\". rowtail is down, or serves "
+		"as "
+		"many streams as it may.",
+		(long long)a->retry_ms, a->comment);
+	f->fatal = true;
+	f->fault = FAULT_DOWN;
+	f->harm = "Its EventSource asks again and again, and gets nothing until rowtail is back.";
+	findings_add(out, LEVEL_OK, "down-answer",
+		"While rowtail is down, an EventSource is told to ask again. It stays alive.");
+	return false;
+}
+
+static bool judge_type(const struct answer *a, struct findings *out)
+{
+	char what[FINDINGS_TEXT], line[JUDGE_LINE];
+	bool inside = a->records > 0 || a->retry_ms >= 0;
+
+	if (judge_is_stream(a))
+		return true;
+	if (inside) {
+		snprintf(what, sizeof(what),
+			"The stream comes as \"%s\", not as text/event-stream: something sets "
+			"Content-Type.",
+			a->type);
+		say(out, "type", FAULT_TYPE, "Its EventSource gives up for good.", what);
+		return true;
+	}
+	snprintf(what, sizeof(what), "The answer is %s%s (%s), not rowtail's stream.",
+		is_login(a) ? "a login page: " : "", judge_line(a, line),
+		a->type[0] ? a->type : "without a Content-Type");
+	say(out, is_login(a) ? "login" : "front-controller", FAULT_FRONT_CONTROLLER,
+		"Its EventSource gets a page instead of a stream, and gives up for good.", what);
+	return false;
+}
+
+bool judge_first(const struct facts *f, struct findings *out)
+{
+	const struct answer *a = &f->answer[PROBE_FIRST];
+	bool fine;
+
+	if (!judge_reached(a, out))
+		return false;
+	if (f->redirected)
+		findings_add(out, LEVEL_NOTE, "redirect",
+			"The URL redirects to %s, where the stream is. Use that URL: each "
+			"reconnection asks twice now.",
+			f->redirect);
+	if (!a->status) /* held back, perhaps */
+		return true;
+	if (!judge_redirect(a, out) || !judge_status(a, out))
+		return false;
+	fine = judge_type(a, out);
+	return fine && judge_away(a, out);
+}
+
+void judge_all(const struct facts *f, struct findings *out)
+{
+	judge_flow(f, out);
+	judge_request(f, out);
+	judge_answer(f, out);
+}

@@ -1,0 +1,24 @@
+/*
+ * judge: what the facts mean: one finding for each thing that is right or wrong.
+ *
+ * Pure. The limits that it judges by are in judge.c.
+ */
+#ifndef ROWTAIL_DOCTOR_JUDGE_H
+#define ROWTAIL_DOCTOR_JUDGE_H
+
+#include "doctor/facts.h"
+#include "doctor/findings.h"
+
+/*
+ * Judges PROBE_FIRST alone: can the rest be asked? Adds findings and returns false if the URL gives
+ * no stream at all.
+ */
+bool judge_first(const struct facts *f, struct findings *out);
+
+/* Judges all the rest. */
+void judge_all(const struct facts *f, struct findings *out);
+
+/* Is this rowtail's stream or somebody's event stream, by its type or its first bytes? */
+bool judge_is_stream(const struct answer *a);
+
+#endif

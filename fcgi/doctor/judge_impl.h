@@ -1,0 +1,26 @@
+/*
+ * What judge.c, judge_flow.c, judge_request.c and judge_answer.c share.
+ */
+#ifndef ROWTAIL_DOCTOR_JUDGE_IMPL_H
+#define ROWTAIL_DOCTOR_JUDGE_IMPL_H
+
+#include "doctor/judge.h"
+
+enum { JUDGE_LINE = 200 };
+
+/* Is it an HTML page, by its type or its beginning? */
+bool judge_is_page(const struct answer *a);
+
+/* The first line of a body, made harmless, or what the body is. */
+const char *judge_line(const struct answer *a, char line[JUDGE_LINE]);
+
+/* When records come, and whether the stream stays open. */
+void judge_flow(const struct facts *f, struct findings *out);
+
+/* What reaches rowtail of a request. */
+void judge_request(const struct facts *f, struct findings *out);
+
+/* What becomes of an answer: its head, copies of it, other origins; leaving. */
+void judge_answer(const struct facts *f, struct findings *out);
+
+#endif
