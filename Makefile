@@ -339,4 +339,4 @@ include tests/builds/builds.mk
 include tests/faults/faults.mk
 include tests/sqlite/sqlite.mk
 include tests/releases/releases.mk
--include $(OBJ:.o=.d) $(wildcard $(BUILD)/san/*.d $(BUILD)/san/*/*.d $(BUILD)/builds/musl/obj/*/*.d)
+-include $(OBJ:.o=.d) $(DOCTOR_PARTS:%=$(BUILD)/obj/%.d) $(wildcard $(BUILD)/san/*.d $(BUILD)/san/*/*.d $(BUILD)/builds/musl/obj/*/*.d)

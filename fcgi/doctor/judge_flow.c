@@ -30,7 +30,12 @@ static int64_t middle_delay(const struct facts *f, const struct answer *a)
 
 static bool is_held_back(const struct facts *f, const struct answer *a)
 {
-	if (a->first_record_ms < 0 || a->first_record_ms - a->asked_ms > FIRST_MS)
+	const struct answer *first = &f->answer[PROBE_FIRST];
+
+	if (a->first_record_ms < 0)
+		return true;
+	/* The first request was alone: no other waited for a process or a connection. */
+	if (first->first_record_ms < 0 || first->first_record_ms - first->asked_ms > FIRST_MS)
 		return true;
 	if (!f->with_rows)
 		return false;

@@ -15,7 +15,10 @@
 enum {
 	TICK_MS = 20,
 	FIRST_MS = 4000, /* a head that takes longer is held back */
-	ROW_FIRST_MS = 1000, /* when the first row is inserted, then every ROW_EVERY_MS */
+	READY_MS =
+		6000, /* so long the streams may take to begin: mod_fcgid starts processes slowly */
+	/* From then on: */
+	ROW_FIRST_MS = 500, /* when the first row is inserted, then every ROW_EVERY_MS */
 	ROW_EVERY_MS = 400,
 	ROWS_MS = ROW_FIRST_MS + ROW_EVERY_MS * FACTS_ROWS,
 	SETTLE_MS = 1000, /* for the last row */
@@ -36,7 +39,7 @@ struct run {
 	struct facts *f;
 	struct exchange *exchange[PROBES + FACTS_LEAVERS], *status;
 	struct answer leaver[FACTS_LEAVERS], count;
-	int64_t began_ms, counted_ms, fell_ms;
+	int64_t began_ms, ready_ms, counted_ms;
 	int rows_done;
 	bool left, first_count;
 	char cookie[1200], authorization[160];
@@ -47,9 +50,31 @@ void plan_stop(void)
 	stopped = 1;
 }
 
+/* How long it is that all streams have begun, or had the time to; negative before. */
 static int64_t since(const struct run *r)
 {
-	return clock_ms() - r->began_ms;
+	return r->ready_ms < 0 ? -1 : clock_ms() - r->ready_ms;
+}
+
+static bool has_begun(const struct answer *a)
+{
+	return !a->asked || a->records || a->end_ms >= 0;
+}
+
+static void see_if_ready(struct run *r)
+{
+	static const enum probe streams[] = {
+		PROBE_PLAIN, PROBE_BROWSER, PROBE_H2, PROBE_H2_BROWSER, PROBE_HEADER, PROBE_REPLAY};
+	bool ready = true;
+
+	if (r->ready_ms >= 0)
+		return;
+	for (size_t i = 0; i < sizeof(streams) / sizeof(*streams); i++)
+		ready = ready && has_begun(&r->f->answer[streams[i]]);
+	for (int i = 0; i < FACTS_LEAVERS; i++)
+		ready = ready && has_begun(&r->leaver[i]);
+	if (ready || clock_ms() - r->began_ms >= READY_MS)
+		r->ready_ms = clock_ms();
 }
 
 /* The headers of a request with the doctor's token: in both places, or in one. */
@@ -446,9 +471,11 @@ static void show_progress(const struct run *r, int64_t whole_ms)
 {
 	static int64_t shown = -1;
 
-	if (!isatty(STDERR_FILENO) || since(r) / 1000 == shown)
+	int64_t now = (clock_ms() - r->began_ms) / 1000;
+
+	if (!isatty(STDERR_FILENO) || now == shown)
 		return;
-	shown = since(r) / 1000;
+	shown = now;
 	fprintf(stderr, "\r\033[K%lld of %lld s: %s ", (long long)shown, (long long)whole_ms / 1000,
 		since(r) < ROWS_MS ? "asking as clients do" : "waiting through a silence");
 	fflush(stderr);
@@ -456,7 +483,7 @@ static void show_progress(const struct run *r, int64_t whole_ms)
 
 void plan_rest(const struct options *o, struct rows *rows, struct facts *f)
 {
-	struct run r = {.o = o, .rows = rows, .f = f, .began_ms = clock_ms()};
+	struct run r = {.o = o, .rows = rows, .f = f, .began_ms = clock_ms(), .ready_ms = -1};
 	int64_t whole_ms = (rows ? ROWS_MS + SETTLE_MS : ROWS_MS) + o->silence_ms;
 
 	make_tokens(&r);
@@ -469,6 +496,7 @@ void plan_rest(const struct options *o, struct rows *rows, struct facts *f)
 	ask_leavers(&r);
 	while (!stopped && since(&r) < whole_ms) {
 		client_run(TICK_MS);
+		see_if_ready(&r);
 		insert_rows(&r);
 		ask_again(&r);
 		watch_leaving(&r);
