@@ -78,7 +78,8 @@ llhttp = $(if $(filter everything protocol/http,$(named)),$(LLHTTP_OBJ))
 libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
 
 .PHONY: all help classic deps test test-all unit replay integration servers silence browser browser-chromium endurance \
-	bench lint tidy fuzz demo $(SRC:%=tidy/%) $(MIRROR_SRC:%=tidy/%) $(DOCTOR_SRC:%=tidy/%) integration-san integration-valgrind pictures install uninstall clean
+	bench lint tidy fuzz demo $(SRC:%=tidy/%) $(MIRROR_SRC:%=tidy/%) $(DOCTOR_SRC:%=tidy/%) integration-san \
+	integration-valgrind pictures install uninstall clean
 .DELETE_ON_ERROR:
 
 ## all: build build/rowtail, rowtail-mirror and rowtail-doctor; `make` alone does the same (V=1 shows the commands)
@@ -297,8 +298,8 @@ UNIT_TEMPLATE = sed -e 's|/usr/local/bin/|$(BINDIR)/|; s|/etc/rowtail.conf|/etc/
 	-e 's|every browser (socket)|every browser (socket of %i)|; s|every browser$$|every browser (%i)|; /^Also=/d; /^\#/d'
 
 ## install: programs, manuals, units, completion, schema and deploy/ below PREFIX=/usr/local
-install: $(BUILD)/rowtail $(MIRROR)
-	install -d $(addprefix $(DESTDIR),$(BINDIR) $(MANDIR)/man8 $(DATADIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) \
+install: $(BUILD)/rowtail $(MIRROR) $(DOCTOR)
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(MANDIR)/man1 $(MANDIR)/man8 $(DATADIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) \
 		$(COMPLETIONSDIR))
 	install -m 755 $(BUILD)/rowtail $(DESTDIR)$(BINDIR)/rowtail
 	install -m 644 fcgi/rowtail.8 $(DESTDIR)$(MANDIR)/man8/rowtail.8
@@ -323,6 +324,7 @@ uninstall:
 		$(DESTDIR)$(COMPLETIONSDIR)/rowtail
 	rm -f $(DESTDIR)$(BINDIR)/rowtail-mirror $(DESTDIR)$(MANDIR)/man8/rowtail-mirror.8 \
 		$(DESTDIR)$(UNITDIR)/rowtail-mirror.service
+	rm -f $(DESTDIR)$(BINDIR)/rowtail-doctor $(DESTDIR)$(MANDIR)/man1/rowtail-doctor.1
 	rm -rf $(DESTDIR)$(DATADIR)
 
 # The chroots take minutes to make: they go with make releases-clean.

@@ -73,6 +73,10 @@ esac
 case " $* " in
 *" build "*) wanted="$wanted libpq-dev" ;;
 esac
+# libcurl, for rowtail-doctor; without it rowtail is built alone.
+case " $* " in
+*" build "*) is_installed libcurl4-gnutls-dev || wanted="$wanted libcurl4-openssl-dev" ;;
+esac
 missing() {
 	for package in "$@"; do
 		is_installed "$package" || printf ' %s' "$package"

@@ -14,6 +14,10 @@
 
 enum { FACTS_ROWS = 5, FACTS_FIELD = 256, FACTS_BODY = 2048 };
 
+/* A position that no log has, and a channel that rowtail refuses: it repeats both. */
+#define FACTS_POSITION "rowtail-doctor"
+#define FACTS_CHANNEL "rowtail-doctor**"
+
 /* The requests. Each opens a connection of its own. */
 enum probe {
 	PROBE_FIRST, /* as curl sends it, without Accept-Encoding; decides whether the others are sent */

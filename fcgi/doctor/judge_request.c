@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "doctor/judge_impl.h"
-#include "doctor/plan.h"
 
 static void wrong(struct findings *out, const char *name, enum fault fault, bool fatal,
 	const char *harm, const char *what)
@@ -17,7 +16,7 @@ static void wrong(struct findings *out, const char *name, enum fault fault, bool
 /* Answers to the position that no log has: rowtail repeats it in a gap record. */
 static bool was_heard(const struct answer *a)
 {
-	return !strcmp(a->first_type, "gap") && strstr(a->first_data, PLAN_POSITION);
+	return !strcmp(a->first_type, "gap") && strstr(a->first_data, FACTS_POSITION);
 }
 
 static bool was_ignored(const struct answer *a)
@@ -75,7 +74,7 @@ static void judge_path(const struct facts *f, struct findings *out)
 
 	if (!a->asked || !a->status)
 		return;
-	if (a->status == 400 && strstr(a->body, PLAN_CHANNEL)) {
+	if (a->status == 400 && strstr(a->body, FACTS_CHANNEL)) {
 		findings_add(out, LEVEL_OK, "path",
 			"The path behind %s reaches rowtail, and its messages come unchanged.",
 			f->path);

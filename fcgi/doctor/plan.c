@@ -290,15 +290,15 @@ static void ask_streams(struct run *r)
 static void ask_positions(struct run *r)
 {
 	static const char *const header[] = {
-		"Accept: text/event-stream", "Last-Event-ID: " PLAN_POSITION, NULL};
+		"Accept: text/event-stream", "Last-Event-ID: " FACTS_POSITION, NULL};
 	static const char *const form[] = {"Accept: text/event-stream",
 		"Content-Type: application/x-www-form-urlencoded", "Expect:", NULL};
 	struct request by_header = {.more_headers = header}, by_query = {.more_headers = as_stream};
 	struct request post = {
-		.more_headers = form, .body = "positions=1&last_event_id=" PLAN_POSITION};
+		.more_headers = form, .body = "positions=1&last_event_id=" FACTS_POSITION};
 
 	ask(r, PROBE_HEADER, &by_header, "", "", TOKENS_USUAL);
-	ask(r, PROBE_QUERY, &by_query, "", "last_event_id=" PLAN_POSITION, TOKENS_USUAL);
+	ask(r, PROBE_QUERY, &by_query, "", "last_event_id=" FACTS_POSITION, TOKENS_USUAL);
 	ask(r, PROBE_POST, &post, "", "", TOKENS_USUAL);
 }
 
@@ -330,7 +330,7 @@ static void ask_answers(struct run *r)
 	struct request head = {.method = "HEAD", .more_headers = as_stream};
 	struct request json = {.more_headers = any};
 
-	ask(r, PROBE_PATH, &path, "/" PLAN_CHANNEL, "", TOKENS_USUAL);
+	ask(r, PROBE_PATH, &path, "/" FACTS_CHANNEL, "", TOKENS_USUAL);
 	ask(r, PROBE_HEAD, &head, "", "", TOKENS_USUAL);
 	ask(r, PROBE_JSON_1, &json, "", "format=json", TOKENS_USUAL);
 }

@@ -11,10 +11,6 @@
 #include "doctor/options.h"
 #include "doctor/rows.h"
 
-/* A position that no log has, and a channel that rowtail refuses: it repeats both. */
-#define PLAN_POSITION "rowtail-doctor"
-#define PLAN_CHANNEL "rowtail-doctor**"
-
 /* rows: NULL without --db. Fills f from the beginning. */
 void plan_first(struct options *o, struct rows *rows, struct facts *f);
 

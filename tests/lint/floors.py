@@ -15,13 +15,14 @@ import re
 import sys
 from pathlib import Path
 
-FLOORS = ("base", "config", "log", "protocol", "stream", "request", "access", "track", "server", "mirror")
+FLOORS = ("base", "config", "log", "protocol", "stream", "request", "access", "track", "server", "mirror", "doctor")
 NEVER = {
     "protocol": {"config"},
     "stream": {"config"},
     "request": {"config", "protocol", "stream"},
     "access": {"protocol", "stream"},
     "track": {"protocol", "stream", "request", "access"},
+    "doctor": {"config", "log", "protocol", "stream", "request", "track", "server", "mirror"},
 }
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]*)"', re.MULTILINE)
 FIRST_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
