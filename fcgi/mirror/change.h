@@ -14,7 +14,7 @@
  */
 enum change_kind {
 	/*
-	 * About the log as a whole; each look has one. number: the highest that the look shows;
+	 * About the log as a whole; each look has one. number: the highest that there is;
 	 * channel: which log it is; first: changes up to this number are no longer listed; last: how
 	 * often another server has taken over; flags: CHANGE_FROM_STANDBY…
 	 */

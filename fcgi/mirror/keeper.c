@@ -118,9 +118,10 @@ static void size_up(void)
 /* Looks for changes. */
 static void ask_for_changes(void)
 {
-	keeper.look = (struct look){.began_ms = keeper_wall_ms()};
-	keeper.again = false;
-	keeper_ask(LOOKING, SOURCE_LOOK, copy_state(keeper.copy)->cursor, 0);
+	keeper.look = (struct look){.began_ms = keeper_wall_ms(), .whole = keeper.whole};
+	keeper.again = keeper.whole = false;
+	keeper_ask(LOOKING, keeper.look.whole ? SOURCE_LOOK_WHOLE : SOURCE_LOOK,
+		copy_state(keeper.copy)->cursor, 0);
 }
 
 /* Asks whether the source has the newest event of the copy, and then for changes. */
@@ -129,6 +130,7 @@ static void compare(void)
 	enum copy_status s = copy_newest(keeper.copy, &keeper.compared, &keeper.hash);
 
 	keeper.same = keeper.compare = false;
+	keeper.whole = true;
 	keeper.suspect = 0;
 	if (s != COPY_OK)
 		keeper_copy_failed(s);
@@ -276,6 +278,8 @@ static void take_change(const struct change *c)
 {
 	enum copy_status s = COPY_OK;
 
+	if (c->number > keeper.look.highest)
+		keeper.look.highest = c->number;
 	if (c->kind == CHANGE_EVENT)
 		keeper.look.rows++;
 	else if (c->number > keeper.look.changed)
@@ -395,7 +399,7 @@ static void pause_over(struct loop_timer *timer)
 
 static void beat_due(struct loop_timer *timer)
 {
-	keeper.due = true;
+	keeper.due = keeper.whole = true;
 	if (keeper.phase == RESTING || keeper.phase == AWAY)
 		do_chores();
 	if (keeper.config->notices)
@@ -464,7 +468,7 @@ void keeper_show(struct keeper_view *view)
 	view->lag_ms = !there || !state->fresh_ms ? -1 : lag_ms < 0 ? 0 : lag_ms;
 	view->rows = there ? copy_rows(keeper.copy) : 0;
 	view->cursor = there ? state->cursor : 0;
-	view->lag_rows = keeper.look.log.number > view->cursor ? keeper.look.rows : 0;
+	view->lag_rows = keeper.look.highest > view->cursor ? keeper.look.rows : 0;
 	view->stale = view->lag_ms < 0 || (keeper.config->max_stale_ms > 0 &&
 						  view->lag_ms > keeper.config->max_stale_ms);
 }

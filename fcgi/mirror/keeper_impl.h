@@ -33,8 +33,10 @@ struct look {
 	bool has_log;
 	int64_t after, base; /* of the first new timeline; base 0: none */
 	int64_t last_base; /* of the last one */
+	int64_t highest; /* number of anything */
 	int64_t changed; /* number of the last change that is no event */
 	int64_t began_ms, rows;
+	bool whole; /* log.number is known */
 };
 
 struct keeper {
@@ -52,6 +54,7 @@ struct keeper {
 	bool compare; /* look again whether the source has the newest event: it lags */
 	bool rebuild; /* the copy cannot be mended */
 	int64_t lost; /* for copy_state.lost_base of a rebuilt copy */
+	bool whole; /* the next look finds out how far the source is */
 	bool due; /* a heartbeat came: the chores wait */
 	bool again; /* a notice came during a question */
 	bool listens; /* the first connection listens */

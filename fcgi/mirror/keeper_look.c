@@ -91,7 +91,8 @@ static bool is_right_source(const struct copy_state *state)
 			"looking for another one");
 	} else if (state->cursor < log->first) {
 		keeper_begin_rebuild("the copy is older than the list of changes");
-	} else if (!keeper.standby && position < state->cursor && keeper.look.base == 0) {
+	} else if (keeper.look.whole && !keeper.standby && position < state->cursor &&
+		   keeper.look.base == 0) {
 		if (log->last > state->timeline)
 			keeper.lost = -state->cursor;
 		keeper_begin_rebuild("the log was put back to an earlier state");
@@ -142,6 +143,8 @@ static enum copy_status write_state(void)
 		return s;
 	if (l->log.number > state->cursor)
 		state->cursor = l->log.number;
+	if (l->highest > state->cursor)
+		state->cursor = l->highest;
 	if (l->last_base > state->cursor)
 		state->cursor = l->last_base;
 	if (l->changed > state->changed)

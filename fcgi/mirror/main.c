@@ -71,6 +71,8 @@ int main(int argc, char **argv)
 		exit(inspect_run(&config, copy));
 	if (!copy_lock(copy, sentence, sizeof(sentence)))
 		errx(EX_CONFIG, "%s", sentence);
+	/* What a mirror that was killed has left. */
+	copy_unmake(copy);
 	if (!pages_begin(&config, sentence, sizeof(sentence)))
 		errx(EX_CONFIG, "%s", sentence);
 	log_info("rowtail-mirror %s keeps %s", ROWTAIL_VERSION, config.db);

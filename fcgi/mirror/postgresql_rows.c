@@ -11,13 +11,14 @@
 #define NO_TEXT "NULL::text"
 
 /* Each answer has these columns: number, kind, channel, event, data, flags, at, first, last, subject. */
-#define LOG_ROW                                                                                    \
-	"SELECT s.position AS id, 'log'::text AS kind, s.token::text AS channel, " NO_TEXT         \
+#define LOG_ROW(position)                                                                          \
+	"SELECT " position "::int8 AS id, 'log'::text AS kind, s.token::text AS channel, " NO_TEXT \
 	" AS event, " NO_TEXT " AS data, CASE WHEN NOT s.standby THEN 0 WHEN EXISTS (SELECT FROM " \
 	"pg_stat_wal_receiver) AND (pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() OR "      \
 	"clock_timestamp() - pg_last_xact_replay_timestamp() < interval '1 s') THEN 3 ELSE 1 "     \
-	"END::int8 AS flags, " NO_TEXT " AS at, s.floor AS first, s.timeline::int8 AS last, "      \
-	"s.system::text AS subject FROM events_server s"
+	"END::int8 AS flags, " NO_TEXT                                                             \
+	" AS at, s.floor AS first, s.timeline::int8 AS last, " NO_TEXT                             \
+	" AS subject FROM events_server s"
 
 #define NEWS                                                                                       \
 	"SELECT id, kind, channel, event, data, retry::int8, at, first, last, subject "            \
@@ -26,8 +27,10 @@
 #define AND_ALSO " UNION ALL "
 
 static const char *const questions[SOURCE_QUESTIONS] = {
-	[SOURCE_STATE] = LOG_ROW,
-	[SOURCE_LOOK] = LOG_ROW AND_ALSO "(" NEWS "WHERE id > $1 ORDER BY id)",
+	[SOURCE_STATE] = LOG_ROW("s.position"),
+	/* s.position takes as long as all the rest, so most looks do without. */
+	[SOURCE_LOOK] = LOG_ROW("0") AND_ALSO "(" NEWS "WHERE id > $1 ORDER BY id)",
+	[SOURCE_LOOK_WHOLE] = LOG_ROW("s.position") AND_ALSO "(" NEWS "WHERE id > $1 ORDER BY id)",
 	[SOURCE_SIZE] = "WITH low AS (SELECT greatest(0, CASE WHEN $1 > 0 THEN (SELECT id FROM "
 			"events WHERE id > 0 ORDER BY id DESC OFFSET $1 LIMIT 1) END, "
 			"CASE WHEN $2 > 0 THEN coalesce((SELECT min(id) FROM events WHERE id > 0 "
@@ -37,7 +40,7 @@ static const char *const questions[SOURCE_QUESTIONS] = {
 			", " NO_INT ", " NO_TEXT ", (SELECT count(*) FROM (SELECT FROM events "
 			"WHERE id > low.id LIMIT 5000000) e), (SELECT reltuples::int8 FROM "
 			"pg_class WHERE oid = 'events'::regclass), " NO_TEXT " FROM low",
-	[SOURCE_ALL] = LOG_ROW AND_ALSO
+	[SOURCE_ALL] = LOG_ROW("s.position") AND_ALSO
 	"(" NEWS "WHERE kind = 'row' AND id > $1 ORDER BY id)" AND_ALSO
 	"(SELECT id, 'pruned', channel, " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT ", " NO_INT
 	", id, " NO_TEXT " FROM events_pruned)" AND_ALSO
@@ -58,6 +61,7 @@ int postgresql_parameters(enum source_question question)
 	case SOURCE_SIZE:
 		return 2;
 	case SOURCE_LOOK:
+	case SOURCE_LOOK_WHOLE:
 	case SOURCE_ALL:
 	case SOURCE_EVENT:
 	case SOURCE_TELL_LOST:

@@ -34,7 +34,8 @@ struct source_calls {
 
 enum source_question {
 	SOURCE_STATE, /* CHANGE_LOG alone */
-	SOURCE_LOOK, /* all changes above number a */
+	SOURCE_LOOK, /* all changes above number a; CHANGE_LOG has no number */
+	SOURCE_LOOK_WHOLE, /* the same, with that number */
 	SOURCE_SIZE, /* a: how many of the newest events are wanted, 0: all; b: how young, in ms, 0: any */
 	SOURCE_ALL, /* the whole log: events above id a, marks, grants, ends */
 	SOURCE_EVENT, /* the event with id a, if there is one */

@@ -478,6 +478,10 @@ def test_first_copy_survives_a_kill(pg, keep):
     kept.kill().start()
     kept.wait_same(pg)
     assert not list(kept.path.parent.glob("*.new*"))
+    kept.stop()
+    kept.path.with_name(kept.path.name + ".new").write_text("of one that was killed")
+    kept.start()
+    assert not list(kept.path.parent.glob("*.new*"))
 
 
 def test_full_disk_delays_the_copy_and_loses_nothing(pg, keep):
