@@ -44,3 +44,24 @@ enum eventlog_status copied_read(struct eventlog *log, struct copied *copied)
 	/* DATABASE_SCHEMA: there is no such table. */
 	return s == DATABASE_BUSY ? EVENTLOG_BUSY : EVENTLOG_OK;
 }
+
+enum eventlog_status copied_was_lost(struct eventlog *log, int64_t position, int64_t *base)
+{
+	struct database *db = eventlog_database(log);
+	struct statement *st = NULL;
+	enum database_status s;
+
+	*base = 0;
+	if (!db)
+		return EVENTLOG_FAULT;
+	s = database_prepare(db, &st,
+		"SELECT max(base) FROM rowtail_mirror_timelines WHERE after < ?1 AND base > ?1");
+	if (s == DATABASE_OK) {
+		database_bind_int(st, 1, position);
+		s = database_step(st);
+	}
+	if (s == DATABASE_ROW)
+		*base = database_int(st, 0);
+	database_finalize(st);
+	return s == DATABASE_BUSY ? EVENTLOG_BUSY : EVENTLOG_OK;
+}

@@ -26,6 +26,14 @@ struct copied {
 	char where[COPIED_WHERE_MAX]; /* the server that it is read from; "": none at the moment */
 };
 
+enum { COPIED_TIMELINE_BITS = 40 }; /* ids of the first server are below 2^40, see postgresql.sql */
+
+/*
+ * Is this the position of a row that never was, as a failover took it back? *base: where the ids of the server
+ * begin that took over; 0 if it is not. Only a log with an id above 2^COPIED_TIMELINE_BITS needs to be asked.
+ */
+enum eventlog_status copied_was_lost(struct eventlog *log, int64_t position, int64_t *base);
+
 /* Reads the state of the copy. EVENTLOG_OK as well if the log is none. */
 enum eventlog_status copied_read(struct eventlog *log, struct copied *copied);
 

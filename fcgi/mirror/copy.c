@@ -30,6 +30,8 @@ static const char tables[] =
 	"one INTEGER PRIMARY KEY CHECK (one = 1), token TEXT, timeline INTEGER, cursor INTEGER, "
 	"changed INTEGER, looks INTEGER, fresh_ms INTEGER, behind INTEGER, lost_base INTEGER, "
 	"max_stale_ms INTEGER, source TEXT, writing INTEGER);"
+	"CREATE TABLE IF NOT EXISTS rowtail_mirror_timelines(base INTEGER PRIMARY KEY, after "
+	"INTEGER);"
 	"INSERT OR IGNORE INTO rowtail_mirror VALUES (1, '', 0, 0, 0, 0, 0, 0, 0, 0, '', "
 	"0);" REFUSE("insert", "INSERT", "events") REFUSE("grant", "INSERT", "grants")
 		REFUSE("regrant", "UPDATE", "grants")

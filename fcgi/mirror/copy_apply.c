@@ -10,7 +10,9 @@ static const char *const statements[DO_COUNT] = {
 	[DO_EVENT] = "INSERT INTO events(id, channel, event, data, retry, created_at) "
 		     "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[DO_DELETE] = "DELETE FROM events WHERE id BETWEEN ?1 AND ?2",
-	[DO_MARK] = "INSERT INTO events_pruned(channel, id) VALUES (?1, ?2)",
+	/* A mark of '*' may come twice, from ourselves and from the source. */
+	[DO_MARK] = "INSERT INTO events_pruned(channel, id) SELECT ?1, ?2 WHERE ?1 <> '*' OR NOT "
+		    "EXISTS (SELECT 1 FROM events_pruned WHERE channel = '*' AND id >= ?2)",
 	[DO_MARK_OLDER] = "DELETE FROM events_pruned WHERE channel = ?1 AND id <= ?2 "
 			  "AND deletion < last_insert_rowid()",
 	[DO_GRANT] = "INSERT OR REPLACE INTO grants(subject, channel, expires_at) "
@@ -18,6 +20,8 @@ static const char *const statements[DO_COUNT] = {
 	[DO_REVOKE] = "DELETE FROM grants WHERE subject = ?1 AND channel = ?2",
 	[DO_END] = "INSERT OR REPLACE INTO events_ended(channel, id) VALUES (?1, ?2)",
 	[DO_OPEN] = "DELETE FROM events_ended WHERE channel = ?1",
+	[DO_TIMELINE] = "INSERT OR REPLACE INTO rowtail_mirror_timelines(base, after) "
+			"VALUES (?1, ?2)",
 	[DO_SEQUENCE] = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'events'",
 };
 
@@ -78,7 +82,7 @@ static enum copy_status put_mark(
 
 	bind_text(file->st[DO_MARK], 1, channel);
 	sqlite3_bind_int64(file->st[DO_MARK], 2, id);
-	if ((s = step(c, file, DO_MARK)) != COPY_OK)
+	if ((s = step(c, file, DO_MARK)) != COPY_OK || sqlite3_changes(file->db) == 0)
 		return s;
 	bind_text(file->st[DO_MARK_OLDER], 1, channel);
 	sqlite3_bind_int64(file->st[DO_MARK_OLDER], 2, id);
@@ -106,6 +110,14 @@ static enum copy_status put_texts(struct copy *c, struct copy_file *file, enum c
 	if (third)
 		bind_text(file->st[which], 3, third);
 	return step(c, file, which);
+}
+
+static enum copy_status put_timeline(
+	struct copy *c, struct copy_file *file, const struct change *change)
+{
+	sqlite3_bind_int64(file->st[DO_TIMELINE], 1, change->last);
+	sqlite3_bind_int64(file->st[DO_TIMELINE], 2, change->first);
+	return step(c, file, DO_TIMELINE);
 }
 
 static enum copy_status put_end(struct copy *c, struct copy_file *file, const struct change *change)
@@ -136,6 +148,8 @@ enum copy_status copy_put(
 			c, file, DO_GRANT, &change->subject, &change->channel, &change->at);
 	case CHANGE_REVOKED:
 		return put_texts(c, file, DO_REVOKE, &change->subject, &change->channel, NULL);
+	case CHANGE_TIMELINE:
+		return put_timeline(c, file, change);
 	case CHANGE_END:
 	case CHANGE_OPENED:
 		return put_end(c, file, change);

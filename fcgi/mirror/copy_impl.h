@@ -20,6 +20,7 @@ enum copy_statement {
 	DO_REVOKE,
 	DO_END,
 	DO_OPEN,
+	DO_TIMELINE,
 	DO_SEQUENCE,
 	DO_COUNT,
 };

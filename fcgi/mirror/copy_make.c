@@ -59,7 +59,9 @@ enum copy_status copy_make(struct copy *c)
 	static const char fast[] =
 		"PRAGMA journal_mode = DELETE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
 		"PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -32000;"
-		"DROP INDEX events_channel; BEGIN;";
+		"DROP INDEX events_channel;"
+		"CREATE TABLE rowtail_mirror_timelines(base INTEGER PRIMARY KEY, after INTEGER); "
+		"BEGIN;";
 	char path[PATH_MAX + 16];
 	enum copy_status s;
 

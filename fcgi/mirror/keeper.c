@@ -282,6 +282,8 @@ static void take_change(const struct change *c)
 		keeper.look.highest = c->number;
 	if (c->kind == CHANGE_EVENT)
 		keeper.look.rows++;
+	else if (c->kind == CHANGE_TIMELINE)
+		note_timeline(c);
 	else if (c->number > keeper.look.changed)
 		keeper.look.changed = c->number;
 	if (keeper.phase == COPYING) {
@@ -305,8 +307,6 @@ static void changed(void *context, const struct change *c)
 		keeper.look.log = *c;
 	else if (c->kind == CHANGE_LOG)
 		note_log(c);
-	else if (c->kind == CHANGE_TIMELINE)
-		note_timeline(c);
 	else
 		take_change(c);
 }

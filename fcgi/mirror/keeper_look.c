@@ -45,13 +45,14 @@ static bool take_back(struct copy_state *state)
 {
 	enum copy_status s;
 
-	if (state->lost_base < 0 && keeper.look.after < -state->lost_base)
-		state->lost_base = keeper.look.base;
-	if (state->cursor <= keeper.look.after)
+	/* A copy that was made anew meanwhile: the one before had such rows. */
+	bool had = state->lost_base < 0 && keeper.look.after < -state->lost_base;
+
+	if (state->cursor <= keeper.look.after && !had)
 		return true;
 	log_warn("a standby took over, without what had a number above %" PRId64
 		 ", and the copy has up to %" PRId64,
-		keeper.look.after, state->cursor);
+		keeper.look.after, had ? -state->lost_base : state->cursor);
 	if (state->changed > keeper.look.after) {
 		keeper.lost = keeper.look.base;
 		keeper_begin_rebuild(
@@ -210,12 +211,19 @@ void keeper_finish_copy(void)
 		.looks = copy_state(keeper.copy)->looks + 1,
 		.fresh_ms = l->began_ms,
 		.lost_base = keeper.lost};
+	/* All who come with a position from before are told, as if the rows had been taken back. */
+	const struct change mark = {
+		.kind = CHANGE_PRUNED, .channel = {"*", 1}, .last = keeper.lost};
 	int64_t took_ms = progress_end();
 	enum copy_status s;
 
 	if (!l->has_log) {
 		keeper_begin_again(
 			"events_log is empty: run schema/postgresql.sql", "trying again");
+		return;
+	}
+	if (keeper.lost > 0 && (s = copy_add(keeper.copy, &mark)) != COPY_OK) {
+		keeper_copy_failed(s);
 		return;
 	}
 	state.changed = state.cursor;

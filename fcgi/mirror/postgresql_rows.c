@@ -41,7 +41,8 @@ static const char *const questions[SOURCE_QUESTIONS] = {
 			"WHERE id > low.id LIMIT 5000000) e), (SELECT reltuples::int8 FROM "
 			"pg_class WHERE oid = 'events'::regclass), " NO_TEXT " FROM low",
 	[SOURCE_ALL] = LOG_ROW("s.position") AND_ALSO
-	"(" NEWS "WHERE kind = 'row' AND id > $1 ORDER BY id)" AND_ALSO
+	"(" NEWS "WHERE kind = 'timeline')" AND_ALSO "(" NEWS
+	"WHERE kind = 'row' AND id > $1 ORDER BY id)" AND_ALSO
 	"(SELECT id, 'pruned', channel, " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT ", " NO_INT
 	", id, " NO_TEXT " FROM events_pruned)" AND_ALSO
 	"(SELECT max(id), 'pruned', channel, " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT

@@ -72,6 +72,24 @@ static bool waits_for_copy(struct opening *o, const struct copied *copied)
 	return now_ms < o->waits_until_ms && copied->looks < o->looks;
 }
 
+/* The position may be that of a row that a failover took back, on another machine. */
+static enum eventlog_status check_taken_back(
+	struct eventlog *log, int64_t position, struct eventlog_place *place)
+{
+	int64_t base;
+	enum eventlog_status e;
+
+	if (place->gap || place->bounds.newest >> COPIED_TIMELINE_BITS == 0)
+		return EVENTLOG_OK;
+	e = copied_was_lost(log, position, &base);
+	if (e != EVENTLOG_OK || base == 0)
+		return e;
+	place->gap = true;
+	place->reason = GAP_PRUNED;
+	place->id = base <= place->bounds.newest ? base : position;
+	return e;
+}
+
 static enum eventlog_status begin_at_position(struct opening *o, struct eventlog *log,
 	const struct filter *f, const struct position *asked)
 {
@@ -94,6 +112,8 @@ static enum eventlog_status begin_at_position(struct opening *o, struct eventlog
 		}
 	}
 	o->waits_until_ms = 0;
+	if ((e = check_taken_back(log, asked->id, &place)) != EVENTLOG_OK)
+		return e;
 	o->id = place.id;
 	o->gap = place.gap;
 	o->reason = place.reason;

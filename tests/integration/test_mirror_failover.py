@@ -223,11 +223,32 @@ def test_takeover_with_loss_takes_rows_back_and_tells_everybody(pair, keep, serv
     gaps = [event for event in peer.events if event.type == "gap"]
     assert len(gaps) == 1 and peer.ids.index(lost) < peer.ids.index(number)
     # Whoever comes with a position from before the takeover hears of it, on every machine.
-    for server, one in zip(servers, kept):
-        one.wait(lambda one=one: one.sql("SELECT 1 FROM events_pruned WHERE channel = '*'") or
-                 "new copy" in one.stderr, "the mark")
+    for server in servers:
         assert mirror.gap(server.open(last_event_id=lost).first)["reason"] == "pruned"
         assert server.open(last_event_id=number).first.type == "position"
+    # The other mirror is told as well: a client that had less may have had such a row before it.
+    for server, one in zip(servers, kept):
+        one.wait(lambda one=one: one.sql("SELECT 1 FROM events_pruned WHERE channel = '*'"), "the mark")
+        assert mirror.gap(server.open(last_event_id=1).first)["reason"] == "pruned"
+
+
+def test_position_of_a_lost_row_is_a_gap_before_the_mirrors_told_each_other(pair, keep, serve):
+    """The mirror that had the rows is gone; the other one never had them."""
+    primary, standby, log = pair
+    kept = [keep(both(primary, standby, log)), keep(standby.dsn(log.name), "--poll", 20)]
+    server = serve(kept[1])
+    lost = lose_rows(primary, standby, log, kept[0])
+    kept[0].kill()
+    new = log.on(standby)
+    number = new.insert("first of the new primary")
+    kept[1].wait_same(new)
+    peer = server.open(last_event_id=lost)
+    assert mirror.gap(peer.first)["reason"] == "pruned"
+    assert lost < int(peer.first.last_event_id) < number
+    assert peer.next_row().last_event_id == str(number)
+    assert b'"reason":"pruned"' in server.answer(f"format=json&last_event_id={lost}").body
+    kept_position = new.rows("SELECT max(id) FROM events WHERE id < %s", 1 << 40)[0][0]
+    assert server.open(last_event_id=kept_position).first.type == "position"
 
 
 def test_former_primary_that_comes_back_is_passed_over(pair, keep):
