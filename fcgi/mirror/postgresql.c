@@ -50,17 +50,6 @@ struct source {
 	char where[256];
 };
 
-/*
- * A session of a mirror. The questions are planned once: the planner takes five times as long as they do. As it
- * does not know then how many rows are new, it is told to use the indexes.
- */
-static const char setup[] =
-	"SET statement_timeout = 0; SET idle_session_timeout = 0; SET lock_timeout = '5s'; "
-	"SET jit = off; SET max_parallel_workers_per_gather = 0; "
-	"SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; "
-	"SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; "
-	"SET enable_material = off";
-
 /* --- readiness --- */
 
 static void ready(struct loop_poll *poll, int events, bool failed);
@@ -156,29 +145,6 @@ static void expect(struct source *s)
 		(s->question == SOURCE_SIZE || s->question == SOURCE_ALL))
 		ms = SILENCE_LONG_MS;
 	loop_timer_start(&s->silence, ms, 0);
-}
-
-/* What to do about an error of the server. */
-static void keep_error(struct source *s, const PGresult *result)
-{
-	const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	char text[SENTENCE];
-
-	if (!message)
-		message = PQresultErrorMessage(result);
-	if (code && (!strcmp(code, "42P01") || !strcmp(code, "42703") || !strcmp(code, "42883")))
-		snprintf(text, sizeof(text),
-			"%s; has schema/postgresql.sql been run in this database, and is its "
-			"schema in this user's search_path?",
-			message);
-	else if (code && !strcmp(code, "42501"))
-		snprintf(text, sizeof(text),
-			"%s; as the owner of the tables: SELECT events_allow_mirror('USER')",
-			message);
-	else
-		snprintf(text, sizeof(text), "%s", message);
-	keep_message(s, text);
 }
 
 /* --- asking --- */
@@ -285,6 +251,8 @@ static void take_row(struct source *s, const PGresult *result)
 
 static void take_result(struct source *s, const PGresult *result)
 {
+	char message[SENTENCE];
+
 	switch (PQresultStatus(result)) {
 	case PGRES_SINGLE_TUPLE:
 		take_row(s, result);
@@ -294,7 +262,8 @@ static void take_result(struct source *s, const PGresult *result)
 		break;
 	default:
 		s->refused = true;
-		keep_error(s, result);
+		postgresql_explain(result, message, sizeof(message));
+		keep_message(s, message);
 	}
 }
 
@@ -403,7 +372,8 @@ static void set_up(struct source *s)
 		snprintf(message, sizeof(message), "%s is PostgreSQL %d; 14 or newer is needed",
 			s->where, version / 10000);
 		lose(s, message);
-	} else if (PQsetnonblocking(s->connection, 1) < 0 || !PQsendQuery(s->connection, setup)) {
+	} else if (PQsetnonblocking(s->connection, 1) < 0 ||
+		   !PQsendQuery(s->connection, postgresql_setup)) {
 		lose_connection(s);
 	} else {
 		expect(s);

@@ -18,6 +18,12 @@ PGconn *postgresql_begin(const char *text, unsigned host);
 const char *postgresql_question(enum source_question question);
 int postgresql_parameters(enum source_question question);
 
+/* What each session begins with. */
+extern const char postgresql_setup[];
+
+/* Writes an error of the server, and what to do about it. */
+void postgresql_explain(const PGresult *result, char *text, size_t size);
+
 enum postgresql_row {
 	POSTGRESQL_CHANGE,
 	POSTGRESQL_NOTHING, /* the answer to a call */
