@@ -301,6 +301,20 @@ def test_role_that_may_only_mirror(pg, cluster, keep, workdir):
     kept.wait_same(pg)
 
 
+def test_log_in_a_schema_of_its_own(cluster, workdir):
+    name = cluster.database()
+    cluster.rows("CREATE SCHEMA live", name)
+    done = cluster.psql("-v", "ON_ERROR_STOP=1", "-f", rowtail.ROOT / "schema/postgresql.sql", dbname=name,
+                        environment={"PGOPTIONS": "-c search_path=live"})
+    assert done.returncode == 0, done.stderr
+    cluster.rows("INSERT INTO live.events(data) VALUES ('one')", name)
+    done = mirror.run("--from", cluster.dsn(name) + " options=-csearch_path=live", "--db", workdir / "x.db", "--once")
+    assert done.returncode == 0, done.stderr
+    with sqlite3.connect(workdir / "x.db") as copy:
+        assert copy.execute("SELECT data FROM events").fetchall() == [("one",)]
+    copy.close()
+
+
 def test_secrets_appear_nowhere(pg, cluster, keep, workdir):
     """With the password in a PGPASSFILE or PGPASSWORD, and a server that refuses it, at the finest log level."""
     (workdir / "pgpass").write_text("*:*:*:*:very-secret\n")
