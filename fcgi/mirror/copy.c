@@ -394,7 +394,7 @@ uint64_t copy_hash(const struct change *event)
 	const struct change_text *texts[] = {
 		&event->channel, &event->event, &event->data, &event->at};
 
-	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+	for (size_t i = 0; i < 4; i++)
 		hash_bytes(&hash, texts[i]->at, texts[i]->length);
 	return hash;
 }

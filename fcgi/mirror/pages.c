@@ -55,7 +55,7 @@ static void metrics(struct buffer *out, const struct keeper_view *v)
 		"How often rows were taken back that a failover lost.",
 		(double)v->taken_back_total);
 	number(out, "uptime_seconds", "gauge", "Seconds since the process started.",
-		(double)((clock_ms() - responder.started_ms) / 1000));
+		(double)(clock_ms() - responder.started_ms) / 1000);
 }
 
 /* Returns the status. */
