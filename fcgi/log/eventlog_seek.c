@@ -20,7 +20,7 @@ static enum database_status look_at_type(
 {
 	struct statement *st = log->st[ST_NAMES_OF];
 	enum database_status s;
-	struct row row;
+	struct row row = {0};
 
 	*wanted = true;
 	if (f->event_count == 0)
