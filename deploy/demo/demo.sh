@@ -71,6 +71,10 @@ make_directory() {
     ln -s "$rowtail" "$dir/rowtail"
     sqlite3 -bail "$dir/events.db" <"$root/schema/rowtail.sql" >/dev/null
     sqlite3 -bail "$dir/events.db" <"$source/demo.sql"
+    "$dir/rowtail" --db "$dir/events.db" --track orders >"$dir/track.sql" 2>"$dir/check.log" ||
+        fail "rowtail --track says: $(cat "$dir/check.log")"
+    sqlite3 -bail "$dir/events.db" <"$dir/track.sql"
+    sh "$source/modules.sh" "$root/tests/browser/node_modules" "$dir/modules"
     cat >"$dir/rowtail.conf" <<END
 db = $dir/events.db
 public = yes

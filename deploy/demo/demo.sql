@@ -19,3 +19,35 @@ BEGIN
         json_object('n', NEW.version, 'item', NEW.item, 'amount', NEW.amount)
     );
 END;
+
+-- The table of the recipes. demo.sh adds the triggers of `rowtail --track orders`, so each change of a row is an event
+-- of the channel orders/ID, with JSON. The trigger below publishes HTML, for htmx and Turbo.
+CREATE TABLE orders(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    customer TEXT NOT NULL,
+    item TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'new'
+);
+
+-- Text of people becomes HTML here and nowhere else.
+CREATE VIEW order_lines AS
+    SELECT id, '<li data-id="' || id || '">' || id || ': ' ||
+        replace(replace(replace(amount || ' × ' || item || ' for ' || customer, '&', '&amp;'), '<', '&lt;'), '"', '&quot;') ||
+        '</li>' AS line
+    FROM orders;
+
+CREATE TRIGGER orders_html AFTER INSERT ON orders
+BEGIN
+    INSERT INTO events(channel, event, data)
+        SELECT 'htmx/orders', 'order', line FROM order_lines WHERE id = NEW.id;
+    INSERT INTO events(channel, event, data)
+        SELECT 'htmx/orders', 'total', count(*) || ' orders' FROM orders;
+    INSERT INTO events(channel, data)
+        SELECT 'htmx4/orders', line FROM order_lines WHERE id = NEW.id;
+    INSERT INTO events(channel, data)
+        SELECT 'turbo/orders', '<turbo-stream action="append" target="orders"><template>' || line ||
+            '</template></turbo-stream>' FROM order_lines WHERE id = NEW.id;
+END;
+
+INSERT INTO orders(customer, item, amount) VALUES ('Ada', 'lantern', 2), ('Grace', 'teapot', 1), ('Edsger', 'umbrella', 3);

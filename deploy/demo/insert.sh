@@ -41,6 +41,15 @@ say() {
              'n', $chat_n, 'from', '$who', 'text', replace('$line', '\\n', char(10))));"
 }
 
+# An application that knows nothing of events; demo.sql and `rowtail --track` see to them.
+order() {
+    case $((turn % 3)) in 0) customer=Ada item=lantern ;; 1) customer=Grace item=teapot ;; *) customer=Edsger item=umbrella ;; esac
+    sql "INSERT INTO orders(customer, item, amount) VALUES ('$customer', '$item', 1 + abs(random() % 9));
+         UPDATE orders SET state = CASE state WHEN 'new' THEN 'packed' ELSE 'sent' END
+             WHERE state <> 'sent' AND id % 4 = $((turn % 4));
+         DELETE FROM orders WHERE id <= (SELECT max(id) FROM orders) - 12;"
+}
+
 # Forty rows in one transaction: every subscriber gets them in one write.
 burst() {
     sql "BEGIN;
@@ -69,6 +78,7 @@ while kill -0 "$PPID" 2>/dev/null; do
     4) stock umbrella -1 ;;
     6) stock lantern -3 ;;
     esac
+    if [ $((turn % 13)) -eq 5 ]; then order; fi
     if [ $((turn % 100)) -eq 60 ]; then burst; fi
     if [ $((turn % 500)) -eq 0 ]; then prune; fi
     sleep 0.3

@@ -137,3 +137,14 @@ def publisher(bench):
         for what, place in (("inserted", 0), ("deleted", 1)):
             columns_of = [[told[place] for told in runs[kind]] for kind in (name, "plain")]
             report.line(f"a row {what}, {rows:,} in one transaction, {pays.LOGS[name]}", "us", *columns_of)
+
+
+@figure
+def tracking(bench):
+    """What `rowtail --track` costs the application: each change of a row also writes an event, in the same transaction."""
+    rows = bench.paid_rows
+    runs = bench.rounds({name: lambda name=name: pays.run_tracked(bench.rig, name, rows) for name in pays.TRACKED})
+    for name in list(pays.TRACKED)[1:]:
+        for change in pays.CHANGES:
+            columns_of = [[told[change] for told in runs[kind]] for kind in (name, "untracked")]
+            report.line(f"a row {change}, {rows:,} in one statement, {pays.TRACKED[name]}", "us", *columns_of)

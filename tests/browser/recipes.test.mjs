@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
 import { closePage, launch, openPage } from './lib/chromium.mjs';
-import { Demo } from './lib/demo.mjs';
+import { Demo, demoForTests } from './lib/demo.mjs';
+import { answer, Front, PASS } from './lib/front.mjs';
 import { until } from './lib/process.mjs';
 
 let browser;
@@ -15,6 +16,86 @@ describe('recipes', { concurrency: 3 }, () => {
   it('state first, then the stream', inOwnDemo('snapshot.py', snapshotAndStream));
   it('fetch the state again after a gap', inOwnDemo('gap.html', fetchesAgain));
 });
+
+// The pages that show each new order, by the libraries as published. All go through the same outages at once, each behind a
+// front of its own.
+const LIVE = ['htmx-2.html', 'htmx-4.html', 'turbo.html', 'react.html', 'vue.html', 'orders.php'];
+
+describe('recipes with new orders', () => {
+  const opened = demoForTests();
+
+  it('lose nothing and repeat nothing when rowtail is killed, and after 503 and 401', async () => {
+    const { demo } = opened;
+    const pages = await Promise.all([...LIVE, 'live-table.html'].map((name) => openRecipe(name)));
+    try {
+      const lists = pages.filter(({ name }) => LIVE.includes(name));
+      await Promise.all(lists.map((one) => hasOrdersUpTo(one, demo, 'at first')));
+
+      demo.killRowtail();
+      await newOrder(demo, 'while rowtail is down');
+      await Promise.all(lists.map((one) => hasOrdersUpTo(one, demo, 'after a kill')));
+
+      for (const status of [503, 401]) {
+        await refuseAll(pages, demo, status);
+        await Promise.all(lists.map((one) => hasOrdersUpTo(one, demo, `after ${status}`)));
+      }
+      await Promise.all(pages.filter(({ name }) => !LIVE.includes(name)).map((one) => hasTable(one, demo)));
+      pages.forEach(({ name, page }) => assert.deepEqual(page.problems, [], name));
+    } finally {
+      await Promise.all(pages.map(async ({ page, front }) => {
+        await closePage(page);
+        await front.close();
+      }));
+    }
+  });
+
+  async function openRecipe(name) {
+    const front = await Front.open({ port: opened.demo.port });
+    return { name, front, page: await openPage(opened.browser, front.origin, `/recipes/${name}`) };
+  }
+});
+
+let orders = 0;
+async function newOrder(demo, customer) {
+  await demo.database.sql(`INSERT INTO orders(customer, item, amount) VALUES ('${customer} <i>&amp;', 'kettle', ${++orders})`);
+}
+
+// Ends every stream, and answers each page's next requests with a status. Orders are inserted meanwhile.
+async function refuseAll(pages, demo, status) {
+  const refused = pages.map(({ front }) => {
+    front.asked.length = 0;
+    front.act = answer(status, 'Not now.', 'text/plain');
+    return front;
+  });
+  demo.killRowtail();
+  await until(`${status} for each page`, () => refused.every((front) => front.asked.length > 0));
+  await newOrder(demo, `while it is ${status}`);
+  refused.forEach((front) => { front.act = PASS; });
+}
+
+/** The page lists every order from its first to the newest, once and in order, as text. */
+function hasOrdersUpTo({ name, page }, demo, when) {
+  return until(`${name} has every order once, ${when}`, async () => {
+    const [newest] = await demo.database.sql("SELECT seq FROM sqlite_sequence WHERE name = 'orders'");
+    const shown = await page.locator('#orders li').evaluateAll((lines) => lines.map(({ dataset, textContent, children }) => {
+      if (children.length > 0 || !textContent.startsWith(`${dataset.id}: `)) {
+        throw new Error(`no text: ${textContent}`);
+      }
+      return Number(dataset.id);
+    }));
+    shown.forEach((id, i) => assert.equal(id, shown[0] + i, `${name}, ${when}: ${shown}`));
+    return shown.at(-1) === Number(newest);
+  }, 30_000);
+}
+
+function hasTable({ name, page }, demo) {
+  return until(`${name} shows what the table holds`, async () => {
+    const stored = await demo.database.sql("SELECT id || '|' || customer || '|' || item || '|' || amount || '|' || state FROM orders");
+    const shown = await page.locator('#orders tr').evaluateAll((lines) => lines.map(({ cells }) =>
+      [...cells].map(({ textContent }) => textContent).join('|')));
+    return JSON.stringify(shown.sort()) === JSON.stringify(stored.sort());
+  });
+}
 
 // A demo in which nobody else inserts rows or misses deleted ones.
 function inOwnDemo(recipe, test) {

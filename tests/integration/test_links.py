@@ -10,7 +10,7 @@ import rowtail
 
 ROOT = rowtail.ROOT
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGES.md")]
-PAGES += sorted((ROOT / "deploy").glob("**/README.md"))
+PAGES += [ROOT / "deploy" / "clients.md", *sorted((ROOT / "deploy").glob("**/README.md"))]
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 OUTSIDE = re.compile(r"(https?|mailto):")
 

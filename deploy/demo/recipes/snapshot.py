@@ -3,7 +3,8 @@
 
 Whatever was committed before the transaction is in the page. Whatever was committed later has an id above
 the position, where the stream begins. So the page misses nothing and applies nothing twice, however long it
-takes to load. With ?format=json it returns the same as JSON, for pages that fetch their state (gap.html).
+takes to load. With ?format=json it returns the same as JSON, for pages that fetch their state (gap.html), and with
+?format=json&table=orders those rows instead (live-table.html).
 DATABASE is the path of the database.
 """
 
@@ -39,16 +40,22 @@ PAGE = """<!doctype html>
 ITEM = '<li data-item="{item}" data-version="{version}">{item}: <output>{amount}</output></li>'
 
 
-def snapshot(path):
+STATES = {
+    "stock": "SELECT item, amount, version FROM stock ORDER BY item",
+    "orders": "SELECT id, customer, item, amount, state FROM orders ORDER BY id",
+}
+
+
+def snapshot(path, table="stock"):
     """The state and the id of the newest event that it reflects."""
     db = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None, timeout=5)
     db.row_factory = sqlite3.Row
     db.execute("BEGIN")
-    stock = [dict(row) for row in db.execute("SELECT item, amount, version FROM stock ORDER BY item")]
+    rows = [dict(row) for row in db.execute(STATES[table])]
     # Not max(id): the newest events may have been pruned.
     newest = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
     db.execute("COMMIT")
-    return {"position": newest["seq"] if newest else 0, "stock": stock}
+    return {"position": newest["seq"] if newest else 0, table: rows}
 
 
 def page(state):
@@ -60,11 +67,13 @@ def page(state):
 
 
 def main():
-    state = snapshot(os.environ["DATABASE"])
-    if parse_qs(os.environ.get("QUERY_STRING", "")).get("format") == ["json"]:
+    asked = parse_qs(os.environ.get("QUERY_STRING", ""))
+    if asked.get("format") == ["json"]:
+        table = "orders" if asked.get("table") == ["orders"] else "stock"
         print("Content-Type: application/json\nCache-Control: no-store\n")
-        print(json.dumps(state))
+        print(json.dumps(snapshot(os.environ["DATABASE"], table)))
     else:
+        state = snapshot(os.environ["DATABASE"])
         print("Content-Type: text/html; charset=utf-8\nCache-Control: no-store\n")
         print(page(state))
 
