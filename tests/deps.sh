@@ -16,12 +16,12 @@ set -eu
 
 build='gcc libc6-dev make pkg-config libfcgi-dev libsqlite3-dev libuv1-dev uthash-dev libinih-dev
 	libsodium-dev nettle-dev libgmp-dev libjansson-dev sqlite3'
-demo='lighttpd curl'
+demo='lighttpd curl php-cgi php-sqlite3'
 ci='python3 python3-pytest python3-pytest-xdist python3-h2 lighttpd
 	lighttpd-mod-openssl lighttpd-mod-deflate nginx
 	apache2 libapache2-mod-fcgid fcgiwrap caddy haproxy spawn-fcgi curl openssl procps util-linux'
 suites="$ci libcmocka-dev
-	python3-jwt python3-cryptography varnish php-cli php-fpm php-sqlite3 php-curl php-parser libdbd-sqlite3-perl clang
+	python3-jwt python3-cryptography varnish php-cli php-cgi php-fpm php-sqlite3 php-curl php-parser libdbd-sqlite3-perl clang
 	apache2-suexec-custom libapache2-mod-security2 modsecurity-crs libapache2-mod-evasive
 	libnginx-mod-http-brotli-filter libnginx-mod-http-modsecurity libnginx-mod-http-subs-filter
 	postgresql php-pgsql python3-psycopg2

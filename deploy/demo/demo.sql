@@ -51,3 +51,19 @@ BEGIN
 END;
 
 INSERT INTO orders(customer, item, amount) VALUES ('Ada', 'lantern', 2), ('Grace', 'teapot', 1), ('Edsger', 'umbrella', 3);
+
+-- The jobs of job.html. Each step is an event, the last one of type `end`, in the transaction that does it.
+CREATE TABLE jobs(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    steps INTEGER NOT NULL,
+    done INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TRIGGER jobs_stepped AFTER UPDATE OF done ON jobs
+BEGIN
+    INSERT INTO events(channel, event, data) VALUES (
+        'jobs/' || NEW.id,
+        CASE WHEN NEW.done < NEW.steps THEN 'progress' ELSE 'end' END,
+        json_object('done', NEW.done, 'steps', NEW.steps)
+    );
+END;

@@ -50,6 +50,11 @@ order() {
          DELETE FROM orders WHERE id <= (SELECT max(id) FROM orders) - 12;"
 }
 
+# A step of each job that is not finished.
+work() {
+    sql 'UPDATE jobs SET done = done + 1 WHERE done < steps;'
+}
+
 # Forty rows in one transaction: every subscriber gets them in one write.
 burst() {
     sql "BEGIN;
@@ -79,6 +84,7 @@ while kill -0 "$PPID" 2>/dev/null; do
     6) stock lantern -3 ;;
     esac
     if [ $((turn % 13)) -eq 5 ]; then order; fi
+    work
     if [ $((turn % 100)) -eq 60 ]; then burst; fi
     if [ $((turn % 500)) -eq 0 ]; then prune; fi
     sleep 0.3

@@ -49,11 +49,45 @@ describe('recipes with new orders', () => {
     }
   });
 
+  it('a live table follows every change, without fetching its state again', async () => {
+    const { demo } = opened;
+    const table = await openRecipe('live-table.html');
+    let fetched = 0;
+    table.page.on('request', (request) => { fetched += request.url().includes('snapshot.py'); });
+    try {
+      await until('the table is there', () => table.page.locator('#orders tr').count());
+      await hasTable(table, demo);
+      for (const [what, change] of Object.entries(CHANGES)) {
+        await demo.database.sql(change);
+        await hasTable(table, demo, what);
+      }
+      demo.killRowtail();
+      await demo.database.sql(Object.values(CHANGES).join(';'));
+      await hasTable(table, demo, 'all of these while rowtail is down');
+      assert.equal(fetched, 0);
+      assert.deepEqual(table.page.problems, []);
+    } finally {
+      await closePage(table.page);
+      await table.front.close();
+    }
+  });
+
   async function openRecipe(name) {
     const front = await Front.open({ port: opened.demo.port });
     return { name, front, page: await openPage(opened.browser, front.origin, `/recipes/${name}`) };
   }
 });
+
+const CHANGES = {
+  insert: "INSERT INTO orders(customer, item, amount) VALUES ('<b>A & Co', 'teapot', 1)",
+  update: "UPDATE orders SET state = 'lost' WHERE id = (SELECT max(id) FROM orders)",
+  'a new key': 'UPDATE orders SET id = id + 1000 WHERE id = (SELECT max(id) FROM orders)',
+  replace: "REPLACE INTO orders(id, customer, item, amount) SELECT max(id), 'B', 'kettle', 2 FROM orders",
+  bulk: `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+    INSERT INTO orders(customer, item, amount) SELECT 'bulk', 'lantern', i FROM n;
+    UPDATE orders SET amount = amount + 1`,
+  delete: "DELETE FROM orders WHERE customer = 'bulk'",
+};
 
 let orders = 0;
 async function newOrder(demo, customer) {
@@ -88,8 +122,8 @@ function hasOrdersUpTo({ name, page }, demo, when) {
   }, 30_000);
 }
 
-function hasTable({ name, page }, demo) {
-  return until(`${name} shows what the table holds`, async () => {
+function hasTable({ name, page }, demo, when = 'at last') {
+  return until(`${name} shows what the table holds, ${when}`, async () => {
     const stored = await demo.database.sql("SELECT id || '|' || customer || '|' || item || '|' || amount || '|' || state FROM orders");
     const shown = await page.locator('#orders tr').evaluateAll((lines) => lines.map(({ cells }) =>
       [...cells].map(({ textContent }) => textContent).join('|')));
