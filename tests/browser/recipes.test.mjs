@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { closePage, launch, openPage } from './lib/chromium.mjs';
 import { Demo, demoForTests } from './lib/demo.mjs';
 import { answer, Front, PASS } from './lib/front.mjs';
-import { until } from './lib/process.mjs';
+import { sleep, until } from './lib/process.mjs';
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -15,13 +15,14 @@ after(() => browser.close());
 describe('recipes', { concurrency: 3 }, () => {
   it('state first, then the stream', inOwnDemo('snapshot.py', snapshotAndStream));
   it('fetch the state again after a gap', inOwnDemo('gap.html', fetchesAgain));
+  it('a live table follows every change, without fetching its state again', inOwnDemo('live-table.html', followsChanges));
 });
 
 // The pages that show each new order, by the libraries as published. All go through the same outages at once, each behind a
 // front of its own.
 const LIVE = ['htmx-2.html', 'htmx-4.html', 'turbo.html', 'react.html', 'vue.html', 'orders.php'];
 
-describe('recipes with new orders', () => {
+describe('recipes with new orders and jobs', { concurrency: 3 }, () => {
   const opened = demoForTests();
 
   it('lose nothing and repeat nothing when rowtail is killed, and after 503 and 401', async () => {
@@ -39,7 +40,7 @@ describe('recipes with new orders', () => {
         await refuseAll(pages, demo, status);
         await Promise.all(lists.map((one) => hasOrdersUpTo(one, demo, `after ${status}`)));
       }
-      await Promise.all(pages.filter(({ name }) => !LIVE.includes(name)).map((one) => hasTable(one, demo)));
+      await hasTable(pages.at(-1).page, demo, 'after all of this');
       pages.forEach(({ name, page }) => assert.deepEqual(page.problems, [], name));
     } finally {
       await Promise.all(pages.map(async ({ page, front }) => {
@@ -49,28 +50,48 @@ describe('recipes with new orders', () => {
     }
   });
 
-  it('a live table follows every change, without fetching its state again', async () => {
-    const { demo } = opened;
-    const table = await openRecipe('live-table.html');
-    let fetched = 0;
-    table.page.on('request', (request) => { fetched += request.url().includes('snapshot.py'); });
+  it('htmx 4 does not show the sentence of a refusal, and begins later', async () => {
+    const front = await Front.open({ port: opened.demo.port });
+    front.act = answer(401, 'Not now.', 'text/plain');
+    const page = await openPage(opened.browser, front.origin, '/recipes/htmx-4.html');
     try {
-      await until('the table is there', () => table.page.locator('#orders tr').count());
-      await hasTable(table, demo);
-      for (const [what, change] of Object.entries(CHANGES)) {
-        await demo.database.sql(change);
-        await hasTable(table, demo, what);
-      }
-      demo.killRowtail();
-      await demo.database.sql(Object.values(CHANGES).join(';'));
-      await hasTable(table, demo, 'all of these while rowtail is down');
-      assert.equal(fetched, 0);
-      assert.deepEqual(table.page.problems, []);
+      await until('it has asked', () => front.asked.length > 0);
+      await sleep(200);
+      assert.equal(await page.locator('#orders').textContent(), '');
+      front.act = PASS;
+      await page.locator('#orders li').first().waitFor();
     } finally {
-      await closePage(table.page);
-      await table.front.close();
+      await closePage(page);
+      await front.close();
     }
   });
+
+  for (const language of ['PHP', 'Python']) {
+    it(`a job started in ${language} is followed over a kill and a reload, and has an end`, async () => {
+      const { demo } = opened;
+      const { page, front } = await openRecipe('job.html');
+      try {
+        await page.fill('[name=steps]', '8');
+        await page.click(`text=Start in ${language}`);
+        await hasDone(page, 2);
+        demo.killRowtail();
+        await hasDone(page, 4);
+        await page.reload();
+        await page.getByText('Finished, 8 steps.').waitFor();
+        const [job] = /\d+$/.exec(page.url());
+        assert.deepEqual(await demo.database.sql(`SELECT event FROM events WHERE channel = 'jobs/${job}' ORDER BY id`),
+          [...Array(7).fill('progress'), 'end']);
+        await stops(page, front);
+        await page.reload();
+        await page.getByText('Finished, 8 steps.').waitFor();
+        await stops(page, front);
+        assert.deepEqual(page.problems, []);
+      } finally {
+        await closePage(page);
+        await front.close();
+      }
+    });
+  }
 
   async function openRecipe(name) {
     const front = await Front.open({ port: opened.demo.port });
@@ -107,6 +128,17 @@ async function refuseAll(pages, demo, status) {
   refused.forEach((front) => { front.act = PASS; });
 }
 
+function hasDone(page, steps) {
+  return until(`${steps} steps are shown`, async () => await page.locator('#progress').evaluate(({ value }) => value) >= steps);
+}
+
+// EventSource reconnects once, is answered 204, and never asks again; the demo's reconnection time is 1.5 s at most.
+async function stops(page, front) {
+  const asked = front.asked.length;
+  await sleep(2500);
+  assert.ok(front.asked.length <= asked + 1, `it asked ${front.asked.length - asked} more times`);
+}
+
 /** The page lists every order from its first to the newest, once and in order, as text. */
 function hasOrdersUpTo({ name, page }, demo, when) {
   return until(`${name} has every order once, ${when}`, async () => {
@@ -122,8 +154,8 @@ function hasOrdersUpTo({ name, page }, demo, when) {
   }, 30_000);
 }
 
-function hasTable({ name, page }, demo, when = 'at last') {
-  return until(`${name} shows what the table holds, ${when}`, async () => {
+function hasTable(page, demo, when) {
+  return until(`the page shows what the table holds: ${when}`, async () => {
     const stored = await demo.database.sql("SELECT id || '|' || customer || '|' || item || '|' || amount || '|' || state FROM orders");
     const shown = await page.locator('#orders tr').evaluateAll((lines) => lines.map(({ cells }) =>
       [...cells].map(({ textContent }) => textContent).join('|')));
@@ -187,6 +219,20 @@ async function snapshotAndStream(page, demo) {
   await until('the stream has moved the page on', async () =>
     JSON.stringify(await shownVersions(page)) !== JSON.stringify(rendered));
   await showsWhatIsStored(page, demo);
+}
+
+async function followsChanges(page, demo) {
+  let fetched = 0;
+  await until('the table is there', () => page.locator('#orders tr').count());
+  page.on('request', (request) => { fetched += request.url().includes('snapshot.py'); });
+  for (const [what, change] of Object.entries(CHANGES)) {
+    await demo.database.sql(change);
+    await hasTable(page, demo, what);
+  }
+  demo.killRowtail();
+  await demo.database.sql(Object.values(CHANGES).join(';'));
+  await hasTable(page, demo, 'all of these while rowtail is down');
+  assert.equal(fetched, 0);
 }
 
 async function fetchesAgain(page, demo) {
