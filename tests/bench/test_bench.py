@@ -25,7 +25,7 @@ import plots  # noqa: E402
 
 
 # make test measures these; make test-all measures all.
-QUICKEST = ["storm", "rare", "publisher", "few", "start", "long_names"]
+QUICKEST = ["storm", "rare", "publisher", "few", "start", "long_names", "tracking"]
 FULL = os.environ.get("TEST_FULL") == "1"
 NAMES = [function.__name__ for function in figure.FIGURES if FULL or function.__name__ in QUICKEST]
 
