@@ -158,6 +158,17 @@ enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f
 	struct eventlog_place *place);
 
 /*
+ * Can channels end? Only those of the table events of schema/rowtail.sql, whose events_ended holds the ends. False
+ * while the log is closed.
+ */
+bool eventlog_has_ends(const struct eventlog *log);
+
+/*
+ * Have all channels that a filter follows ended? *id: that of the last end; 0: they have not. A pattern never ends.
+ */
+enum eventlog_status eventlog_ended(struct eventlog *log, const struct filter *f, int64_t *id);
+
+/*
  * Looks for the place before the newest `want` rows that a filter wants. If there are fewer, it is
  * the place before the oldest of them; if there are none, behind the newest row. Each call examines
  * a bounded number of rows. Call it until `done`.

@@ -1,7 +1,7 @@
 /*
  * What these files share, and nobody else uses: eventlog.c (opening, transactions, bounds),
  * eventlog_table.c (columns and statements), eventlog_read.c (batches), eventlog_seek.c (the newest
- * rows of a filter), eventlog_place.c (places, missing rows), eventlog_index.c (ids from the index)
+ * rows of a filter), eventlog_place.c (places, missing rows, ends), eventlog_index.c (ids from the index)
  * and eventlog_mark.c (is it still the same log?). They call each other in both directions.
  */
 #ifndef ROWTAIL_EVENTLOG_IMPL_H
@@ -26,6 +26,7 @@ enum eventlog_statement {
 	ST_PRUNED_CHANNEL,
 	ST_PRUNED_BELOW,
 	ST_DELETION,
+	ST_ENDED, /* NULL without a table events_ended */
 	ST_MARK, /* what identifies a row; NULL if each look sorts all rows */
 	ST_SCAN,
 	ST_BACK,

@@ -143,3 +143,39 @@ enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f
 		return e;
 	return eventlog_end(log, find_place(log, f, position, place));
 }
+
+bool eventlog_has_ends(const struct eventlog *log)
+{
+	return log->st[ST_ENDED];
+}
+
+static enum database_status find_end(struct eventlog *log, const struct filter *f, int64_t *id)
+{
+	enum database_status s = DATABASE_DONE;
+	int64_t last = 0, one = 1;
+
+	for (size_t i = 0; i < f->channel_count && s == DATABASE_DONE && one > 0; i++) {
+		database_bind_text(
+			log->st[ST_ENDED], 1, f->channels[i].text, f->channels[i].length);
+		s = eventlog_one(log->st[ST_ENDED], 0, &one);
+		if (one > last)
+			last = one;
+	}
+	*id = s == DATABASE_DONE && one > 0 ? last : 0;
+	return s;
+}
+
+enum eventlog_status eventlog_ended(struct eventlog *log, const struct filter *f, int64_t *id)
+{
+	enum eventlog_status e = EVENTLOG_OK;
+
+	*id = 0;
+	if (f->wild || (log->db && !log->st[ST_ENDED]))
+		return e;
+	if ((e = eventlog_begin(log)) != EVENTLOG_OK)
+		return e;
+	/* The columns may have changed. */
+	if (!log->st[ST_ENDED])
+		return eventlog_end(log, DATABASE_DONE);
+	return eventlog_end(log, find_end(log, f, id));
+}

@@ -12,6 +12,7 @@ struct columns {
 	bool view;
 	bool channel_index;
 	bool pruned_table;
+	bool ended_table;
 	char sequence[256]; /* the table's name in sqlite_sequence; "": not in it */
 };
 
@@ -125,6 +126,13 @@ static enum database_status discover(struct eventlog *log, struct columns *c)
 		"SELECT 1 FROM pragma_table_info('events_pruned') WHERE name = 'deletion'", NULL,
 		&found);
 	c->pruned_table = found && !strcasecmp(log->table, "events");
+	if (s != DATABASE_DONE && s != DATABASE_ROW)
+		return s;
+	s = look_up(log->db,
+		"SELECT 1 FROM pragma_table_info('events_ended') WHERE name = 'id' AND EXISTS "
+		"(SELECT 1 FROM pragma_table_info('events_ended') WHERE name = 'channel')",
+		NULL, &found);
+	c->ended_table = found && c->pruned_table;
 	return s == DATABASE_DONE || s == DATABASE_ROW ? DATABASE_OK : s;
 }
 
@@ -246,6 +254,7 @@ static enum database_status prepare_extras(
 			PARTS("SELECT channel, event, created_at FROM events WHERE id = ?1")},
 		{!c->pruned_table && !log->sorts, ST_MARK,
 			PARTS("SELECT data, NULL, NULL FROM ", table, " WHERE id = ?1")},
+		{c->ended_table, ST_ENDED, PARTS("SELECT id FROM events_ended WHERE channel = ?1")},
 		{c->pruned_table, ST_DELETION, PARTS("SELECT max(deletion) FROM events_pruned")},
 	};
 	enum database_status s = DATABASE_OK;

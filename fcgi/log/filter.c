@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "log/channel.h"
+#include "log/row.h"
 
 static size_t texts_size(const size_t *lengths, size_t count)
 {
@@ -51,10 +52,19 @@ struct filter *filter_new(const char *const *channels, const size_t *channel_len
 	f->key_length = key_length;
 	at = lay(at, f->channels, channels, channel_lengths, channel_count);
 	lay(at, f->events, events, event_lengths, event_count);
+	f->has_ends = false;
 	f->wild = false;
 	for (size_t i = 0; i < channel_count; i++)
 		f->wild |= channel_is_wild(channels[i], channel_lengths[i]);
 	return f;
+}
+
+void filter_follow_ends(struct filter *f)
+{
+	f->has_ends = true;
+	/* The last byte only ends the list of types. */
+	if (f->event_count > 0)
+		f->key[f->key_length - 1] = 1;
 }
 
 bool filter_has_all(const struct filter *f)
@@ -92,6 +102,8 @@ bool filter_has_type(const struct filter *f, const char *type, size_t length)
 		type = "message";
 		length = strlen(type);
 	}
+	if (f->has_ends && row_type_is_end(type, length))
+		return true;
 	for (size_t i = 0; i < f->event_count; i++)
 		if (f->events[i].length == length && !memcmp(f->events[i].text, type, length))
 			return true;

@@ -21,6 +21,7 @@ struct filter {
 	struct filter_text *events; /* "message" means rows without a type */
 	size_t event_count; /* 0: all types */
 	bool wild; /* a channel is a pattern */
+	bool has_ends; /* rows of type `end` are always wanted */
 	char *key; /* the texts themselves */
 	size_t key_length;
 };
@@ -35,6 +36,12 @@ enum { FILTER_KEY_ROOM = 1 };
 struct filter *filter_new(const char *const *channels, const size_t *channel_lengths,
 	size_t channel_count, const char *const *events, const size_t *event_lengths,
 	size_t event_count);
+
+/*
+ * From now on, the filter follows rows of type `end` whatever its types: they end a stream. Changes the
+ * key, if there are types. Call it before the filter is used.
+ */
+void filter_follow_ends(struct filter *f);
 
 /* Does it follow all channels, with the pattern "*"? */
 bool filter_has_all(const struct filter *f);

@@ -11,3 +11,8 @@ bool row_type_is_reserved(const char *type, size_t length)
 			return true;
 	return false;
 }
+
+bool row_type_is_end(const char *type, size_t length)
+{
+	return length == strlen("end") && !memcmp(type, "end", length);
+}

@@ -1,7 +1,7 @@
 /*
  * row: one row of the log, after reading and before encoding.
  *
- * Pure. Owns the rule which event types a row must not have.
+ * Pure. Owns the rules which event types a row must not have, and which one ends its channel.
  */
 #ifndef ROWTAIL_ROW_H
 #define ROWTAIL_ROW_H
@@ -29,5 +29,8 @@ struct row {
  * position, gap and denied. A view may still give such a row; it is sent as a plain message.
  */
 bool row_type_is_reserved(const char *type, size_t length);
+
+/* Is this the event type of the last row of a channel? Only of a log that can have ends; see eventlog_has_ends(). */
+bool row_type_is_end(const char *type, size_t length);
 
 #endif

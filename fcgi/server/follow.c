@@ -177,6 +177,14 @@ static char *as_stream(const char *query)
 	return copy;
 }
 
+/* Have the channels ended, so that there is nothing to print? */
+static bool is_over(const struct buffer *answer)
+{
+	static const char head[] = "Status: 204 ";
+
+	return answer->length > strlen(head) && !memcmp(answer->data, head, strlen(head));
+}
+
 /* A refusal is a head, an empty line and a sentence. */
 static void print_refusal(const struct buffer *answer)
 {
@@ -219,6 +227,8 @@ bool follow_begin(struct responder *responder, const char *query, int *status)
 		*status = follow.running ? 0 : EX_OSERR;
 		loop_timer_init(&follow.hangup, look_for_hangup, NULL);
 		loop_timer_start(&follow.hangup, HANGUP_MS, HANGUP_MS);
+	} else if (is_over(&response.bytes)) {
+		*status = 0;
 	} else {
 		print_refusal(&response.bytes);
 		*status = EX_USAGE;

@@ -6,7 +6,7 @@
 
 const char *const refusal_names[] = {"bad_request", "unauthorized", "forbidden",
 	"too_many_attempts", "max_streams", "max_streams_per_client", "database", "shutdown",
-	"protocol", NULL};
+	"protocol", "ended", NULL};
 _Static_assert((int)REFUSALS <= (int)METRIC_REASONS_MAX, "a counter for each");
 _Static_assert(sizeof(refusal_names) / sizeof(refusal_names[0]) == REFUSALS + 1, "a name for each");
 

@@ -15,8 +15,9 @@ enum refusal {
 	REFUSED_DATABASE,
 	REFUSED_SHUTDOWN,
 	REFUSED_PROTOCOL, /* not FastCGI, or too slow */
+	REFUSED_ENDED, /* 204: the channels have ended, and the client has everything */
 };
-enum { REFUSALS = REFUSED_PROTOCOL + 1 };
+enum { REFUSALS = REFUSED_ENDED + 1 };
 
 /* "bad_request", … in the order of the reasons; NULL at the end. */
 extern const char *const refusal_names[];

@@ -161,6 +161,8 @@ static bool find_place(struct deciding *d)
 	}
 	response->filter = filter_new(q->channels.text, q->channels.length, q->channels.count,
 		q->events.text, q->events.length, q->events.count);
+	if (response->filter && eventlog_has_ends(d->r->log))
+		filter_follow_ends(response->filter);
 	response->opening = opening_new();
 	if (!response->filter || !response->opening) {
 		come_back(d, REFUSED_DATABASE, no_memory);
@@ -224,12 +226,20 @@ static void decide_stream(struct deciding *d)
 
 	if (is_full(d) || !log_is_ready(d) || !is_admitted(d))
 		return;
+	if (d->request.method != REQUEST_HEAD && !has_room_for_client(d))
+		return;
+	if (!find_place(d))
+		return;
+	if (!d->request.json && opening_is_over(response->opening)) {
+		/* An EventSource stops for good. */
+		refusal_count(REFUSED_ENDED);
+		answer_write(&response->bytes, &(struct answer){.status = 204}, &d->cors);
+		return;
+	}
 	if (d->request.method == REQUEST_HEAD) {
 		write_stream_head(d);
 		return;
 	}
-	if (!has_room_for_client(d) || !find_place(d))
-		return;
 	if (d->request.json) {
 		d->crowded = d->request.wait_s > 0 && !slots_take();
 		response->is_stream = make_poll(d);

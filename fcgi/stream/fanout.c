@@ -206,6 +206,8 @@ static void settle(struct fanout *f, struct subscriber *s, enum turn turn)
 	case TURN_IDLE:
 		s->state = SUBSCRIBER_LIVE;
 		subscriber_list_push(&s->group->idle, s, SUBSCRIBER_IN_GROUP);
+		if (fanout_has_ended(f, s))
+			fanout_end(f, s, LEAVE_ENDED);
 		break;
 	case TURN_WAIT:
 		subscriber_list_push(&f->waiting, s, SUBSCRIBER_WAITING);
@@ -263,6 +265,8 @@ bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_str
 		window_reset(f->lanes[lane].window, f->fed);
 		f->lanes[lane].replays = 0;
 	}
+	/* An older mark may be of a channel that was opened again. */
+	s->group->ended = stream->opening->ended;
 	s->bare = stream->bare;
 	s->session = stream->session;
 	s->client = stream->client;
@@ -301,9 +305,15 @@ static void set_last_words(struct fanout *f, const struct subscriber *s, enum le
 	buffer_clear(&f->words);
 	if (s->opening && !s->opening->head_sent)
 		buffer_append(&f->words, s->opening->head.data, s->opening->head.length);
-	if (reason == LEAVE_REVOKED || reason == LEAVE_EXPIRED)
+	/*
+	 * The client comes back once, to be told that this was all. It must then have a position behind the
+	 * end, also if it got a gap for it. Its reconnection time stays that of the last row.
+	 */
+	if (reason == LEAVE_ENDED && s->cursor > s->told)
+		sse_position(&f->words, s->cursor, s->bare);
+	else if (reason == LEAVE_REVOKED || reason == LEAVE_EXPIRED)
 		sse_denied(&f->words, leave_names[reason]);
-	else if (reason != LEAVE_ABORT)
+	else if (reason != LEAVE_ABORT && reason != LEAVE_ENDED)
 		sse_retry(&f->words, fanout_retry(f));
 }
 
@@ -445,6 +455,10 @@ static void sweep_one(struct fanout *f, struct subscriber *s, const struct sweep
 		leave(f, s, LEAVE_AGE);
 		return;
 	}
+	if (s->where == SUBSCRIBER_IN_GROUP && fanout_has_ended(f, s)) {
+		leave(f, s, LEAVE_ENDED);
+		return;
+	}
 	/* The time for which it waits for a copy may be over, without a commit. */
 	if (s->where == SUBSCRIBER_WAITING && s->opening && s->opening->waits_until_ms) {
 		fanout_enqueue(f, s);
@@ -463,6 +477,8 @@ void fanout_sweep(struct fanout *f)
 
 	sweep.absent_ms = clock_absent_ms() - f->absent_ms;
 	f->absent_ms += sweep.absent_ms;
+	if (f->ends_doubted)
+		fanout_look_up_all_ends(f);
 	for (s = f->all; s; s = next) {
 		next = s->all_next;
 		sweep_one(f, s, &sweep);

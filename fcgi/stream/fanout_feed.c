@@ -91,6 +91,7 @@ static bool feed_row(void *context, const struct row *row)
 			feeding->broken[lane] = true;
 		feeding->bytes += bytes;
 	}
+	fanout_note_end(f, row);
 	feeding->rows++;
 	feeding->last = row->id;
 	feeding->last_length = (int64_t)row->data_length;
@@ -184,8 +185,13 @@ static void deliver(struct fanout *f, struct group *group)
 		result = subscriber_send(s, &f->run, now_ms);
 		metrics_add(METRIC_RECORDS_SENT, s->records - before);
 		metrics_delivery(s->records - before, clock_us() - f->seen_us);
-		if (result == SUBSCRIBER_SENT)
+		if (result == SUBSCRIBER_SENT && !group->ended)
 			continue;
+		if (result == SUBSCRIBER_SENT) {
+			if (fanout_has_ended(f, s))
+				fanout_end(f, s, LEAVE_ENDED);
+			continue;
+		}
 		subscriber_list_remove(&group->idle, s);
 		s->state = SUBSCRIBER_REPLAY;
 		if (result == SUBSCRIBER_LOST)
@@ -273,6 +279,9 @@ static enum eventlog_status read_batch(struct fanout *f, struct feeding *feeding
 		e = eventlog_mark(f->log, f->marked_id, f->marked_length, &f->mark);
 		progress->marked = e == EVENTLOG_OK;
 	}
+	fanout_look_up_ends(f);
+	if (batch->pruned.id || batch->too_large)
+		fanout_look_up_all_ends(f);
 	released = eventlog_release(f->log);
 	return e == EVENTLOG_OK ? released : e;
 }

@@ -1,7 +1,7 @@
 /*
  * Shared by these files, and used by no others: fanout.c (streams, lists, sweeps), fanout_look.c
- * (is anything new?), fanout_feed.c (new rows for streams that wait), fanout_step.c (a turn of a stream that is behind) and
- * fanout_poll.c (what differs for a JSON answer).
+ * (is anything new?), fanout_feed.c (new rows for streams that wait), fanout_step.c (a turn of a stream that is behind),
+ * fanout_end.c (channels that have ended) and fanout_poll.c (what differs for a JSON answer).
  */
 #ifndef ROWTAIL_FANOUT_IMPL_H
 #define ROWTAIL_FANOUT_IMPL_H
@@ -64,6 +64,8 @@ struct fanout {
 	struct match *matches;
 	size_t match_count, match_capacity;
 	struct group *touched;
+	struct group *ending; /* groups whose `ended` is to be looked up */
+	bool ends_doubted; /* that of all groups is */
 	int64_t absent_ms; /* clock_absent_ms() at the last sweep */
 	int64_t waited_us; /* when the waiting streams were last called during a log fault */
 	bool distrusted; /* rows may have arrived without a commit */
@@ -88,6 +90,23 @@ enum turn {
 
 /* Takes one bounded step of a stream in the queue. */
 enum turn fanout_step(struct fanout *f, struct subscriber *s);
+
+/*
+ * fanout_end.c: which groups have all their channels ended. This is looked up only when a row of type `end` is read, and
+ * when rows were passed over.
+ */
+
+/* Notes a row that was read. No group may leave before fanout_look_up_ends(). */
+void fanout_note_end(struct fanout *f, const struct row *row);
+
+/* Looks up the ends of the groups that were noted. */
+void fanout_look_up_ends(struct fanout *f);
+
+/* Looks up the ends of all groups, now or with the next sweep. */
+void fanout_look_up_all_ends(struct fanout *f);
+
+/* Has the stream everything of channels that have ended? */
+bool fanout_has_ended(const struct fanout *f, const struct subscriber *s);
 
 /* fanout_poll.c: the steps of a poll (s->poll) where they differ from a stream's. */
 

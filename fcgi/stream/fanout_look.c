@@ -177,5 +177,6 @@ enum eventlog_status fanout_replaced(struct fanout *f)
 		return e;
 	for (struct subscriber *s = f->all; s; s = s->all_next)
 		s->replaced = true;
+	fanout_look_up_all_ends(f);
 	return begin_at(f, bounds.newest);
 }

@@ -27,8 +27,10 @@ static bool make_answer(struct fanout *f, struct subscriber *s, enum leave_reaso
 {
 	struct poll *p = s->poll;
 
+	bool end = p->before < 0 && !more && fanout_has_ended(f, s);
+
 	buffer_clear(&f->scratch);
-	poll_write(p, &f->scratch, position_of(s), p->before >= 0 ? p->older : more);
+	poll_write(p, &f->scratch, position_of(s), p->before >= 0 ? p->older : more, end);
 	if (f->scratch.failed ||
 		!buffer_memory_is_there(f->scratch.length + f->scratch.length / FRAMES))
 		return false;
@@ -216,7 +218,7 @@ enum turn fanout_poll_take(
 		return TURN_AGAIN;
 	if (when_taken != TURN_IDLE)
 		return when_taken;
-	if (p->count > 0 || p->has_gap || !p->wait_ms)
+	if (p->count > 0 || p->has_gap || !p->wait_ms || fanout_has_ended(f, s))
 		return answer(f, s, false);
 	s->poll = p = poll_shrink(p);
 	p->waits = true;

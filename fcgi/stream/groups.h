@@ -23,6 +23,9 @@ struct group {
 	struct filter *filter; /* owned */
 	int lane; /* the shared lane of fanout that serves it, or LANE_NONE */
 	struct subscriber_list idle; /* streams that have sent all there is */
+	int64_t ended; /* the last end of its channels, if all have ended; 0: they have not */
+	bool ends; /* an end of its channels was read, and `ended` is not known yet */
+	struct group *next_ending;
 	/* While fanout hands out rows: the chain of records for this group. */
 	uint32_t first_match, last_match;
 	struct group *next_touched;

@@ -17,8 +17,9 @@ enum leave_reason {
 	LEAVE_MEMORY,
 	LEAVE_ANSWERED, /* a poll has its answer */
 	LEAVE_UNREADABLE, /* a poll's rows could not be read in time */
+	LEAVE_ENDED, /* it has the end of every channel that it follows */
 };
-enum { LEAVE_REASONS = LEAVE_UNREADABLE + 1 };
+enum { LEAVE_REASONS = LEAVE_ENDED + 1 };
 
 /* "client", "abort", … in the order of the reasons; NULL at the end. */
 extern const char *const leave_names[];

@@ -30,6 +30,11 @@ static void begin_seek(struct opening *o, int64_t want, int64_t floor, int64_t l
 	o->seek = (struct eventlog_seek){.want = want, .floor = floor, .last = last};
 }
 
+bool opening_is_over(const struct opening *o)
+{
+	return o->done && !o->gap && o->ended && o->id >= o->ended;
+}
+
 /* Begins at the tail, with a gap if the client gave an invalid position. */
 static enum eventlog_status begin_at_tail(
 	struct opening *o, struct eventlog *log, const struct position *asked)
@@ -122,7 +127,7 @@ static enum eventlog_status begin_at_position(struct opening *o, struct eventlog
 	o->done = true;
 	snprintf(o->requested, sizeof(o->requested), "%" PRId64, asked->id);
 	/* Ids grow by at least one per row. So only then can there be more rows than the limit. */
-	if (o->limit > 0 && place.bounds.newest - place.id > o->limit) {
+	if (o->limit > 0 && place.bounds.newest - place.id > o->limit && !opening_is_over(o)) {
 		o->done = false;
 		begin_seek(o, o->limit + 1, place.id, INT64_MAX);
 	}
@@ -198,6 +203,8 @@ enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, cons
 	memset(o, 0, sizeof(*o));
 	o->limit = max_replay;
 	o->before = asked->before;
+	if ((e = eventlog_ended(log, f, &o->ended)) != EVENTLOG_OK)
+		return e;
 	if (asked->kind == POSITION_AT)
 		e = begin_at_position(o, log, f, asked);
 	else

@@ -24,6 +24,11 @@ struct opening {
 	int64_t deletion; /* deletions up to this one are covered by the gap, or need none */
 	struct eventlog_bounds bounds;
 	char requested[POSITION_TEXT_MAX + 1]; /* for the gap */
+	/*
+	 * All channels have ended (eventlog_ended()) when the search began; 0: they have not. Valid from the
+	 * beginning.
+	 */
+	int64_t ended;
 	int64_t limit; /* --max-replay, 0: none */
 	struct eventlog_seek seek;
 	int64_t before; /* from the request; 0: none */
@@ -52,6 +57,9 @@ void opening_free(struct opening *o);
  */
 enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, const struct filter *f,
 	const struct position *asked, int64_t max_replay);
+
+/* Has the client everything of channels that have ended, so that there is nothing to send? */
+bool opening_is_over(const struct opening *o);
 
 /*
  * Continues the search by one bounded step. Call it until `done`. EVENTLOG_BUSY: call it again after the next

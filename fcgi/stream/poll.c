@@ -145,14 +145,14 @@ bool poll_set_gap(struct poll *p, const char *requested, const struct eventlog_b
 	return !p->gap.failed;
 }
 
-void poll_write(const struct poll *p, struct buffer *out, int64_t position, bool more)
+void poll_write(const struct poll *p, struct buffer *out, int64_t position, bool more, bool end)
 {
 	if (!p->head_sent)
 		buffer_append(out, p->texts, p->head_length);
 	buffer_text(out, "{\"position\":");
 	wire_number(out, position);
 	buffer_text(out, more ? ",\"more\":true" : ",\"more\":false");
-	buffer_text(out, ",\"end\":false,\"gap\":");
+	buffer_text(out, end ? ",\"end\":true,\"gap\":" : ",\"end\":false,\"gap\":");
 	if (p->has_gap)
 		buffer_append(out, p->gap.data, p->gap.length);
 	else

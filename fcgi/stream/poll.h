@@ -97,8 +97,9 @@ bool poll_set_gap(struct poll *p, const char *requested, const struct eventlog_b
 
 /*
  * Appends the answer, with the head unless it was sent. position: where the client continues.
- * more: there are rows after it or, with `before`, older ones. Fails as buffer_append() does.
+ * more: there are rows after it or, with `before`, older ones. end: there will never be any after it. Fails as
+ * buffer_append() does.
  */
-void poll_write(const struct poll *p, struct buffer *out, int64_t position, bool more);
+void poll_write(const struct poll *p, struct buffer *out, int64_t position, bool more, bool end);
 
 #endif

@@ -3,7 +3,7 @@
  * number of bytes, stall, disconnect and resume; rows that are inserted, grow and are deleted; a
  * small window. Each client's parser gets the log of its channels after its position, once, in
  * order, and a gap wherever rows of its channels are missing.
- * links: stream/fanout stream/fanout_feed stream/fanout_look stream/fanout_step stream/fanout_poll stream/poll stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse protocol/wire log/gap stream/window stream/run protocol/record stream/subscriber stream/lane protocol/framing stream/leave log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/eventlog_seek log/eventlog_place log/row log/database stream/opening log/copied base/clock base/logging base/metrics base/file log/place log/trouble base/who
+ * links: stream/fanout stream/fanout_feed stream/fanout_look stream/fanout_step stream/fanout_end stream/fanout_poll stream/poll stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse protocol/wire log/gap stream/window stream/run protocol/record stream/subscriber stream/lane protocol/framing stream/leave log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/eventlog_seek log/eventlog_place log/row log/database stream/opening log/copied base/clock base/logging base/metrics base/file log/place log/trouble base/who
  * libs: -lsqlite3 --for-linker --wrap --for-linker window_new
  */
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* links: log/filter log/channel base/utf8 */
+/* links: log/filter log/row log/channel base/utf8 */
 /* libs: --for-linker --wrap --for-linker malloc */
 /* What one stream follows: channels and patterns, types, and keys that distinguish filters. */
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* links: stream/groups log/filter log/channel base/utf8 */
+/* links: stream/groups log/filter log/row log/channel base/utf8 */
 /* libs: --for-linker --wrap --for-linker malloc --for-linker --wrap --for-linker calloc --for-linker --wrap --for-linker realloc */
 /*
  * Which groups follow a channel, against a model that asks every group's filter; joining, leaving,

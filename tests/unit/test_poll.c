@@ -49,7 +49,7 @@ static void expect_answer(const struct poll *p, int64_t position, bool more, con
 	struct buffer out;
 
 	buffer_init(&out, 1 << 20);
-	poll_write(p, &out, position, more);
+	poll_write(p, &out, position, more, false);
 	assert_false(out.failed);
 	buffer_append(&out, "", 1);
 	assert_string_equal((const char *)out.data, expected);
