@@ -300,20 +300,30 @@ void fanout_gone(struct fanout *f, struct subscriber *s, enum leave_reason reaso
 	fanout_drop(f, s);
 }
 
+/*
+ * The client comes back once, and must then have a position behind the end, even if it got a gap for the row
+ * that ended the channel. Its reconnection time stays that of the last row.
+ */
+static void say_end(struct fanout *f, const struct subscriber *s)
+{
+	if (s->cursor <= s->told && !(s->bare && s->records == 0))
+		return;
+	sse_position(&f->words, s->cursor, s->bare);
+	/* Without an empty line, a client forgets the id. */
+	if (s->bare)
+		buffer_text(&f->words, "\n");
+}
+
 static void set_last_words(struct fanout *f, const struct subscriber *s, enum leave_reason reason)
 {
 	buffer_clear(&f->words);
 	if (s->opening && !s->opening->head_sent)
 		buffer_append(&f->words, s->opening->head.data, s->opening->head.length);
-	/*
-	 * The client comes back once, to be told that this was all. It must then have a position behind the
-	 * end, also if it got a gap for it. Its reconnection time stays that of the last row.
-	 */
-	if (reason == LEAVE_ENDED && s->cursor > s->told)
-		sse_position(&f->words, s->cursor, s->bare);
+	if (reason == LEAVE_ENDED)
+		say_end(f, s);
 	else if (reason == LEAVE_REVOKED || reason == LEAVE_EXPIRED)
 		sse_denied(&f->words, leave_names[reason]);
-	else if (reason != LEAVE_ABORT && reason != LEAVE_ENDED)
+	else if (reason != LEAVE_ABORT)
 		sse_retry(&f->words, fanout_retry(f));
 }
 
