@@ -21,7 +21,8 @@ ci='python3 python3-pytest python3-pytest-xdist python3-h2 lighttpd
 	lighttpd-mod-openssl lighttpd-mod-deflate nginx
 	apache2 libapache2-mod-fcgid fcgiwrap caddy haproxy spawn-fcgi curl openssl procps util-linux'
 suites="$ci libcmocka-dev
-	python3-jwt python3-cryptography varnish php-cli php-cgi php-fpm php-sqlite3 php-curl php-parser libdbd-sqlite3-perl clang
+	python3-jwt python3-cryptography varnish php-cli php-cgi php-fpm php-sqlite3 php-curl php-symfony-http-client php-parser
+	libdbd-sqlite3-perl clang
 	apache2-suexec-custom libapache2-mod-security2 modsecurity-crs libapache2-mod-evasive
 	libnginx-mod-http-brotli-filter libnginx-mod-http-modsecurity libnginx-mod-http-subs-filter
 	postgresql php-pgsql python3-psycopg2

@@ -66,6 +66,24 @@ describe('recipes with new orders and jobs', { concurrency: 3 }, () => {
     }
   });
 
+  it('htmx stops when it is denied', async () => {
+    const denied = 'event: denied\ndata: {"reason":"revoked"}\nid: 1\n\n';
+    await Promise.all(['htmx-2.html', 'htmx-4.html'].map(async (name) => {
+      const { page, front } = await openRecipe(name);
+      try {
+        await until(`${name} has asked`, () => front.asked.length > 0);
+        front.act = answer(200, denied, 'text/event-stream');
+        opened.demo.killRowtail();
+        await until(`${name} is denied`, () => front.asked.length > 1);
+        await sleep(2500);
+        assert.equal(front.asked.length, 2, name);
+      } finally {
+        await closePage(page);
+        await front.close();
+      }
+    }));
+  });
+
   for (const language of ['PHP', 'Python']) {
     it(`a job started in ${language} is followed over a kill and a reload, and has an end`, async () => {
       const { demo } = opened;

@@ -1,10 +1,18 @@
-"""deploy/demo/recipes/client.py, the client for who writes one: nothing lost, nothing twice, whatever ends its connections."""
+"""client.py and client.php of deploy/demo/recipes: nothing lost, nothing twice, whatever ends their connections.
+
+client.py has only Python's standard library; client.php uses Symfony's HttpClient.
+"""
 
 import contextlib
 import importlib.util
+import json
+import os
+import pathlib
 import queue
 import random
+import shutil
 import socket
+import subprocess
 import threading
 import urllib.error
 
@@ -18,7 +26,10 @@ pytestmark = httpserver.needed
 ROWS = 300
 FAST = ("--retry", 10, "--retry-jitter", 0)
 
-spec = importlib.util.spec_from_file_location("client", rowtail.ROOT / "deploy/demo/recipes/client.py")
+RECIPES = rowtail.ROOT / "deploy/demo/recipes"
+SYMFONY = pathlib.Path("/usr/share/php/Symfony/Component/HttpClient/autoload.php")
+
+spec = importlib.util.spec_from_file_location("client", RECIPES / "client.py")
 client = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(client)
 
@@ -68,27 +79,58 @@ def server(workdir, log):
         yield start()
 
 
-@pytest.fixture
-def follow(server):
-    """follow(fates, position): starts the client behind a cutter; returns (a queue of what it yields, the cutter)."""
-    cutters = []
+def follow_in_python(url, position, got):
+    def take():
+        try:
+            for record in client.follow(url, position, retry_s=0.01):
+                got.put(record)
+        except urllib.error.HTTPError as error:
+            got.put(error.code)
+
+    threading.Thread(target=take, daemon=True).start()
+
+
+def follow_in_php(url, position, got):
+    """Returns the process. Its last line names the status of a refusal."""
+    command = ["php", RECIPES / "client.php", url, *([] if position is None else [position])]
+    env = {**os.environ, "AUTOLOAD": str(SYMFONY), "RETRY": "0.01"}
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def take():
+        for line in process.stdout:
+            if line.startswith("["):
+                got.put(tuple(json.loads(line)))
+            elif "HTTP/1.1 4" in line:
+                got.put(int(line.partition("HTTP/1.1 ")[2][:3]))
+
+    threading.Thread(target=take, daemon=True).start()
+    return process
+
+
+LANGUAGES = {
+    "python": follow_in_python,
+    "php": pytest.param(
+        follow_in_php, marks=pytest.mark.skipif(not (shutil.which("php") and SYMFONY.exists()), reason="no php-symfony-http-client")
+    ),
+}
+
+
+@pytest.fixture(params=LANGUAGES.values(), ids=LANGUAGES.keys())
+def follow(request, server):
+    """follow(fates, position): starts the client behind a cutter; returns (a queue of what it gets, the cutter)."""
+    cutters, processes = [], []
 
     def start(fates, position="0"):
         cutter = Cutter(server.web[1], fates)
         cutters.append(cutter)
         got = queue.Queue()
-
-        def take():
-            try:
-                for record in client.follow(cutter.url, position, retry_s=0.01):
-                    got.put(record)
-            except urllib.error.HTTPError as error:
-                got.put(error)
-
-        threading.Thread(target=take, daemon=True).start()
+        processes.append(request.param(cutter.url, position, got))
         return got, cutter
 
     yield start
+    for process in filter(None, processes):
+        process.kill()
+        process.wait()
     for cutter in cutters:
         cutter.close()
 
@@ -112,6 +154,13 @@ def test_nothing_is_lost_or_repeated_over_cuts(log, follow):
     taken = [got.get(timeout=stream.DEADLINE) for _ in range(1, ROWS)]
     assert taken == [("update" if n % 3 == 0 else "message", text(n), str(n)) for n in range(1, ROWS)]
     assert cutter.connections > 5
+
+
+def test_an_id_counts_only_with_the_end_of_its_record(log, follow):
+    publish(log, 1, 3)
+    begun = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 10\nevent: position\ndata: 0\nid: 0\n\n"
+    got, _ = follow([begun + b"data: cut off\nid: 1\n", begun + b"data: cut off\nid: 1", None])
+    assert [got.get(timeout=stream.DEADLINE)[1:] for _ in range(2)] == [(text(1), "1"), (text(2), "2")]
 
 
 def test_a_passing_refusal_and_a_restart_lose_nothing(log, server, follow):
@@ -143,5 +192,5 @@ def publish_until_heard(log, got):
 @pytest.mark.parametrize("status", (400, 401, 403))
 def test_a_refusal_for_good_ends_it(follow, status):
     got, cutter = follow([b"HTTP/1.1 %d No\r\nContent-Length: 3\r\n\r\nNo\n" % status])
-    assert got.get(timeout=stream.DEADLINE).code == status
+    assert got.get(timeout=stream.DEADLINE) == status
     assert cutter.connections == 1

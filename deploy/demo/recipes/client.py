@@ -23,8 +23,6 @@ def records(lines, set_retry):
     """Yields (type, data, id) of each complete record in an iterable of lines, as bytes. id is None if it has none."""
     kind, data, position = "", [], None
     for line in lines:
-        if not line.endswith(b"\n"):
-            return  # cut off
         name, _, value = line.rstrip(b"\r\n").decode("utf-8", "replace").partition(":")
         value = value[1:] if value.startswith(" ") else value
         if line in (b"\n", b"\r\n"):
