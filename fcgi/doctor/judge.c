@@ -91,9 +91,21 @@ static bool judge_redirect(const struct answer *a, struct findings *out)
 	return false;
 }
 
-/* Another status than 200: is it rowtail's word, or that of a server in front? */
-static bool judge_status(const struct answer *a, struct findings *out)
+/* Refused: because rowtail does not get what the doctor sent? */
+static void judge_refused(const struct facts *f, struct findings *out)
 {
+	if (f->answer[PROBE_POST].status == 200 && judge_is_stream(&f->answer[PROBE_POST]))
+		say(out, "query", FAULT_QUERY,
+			"It asks for one channel, and is answered for another.",
+			"The query string does not reach rowtail: the same request as a form is "
+			"accepted.");
+	judge_token(f, out);
+}
+
+/* Another status than 200: is it rowtail's word, or that of a server in front? */
+static bool judge_status(const struct facts *f, struct findings *out)
+{
+	const struct answer *a = &f->answer[PROBE_FIRST];
 	char line[JUDGE_LINE], what[FINDINGS_TEXT];
 	enum fault fault = FAULT_NONE;
 	const char *name = "status";
@@ -103,7 +115,7 @@ static bool judge_status(const struct answer *a, struct findings *out)
 		return true;
 	snprintf(what, sizeof(what), "The answer is %d: %s.", a->status, judge_line(a, line));
 	if (a->status == 401 || a->status == 403)
-		name = "access";
+		name = "access", judge_refused(f, out);
 	else if (a->status == 404 || (a->status == 405 && judge_is_page(a)))
 		fault = FAULT_FRONT_CONTROLLER, name = "not-found";
 	else if (a->status >= 500)
@@ -175,7 +187,7 @@ bool judge_first(const struct facts *f, struct findings *out)
 			f->redirect);
 	if (!a->status) /* held back, perhaps */
 		return true;
-	if (!judge_redirect(a, out) || !judge_status(a, out))
+	if (!judge_redirect(a, out) || !judge_status(f, out))
 		return false;
 	fine = judge_type(a, out);
 	return fine && judge_away(a, out);
@@ -183,7 +195,8 @@ bool judge_first(const struct facts *f, struct findings *out)
 
 void judge_all(const struct facts *f, struct findings *out)
 {
-	judge_flow(f, out);
+	if (!judge_query_is_lost(f))
+		judge_flow(f, out);
 	judge_request(f, out);
 	judge_answer(f, out);
 }

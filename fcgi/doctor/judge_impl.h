@@ -14,6 +14,12 @@ bool judge_is_page(const struct answer *a);
 /* The first line of a body, made harmless, or what the body is. */
 const char *judge_line(const struct answer *a, char line[JUDGE_LINE]);
 
+/* Does the query string not reach rowtail? Then it answers for another channel. */
+bool judge_query_is_lost(const struct facts *f);
+
+/* Does a token arrive in the header, and in the cookie? */
+void judge_token(const struct facts *f, struct findings *out);
+
 /* When records come, and whether the stream stays open. */
 void judge_flow(const struct facts *f, struct findings *out);
 

@@ -24,6 +24,11 @@ static bool was_ignored(const struct answer *a)
 	return a->status == 200 && a->records > 0 && !was_heard(a);
 }
 
+bool judge_query_is_lost(const struct facts *f)
+{
+	return was_ignored(&f->answer[PROBE_QUERY]);
+}
+
 static void judge_position(const struct facts *f, struct findings *out)
 {
 	const struct answer *header = &f->answer[PROBE_HEADER], *query = &f->answer[PROBE_QUERY];
@@ -34,7 +39,7 @@ static void judge_position(const struct facts *f, struct findings *out)
 			"The header Last-Event-ID does not reach rowtail.");
 	else if (was_heard(header))
 		findings_add(out, LEVEL_OK, "last-event-id", "Last-Event-ID reaches rowtail.");
-	if (was_ignored(query))
+	if (judge_query_is_lost(f))
 		wrong(out, "query", FAULT_QUERY, true,
 			"It gets the channel `default`, whatever it asks for.",
 			"The query string does not reach rowtail.");
@@ -105,7 +110,7 @@ static bool is_refused(const struct answer *a)
 }
 
 /* Two requests with the same token, in the header and in the cookie. */
-static void judge_token(const struct facts *f, struct findings *out)
+void judge_token(const struct facts *f, struct findings *out)
 {
 	const struct answer *header = &f->answer[PROBE_AUTHORIZATION];
 	const struct answer *cookie = &f->answer[PROBE_COOKIE];

@@ -214,6 +214,19 @@ static void ask_tokens(struct run *r)
 	ask(r, PROBE_COOKIE, &q, "", "", TOKENS_COOKIE_ONLY);
 }
 
+/* A POST whose form has everything. */
+static void ask_form(struct run *r, const char *parameters)
+{
+	static const char *const headers[] = {"Accept: text/event-stream",
+		"Content-Type: application/x-www-form-urlencoded", "Expect:", NULL};
+	char body[256];
+	struct request q = {.more_headers = headers, .body = body};
+
+	snprintf(body, sizeof(body), "positions=1%s%s%s", r->rows ? "&channel=" : "",
+		r->rows ? rows_channel(r->rows, false) : "", parameters);
+	ask(r, PROBE_POST, &q, "", "", TOKENS_USUAL);
+}
+
 static void close_all(struct run *r)
 {
 	for (int i = 0; i < PROBES + FACTS_LEAVERS; i++) {
@@ -255,10 +268,13 @@ void plan_first(struct options *o, struct rows *rows, struct facts *f)
 	describe(o, f);
 	if (!f->answer[PROBE_FIRST].failure) {
 		ask_broken(&r);
-		if (f->answer[PROBE_FIRST].status == 401 || f->answer[PROBE_FIRST].status == 403)
+		if (f->answer[PROBE_FIRST].status == 401 || f->answer[PROBE_FIRST].status == 403) {
 			ask_tokens(&r);
+			ask_form(&r, "");
+		}
 		wait_first(&r, PROBE_AUTHORIZATION);
 		wait_first(&r, PROBE_COOKIE);
+		wait_first(&r, PROBE_POST);
 		for (int i = 0; i < 1000 / TICK_MS && !client_is_over(r.exchange[PROBE_BROKEN]);
 			i++)
 			client_run(TICK_MS);
@@ -291,15 +307,11 @@ static void ask_positions(struct run *r)
 {
 	static const char *const header[] = {
 		"Accept: text/event-stream", "Last-Event-ID: " FACTS_POSITION, NULL};
-	static const char *const form[] = {"Accept: text/event-stream",
-		"Content-Type: application/x-www-form-urlencoded", "Expect:", NULL};
 	struct request by_header = {.more_headers = header}, by_query = {.more_headers = as_stream};
-	struct request post = {
-		.more_headers = form, .body = "positions=1&last_event_id=" FACTS_POSITION};
 
 	ask(r, PROBE_HEADER, &by_header, "", "", TOKENS_USUAL);
 	ask(r, PROBE_QUERY, &by_query, "", "last_event_id=" FACTS_POSITION, TOKENS_USUAL);
-	ask(r, PROBE_POST, &post, "", "", TOKENS_USUAL);
+	ask_form(r, "&last_event_id=" FACTS_POSITION);
 }
 
 /* Rows of some KiB, which a compressor would collect. */

@@ -1,0 +1,70 @@
+"""What is wrong with an Apache, rowtail-doctor finds, and its lines cure it."""
+
+import pytest
+
+import webserver
+from faulty import Case, check, outcomes
+
+FLUSH = '<Proxy "fcgi://rowtail">\nProxySet flushpackets=on timeout=300\n</Proxy>'
+LOGIN = "RewriteCond %{HTTP_COOKIE} !session=\nRewriteRule ^ /login [R=302,L]"
+CASES = [
+    Case("buffered", "buffered", {}, without=(FLUSH,), fatal=True),
+    Case(
+        "impatient",
+        "cut",
+        {"#END": '<Proxy "fcgi://rowtail">\nProxySet flushpackets=on timeout=1\n</Proxy>'},
+        without=(FLUSH,),
+    ),
+    Case("deflate", "compressed", {"#SITE": "AddOutputFilterByType DEFLATE text/event-stream"}),
+    Case("no-token", "authorization", {}, without=("CGIPassAuth On",)),
+    Case("no-position", "last-event-id", {"#SITE": "RequestHeader unset Last-Event-ID"}),
+    Case("no-post", "post", {"#SITE": '<Location "/">\n<LimitExcept GET HEAD OPTIONS>\nRequire all denied\n</LimitExcept>\n</Location>'}),
+    Case("front-controller", "front-controller", {"#REWRITE": "RewriteRule ^ /index.html [L]"}, fatal=True),
+    Case("login", "login", {"#REWRITE": LOGIN}, fatal=True),
+    Case("max-age", "cached", {"#SITE": 'Header set Cache-Control "max-age=3600"'}),
+    Case("error-pages", "error-pages", {"#SITE": "ProxyErrorOverride On\nErrorDocument 400 /index.html"}),
+    Case("type", "type", {"#SITE": 'Header set Content-Type "text/plain"'}, fatal=True),
+    Case("http10", "http10", {"#SITE": "SetEnv force-response-1.0 1"}, level="note"),
+]
+
+
+class Apache(webserver.Apache):
+    modules = [*webserver.Apache.modules, "proxy_fcgi", "headers", "rewrite", "asis"]
+
+    def __init__(self, path, place, texts):
+        self.place, self.texts = place, texts
+        super().__init__(path, "")
+
+    def site(self):
+        return super().site().replace("AddOutputFilterByType DEFLATE text/event-stream", "") + "".join(
+            f"Listen 127.0.0.1:{self.place.ports[name]}\n<VirtualHost 127.0.0.1:{self.place.ports[name]}>\n"
+            # Workers of one name would be one worker; the doctor says to write one's own name.
+            + text.replace("fcgi://rowtail", f"fcgi://{name}")
+            + "\n</VirtualHost>\n"
+            for name, text in self.texts.items()
+        )
+
+
+def right(place, case):
+    return f"""
+#SITE
+RewriteEngine On
+#REWRITE
+<Location "/events">
+SetEnv ROWTAIL_MOUNT "/events"
+SetHandler "proxy:unix:<socket>|fcgi://rowtail"
+CGIPassAuth On
+</Location>
+{FLUSH}
+#END
+"""
+
+
+@pytest.fixture(scope="module")
+def found():
+    return outcomes(Apache, "Apache", right, CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_fault_is_found_and_cured(found, case):
+    check(found[case.name], case)

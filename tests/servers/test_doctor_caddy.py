@@ -1,0 +1,67 @@
+"""What is wrong with a Caddy, rowtail-doctor finds, and its lines cure it."""
+
+import pytest
+
+import webserver
+from faulty import Case, check, outcomes
+
+CASES = [
+    Case("encode", "compressed", {"#SITE": "encode gzip"}, fatal=True),
+    Case("impatient", "cut", {"#TRANSPORT": "read_timeout 2s"}),
+    Case("no-position", "last-event-id", {"#SITE": "request_header -Last-Event-ID"}),
+    Case("type", "type", {"#SITE": "@all {\n#MATCHER\npath *\n}\nheader @all >Content-Type text/plain"}, fatal=True),
+    Case("login", "login", {"#SITE": "@all {\n#MATCHER\npath *\n}\nredir @all /login"}, fatal=True),
+    Case("front-controller", "front-controller", {"#SITE": "@all {\n#MATCHER\npath *\n}\nrewrite @all /index.html"}, fatal=True),
+    Case("no-post", "post", {"#SITE": "@post {\n#MATCHER\nmethod POST\n}\nroute @post {\nrespond 405\n}"}),
+    Case("max-age", "cached", {"#SITE": "@all {\n#MATCHER\npath *\n}\nheader @all >Cache-Control max-age=3600"}),
+    Case("502", "down-answer", {}, without=("reverse_proxy <tcp> {",), use=(), fatal=True, clean=False),
+]
+
+
+class Caddy(webserver.Caddy):
+    def __init__(self, path, place, texts):
+        self.place, self.texts = place, texts
+        super().__init__(path, "")
+
+    def configure(self, configuration):
+        self.file = self.directory / "Caddyfile"
+        self.admin = self.directory / "tmp" / "admin.sock"
+        sites = "".join(
+            f"http://:{self.place.ports[name]} {{\nbind 127.0.0.1\nroot * {self.www}\n{text}\n}}\n"
+            for name, text in self.texts.items()
+        )
+        self.file.write_text(f"{{\nadmin unix/{self.admin}\nauto_https off\n}}\n{sites}")
+
+    def listens(self):
+        return [("127.0.0.1", port) for port in self.place.ports.values()]
+
+
+def right(place, case):
+    nobody = "reverse_proxy 127.0.0.1:1 {" if case.name == "502" else ""
+    return f"""
+#SITE
+@rowtail path /events /events/*
+handle @rowtail {{
+reverse_proxy <tcp> {{
+{nobody}
+#PROXY
+transport fastcgi {{
+split /events
+#TRANSPORT
+}}
+}}
+}}
+handle {{
+file_server
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def found():
+    return outcomes(Caddy, "Caddy", right, CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_fault_is_found_and_cured(found, case):
+    check(found[case.name], case)

@@ -1,0 +1,64 @@
+"""What is wrong with a HAProxy, rowtail-doctor finds, and its lines cure it."""
+
+import pytest
+
+import webserver
+from faulty import Case, check, outcomes
+
+DENY = "http-request deny deny_status 405 if METH_POST"
+CASES = [
+    Case("impatient", "cut", {"#BACKEND": "timeout server 1s"}, without=("timeout server 60s",)),
+    Case("no-token", "authorization", {}, without=("pass-header Authorization",)),
+    Case("no-position", "last-event-id", {"#SITE": "http-request del-header Last-Event-ID"}),
+    Case("no-post", "post", {"#SITE": DENY}),
+    Case("login", "login", {"#SITE": "http-request redirect location /login unless { req.cook(session) -m found }"}, fatal=True),
+    Case("type", "type", {"#SITE": "http-response set-header Content-Type text/plain"}, fatal=True),
+    Case("slow", "delayed", {}, without=("option http-no-delay",), level="note"),
+]
+
+
+class HAProxy(webserver.HAProxy):
+    def __init__(self, path, place, texts):
+        self.place, self.texts = place, texts
+        super().__init__(path, "")
+
+    def site(self, configuration):
+        parts = []
+        for name, text in self.texts.items():
+            parts.append(text.replace("<name>", name).replace("<port>", str(self.place.ports[name])))
+        return super().site("") + "".join(parts)
+
+
+def right(place, case):
+    return """
+frontend site-<name>
+bind 127.0.0.1:<port>
+#SITE
+default_backend rowtail-<name>
+backend rowtail-<name>
+mode http
+use-fcgi-app app-<name>
+server rowtail <tcp> proto fcgi
+#BACKEND
+option http-no-delay
+timeout server 60s
+retries 0
+http-request set-var(txn.rowtail_path) path,regsub(^/events,)
+fcgi-app app-<name>
+docroot /
+set-param SCRIPT_NAME /events
+set-param PATH_INFO %[var(txn.rowtail_path)]
+no option keep-conn
+pass-header Authorization
+#APP
+"""
+
+
+@pytest.fixture(scope="module")
+def found():
+    return outcomes(HAProxy, "HAProxy", right, CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_fault_is_found_and_cured(found, case):
+    check(found[case.name], case)
