@@ -19,7 +19,8 @@
 #define IN_RECV "before the first other sub vcl_recv"
 #define ROWTAIL "/etc/rowtail.conf"
 #define PIPE "sub vcl_recv { if (req.url ~ \"^@([/?]|$)\") { return (pipe); } }"
-#define URL_IS "$HTTP[\"url\"] =~ \"^@(/|$)\" { "
+/* (Another spelling than in deploy/lighttpd: equal conditions are one, where a setting may not occur twice.) */
+#define URL_IS "$HTTP[\"url\"] =~ \"^@($|/)\" { "
 #define APACHE_HERE "<LocationMatch \"^@(/|\\z)\">\n\t<If \"true\">\n\t\t"
 #define APACHE_END "\n\t</If>\n</LocationMatch>"
 #define RETRY "retry: 3000\\n: rowtail is down; ask again in three seconds\\n"
@@ -303,8 +304,9 @@ static const struct cure cures[] = {
 					    "!{ var(txn.rowtail_up) -m bool }"},
 	{FAULT_DOWN_ANSWER, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
 
-	{FAULT_HTTP10, SERVER_APACHE, APACHE, "delete the lines of this kind that apply to @",
-		"SetEnv force-response-1.0 1"},
+	{FAULT_HTTP10, SERVER_APACHE, APACHE,
+		"delete these words from the SetEnv, SetEnvIf and BrowserMatch that apply to @",
+		"downgrade-1.0\nforce-response-1.0"},
 	{FAULT_HTTP10, SERVER_LIGHTTPD, LIGHTTPD, AT_END, "server.protocol-http11 = \"enable\""},
 	{FAULT_HEARTBEAT, SERVER_ROWTAIL, ROWTAIL, "in place of another heartbeat",
 		"heartbeat = 15"},

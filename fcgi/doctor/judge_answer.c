@@ -175,7 +175,8 @@ static void judge_leaving(const struct facts *f, struct findings *out)
 	} else if (!f->with_rows) {
 		findings_add(out, LEVEL_NOTE, "leaving",
 			"rowtail did not notice within the silence that clients had left. Some "
-			"servers need up to four heartbeats; with --db the doctor sends rows instead.")
+			"servers need up to four heartbeats; with --db the doctor sends rows "
+			"instead.")
 			->fault = FAULT_LEAVING;
 	} else {
 		char what[FINDINGS_TEXT];

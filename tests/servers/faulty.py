@@ -35,6 +35,7 @@ class Case(NamedTuple):
     # After the cure the other findings are gone too.
     clean: bool = True
     query: str = ""
+    silence: int = 2
 
 
 # Where the doctor says that lines belong: the beginning of its words, and the mark.
@@ -75,7 +76,7 @@ def cured(text, cures):
             mark = "#PARAMS"
         if mark not in text or ("with proxy_pass" in place and "proxy_pass" not in text):
             continue
-        if mark in ("#LOCATION", "#TRANSPORT", "#BACKEND", "#SITE") and not lines.startswith(("sub ", "use_", "http")):
+        if mark in ("#LOCATION", "#TRANSPORT", "#BACKEND") and not lines.startswith(("sub ", "use_", "http")):
             for name in names_of(lines):
                 text = re.sub(rf"(?m)^\s*{re.escape(name)}\b[^\n{{;]*(?:\{{[^}}]*\}}|;|$)\n?", "", text)
         text = text.replace(mark, f"{lines}\n{mark}", 1)
@@ -133,7 +134,7 @@ class Place(contextlib.ExitStack):
     def reports(self):
         for begin in range(0, len(self.cases), AT_ONCE):
             some = self.cases[begin : begin + AT_ONCE]
-            running = [(case, doctor.start(self.url(case), *self.options(case), silence=2)) for case in some]
+            running = [(case, doctor.start(self.url(case), *self.options(case), silence=case.silence)) for case in some]
             try:
                 yield from ((case.name, doctor.finish(process)) for case, process in running)
             finally:

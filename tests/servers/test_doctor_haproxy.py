@@ -25,7 +25,8 @@ class HAProxy(webserver.HAProxy):
     def site(self, configuration):
         parts = []
         for name, text in self.texts.items():
-            parts.append(text.replace("<name>", name).replace("<port>", str(self.place.ports[name])))
+            parts.append(text.replace("<name>", name).replace("<port>", str(self.place.ports[name]))
+                .replace("use_backend rowtail ", f"use_backend rowtail-{name} "))
         return super().site("") + "".join(parts)
 
 
