@@ -176,7 +176,7 @@ SPREAD = $(if $(filter-out 0,$(SIDE_BY_SIDE)),$(shell $(PYTHON) -c 'import xdist
 INTEGRATION ?= tests/integration
 SERVERS ?= tests/servers
 ## integration: rowtail itself; INTEGRATION=tests/integration/test_rows.py for one file
-integration: $(BUILD)/rowtail $(MIRROR) bench-tools
+integration: $(BUILD)/rowtail $(MIRROR) $(DOCTOR) bench-tools
 	$(PYTEST) $(SPREAD) --ignore=$(ENDURANCE) $(INTEGRATION)
 
 # Crowds, which want the machine for themselves.
@@ -187,8 +187,9 @@ endurance: $(BUILD)/rowtail bench-tools
 
 # The same tests, of a program that looks at its own memory; not part of make test, for their time.
 ## integration-san: the integration tests of a program with sanitizers
-integration-san: $(BUILD)/rowtail-san $(MIRROR:%=%-san) bench-tools
-	ROWTAIL_BIN=$(BUILD)/rowtail-san MIRROR_BIN=$(BUILD)/rowtail-mirror-san $(PYTEST) tests/integration
+integration-san: $(BUILD)/rowtail-san $(MIRROR:%=%-san) $(DOCTOR:%=%-san) bench-tools
+	ROWTAIL_BIN=$(BUILD)/rowtail-san MIRROR_BIN=$(BUILD)/rowtail-mirror-san DOCTOR_BIN=$(BUILD)/rowtail-doctor-san \
+		$(PYTEST) tests/integration
 
 ## integration-valgrind: the integration tests under Valgrind
 integration-valgrind: $(BUILD)/rowtail bench-tools

@@ -50,6 +50,8 @@ static void judge_cached(const struct facts *f, struct findings *out)
 			"answer.");
 		return;
 	}
+	if (!a->status)
+		return;
 	if (!strcasestr(control, "no-cache") && !strcasestr(control, "no-store"))
 		snprintf(what, sizeof(what),
 			"rowtail's Cache-Control (no-cache, no-transform) arrives as %s%s%s.",
@@ -101,7 +103,7 @@ static void judge_cors(const struct facts *f, struct findings *out)
 	char what[FINDINGS_TEXT];
 	static const char harm[] = "A page of that origin gets an error and no row.";
 
-	if (!f->origin[0])
+	if (!f->origin[0] || !a->status)
 		return;
 	if (!f->secure && !f->loopback && !strncmp(f->origin, "https:", 6)) {
 		snprintf(what, sizeof(what),

@@ -1,5 +1,6 @@
 #include "doctor/secret.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,24 +26,33 @@ static void hide(char *text, const char *secret, size_t length)
 	}
 }
 
-/* The words of a value: "Bearer TOKEN", "a=1; b=2". The scheme is no secret. */
-static void hide_words(char *text, const char *value)
+static bool is_scheme(const char *word, size_t length)
 {
-	static const char ends[] = " \t;,=\"";
+	return (length == 6 && !strncasecmp(word, "Bearer", 6)) ||
+	       (length == 5 && !strncasecmp(word, "Basic", 5));
+}
 
-	hide(text, value, strlen(value));
+/* Each part of a value between these bytes. */
+static void hide_parts(char *text, const char *value, const char *ends)
+{
 	for (const char *word = value; *word;) {
 		size_t length = strcspn(word, ends);
-		bool scheme = (length == 6 && !strncasecmp(word, "Bearer", 6)) ||
-			      (length == 5 && !strncasecmp(word, "Basic", 5));
+		const char *after = word + length;
+		/* The name of a cookie stays. */
+		bool name = *after == '=' && after[1] && !strchr(ends, after[1]);
 
-		/* The name of a cookie stays; the '=' at the end of a base64 text is no name's. */
-		if (!scheme && !(word[length] == '=' && word[length + 1] &&
-				       !strchr(ends, word[length + 1])))
+		if (!name && !is_scheme(word, length))
 			hide(text, word, length);
-		word += length;
-		word += strspn(word, ends);
+		word = after + strspn(after, ends);
 	}
+}
+
+/* "Bearer TOKEN", "a=1; b=2": the whole, its words, and the values in them. */
+static void hide_value(char *text, const char *value)
+{
+	hide(text, value, strlen(value));
+	hide_parts(text, value, " \t;,\"");
+	hide_parts(text, value, " \t;,\"=");
 }
 
 static void hide_query(char *text, const char *query)
@@ -69,7 +79,7 @@ void secret_hide(char *text, size_t size, const struct options *o)
 	for (int i = 0; o->headers[i]; i++) {
 		const char *value = strchr(o->headers[i], ':') + 1;
 
-		hide_words(text, value + strspn(value, " \t"));
+		hide_value(text, value + strspn(value, " \t"));
 	}
 	hide_query(text, o->target.query);
 }

@@ -100,7 +100,9 @@ class Place(contextlib.ExitStack):
         self.tcp = ("127.0.0.1", ports.free_port())
         self.pages = ("127.0.0.1", ports.free_port())
         self.inner = ports.free_port()  # for a second server behind it
-        pages = ["--pages", "%s:%d" % self.pages] if httpserver.is_built() else []
+        self.http = ("127.0.0.1", ports.free_port())
+        pages = ["--pages", "%s:%d" % self.pages, "--http", "%s:%d" % self.http]
+        pages = pages if httpserver.is_built() else []
         self.run(self.socket, ["--listen", self.socket, *pages])
         self.run(self.tcp, ["--listen", "%s:%d" % self.tcp])
 

@@ -12,7 +12,7 @@ CASES = [
     Case(
         "impatient",
         "cut",
-        {"#END": '<Proxy "fcgi://rowtail">\nProxySet flushpackets=on timeout=1\n</Proxy>'},
+        {"#SITE": '<Proxy "fcgi://rowtail">\nProxySet flushpackets=on timeout=1\n</Proxy>'},
         without=(FLUSH,),
         # Apache ends the connection five seconds later.
         silence=8,

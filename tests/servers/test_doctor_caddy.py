@@ -6,14 +6,12 @@ import webserver
 from faulty import Case, check, outcomes
 
 CASES = [
-    Case("encode", "compressed", {"#SITE": "encode gzip"}, fatal=True),
     Case("impatient", "cut", {"#TRANSPORT": "read_timeout 2s"}),
     Case("no-position", "last-event-id", {"#SITE": "request_header -Last-Event-ID"}),
-    Case("type", "type", {"#SITE": "@all {\n#MATCHER\npath *\n}\nheader @all >Content-Type text/plain"}, fatal=True),
+    Case("type", "type", {"#SITE": "@all {\n#MATCHER\npath *\n}\nheader @all {\nContent-Type text/plain\ndefer\n}"}, fatal=True),
     Case("login", "login", {"#SITE": "@all {\n#MATCHER\npath *\n}\nredir @all /login"}, fatal=True),
     Case("front-controller", "front-controller", {"#SITE": "@all {\n#MATCHER\npath *\n}\nrewrite @all /index.html"}, fatal=True),
-    Case("no-post", "post", {"#SITE": "@post {\n#MATCHER\nmethod POST\n}\nroute @post {\nrespond 405\n}"}),
-    Case("max-age", "cached", {"#SITE": "@all {\n#MATCHER\npath *\n}\nheader @all >Cache-Control max-age=3600"}),
+    Case("max-age", "cached", {"#SITE": "@all {\n#MATCHER\npath *\n}\nheader @all {\nCache-Control max-age=3600\ndefer\n}"}),
     Case("502", "down-answer", {}, without=("reverse_proxy <tcp> {",), use=(), fatal=True, clean=False),
 ]
 

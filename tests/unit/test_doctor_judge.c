@@ -1,0 +1,305 @@
+/*
+ * rowtail-doctor's judgement of facts: what is found, how bad it is, and which cure is printed.
+ * links: doctor/judge doctor/judge_flow doctor/judge_request doctor/judge_answer doctor/findings doctor/cure doctor/hops base/text base/utf8
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "doctor/cure.h"
+#include "doctor/judge.h"
+
+static struct facts f;
+static struct findings found;
+
+static void stream(enum probe probe)
+{
+	struct answer *a = &f.answer[probe];
+
+	*a = (struct answer){.asked = true, .status = 200, .version = 11, .records = 1};
+	a->end_ms = a->age_s = a->retry_ms = -1;
+	a->last_byte_ms = 16000;
+	strcpy(a->type, "text/event-stream");
+	strcpy(a->cache_control, "no-cache, no-transform");
+	strcpy(a->first_type, "position");
+	for (int i = 0; i < FACTS_ROWS; i++) {
+		a->row_ms[i] = 1000 * i + 2;
+		a->row_count[i] = 1;
+	}
+}
+
+/* Everything is right. */
+static int fine(void **state)
+{
+	memset(&f, 0, sizeof(f));
+	memset(&found, 0, sizeof(found));
+	strcpy(f.path, "/events");
+	f.with_rows = true;
+	f.silence_ms = 35000;
+	f.left_ms = -1;
+	for (int i = 0; i < FACTS_ROWS; i++)
+		f.rows_ms[i] = 1000 * i;
+	for (enum probe p = PROBE_FIRST; p <= PROBE_POST; p++)
+		if (p != PROBE_H2 && p != PROBE_H2_BROWSER)
+			stream(p);
+	for (enum probe p = PROBE_HEADER; p <= PROBE_POST; p++) {
+		strcpy(f.answer[p].first_type, "gap");
+		strcpy(f.answer[p].first_data, "{\"requested\":\"" FACTS_POSITION "\"}");
+	}
+	return 0;
+}
+
+static const struct finding *named(const char *name)
+{
+	for (int i = 0; i < found.count; i++)
+		if (!strcmp(found.finding[i].name, name))
+			return &found.finding[i];
+	return NULL;
+}
+
+static void judge(void)
+{
+	if (judge_first(&f, &found))
+		judge_all(&f, &found);
+}
+
+static void wrong(const char *name, int exit_status)
+{
+	judge();
+	assert_non_null(named(name));
+	assert_int_equal(named(name)->level, LEVEL_WRONG);
+	assert_int_equal(findings_exit_status(&found), exit_status);
+}
+
+static void test_right_facts_are_fine(void **state)
+{
+	judge();
+	assert_int_equal(findings_exit_status(&found), 0);
+	assert_int_equal(named("open")->level, LEVEL_OK);
+	assert_int_equal(named("heartbeat")->level, LEVEL_OK);
+}
+
+static void test_missing_rows_are_buffered(void **state)
+{
+	f.answer[PROBE_PLAIN].row_ms[4] = -1;
+	wrong("buffered", 2);
+}
+
+static void test_rows_in_lumps_are_buffered(void **state)
+{
+	for (int i = 0; i < FACTS_ROWS; i++)
+		f.answer[PROBE_PLAIN].row_ms[i] = 9000;
+	wrong("buffered", 2);
+}
+
+static void test_one_late_row_is_not_buffered(void **state)
+{
+	f.answer[PROBE_PLAIN].row_ms[4] += 5000;
+	judge();
+	assert_null(named("buffered"));
+}
+
+static void test_only_compressed_streams_are_held_back(void **state)
+{
+	f.answer[PROBE_BROWSER].first_record_ms = -1;
+	wrong("compressed", 2);
+}
+
+static void test_compressed_record_by_record(void **state)
+{
+	strcpy(f.answer[PROBE_BROWSER].encoding, "gzip");
+	wrong("compressed", 1);
+}
+
+static void test_ended_stream_is_cut(void **state)
+{
+	f.answer[PROBE_PLAIN].end_ms = 15000;
+	f.answer[PROBE_PLAIN].last_byte_ms = 5000;
+	wrong("cut", 1);
+	assert_non_null(strstr(named("cut")->what, "after 15.0 s, 10.0 s after its last byte"));
+}
+
+static void test_no_heartbeat(void **state)
+{
+	f.answer[PROBE_PLAIN].last_byte_ms = 4002;
+	wrong("heartbeat", 1);
+}
+
+static void test_changed_row(void **state)
+{
+	f.answer[PROBE_PLAIN].row_differs = true;
+	wrong("rewritten", 2);
+}
+
+static void test_ignored_position(void **state)
+{
+	strcpy(f.answer[PROBE_HEADER].first_type, "position");
+	wrong("last-event-id", 1);
+}
+
+/* The rows did not come either, because another channel was asked for. */
+static void test_lost_query_is_not_called_buffering(void **state)
+{
+	strcpy(f.answer[PROBE_QUERY].first_type, "position");
+	f.answer[PROBE_PLAIN].row_ms[0] = -1;
+	wrong("query", 2);
+	assert_null(named("buffered"));
+}
+
+static void test_statuses(void **state)
+{
+	static const struct {
+		int status;
+		const char *name;
+	} cases[] = {{401, "access"}, {403, "access"}, {404, "not-found"}, {302, "redirect"},
+		{502, "down-answer"}, {503, "down"}, {429, "status"}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		fine(state);
+		f.answer[PROBE_FIRST].status = cases[i].status;
+		wrong(cases[i].name, 2);
+	}
+}
+
+static void test_pages_instead_of_a_stream(void **state)
+{
+	struct answer *a = &f.answer[PROBE_FIRST];
+
+	a->records = 0;
+	strcpy(a->type, "text/html");
+	strcpy(a->body, "<html>");
+	wrong("front-controller", 2);
+	fine(state);
+	a->records = 0;
+	strcpy(a->type, "text/html");
+	strcpy(a->body, "<html><input type=\"password\">");
+	wrong("login", 2);
+}
+
+static void test_answer_in_rowtails_place(void **state)
+{
+	struct answer *a = &f.answer[PROBE_FIRST];
+
+	a->records = 0;
+	a->retry_ms = 3000;
+	a->end_ms = 10;
+	wrong("down", 2);
+	assert_int_equal(named("down-answer")->level, LEVEL_OK);
+}
+
+static void test_origins(void **state)
+{
+	struct answer *a = &f.answer[PROBE_BROWSER];
+
+	strcpy(f.origin, "https://a.example");
+	f.loopback = true;
+	wrong("cors", 1);
+	fine(state);
+	strcpy(f.origin, "https://a.example");
+	a->allow_origins = 2;
+	strcpy(a->allow_origin, "https://a.example, *");
+	wrong("cors-twice", 1);
+	fine(state);
+	strcpy(f.origin, "https://a.example");
+	f.loopback = a->allow_credentials = true;
+	a->allow_origins = 1;
+	strcpy(a->allow_origin, "https://a.example");
+	judge();
+	assert_int_equal(findings_exit_status(&found), 0);
+	fine(state);
+	strcpy(f.origin, "https://a.example");
+	wrong("mixed-content", 1);
+}
+
+static void test_caches(void **state)
+{
+	strcpy(f.answer[PROBE_BROWSER].cache_control, "no-cache, max-age=3600");
+	wrong("cached", 1);
+	fine(state);
+	f.answer[PROBE_BROWSER].age_s = 7;
+	wrong("cached", 1);
+	fine(state);
+	f.answer[PROBE_BROWSER].cache_control[0] = '\0';
+	wrong("cached", 1);
+}
+
+static void test_leaving(void **state)
+{
+	f.with_status = true;
+	wrong("leaving", 1);
+	fine(state);
+	f.with_status = true;
+	f.left_ms = 500;
+	judge();
+	assert_int_equal(named("leaving")->level, LEVEL_OK);
+}
+
+static void test_servers_are_named(void **state)
+{
+	struct hops h;
+
+	strcpy(f.answer[PROBE_FIRST].server, "Apache/2.4.71 (Debian)");
+	strcpy(f.answer[PROBE_BROKEN].body, "<html><center>nginx</center>");
+	hops_find(&h, &f);
+	assert_int_equal(h.front, SERVER_NGINX);
+	assert_int_equal(h.inner, SERVER_APACHE);
+	f.answer[PROBE_FIRST].varnish = true;
+	hops_find(&h, &f);
+	assert_int_equal(h.front, SERVER_VARNISH);
+}
+
+/* The table has a cure for what each server can do wrong, with the URL's own path. */
+static void test_cures_name_the_path(void **state)
+{
+	char text[1024];
+	const struct cure *c;
+	int at = 0;
+
+	strcpy(f.path, "/a/stream");
+	c = cure_next(FAULT_FRONT_CONTROLLER, SERVER_NGINX, &at);
+	assert_non_null(c);
+	cure_text(text, sizeof(text), c->lines, &f);
+	assert_string_equal(text, "if ($uri ~ \"^/a/stream(/|$)\") { break; }");
+	for (enum server s = SERVER_NGINX; s <= SERVER_VARNISH; s++) {
+		at = 0;
+		assert_non_null(cure_next(FAULT_BUFFERED, s, &at));
+		at = 0;
+		assert_non_null(cure_next(FAULT_CUT, s, &at));
+		at = 0;
+		assert_non_null(cure_next(FAULT_DOWN_ANSWER, s, &at));
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, fine)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_right_facts_are_fine),
+		TEST(test_missing_rows_are_buffered),
+		TEST(test_rows_in_lumps_are_buffered),
+		TEST(test_one_late_row_is_not_buffered),
+		TEST(test_only_compressed_streams_are_held_back),
+		TEST(test_compressed_record_by_record),
+		TEST(test_ended_stream_is_cut),
+		TEST(test_no_heartbeat),
+		TEST(test_changed_row),
+		TEST(test_ignored_position),
+		TEST(test_lost_query_is_not_called_buffering),
+		TEST(test_statuses),
+		TEST(test_pages_instead_of_a_stream),
+		TEST(test_answer_in_rowtails_place),
+		TEST(test_origins),
+		TEST(test_caches),
+		TEST(test_leaving),
+		TEST(test_servers_are_named),
+		TEST(test_cures_name_the_path),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
