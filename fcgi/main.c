@@ -38,8 +38,6 @@ enum {
 	DRAIN_MS = 4000, /* for streams to take their last record; 5 s in total are promised */
 	SWEEP_LEAST_MS = 50,
 	SWEEP_MOST_MS = 1000,
-	POLL_DEFAULT_MS = 100,
-	POLL_REST_MS = 1000,
 };
 
 extern char **environ;
@@ -84,12 +82,6 @@ static int64_t sweep_ms(void)
 	int64_t ms = config.heartbeat_ms / 8;
 
 	return ms < SWEEP_LEAST_MS ? SWEEP_LEAST_MS : ms > SWEEP_MOST_MS ? SWEEP_MOST_MS : ms;
-}
-
-/* With --poll's default, looks may be rarer while file-change notices are known to work. */
-static int64_t rest_ms(void)
-{
-	return config.poll_ms == POLL_DEFAULT_MS ? POLL_REST_MS : config.poll_ms;
 }
 
 static void opened(void *context)
@@ -288,7 +280,7 @@ static void open_fanout(void)
 	if (!responder.fanout)
 		fail();
 	if (!loop_init() || !signals_begin(stop) || !parse_init() ||
-		!tail_init(responder.log, responder.fanout, config.db, config.poll_ms, rest_ms()))
+		!tail_init(responder.log, responder.fanout, config.db, config.poll_ms))
 		fail();
 	loop_turn_init(&turn, take_turn, NULL);
 	loop_timer_init(&sweep, sweep_due, NULL);

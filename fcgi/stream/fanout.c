@@ -356,23 +356,10 @@ void fanout_queue_idle(struct fanout *f, struct group *group)
 		fanout_enqueue(f, group->idle.head);
 }
 
-struct lane_context {
-	struct fanout *f;
-	int lane;
-};
-
-static void queue_idle_of_lane(void *context, struct group *group)
-{
-	struct lane_context *c = context;
-
-	if (group->lane == c->lane)
-		fanout_queue_idle(c->f, group);
-}
-
-/* Makes all streams that wait for a lane's rows read the log themselves. */
 void fanout_queue_lane(struct fanout *f, int lane)
 {
-	groups_all(f->groups, queue_idle_of_lane, &(struct lane_context){f, lane});
+	for (struct group *g = groups_of_lane(f->groups, lane); g; g = g->next)
+		fanout_queue_idle(f, g);
 }
 
 /* Resets the windows, which lack rows after those that were fed. Streams that wait there replay. */

@@ -105,10 +105,10 @@ enum eventlog_status fanout_look(struct fanout *f, bool *news);
 bool fanout_is_current(struct fanout *f);
 
 /*
- * Has anything been committed since the last look? Also true if that is unknown. Costs no system
- * call.
+ * Has anything been committed since the last look, or does a stream wait for one? Also true if that
+ * is unknown. Costs no system call.
  */
-bool fanout_may_have_news(struct fanout *f);
+bool fanout_is_look_due(struct fanout *f);
 
 /* Makes the next look read the database even if no commit is known. */
 void fanout_doubt(struct fanout *f);

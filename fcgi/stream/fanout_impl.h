@@ -40,6 +40,7 @@ struct shared {
 
 /* The rows of polls have no framing, so they need one lane. */
 enum { LANES_MAX = (LANE_ENCODINGS - 1) * FANOUT_FRAMINGS + 1 };
+_Static_assert((int)LANES_MAX <= (int)GROUPS_LANES, "groups have a list for each lane");
 
 struct fanout {
 	struct eventlog *log;

@@ -23,11 +23,12 @@ static enum eventlog_status check_mark(struct fanout *f, bool *same)
 	return e == EVENTLOG_OK && !*same ? fanout_replaced(f) : e;
 }
 
-bool fanout_may_have_news(struct fanout *f)
+bool fanout_is_look_due(struct fanout *f)
 {
 	uint64_t commit;
 
-	return !f->current || f->distrusted || f->generation != eventlog_generation(f->log) ||
+	return f->waiting.head || !f->current || f->distrusted ||
+	       f->generation != eventlog_generation(f->log) ||
 	       !eventlog_last_commit(f->log, &commit, NULL) || commit != f->commit;
 }
 
@@ -130,7 +131,7 @@ enum eventlog_status fanout_look(struct fanout *f, bool *news)
 	bool known;
 
 	*news = false;
-	if (!fanout_may_have_news(f) && !f->waiting.head)
+	if (!fanout_is_look_due(f))
 		return EVENTLOG_OK;
 	/* The number is from before the look, so a commit during it counts as new afterwards. */
 	known = eventlog_last_commit(f->log, &commit, NULL);

@@ -30,6 +30,7 @@ struct member {
 struct groups {
 	struct followed *followed;
 	struct member *members;
+	struct group *lanes[GROUPS_LANES + 1]; /* the first of each; LANE_NONE comes first */
 };
 
 struct groups *groups_new(void)
@@ -137,6 +138,26 @@ static bool follow_all(struct groups *g, struct group *group)
 	return true;
 }
 
+static void link_lane(struct groups *g, struct group *group)
+{
+	struct group **first = &g->lanes[group->lane - LANE_NONE];
+
+	group->next = *first;
+	if (group->next)
+		group->next->previous = group;
+	*first = group;
+}
+
+static void unlink_lane(struct groups *g, struct group *group)
+{
+	if (group->previous)
+		group->previous->next = group->next;
+	else
+		g->lanes[group->lane - LANE_NONE] = group->next;
+	if (group->next)
+		group->next->previous = group->previous;
+}
+
 static void free_member(struct member *m)
 {
 	free(m->group.filter);
@@ -169,6 +190,7 @@ static struct group *add_member(struct groups *g, struct member *m, size_t key_l
 		free_member(m);
 		return NULL;
 	}
+	link_lane(g, &m->group);
 	m->references = 1;
 	return &m->group;
 }
@@ -196,6 +218,7 @@ void groups_release(struct groups *g, struct group *group)
 	if (--m->references > 0)
 		return;
 	unfollow_all(g, group, group->filter->channel_count);
+	unlink_lane(g, group);
 	HASH_DEL(g->members, m);
 	free_member(m);
 }
@@ -224,10 +247,7 @@ void groups_of_channel(struct groups *g, const char *channel, size_t length,
 	}
 }
 
-void groups_all(struct groups *g, void (*each)(void *context, struct group *group), void *context)
+struct group *groups_of_lane(const struct groups *g, int lane)
 {
-	struct member *m, *next;
-
-	HASH_ITER (hh, g->members, m, next)
-		each(context, &m->group);
+	return g->lanes[lane - LANE_NONE];
 }

@@ -16,8 +16,8 @@
 #include "log/filter.h"
 #include "stream/subscriber.h"
 
-/* The lane of a group whose rows are in no window. */
-enum { LANE_NONE = -1 };
+/* The lane of a group whose rows are in no window; and how many numbers there are for the others. */
+enum { LANE_NONE = -1, GROUPS_LANES = 8 };
 
 struct group {
 	struct filter *filter; /* owned */
@@ -29,6 +29,7 @@ struct group {
 	/* While fanout hands out rows: the chain of records for this group. */
 	uint32_t first_match, last_match;
 	struct group *next_touched;
+	struct group *previous, *next; /* of the same lane; groups' own */
 };
 
 struct groups;
@@ -53,7 +54,7 @@ void groups_release(struct groups *g, struct group *group);
 void groups_of_channel(struct groups *g, const char *channel, size_t length,
 	void (*found)(void *context, struct group *group), void *context);
 
-/* Calls `each` for every group. `each` must not join or release a group. */
-void groups_all(struct groups *g, void (*each)(void *context, struct group *group), void *context);
+/* The first group of a lane, NULL if there is none; then follow `next`. The order is arbitrary. */
+struct group *groups_of_lane(const struct groups *g, int lane);
 
 #endif

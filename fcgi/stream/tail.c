@@ -20,8 +20,6 @@ enum {
 	COMMIT_US = 2000000, /* how long after its notice a commit may become visible */
 	COMMIT_LEAST_US = 64000, /* the same, after a look that found rows; see look_soon() */
 	SAME_FAULT_MS = 60000, /* log the same fault at most this often */
-	COMMITS_FACTOR = 16,
-	COMMITS_MOST = 1 << 20,
 	CHECK_MS = 1000, /* how often to check the files if nothing seems to have changed */
 	OTHERS_MS = 2000, /* how often to look for processes with another -wal */
 	LOCKED_MS = 5000, /* a commit in rollback mode, with its fsync, takes less */
@@ -33,10 +31,7 @@ static struct {
 	const char *path;
 	char directory[PATH_MAX];
 	char name[256]; /* of the database in the directory */
-	int64_t poll_ms, rest_ms; /* how often to poll; the same, once notices are known to work */
-	int64_t pace_ms; /* how often it polls now; 0: it does not */
-	unsigned noticed_commits, wanted_commits; /* commits in a row, and how many are enough */
-	bool unannounced; /* the last poll found a commit, and no notice has come since */
+	int64_t poll_ms;
 	struct watch watch;
 	struct loop_timer poll;
 	struct loop_turn soon; /* the look after a notice */
@@ -196,7 +191,6 @@ static void tell_unwatched(int error)
 /* One commit makes several notices. They cause one look, after all of them. */
 static void noticed(struct watch *watch, const char *name, bool appeared)
 {
-	tail.unannounced = false;
 	if (appeared)
 		tail.check_ms = 0;
 	loop_turn_want(&tail.soon);
@@ -229,7 +223,6 @@ static void begin_watch(void)
 static void watch_anew(void)
 {
 	watch_end(&tail.watch);
-	tail.noticed_commits = 0;
 	if (split_path() && tail.awake)
 		begin_watch();
 }
@@ -284,27 +277,6 @@ static enum eventlog_status check_file(void)
 	if ((e = reopen()) != EVENTLOG_OK)
 		note(e);
 	return e;
-}
-
-/* Notices work if they have announced commits. If they missed one, it takes more to be sure again. */
-static void set_pace(void)
-{
-	bool rest = tail.noticed_commits >= tail.wanted_commits && tail.well && !tail.watch_error &&
-		    !eventlog_is_view(tail.log);
-	int64_t pace_ms = rest ? tail.rest_ms : tail.poll_ms;
-
-	if (!tail.awake || pace_ms == tail.pace_ms)
-		return;
-	tail.pace_ms = pace_ms;
-	loop_timer_start(&tail.poll, pace_ms, pace_ms);
-}
-
-static void note_missed_notice(void)
-{
-	tail.unannounced = false;
-	tail.noticed_commits = 0;
-	if (tail.wanted_commits < COMMITS_MOST)
-		tail.wanted_commits *= COMMITS_FACTOR;
 }
 
 static enum eventlog_status look(bool *news)
@@ -370,12 +342,8 @@ static void look_soon(struct loop_turn *turn)
 	if (!tail.awake)
 		return;
 	look(&news);
-	if (news) {
+	if (news)
 		note_delay();
-		if (tail.noticed_commits < tail.wanted_commits)
-			tail.noticed_commits++;
-		set_pace();
-	}
 	tail.waiting = false;
 	if (news && fanout_is_current(tail.fanout)) {
 		loop_alarm_stop(&tail.ladder);
@@ -410,30 +378,34 @@ static void look_for_others(void)
 	log_warn("%s", sentence);
 }
 
+/*
+ * Between two checks of the files, the write-ahead log's index in memory tells whether there is a
+ * commit, also one that no notice has announced. Then most polls need no system call.
+ */
+static bool is_poll_needed(void)
+{
+	return is_check_due() || eventlog_is_view(tail.log) || fanout_is_look_due(tail.fanout);
+}
+
 static void poll_due(struct loop_timer *timer)
 {
-	bool news = false;
+	bool news;
 
+	if (!is_poll_needed())
+		return;
 	begin_watch();
-	if (tail.unannounced)
-		note_missed_notice();
 	if (eventlog_is_view(tail.log))
 		fanout_distrust(tail.fanout);
 	if (check_file() == EVENTLOG_OK)
 		look(&news);
-	tail.unannounced = news;
-	set_pace();
 	look_for_others();
 }
 
-bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms,
-	int64_t rest_ms)
+bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms)
 {
 	tail.log = log;
 	tail.fanout = fanout;
 	tail.poll_ms = poll_ms;
-	tail.rest_ms = rest_ms;
-	tail.wanted_commits = 1;
 	tail.well = true;
 	loop_timer_init(&tail.poll, poll_due, NULL);
 	loop_turn_init(&tail.soon, look_soon, NULL);
@@ -455,7 +427,7 @@ enum eventlog_status tail_wake(void)
 	tail.awake = true;
 	split_path();
 	begin_watch();
-	set_pace();
+	loop_timer_start(&tail.poll, tail.poll_ms, tail.poll_ms);
 	return e == EVENTLOG_OK ? look(&news) : e;
 }
 
@@ -464,8 +436,6 @@ void tail_sleep(void)
 	tail.awake = tail.waiting = false;
 	loop_alarm_stop(&tail.ladder);
 	loop_timer_stop(&tail.poll);
-	tail.pace_ms = 0;
-	tail.unannounced = false;
 	watch_end(&tail.watch);
 }
 

@@ -15,12 +15,8 @@
 #include "log/eventlog.h"
 #include "stream/fanout.h"
 
-/*
- * Sets up the tail of this process. Borrows all arguments for good. It polls every poll_ms, and every
- * rest_ms while notices have announced the last commits.
- */
-bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms,
-	int64_t rest_ms);
+/* Sets up the tail of this process, which polls every poll_ms. Borrows all arguments for good. */
+bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms);
 
 /*
  * Prepares the log for use: opens it if it is closed, checks whether it was replaced, and begins to
