@@ -373,7 +373,7 @@ void fanout_refill(struct fanout *f, int lane)
 	int64_t after = f->fed > REFILL_IDS ? f->fed - REFILL_IDS : 0, pruned = 0;
 	bool whole = false;
 
-	/* In one transaction: a deletion between two reads would go unnoticed. */
+	/* In one transaction, which is cheaper. Each read reports the deletions ahead of it. */
 	if (eventlog_hold(f->log) == EVENTLOG_OK) {
 		whole = refill_after(f, lane, after, &pruned);
 		if (!whole && pruned > 0 && pruned < f->fed)

@@ -200,6 +200,71 @@ static void test_transactions(void **state)
 }
 
 /* Skips rows, repeatedly. */
+static void read_once(void)
+{
+	prepare("SELECT count(*) FROM t");
+	assert_int_equal(database_step(statement), DATABASE_ROW);
+	database_reset(statement);
+}
+
+static bool is_writing(uint64_t *commit)
+{
+	bool writing;
+
+	assert_int_equal(database_last_commit(database, commit, &writing), DATABASE_OK);
+	return writing;
+}
+
+/* The write-ahead log's index tells which commit is the last, and whether another is on its way. */
+static void test_last_commit(void **state)
+{
+	uint64_t first, last;
+
+	read_once();
+	assert_false(is_writing(&first));
+	assert_false(is_writing(&last));
+	assert_true(last == first);
+	must("INSERT INTO t VALUES (2, 'y')");
+	assert_false(is_writing(&last));
+	assert_true(last != first);
+}
+
+/* A transaction larger than the writer's cache writes pages before it commits. */
+static void test_commit_on_its_way(void **state)
+{
+	uint64_t first, last;
+
+	read_once();
+	must("PRAGMA cache_size=10");
+	assert_false(is_writing(&first));
+	must("BEGIN; INSERT INTO t VALUES (2, zeroblob(1000000))");
+	assert_true(is_writing(&last));
+	assert_true(last == first);
+	must("COMMIT");
+	assert_false(is_writing(&last));
+	assert_true(last != first);
+	/* After a checkpoint, the log begins again over the frames of its earlier round. */
+	must("PRAGMA wal_checkpoint(RESTART); INSERT INTO t VALUES (3, 'x')");
+	assert_false(is_writing(&last));
+	/* An empty log does not tell. */
+	must("PRAGMA wal_checkpoint(TRUNCATE)");
+	assert_true(is_writing(&last));
+}
+
+static void test_last_commit_needs_wal(void **state)
+{
+	struct database_failure why;
+	uint64_t commit;
+
+	database_close(database);
+	must("PRAGMA journal_mode=DELETE");
+	assert_int_equal(database_open(&database, logfile.path, &why), DATABASE_OK);
+	read_once();
+	assert_int_equal(database_last_commit(database, &commit, NULL), DATABASE_BUSY);
+	must("INSERT INTO t VALUES (2, 'y')");
+	assert_int_equal(database_last_commit(database, &commit, NULL), DATABASE_BUSY);
+}
+
 static void test_run_to_the_end(void **state)
 {
 	must("INSERT INTO t VALUES (2, 'y'), (3, 'z')");
@@ -291,6 +356,9 @@ int main(void)
 		TEST(test_bindings),
 		TEST(test_reset_ends_the_transaction),
 		TEST(test_transactions),
+		TEST(test_last_commit),
+		TEST(test_commit_on_its_way),
+		TEST(test_last_commit_needs_wal),
 		TEST(test_run_to_the_end),
 		TEST(test_locks),
 		TEST(test_damage_is_found_while_reading),

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -162,6 +163,30 @@ static void ended_poll_calls_nothing(void **state)
 	close_pipe(ends);
 }
 
+/*
+ * A poll that waits for nothing does not keep the loop busy: neither while its descriptor is ready,
+ * nor after a hangup, which epoll reports in any case.
+ */
+static void paused_poll_does_not_keep_the_loop_busy(void **state)
+{
+	struct loop_poll p = {0};
+	clock_t before;
+	int ends[2];
+
+	open_full_pipe(ends);
+	assert_true(loop_poll_begin(&p, ends[0], 0, count_ready));
+	before = clock();
+	assert_int_equal(calls_in_a_while(), 0);
+	close(ends[1]);
+	assert_int_equal(calls_in_a_while(), 0);
+	assert_true(clock() - before < WHILE_MS * CLOCKS_PER_SEC / 4000);
+	loop_poll_set(&p, LOOP_READ);
+	assert_int_equal(calls_in_a_while(), 1);
+	loop_poll_end(&p, NULL);
+	assert_int_equal(calls_in_a_while(), 0);
+	close(ends[0]);
+}
+
 static void poll_ends_once(void **state)
 {
 	struct loop_poll *p = calloc(1, sizeof(*p));
@@ -288,6 +313,7 @@ int main(void)
 		cmocka_unit_test(handles_cannot_start_without_a_loop),
 		cmocka_unit_test(stopping_an_unstarted_handle_does_nothing),
 		cmocka_unit_test(ended_poll_calls_nothing),
+		cmocka_unit_test(paused_poll_does_not_keep_the_loop_busy),
 		cmocka_unit_test(poll_ends_once),
 		cmocka_unit_test(poll_cannot_start_twice),
 		cmocka_unit_test(poll_that_cannot_start),
