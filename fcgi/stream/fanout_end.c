@@ -39,18 +39,13 @@ void fanout_look_up_ends(struct fanout *f)
 	}
 }
 
-static void look_up_each(void *context, struct group *group)
-{
-	struct fanout *f = context;
-
-	if (!f->ends_doubted)
-		look_up(f, group);
-}
-
 void fanout_look_up_all_ends(struct fanout *f)
 {
 	f->ends_doubted = false;
-	groups_all(f->groups, look_up_each, f);
+	for (int lane = LANE_NONE; lane < f->lane_count; lane++)
+		for (struct group *g = groups_of_lane(f->groups, lane); g && !f->ends_doubted;
+			g = g->next)
+			look_up(f, g);
 }
 
 bool fanout_has_ended(const struct fanout *f, const struct subscriber *s)
