@@ -45,7 +45,7 @@ LANES = [
     ["silence"],
 ]
 NICE = ["unit", "replay", "builds", "lint", "deb-test", "test-releases-ci"]
-ALONE = [["endurance", "bench-test"], ["torture-short"]]  # these run when all others have ended
+ALONE = [["endurance", "bench-test"], ["torture-short", "torture-mirror-short"]]  # these run when all others have ended
 PORTABLE = ["portable-integration", "portable-servers"]
 MORE = ["browser-chromium", "tidy", *PORTABLE, "integration-san", "integration-valgrind", "fuzz", "test-releases"]
 MORE_TORTURE = "torture"
@@ -161,7 +161,7 @@ class Node(Tests):
 
 
 class Torture(Tests):
-    closing = re.compile(r"^torture: |^  ")
+    closing = re.compile(r"^torture(-mirror)?: |^  ")
 
 
 class Releases(Tests):
@@ -197,7 +197,9 @@ KINDS = {
     "browser": Node,
     "browser-chromium": Node,
     "torture-short": Torture,
+    "torture-mirror-short": Torture,
     "torture": Torture,
+    "torture-mirror": Torture,
     "test-releases": Releases,
     "test-releases-ci": Releases,
 }

@@ -189,10 +189,11 @@ class Log:
                 with self.connection.cursor() as cursor:
                     cursor.execute(statement, values or None)
                     return cursor.fetchall() if cursor.description else []
-            except (psycopg2.OperationalError, psycopg2.InterfaceError):
-                self.connection.close()
-                if not again:
+            except psycopg2.Error as error:
+                # When the server was killed, it may be any of these, without an SQLSTATE.
+                if not again or not (error.pgcode is None or isinstance(error, psycopg2.OperationalError)):
                     raise
+                self.close()
 
     def insert(self, data="", channel="default", event=None):
         """Publishes a row, and returns its id."""

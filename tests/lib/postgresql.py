@@ -87,8 +87,12 @@ class Cluster:
                 os.chown(self.directory, _user().pw_uid, _user().pw_gid)
             self.directory.chmod(0o755)
             if source is None:
+                # Without checksums pg_rewind would refuse.
                 self._tool("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
-                           "--locale=C.UTF-8", "--no-sync")
+                           "--locale=C.UTF-8", "--no-sync", "--data-checksums")
+                # Also for the server that pg_rewind starts.
+                with open(self.data / "postgresql.conf", "a", encoding="utf-8") as file:
+                    file.write("".join(f"{name} = '{value}'\n" for name, value in self.settings.items()))
             else:
                 self._copy(source)
             self.start()
@@ -234,6 +238,25 @@ class Cluster:
         """Makes this server, which is stopped, a standby of another one; its own data is replaced."""
         shutil.rmtree(self.data)
         self._copy(primary)
+        self.start()
+
+    def cut(self):
+        """Ends this standby's connection to its primary, for good: it falls behind."""
+        self.rows("ALTER SYSTEM SET primary_conninfo = ''")
+        self.rows("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + 30
+        while self.rows("SELECT count(*) FROM pg_stat_wal_receiver") != [(0,)]:
+            if time.monotonic() > deadline:
+                raise Failed(self.log.read_text(errors="replace")[-3000:])
+            time.sleep(0.01)
+
+    def rewind(self, primary):
+        """Makes this server, which was killed, a standby of the one that took over from it, by pg_rewind.
+
+        Raises Failed if that does not work, for example because WAL that it needs is gone; follow() always works.
+        """
+        primary.rows("CHECKPOINT")  # or pg_rewind takes both servers for one timeline
+        self._tool("pg_rewind", "-D", self.data, "--source-server", primary.dsn(), "-R", "--no-sync")
         self.start()
 
     def promote(self):

@@ -227,9 +227,10 @@ static void print_counts(void)
 		t->lost, t->twice, t->disorder, t->foreign, t->corrupt, t->garbage + counts.garbled,
 		t->needless, t->untold);
 	printf(",\"deliveries\":%" PRId64 ",\"positions\":%" PRId64 ",\"gaps_pruned\":%" PRId64
-	       ",\"gaps_replaced\":%" PRId64 ",\"gaps_other\":%" PRId64 ",\"gaps_owed\":%" PRId64,
+	       ",\"gaps_replaced\":%" PRId64 ",\"gaps_other\":%" PRId64 ",\"gaps_owed\":%" PRId64
+	       ",\"denied\":%" PRId64,
 		t->rows, t->positions, t->gaps[LEDGER_PRUNED], t->gaps[LEDGER_REPLACED],
-		t->gaps[LEDGER_OTHER], t->owed);
+		t->gaps[LEDGER_OTHER], t->owed, t->denied);
 	printf(",\"connects\":%" PRId64 ",\"cuts\":%" PRId64 ",\"refused\":%" PRId64
 	       ",\"unconnected\":%" PRId64 ",\"stalls\":%" PRId64 ",\"trickles\":%" PRId64
 	       ",\"vanished\":%" PRId64 ",\"anew\":%" PRId64 ",\"bytes\":%" PRId64 "}\n",

@@ -32,6 +32,7 @@ static void next_event(struct ledger *l)
 	l->type = '\0';
 	l->id = -1;
 	l->reason = LEDGER_OTHER;
+	l->newest = 0;
 	l->data_lines = 0;
 	l->whole = false;
 }
@@ -77,6 +78,11 @@ static void take_position(struct ledger *l, struct ledger_tally *t)
 	l->position = l->id;
 }
 
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* The last row of a key at or below the last gap's end: whether this client had received it. */
 static void judge_gap(struct ledger *l, int key, int64_t before, struct ledger_tally *t)
 {
@@ -102,6 +108,7 @@ static void take_gap(struct ledger *l, struct ledger_tally *t)
 		return;
 	}
 	l->gap_from = l->position;
+	l->gap_until = l->reason == LEDGER_PRUNED ? l->newest : 0;
 	l->gap_keys = l->reason == LEDGER_PRUNED && l->position >= t->restored ? l->filter : 0;
 	/* The file was replaced: its numbers may be lower, but not its ids. */
 	if (l->reason != LEDGER_PRUNED)
@@ -109,10 +116,25 @@ static void take_gap(struct ledger *l, struct ledger_tally *t)
 	l->base = l->position = l->id;
 }
 
+/* A row whose predecessor has no id in it: the numbers alone tell. */
+static void look_for_hole_in_commit(struct ledger *l, const struct row *r, struct ledger_tally *t)
+{
+	int64_t had = l->last_number[r->key];
+
+	if (had == 0 || l->last_id[r->key] <= larger(l->base, l->gap_until) || r->number == had + 1)
+		return;
+	*(r->number > had ? &t->lost : &t->twice) += 1;
+	tell(l, "key %d: number %" PRId64 " after %" PRId64, r->key, r->number, had);
+}
+
 static void look_for_hole(struct ledger *l, const struct row *r, struct ledger_tally *t)
 {
 	int64_t missing = l->last_number[r->key] ? r->number - l->last_number[r->key] - 1 : 1;
 
+	if (r->before == ROW_SAME_COMMIT) {
+		look_for_hole_in_commit(l, r, t);
+		return;
+	}
 	judge_gap(l, r->key, r->before, t);
 	if (r->before == l->last_id[r->key])
 		return;
@@ -120,7 +142,7 @@ static void look_for_hole(struct ledger *l, const struct row *r, struct ledger_t
 		t->untold++;
 		tell(l, "key %d had %" PRId64 ", but before number %" PRId64 " was %" PRId64,
 			r->key, l->last_id[r->key], r->number, r->before);
-	} else if (r->before > l->base && r->before > l->last_id[r->key]) {
+	} else if (r->before > larger(l->base, l->gap_until) && r->before > l->last_id[r->key]) {
 		t->lost += missing > 0 ? missing : 1;
 		tell(l,
 			"lost %" PRId64 " of key %d before number %" PRId64 ": had %" PRId64
@@ -174,11 +196,24 @@ static void dispatch(struct ledger *l, struct ledger_tally *t)
 			take_position(l, t);
 		else if (l->kind == LEDGER_GAP)
 			take_gap(l, t);
+		else if (l->kind == LEDGER_DENIED)
+			t->denied++;
 		else
 			take_row(l, t);
 		l->first = false;
 	}
 	next_event(l);
+}
+
+/* "newest" in a gap's data; 0 if there is none. */
+static int64_t newest_in(const char *text, size_t have)
+{
+	const char *at = memmem(text, have, "\"newest\":", 9);
+	int64_t newest = 0;
+
+	for (at = at ? at + 9 : text + have; at < text + have && *at >= '0' && *at <= '9'; at++)
+		newest = newest * 10 + *at - '0';
+	return newest;
 }
 
 static void take_data(struct ledger *l, const char *text, size_t have, size_t total)
@@ -190,6 +225,7 @@ static void take_data(struct ledger *l, const char *text, size_t have, size_t to
 		else if (memmem(text, have, "\"replaced\"", 10) ||
 			 memmem(text, have, "\"future\"", 8))
 			l->reason = LEDGER_REPLACED;
+		l->newest = newest_in(text, have);
 	} else if (l->kind == LEDGER_ROW && l->data_lines == 1) {
 		l->whole = row_read(&l->row, text, have, total);
 	} else if (l->kind == LEDGER_ROW) {
@@ -213,6 +249,8 @@ static void take_event(struct ledger *l, const char *text, size_t have, struct l
 		l->kind = LEDGER_POSITION;
 	else if (have == 3 && !memcmp(text, "gap", 3))
 		l->kind = LEDGER_GAP;
+	else if (have == 6 && !memcmp(text, "denied", 6))
+		l->kind = LEDGER_DENIED;
 	else if (have == 1)
 		l->type = *text;
 	else
@@ -249,6 +287,11 @@ void ledger_close(struct ledger *l, const int64_t last_id[ROW_KEYS],
 
 		if (last_id[key] <= l->base)
 			judge_gap(l, key, last_id[key], t);
+		if (last_id[key] > 0 && had > last_id[key] && had > l->base) {
+			t->untold++;
+			tell(l, "key %d had %" PRId64 ", but the log ends with %" PRId64, key, had,
+				last_id[key]);
+		}
 		if (!(l->filter & UINT64_C(1) << key) || last_id[key] <= had ||
 			last_id[key] <= l->base)
 			continue;

@@ -33,6 +33,7 @@ struct ledger_tally {
 	int64_t gaps[3]; /* announced: for rows deleted, for a file replaced, for another reason */
 	int64_t owed; /* of the first: a row of this client was after its position; the next rows show it */
 	int64_t restored; /* below it nothing is known about rows lost with the old file */
+	int64_t denied; /* streams that ended since their grant did */
 };
 
 enum { LEDGER_PRUNED, LEDGER_REPLACED, LEDGER_OTHER };
@@ -44,16 +45,18 @@ struct ledger {
 	int64_t position; /* the last event ID; -1 before the first */
 	int64_t base; /* no row at or below it is still expected: where it began, or the last gap */
 	int64_t gap_from; /* its position when a gap for deleted rows arrived */
+	int64_t gap_until; /* the newest id at that gap: rows up to it may be missing */
 	uint64_t gap_keys; /* keys whose next row will show whether that gap was needed; 0: none */
 	int64_t last_id[ROW_KEYS]; /* 0: none yet */
 	int64_t last_number[ROW_KEYS]; /* 0: not known */
 
 	/* The event that is being read. */
 	bool first; /* of its connection */
-	enum { LEDGER_ROW, LEDGER_POSITION, LEDGER_GAP } kind;
+	enum { LEDGER_ROW, LEDGER_POSITION, LEDGER_GAP, LEDGER_DENIED } kind;
 	char type; /* '\0' for a plain message */
 	int64_t id; /* -1: none */
 	int reason;
+	int64_t newest; /* of a gap */
 	int data_lines;
 	bool whole;
 	struct row row;

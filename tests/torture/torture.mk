@@ -1,5 +1,5 @@
 # torture: make torture kills and breaks everything for MINUTES, and counts what got lost; see
-# tests/torture/torture.py. make test runs a short one.
+# tests/torture/torture.py. torture-mirror does so with PostgreSQL and two machines. make test runs short ones.
 
 MINUTES ?= 60
 SEED ?=
@@ -9,7 +9,7 @@ TORTURE_HEADERS := $(wildcard $(TORTURE_SRC)/*.h tests/bench/*.h)
 TORTURE_CLIENTS := $(addprefix $(TORTURE_SRC)/,clients.c ledger.c row.c) \
 	$(addprefix tests/bench/,answer.c target.c address.c)
 
-.PHONY: torture torture-short torture-tools
+.PHONY: torture torture-short torture-mirror torture-mirror-short torture-tools
 
 $(BUILD)/torture/clients: $(TORTURE_CLIENTS) $(TORTURE_HEADERS)
 	@mkdir -p $(@D)
@@ -36,3 +36,11 @@ torture: $(BUILD)/rowtail torture-tools
 ## torture-short: 42 seconds of it
 torture-short: $(BUILD)/rowtail torture-tools
 	$(PYTHON) $(TORTURE_SRC)/torture.py --build $(BUILD) --minutes 0.7 $(SEED:%=--seed %)
+
+## torture-mirror: MINUTES=60 of failures of PostgreSQL, mirrors and machines, clients that change machines; SEED=N repeats one
+torture-mirror: $(BUILD)/rowtail $(MIRROR) torture-tools
+	$(PYTHON) $(TORTURE_SRC)/torture_mirror.py --build $(BUILD) --minutes $(MINUTES) $(SEED:%=--seed %)
+
+## torture-mirror-short: half a minute of it
+torture-mirror-short: $(BUILD)/rowtail $(MIRROR) torture-tools
+	$(PYTHON) $(TORTURE_SRC)/torture_mirror.py --build $(BUILD) --minutes 0.5 --bulk 10000 $(SEED:%=--seed %)

@@ -209,7 +209,7 @@ static void test_missing_gap_is_found_at_the_end(void **state)
 
 static void test_needless_gap(void **state)
 {
-	int64_t ids[ROW_KEYS] = {[A] = 11}, numbers[ROW_KEYS] = {[A] = 5};
+	int64_t ids[ROW_KEYS] = {[A] = 25}, numbers[ROW_KEYS] = {[A] = 6};
 
 	begin_whole_channel();
 	control("gap", 20, "{\"reason\":\"pruned\"}");
@@ -271,6 +271,59 @@ static void test_cut_event_is_dropped(void **state)
 	assert_int_equal(wrong(), 0);
 }
 
+/* Rows from the middle were deleted: the gap says up to where rows may be missing, and the rest follows it. */
+static void test_gap_before_a_deleted_middle(void **state)
+{
+	row(11, A, 5, 9);
+	control("gap", 11,
+		"{\"requested\":\"11\",\"oldest\":1,\"newest\":20,\"reason\":\"pruned\"}");
+	row(12, AX, 1, 0);
+	row(18, A, 8, 16);
+	row(21, A, 9, 18);
+	assert_int_equal(wrong(), 0);
+	assert_int_equal(tally.owed, 1);
+	row(25, A, 11, 23);
+	assert_int_equal(tally.lost, 1);
+}
+
+static void test_rows_of_one_commit(void **state)
+{
+	row(11, A, 5, 9);
+	row(12, A, 6, ROW_SAME_COMMIT);
+	row(13, A, 7, ROW_SAME_COMMIT);
+	assert_int_equal(wrong(), 0);
+	row(15, A, 9, ROW_SAME_COMMIT);
+	assert_int_equal(tally.lost, 1);
+	row(16, A, 8, ROW_SAME_COMMIT);
+	assert_int_equal(tally.twice, 1);
+}
+
+static void test_first_row_in_the_middle_of_a_commit(void **state)
+{
+	row(11, A, 5, ROW_SAME_COMMIT);
+	row(12, A, 6, ROW_SAME_COMMIT);
+	assert_int_equal(wrong(), 0);
+}
+
+static void test_row_that_was_taken_back(void **state)
+{
+	int64_t ids[ROW_KEYS] = {[A] = 11}, numbers[ROW_KEYS] = {[A] = 5};
+
+	row(11, A, 5, 9);
+	row(12, A, 6, 11);
+	ledger_close(&ledger, ids, numbers, &tally);
+	assert_int_equal(tally.untold, 1);
+}
+
+static void test_denied_is_counted(void **state)
+{
+	line("event: denied");
+	line("data: {\"reason\":\"revoked\"}");
+	line("");
+	row(11, A, 5, 9);
+	assert_int_equal(tally.denied, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +347,11 @@ int main(void)
 		cmocka_unit_test_setup(test_unreported_replaced_file, begin),
 		cmocka_unit_test_setup(test_replaced_file, begin),
 		cmocka_unit_test_setup(test_cut_event_is_dropped, begin),
+		cmocka_unit_test_setup(test_gap_before_a_deleted_middle, begin),
+		cmocka_unit_test_setup(test_rows_of_one_commit, begin),
+		cmocka_unit_test_setup(test_first_row_in_the_middle_of_a_commit, begin),
+		cmocka_unit_test_setup(test_row_that_was_taken_back, begin),
+		cmocka_unit_test_setup(test_denied_is_counted, begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
