@@ -48,7 +48,7 @@ NICE = ["unit", "replay", "builds", "lint", "deb-test", "test-releases-ci"]
 ALONE = [["endurance", "bench-test"], ["torture-short", "torture-mirror-short"]]  # these run when all others have ended
 PORTABLE = ["portable-integration", "portable-servers"]
 MORE = ["browser-chromium", "tidy", *PORTABLE, "integration-san", "integration-valgrind", "fuzz", "test-releases"]
-MORE_TORTURE = "torture"
+MORE_TORTURE = ["torture", "torture-mirror"]
 LEFT_OUT = (
     "make test leaves out: Debian 11, 12 and sid and most tests in Debian 13 (test-releases), integration-san, "
     "integration-valgrind, most tests of the static program (portable-integration, portable-servers), clang-tidy (tidy), "
@@ -403,7 +403,7 @@ def main():
     if not given.parts:
         run.side_by_side(ALONE)
         if given.all:
-            run.lane([*MORE, MORE_TORTURE])
+            run.lane([*MORE, *MORE_TORTURE])
         run.second_tries()
     while run.ending:
         time.sleep(1)  # stop() ends this process

@@ -15,6 +15,7 @@ import time
 import figure
 import figures_live
 import figures_log  # noqa: F401 (adds its figures)
+import figures_mirror  # noqa: F401
 import figures_streams  # noqa: F401
 import noise
 import report
@@ -46,6 +47,11 @@ class Bench:
         self.paid_rows = 10000 if quick else 100000
         self.written = 1000 if quick else 5000
         self.long_named = 20 if quick else 100
+        self.mirror_rows = 100 if quick else 600
+        self.commits_s = 1 if quick else 3
+        self.followed_rows = 10000 if quick else 100000
+        self.initial_rows = 20000 if quick else 1000000
+        self.mirror_counts = (1, 2) if quick else (1, 2, 8)
         self.fit(quick)
 
     def fit(self, quick):

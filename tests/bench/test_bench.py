@@ -18,6 +18,7 @@ sys.path.insert(0, str(BENCH))
 import figure  # noqa: E402
 import figures_live  # noqa: E402, F401 (adds its figures)
 import figures_log  # noqa: E402, F401
+import figures_mirror  # noqa: E402, F401
 import figures_streams  # noqa: E402, F401
 import peers  # noqa: E402
 import peerstack  # noqa: E402

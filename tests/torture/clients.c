@@ -94,7 +94,11 @@ static void leave(struct client *c, int64_t for_ms)
 
 static void take_line(void *context, const char *text, size_t have, size_t total)
 {
-	ledger_line(context, text, have, total, &tally);
+	const struct client *c = context;
+
+	/* A refusal has a sentence as its body. */
+	if (c->answer.status == 200)
+		ledger_line(&clients[c - clients].ledger, text, have, total, &tally);
 }
 
 static void ask(struct client *c)
@@ -128,7 +132,7 @@ static void come(struct client *c)
 		return;
 	}
 	counts.connects++;
-	answer_init(&c->answer, c->target->http, take_line, &c->ledger);
+	answer_init(&c->answer, c->target->http, take_line, c);
 	ledger_connected(&c->ledger);
 	c->state = CONNECTING;
 	c->next_ms = INT64_MAX;
