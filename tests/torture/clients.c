@@ -94,11 +94,11 @@ static void leave(struct client *c, int64_t for_ms)
 
 static void take_line(void *context, const char *text, size_t have, size_t total)
 {
-	const struct client *c = context;
+	struct client *c = context;
 
 	/* A refusal has a sentence as its body. */
 	if (c->answer.status == 200)
-		ledger_line(&clients[c - clients].ledger, text, have, total, &tally);
+		ledger_line(&c->ledger, text, have, total, &tally);
 }
 
 static void ask(struct client *c)

@@ -83,17 +83,20 @@ static int64_t larger(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-/* The last row of a key at or below the last gap's end: whether this client had received it. */
-static void judge_gap(struct ledger *l, int key, int64_t before, struct ledger_tally *t)
+/*
+ * After a gap, with each row (INT64_MAX at the end) and what was before it in its key: whether a row
+ * is missing that this client had not received. Up to gap_until there may still be one.
+ */
+static void judge_gap(struct ledger *l, int key, int64_t id, int64_t before, struct ledger_tally *t)
 {
 	const uint64_t bit = UINT64_C(1) << key;
 
 	if (!(l->gap_keys & bit))
 		return;
-	if (before > l->gap_from) {
+	if (before > l->gap_from && before != l->last_id[key]) {
 		t->owed++;
 		l->gap_keys = 0;
-	} else if ((l->gap_keys &= ~bit) == 0 && !l->by_type) {
+	} else if (id > l->gap_until && (l->gap_keys &= ~bit) == 0 && !l->by_type) {
 		t->needless++;
 		tell(l, "a gap after %" PRId64 " that was not owed", l->gap_from);
 	}
@@ -121,6 +124,9 @@ static void look_for_hole_in_commit(struct ledger *l, const struct row *r, struc
 {
 	int64_t had = l->last_number[r->key];
 
+	if (had > 0)
+		judge_gap(l, r->key, l->id,
+			r->number == had + 1 ? l->last_id[r->key] : ROW_SAME_COMMIT, t);
 	if (had == 0 || l->last_id[r->key] <= larger(l->base, l->gap_until) || r->number == had + 1)
 		return;
 	*(r->number > had ? &t->lost : &t->twice) += 1;
@@ -135,7 +141,7 @@ static void look_for_hole(struct ledger *l, const struct row *r, struct ledger_t
 		look_for_hole_in_commit(l, r, t);
 		return;
 	}
-	judge_gap(l, r->key, r->before, t);
+	judge_gap(l, r->key, l->id, r->before, t);
 	if (r->before == l->last_id[r->key])
 		return;
 	if (r->before < l->last_id[r->key] && l->last_id[r->key] > l->base) {
@@ -285,15 +291,15 @@ void ledger_close(struct ledger *l, const int64_t last_id[ROW_KEYS],
 	for (int key = 0; key < ROW_KEYS; key++) {
 		int64_t had = l->last_id[key];
 
-		if (last_id[key] <= l->base)
-			judge_gap(l, key, last_id[key], t);
+		if (last_id[key] <= larger(l->base, l->gap_until))
+			judge_gap(l, key, INT64_MAX, last_id[key], t);
 		if (last_id[key] > 0 && had > last_id[key] && had > l->base) {
 			t->untold++;
 			tell(l, "key %d had %" PRId64 ", but the log ends with %" PRId64, key, had,
 				last_id[key]);
 		}
 		if (!(l->filter & UINT64_C(1) << key) || last_id[key] <= had ||
-			last_id[key] <= l->base)
+			last_id[key] <= larger(l->base, l->gap_until))
 			continue;
 		t->lost += l->last_number[key] ? last_number[key] - l->last_number[key] : 1;
 		tell(l, "lost the end of key %d: had %" PRId64 ", the log ends with %" PRId64, key,

@@ -286,6 +286,25 @@ static void test_gap_before_a_deleted_middle(void **state)
 	assert_int_equal(tally.lost, 1);
 }
 
+/* The first rows after the gap show nothing, but a later one does. */
+static void test_gap_for_rows_of_the_middle_is_owed(void **state)
+{
+	begin_whole_channel();
+	control("gap", 11, "{\"newest\":20,\"reason\":\"pruned\"}");
+	for (int key = AX; key < ROW_TYPES; key++)
+		row(21 + key, key, 1, 0);
+	row(30, A, 6, 11);
+	assert_int_equal(tally.needless, 1);
+	begin_whole_channel();
+	control("gap", 11, "{\"newest\":20,\"reason\":\"pruned\"}");
+	row(12, A, 6, 11);
+	for (int key = AX; key < ROW_TYPES; key++)
+		row(12 + key, key, 1, 0);
+	row(20, A, 8, 18);
+	assert_int_equal(tally.needless, 1);
+	assert_int_equal(tally.owed, 1);
+}
+
 static void test_rows_of_one_commit(void **state)
 {
 	row(11, A, 5, 9);
@@ -348,6 +367,7 @@ int main(void)
 		cmocka_unit_test_setup(test_replaced_file, begin),
 		cmocka_unit_test_setup(test_cut_event_is_dropped, begin),
 		cmocka_unit_test_setup(test_gap_before_a_deleted_middle, begin),
+		cmocka_unit_test_setup(test_gap_for_rows_of_the_middle_is_owed, begin),
 		cmocka_unit_test_setup(test_rows_of_one_commit, begin),
 		cmocka_unit_test_setup(test_first_row_in_the_middle_of_a_commit, begin),
 		cmocka_unit_test_setup(test_row_that_was_taken_back, begin),
