@@ -7,6 +7,10 @@
 --
 -- and no rowtail-mirror on this file any more.
 BEGIN IMMEDIATE;
+DROP TRIGGER rowtail_mirror_insert;
+DROP TRIGGER rowtail_mirror_grant;
+DROP TRIGGER rowtail_mirror_regrant;
+DROP TRIGGER rowtail_mirror_revoke;
 DROP TABLE rowtail_mirror;
 DROP TABLE IF EXISTS rowtail_mirror_timelines;
 COMMIT;
