@@ -7,10 +7,10 @@
 # publisher. The role must own the tables. Afterwards publishers insert into PostgreSQL, and rowtail-mirror keeps the copy.
 # PostgreSQL cannot store a NUL: a text ends before it.
 set -eu
-[ $# -eq 1 ] && [ -r "$1" ] || {
+if [ $# -ne 1 ] || [ ! -r "$1" ]; then
 	echo "usage: sh from-sqlite.sh EVENTS.DB | psql -v ON_ERROR_STOP=1 -q -1 CONNINFO" >&2
 	exit 64
-}
+fi
 
 cat <<'SQL'
 DO $$ BEGIN

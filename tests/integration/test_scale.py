@@ -111,7 +111,7 @@ class Scale:
 
 
 def start_haproxy(scale, stack):
-    servers = {f"web{n} web{n}:8090": f"web{n} 127.0.0.1:{m.port} port {m.pages}" for n, m in enumerate(scale.machines, 1)}
+    servers = {f"192.0.2.2{n}:8090": f"127.0.0.1:{m.port} port {m.pages}" for n, m in enumerate(scale.machines, 1)}
     text = deployed("haproxy.cfg", replace={**servers, "default-server port 8091 ": "default-server "})
     [rule] = re.findall(r"(?m)^#(\s+use_backend .*)$", text)
     conf = scale.workdir / "haproxy.cfg"
@@ -121,8 +121,8 @@ def start_haproxy(scale, stack):
 
 
 def start_nginx(scale, stack):
-    text = deployed("nginx.conf", replace={f"web{n}:8090": f"127.0.0.1:{m.port}" for n, m in enumerate(scale.machines, 1)})
-    [(pattern, value)] = re.findall(r"sed 's\|(.*?)\|(.*?)\|'", text)
+    text = deployed("nginx.conf", replace={f"192.0.2.2{n}:8090": f"127.0.0.1:{m.port}" for n, m in enumerate(scale.machines, 1)})
+    [(pattern, value)] = re.findall(r"sed -i 's\|(.*?)\|(.*?)\|'", text)
     proxy = (SCALE.parent / "proxy" / "nginx.conf").read_text()
     assert pattern in proxy
     (scale.workdir / "upstream.conf").write_text(text)

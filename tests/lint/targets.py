@@ -25,7 +25,7 @@ def main():
     told = set(re.findall(r"(?m)^make (\S+)", make("--no-print-directory", "help")))
     phony = re.search(r"(?m)^\.PHONY: (.*)$", make("-pnq", ".PHONY")).group(1).split()
     real = {name for name in phony if not PARTS_OF_ANOTHER.search(name)}
-    run = {*sum(parts.LANES + parts.ALONE, []), *parts.MORE, parts.MORE_TORTURE}
+    run = {*sum(parts.LANES + parts.ALONE, []), *parts.MORE, *parts.MORE_TORTURE}
     wrong = [f"lint: make help does not list {name}" for name in sorted(real - told)]
     wrong += [f"lint: make help lists {name}, which is no target" for name in sorted(told - real)]
     wrong += [f"lint: tests/all.py runs {name}, which is no target" for name in sorted(run - real)]

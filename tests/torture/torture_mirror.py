@@ -218,7 +218,7 @@ class Run:
         """deploy/scale/nginx.conf and deploy/proxy/nginx.conf, as their comments say, for this run's ports."""
         self.nginx_port = ports.free_port()
         upstream = (DEPLOY / "scale" / "nginx.conf").read_text()
-        for host, server in zip(("web1:8090", "web2:8090"), self.rowtails):
+        for host, server in zip(("192.0.2.21:8090", "192.0.2.22:8090"), self.rowtails):
             assert host in upstream
             upstream = upstream.replace(host, "{}:{}".format(*server.address))
         proxy = (DEPLOY / "proxy" / "nginx.conf").read_text().replace("http://127.0.0.1:8080;", "http://rowtail;")
