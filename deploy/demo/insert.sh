@@ -43,7 +43,11 @@ say() {
 
 # An application that knows nothing of events; demo.sql and `rowtail --track` see to them.
 order() {
-    case $((turn % 3)) in 0) customer=Ada item=lantern ;; 1) customer=Grace item=teapot ;; *) customer=Edsger item=umbrella ;; esac
+    case $((turn % 3)) in
+    0) customer=Ada item=lantern ;;
+    1) customer=Grace item=teapot ;;
+    *) customer=Edsger item=umbrella ;;
+    esac
     sql "INSERT INTO orders(customer, item, amount) VALUES ('$customer', '$item', 1 + abs(random() % 9));
          UPDATE orders SET state = CASE state WHEN 'new' THEN 'packed' ELSE 'sent' END
              WHERE state <> 'sent' AND id % 4 = $((turn % 4));

@@ -47,7 +47,8 @@ def run(the_rig, name, rows):
 
 # How --track writes the JSON: with its functions, or as SQLite 3.7.17 can.
 TRACKED = {"untracked": None, "functions": "--track-json=functions", "plain": "--track-json=plain"}
-ORDERS = """CREATE TABLE orders(id INTEGER PRIMARY KEY, customer TEXT, item TEXT, amount INTEGER, state TEXT, updated_at TEXT);"""
+ORDERS = """CREATE TABLE orders(
+    id INTEGER PRIMARY KEY, customer TEXT, item TEXT, amount INTEGER, state TEXT, updated_at TEXT);"""
 CHANGES = {
     "inserted": """WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < {rows})
         INSERT INTO orders SELECT id, 'customer ' || id % 1000, 'a "teapot"', id % 10, 'new', '2026-01-01 00:00:00' FROM n""",

@@ -132,7 +132,8 @@ const CHANGES = {
 
 let orders = 0;
 async function newOrder(demo, customer) {
-  await demo.database.sql(`INSERT INTO orders(customer, item, amount) VALUES ('${customer} <i>&amp;', 'kettle', ${++orders})`);
+  await demo.database.sql(`INSERT INTO orders(customer, item, amount)
+    VALUES ('${customer} <i>&amp;', 'kettle', ${++orders})`);
 }
 
 // Ends every stream, and answers each page's next requests with a status. Orders are inserted meanwhile.
@@ -178,7 +179,8 @@ function hasOrdersUpTo({ name, page }, demo, when) {
 
 function hasTable(page, demo, when) {
   return until(`the page shows what the table holds: ${when}`, async () => {
-    const stored = await demo.database.sql("SELECT id || '|' || customer || '|' || item || '|' || amount || '|' || state FROM orders");
+    const stored = await demo.database.sql(
+      "SELECT id || '|' || customer || '|' || item || '|' || amount || '|' || state FROM orders");
     const shown = await page.locator('#orders tr').evaluateAll((lines) => lines.map(({ cells }) =>
       [...cells].map(({ textContent }) => textContent).join('|')));
     return JSON.stringify(shown.sort()) === JSON.stringify(stored.sort());

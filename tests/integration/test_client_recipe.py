@@ -28,6 +28,7 @@ FAST = ("--retry", 10, "--retry-jitter", 0)
 
 RECIPES = rowtail.ROOT / "deploy/demo/recipes"
 SYMFONY = pathlib.Path("/usr/share/php/Symfony/Component/HttpClient/autoload.php")
+HAS_SYMFONY = shutil.which("php") and SYMFONY.exists()
 
 spec = importlib.util.spec_from_file_location("client", RECIPES / "client.py")
 client = importlib.util.module_from_spec(spec)
@@ -109,9 +110,7 @@ def follow_in_php(url, position, got):
 
 LANGUAGES = {
     "python": follow_in_python,
-    "php": pytest.param(
-        follow_in_php, marks=pytest.mark.skipif(not (shutil.which("php") and SYMFONY.exists()), reason="no php-symfony-http-client")
-    ),
+    "php": pytest.param(follow_in_php, marks=pytest.mark.skipif(not HAS_SYMFONY, reason="no php-symfony-http-client")),
 }
 
 
