@@ -143,6 +143,9 @@ $(BUILD)/san/%.o: fcgi/%.c Makefile
 	$(call say,CC,$< (sanitizers))
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -MMD -MP -c -o $@ $<
 
+# These are inside the object file.
+$(BUILD)/obj/server/status.o $(BUILD)/san/server/status.o: fcgi/server/status.css fcgi/server/status.js
+
 $(BUILD)/rowtail-san: $(SRC:fcgi/%.c=$(BUILD)/san/%.o) $(LLHTTP_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LIBS)
@@ -229,9 +232,9 @@ deploy/browser/rowtail.classic.js: deploy/browser/rowtail.js
 		sed 's/^export //' $<; echo 'globalThis.Rowtail = Rowtail;'; echo '})();'; } >$@
 
 # Look at both before you commit them.
-## pictures: take the screenshots of the demo page anew, in deploy/pictures
+## pictures: take the screenshots of the demo page and the status page anew, in deploy/pictures
 pictures: $(BUILD)/rowtail $(BROWSER)
-	cd tests/browser && PICTURES=1 node --test pictures.test.mjs
+	cd tests/browser && PICTURES=1 node --test pictures.test.mjs status.test.mjs
 
 # What the parts share is built before, since they run side by side.
 ## test: every part in ten minutes; the end says what is left out

@@ -30,6 +30,7 @@
 #include "server/listen.h"
 #include "server/responder.h"
 #include "server/slots.h"
+#include "server/vitals.h"
 #include "stream/fanout.h"
 #include "stream/tail.h"
 #include "track/track.h"
@@ -301,6 +302,7 @@ static void serve_sockets(void)
 	connections_hold_at_most(accept_spare(responder.max_streams));
 	if (!accept_start(&listeners))
 		fail();
+	vitals_begin(responder.fanout);
 	log_info("rowtail %s follows %s of %s", ROWTAIL_VERSION, config.table, config.db);
 	loop_run();
 	connections_close_all();

@@ -27,6 +27,8 @@ struct line {
 };
 
 static enum log_level max_level = LOG_LEVEL_INFO;
+static char recent[LOG_RECENT][LOG_RECENT_MAX];
+static unsigned long logged; /* lines so far; recent[logged % LOG_RECENT] is the next place */
 static unsigned long lost; /* lines dropped since the last one that was written */
 
 static const char *program = "rowtail";
@@ -101,6 +103,26 @@ static void add_escaped(struct line *line, const char *text)
 	}
 }
 
+/* Also keeps lines that standard error does not take. */
+static void keep(const struct line *line)
+{
+	char *to = recent[logged++ % LOG_RECENT];
+	bool cut = line->cut || line->length >= LOG_RECENT_MAX;
+	size_t most = LOG_RECENT_MAX - sizeof(cut_mark);
+	size_t length = line->length > most && cut ? most : line->length;
+
+	length = utf8_valid_prefix((const uint8_t *)line->bytes, length);
+	snprintf(to, LOG_RECENT_MAX, "%.*s%s", (int)length, line->bytes, cut ? cut_mark : "");
+}
+
+void log_recent(void (*each)(void *context, const char *line), void *context)
+{
+	unsigned long first = logged > LOG_RECENT ? logged - LOG_RECENT : 0;
+
+	for (unsigned long i = first; i < logged; i++)
+		each(context, recent[i % LOG_RECENT]);
+}
+
 /*
  * Writes the line with one write(2), so that lines of several processes don't mix. If standard
  * error is a pipe whose reader is stuck, this waits briefly once, then drops lines. Streams never
@@ -151,6 +173,7 @@ __attribute__((format(printf, 2, 0))) static void entry(
 	errno = saved_errno;
 	vsnprintf(text, sizeof(text), format, args);
 	add_escaped(&line, text);
+	keep(&line);
 	if (!put_after_lost(&line))
 		lost++;
 	errno = saved_errno;

@@ -20,6 +20,15 @@ enum { LOG_LINE_MAX = 1024 };
 /* Sets the name in each line, "rowtail" at first. Borrowed for good. */
 void log_set_program(const char *name);
 
+/* Of the last lines, so much is kept for log_recent(). */
+enum { LOG_RECENT = 50, LOG_RECENT_MAX = 320 };
+
+/*
+ * Calls `each` for the last lines of this process, oldest first; they have no newline, and one that is
+ * too long ends in "...".
+ */
+void log_recent(void (*each)(void *context, const char *line), void *context);
+
 /* Drops entries above this level. The level is LOG_LEVEL_INFO before the first call. */
 void log_set_level(enum log_level level);
 

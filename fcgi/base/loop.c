@@ -28,6 +28,10 @@ enum { ROUND_NS = 2000000 };
 static uv_loop_t loop;
 static bool has_loop;
 static uv_prepare_t before_polling;
+static uv_check_t behind_polling;
+static uint64_t polled_ns, work_ns; /* when polling's work ended, and how long it took */
+static uint64_t long_ns; /* a round that works longer than this is reported; 0: none is */
+static void (*was_long)(int64_t us);
 static uint64_t round_ns; /* time of the first loop_round_is_long() in this round; 0: none yet */
 
 /* The signals that somebody has asked for. */
@@ -52,9 +56,35 @@ static struct {
 
 static bool begin_files(void);
 
+/* The next polling begins. The work since the last one is that of polling, then that of timers. */
 static void begin_round(uv_prepare_t *handle)
 {
 	round_ns = 0;
+	if (!long_ns || !polled_ns)
+		return;
+	work_ns += uv_hrtime() - polled_ns;
+	if (work_ns > long_ns)
+		was_long((int64_t)(work_ns / 1000));
+}
+
+/* Runs after all other check handles, since it was started first. libuv's time is that of polling. */
+static void end_polling(uv_check_t *handle)
+{
+	uint64_t began_ns = uv_now(&loop) * 1000000;
+
+	polled_ns = uv_hrtime();
+	work_ns = polled_ns > began_ns ? polled_ns - began_ns : 0;
+}
+
+void loop_on_long_round(int64_t longest_us, void (*was)(int64_t us))
+{
+	was_long = was;
+	long_ns = (uint64_t)longest_us * 1000;
+	if (!has_loop)
+		return;
+	uv_check_init(&loop, &behind_polling);
+	uv_check_start(&behind_polling, end_polling);
+	uv_unref((uv_handle_t *)&behind_polling);
 }
 
 bool loop_init(void)

@@ -20,6 +20,12 @@ bool loop_init(void);
 
 /* Runs until loop_stop(). Returns at once if there is no loop. */
 void loop_run(void);
+
+/*
+ * Calls `was` after each round whose work took longer than this, with its time. Call it once, before
+ * any turn is wanted.
+ */
+void loop_on_long_round(int64_t longest_us, void (*was)(int64_t us));
 void loop_stop(void);
 
 /*

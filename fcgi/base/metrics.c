@@ -5,7 +5,7 @@
 struct counters {
 	uint64_t counts[METRIC_COUNT];
 	uint64_t by_reason[METRIC_BY_REASON_COUNT][METRIC_REASONS_MAX];
-	uint64_t delivered[16]; /* per bucket, not cumulative; the last is +Inf */
+	struct metrics_delivered delivered;
 	uint64_t delivered_us;
 	uint64_t deliveries;
 };
@@ -21,7 +21,7 @@ static size_t processes = 1;
 static const int64_t buckets_us[] = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000,
 	100000, 250000, 500000, 1000000, 5000000};
 enum { BUCKETS = sizeof(buckets_us) / sizeof(buckets_us[0]) };
-_Static_assert(BUCKETS + 1 == sizeof(alone.delivered) / sizeof(uint64_t), "a bucket for +Inf");
+_Static_assert((int)BUCKETS == (int)METRIC_BUCKETS, "a counter for each");
 
 size_t metrics_size(void)
 {
@@ -72,22 +72,35 @@ void metrics_delivery(uint64_t records, int64_t us)
 
 	while (bucket < BUCKETS && us > buckets_us[bucket])
 		bucket++;
-	own->delivered[bucket] += records;
+	own->delivered.buckets[bucket] += records;
 	own->deliveries += records;
 	own->delivered_us += records * (uint64_t)(us > 0 ? us : 0);
+}
+
+void metrics_delivered(struct metrics_delivered *d)
+{
+	*d = sum().delivered;
+}
+
+double metrics_quantile(const struct metrics_delivered *d, double share)
+{
+	uint64_t all_records = 0, below = 0;
+
+	for (int i = 0; i <= BUCKETS; i++)
+		all_records += d->buckets[i];
+	for (int i = 0; i < BUCKETS; i++) {
+		below += d->buckets[i];
+		if (all_records && (double)below >= share * (double)all_records)
+			return (double)buckets_us[i] / 1e6;
+	}
+	return all_records ? (double)buckets_us[BUCKETS - 1] / 1e6 : 0;
 }
 
 double metrics_delivery_quantile(double share)
 {
 	const struct counters metrics = sum();
-	uint64_t below = 0;
 
-	for (int i = 0; i < BUCKETS; i++) {
-		below += metrics.delivered[i];
-		if (metrics.deliveries && (double)below >= share * (double)metrics.deliveries)
-			return (double)buckets_us[i] / 1e6;
-	}
-	return metrics.deliveries ? (double)buckets_us[BUCKETS - 1] / 1e6 : 0;
+	return metrics_quantile(&metrics.delivered, share);
 }
 
 static void head(struct buffer *out, const char *name, const char *type, const char *help)
@@ -109,7 +122,7 @@ static void delivery_histogram(struct buffer *out)
 
 	head(out, "delivery_seconds", "histogram", "Time from seeing a row to having written it.");
 	for (int i = 0; i < BUCKETS; i++) {
-		below += metrics.delivered[i];
+		below += metrics.delivered.buckets[i];
 		buffer_printf(out, "rowtail_delivery_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
 			(double)buckets_us[i] / 1e6, below);
 	}
@@ -140,6 +153,37 @@ static void reasons(struct buffer *out, const struct metrics_now *now)
 	}
 }
 
+/* Gauges that may be unknown. */
+static void gauges(struct buffer *out, const struct metrics_now *now)
+{
+	const struct {
+		const char *name, *help;
+		int64_t value;
+	} list[] = {
+		{"log_oldest_age_seconds", "Age of the oldest row, by created_at.",
+			now->oldest_age_s},
+		{"log_newest_age_seconds", "Age of the newest row, by created_at.",
+			now->newest_age_s},
+		{"wal_bytes", "Size of the write-ahead log.", now->wal_bytes},
+		{"resident_memory_bytes", "Memory that this process holds.", now->memory_bytes},
+		{"open_descriptors", "Descriptors that this process has open.", now->descriptors},
+		{"max_descriptors", "Descriptors that this process may have open.",
+			now->max_descriptors},
+	};
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		if (list[i].value >= 0)
+			one(out, list[i].name, "gauge", list[i].help, list[i].value);
+}
+
+static void stalls(struct buffer *out, const struct counters *metrics)
+{
+	head(out, "loop_stalled_seconds_total", "counter",
+		"Time in rounds of the loop that took longer than 100 ms.");
+	buffer_printf(out, "rowtail_loop_stalled_seconds_total %.3f\n",
+		(double)metrics->counts[METRIC_LOOP_STALLED_US] / 1e6);
+}
+
 void metrics_text(struct buffer *out, const struct metrics_now *now)
 {
 	static const struct {
@@ -154,6 +198,18 @@ void metrics_text(struct buffer *out, const struct metrics_now *now)
 		{METRIC_ROWS_REPLAYED, "rows_replayed_total",
 			"Rows read for one stream that is behind."},
 		{METRIC_REQUESTS, "requests_total", "Requests that arrived whole."},
+		{METRIC_ACCEPTED, "connections_accepted_total",
+			"Connections accepted from web servers, or from clients of --http."},
+		{METRIC_WINDOW_HITS, "window_hits_total",
+			"Turns of streams that are behind whose rows were in the window."},
+		{METRIC_WINDOW_MISSES, "window_misses_total",
+			"Turns of streams that are behind that had to read the log."},
+		{METRIC_SEEN_BY_WATCH, "commits_seen_by_watch_total",
+			"Looks that found a commit after a file-change notice."},
+		{METRIC_SEEN_BY_POLL, "commits_seen_by_poll_total",
+			"Looks that found a commit because of --poll."},
+		{METRIC_LOOP_STALLS, "loop_stalls_total",
+			"Rounds of the loop that took longer than 100 ms."},
 	};
 
 	const struct counters metrics = sum();
@@ -163,7 +219,13 @@ void metrics_text(struct buffer *out, const struct metrics_now *now)
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
 		one(out, counters[i].name, "counter", counters[i].help,
 			(int64_t)metrics.counts[counters[i].which]);
+	stalls(out, &metrics);
+	one(out, "max_streams", "gauge", "Streams that may be open at once.", now->max_streams);
+	one(out, "lag_rows", "gauge", "Ids that the slowest stream is behind the newest row.",
+		now->lag_rows);
+	one(out, "log_oldest_id", "gauge", "The oldest id of the log.", now->oldest_id);
 	one(out, "log_newest_id", "gauge", "The newest id of the log.", now->newest_id);
+	gauges(out, now);
 	one(out, "database_ok", "gauge", "1 while the log can be read.", now->database_ok);
 	one(out, "uptime_seconds", "gauge", "Seconds since the process started.", now->uptime_s);
 	reasons(out, now);

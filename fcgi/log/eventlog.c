@@ -393,3 +393,18 @@ const char *eventlog_slow(struct eventlog *log, char *sentence, size_t size)
 			     : "make id INTEGER PRIMARY KEY, or add a unique index on it");
 	return sentence;
 }
+
+enum eventlog_status eventlog_created(struct eventlog *log, int64_t id, int64_t *unix_s)
+{
+	enum eventlog_status e = eventlog_begin(log);
+	enum database_status s = DATABASE_DONE;
+
+	*unix_s = -1;
+	if (e != EVENTLOG_OK)
+		return e;
+	if (log->st[ST_CREATED]) {
+		database_bind_int(log->st[ST_CREATED], 1, id);
+		s = eventlog_one(log->st[ST_CREATED], -1, unix_s);
+	}
+	return eventlog_end(log, s);
+}

@@ -134,6 +134,12 @@ struct eventlog_bounds {
 enum eventlog_status eventlog_bounds(struct eventlog *log, struct eventlog_bounds *bounds);
 
 /*
+ * The time at which a row was created, by its created_at, in seconds since 1970 UTC; -1: there is no
+ * such column, row or time.
+ */
+enum eventlog_status eventlog_created(struct eventlog *log, int64_t id, int64_t *unix_s);
+
+/*
  * Rows that are missing. Deletions are numbered. So a stream that has been told of some deletions
  * is also told of later ones, even if these removed rows below the ids that were already missing.
  */

@@ -28,6 +28,7 @@ enum eventlog_statement {
 	ST_DELETION,
 	ST_ENDED, /* NULL without a table events_ended */
 	ST_MARK, /* what identifies a row; NULL if each look sorts all rows */
+	ST_CREATED, /* NULL without a column created_at */
 	ST_SCAN,
 	ST_BACK,
 	ST_ROW,

@@ -255,6 +255,9 @@ static enum database_status prepare_extras(
 		{!c->pruned_table && !log->sorts, ST_MARK,
 			PARTS("SELECT data, NULL, NULL FROM ", table, " WHERE id = ?1")},
 		{c->ended_table, ST_ENDED, PARTS("SELECT id FROM events_ended WHERE channel = ?1")},
+		{c->created_at && !log->sorts, ST_CREATED,
+			PARTS("SELECT CAST(strftime('%s', created_at) AS INTEGER) FROM ", table,
+				" WHERE id = ?1")},
 		{c->pruned_table, ST_DELETION, PARTS("SELECT max(deletion) FROM events_pruned")},
 	};
 	enum database_status s = DATABASE_OK;

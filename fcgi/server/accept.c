@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/logging.h"
 #include "base/loop.h"
+#include "base/metrics.h"
 #include "server/connection.h"
 #include "server/crew.h"
 
@@ -111,6 +112,7 @@ static void ready(struct loop_poll *p, int events, bool failed)
 			l->fd, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0) {
+			metrics_add(METRIC_ACCEPTED, 1);
 			send_at_once(fd, &peer);
 			connection_begin(fd, l->protocol);
 			crew_set_connections(connections_count());

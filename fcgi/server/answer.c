@@ -123,6 +123,8 @@ void answer_write(struct buffer *out, const struct answer *a, const struct answe
 	/* The sentence may quote the client. No browser may treat it as a page. */
 	if (a->body)
 		buffer_text(out, "X-Content-Type-Options: nosniff\r\n");
+	if (a->policy)
+		buffer_printf(out, "Content-Security-Policy: %s\r\n", a->policy);
 	buffer_text(out, "Cache-Control: no-store\r\n");
 	if (a->status == 405)
 		buffer_text(out, "Allow: GET, HEAD, POST, OPTIONS\r\n");

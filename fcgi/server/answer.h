@@ -37,6 +37,7 @@ struct answer {
 	const char *type; /* of the body; NULL: text/plain; charset=utf-8 */
 	const char *body; /* NULL: none */
 	size_t body_length;
+	const char *policy; /* Content-Security-Policy; NULL: none */
 	int retry_after_s; /* 0: no Retry-After */
 	bool head_only; /* the method was HEAD */
 };

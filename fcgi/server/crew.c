@@ -26,6 +26,7 @@ enum {
 
 struct shared {
 	size_t streams[CREW_MOST], connections[CREW_MOST];
+	int64_t lag[CREW_MOST];
 	char metrics[]; /* of each process */
 };
 
@@ -78,6 +79,23 @@ static size_t sum_of(const size_t *counts)
 size_t crew_streams(void)
 {
 	return sum_of(crew.shared->streams);
+}
+
+void crew_set_lag(int64_t lag)
+{
+	__atomic_store_n(&crew.shared->lag[crew.number], lag, __ATOMIC_RELAXED);
+}
+
+int64_t crew_lag(void)
+{
+	int64_t most = 0;
+
+	for (size_t i = 0; i < crew.size; i++) {
+		int64_t lag = __atomic_load_n(&crew.shared->lag[i], __ATOMIC_RELAXED);
+
+		most = lag > most ? lag : most;
+	}
+	return most;
 }
 
 bool crew_is_ahead(void)
@@ -193,6 +211,7 @@ static void ended(struct listeners *l, size_t number, int status)
 	p->pid = 0;
 	crew.shared->streams[number] = 0;
 	crew.shared->connections[number] = 0;
+	crew.shared->lag[number] = 0;
 	if (crew.census)
 		census_forget(crew.census, number);
 	if (crew.ending)

@@ -38,6 +38,10 @@ void crew_set_streams(size_t streams);
 /* Streams that all processes have open. */
 size_t crew_streams(void);
 
+/* The slowest stream of this process is so many ids behind; that of all processes. */
+void crew_set_lag(int64_t lag);
+int64_t crew_lag(void);
+
 /* This process has so many connections open, streams included. */
 void crew_set_connections(size_t connections);
 

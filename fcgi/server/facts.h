@@ -11,14 +11,18 @@
 #include "base/buffer.h"
 #include "base/metrics.h"
 
-enum { FACTS_MAX = 48 };
+enum { FACTS_MAX = 64 };
 
 enum fact_kind {
-	FACT_TEXT, /* NULL: null in JSON, and not on the page */
-	FACT_NUMBER,
+	FACT_HEADING, /* begins a part of the page; not in JSON */
+	FACT_TEXT, /* NULL: null in JSON, and hidden on the page */
+	FACT_NUMBER, /* so is FACTS_UNKNOWN, of these three */
+	FACT_BYTES,
 	FACT_MS, /* a time */
-	FACT_REASONS, /* an object in JSON; on the page a line for each reason that has occurred */
+	FACT_REASONS, /* an object in JSON; on the page a line for each reason, hidden if it has not occurred */
 };
+
+#define FACTS_UNKNOWN INT64_MIN
 
 struct fact {
 	const char *name; /* in JSON; that of the metric, where there is one */
@@ -37,16 +41,24 @@ struct facts {
 	size_t count;
 };
 
+void facts_heading(struct facts *f, const char *label);
 void facts_text(struct facts *f, const char *name, const char *label, const char *text);
 void facts_number(struct facts *f, const char *name, const char *label, int64_t number);
+void facts_bytes(struct facts *f, const char *name, const char *label, int64_t bytes);
 void facts_ms(struct facts *f, const char *name, const char *label, double ms);
 void facts_reasons(struct facts *f, const char *name, const char *label,
 	enum metric_by_reason which, const char *const *reasons);
 
-/* Appends the rows of a table. */
+/* Appends a text to a page. */
+void facts_escape(struct buffer *out, const char *text);
+
+/*
+ * Appends a section with a table for each heading. A cell has attributes that say which fact it is, of
+ * which kind, so that the page's script can renew it.
+ */
 void facts_html(struct buffer *out, const struct facts *f);
 
-/* Appends one object and a line break. */
+/* Appends the members of an object, without its braces. */
 void facts_json(struct buffer *out, const struct facts *f);
 
 #endif

@@ -1,17 +1,16 @@
 #include "server/page.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "log/copied.h"
 #include "log/gap.h"
 #include "server/crew.h"
-#include "server/facts.h"
 #include "server/refusal.h"
+#include "server/status.h"
+#include "server/vitals.h"
 #include "stream/leave.h"
 #include "stream/tail.h"
 
@@ -35,52 +34,14 @@ static const char *look_at_log(const struct page *p, struct eventlog_bounds *bou
 	return eventlog_error(p->log);
 }
 
-/* About a copy that rowtail-mirror keeps. */
-static void gather_copy(struct facts *f, const struct copied *copied)
+/* Seconds since a row was created; -1: unknown. */
+static int64_t age_of(const struct page *p, int64_t id)
 {
-	if (!copied->is_copy)
-		return;
-	facts_text(f, "copy_of", "copy of the log in PostgreSQL at",
-		*copied->where ? copied->where : "not connected at the moment");
-	facts_number(f, "copy_age_ms", "age of the copy, ms (-1: never complete)", copied->age_ms);
-	facts_number(f, "copy_stale", "copy is older than --max-stale", copied->stale);
-}
+	int64_t created_s;
 
-/* Everything on the status page, in its order. */
-static void gather(struct facts *f, const struct page *p, const struct eventlog_bounds *bounds,
-	const struct copied *copied, const char *trouble)
-{
-	f->count = 0;
-	facts_text(f, "version", "version", ROWTAIL_VERSION);
-	facts_number(f, "pid", "process", getpid());
-	facts_number(f, "uptime_seconds", "uptime, seconds", (clock_ms() - p->started_ms) / 1000);
-	facts_text(f, "db", "event log", p->config->db);
-	facts_text(f, "table", "table", p->config->table);
-	facts_text(f, "trouble", NULL, trouble);
-	facts_text(f, "state", "state", trouble ? trouble : "can be read");
-	if (trouble) {
-		facts_text(f, "log_oldest_id", NULL, NULL);
-		facts_text(f, "log_newest_id", NULL, NULL);
-	} else {
-		facts_number(f, "log_oldest_id", "oldest id", bounds->oldest);
-		facts_number(f, "log_newest_id", "newest id", bounds->newest);
-	}
-	gather_copy(f, copied);
-	facts_number(f, "processes", "processes", (int64_t)crew_size());
-	facts_number(f, "streams", "streams open", (int64_t)crew_streams());
-	facts_number(f, "max_streams", "connection limit", p->max_streams);
-	facts_number(
-		f, "streams_total", "streams so far", (int64_t)metrics_get(METRIC_STREAMS_TOTAL));
-	facts_number(
-		f, "records_sent_total", "records sent", (int64_t)metrics_get(METRIC_RECORDS_SENT));
-	facts_number(f, "bytes_sent_total", "bytes sent", (int64_t)metrics_get(METRIC_BYTES_SENT));
-	facts_ms(f, "delivery_p50_ms", "row seen to bytes written, median",
-		metrics_delivery_quantile(0.5) * 1000);
-	facts_ms(f, "delivery_p99_ms", "the same, 99 of 100 within",
-		metrics_delivery_quantile(0.99) * 1000);
-	facts_reasons(f, "gaps_total", "gaps", METRIC_GAPS, gap_names);
-	facts_reasons(f, "refused_total", "refused", METRIC_REFUSED, refusal_names);
-	facts_reasons(f, "streams_ended_total", "streams ended", METRIC_ENDED, leave_names);
+	if (id <= 0 || eventlog_created(p->log, id, &created_s) != EVENTLOG_OK || created_s < 0)
+		return -1;
+	return clock_unix() > created_s ? clock_unix() - created_s : 0;
 }
 
 static void status_page(struct buffer *out, const struct page *p)
@@ -88,25 +49,22 @@ static void status_page(struct buffer *out, const struct page *p)
 	struct eventlog_bounds bounds = {0};
 	const char *trouble = look_at_log(p, &bounds);
 	struct copied copied;
-	struct facts facts;
+	struct status status = {.config = p->config,
+		.fanout = p->fanout,
+		.trouble = trouble,
+		.copied = &copied,
+		.oldest_id = bounds.oldest,
+		.newest_id = bounds.newest,
+		.oldest_age_s = trouble ? -1 : age_of(p, bounds.oldest),
+		.newest_age_s = trouble ? -1 : age_of(p, bounds.newest),
+		.max_streams = p->max_streams,
+		.started_ms = p->started_ms};
 
 	copied_read(p->log, &copied);
-	gather(&facts, p, &bounds, &copied, trouble);
-	if (p->request == REQUEST_STATUS_JSON) {
-		facts_json(out, &facts);
-		return;
-	}
-	buffer_text(out,
-		"<!doctype html><html lang=en><meta charset=utf-8>"
-		"<meta name=viewport content='width=device-width'><meta name=color-scheme "
-		"content='light dark'><meta http-equiv=refresh content=5><title>rowtail</title>"
-		"<style>body{font:1rem/1.5 system-ui,sans-serif;margin:2rem auto;max-width:40rem;"
-		"padding:0 1rem}table{border-collapse:collapse;width:100%}th,td{text-align:left;"
-		"padding:.3rem 0;border-bottom:1px solid #8884;font-weight:400;"
-		"overflow-wrap:anywhere}td{text-align:right;font-variant-numeric:tabular-nums}"
-		"</style><h1>rowtail</h1><table>\n");
-	facts_html(out, &facts);
-	buffer_text(out, "</table></html>\n");
+	if (p->request == REQUEST_STATUS_JSON)
+		status_json(out, &status);
+	else
+		status_html(out, &status);
 }
 
 static void metrics_page(struct buffer *out, const struct page *p)
@@ -114,6 +72,14 @@ static void metrics_page(struct buffer *out, const struct page *p)
 	struct eventlog_bounds bounds = {0};
 	struct copied copied;
 	struct metrics_now now = {.streams = crew_streams(),
+		.max_streams = p->max_streams,
+		.oldest_age_s = -1,
+		.newest_age_s = -1,
+		.lag_rows = crew_lag(),
+		.wal_bytes = vitals_wal(p->config->db),
+		.memory_bytes = vitals_memory(),
+		.descriptors = vitals_descriptors(),
+		.max_descriptors = vitals_max_descriptors(),
 		.uptime_s = (clock_ms() - p->started_ms) / 1000,
 		.reasons = {[METRIC_GAPS] = gap_names,
 			[METRIC_REFUSED] = refusal_names,
@@ -121,6 +87,11 @@ static void metrics_page(struct buffer *out, const struct page *p)
 
 	now.database_ok = !look_at_log(p, &bounds);
 	now.newest_id = now.database_ok ? bounds.newest : fanout_newest(p->fanout);
+	now.oldest_id = now.database_ok ? bounds.oldest : now.newest_id + 1;
+	if (now.database_ok) {
+		now.oldest_age_s = age_of(p, bounds.oldest);
+		now.newest_age_s = age_of(p, bounds.newest);
+	}
 	metrics_text(out, &now);
 	if (copied_read(p->log, &copied) != EVENTLOG_OK || !copied.is_copy)
 		return;
@@ -174,6 +145,7 @@ void page_write(struct buffer *out, const struct page *p, const struct answer_co
 		status_page(&body, p);
 		answer.type = p->request == REQUEST_STATUS ? "text/html; charset=utf-8"
 							   : "application/json";
+		answer.policy = p->request == REQUEST_STATUS ? status_policy() : NULL;
 	} else {
 		answer.status = health_page(&body, p);
 	}

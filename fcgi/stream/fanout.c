@@ -112,6 +112,18 @@ int64_t fanout_newest(const struct fanout *f)
 	return f->fed;
 }
 
+int64_t fanout_lag(const struct fanout *f)
+{
+	return f->count > 0 ? f->lag : 0;
+}
+
+void fanout_channels(const struct fanout *f,
+	void (*each)(void *context, const char *channel, size_t length, size_t streams),
+	void *context)
+{
+	groups_channels(f->groups, each, context);
+}
+
 uint32_t fanout_retry(const struct fanout *f)
 {
 	return (uint32_t)(f->limits.retry_ms + random() % (f->limits.retry_jitter_ms + 1));
@@ -398,6 +410,7 @@ static void beat(struct fanout *f, struct subscriber *s, int64_t now_ms)
 struct sweep {
 	int64_t now_ms, awake_ms;
 	int64_t absent_ms; /* time since the last sweep in which this process served nobody */
+	int64_t lag; /* largest so far */
 };
 
 /* Has the peer taken no bytes for too long? Absence of this process does not count. */
@@ -430,11 +443,14 @@ static bool may_beat(const struct subscriber *s)
 }
 
 /* Handles age, stall, grants and heartbeat of a stream. The stream may be gone afterwards. */
-static void sweep_one(struct fanout *f, struct subscriber *s, const struct sweep *sweep)
+static void sweep_one(struct fanout *f, struct subscriber *s, struct sweep *sweep)
 {
 	bool ends = s->ends_ms && sweep->awake_ms >= s->ends_ms;
+	int64_t lag = s->opening ? 0 : f->fed - fanout_position(f, s);
 	enum leave_reason reason;
 
+	if (lag > sweep->lag)
+		sweep->lag = lag;
 	if (is_stalled(f, s, sweep)) {
 		end_stalled(f, s);
 		return;
@@ -480,6 +496,7 @@ void fanout_sweep(struct fanout *f)
 		next = s->all_next;
 		sweep_one(f, s, &sweep);
 	}
+	f->lag = sweep.lag;
 	fanout_forget_unused(f);
 }
 

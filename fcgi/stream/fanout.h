@@ -134,4 +134,15 @@ uint32_t fanout_retry(const struct fanout *f);
 /* The id up to which rows have been read. */
 int64_t fanout_newest(const struct fanout *f);
 
+/* How many ids the slowest stream was behind at the last sweep; 0 without streams. */
+int64_t fanout_lag(const struct fanout *f);
+
+/*
+ * Calls `each` for every channel or pattern that is followed, with the number of its streams, in no
+ * order. `each` must not open or end a stream.
+ */
+void fanout_channels(const struct fanout *f,
+	void (*each)(void *context, const char *channel, size_t length, size_t streams),
+	void *context);
+
 #endif

@@ -67,6 +67,7 @@ struct fanout {
 	struct group *touched;
 	struct group *ending; /* groups whose `ended` is to be looked up */
 	bool ends_doubted; /* that of all groups is */
+	int64_t lag; /* see fanout_lag() */
 	int64_t absent_ms; /* clock_absent_ms() at the last sweep */
 	int64_t waited_us; /* when the waiting streams were last called during a log fault */
 	bool distrusted; /* rows may have arrived without a commit */

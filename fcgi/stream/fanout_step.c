@@ -442,8 +442,11 @@ static enum turn step(struct fanout *f, struct subscriber *s)
 		return step_replaced(f, s);
 	s->state = s->state == SUBSCRIBER_DRAIN ? SUBSCRIBER_DRAIN : SUBSCRIBER_REPLAY;
 	/* A new poll reads the log: it must also see rows that nobody has noticed yet. */
-	if (shared && find_in_window(f, s, &sequence))
+	if (shared && find_in_window(f, s, &sequence)) {
+		metrics_add(METRIC_WINDOW_HITS, 1);
 		return step_window(f, s, f->lanes[s->group->lane].window, sequence);
+	}
+	metrics_add(METRIC_WINDOW_MISSES, 1);
 	return step_replay(f, s);
 }
 

@@ -251,3 +251,18 @@ struct group *groups_of_lane(const struct groups *g, int lane)
 {
 	return g->lanes[lane - LANE_NONE];
 }
+
+void groups_channels(struct groups *g,
+	void (*each)(void *context, const char *channel, size_t length, size_t streams),
+	void *context)
+{
+	struct followed *f, *next;
+
+	HASH_ITER (hh, g->followed, f, next) {
+		size_t streams = 0;
+
+		for (unsigned i = 0; i < f->count; i++)
+			streams += ((const struct member *)f->followers[i].group)->references;
+		each(context, f->hh.key, f->hh.keylen, streams);
+	}
+}

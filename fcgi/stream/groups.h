@@ -57,4 +57,9 @@ void groups_of_channel(struct groups *g, const char *channel, size_t length,
 /* The first group of a lane, NULL if there is none; then follow `next`. The order is arbitrary. */
 struct group *groups_of_lane(const struct groups *g, int lane);
 
+/* Calls `each` for every channel or pattern, with the number of streams that follow it. */
+void groups_channels(struct groups *g,
+	void (*each)(void *context, const char *channel, size_t length, size_t streams),
+	void *context);
+
 #endif

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/logging.h"
 #include "base/loop.h"
+#include "base/metrics.h"
 #include "base/watch.h"
 #include "log/place.h"
 #include "log/trouble.h"
@@ -279,9 +280,14 @@ static enum eventlog_status check_file(void)
 	return e;
 }
 
-static enum eventlog_status look(bool *news)
+/* why: the counter of what led to this look. */
+static enum eventlog_status look(bool *news, enum metric why)
 {
-	return note(fanout_look(tail.fanout, news));
+	enum eventlog_status e = note(fanout_look(tail.fanout, news));
+
+	if (*news)
+		metrics_add(why, 1);
+	return e;
 }
 
 /* Schedules the next look after a longer pause than the last, unless the ladder ends. */
@@ -320,7 +326,7 @@ static void look_again(struct loop_alarm *alarm)
 {
 	bool news = false;
 
-	look(&news);
+	look(&news, METRIC_SEEN_BY_WATCH);
 	if (news)
 		note_delay();
 	else if (!fanout_is_current(tail.fanout))
@@ -341,7 +347,7 @@ static void look_soon(struct loop_turn *turn)
 
 	if (!tail.awake)
 		return;
-	look(&news);
+	look(&news, METRIC_SEEN_BY_WATCH);
 	if (news)
 		note_delay();
 	tail.waiting = false;
@@ -397,7 +403,7 @@ static void poll_due(struct loop_timer *timer)
 	if (eventlog_is_view(tail.log))
 		fanout_distrust(tail.fanout);
 	if (check_file() == EVENTLOG_OK)
-		look(&news);
+		look(&news, METRIC_SEEN_BY_POLL);
 	look_for_others();
 }
 
@@ -418,7 +424,7 @@ bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, in
 enum eventlog_status tail_wake(void)
 {
 	enum eventlog_status e = check_file();
-	bool news;
+	bool news = false;
 
 	if (e == EVENTLOG_OK && !tail.awake)
 		e = note(fanout_wake(tail.fanout));
@@ -428,7 +434,7 @@ enum eventlog_status tail_wake(void)
 	split_path();
 	begin_watch();
 	loop_timer_start(&tail.poll, tail.poll_ms, tail.poll_ms);
-	return e == EVENTLOG_OK ? look(&news) : e;
+	return e == EVENTLOG_OK ? look(&news, METRIC_SEEN_BY_POLL) : e;
 }
 
 void tail_sleep(void)

@@ -265,7 +265,7 @@ def test_fewer_descriptors_than_max_streams(launch, log, workdir):
     server = launch(*limited, db=None, how=None, program="/usr/bin/prlimit", address=address)
     fit = int(server.wait_log(r"allows (\d+) streams")[1])
     assert fit >= 60
-    assert b"connection limit<td>%d\n" % fit in server.page("status").body
+    assert b"data-fact=max_streams data-kind=number>%d\n" % fit in server.page("status").body
     inside = [server.open() for _ in range(fit)]
     for _ in range(5):
         assert_polite_refusal(server.ask())

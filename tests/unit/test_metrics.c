@@ -86,6 +86,12 @@ static void test_counters(void **state)
 		[METRIC_ROWS_READ] = "rowtail_rows_read_total",
 		[METRIC_ROWS_REPLAYED] = "rowtail_rows_replayed_total",
 		[METRIC_REQUESTS] = "rowtail_requests_total",
+		[METRIC_ACCEPTED] = "rowtail_connections_accepted_total",
+		[METRIC_WINDOW_HITS] = "rowtail_window_hits_total",
+		[METRIC_WINDOW_MISSES] = "rowtail_window_misses_total",
+		[METRIC_SEEN_BY_WATCH] = "rowtail_commits_seen_by_watch_total",
+		[METRIC_SEEN_BY_POLL] = "rowtail_commits_seen_by_poll_total",
+		[METRIC_LOOP_STALLS] = "rowtail_loop_stalls_total",
 	};
 
 	for (int i = 0; i < METRIC_COUNT; i++) {
@@ -95,8 +101,12 @@ static void test_counters(void **state)
 	scrape();
 	for (int i = 0; i < METRIC_COUNT; i++) {
 		assert_int_equal(metrics_get(i), 101 + i);
-		assert_true(sample(names[i]) == 101 + i);
+		if (i != METRIC_LOOP_STALLED_US)
+			assert_true(sample(names[i]) == 101 + i);
 	}
+	metrics_add(METRIC_LOOP_STALLED_US, 2500000);
+	scrape();
+	assert_true(sample("rowtail_loop_stalled_seconds_total") == 2.5);
 }
 
 static void expect_reason(const char *family, const char *reason, double count)
