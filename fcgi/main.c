@@ -27,6 +27,7 @@
 #include "server/connection.h"
 #include "server/crew.h"
 #include "server/follow.h"
+#include "server/journal.h"
 #include "server/listen.h"
 #include "server/responder.h"
 #include "server/slots.h"
@@ -167,6 +168,8 @@ static void load_config(int argc, char **argv)
 	if (!loaded)
 		errx(error.exit_status, "%s", error.sentence);
 	log_set_level(config.log_level);
+	log_set_format(config.log_format);
+	log_find_journal(getenv("JOURNAL_STREAM"));
 	if (config.action == CONFIG_HELP) {
 		config_print_help(stdout);
 		exit(0);
@@ -351,6 +354,8 @@ int main(int argc, char **argv)
 		serve_sockets();
 	else
 		serve_cgi();
+	journal_settle();
+	log_settle(true);
 	listen_close(&listeners);
 	fanout_free(responder.fanout);
 	access_free(responder.access);

@@ -9,6 +9,10 @@ _rowtail()
 		mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$word")
 		return
 		;;
+	--log-format)
+		mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word")
+		return
+		;;
 	--jwt-algorithm)
 		mapfile -t COMPREPLY < <(compgen -W 'HS256 RS256 ES256 EdDSA' -- "$word")
 		return

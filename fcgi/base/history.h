@@ -1,7 +1,7 @@
 /*
  * history: what the charts of the status page show: the last minute, hour and day.
  *
- * Pure, of fixed size (about 7 kB). Has a ring of points for each span. A point of the hour or the
+ * Pure, of fixed size (under 9 kB). Has a ring of points for each span. A point of the hour or the
  * day covers several calls of history_add(): the most streams and the largest lag, and the rate and
  * latency of all records in that time.
  */

@@ -247,6 +247,13 @@ bool setting_parse_level(const struct setting *s, struct config *c, const char *
 	return setting_advise(advice, "give error, warn, info or debug");
 }
 
+static bool parse_format(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	c->log_format = !strcmp(text, "json") ? LOG_JSON : LOG_TEXT;
+	return !strcmp(text, "json") || !strcmp(text, "text") ||
+	       setting_advise(advice, "give text or json");
+}
+
 static const struct setting table[] = {
 	{"db", "PATH", NULL, "the SQLite database, opened read-only; required",
 		.parse = setting_parse_database, .member = AT(db)},
@@ -315,6 +322,8 @@ static const struct setting table[] = {
 		NUMBER(jwt_leeway_ms, 0, 300, 1000)},
 	{"log-level", "LEVEL", "info", "log to standard error: error, warn, info or debug",
 		.parse = setting_parse_level},
+	{"log-format", "FORMAT", "text", "how to log: text, or json, an object a line",
+		.parse = parse_format},
 	{"follow", "QUERY", NULL,
 		"print the stream that this query string asks for, as in "
 		"'channel=orders/*&tail=5'; "

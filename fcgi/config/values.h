@@ -49,6 +49,7 @@ struct config {
 	const char *jwt_issuer;
 	int64_t jwt_leeway_ms; /* clock skew, given in seconds: 0 to 300; default 0 */
 	enum log_level log_level;
+	enum log_format log_format;
 	const char *follow; /* a query string: print its stream; NULL: serve */
 	const char *track; /* the table of CONFIG_TRACK and CONFIG_UNTRACK */
 	const char *track_channel; /* "shop/{customer_id}/orders"; NULL: TABLE/KEY */

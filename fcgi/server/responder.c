@@ -7,10 +7,10 @@
 #include "access/token.h"
 #include "base/address.h"
 #include "base/clock.h"
-#include "base/logging.h"
 #include "base/metrics.h"
 #include "server/answer.h"
 #include "server/crew.h"
+#include "server/journal.h"
 #include "server/page.h"
 #include "server/slots.h"
 #include "stream/groups.h"
@@ -54,6 +54,7 @@ struct deciding {
 static void refuse(struct deciding *d, enum refusal reason, int status, const char *sentence)
 {
 	refusal_count(reason);
+	journal_refused(reason, status, sentence);
 	answer_sentence(
 		&d->response->bytes, status, sentence, d->request.method == REQUEST_HEAD, &d->cors);
 }
@@ -65,6 +66,7 @@ static void refuse(struct deciding *d, enum refusal reason, int status, const ch
 static void come_back(struct deciding *d, enum refusal reason, const char *sentence)
 {
 	refusal_count(reason);
+	journal_refused(reason, d->request.accepts_stream ? 200 : 503, sentence);
 	d->response->hold = d->request.accepts_stream && d->request.method != REQUEST_HEAD &&
 			    reason != REFUSED_SHUTDOWN;
 	answer_later(&d->response->bytes, sentence, retry_ms(d->r), d->request.accepts_stream,
@@ -125,17 +127,23 @@ static bool is_admitted(struct deciding *d)
 	return false;
 }
 
+/* Whom the web server or a JWT names; NULL: nobody. */
+static const char *user_of(const struct deciding *d)
+{
+	const char *user = d->response->session ? access_session_user(d->response->session) : NULL;
+
+	return user ? user : d->request.remote_user;
+}
+
 /* Counts the stream for its client; false if the client has reached its limit. */
 static bool has_room_for_client(struct deciding *d)
 {
 	struct responder *r = d->r;
-	const char *user = d->response->session ? access_session_user(d->response->session) : NULL;
+	const char *user = user_of(d);
 	char name[512], address[ADDRESS_NAME], hex[TOKEN_HEX + 1];
 
 	if (!r->config->max_streams_per_client)
 		return true;
-	if (!user)
-		user = d->request.remote_user;
 	address_name(address, d->request.remote_addr);
 	snprintf(name, sizeof(name), "%s%s", user ? "user:" : "address:", user ? user : address);
 	token_hash(name, strlen(name), hex);
@@ -240,6 +248,7 @@ static void decide_stream(struct deciding *d)
 		write_stream_head(d);
 		return;
 	}
+	response->who = journal_who(d->request.remote_addr, user_of(d));
 	if (d->request.json) {
 		d->crowded = d->request.wait_s > 0 && !slots_take();
 		response->is_stream = make_poll(d);
@@ -297,6 +306,8 @@ void responder_decide(struct responder *r, char *const *params, const void *body
 	metrics_add(METRIC_REQUESTS, 1);
 	parsed = request_parse(&d.request, params, body, body_length, &problem);
 	d.cors = answer_cors_of(d.request.origin, r->config->allow_origins);
+	if (parsed == 0)
+		journal_asked(&d.request);
 	if (parsed < 0 && problem.status == 503)
 		come_back(&d, REFUSED_DATABASE, problem.sentence);
 	else if (parsed < 0)
@@ -344,6 +355,7 @@ bool responder_open(struct responder *r, struct response *response, struct subsc
 		.opening = response->opening,
 		.session = response->session,
 		.client = response->client,
+		.who = response->who,
 		.retry_ms = fanout_retry(r->fanout),
 		.poll = response->poll};
 
@@ -361,6 +373,7 @@ bool responder_open(struct responder *r, struct response *response, struct subsc
 	/* The stream owns these now. It may already have ended. */
 	response->session = NULL;
 	response->client = NULL;
+	response->who = NULL;
 	return true;
 }
 
@@ -386,10 +399,9 @@ void responder_left(struct responder *r, struct subscriber *s)
 	access_session_free(s->session);
 	s->client = NULL;
 	s->session = NULL;
-	if (log_enabled(LOG_LEVEL_DEBUG))
-		log_debug("stream ended: %s; open %.1f s, %llu records, at id %lld",
-			leave_names[s->reason], (double)(clock_ms() - s->opened_ms) / 1000,
-			(unsigned long long)s->records, (long long)s->told);
+	journal_ended(s);
+	free(s->who);
+	s->who = NULL;
 	rest(r);
 }
 
@@ -398,6 +410,7 @@ void response_free(struct responder *r, struct response *response)
 	if (response->client)
 		crew_give(response->client);
 	access_session_free(response->session);
+	free(response->who);
 	free(response->filter);
 	opening_free(response->opening);
 	poll_free(response->poll);

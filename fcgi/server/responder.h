@@ -56,6 +56,7 @@ struct response {
 	struct filter *filter;
 	struct opening *opening;
 	struct access_session *session;
+	char *who; /* see struct subscriber */
 	struct census_entry *client; /* counted already; NULL without a limit */
 	enum lane_encoding encoding;
 	struct poll *poll; /* the poll that the stream answers; NULL: none */

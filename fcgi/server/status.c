@@ -79,10 +79,12 @@ static void gather_minute(struct facts *f)
 
 static void gather_streams(struct facts *f, const struct status *s)
 {
+	uint64_t open = crew_streams(), most = history_most_streams(vitals_history());
+
 	facts_heading(f, "Streams");
-	facts_number(f, "streams", "streams open", (int64_t)crew_streams());
+	facts_number(f, "streams", "streams open", (int64_t)open);
 	facts_number(f, "streams_hour_most", "most in the last hour",
-		(int64_t)history_most_streams(vitals_history()));
+		(int64_t)(most > open ? most : open));
 	facts_number(f, "max_streams", "connection limit", s->max_streams);
 	facts_number(f, "lag_rows", "slowest reader, ids behind", crew_lag());
 	gather_minute(f);

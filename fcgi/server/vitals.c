@@ -11,9 +11,11 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/logging.h"
 #include "base/loop.h"
 #include "base/metrics.h"
 #include "server/crew.h"
+#include "server/journal.h"
 
 enum { COUNT_MS = 5000 }; /* counting thousands of descriptors takes milliseconds */
 
@@ -29,6 +31,8 @@ static void sample(struct loop_timer *timer)
 	struct history_now now = {
 		.streams = crew_streams(), .records = metrics_get(METRIC_RECORDS_SENT)};
 
+	log_settle(false);
+	journal_settle();
 	crew_set_lag(fanout_lag(vitals.fanout));
 	now.lag = (uint64_t)crew_lag();
 	metrics_delivered(&now.delivered);

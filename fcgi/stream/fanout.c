@@ -192,6 +192,9 @@ void fanout_drop(struct fanout *f, struct subscriber *s)
 	unlink_all(f, s);
 	if (f->count == 0)
 		fanout_forget(f, 0);
+	metrics_add_reason(METRIC_ENDED, s->reason);
+	if (f->calls.left)
+		f->calls.left(f->calls.context, s);
 	if (s->group->lane != LANE_NONE)
 		f->lanes[s->group->lane].streams--;
 	groups_release(f->groups, s->group);
@@ -202,9 +205,6 @@ void fanout_drop(struct fanout *f, struct subscriber *s)
 	poll_free(s->poll);
 	s->poll = NULL;
 	subscriber_free(s);
-	metrics_add_reason(METRIC_ENDED, s->reason);
-	if (f->calls.left)
-		f->calls.left(f->calls.context, s);
 	s->sink->operations->finished(s->sink);
 }
 
@@ -282,6 +282,7 @@ bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_str
 	s->bare = stream->bare;
 	s->session = stream->session;
 	s->client = stream->client;
+	s->who = stream->who;
 	s->retry_ms = stream->retry_ms;
 	s->opening = stream->opening;
 	s->poll = stream->poll;

@@ -46,7 +46,7 @@ struct fanout_calls {
 	 * and fanout ends the stream with a `denied` record. NULL: every stream may.
 	 */
 	bool (*recheck)(void *context, struct subscriber *s, enum leave_reason *reason);
-	/* A subscriber has left. Its sink has not been told yet. */
+	/* A subscriber has left, but still has its group. Its sink has not been told yet. */
 	void (*left)(void *context, struct subscriber *s);
 	void *context;
 };
@@ -66,6 +66,7 @@ struct fanout_stream {
 	struct opening *opening; /* taken over, even on failure */
 	struct access_session *session; /* for the recheck; not owned */
 	struct census_entry *client; /* not owned */
+	char *who; /* not owned */
 	uint32_t retry_ms; /* this stream's reconnection time */
 	struct poll *poll; /* taken over, even on failure; for a JSON answer, with its head */
 };

@@ -37,6 +37,7 @@ static enum subscriber_result put(struct subscriber *s, const struct iovec *iov,
 	ssize_t n = s->sink->operations->write(s->sink, iov, count);
 
 	*sent = n > 0 ? (size_t)n : 0;
+	s->bytes += *sent;
 	if (n < 0)
 		return lose(s, LEAVE_CLIENT);
 	if (n > 0)

@@ -63,7 +63,7 @@ struct subscriber {
 	int64_t opened_ms;
 	int64_t moved_ms; /* when the sink last took bytes */
 	int64_t ends_ms; /* clock_awake_ms() at which it leaves (in DRAIN: is closed); 0: never */
-	uint64_t records;
+	uint64_t records, bytes; /* sent */
 	uint64_t cut_hash; /* window_hash() of the record that was cut */
 	uint32_t cut; /* bytes sent of the record after the cursor; 0: none */
 	uint32_t cut_content;
@@ -83,7 +83,9 @@ struct subscriber {
 	uint8_t *farewell; /* the last record and the end, framed; only in DRAIN */
 	uint32_t farewell_length;
 	struct access_session *session; /* for rechecks; NULL: anyone may read */
-	struct census_entry *client; /* counts streams; the responder owns session and client */
+	struct census_entry
+		*client; /* counts streams; the responder owns session, client and who */
+	char *who; /* for the log: the client's address, a NUL, and its user's name or ""; or NULL */
 };
 
 enum subscriber_result {

@@ -39,6 +39,8 @@ static int setup(void **state)
 		return -1;
 	redirect(fds);
 	log_set_level(LOG_LEVEL_INFO);
+	log_set_format(LOG_TEXT);
+	log_settle(true);
 	return 0;
 }
 
@@ -178,6 +180,7 @@ static void check_cut(const char *unit, const char *printed)
 		for (i = 0; i < count; i++)
 			memcpy(text + i * n, unit, n);
 		text[count * n] = '\0';
+		log_settle(true); /* texts that are cut alike are no repetition */
 		log_info("%s", text);
 		line = next_text("info");
 		for (kept = 0; !strncmp(line, printed, strlen(printed)); kept++)
@@ -256,6 +259,62 @@ static void test_lines_lost_to_a_stuck_reader_are_counted(void **state)
 	assert_string_equal(next_text("info"), "and after");
 }
 
+static void test_fields(void **state)
+{
+	const struct log_field fields[] = {{.key = "a", .text = "plain,ü"},
+		{.key = "b", .text = "x=\"y\\ \n"}, {.key = "c", .text = ""}, {.text = "left out"},
+		{.key = "d", .number = INT64_MIN}, {.key = "e", .number = 125, .tenths = true}};
+
+	log_fields(LOG_LEVEL_INFO, "said", fields, 6);
+	assert_string_equal(next_text("info"),
+		"said a=plain,ü b=\"x=\\\"y\\\\ \\x0a\" c=\"\" d=-9223372036854775808 e=12.5");
+	log_fields(LOG_LEVEL_DEBUG, "hidden", fields, 6);
+	assert_string_equal(next_write(), "");
+	log_set_format(LOG_JSON);
+	log_fields(LOG_LEVEL_WARN, "sa\xffid", fields, 6);
+	assert_non_null(strstr(next_write(),
+		",\"level\":\"warn\",\"message\":\"sa\\ufffdid\",\"a\":\"plain,ü\","
+		"\"b\":\"x=\\\"y\\\\ "
+		"\\u000a\",\"c\":\"\",\"d\":-9223372036854775808,\"e\":12.5}\n"));
+}
+
+static void test_a_line_that_repeats(void **state)
+{
+	for (int i = 0; i < LOG_REPEATS + 7; i++)
+		log_warn("again");
+	for (int i = 0; i < LOG_REPEATS; i++)
+		assert_string_equal(next_text("warn"), "again");
+	assert_string_equal(next_write(), "");
+	log_settle(false);
+	assert_string_equal(next_write(), "");
+	log_warn("other");
+	assert_string_equal(next_text("warn"), "the line before was repeated 7 more times");
+	assert_string_equal(next_text("warn"), "other");
+	log_settle(true);
+	assert_string_equal(next_write(), "");
+}
+
+static int recalled;
+
+static void recall(void *context, const char *line)
+{
+	char end[32];
+
+	snprintf(end, sizeof(end), ": line %d", 49 + recalled++);
+	assert_string_equal(strrchr(line, ':'), end);
+}
+
+static void test_the_last_lines_are_kept(void **state)
+{
+	for (int i = 0; i < LOG_RECENT + 49; i++) {
+		log_info("line %d", i);
+		next_write();
+	}
+	recalled = 0;
+	log_recent(recall, NULL);
+	assert_int_equal(recalled, LOG_RECENT);
+}
+
 static void test_no_reader(void **state)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -283,6 +342,9 @@ int main(void)
 		TEST(nothing_follows_a_truncated_text),
 		TEST(errno_is_preserved_and_can_be_logged),
 		TEST(lines_lost_to_a_stuck_reader_are_counted),
+		TEST(fields),
+		TEST(a_line_that_repeats),
+		TEST(the_last_lines_are_kept),
 		TEST(no_reader),
 	};
 

@@ -310,6 +310,11 @@ static void test_log_levels(void **state)
 	assert_int_equal(config.log_level, LOG_LEVEL_INFO);
 	refuse("log-level", "loud", "error, warn, info or debug");
 	refuse("log-level", "", "error, warn, info or debug");
+	take("log-format", "json");
+	assert_int_equal(config.log_format, LOG_JSON);
+	take("log-format", "text");
+	assert_int_equal(config.log_format, LOG_TEXT);
+	refuse("log-format", "xml", "text or json");
 }
 
 static void test_texts_are_kept_unchanged(void **state)
@@ -346,10 +351,11 @@ static void test_defaults(void **state)
 		{"stall-timeout", "60"}, {"max-replay", "0"}, {"allow-origin", NULL},
 		{"public", NULL}, {"allow-query-token", NULL}, {"jwt-key", NULL},
 		{"jwt-algorithm", NULL}, {"jwt-audience", NULL}, {"jwt-issuer", NULL},
-		{"jwt-leeway", "0"}, {"log-level", "info"}, {"follow", NULL}, {"track", NULL},
-		{"track-channel", NULL}, {"track-columns", NULL}, {"track-except", NULL},
-		{"track-changes", NULL}, {"track-json", "plain"}, {"untrack", NULL},
-		{"tracked", NULL}, {"check", NULL}, {"version", NULL}, {"help", NULL}};
+		{"jwt-leeway", "0"}, {"log-level", "info"}, {"log-format", "text"},
+		{"follow", NULL}, {"track", NULL}, {"track-channel", NULL}, {"track-columns", NULL},
+		{"track-except", NULL}, {"track-changes", NULL}, {"track-json", "plain"},
+		{"untrack", NULL}, {"tracked", NULL}, {"check", NULL}, {"version", NULL},
+		{"help", NULL}};
 	const struct setting *s;
 
 	assert_int_equal(setting_count(), sizeof(standards) / sizeof(*standards));
