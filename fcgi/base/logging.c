@@ -116,8 +116,8 @@ static void begin(struct line *line, enum log_level level)
 		snprintf(text, sizeof(text), "{\"time\":\"%s.%03ldZ\",\"pid\":%ld,\"level\":\"%s\"",
 			time, now.tv_nsec / 1000000, (long)getpid(), level_names[level]);
 	else
-		snprintf(text, sizeof(text), "%s.%03ldZ %s[%ld] %s: ", time,
-			now.tv_nsec / 1000000, program, (long)getpid(), level_names[level]);
+		snprintf(text, sizeof(text), "%s.%03ldZ %s[%ld] %s: ", time, now.tv_nsec / 1000000,
+			program, (long)getpid(), level_names[level]);
 	add_text(line, text);
 }
 

@@ -26,7 +26,8 @@ def in_page(text):
     return found
 
 
-def test_metrics_and_their_reasons(server):
+def test_metrics_and_their_reasons(server, log):
+    log.insert("a row, which has an age")
     page = in_page(server.page("metrics").body.decode())
     assert any(page.values())
     manual = in_manual()
