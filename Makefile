@@ -46,9 +46,13 @@ LIBCURL_LIBS := $(shell pkg-config --libs libcurl)
 else
 $(warning rowtail-doctor is not built: install libcurl4-openssl-dev)
 endif
-SRC := $(filter-out $(MIRROR_SRC) $(DOCTOR_SRC),$(sort $(wildcard fcgi/*.c fcgi/*/*.c)))
+# rowtail-publish has all of rowtail but main, and its own folder.
+PUBLISH_SRC := $(sort $(wildcard fcgi/publish/*.c))
+SRC := $(filter-out $(MIRROR_SRC) $(DOCTOR_SRC) $(PUBLISH_SRC),$(sort $(wildcard fcgi/*.c fcgi/*/*.c)))
 OBJ := $(SRC:fcgi/%.c=$(BUILD)/obj/%.o)
 MIRROR_OBJ := $(filter-out $(BUILD)/obj/main.o,$(OBJ)) $(MIRROR_SRC:fcgi/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/mirror/schema.o
+PUBLISH := $(BUILD)/rowtail-publish
+PUBLISH_OBJ := $(filter-out $(BUILD)/obj/main.o,$(OBJ)) $(PUBLISH_SRC:fcgi/%.c=$(BUILD)/obj/%.o)
 LIBPQ := $(shell pkg-config --exists libpq 2>/dev/null && echo yes)
 LIBPQ_FLAGS := $(if $(LIBPQ),$(shell pkg-config --cflags libpq))
 ifneq ($(LIBPQ),)
@@ -78,12 +82,12 @@ llhttp = $(if $(filter everything protocol/http,$(named)),$(LLHTTP_OBJ))
 libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
 
 .PHONY: all help classic deps test test-all unit replay integration servers silence browser browser-chromium endurance \
-	bench lint tidy fuzz demo $(SRC:%=tidy/%) $(MIRROR_SRC:%=tidy/%) $(DOCTOR_SRC:%=tidy/%) integration-san \
+	bench lint tidy fuzz demo $(SRC:%=tidy/%) $(MIRROR_SRC:%=tidy/%) $(DOCTOR_SRC:%=tidy/%) $(PUBLISH_SRC:%=tidy/%) integration-san \
 	integration-valgrind pictures install uninstall clean
 .DELETE_ON_ERROR:
 
-## all: build build/rowtail, rowtail-mirror and rowtail-doctor; `make` alone does the same (V=1 shows the commands)
-all: $(BUILD)/rowtail $(MIRROR) $(DOCTOR)
+## all: build build/rowtail, rowtail-publish, rowtail-mirror and rowtail-doctor; `make` alone does the same (V=1 shows the commands)
+all: $(BUILD)/rowtail $(PUBLISH) $(MIRROR) $(DOCTOR)
 
 ## help: list every target
 help:
@@ -96,6 +100,14 @@ deps:
 $(BUILD)/rowtail: $(OBJ) $(LLHTTP_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(LDHARDEN) -o $@ $(OBJ) $(LLHTTP_OBJ) $(LIBS)
+
+$(BUILD)/rowtail-publish: $(PUBLISH_OBJ) $(LLHTTP_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(LDHARDEN) -o $@ $(PUBLISH_OBJ) $(LLHTTP_OBJ) $(LIBS)
+
+$(BUILD)/rowtail-publish-san: $(PUBLISH_OBJ:$(BUILD)/obj/%=$(BUILD)/san/%) $(LLHTTP_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LIBS)
 
 $(BUILD)/rowtail-mirror: $(MIRROR_OBJ) $(LLHTTP_OBJ)
 	$(call say,LINK,$@)
@@ -179,7 +191,7 @@ SPREAD = $(if $(filter-out 0,$(SIDE_BY_SIDE)),$(shell $(PYTHON) -c 'import xdist
 INTEGRATION ?= tests/integration
 SERVERS ?= tests/servers
 ## integration: rowtail itself; INTEGRATION=tests/integration/test_rows.py for one file
-integration: $(BUILD)/rowtail $(MIRROR) $(DOCTOR) bench-tools
+integration: $(BUILD)/rowtail $(PUBLISH) $(MIRROR) $(DOCTOR) bench-tools
 	$(PYTEST) $(SPREAD) --ignore=$(ENDURANCE) $(INTEGRATION)
 
 # Crowds, which want the machine for themselves.
@@ -190,8 +202,8 @@ endurance: $(BUILD)/rowtail bench-tools
 
 # The same tests, of a program that looks at its own memory; not part of make test, for their time.
 ## integration-san: the integration tests of a program with sanitizers
-integration-san: $(BUILD)/rowtail-san $(MIRROR:%=%-san) $(DOCTOR:%=%-san) bench-tools
-	ROWTAIL_BIN=$(BUILD)/rowtail-san MIRROR_BIN=$(BUILD)/rowtail-mirror-san DOCTOR_BIN=$(BUILD)/rowtail-doctor-san \
+integration-san: $(BUILD)/rowtail-san $(PUBLISH)-san $(MIRROR:%=%-san) $(DOCTOR:%=%-san) bench-tools
+	PUBLISH_BIN=$(PUBLISH)-san ROWTAIL_BIN=$(BUILD)/rowtail-san MIRROR_BIN=$(BUILD)/rowtail-mirror-san DOCTOR_BIN=$(BUILD)/rowtail-doctor-san \
 		$(PYTEST) tests/integration
 
 ## integration-valgrind: the integration tests under Valgrind
@@ -201,7 +213,7 @@ integration-valgrind: $(BUILD)/rowtail bench-tools
 # Ninety seconds in which nothing happens, which no other test should wait for.
 SILENCE := tests/servers/test_silence.py
 ## servers: every web server of deploy/; SERVERS=tests/servers/test_apache.py for one file
-servers: $(BUILD)/rowtail $(DOCTOR) $(BROWSER)
+servers: $(BUILD)/rowtail $(PUBLISH) $(DOCTOR) $(BROWSER)
 	$(PYTEST) $(SPREAD) --ignore=$(SILENCE) $(SERVERS)
 
 ## silence: streams through every web server stay open without a row
@@ -279,12 +291,12 @@ lint:
 		--suppress=missingIncludeSystem --error-exitcode=1 -Ifcgi \
 		--suppress=unknownMacro:fcgi/stream/groups.c --suppress=unknownMacro:fcgi/base/tally.c -DROWTAIL_VERSION='"x"' fcgi
 	shellcheck $(LINT_SH)
-	mandoc -Tlint -W warning fcgi/rowtail.8 fcgi/rowtail-mirror.8 fcgi/rowtail-doctor.1
-	@! grep -nwE '($(BANNED)) *\(' $(SRC) $(MIRROR_SRC) $(DOCTOR_SRC) || { echo 'lint: a banned function'; exit 1; }
+	mandoc -Tlint -W warning fcgi/rowtail.8 fcgi/rowtail-mirror.8 fcgi/rowtail-publish.8 fcgi/rowtail-doctor.1
+	@! grep -nwE '($(BANNED)) *\(' $(SRC) $(MIRROR_SRC) $(DOCTOR_SRC) $(PUBLISH_SRC) || { echo 'lint: a banned function'; exit 1; }
 	$(PYTHON) tests/lint/targets.py
 
 ## tidy: clang-tidy, which takes minutes
-tidy: $(SRC:%=tidy/%) $(MIRROR_SRC:%=tidy/%) $(DOCTOR_SRC:%=tidy/%)
+tidy: $(SRC:%=tidy/%) $(PUBLISH_SRC:%=tidy/%) $(MIRROR_SRC:%=tidy/%) $(DOCTOR_SRC:%=tidy/%)
 
 tidy/%: %
 	$(call say,TIDY,$<)
@@ -302,11 +314,13 @@ UNIT_TEMPLATE = sed -e 's|/usr/local/bin/|$(BINDIR)/|; s|/etc/rowtail.conf|/etc/
 	-e 's|every browser (socket)|every browser (socket of %i)|; s|every browser$$|every browser (%i)|; /^Also=/d; /^\#/d'
 
 ## install: programs, manuals, units, completion, schema and deploy/ below PREFIX=/usr/local
-install: $(BUILD)/rowtail $(MIRROR) $(DOCTOR)
+install: $(BUILD)/rowtail $(PUBLISH) $(MIRROR) $(DOCTOR)
 	install -d $(addprefix $(DESTDIR),$(BINDIR) $(MANDIR)/man1 $(MANDIR)/man8 $(DATADIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) \
 		$(COMPLETIONSDIR))
 	install -m 755 $(BUILD)/rowtail $(DESTDIR)$(BINDIR)/rowtail
 	install -m 644 fcgi/rowtail.8 $(DESTDIR)$(MANDIR)/man8/rowtail.8
+	install -m 755 $(PUBLISH) $(DESTDIR)$(BINDIR)/rowtail-publish
+	install -m 644 fcgi/rowtail-publish.8 $(DESTDIR)$(MANDIR)/man8/rowtail-publish.8
 	$(if $(MIRROR),install -m 755 $(MIRROR) $(DESTDIR)$(BINDIR)/rowtail-mirror)
 	$(if $(MIRROR),install -m 644 fcgi/rowtail-mirror.8 $(DESTDIR)$(MANDIR)/man8/rowtail-mirror.8)
 	$(if $(DOCTOR),install -m 755 $(DOCTOR) $(DESTDIR)$(BINDIR)/rowtail-doctor)
@@ -326,6 +340,7 @@ uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/rowtail $(DESTDIR)$(MANDIR)/man8/rowtail.8 $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS) \
 		rowtail@.service rowtail@.socket) $(DESTDIR)$(SYSUSERSDIR)/rowtail.conf $(DESTDIR)$(TMPFILESDIR)/rowtail.conf \
 		$(DESTDIR)$(COMPLETIONSDIR)/rowtail
+	rm -f $(DESTDIR)$(BINDIR)/rowtail-publish $(DESTDIR)$(MANDIR)/man8/rowtail-publish.8
 	rm -f $(DESTDIR)$(BINDIR)/rowtail-mirror $(DESTDIR)$(MANDIR)/man8/rowtail-mirror.8 \
 		$(DESTDIR)$(UNITDIR)/rowtail-mirror.service
 	rm -f $(DESTDIR)$(BINDIR)/rowtail-doctor $(DESTDIR)$(MANDIR)/man1/rowtail-doctor.1

@@ -1,4 +1,4 @@
--- rowtail.sql: rowtail's event log, the table of who may read it, and a record of what was deleted from it.
+-- rowtail.sql: rowtail's event log, the tables of who may read it and publish by HTTP, and a record of what was deleted from it.
 --
 --     sqlite3 events.db < rowtail.sql
 --
@@ -43,6 +43,13 @@ BEGIN
 		AND lower(sql) LIKE '%subject%' AND lower(sql) LIKE '%channel%'
 		AND lower(sql) LIKE '%expires_at%');
 
+	SELECT RAISE(ROLLBACK, 'there is already a table or view publishers, publish_keys or publish_rates of another kind; make the log in a database of its own')
+	FROM main.sqlite_master WHERE lower(name) = 'publishers' AND NOT (type = 'table'
+		AND lower(sql) LIKE '%subject%' AND lower(sql) LIKE '%channel%'
+		AND lower(sql) LIKE '%expires_at%')
+	OR lower(name) = 'publish_keys' AND NOT (type = 'table' AND lower(sql) LIKE '%fingerprint%')
+	OR lower(name) = 'publish_rates' AND NOT (type = 'table' AND lower(sql) LIKE '%messages%');
+
 	SELECT RAISE(ROLLBACK, 'the table events_pruned is not one that rowtail.sql makes: DROP TABLE events_pruned, run this again, and then after-restore.sql')
 	FROM main.sqlite_master WHERE lower(name) = 'events_pruned' AND NOT (type = 'table'
 		AND lower(sql) LIKE '%deletion%' AND lower(sql) LIKE '%channel%');
@@ -63,6 +70,8 @@ BEGIN
 			AND NOT (type = 'trigger' AND lower(tbl_name) = 'events_pruned'))
 	OR lower(name) IN ('grants_inserted', 'grants_updated')
 		AND NOT (type = 'trigger' AND lower(tbl_name) = 'grants')
+	OR lower(name) IN ('publishers_inserted', 'publishers_updated')
+		AND NOT (type = 'trigger' AND lower(tbl_name) = 'publishers')
 	OR lower(name) IN ('rowtail_name', 'rowtail_grant', 'rowtail_numbers') AND type <> 'view'
 	OR lower(name) IN ('rowtail_name_checked', 'rowtail_grant_checked')
 		AND NOT (type = 'trigger' AND lower(tbl_name) IN ('rowtail_name', 'rowtail_grant'));
@@ -83,7 +92,8 @@ WHEN NEW.step = 'after'
 BEGIN
 	SELECT RAISE(ROLLBACK, 'rowtail.sql: a statement failed, so nothing was changed; the first error says why')
 	WHERE (SELECT count(*) FROM main.sqlite_master WHERE type = 'table'
-			AND lower(name) IN ('events', 'events_pruned', 'events_ended', 'grants')) < 4
+			AND lower(name) IN ('events', 'events_pruned', 'events_ended', 'grants', 'publishers',
+				'publish_keys', 'publish_rates')) < 7
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'index'
 			AND name IN ('events_channel', 'events_pruned_channel', 'events_pruned_id')) < 3
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'view'
@@ -91,7 +101,8 @@ BEGIN
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'trigger'
 			AND name IN ('events_refused', 'events_name_refused', 'events_numbered', 'events_row_is_final',
 				'events_deleted', 'events_end_noted', 'events_pruned_bound', 'grants_inserted', 'grants_updated',
-				'rowtail_name_checked', 'rowtail_grant_checked')) < 11
+				'publishers_inserted', 'publishers_updated', 'rowtail_name_checked',
+				'rowtail_grant_checked')) < 13
 		OR EXISTS (SELECT 1 FROM main.sqlite_master
 			WHERE name = 'rowtail_lock' OR type = 'table' AND lower(name) = 'grants' AND 99 <>
 				length(replace(replace(replace(replace(sql, char(9), ''), char(10), ''), char(13), ''), ' ', '')))
@@ -129,6 +140,10 @@ DROP TRIGGER IF EXISTS events_end_noted;
 SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_pruned_bound;
 SAVEPOINT step;
+DROP TRIGGER IF EXISTS publishers_inserted;
+SAVEPOINT step;
+DROP TRIGGER IF EXISTS publishers_updated;
+SAVEPOINT step;
 DROP VIEW IF EXISTS rowtail_name;
 SAVEPOINT step;
 DROP VIEW IF EXISTS rowtail_grant;
@@ -137,7 +152,7 @@ DROP VIEW IF EXISTS rowtail_numbers;
 INSERT INTO rowtail_setup SELECT 'former triggers are gone' WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_master
 	WHERE name IN ('events_id_grows', 'events_id_is_new', 'events_refused', 'events_name_refused',
 		'events_numbered', 'events_row_is_final', 'events_deleted', 'events_end_noted', 'events_pruned_bound',
-		'rowtail_name', 'rowtail_grant', 'rowtail_numbers'));
+		'publishers_inserted', 'publishers_updated', 'rowtail_name', 'rowtail_grant', 'rowtail_numbers'));
 
 -- The event log: one row per record. To publish is to insert:
 --
@@ -423,6 +438,45 @@ CREATE TRIGGER grants_updated BEFORE UPDATE ON grants
 BEGIN
 	INSERT INTO rowtail_grant VALUES (NEW.subject, NEW.channel, NEW.expires_at);
 END;
+
+-- Who may publish by HTTP, with rowtail-publish. The columns are those of grants, which says nothing about publishing:
+--
+--     INSERT INTO publishers(subject, channel) VALUES ('user:ann', 'orders/*');
+--
+-- Without a row here nobody can publish by HTTP. A program that writes to the database by itself needs none.
+SAVEPOINT step;
+CREATE TABLE IF NOT EXISTS publishers(
+	subject TEXT NOT NULL,
+	channel TEXT NOT NULL,
+	expires_at TEXT,
+	PRIMARY KEY (subject, channel)
+);
+SAVEPOINT step;
+CREATE TRIGGER publishers_inserted BEFORE INSERT ON publishers
+BEGIN
+	INSERT INTO rowtail_grant VALUES (NEW.subject, NEW.channel, NEW.expires_at);
+END;
+SAVEPOINT step;
+CREATE TRIGGER publishers_updated BEFORE UPDATE ON publishers
+BEGIN
+	INSERT INTO rowtail_grant VALUES (NEW.subject, NEW.channel, NEW.expires_at);
+END;
+
+-- The latest 10,000 values of Idempotency-Key, as hashes, with the answers; and how many messages each publisher sent in
+-- this minute, with --rate. Only rowtail-publish writes here.
+SAVEPOINT step;
+CREATE TABLE IF NOT EXISTS publish_keys(
+	n INTEGER PRIMARY KEY,
+	key TEXT NOT NULL UNIQUE,
+	fingerprint TEXT NOT NULL,
+	answer TEXT NOT NULL
+);
+SAVEPOINT step;
+CREATE TABLE IF NOT EXISTS publish_rates(
+	name TEXT NOT NULL PRIMARY KEY,
+	minute INTEGER NOT NULL,
+	messages INTEGER NOT NULL
+);
 
 INSERT INTO rowtail_setup VALUES ('after');
 RELEASE rowtail;

@@ -23,6 +23,7 @@ enum {
 
 struct access {
 	const struct config *config;
+	const struct access_purpose *purpose;
 	struct grants *grants;
 	struct jwt_verifier *jwt; /* NULL: no JWTs */
 	struct attempts *attempts;
@@ -72,8 +73,19 @@ static bool prepare_random(char *sentence, size_t size)
 	return true;
 }
 
-struct access *access_new(const struct config *config, struct eventlog *log, int *exit_status,
-	char *sentence, size_t size)
+const struct access_purpose access_reading = {.table = "grants",
+	.claim = "channels",
+	.forbidden = "you are not granted all the channels that you ask for",
+	.unauthorized = "log in, or send a token that is granted the channels you ask for",
+	.may_be_public = true};
+const struct access_purpose access_publishing = {.table = "publishers",
+	.claim = "publish",
+	.forbidden = "you may not publish to this channel; the administrator can add you to the "
+		     "table publishers",
+	.unauthorized = "log in, or send a token that may publish to this channel"};
+
+struct access *access_new(const struct config *config, const struct access_purpose *purpose,
+	struct eventlog *log, int *exit_status, char *sentence, size_t size)
 {
 	struct access *a = calloc(1, sizeof(*a));
 
@@ -81,7 +93,8 @@ struct access *access_new(const struct config *config, struct eventlog *log, int
 	if (!a)
 		return NULL;
 	a->config = config;
-	a->grants = grants_new(log);
+	a->purpose = purpose;
+	a->grants = grants_new(log, purpose->table);
 	a->attempts = attempts_new();
 	if (!a->grants || !a->attempts || !prepare_random(sentence, size) ||
 		(config->jwt_key &&
@@ -192,7 +205,7 @@ static size_t put(char **at, const char *first, const char *second)
  * Writes the texts of a session to `at`, or counts their bytes if it is NULL. *channels: their
  * index.
  */
-static size_t lay(char *at, const struct asking *k, uint32_t *channels)
+static size_t lay(char *at, const struct asking *k, const char *claim, uint32_t *channels)
 {
 	const struct json_members *m = &k->claims.members;
 	size_t size = 0;
@@ -206,19 +219,19 @@ static size_t lay(char *at, const struct asking *k, uint32_t *channels)
 	size += put(&at, "", "");
 	*channels = (uint32_t)size;
 	for (size_t i = 0; k->has_claims && i < m->count; i++)
-		if (m->value[i].listed && !strcmp(m->value[i].name, "channels"))
+		if (m->value[i].listed && !strcmp(m->value[i].name, claim))
 			size += put(&at, m->value[i].text, "");
 	return size + put(&at, "", "");
 }
 
-static struct access_session *session_new(const struct asking *k)
+static struct access_session *session_new(const struct asking *k, const char *claim)
 {
 	uint32_t channels;
-	struct access_session *s = calloc(1, sizeof(*s) + lay(NULL, k, &channels));
+	struct access_session *s = calloc(1, sizeof(*s) + lay(NULL, k, claim, &channels));
 
 	if (!s)
 		return NULL;
-	lay(s->texts, k, &s->channels);
+	lay(s->texts, k, claim, &s->channels);
 	s->expires_s = k->has_claims ? k->claims.expires_s : 0;
 	return s;
 }
@@ -328,7 +341,7 @@ static enum access_verdict admit(struct access *a, const struct asking *k,
 
 	if (refused && !k->shown.is_cookie)
 		return refuse_token(a, k, sentence, size);
-	if (!(*session = session_new(k)))
+	if (!(*session = session_new(k, a->purpose->claim)))
 		return ACCESS_LATER;
 	switch (covered_request(a, *session, k->r)) {
 	case GRANT_VALID:
@@ -343,10 +356,8 @@ static enum access_verdict admit(struct access *a, const struct asking *k,
 	if (refused)
 		return refuse_token(a, k, sentence, size);
 	if (k->r->remote_user || k->valid)
-		return say(ACCESS_FORBIDDEN, sentence, size,
-			"you are not granted all the channels that you ask for");
-	return say(ACCESS_UNAUTHORIZED, sentence, size,
-		"log in, or send a token that is granted the channels you ask for");
+		return say(ACCESS_FORBIDDEN, sentence, size, a->purpose->forbidden);
+	return say(ACCESS_UNAUTHORIZED, sentence, size, a->purpose->unauthorized);
 }
 
 enum access_verdict access_admit(struct access *a, const struct request *r,
@@ -356,7 +367,7 @@ enum access_verdict access_admit(struct access *a, const struct request *r,
 	enum access_verdict verdict = ACCESS_LATER;
 
 	*session = NULL;
-	if (a->config->public_)
+	if (a->config->public_ && a->purpose->may_be_public)
 		return ACCESS_GRANTED;
 	if (r->access_token && !a->config->allow_query_token)
 		return say(ACCESS_BAD_REQUEST, sentence, size,
@@ -415,6 +426,11 @@ enum access_again access_recheck(
 	if (found >= GRANT_VALID)
 		return ACCESS_GOES_ON;
 	return found == GRANT_EXPIRED ? ACCESS_EXPIRED : ACCESS_REVOKED;
+}
+
+const char *access_session_subject(const struct access_session *s)
+{
+	return s->texts;
 }
 
 const char *access_session_user(const struct access_session *s)

@@ -1,5 +1,5 @@
 /*
- * access: who may read what, and until when (interface, section 6).
+ * access: who may read what, and until when (interface, section 6); and who may publish what.
  *
  * Owns the subjects of a request (everyone, the user whom the web server names, the token or JWT
  * that the client shows), the look-up of their grants, and the repeated checks while a stream is
@@ -28,13 +28,22 @@ enum access_verdict {
 	ACCESS_LATER, /* the grants cannot be read now */
 };
 
+/* What somebody wants to be admitted for. */
+struct access_purpose {
+	const char *table; /* where it is granted */
+	const char *claim; /* of a JWT: the channels that it grants by itself */
+	const char *forbidden, *unauthorized; /* sentences */
+	bool may_be_public; /* --public and --allow-query-token count */
+};
+extern const struct access_purpose access_reading, access_publishing;
+
 /*
  * Reads the JWT key if one is configured. Borrows config and log for good. If the key can't be
  * used, returns NULL and writes a sentence; *exit_status is then 66 if its file can't be read, else
  * 78.
  */
-struct access *access_new(const struct config *config, struct eventlog *log, int *exit_status,
-	char *sentence, size_t size);
+struct access *access_new(const struct config *config, const struct access_purpose *purpose,
+	struct eventlog *log, int *exit_status, char *sentence, size_t size);
 void access_free(struct access *a);
 
 /*
@@ -65,6 +74,9 @@ enum access_again {
  */
 enum access_again access_recheck(
 	struct access *a, struct access_session *session, const struct filter *f, int64_t now_ms);
+
+/* The client's first subject: "user:NAME" or "token:HEX"; "" if it is only part of everyone. Borrowed. */
+const char *access_session_subject(const struct access_session *session);
 
 /* The user's name, for --max-streams-per-client, or NULL. Borrowed from the session. */
 const char *access_session_user(const struct access_session *session);

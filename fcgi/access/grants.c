@@ -1,5 +1,6 @@
 #include "access/grants.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,26 +9,27 @@
 #include "log/database.h"
 
 enum { ST_COVER, ST_BELOW, ST_ANY, ST_BEGIN, ST_END, ST_COUNT };
+enum { SQL_MAX = 256 };
 
 struct grants {
 	struct eventlog *log;
+	const char *table;
 	struct statement *st[ST_COUNT];
 	bool missing; /* there is no table of grants, and that was logged */
 };
 
-static const char cover_sql[] =
-	"SELECT expires_at IS NULL OR julianday(expires_at) > julianday('now'), "
-	"expires_at IS NOT NULL FROM grants WHERE subject = ?1 AND channel = ?2 "
-	"ORDER BY 1 DESC, 2 LIMIT 1";
-static const char below_sql[] =
-	"SELECT 1 FROM grants WHERE subject = ?1 AND channel >= ?2 AND channel < ?3 LIMIT 1";
-
-static const char *const sql[ST_COUNT] = {
-	[ST_COVER] = cover_sql,
-	[ST_BELOW] = below_sql,
-	[ST_ANY] = "SELECT 1 FROM grants WHERE subject = ?1 LIMIT 1",
-	[ST_BEGIN] = "BEGIN",
-	[ST_END] = "COMMIT",
+/* The table's name comes between the two parts. */
+static const struct {
+	const char *before, *behind;
+} sql[ST_COUNT] = {
+	[ST_COVER] = {"SELECT expires_at IS NULL OR julianday(expires_at) > julianday('now'), "
+		      "expires_at IS NOT NULL FROM ",
+		" WHERE subject = ?1 AND channel = ?2 ORDER BY 1 DESC, 2 LIMIT 1"},
+	[ST_BELOW] = {"SELECT 1 FROM ",
+		" WHERE subject = ?1 AND channel >= ?2 AND channel < ?3 LIMIT 1"},
+	[ST_ANY] = {"SELECT 1 FROM ", " WHERE subject = ?1 LIMIT 1"},
+	[ST_BEGIN] = {"BEGIN", NULL},
+	[ST_END] = {"COMMIT", NULL},
 };
 
 static void finalize(void *context)
@@ -41,13 +43,14 @@ static void finalize(void *context)
 	g->missing = false;
 }
 
-struct grants *grants_new(struct eventlog *log)
+struct grants *grants_new(struct eventlog *log, const char *table)
 {
 	struct grants *g = calloc(1, sizeof(*g));
 
 	if (!g)
 		return NULL;
 	g->log = log;
+	g->table = table;
 	eventlog_on_close(log, finalize, g);
 	return g;
 }
@@ -65,10 +68,20 @@ void grants_free(struct grants *g)
 static enum grant tell_missing(struct grants *g)
 {
 	if (!g->missing)
-		log_warn("the database has no table of grants, so nobody is granted anything; "
-			 "to create it: sqlite3 DATABASE < schema/rowtail.sql");
+		log_warn("the database has no table of %s, so nobody is granted anything; "
+			 "to create it: sqlite3 DATABASE < schema/rowtail.sql",
+			g->table);
 	g->missing = true;
 	return GRANT_NONE;
+}
+
+static enum database_status prepare(struct grants *g, struct database *db, int which)
+{
+	char text[SQL_MAX];
+
+	snprintf(text, sizeof(text), "%s%s%s", sql[which].before, sql[which].behind ? g->table : "",
+		sql[which].behind ? sql[which].behind : "");
+	return database_prepare(db, &g->st[which], text);
 }
 
 /* A statement for the log as it is open now; NULL, with *instead set, if there is none. */
@@ -79,7 +92,7 @@ static struct statement *statement(struct grants *g, int which, enum grant *inst
 	*instead = GRANT_UNKNOWN;
 	if (!db)
 		return NULL;
-	if (!g->st[which] && database_prepare(db, &g->st[which], sql[which]) == DATABASE_SCHEMA)
+	if (!g->st[which] && prepare(g, db, which) == DATABASE_SCHEMA)
 		*instead = tell_missing(g);
 	return g->st[which];
 }

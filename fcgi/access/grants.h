@@ -1,5 +1,5 @@
 /*
- * grants: looks up in the table of grants who may read what.
+ * grants: looks up in a table of grants who may read what, or publish what.
  *
  * Reads through the event log's connection; notices when the log was closed and opened again.
  * Treats subjects as plain texts. Without such a table nobody has a grant; that is logged once.
@@ -18,8 +18,8 @@ struct grants;
 /* The later ones override the earlier ones. */
 enum grant { GRANT_NONE, GRANT_EXPIRED, GRANT_VALID, GRANT_UNKNOWN /* can't be read now */ };
 
-/* Borrows the log for good. NULL if there is no memory. */
-struct grants *grants_new(struct eventlog *log);
+/* Borrows the log, and the name of the table, for good. NULL if there is no memory. */
+struct grants *grants_new(struct eventlog *log, const char *table);
 void grants_free(struct grants *g);
 
 /*

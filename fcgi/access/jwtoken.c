@@ -341,17 +341,17 @@ static bool names(const struct json_members *m, const char *name, const char *te
 	return false;
 }
 
-/* `channels`, if present, must be a list of channels or patterns. */
-static bool channels_are_good(const struct json_members *m)
+/* `channels` and `publish`, if present, must be lists of channels or patterns. */
+static bool channels_are_good(const struct json_members *m, const char *name)
 {
-	const struct json_value *list = member(m, "channels");
+	const struct json_value *list = member(m, name);
 
 	if (list && list->kind != JSON_KIND_ARRAY)
 		return false;
 	for (size_t i = 0; i < m->count; i++) {
 		const struct json_value *v = &m->value[i];
 
-		if (v->listed && !strcmp(v->name, "channels") &&
+		if (v->listed && !strcmp(v->name, name) &&
 			(v->kind != JSON_KIND_STRING || !channel_is_pattern(v->text, v->length)))
 			return false;
 	}
@@ -367,8 +367,10 @@ static const char *wrong_claims(
 
 	if (wrong)
 		return wrong;
-	if (!channels_are_good(m))
+	if (!channels_are_good(m, "channels"))
 		return "channels is not a list of channels and patterns";
+	if (!channels_are_good(m, "publish"))
+		return "publish is not a list of channels and patterns";
 	if (subject && subject->kind != JSON_KIND_STRING)
 		return "sub is not a string";
 	claims->subject = subject ? subject->text : "";

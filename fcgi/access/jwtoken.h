@@ -38,7 +38,7 @@ bool jwt_has_header(const char *token, size_t length);
 struct jwt_claims {
 	const char *subject; /* "" if there is none; borrowed from members */
 	int64_t expires_s; /* exp plus the leeway, seconds since 1970 */
-	struct json_members members; /* `channels` are its listed values; owned */
+	struct json_members members; /* `channels` and `publish` are listed values; owned */
 };
 
 enum jwt_verdict {

@@ -122,6 +122,7 @@ struct flattener {
 	struct json_value *value;
 	char *text;
 	size_t count, bytes;
+	unsigned object;
 };
 
 static const char *put(struct flattener *f, const char *text, size_t length)
@@ -161,8 +162,11 @@ static void flatten_value(struct flattener *f, const char *name, const json_t *j
 		[JSON_ARRAY] = JSON_KIND_ARRAY,
 		[JSON_OBJECT] = JSON_KIND_OBJECT,
 	};
-	struct json_value v = {
-		.name = name, .text = "", .kind = kinds[json_typeof(json)], .listed = listed};
+	struct json_value v = {.name = name,
+		.text = "",
+		.kind = kinds[json_typeof(json)],
+		.listed = listed,
+		.object = f->object};
 	char digits[24];
 
 	if (v.kind == JSON_KIND_STRING) {
@@ -181,7 +185,7 @@ static void flatten_value(struct flattener *f, const char *name, const json_t *j
 	f->count++;
 }
 
-static void flatten(struct flattener *f, json_t *root)
+static void flatten_object(struct flattener *f, json_t *root)
 {
 	for (void *at = json_object_iter(root); at; at = json_object_iter_next(root, at)) {
 		const char *name = json_object_iter_key(at);
@@ -194,6 +198,14 @@ static void flatten(struct flattener *f, json_t *root)
 	}
 }
 
+static void flatten(struct flattener *f, json_t *root)
+{
+	if (json_is_object(root))
+		flatten_object(f, root);
+	for (f->object = 0; f->object < json_array_size(root); f->object++)
+		flatten_object(f, json_array_get(root, f->object));
+}
+
 static int keep(struct json_members *members, const char *source, json_t *root,
 	struct json_problem *problem)
 {
@@ -201,6 +213,7 @@ static int keep(struct json_members *members, const char *source, json_t *root,
 
 	flatten(&f, root);
 	members->count = f.count;
+	members->objects = json_is_array(root) ? json_array_size(root) : 1;
 	members->memory = malloc(f.count * sizeof(*members->value) + f.bytes + 1);
 	if (!members->memory)
 		return fail_memory(problem);
@@ -212,9 +225,19 @@ static int keep(struct json_members *members, const char *source, json_t *root,
 	return 0;
 }
 
+/* Is it an object, or an array of objects? */
+static bool are_objects(const json_t *root)
+{
+	bool objects = json_is_object(root) || json_is_array(root);
+
+	for (size_t i = 0; i < json_array_size(root); i++)
+		objects &= json_is_object(json_array_get(root, i));
+	return objects;
+}
+
 /* jansson's allocator is global: this sets it, builds and frees the tree, and resets it. */
 static int parse_prepared(struct json_members *members, const char *prepared, const char *source,
-	size_t length, struct json_problem *problem)
+	size_t length, bool list, struct json_problem *problem)
 {
 	json_malloc_t old_malloc;
 	json_free_t old_free;
@@ -228,7 +251,9 @@ static int parse_prepared(struct json_members *members, const char *prepared, co
 	root = json_loadb(prepared, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 	if (!root)
 		result = fail_syntax(problem, &error);
-	else if (!json_is_object(root))
+	else if (list && !are_objects(root))
+		result = fail(problem, "it is not an object or a list of objects");
+	else if (!list && !json_is_object(root))
 		result = fail(problem, "it is an array, not an object");
 	else
 		result = keep(members, source, root, problem);
@@ -243,8 +268,8 @@ void json_seed(uint32_t seed)
 	json_object_seed(seed ? seed : 1);
 }
 
-int json_parse(
-	struct json_members *members, const char *text, size_t length, struct json_problem *problem)
+static int parse(struct json_members *members, const char *text, size_t length, bool list,
+	struct json_problem *problem)
 {
 	char *copy = malloc(length + 1);
 	const char *reason;
@@ -259,11 +284,23 @@ int json_parse(
 	if ((reason = prepare(copy, length)))
 		result = fail(problem, reason);
 	else
-		result = parse_prepared(members, copy, text, length, problem);
+		result = parse_prepared(members, copy, text, length, list, problem);
 	free(copy);
 	if (result != 0)
 		memset(members, 0, sizeof(*members));
 	return result;
+}
+
+int json_parse(
+	struct json_members *members, const char *text, size_t length, struct json_problem *problem)
+{
+	return parse(members, text, length, false, problem);
+}
+
+int json_parse_list(
+	struct json_members *members, const char *text, size_t length, struct json_problem *problem)
+{
+	return parse(members, text, length, true, problem);
 }
 
 void json_free(struct json_members *members)

@@ -37,12 +37,14 @@ struct json_value {
 	size_t length; /* of the text, without the NUL that follows it */
 	enum json_kind kind;
 	bool listed; /* it is an element of the array that is this member's value */
+	unsigned object; /* which object of json_parse_list() it is in, from 0 */
 };
 
 /* The members in order. An array comes first as itself, then its elements with `listed` set. */
 struct json_members {
 	struct json_value *value;
 	size_t count;
+	size_t objects; /* how many were parsed: 1, or those of the list */
 	void *memory; /* owned: everything above */
 };
 
@@ -63,6 +65,10 @@ void json_seed(uint32_t seed);
  * frees with json_free(). Returns -1 and fills *problem on failure; then there is nothing to free.
  */
 int json_parse(struct json_members *members, const char *text, size_t length,
+	struct json_problem *problem);
+
+/* The same for an object, or an array of objects: the members of all, one object after the other. */
+int json_parse_list(struct json_members *members, const char *text, size_t length,
 	struct json_problem *problem);
 
 /* Frees what json_parse() allocated. Does nothing for zeroed members. */

@@ -169,7 +169,8 @@ static const struct setting *find_variable(const char *name, size_t length)
 /* Is it a setting of another program of rowtail's? All may have one environment. */
 static bool is_of_another(const char *variable, size_t length)
 {
-	static const struct setting_table *const all[] = {&setting_rowtail, &setting_mirror};
+	static const struct setting_table *const all[] = {
+		&setting_rowtail, &setting_mirror, &setting_publish};
 	const struct setting_table *mine = setting_used();
 	bool found = false;
 

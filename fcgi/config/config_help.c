@@ -82,10 +82,28 @@ static void print_mirror(FILE *out)
 		"The manual is rowtail-mirror(8).\n");
 }
 
+static void print_publish(FILE *out)
+{
+	fprintf(out,
+		"Usage: rowtail-publish --db PATH [OPTION]... [CONFIG]\n"
+		"Inserts what clients POST into the event log that rowtail follows. Nobody may\n"
+		"publish until the table publishers, or a JWT, says so. It is a CGI program, or\n"
+		"a FastCGI responder: on descriptor 0, a socket from systemd, or --listen.\n\n");
+	print_options(out);
+	fprintf(out,
+		"\nEach option is also an environment variable (ROWTAIL_RATE=60) and a line in a\n"
+		"CONFIG file (rate = 60). The command line wins over the environment, which wins\n"
+		"over the file. A CONFIG file that is executable and begins with\n"
+		"#!/path/to/rowtail-publish is itself the .fcgi or .cgi program that a web server\n"
+		"starts.\nThe manual is rowtail-publish(8).\n");
+}
+
 void config_print_help(FILE *out)
 {
 	if (setting_used() == &setting_mirror)
 		print_mirror(out);
+	else if (setting_used() == &setting_publish)
+		print_publish(out);
 	else
 		print_rowtail(out);
 }

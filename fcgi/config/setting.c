@@ -159,7 +159,7 @@ bool setting_is_host(const char *host, size_t length)
 	return inet_pton(AF_INET6, text, &address) == 1;
 }
 
-static bool parse_mode(const struct setting *s, struct config *c, const char *text, char *advice)
+bool setting_parse_mode(const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	size_t length = strlen(text);
 	unsigned mode = 0;
@@ -178,7 +178,7 @@ _Static_assert((int)SETTING_USUAL_MAX >= (int)ORIGIN_MAX, "an origin fits");
 _Static_assert((int)SETTING_ADVICE_MAX >= (int)ORIGIN_ADVICE_MAX, "advice fits");
 
 /* Accepts only the canonical form, because it is compared with what browsers send. */
-static bool parse_origin(const struct setting *s, struct config *c, const char *text, char *advice)
+bool setting_parse_origin(const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	char usual[ORIGIN_MAX];
 
@@ -215,7 +215,7 @@ static bool parse_mount(const struct setting *s, struct config *c, const char *t
 	return setting_parse_text(s, c, text, advice);
 }
 
-static bool parse_algorithm(
+bool setting_parse_algorithm(
 	const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	static const char *const known[] = {"HS256", "HS384", "HS512", "RS256", "RS384", "RS512",
@@ -261,7 +261,7 @@ static const struct setting table[] = {
 	{"listen", "ADDR", NULL, "serve FastCGI on PATH, HOST:PORT, or :PORT (loopback)",
 		.parse = setting_parse_listen, .member = AT(listen)},
 	{"listen-mode", "MODE", "0660", "permissions of the unix socket that --listen makes",
-		.parse = parse_mode},
+		.parse = setting_parse_mode},
 	{"http", "ADDR", NULL,
 		"serve HTTP/1.1 on PATH, HOST:PORT, or :PORT (loopback), without a web server; "
 		"repeatable",
@@ -303,7 +303,7 @@ static const struct setting table[] = {
 		NUMBER(max_replay, 0, 1000000000, 1)},
 	{"allow-origin", "ORIGIN", NULL,
 		"allow pages of this origin (CORS); repeatable; * allows any, without credentials",
-		.parse = parse_origin, .usual = origin_read, .is_list = true,
+		.parse = setting_parse_origin, .usual = origin_read, .is_list = true,
 		.member = AT(allow_origins)},
 	{"public", NULL, NULL, "everyone whom the web server lets through may read every channel",
 		FLAG(public_)},
@@ -314,7 +314,7 @@ static const struct setting table[] = {
 		.parse = setting_parse_file, .member = AT(jwt_key)},
 	{"jwt-algorithm", "NAME", NULL,
 		"the only algorithm accepted: HS256, RS256, ES256, EdDSA...",
-		.parse = parse_algorithm, .member = AT(jwt_algorithm)},
+		.parse = setting_parse_algorithm, .member = AT(jwt_algorithm)},
 	{"jwt-audience", "TEXT", NULL, "accept only JWTs whose aud is or contains this",
 		TEXT(jwt_audience)},
 	{"jwt-issuer", "TEXT", NULL, "accept only JWTs whose iss is this", TEXT(jwt_issuer)},

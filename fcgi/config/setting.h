@@ -48,7 +48,7 @@ struct setting_table {
 	const struct setting *list;
 	size_t count;
 };
-extern const struct setting_table setting_rowtail, setting_mirror;
+extern const struct setting_table setting_rowtail, setting_mirror, setting_publish;
 
 /* Chooses the program whose settings all functions below know. At first that is rowtail. */
 void setting_use(const struct setting_table *settings);

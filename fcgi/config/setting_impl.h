@@ -1,6 +1,7 @@
 /*
  * What setting.c (rowtail's table, numbers and words), setting_path.c (paths and addresses) and
- * setting_mirror.c (rowtail-mirror's table) share. For these three only.
+ * setting_mirror.c and
+ * setting_publish.c (the tables of the other programs) share. For these four only.
  */
 #ifndef ROWTAIL_SETTING_IMPL_H
 #define ROWTAIL_SETTING_IMPL_H
@@ -37,6 +38,11 @@ bool setting_parse_level(const struct setting *s, struct config *c, const char *
 bool setting_parse_check(const struct setting *s, struct config *c, const char *text, char *advice);
 /* For --help and --version. */
 bool setting_parse_question(
+	const struct setting *s, struct config *c, const char *text, char *advice);
+bool setting_parse_mode(const struct setting *s, struct config *c, const char *text, char *advice);
+bool setting_parse_origin(
+	const struct setting *s, struct config *c, const char *text, char *advice);
+bool setting_parse_algorithm(
 	const struct setting *s, struct config *c, const char *text, char *advice);
 bool setting_parse_text(const struct setting *s, struct config *c, const char *text, char *advice);
 bool setting_parse_database(

@@ -66,6 +66,14 @@ struct config {
 	int64_t max_stale_ms; /* 0: no limit; given in seconds */
 	bool once;
 
+	/*
+	 * rowtail-publish's. It also has action, file, db, listen, listen_mode, allow_origins, jwt_* and
+	 * log_level.
+	 */
+	int64_t max_request; /* bytes: 65536 */
+	int64_t wait_ms; /* 5 s; given in seconds */
+	int64_t rate, rate_per_address; /* messages a minute; 0: no limit */
+
 	void *memory; /* owned: what the pointers point to */
 };
 

@@ -3,6 +3,26 @@
 #include <fastcgi.h>
 #include <string.h>
 
+static struct {
+	size_t content, bytes;
+} allowed = {ARRIVAL_CONTENT_MAX, ARRIVAL_BYTES_MAX};
+
+void arrival_allow(size_t content)
+{
+	allowed.content = content;
+	allowed.bytes = content + ARRIVAL_CONTENT_MAX;
+}
+
+size_t arrival_content_max(void)
+{
+	return allowed.content;
+}
+
+size_t arrival_bytes_max(void)
+{
+	return allowed.bytes;
+}
+
 /* Positions of the fields of a record header, and its length (section 3.3). */
 enum {
 	VERSION,
@@ -61,7 +81,7 @@ static enum arrival_state judge_content(const struct arrival *a, uint8_t type, s
 	}
 	if (content == 0 && !is_between_pairs(a))
 		return ARRIVAL_NOT_FASTCGI;
-	if (content > ARRIVAL_CONTENT_MAX - a->content)
+	if (content > allowed.content - a->content)
 		return ARRIVAL_TOO_LARGE;
 	return ARRIVAL_PARTIAL;
 }
@@ -76,7 +96,7 @@ static enum arrival_state judge_header(const struct arrival *a, const uint8_t *h
 	size_t content;
 	uint8_t type;
 
-	if (ARRIVAL_BYTES_MAX - a->at < FCGI_HEADER_LEN)
+	if (allowed.bytes - a->at < FCGI_HEADER_LEN)
 		return ARRIVAL_TOO_LARGE;
 	if (have > VERSION && header[VERSION] != FCGI_VERSION_1)
 		return ARRIVAL_NOT_FASTCGI;
@@ -92,7 +112,7 @@ static enum arrival_state judge_header(const struct arrival *a, const uint8_t *h
 	content = get16(header + CONTENT);
 	state = judge_content(a, type, content);
 	if (state == ARRIVAL_PARTIAL && have >= PADDING_END &&
-		FCGI_HEADER_LEN + content + header[PADDING] > ARRIVAL_BYTES_MAX - a->at)
+		FCGI_HEADER_LEN + content + header[PADDING] > allowed.bytes - a->at)
 		return ARRIVAL_TOO_LARGE;
 	return state;
 }
@@ -138,7 +158,7 @@ static enum arrival_state take_params(struct arrival *a, const uint8_t *p, size_
 			take_length_byte(a, *p);
 		}
 		a->content += step;
-		if (a->pair_left > ARRIVAL_CONTENT_MAX - a->content)
+		if (a->pair_left > allowed.content - a->content)
 			return ARRIVAL_TOO_LARGE;
 	}
 	return ARRIVAL_PARTIAL;

@@ -22,11 +22,17 @@ enum {
 	ARRIVAL_BYTES_MAX = 128 * 1024, /* with record headers and padding */
 };
 
+/* Sets another limit than ARRIVAL_CONTENT_MAX, once, before anything arrives. */
+void arrival_allow(size_t content);
+/* The limits in effect. */
+size_t arrival_content_max(void);
+size_t arrival_bytes_max(void);
+
 enum arrival_state {
 	ARRIVAL_PARTIAL, /* valid so far; more must come */
 	ARRIVAL_WHOLE, /* `length` bytes are one request for the responder role */
 	ARRIVAL_MANAGEMENT, /* `length` bytes are one management record before any BEGIN_REQUEST */
-	ARRIVAL_TOO_LARGE, /* over ARRIVAL_CONTENT_MAX or ARRIVAL_BYTES_MAX; request_id is set */
+	ARRIVAL_TOO_LARGE, /* over arrival_content_max() or arrival_bytes_max(); request_id is set */
 	ARRIVAL_BAD_ROLE, /* BEGIN_REQUEST for another role than responder; request_id is set */
 	ARRIVAL_ABORTED, /* ABORT_REQUEST before the request was whole; request_id is set */
 	ARRIVAL_NOT_FASTCGI, /* garbage: close the connection */

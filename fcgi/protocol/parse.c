@@ -4,6 +4,7 @@
 #include <fcgiapp.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,7 +13,10 @@
 #include "protocol/record.h"
 
 /* What libfcgi may need for a request: a copy of its parameters, and buffers of three streams. */
-enum { LIBFCGI_MEMORY = 2 * ARRIVAL_BYTES_MAX };
+static size_t libfcgi_memory(void)
+{
+	return 2 * arrival_bytes_max();
+}
 
 /*
  * Two descriptors that are kept for the pair: a connection that took the last one is answered all
@@ -55,7 +59,7 @@ bool parse_init(void)
 }
 
 /* Writes the bytes and their end to one side of a pair; returns the other side, or -1. */
-static int feed(const int pair[2], const uint8_t *bytes, size_t length)
+static int feed_socket(const int pair[2], const uint8_t *bytes, size_t length)
 {
 	int room = 2 * ARRIVAL_BYTES_MAX;
 	ssize_t sent;
@@ -69,16 +73,36 @@ static int feed(const int pair[2], const uint8_t *bytes, size_t length)
 	return -1;
 }
 
+/* The same with a file in memory, for more than a socket takes. */
+static int feed_file(const int pair[2], const uint8_t *bytes, size_t length)
+{
+	int fd = memfd_create("rowtail-request", MFD_CLOEXEC);
+
+	close(pair[0]);
+	close(pair[1]);
+	if (fd >= 0 && write(fd, bytes, length) == (ssize_t)length && lseek(fd, 0, SEEK_SET) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static int feed(const int pair[2], const uint8_t *bytes, size_t length)
+{
+	return length <= ARRIVAL_BYTES_MAX ? feed_socket(pair, bytes, length)
+					   : feed_file(pair, bytes, length);
+}
+
 /* Reads the body to its end; its length is at most what `arrival` allows. NULL without memory. */
 static uint8_t *read_body(FCGX_Stream *in, size_t *length)
 {
-	uint8_t *body = malloc(ARRIVAL_CONTENT_MAX);
+	size_t most = arrival_content_max();
+	uint8_t *body = malloc(most);
 	int got;
 
 	*length = 0;
-	while (body && *length < ARRIVAL_CONTENT_MAX &&
-		(got = FCGX_GetStr(
-			 (char *)body + *length, (int)(ARRIVAL_CONTENT_MAX - *length), in)) > 0)
+	while (body && *length < most &&
+		(got = FCGX_GetStr((char *)body + *length, (int)(most - *length), in)) > 0)
 		*length += (size_t)got;
 	return body;
 }
@@ -90,7 +114,7 @@ enum parse_result parse_request(uint8_t *bytes, size_t length, parse_use use, vo
 	int pair[2], fd;
 
 	/* Without memory libfcgi aborts. */
-	if (!buffer_memory_is_there(LIBFCGI_MEMORY))
+	if (!buffer_memory_is_there(libfcgi_memory()))
 		return PARSE_FAILED;
 	if (!make_pair(pair)) {
 		fill_reserve();

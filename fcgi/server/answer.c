@@ -12,6 +12,8 @@ static const char *reason_phrase(int status)
 	switch (status) {
 	case 200:
 		return "OK";
+	case 201:
+		return "Created";
 	case 204:
 		return "No Content";
 	case 400:
@@ -26,6 +28,8 @@ static const char *reason_phrase(int status)
 		return "Method Not Allowed";
 	case 408:
 		return "Request Timeout";
+	case 409:
+		return "Conflict";
 	case 413:
 		return "Content Too Large";
 	case 414:
@@ -34,6 +38,8 @@ static const char *reason_phrase(int status)
 		return "Unsupported Media Type";
 	case 417:
 		return "Expectation Failed";
+	case 422:
+		return "Unprocessable Content";
 	case 429:
 		return "Too Many Requests";
 	case 431:
@@ -42,6 +48,8 @@ static const char *reason_phrase(int status)
 		return "Not Implemented";
 	case 503:
 		return "Service Unavailable";
+	case 507:
+		return "Insufficient Storage";
 	case 505:
 		return "HTTP Version Not Supported";
 	default:
@@ -127,7 +135,8 @@ void answer_write(struct buffer *out, const struct answer *a, const struct answe
 		buffer_printf(out, "Content-Security-Policy: %s\r\n", a->policy);
 	buffer_text(out, "Cache-Control: no-store\r\n");
 	if (a->status == 405)
-		buffer_text(out, "Allow: GET, HEAD, POST, OPTIONS\r\n");
+		buffer_printf(
+			out, "Allow: %s\r\n", a->allow ? a->allow : "GET, HEAD, POST, OPTIONS");
 	if (a->status == 401)
 		buffer_text(out, "WWW-Authenticate: Bearer realm=\"rowtail\"\r\n");
 	write_retry_after(out, a->retry_after_s, cors);
@@ -162,13 +171,23 @@ static bool is_name_list(const char *text)
 
 void answer_preflight(struct buffer *out, const char *requested, const struct answer_cors *cors)
 {
-	buffer_text(out, "Status: 204 No Content\r\n"
-			 "Allow: GET, HEAD, POST, OPTIONS\r\n"
-			 "Cache-Control: no-store\r\n");
+	answer_preflight_of(out, "GET, HEAD, POST", requested, cors);
+}
+
+void answer_preflight_of(struct buffer *out, const char *methods, const char *requested,
+	const struct answer_cors *cors)
+{
+	buffer_printf(out,
+		"Status: 204 No Content\r\n"
+		"Allow: %s, OPTIONS\r\n"
+		"Cache-Control: no-store\r\n",
+		methods);
 	write_cors(out, cors);
 	if (cors->origin) {
-		buffer_text(out, "Access-Control-Allow-Methods: GET, HEAD, POST\r\n"
-				 "Access-Control-Max-Age: 7200\r\n");
+		buffer_printf(out,
+			"Access-Control-Allow-Methods: %s\r\n"
+			"Access-Control-Max-Age: 7200\r\n",
+			methods);
 		if (requested && *requested && is_name_list(requested))
 			buffer_printf(out, "Access-Control-Allow-Headers: %s\r\n", requested);
 	}

@@ -40,6 +40,7 @@ struct answer {
 	const char *policy; /* Content-Security-Policy; NULL: none */
 	int retry_after_s; /* 0: no Retry-After */
 	bool head_only; /* the method was HEAD */
+	const char *allow; /* of 405; NULL: GET, HEAD, POST, OPTIONS */
 };
 /* Adds Allow to 405, WWW-Authenticate to 401. */
 void answer_write(struct buffer *out, const struct answer *a, const struct answer_cors *cors);
@@ -48,7 +49,13 @@ void answer_write(struct buffer *out, const struct answer *a, const struct answe
 void answer_sentence(struct buffer *out, int status, const char *sentence, bool head_only,
 	const struct answer_cors *cors);
 
-/* Answers OPTIONS. requested: Access-Control-Request-Headers, or NULL. */
+/*
+ * Answers OPTIONS. methods: what CORS allows, as in "GET, POST"; requested:
+ * Access-Control-Request-Headers, or NULL.
+ */
+void answer_preflight_of(struct buffer *out, const char *methods, const char *requested,
+	const struct answer_cors *cors);
+/* The same for GET, HEAD and POST. */
 void answer_preflight(struct buffer *out, const char *requested, const struct answer_cors *cors);
 
 /*

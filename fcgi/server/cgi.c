@@ -13,7 +13,6 @@
 #include "base/metrics.h"
 
 enum {
-	BODY_MAX = REQUEST_SIZE_MAX + 1, /* the extra byte shows that a body is too large */
 	BODY_MS = 10000,
 	LOOK_MS = 100, /* how often signals and the clock are checked while reading a body */
 	HANGUP_MS = 500, /* how often a pipe that can't be watched is checked */
@@ -119,6 +118,12 @@ static void look_for_hangup(struct loop_timer *timer)
 		fanout_writable(cgi.responder->fanout, &cgi.subscriber);
 }
 
+/* The extra byte shows that a body is too large. */
+static size_t body_max(void)
+{
+	return (cgi.responder->body_max ? cgi.responder->body_max : REQUEST_SIZE_MAX) + 1;
+}
+
 /* Waits a moment for bytes; returns how many came. *ended: no more will come. */
 static size_t read_some(uint8_t *bytes, size_t size, bool *ended)
 {
@@ -138,11 +143,11 @@ static size_t read_some(uint8_t *bytes, size_t size, bool *ended)
 static size_t read_body(uint8_t *body, const char *content_length, bool *whole)
 {
 	bool announced = content_length && *content_length && *content_length != '-', ended = false;
-	size_t length = 0, wanted = announced ? strtoull(content_length, NULL, 10) : BODY_MAX;
+	size_t length = 0, wanted = announced ? strtoull(content_length, NULL, 10) : body_max();
 	int64_t until = clock_awake_ms() + BODY_MS;
 
-	if (wanted > BODY_MAX)
-		wanted = BODY_MAX;
+	if (wanted > body_max())
+		wanted = body_max();
 	do {
 		if (length == wanted || ended)
 			break;
@@ -214,13 +219,13 @@ bool cgi_begin(struct responder *responder, char *const *environment)
 	const char *method = request_param(environment, "REQUEST_METHOD");
 	const char *content_length = request_param(environment, "CONTENT_LENGTH");
 	struct response response;
-	uint8_t *body = malloc(BODY_MAX);
+	uint8_t *body;
 	size_t length = 0;
 	bool whole = true, runs = false;
 
-	if (!body)
-		return false;
 	cgi.responder = responder;
+	if (!(body = malloc(body_max())))
+		return false;
 	responder->alone = true;
 	/* Some servers report an error if a script does not read the body, so it is always read. */
 	if (may_have_body(method, content_length))

@@ -449,7 +449,7 @@ static void check_key(struct checking *c)
 		eventlog_free(log);
 		return;
 	}
-	if ((a = access_new(c->config, log, &status, sentence, sizeof(sentence))))
+	if ((a = access_new(c->config, &access_reading, log, &status, sentence, sizeof(sentence))))
 		good("the key in %s can verify %s", c->config->jwt_key, c->config->jwt_algorithm);
 	else
 		wrong(c, status, "%s", sentence);

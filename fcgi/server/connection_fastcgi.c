@@ -4,6 +4,7 @@
  */
 #include "server/connection_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,8 +191,12 @@ static void refuse_early(struct connection *c, int status, const char *sentence)
 
 static void refuse_large(struct connection *c)
 {
-	refuse_early(
-		c, 413, "a request, with its parameters and body, can have at most 65536 bytes");
+	char sentence[100];
+
+	snprintf(sentence, sizeof(sentence),
+		"a request, with its parameters and body, can have at most %zu bytes",
+		arrival_content_max());
+	refuse_early(c, 413, sentence);
 }
 
 static void begin_stream(struct connection *c, struct response *response)
@@ -297,7 +302,7 @@ static bool begin_arriving(struct connection *c)
 	if (!(c->arriving = calloc(1, sizeof(*c->arriving))))
 		return false;
 	arrival_init(&c->arriving->scan);
-	buffer_init(&c->arriving->bytes, ARRIVAL_BYTES_MAX);
+	buffer_init(&c->arriving->bytes, arrival_bytes_max());
 	return true;
 }
 

@@ -304,6 +304,10 @@ void responder_decide(struct responder *r, char *const *params, const void *body
 	memset(response, 0, sizeof(*response));
 	buffer_init(&response->bytes, RESPONSE_MAX);
 	metrics_add(METRIC_REQUESTS, 1);
+	if (r->respond) {
+		r->respond(&response->bytes, params, body, body_length);
+		return;
+	}
 	parsed = request_parse(&d.request, params, body, body_length, &problem);
 	d.cors = answer_cors_of(d.request.origin, r->config->allow_origins);
 	if (parsed == 0)

@@ -37,6 +37,13 @@ struct responder {
 	 */
 	void (*page)(struct buffer *out, enum request_page which, bool head_only,
 		const struct answer_cors *cors);
+	/*
+	 * Answers every request, in a program that serves no streams (rowtail-publish); only config,
+	 * body_max and closing are needed then. NULL: rowtail's own answers.
+	 */
+	void (*respond)(
+		struct buffer *out, char *const *params, const void *body, size_t body_length);
+	size_t body_max; /* of a CGI request; 0: REQUEST_SIZE_MAX */
 };
 
 /* How long to hold an answer that asks the client to reconnect. */

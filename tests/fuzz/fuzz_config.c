@@ -1,4 +1,4 @@
-/* links: config/config config/config_file config/arguments base/origin config/setting base/network base/text base/utf8 base/clock base/file config/setting_path config/setting_mirror */
+/* links: config/config config/config_file config/arguments base/origin config/setting base/network base/text base/utf8 base/clock base/file config/setting_path config/setting_mirror config/setting_publish */
 /* libs: -linih */
 /*
  * Any CONFIG file, environment and command line gives either a configuration with every member in

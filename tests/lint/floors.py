@@ -15,7 +15,11 @@ import re
 import sys
 from pathlib import Path
 
+<<<<<<< HEAD
 FLOORS = ("base", "config", "log", "protocol", "stream", "request", "access", "track", "server", "mirror", "doctor")
+=======
+FLOORS = ("base", "config", "log", "protocol", "stream", "request", "access", "track", "server", "mirror", "publish")
+>>>>>>> 3ea44fa (publish: rowtail-publish inserts what clients POST; in work)
 NEVER = {
     "protocol": {"config"},
     "stream": {"config"},

@@ -1,4 +1,4 @@
-/* links: config/config_help base/origin config/setting base/network base/text base/utf8 config/setting_path config/setting_mirror */
+/* links: config/config_help base/origin config/setting base/network base/text base/utf8 config/setting_path config/setting_mirror config/setting_publish */
 /* --help, and that the manual has every option in it. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -75,7 +75,7 @@ static int setup(void **state)
 	make_database();
 	world.log = eventlog_new(world.path, "events");
 	assert_int_equal(eventlog_open(world.log), EVENTLOG_OK);
-	world.grants = grants_new(world.log);
+	world.grants = grants_new(world.log, "grants");
 	assert_non_null(world.grants);
 	return 0;
 }
@@ -449,7 +449,7 @@ static void test_a_locked_database_is_an_error(void **state)
 	grants_free(world.grants);
 	must("PRAGMA journal_mode=DELETE");
 	assert_int_equal(eventlog_open(world.log), EVENTLOG_OK);
-	world.grants = grants_new(world.log);
+	world.grants = grants_new(world.log, "grants");
 	expect(ANN, "a", GRANT_VALID, false);
 	must("BEGIN EXCLUSIVE");
 	expect(ANN, "a", GRANT_UNKNOWN, false);
