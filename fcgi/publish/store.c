@@ -370,8 +370,10 @@ static enum store_status insert(struct store *s, const struct message *m, char *
 	if (code == SQLITE_OK)
 		code = sqlite3_step(s->insert);
 	status = code == SQLITE_DONE ? STORE_DONE : failed(s, code, sentence);
-	sqlite3_reset(s->insert);
-	sqlite3_clear_bindings(s->insert);
+	if (s->insert) {
+		sqlite3_reset(s->insert);
+		sqlite3_clear_bindings(s->insert);
+	}
 	return status == STORE_REFUSED && has_ended(s, m) ? STORE_ENDED : status;
 }
 

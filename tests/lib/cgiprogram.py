@@ -21,6 +21,7 @@ class Program(stream.Stream):
     /dev/null), "socket" (mod_cgid: both are one connected socket, whose other side is half closed
     as soon as the body is sent), "open" (a pipe that stays open: process.stdin).
     prepare: is called in the child, before it becomes rowtail.
+    binary: another program than rowtail.
     """
 
     def __init__(
@@ -32,11 +33,12 @@ class Program(stream.Stream):
         env=None,
         last_event_id="",
         prepare=None,
+        binary=None,
         **how,
     ):
         body = how.get("body", b"")
         parameters = {**gateway.params(query, **how), **(env or {})}
-        command = [str(rowtail.BINARY), *map(str, arguments)]
+        command = [str(binary or rowtail.BINARY), *map(str, arguments)]
         if plumbing == "socket":
             source, theirs = socket.socketpair()
             ends = (theirs, theirs)
