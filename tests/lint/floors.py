@@ -15,18 +15,15 @@ import re
 import sys
 from pathlib import Path
 
-<<<<<<< HEAD
-FLOORS = ("base", "config", "log", "protocol", "stream", "request", "access", "track", "server", "mirror", "doctor")
-=======
-FLOORS = ("base", "config", "log", "protocol", "stream", "request", "access", "track", "server", "mirror", "publish")
->>>>>>> 3ea44fa (publish: rowtail-publish inserts what clients POST; in work)
+FLOORS = ("base", "config", "log", "protocol", "stream", "request", "access", "track", "server", "mirror", "publish", "doctor")
 NEVER = {
     "protocol": {"config"},
     "stream": {"config"},
     "request": {"config", "protocol", "stream"},
     "access": {"protocol", "stream"},
     "track": {"protocol", "stream", "request", "access"},
-    "doctor": {"config", "log", "protocol", "stream", "request", "track", "server", "mirror"},
+    "publish": {"stream", "track", "mirror"},
+    "doctor": {"config", "log", "protocol", "stream", "request", "track", "server", "mirror", "publish"},
 }
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]*)"', re.MULTILINE)
 FIRST_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)

@@ -89,6 +89,14 @@ static void test_the_manual_of_the_mirror_too(void **state)
 	setting_use(&setting_rowtail);
 }
 
+static void test_the_manual_of_publish_too(void **state)
+{
+	setting_use(&setting_publish);
+	assert_in_range(options_in("fcgi/rowtail-publish.8"), 10, 20);
+	test_help_fits_a_terminal(state);
+	setting_use(&setting_rowtail);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -97,6 +105,7 @@ int main(void)
 		TEST(help_explains_how_to_start_and_the_defaults),
 		TEST(the_manual_has_every_option_of_help),
 		TEST(the_manual_of_the_mirror_too),
+		TEST(the_manual_of_publish_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
