@@ -55,7 +55,7 @@ static bool log_is_ready(struct answering *a)
 {
 	struct eventlog *log = serves->log;
 
-	if (eventlog_is_open(log) && eventlog_file(log) != EVENTLOG_SAME)
+	if (eventlog_is_open(log) && eventlog_file(log, true) != EVENTLOG_SAME)
 		eventlog_close(log);
 	switch (eventlog_is_open(log) ? EVENTLOG_OK : eventlog_open(log)) {
 	case EVENTLOG_OK:

@@ -82,6 +82,7 @@ COVERED = {
     (BROWSER, "rowtail.js", "js"),
     (BROWSER, "Options", "js"),
     (DEPLOY / "scale/README.md", "Publishing into PostgreSQL", "text"),  # integration/test_postgresql_publishers.py
+    *((DEPLOY / "publish/README.md", "Publishing by HTTP", language) for language in ("sh", "php", "js")),  # test_publish.py
     (PACKAGING, "rowtail for Linux, in one file", "sh"),  # tests/portable/test_kit.py
 }
 
