@@ -55,7 +55,7 @@ export interface RowtailEventMap {
   /** Rows are missing. `data` is JSON: {"requested", "oldest", "newest", "reason"}. */
   gap: MessageEvent<string>;
   denied: RowtailDeniedEvent;
-  /** The channel has ended. */
+  /** A channel has ended. When all have, readyState becomes CLOSED. `data` is that of the row, or empty. */
   end: MessageEvent<string>;
 }
 

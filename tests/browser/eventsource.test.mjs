@@ -28,6 +28,7 @@ for (const server of [...SERVERS, DIRECT]) {
       () => withPage({ server }, tellsOfFuture));
     it('tells the page when access is revoked, and is then refused',
       () => withPage({ server, settings: [] }, tellsOfDenied));
+    it('stops for good at the end of its channels', () => withPage({ server }, stopsAtTheEnd));
     it('stops at 403', () => withPage({ server, settings: [] }, stopsAtRefusal));
   });
 }
@@ -168,6 +169,21 @@ async function tellsOfDenied(stack, page) {
   assert.deepEqual(JSON.parse(denied.data), { reason: 'revoked' });
   await client.closes();
   assert.equal((await client.log()).opened.length, 1);
+}
+
+async function stopsAtTheEnd(stack, page) {
+  const url = `${stack.events({ last_event_id: 0 })}&channel=a&channel=b`;
+  const client = await follow(page, 'native', url, { types: ['end'] });
+  await stack.insert({ channel: 'a', data: 'one' }, { channel: 'a', event: 'end', data: '' });
+  await client.receives(2);
+  await sleep(500);
+  assert.equal((await client.log()).broken.length, 0);
+  await stack.insert({ channel: 'b', data: 'two' }, { channel: 'b', event: 'end', data: 'done' });
+  await client.closes();
+  assert.deepEqual(await client.data(), ['one', '', 'two', 'done']);
+  // Once at the end of the stream, once at 204.
+  const { opened, broken } = await client.log();
+  assert.deepEqual([opened.length, broken.length], [1, 2]);
 }
 
 async function stopsAtRefusal(stack, page) {

@@ -221,6 +221,30 @@ const TESTS = {
     }
   },
 
+  'stops at the end of a channel, on a stream and by polls, and tells it again after a reload': async (at) => {
+    for (const act of [PASS, HOLD]) {
+      at.front.act = act;
+      const channel = `job/${act === HOLD}`;
+      const client = await at.follow({ channel }, { ...(act === HOLD ? SOON : {}), storage: 'sessionStorage' });
+      await opensAs(client, act === HOLD ? 'polling' : 'stream');
+      await at.stack.insert({ channel, data: 'one' }, { channel, event: 'end', data: 'done' });
+      const before = at.front.asked.length;
+      await client.records('end');
+      // A stream is answered 204 once.
+      await until('it has been told', () => act === HOLD || at.front.asked.length > before);
+      const asked = at.front.asked.length;
+      await sleep(1000);
+      assert.equal(at.front.asked.length, asked);
+      assert.deepEqual((await client.rows()).map(({ type, data }) => [type, data]), [['message', 'one'], ['end', 'done']]);
+      assert.equal((await log(client, 'opened')).length, 1);
+      await at.page.goto('about:blank');
+      await at.page.goto(`${at.front.origin}/pages/index.html`);
+      const again = await at.follow({ channel }, { ...(act === HOLD ? SOON : {}), storage: 'sessionStorage' });
+      await again.records('end');
+      assert.deepEqual((await again.rows()).map(({ type, data }) => [type, data]), [['end', '']]);
+    }
+  },
+
   'has the same events by streams and polls': async (at) => {
     at.front.act = PASS;
     const rows = [{ event: 'typed', data: 'x' }, { data: '' }, { data: ' two\r\nlines\rmore\n' }, { event: 'message', data: 'é\0"' },
