@@ -92,12 +92,36 @@ def test_row_reaches_a_stream_under_the_same_id(pg, keep, serve):
 
 def test_channel_that_ends_ends_in_the_copy(pg, keep):
     kept = keep(pg)
-    if not kept.sql("SELECT 1 FROM sqlite_master WHERE name = 'events_ended'"):
-        pytest.skip("schema/rowtail.sql knows no ends yet")
     number = pg.insert("over", channel="job/1", event="end")
     kept.wait(lambda: kept.sql("SELECT channel, id FROM events_ended") == [("job/1", number)], "the end")
     pg.rows("DELETE FROM events_ended")
     kept.wait(lambda: kept.sql("SELECT * FROM events_ended") == [], "no end")
+
+
+def test_streams_of_a_copy_end(pg, keep, serve):
+    """Live, for a client that comes late, for one whose end was pruned, and on a copy that never had the row."""
+    kept = keep(pg)
+    server = serve(kept)
+    peer = server.open("channel=job")
+    end = pg.insert("over", channel="job", event="end")
+    peer.wait_complete()
+    assert [event.data for event in peer.rows] == ["over"]
+    assert [event.data for event in server.open("channel=job", last_event_id=end - 1).wait_complete().rows] == ["over"]
+    at_the_end = {"Last-Event-ID": str(end)}
+    assert server.answer("channel=job", headers=at_the_end).head.status == 204
+    pg.insert("other", channel="else")
+    pg.rows("DELETE FROM events WHERE channel = 'job'")
+    short = keep(pg, "--keep-rows", "1")
+    for machine in (server, serve(short)):
+        assert machine.answer("channel=job", headers=at_the_end).head.status == 204
+        peer = machine.open("channel=job", last_event_id=0).wait_complete()
+        assert [event.type for event in peer.events if event.type != "position"] == ["gap"]
+        assert int(peer.parser.last_event_id) >= end
+    pg.rows("DELETE FROM events_ended")
+    kept.wait(lambda: kept.sql("SELECT * FROM events_ended") == [], "no end")
+    peer = server.open("channel=job", last_event_id=end)
+    pg.insert("again", channel="job")
+    assert peer.next_row().data == "again"
 
 
 def test_row_that_nobody_saw_is_a_gap(pg, keep, serve):
