@@ -1,7 +1,7 @@
 """Random sessions against a model: each client gets the rows it follows, in order, once.
 
 The model is a list of all rows ever inserted. A client may miss only pruned rows, and then it gets a gap
-record instead.
+record instead. A client that has the ends of all its channels is told to stop, and no other client is.
 """
 
 import random
@@ -23,9 +23,11 @@ def follows(asked, channel):
 class Client:
     """A client that reads when told to, and reconnects as an EventSource does."""
 
-    def __init__(self, server, asked):
+    def __init__(self, server, asked, newest=0):
         self.server = server
         self.asked = asked
+        self.began = newest  # without an answer that says so
+        self.stopped = False  # it got 204, so it does not come back
         self.got = []  # row ids, with "gap" between them
         self.peer = None
         self.position = None
@@ -33,9 +35,13 @@ class Client:
 
     def connect(self):
         query = [("channel", name) for name in self.asked]
-        self.peer = self.server.open(query, last_event_id=self.position)
-        if self.position is None:
-            self.began = int(self.peer.first.last_event_id)
+        known = self.position or ""
+        headers = {"Last-Event-ID": known} if known else {}
+        self.peer = self.server.connect(known).ask(query, headers=headers).wait_head()
+        self.stopped = self.peer.head.status == 204
+        assert self.stopped or self.peer.head.status == 200, self.peer.describe()
+        if not known and not self.stopped:
+            self.began = int(self.peer.next().last_event_id)
         self.taken = 0
         self.note()
 
@@ -47,11 +53,13 @@ class Client:
             elif event.type not in stream.CONTROL_TYPES:
                 self.got.append(int(event.last_event_id))
         self.taken = len(self.peer.events)
-        self.position = self.peer.parser.last_event_id
+        self.position = self.peer.parser.last_event_id or str(self.began)
 
     def read(self):
         self.peer.drain()
         self.note()
+        if self.peer.eof and not self.stopped:
+            self.connect()
 
     def reconnect(self):
         self.note()
@@ -90,16 +98,38 @@ class Session:
     def __init__(self, seed, server, log):
         self.source = random.Random(seed)
         self.server, self.log = server, log
-        self.rows, self.pruned = [], set()
+        self.rows, self.pruned, self.ended = [], set(), {}  # ended: the id of each end
         self.clients = [Client(server, asked) for asked in ASKED]
 
     def insert(self):
         self.log.sql("BEGIN IMMEDIATE")
         for _ in range(self.source.choice([1, 1, 3, 40])):
             channel = self.source.choice(CHANNELS)
+            if channel in self.ended:
+                continue
             text = "x" * self.source.choice([0, 10, 1000, 100000])
             self.rows.append((self.log.insert(text, channel=channel), channel))
         self.log.sql("COMMIT")
+
+    def end(self):
+        channel = self.source.choice(CHANNELS)
+        if channel not in self.ended:
+            self.ended[channel] = self.log.insert("over", channel=channel, event="end")
+            self.rows.append((self.ended[channel], channel))
+
+    def open_again(self):
+        """Whoever had been told to stop comes back, as after a reload."""
+        if self.ended:
+            channel = self.source.choice(sorted(self.ended))
+            del self.ended[channel]
+            self.log.sql("DELETE FROM events_ended WHERE channel = ?", channel)
+            for client in self.clients:
+                if client.stopped and channel in client.asked:
+                    client.connect()
+
+    def is_over(self, client):
+        """Has the client the ends of all its channels?"""
+        return all(int(client.position) >= self.ended.get(channel, 1 << 60) for channel in client.asked)
 
     def prune(self):
         if self.rows:
@@ -114,7 +144,8 @@ class Session:
         self.source.choice(self.clients).reconnect()
 
     def new_client(self):
-        self.clients.append(Client(self.server, self.source.choice(ASKED)))
+        newest = self.rows[-1][0] if self.rows else 0
+        self.clients.append(Client(self.server, self.source.choice(ASKED), newest))
 
     def crash(self):
         self.server.kill().restart()
@@ -124,19 +155,29 @@ class Session:
 
     def run(self, steps):
         happenings = [self.insert] * 8 + [self.read] * 8 + [self.reconnect] * 3
-        happenings += [self.prune, self.new_client]
+        happenings += [self.prune, self.new_client, self.end, self.open_again]
         for step in range(steps):
             self.source.choice(happenings)()
+            for client in self.clients:
+                assert self.is_over(client) or not client.stopped
             if step == steps // 2:
                 self.crash()
+        while self.ended:
+            self.open_again()
         for channel in CHANNELS:
             self.rows.append((self.log.insert("end", channel=channel), channel))
+        for _ in CHANNELS:
+            self.end()
 
     def check(self):
         for client in self.clients:
             last = [id for id, channel in self.rows if follows(client.asked, channel)][-1]
             client.catch_up(last)
             client.check(self.rows, self.pruned)
+            if self.is_over(client) and not client.stopped:
+                client.peer.wait_end()
+                client.reconnect()
+            assert client.stopped == self.is_over(client)
 
 
 @pytest.mark.parametrize("seed", range(6))
