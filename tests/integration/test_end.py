@@ -332,6 +332,42 @@ def test_end_while_a_client_is_slow(launch, log):
     assert server.metric("rowtail_streams_ended_total", reason="ended") == 2
 
 
+def test_channel_opened_again_while_a_client_is_slow(launch, log):
+    """The slow one is still to be closed for the old end; a new one is not."""
+    server = launch()
+    server.open("channel=job")
+    for number in range(40):
+        log.insert(f"{number}" * 100000, channel="job")
+    end = log.insert("", channel="job", event="end")
+    server.open("channel=job", last_event_id=end - 1).wait_complete()
+    log.sql("DELETE FROM events_ended")
+    peer = server.open("channel=job", last_event_id=end).rest(0.5)
+    log.insert("more", channel="job")
+    assert peer.next_row().data == "more"
+
+
+def test_json_does_not_wait_on_an_ended_channel(server, log):
+    end = job(log)
+    for query in (f"since={end}", "tail=0"):
+        assert json.loads(server.answer(f"format=json&channel=job&wait=50&{query}").body)["end"] is True
+    assert server.metric("rowtail_streams_ended_total", reason="answered") == 2
+
+
+def test_the_example_of_the_recipe(launch, log):
+    """Five events, and an end with a reconnection time: as deploy/demo/recipes/five.sh publishes them."""
+    server = launch()
+    peer = server.open("channel=five")
+    script = rowtail.ROOT / "deploy" / "demo" / "recipes" / "five.sh"
+    done = subprocess.run(["sh", script, log.path, "five", "0"], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    peer.wait_complete()
+    assert [event.data for event in peer.rows] == [f"event {number}" for number in range(1, 6)] + [""]
+    assert peer.rows[-1].type == "end" and peer.parser.retry == 10000
+    again = subprocess.run(["sh", script, log.path, "five", "0"], check=False, capture_output=True, text=True)
+    assert again.returncode != 0 and "has ended" in again.stderr
+    finished(server.ask("channel=five", headers={"Last-Event-ID": peer.parser.last_event_id}))
+
+
 def test_end_that_was_pruned_at_once(launch, log):
     """The row was never seen, but its channel has ended."""
     server = launch()
