@@ -362,7 +362,7 @@ def test_the_example_of_the_recipe(launch, log):
     assert (done.returncode, done.stderr) == (0, "")
     peer.wait_complete()
     assert [event.data for event in peer.rows] == [f"event {number}" for number in range(1, 6)] + [""]
-    assert peer.rows[-1].type == "end" and peer.parser.retry == 10000
+    assert peer.rows[-1].type == "end" and peer.parser.reconnection_time == 10000
     again = subprocess.run(["sh", script, log.path, "five", "0"], check=False, capture_output=True, text=True)
     assert again.returncode != 0 and "has ended" in again.stderr
     finished(server.ask("channel=five", headers={"Last-Event-ID": peer.parser.last_event_id}))
