@@ -181,8 +181,9 @@ void keeper_finish_look(void)
 		!is_suspect_gone())
 		return;
 	tell_connected();
+	/* Also at once after a connection, so that rowtail's status page names the server. */
 	if (copy_in_transaction(keeper.copy) || clock_ms() - keeper.written_ms >= KEEPER_BEAT_MS ||
-		keeper.config->once)
+		!*state->where || keeper.config->once)
 		s = write_state();
 	if (s != COPY_OK) {
 		keeper_copy_failed(s);

@@ -381,3 +381,14 @@ def test_two_mirrors_are_the_same_after_a_storm(pair, keep, serve):
     for one in kept:
         one.wait_same(new)
         assert "new copy" not in one.stderr
+
+
+def test_each_connection_is_told_once(own, keep):
+    log = mirror.Log(own)
+    kept = keep(log.dsn, "--poll", 5)
+    for times in 1, 2:
+        own.kill()
+        own.start()
+        kept.wait(lambda times=times: kept.stderr.count("connected to") >= times, "the server")
+        time.sleep(0.3)
+        assert kept.stderr.count("connected to") == times, kept.stderr

@@ -83,6 +83,7 @@ COVERED = {
     (BROWSER, "Options", "js"),
     (DEPLOY / "scale/README.md", "Publishing into PostgreSQL", "text"),  # integration/test_postgresql_publishers.py
     *((DEPLOY / "publish/README.md", "Publishing by HTTP", language) for language in ("sh", "php", "js")),  # test_publish.py
+    (DEPLOY / "scale/README.md", "From SQLite to PostgreSQL, and back", "text"),  # integration/test_scale.py
     (PACKAGING, "rowtail for Linux, in one file", "sh"),  # tests/portable/test_kit.py
 }
 
