@@ -168,7 +168,8 @@ static void write_excuse(void)
 	static const char other[] = "Status: 503 Service Unavailable\r\nRetry-After: 5\r\n"
 				    "Content-Type: text/plain\r\n\r\n"
 				    "there is no memory; try again later\n";
-	const char *text = request_accepts_stream(environ) ? stream : other;
+	const char *text =
+		!cgi.responder->respond && request_accepts_stream(environ) ? stream : other;
 
 	if (write(STDOUT_FILENO, text, strlen(text)) < 0)
 		log_warn("there was no memory for an answer, and standard output is closed");

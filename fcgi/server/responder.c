@@ -342,7 +342,7 @@ void responder_refuse(struct responder *r, struct response *response, int status
 	if (r->closing && status == 408) {
 		refusal_count(REFUSED_SHUTDOWN);
 		answer_later(&response->bytes, restarting, retry_ms(r),
-			params && request_accepts_stream(params), false, &cors);
+			params && !r->respond && request_accepts_stream(params), false, &cors);
 		return;
 	}
 	refusal_count(status == 413 || status == 404 ? REFUSED_BAD_REQUEST : REFUSED_PROTOCOL);
