@@ -32,7 +32,7 @@ static void check(const struct submission *s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static char *const types[] = {"CONTENT_TYPE=text/plain", "CONTENT_TYPE=application/json",
+	static char types[][60] = {"CONTENT_TYPE=text/plain", "CONTENT_TYPE=application/json",
 		"CONTENT_TYPE=application/x-www-form-urlencoded", "CONTENT_TYPE="};
 	char query[256] = "QUERY_STRING=";
 	struct request_problem problem;
