@@ -94,8 +94,8 @@ static void print_publish(FILE *out)
 		"\nEach option is also an environment variable (ROWTAIL_RATE=60) and a line in a\n"
 		"CONFIG file (rate = 60). The command line wins over the environment, which wins\n"
 		"over the file. A CONFIG file that is executable and begins with\n"
-		"#!/path/to/rowtail-publish is itself the .fcgi or .cgi program that a web server\n"
-		"starts.\nThe manual is rowtail-publish(8).\n");
+		"#!/path/to/rowtail-publish is itself the .fcgi or .cgi program that a web\n"
+		"server starts.\nThe manual is rowtail-publish(8).\n");
 }
 
 void config_print_help(FILE *out)
