@@ -104,6 +104,27 @@ static void test_types(void **state)
 	free(plain);
 }
 
+/* Filters with and without ends are different, unless they follow all types. */
+static void test_ends(void **state)
+{
+	struct filter *without = make("a", "paid"), *with = make("a", "paid");
+	struct filter *all = make("a", ""), *all_too = make("a", "");
+
+	assert_false(has_type(with, "end"));
+	filter_follow_ends(with);
+	filter_follow_ends(all_too);
+	assert_true(has_type(with, "end"));
+	assert_false(has_type(with, "ended"));
+	assert_false(has_type(with, NULL));
+	assert_false(has_type(without, "end"));
+	assert_memory_not_equal(with->key, without->key, with->key_length);
+	assert_memory_equal(all->key, all_too->key, all->key_length);
+	free(without);
+	free(with);
+	free(all);
+	free(all_too);
+}
+
 /* Types are bytes: a NUL does not end a row's type. */
 static void test_type_with_a_nul(void **state)
 {
@@ -153,6 +174,7 @@ int main(void)
 		cmocka_unit_test(test_channels),
 		cmocka_unit_test(test_patterns_make_a_filter_wild),
 		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_type_with_a_nul),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_out_of_memory),

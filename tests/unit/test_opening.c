@@ -282,6 +282,36 @@ static void test_rows_before_an_id(void **state)
 	expect_page(INT64_MAX, 1, "rare", 5999, true);
 }
 
+static bool is_over(int64_t position, const char *channel, int64_t limit)
+{
+	struct opening o = open_at(position, channel, limit);
+
+	return opening_is_over(&o);
+}
+
+/* Of an ended channel, only a client that has its end has everything. */
+static void test_ended_channel(void **state)
+{
+	struct opening o;
+
+	assert_false(is_over(ROWS, "c0", 0));
+	must("INSERT INTO events(channel, event) VALUES ('c0', 'end')");
+	must("INSERT INTO events(channel) SELECT 'c1' FROM events LIMIT 5000");
+	assert_false(is_over(ROWS, "c0", 0));
+	assert_true(is_over(ROWS + 1, "c0", 0));
+	assert_true(is_over(ROWS + 1, "c0", 10));
+	assert_true(is_over(ROWS + 2, "c0", 0));
+	assert_false(is_over(ROWS + 9999, "c0", 0));
+	assert_false(is_over(ROWS + 1, "c1", 0));
+	assert_false(is_over(ROWS + 1, "*", 0));
+	o = open_with(&(struct position){.tail = -1}, "c0", 0);
+	assert_true(opening_is_over(&o));
+	o = open_with(&(struct position){.tail = 1}, "c0", 0);
+	assert_false(opening_is_over(&o));
+	must("DELETE FROM events_ended");
+	assert_false(is_over(ROWS + 1, "c0", 0));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -299,6 +329,7 @@ int main(void)
 		TEST(test_rows_before_an_id),
 		TEST(test_limit),
 		TEST(test_limit_after_a_gap),
+		TEST(test_ended_channel),
 		TEST(test_unreadable_log),
 	};
 
