@@ -245,7 +245,8 @@ static void open_access(void)
 	char sentence[512];
 	int status = EX_CONFIG;
 
-	responder.access = access_new(&config, &access_reading, responder.log, &status, sentence, sizeof(sentence));
+	responder.access = access_new(
+		&config, &access_reading, responder.log, &status, sentence, sizeof(sentence));
 	if (!responder.access)
 		give_up(status, sentence);
 }
