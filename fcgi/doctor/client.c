@@ -272,7 +272,7 @@ const char *client_redirect(const struct exchange *e)
 
 bool client_is_over(const struct exchange *e)
 {
-	return e->over;
+	return !e || e->over;
 }
 
 void client_run(int ms)

@@ -42,7 +42,7 @@ void client_close(struct exchange *e);
 /* The absolute URL of a redirect; "" */
 const char *client_redirect(const struct exchange *e);
 
-/* Has the answer ended, or failed? */
+/* Has the answer ended, or failed? Accepts NULL, which is over. */
 bool client_is_over(const struct exchange *e);
 
 /* Lets all exchanges go on, for this long at most. */

@@ -122,9 +122,10 @@ static void collect(const struct run *r, const char **out, enum tokens tokens)
 	out[count] = NULL;
 }
 
-static void ask(struct run *r, enum probe probe, struct request *q, const char *more_path,
+static void ask(struct run *r, enum probe probe, const struct request *q, const char *more_path,
 	const char *parameters, enum tokens tokens)
 {
+	struct request whole = *q;
 	const char *headers[OPTIONS_HEADERS + 3];
 	char url[TARGET_MAX], query[TARGET_MAX];
 	const char *channel = r->rows ? rows_channel(r->rows, false) : NULL;
@@ -133,10 +134,10 @@ static void ask(struct run *r, enum probe probe, struct request *q, const char *
 		channel ? channel : "", channel && *parameters ? "&" : "", parameters);
 	target_write(url, &r->o->target, more_path, query);
 	collect(r, headers, tokens);
-	q->url = url;
-	q->headers = headers;
+	whole.url = url;
+	whole.headers = headers;
 	client_close(r->exchange[probe]);
-	r->exchange[probe] = client_ask(q, &r->f->answer[probe]);
+	r->exchange[probe] = client_ask(&whole, &r->f->answer[probe]);
 }
 
 /* Waits until the first request has said what it is: a record, an end, or too long nothing. */

@@ -31,7 +31,7 @@ static bool run(struct rows *r, const char *sql, const char *first, const char *
 			sqlite3_bind_text(statement, 1, first, -1, SQLITE_STATIC);
 		if (sqlite3_bind_parameter_count(statement) > 1)
 			sqlite3_bind_text(statement, 2, second, -1, SQLITE_STATIC);
-		while ((fine = true), sqlite3_step(statement) == SQLITE_ROW)
+		while (sqlite3_step(statement) == SQLITE_ROW)
 			if (sqlite3_column_type(statement, 0) == SQLITE_INTEGER)
 				r->position = sqlite3_column_int64(statement, 0);
 		fine = sqlite3_finalize(statement) == SQLITE_OK;

@@ -23,7 +23,10 @@ AT_ONCE = 6  # so many runs side by side
 
 
 class Case(NamedTuple):
-    """finding: what the doctor must say; wrong: {mark: lines}; without: lines of the right configuration to leave out."""
+    """finding: what the doctor must say; wrong: {mark: lines}; without: lines of the right configuration to leave out
+
+    fatal: exit status 2; clean: nothing else is wrong when the finding is cured; use: options of the doctor
+    """
 
     name: str
     finding: str
@@ -32,7 +35,6 @@ class Case(NamedTuple):
     use: tuple = ("--db", "--origin")
     level: str = "WRONG"
     fatal: bool = False
-    # After the cure the other findings are gone too.
     clean: bool = True
     query: str = ""
     silence: int = 2

@@ -5,8 +5,10 @@ import pytest
 import webserver
 from faulty import Case, check, outcomes
 
+SHARE = "/usr/local/share/rowtail"
 FLUSH = '<Proxy "fcgi://rowtail">\nProxySet flushpackets=on timeout=300\n</Proxy>'
 LOGIN = "RewriteCond %{HTTP_COOKIE} !session=\nRewriteRule ^ /login [R=302,L]"
+NO_POST = '<Location "/">\n<LimitExcept GET HEAD OPTIONS>\nRequire all denied\n</LimitExcept>\n</Location>'
 CASES = [
     Case("buffered", "buffered", {}, without=(FLUSH,), fatal=True),
     Case(
@@ -20,7 +22,8 @@ CASES = [
     Case("deflate", "compressed", {"#SITE": "AddOutputFilterByType DEFLATE text/event-stream"}),
     Case("no-token", "authorization", {}, without=("CGIPassAuth On",)),
     Case("no-position", "last-event-id", {"#SITE": "RequestHeader unset Last-Event-ID"}),
-    Case("no-post", "post", {"#SITE": '<Location "/">\n<LimitExcept GET HEAD OPTIONS>\nRequire all denied\n</LimitExcept>\n</Location>'}),
+    Case("no-post", "post", {"#SITE": NO_POST}),
+    Case("away", "down-answer", {}, without=("unix:<socket>",), use=(), fatal=True, clean=False),
     Case("front-controller", "front-controller", {"#REWRITE": "RewriteRule ^ /index.html [PT,L]"}, fatal=True),
     Case("login", "login", {"#REWRITE": LOGIN}, fatal=True),
     Case("max-age", "cached", {"#SITE": 'Header set Cache-Control "max-age=3600"'}),
@@ -41,20 +44,21 @@ class Apache(webserver.Apache):
         return super().site().replace("AddOutputFilterByType DEFLATE text/event-stream", "") + "".join(
             f"Listen 127.0.0.1:{self.place.ports[name]}\n<VirtualHost 127.0.0.1:{self.place.ports[name]}>\n"
             # Workers of one name would be one worker; the doctor says to write one's own name.
-            + text.replace("fcgi://rowtail", f"fcgi://{name}")
+            + text.replace("fcgi://rowtail", f"fcgi://{name}").replace(SHARE, str(webserver.DEPLOY))
             + "\n</VirtualHost>\n"
             for name, text in self.texts.items()
         )
 
 
 def right(place, case):
+    nowhere = "unix:/nowhere.sock" if case.name == "away" else ""
     return f"""
 #SITE
 RewriteEngine On
 #REWRITE
 <Location "/events">
 SetEnv ROWTAIL_MOUNT "/events"
-SetHandler "proxy:unix:<socket>|fcgi://rowtail"
+SetHandler "proxy:unix:<socket>{nowhere}|fcgi://rowtail"
 CGIPassAuth On
 </Location>
 {FLUSH}

@@ -8,10 +8,24 @@ from faulty import Case, check, outcomes
 CASES = [
     Case("impatient", "cut", {"#TRANSPORT": "read_timeout 2s"}),
     Case("no-position", "last-event-id", {"#SITE": "request_header -Last-Event-ID"}),
-    Case("type", "type", {"#SITE": "@all {\n#MATCHER\npath *\n}\nheader @all {\nContent-Type text/plain\ndefer\n}"}, fatal=True),
+    Case(
+        "type",
+        "type",
+        {"#SITE": "@all {\n#MATCHER\npath *\n}\nheader @all {\nContent-Type text/plain\ndefer\n}"},
+        fatal=True,
+    ),
     Case("login", "login", {"#SITE": "@all {\n#MATCHER\npath *\n}\nredir @all /login"}, fatal=True),
-    Case("front-controller", "front-controller", {"#SITE": "@all {\n#MATCHER\npath *\n}\nrewrite @all /index.html"}, fatal=True),
-    Case("max-age", "cached", {"#SITE": "@all {\n#MATCHER\npath *\n}\nheader @all {\nCache-Control max-age=3600\ndefer\n}"}),
+    Case(
+        "front-controller",
+        "front-controller",
+        {"#SITE": "@all {\n#MATCHER\npath *\n}\nrewrite @all /index.html"},
+        fatal=True,
+    ),
+    Case(
+        "max-age",
+        "cached",
+        {"#SITE": "@all {\n#MATCHER\npath *\n}\nheader @all {\nCache-Control max-age=3600\ndefer\n}"},
+    ),
     Case("502", "down-answer", {}, without=("reverse_proxy <tcp> {",), use=(), fatal=True, clean=False),
 ]
 

@@ -6,13 +6,15 @@ import webserver
 from faulty import Case, check, outcomes
 
 DENY = "http-request deny deny_status 405 if METH_POST"
+LOGIN = "http-request redirect location /login unless { req.cook(session) -m found }"
 CASES = [
     Case("impatient", "cut", {"#BACKEND": "timeout server 1s"}, without=("timeout server 60s",)),
     Case("no-token", "authorization", {}, without=("pass-header Authorization",)),
     Case("no-position", "last-event-id", {"#SITE": "http-request del-header Last-Event-ID"}),
     Case("no-post", "post", {"#SITE": DENY}),
-    Case("login", "login", {"#SITE": "http-request redirect location /login unless { req.cook(session) -m found }"}, fatal=True),
+    Case("login", "login", {"#SITE": LOGIN}, fatal=True),
     Case("type", "type", {"#SITE": "http-response set-header Content-Type text/plain"}, fatal=True),
+    Case("503", "down-answer", {}, without=("<tcp>",), use=(), fatal=True, clean=False),
     Case("slow", "delayed", {}, without=("option http-no-delay",), level="note"),
 ]
 
@@ -31,6 +33,7 @@ class HAProxy(webserver.HAProxy):
 
 
 def right(place, case):
+    nowhere = "127.0.0.1:1" if case.name == "503" else ""
     return """
 frontend site-<name>
 bind 127.0.0.1:<port>
@@ -39,7 +42,7 @@ default_backend rowtail-<name>
 backend rowtail-<name>
 mode http
 use-fcgi-app app-<name>
-server rowtail <tcp> proto fcgi
+server rowtail <tcp><nowhere> proto fcgi
 #BACKEND
 option http-no-delay
 timeout server 60s
@@ -52,7 +55,7 @@ set-param PATH_INFO %[var(txn.rowtail_path)]
 no option keep-conn
 pass-header Authorization
 #APP
-"""
+""".replace("<nowhere>", nowhere)
 
 
 @pytest.fixture(scope="module")

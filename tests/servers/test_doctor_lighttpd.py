@@ -1,16 +1,20 @@
 """What is wrong with a lighttpd, rowtail-doctor finds, and its lines cure it."""
 
+import re
+
 import pytest
 
 import webserver
 from faulty import Case, check, outcomes
 
 STREAM = "server.stream-response-body = 2"
+MODULES = 'server.modules += ( "mod_rewrite", "mod_redirect", "mod_access", "mod_setenv", "mod_fastcgi" )\n'
 CASES = [
     Case("buffered", "buffered", {}, without=(STREAM,), fatal=True),
     Case("impatient", "cut", {"#SITE": "server.max-write-idle = 1"}),
     Case("no-post", "post", {"#SITE": '$HTTP["request-method"] == "POST" { url.access-deny = ( "" ) }'}),
     Case("front-controller", "front-controller", {"#SITE": 'url.rewrite-once = ( "" => "/index.html" )'}, fatal=True),
+    Case("503", "down-answer", {}, without=("<socket>",), use=(), fatal=True, clean=False),
     Case("login", "login", {"#SITE": 'url.redirect = ( "^/events" => "/login" )'}, fatal=True),
     Case(
         "max-age",
@@ -33,23 +37,22 @@ class Lighttpd(webserver.Lighttpd):
 
     def site(self):
         (self.www / "error-400.html").write_text("<html>oops</html>")
-        return (
-            super().site()
-            + 'server.modules += ( "mod_rewrite", "mod_redirect", "mod_access", "mod_setenv", "mod_fastcgi" )\n'
-            + "".join(
-                f'$SERVER["socket"] == "127.0.0.1:{self.place.ports[name]}" {{\n{text}\n}}\n'.replace(
-                    "<www>", str(self.www)
-                )
-                for name, text in self.texts.items()
-            )
-        )
+        modules, sites = MODULES, ""
+        for name, text in self.texts.items():
+            text = text.replace("<www>", str(self.www)).replace("/usr/local/share/rowtail", str(webserver.DEPLOY))
+            # Only the whole server has modules.
+            modules += "".join(re.findall(r"(?m)^server\.modules .*\n", text))
+            text = re.sub(r"(?m)^server\.modules .*\n", "", text)
+            sites += f'$SERVER["socket"] == "127.0.0.1:{self.place.ports[name]}" {{\n{text}\n}}\n'
+        return super().site() + modules + sites
 
 
 def right(place, case):
+    nowhere = "/nowhere.sock" if case.name == "503" else ""
     return f"""
 #SITE
 $HTTP["url"] =~ "^/events(/|$)" {{
-fastcgi.server = ( "/events" => (( "socket" => "<socket>", "check-local" => "disable" )) )
+fastcgi.server = ( "/events" => (( "socket" => "<socket>{nowhere}", "check-local" => "disable" )) )
 {STREAM}
 }}
 #END

@@ -19,7 +19,12 @@ CASES = [
     Case("no-position", "last-event-id", {"#SITE": "sub vcl_recv { unset req.http.Last-Event-ID; }"}),
     Case("no-cookie", "cookie", {"#SITE": "sub vcl_recv { unset req.http.Cookie; }"}),
     Case("no-post", "post", {"#SITE": 'sub vcl_recv { if (req.method == "POST") { return (synth(405)); } }'}),
-    Case("login", "login", {"#SITE": 'sub vcl_recv { return (synth(302)); } sub vcl_synth { set resp.http.Location = "/login"; }'}, fatal=True),
+    Case(
+        "login",
+        "login",
+        {"#SITE": 'sub vcl_recv { return (synth(302)); } sub vcl_synth { set resp.http.Location = "/login"; }'},
+        fatal=True,
+    ),
     Case("gzip", "buffered", {"#SITE": RESPONSE.format("set beresp.do_gzip = true;")}, fatal=True),
     Case(
         "cached",
@@ -51,7 +56,8 @@ class Varnish(webserver.WebServer):
         for name, port in self.place.ports.items():
             jail = "-junix,user=vcache" if webserver.AS_ROOT else "-jnone"
             words = [self.program, jail, "-F", f"-a127.0.0.1:{port}", "-f", self.directory / f"{name}.vcl"]
-            words += ["-n", self.directory / "tmp" / name, "-smalloc,16m", "-Tnone", "-pthread_pools=1", "-pthread_pool_min=20"]
+            words += ["-n", self.directory / "tmp" / name, "-smalloc,16m", "-Tnone"]
+            words += ["-pthread_pools=1", "-pthread_pool_min=20"]
             self.process = webserver.start(words, self.logs / f"{name}.log")
             self.processes.append(self.process)
         self.tls_address = self.address = ("127.0.0.1", port)
