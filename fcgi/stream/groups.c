@@ -261,6 +261,7 @@ void groups_channels(struct groups *g,
 	HASH_ITER (hh, g->followed, f, next) {
 		size_t streams = 0;
 
+		/* cppcheck-suppress uninitvar ; HASH_ITER sets it */
 		for (unsigned i = 0; i < f->count; i++)
 			streams += ((const struct member *)f->followers[i].group)->references;
 		each(context, f->hh.key, f->hh.keylen, streams);
