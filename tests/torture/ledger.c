@@ -124,7 +124,10 @@ static void look_for_hole_in_commit(struct ledger *l, const struct row *r, struc
 {
 	int64_t had = l->last_number[r->key];
 
-	if (had > 0)
+	/* After another file nothing is known: rows may have been deleted from this commit. */
+	if (had == 0)
+		l->gap_keys = 0;
+	else
 		judge_gap(l, r->key, l->id,
 			r->number == had + 1 ? l->last_id[r->key] : ROW_SAME_COMMIT, t);
 	if (had == 0 || l->last_id[r->key] <= larger(l->base, l->gap_until) || r->number == had + 1)

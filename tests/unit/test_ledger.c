@@ -324,6 +324,20 @@ static void test_first_row_in_the_middle_of_a_commit(void **state)
 	assert_int_equal(wrong(), 0);
 }
 
+/* Rows of a commit may be gone, and after a new file no number tells. */
+static void test_gap_in_a_commit_after_a_new_file_is_undecidable(void **state)
+{
+	int64_t none[ROW_KEYS] = {0};
+
+	begin_whole_channel();
+	control("gap", 11, "{\"reason\":\"replaced\"}");
+	control("gap", 11, "{\"newest\":20,\"reason\":\"pruned\"}");
+	row(18, A, 9, ROW_SAME_COMMIT);
+	row(21, A, 10, 18);
+	ledger_close(&ledger, none, none, &tally);
+	assert_int_equal(wrong(), 0);
+}
+
 static void test_row_that_was_taken_back(void **state)
 {
 	int64_t ids[ROW_KEYS] = {[A] = 11}, numbers[ROW_KEYS] = {[A] = 5};
@@ -370,6 +384,7 @@ int main(void)
 		cmocka_unit_test_setup(test_gap_for_rows_of_the_middle_is_owed, begin),
 		cmocka_unit_test_setup(test_rows_of_one_commit, begin),
 		cmocka_unit_test_setup(test_first_row_in_the_middle_of_a_commit, begin),
+		cmocka_unit_test_setup(test_gap_in_a_commit_after_a_new_file_is_undecidable, begin),
 		cmocka_unit_test_setup(test_row_that_was_taken_back, begin),
 		cmocka_unit_test_setup(test_denied_is_counted, begin),
 	};
