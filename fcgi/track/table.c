@@ -170,6 +170,12 @@ static bool is_trackable(const struct kind *k, const char *name, char *sentence)
 	"(l.partial OR EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) e WHERE e.key AND "        \
 	"e.name IS NULL))"
 
+/* Two keys can be equal to the index, but not as texts: by its collation, or as numbers without a type. */
+#define LOOSE                                                                                      \
+	"EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) e JOIN pragma_table_xinfo(?1) c ON "     \
+	"c.cid = e.cid WHERE e.key AND (lower(e.coll) <> 'binary' OR lower(c.type) IN ('', "       \
+	"'any') OR lower(c.type) LIKE '%blob%'))"
+
 static bool read_all(struct track_table *t, struct database *db)
 {
 	t->columns = calloc(COLUMNS_MAX + 1, sizeof(*t->columns));
@@ -182,7 +188,8 @@ static bool read_all(struct track_table *t, struct database *db)
 	       each_row(db,
 		       "SELECT x.seqno = 0, x.name, x.coll "
 		       "FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x WHERE x.key AND "
-		       "l.\"unique\" AND l.origin <> 'pk' AND NOT " ODD " ORDER BY l.seq, x.seqno",
+		       "l.\"unique\" AND (l.origin <> 'pk' OR " LOOSE ") AND NOT " ODD
+		       " ORDER BY l.seq, x.seqno",
 		       t->name, t, take_term) &&
 	       each_row(db,
 		       "SELECT l.name FROM pragma_index_list(?1) l WHERE l.\"unique\" AND " ODD,

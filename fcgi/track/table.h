@@ -39,7 +39,8 @@ struct track_table {
 	char name[TRACK_NAME_MAX]; /* as the schema spells it */
 	struct track_column *columns;
 	size_t count;
-	struct track_unique *uniques; /* without the key */
+	struct track_unique *
+		uniques; /* with the key only if keys that differ can be equal: 'A' and 'a', 1 and 1.0 */
 	size_t unique_count;
 	struct track_term *terms; /* of all unique indexes */
 	size_t term_count;

@@ -9,6 +9,8 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "log/channel.h"
+#include "track/expression.h"
 #include "track/triggers.h"
 
 enum { SQL_MAX = 64 << 20, LOCKED_MS = 3000 };
@@ -167,6 +169,64 @@ static bool log_is_there(struct database *db, const char *path, char *sentence)
 	return false;
 }
 
+/*
+ * Finds the table's name when it was tracked, if the application has renamed it since: ALTER TABLE leaves the names of
+ * triggers alone.
+ */
+static void find_former(char former[TRACK_NAME_MAX], struct database *db, const char *table)
+{
+	struct statement *st;
+	size_t length;
+	const char *name;
+
+	*former = '\0';
+	if (database_prepare(db, &st,
+		    "SELECT substr(name, length('" TRIGGERS_PREFIX
+		    "insert_') + 1) FROM sqlite_master WHERE type = 'trigger' AND name GLOB "
+		    "'" TRIGGERS_PREFIX "insert_*' AND sql LIKE '%" TRIGGERS_MARK
+		    "%' AND lower(tbl_name) = lower(?1) AND lower(name) <> lower('" TRIGGERS_PREFIX
+		    "insert_' || ?1)") == DATABASE_OK) {
+		database_bind_text(st, 1, table, strlen(table));
+		if (database_step(st) == DATABASE_ROW && (name = database_text(st, 0, &length)) &&
+			length < TRACK_NAME_MAX)
+			snprintf(former, TRACK_NAME_MAX, "%s", name);
+	}
+	database_finalize(st);
+}
+
+/* The name was another table's when that one was tracked, and its triggers still have it. */
+static bool name_is_its_own(struct database *db, const struct track_table *t, char *sentence)
+{
+	if (!is_there(db,
+		    "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND lower(name) = "
+		    "lower('" TRIGGERS_PREFIX "insert_' || ?1) AND lower(tbl_name) <> lower(?1)",
+		    t->name))
+		return true;
+	snprintf(sentence, TRACK_SENTENCE_MAX,
+		"a tracked table was renamed, and its triggers are still named after %s: run "
+		"rowtail --track for that table first (rowtail --tracked lists it)",
+		t->name);
+	return false;
+}
+
+/* Events for which no channel of their own can be made are in TABLE/. */
+static bool name_fits_channel(const struct track_table *t, char *sentence)
+{
+	struct buffer text;
+	bool fits;
+
+	buffer_init(&text, SQL_MAX);
+	expression_literal(&text, t->name);
+	buffer_text(&text, "/");
+	fits = !text.failed && channel_is_name((const char *)text.data, text.length);
+	buffer_free(&text);
+	if (!fits)
+		snprintf(sentence, TRACK_SENTENCE_MAX,
+			"the name of this table is too long for a channel, which has 255 bytes: "
+			"give it a shorter one");
+	return fits;
+}
+
 /* --- --track --- */
 
 static int print(const struct buffer *sql)
@@ -179,30 +239,39 @@ static int print(const struct buffer *sql)
 	return 0;
 }
 
+/* A line break in a name must not end the comment. */
 static void head(struct buffer *sql, const struct track_table *t)
 {
+	char name[TRACK_NAME_MAX];
+
+	snprintf(name, sizeof(name), "%s", t->name);
+	for (char *p = name; *p; p++)
+		if ((unsigned char)*p < ' ')
+			*p = '?';
 	buffer_printf(sql,
 		"-- rowtail --track: each row that is inserted, updated or deleted in %s becomes "
 		"an event.\n"
 		"-- Run this on the database with any SQLite from 3.7.17 on, as in: rowtail ... | "
 		"sqlite3 app.db\n"
 		"-- To undo it: rowtail --db ... --untrack %s | sqlite3 app.db\n",
-		t->name, t->name);
+		name, name);
 }
 
 static int track(const struct config *c, struct database *db, struct track_table *t)
 {
+	char sentence[TRACK_SENTENCE_MAX], former[TRACK_NAME_MAX];
 	const struct track_choice choice = {.channel = c->track_channel,
 		.changes = c->track_changes,
-		.functions = c->track_json_functions};
-	char sentence[TRACK_SENTENCE_MAX];
+		.functions = c->track_json_functions,
+		.former = former};
 	struct buffer create, sql;
 	int status = EX_DATAERR;
 
 	buffer_init(&create, SQL_MAX);
 	buffer_init(&sql, SQL_MAX);
 	if (!track_table_read(t, db, c->track, sentence) || !log_is_there(db, c->db, sentence) ||
-		!names_fit_comment(t, sentence) || !names_are_free(db, t, sentence))
+		!names_fit_comment(t, sentence) || !names_are_free(db, t, sentence) ||
+		!name_is_its_own(db, t, sentence) || !name_fits_channel(t, sentence))
 		warnx("%s", sentence);
 	else if (!choose_columns(t, c, sentence) ||
 		 (c->track_channel && !triggers_channel_is_good(t, c->track_channel, sentence))) {
@@ -218,6 +287,7 @@ static int track(const struct config *c, struct database *db, struct track_table
 			      "PRAGMA recursive_triggers = ON",
 				t->odd_index);
 		warn_of_secrets(t);
+		find_former(former, db, t->name);
 		head(&sql, t);
 		triggers_write(&sql, t, &choice, (const char *)create.data);
 		status = print(&sql);
@@ -325,18 +395,21 @@ static int list(struct database *db)
 /* The table may be gone: what is left of its tracking goes too. */
 static int untrack(const struct config *c, struct database *db)
 {
+	char former[TRACK_NAME_MAX];
 	struct buffer sql;
 	int status;
 
-	if (!is_there(db,
-		    "SELECT 1 FROM sqlite_master WHERE lower(name) = lower('" TRIGGERS_PREFIX
-		    "insert_' || ?1) OR lower(name) = lower('" TRIGGERS_PREFIX "notes_' || ?1)",
-		    c->track)) {
+	find_former(former, db, c->track);
+	if (!*former &&
+		!is_there(db,
+			"SELECT 1 FROM sqlite_master WHERE lower(name) = lower('" TRIGGERS_PREFIX
+			"insert_' || ?1) OR lower(name) = lower('" TRIGGERS_PREFIX "notes_' || ?1)",
+			c->track)) {
 		warnx("%s is not tracked: rowtail --tracked lists the tables that are", c->track);
 		return EX_DATAERR;
 	}
 	buffer_init(&sql, SQL_MAX);
-	triggers_write_removal(&sql, c->track,
+	triggers_write_removal(&sql, c->track, former,
 		!is_there(db,
 			"SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name GLOB "
 			"'" TRIGGERS_PREFIX "*' AND NOT tbl_name GLOB '" TRIGGERS_PREFIX

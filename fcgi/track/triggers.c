@@ -51,22 +51,29 @@ static void escaping_views(struct buffer *sql)
 
 /*
  * An INSERT into the view puts a row into events. In a database of UTF-16 nobody can count the bytes of UTF-8 quickly, so a
- * channel that isn't ASCII may have 63 characters there, of 4 bytes at most.
+ * channel that isn't ASCII may have 63 characters there, of 4 bytes at most. A channel that has ended takes no rows, and
+ * that must not be an error of the application: such events go to TABLE/ unless it has ended too. rowtail.sql 0.1.0 made no
+ * events_ended.
  */
 static void shared_views(struct buffer *sql, bool wide)
 {
 	view(sql, TRIGGERS_VIEW);
 	escaping_views(sql);
 	buffer_text(sql,
+		"CREATE TABLE IF NOT EXISTS events_ended(\n\tchannel TEXT NOT NULL PRIMARY "
+		"KEY,\n\tid INTEGER NOT NULL\n);\n"
 		"CREATE TRIGGER " TRIGGERS_VIEW "_plain INSTEAD OF INSERT ON " TRIGGERS_VIEW
 		"\nWHEN NEW.data NOT GLOB " CONTROLS
-		"\nBEGIN\n\tINSERT INTO events(channel, event, data) VALUES (CASE WHEN ");
+		"\nBEGIN\n\tINSERT INTO events(channel, event, data)\n\tSELECT c, NEW.event, "
+		"NEW.data FROM (SELECT CASE WHEN ");
 	buffer_text(sql, wide ? "length(NEW.channel) BETWEEN 1\n\t\tAND CASE WHEN NEW.channel GLOB "
 				"'*[^ -~]*' "
 				"THEN 63 ELSE 255 END"
 			      : "length(CAST(NEW.channel AS BLOB)) BETWEEN 1 AND 255");
 	buffer_text(sql,
-		"\n\t\tTHEN NEW.channel ELSE NEW.otherwise END, NEW.event, NEW.data);\nEND;\n"
+		"\n\t\tAND NOT EXISTS (SELECT 1 FROM events_ended WHERE channel = NEW.channel)"
+		"\n\t\tTHEN NEW.channel ELSE NEW.otherwise END AS c)"
+		"\n\tWHERE NOT EXISTS (SELECT 1 FROM events_ended WHERE channel = c);\nEND;\n"
 		"CREATE TRIGGER " TRIGGERS_VIEW "_escaped INSTEAD OF INSERT ON " TRIGGERS_VIEW
 		"\nWHEN NEW.data GLOB " CONTROLS "\nBEGIN\n\tINSERT INTO " TRIGGERS_VIEW
 		"_0 VALUES (NEW.channel, NEW.event, NEW.data, "
@@ -151,6 +158,17 @@ static void begin_whole(struct buffer *sql)
 			 "CREATE TEMP TABLE rowtail_track(step);\n");
 }
 
+/*
+ * SQLite waits for another writer only if the transaction has read nothing yet, and a DROP that finds nothing reads. So
+ * the first statement is one that always writes.
+ */
+static void begin_changes(struct buffer *sql)
+{
+	buffer_text(sql, "SAVEPOINT rowtail_track;\n"
+			 "CREATE VIEW " TRIGGERS_LOCK " AS SELECT 1;\n"
+			 "DROP VIEW " TRIGGERS_LOCK ";\n");
+}
+
 static void end_whole(struct buffer *sql)
 {
 	buffer_text(sql, "INSERT INTO rowtail_track VALUES ('done');\nRELEASE rowtail_track;\n"
@@ -166,8 +184,10 @@ void triggers_write(struct buffer *sql, const struct track_table *t,
 	check(&w, seen);
 	if (choice->functions)
 		buffer_text(sql, "INSERT INTO rowtail_track SELECT json_quote('json');\n");
-	buffer_text(sql, "SAVEPOINT rowtail_track;\n");
+	begin_changes(sql);
 	remove_former(sql, t->name);
+	if (*choice->former)
+		remove_former(sql, choice->former);
 	buffer_text(sql, "\n");
 	shared_views(sql, t->wide);
 	triggers_write_table(&w);
@@ -188,11 +208,13 @@ static void remove_shared(struct buffer *sql)
 	buffer_text(sql, "DROP VIEW IF EXISTS " TRIGGERS_VIEW ";\n");
 }
 
-void triggers_write_removal(struct buffer *sql, const char *table, bool last)
+void triggers_write_removal(struct buffer *sql, const char *table, const char *former, bool last)
 {
 	begin_whole(sql);
-	buffer_text(sql, "SAVEPOINT rowtail_track;\n");
+	begin_changes(sql);
 	remove_former(sql, table);
+	if (*former)
+		remove_former(sql, former);
 	if (last)
 		remove_shared(sql);
 	end_whole(sql);

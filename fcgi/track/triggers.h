@@ -5,8 +5,8 @@
  * Pure: appends SQL to a buffer. SQLite 3.7.17 understands all of it. The SQL runs as a whole or not at all, also in the
  * sqlite3 shell, which continues after an error.
  *
- * INSERT OR REPLACE deletes rows without running DELETE triggers, unless the writer has set recursive_triggers. So, if a
- * table has other unique columns than its key, a BEFORE trigger notes in a table of its own which rows the statement might
+ * INSERT OR REPLACE deletes rows without running DELETE triggers, unless the writer has set recursive_triggers. So, if it
+ * can delete a row whose channel is not that of the new row, a BEFORE trigger notes in a table of its own which rows the statement might
  * replace, and the AFTER trigger looks which of them are gone.
  */
 #ifndef ROWTAIL_TRACK_TRIGGERS_H
@@ -19,6 +19,7 @@ struct track_choice {
 	const char *channel; /* "shop/{customer_id}/orders"; NULL: TABLE/KEY */
 	bool changes; /* of an update, only what changed */
 	bool functions; /* json_quote() may be used */
+	const char *former; /* the table's name when it was tracked before, if another; or "" */
 };
 
 /*
@@ -30,8 +31,8 @@ bool triggers_channel_is_good(const struct track_table *t, const char *channel, 
 void triggers_write(struct buffer *sql, const struct track_table *t,
 	const struct track_choice *choice, const char *seen);
 
-/* Appends the SQL that undoes it. `last`: no other table is tracked, so what they share goes too. */
-void triggers_write_removal(struct buffer *sql, const char *table, bool last);
+/* Appends the SQL that undoes it. `former`: as in struct track_choice. `last`: no other table is tracked, so what they share goes too. */
+void triggers_write_removal(struct buffer *sql, const char *table, const char *former, bool last);
 
 /* Appends the table's columns as triggers_write() notes them in a comment: "id", "note". */
 void triggers_write_columns(struct buffer *text, const struct track_table *t);

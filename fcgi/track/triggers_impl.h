@@ -11,6 +11,7 @@ enum { TRIGGERS_NAME_TEXT_MAX = 8 * TRACK_NAME_MAX };
 
 /* The view through which each event goes into the log: channel, event, data, and the channel to take if that is none. */
 #define TRIGGERS_VIEW TRIGGERS_PREFIX "event"
+#define TRIGGERS_LOCK TRIGGERS_PREFIX "lock"
 
 /* What is written, and about what. */
 struct writing {

@@ -15,21 +15,26 @@ void triggers_name(struct buffer *sql, const char *what, const char *table)
 	expression_name(sql, name);
 }
 
-/* a.x = b.x for what identifies a row: its rowid, or its key in a table WITHOUT ROWID. */
-static void same_row(struct buffer *sql, const struct track_table *t, const char *a, const char *b)
+/* a.x = b.x for the columns of the key. */
+static void same_key(struct buffer *sql, const struct track_table *t, const char *a, const char *b)
 {
 	size_t c;
 
-	if (t->rowid) {
-		buffer_printf(sql, "%s.%s = %s.%s", a, t->rowid, b, t->rowid);
-		return;
-	}
 	for (int n = 1; (c = track_table_key(t, n)) < t->count; n++) {
 		buffer_text(sql, n > 1 ? " AND " : "");
 		expression_column(sql, a, t->columns[c].name);
 		buffer_text(sql, " = ");
 		expression_column(sql, b, t->columns[c].name);
 	}
+}
+
+/* a.x = b.x for what identifies a row: its rowid, or its key in a table WITHOUT ROWID. */
+static void same_row(struct buffer *sql, const struct track_table *t, const char *a, const char *b)
+{
+	if (t->rowid)
+		buffer_printf(sql, "%s.%s = %s.%s", a, t->rowid, b, t->rowid);
+	else
+		same_key(sql, t, a, b);
 }
 
 /* The columns of the notes' table that identify a row are k1, k2… */
@@ -115,10 +120,10 @@ static void from_table(const struct writing *w)
 }
 
 /*
- * Rows that a REPLACE has deleted: the notes of rows that are gone. After an INSERT also the row with the same key, if
- * its channel was another.
+ * Rows that a REPLACE has deleted: the notes of rows that are gone, and of a row in whose place the new row is, in another
+ * channel.
  */
-static void replaced_rows(const struct writing *w, bool inserted)
+static void replaced_rows(struct writing *w)
 {
 	struct buffer *sql = w->sql;
 
@@ -132,12 +137,13 @@ static void replaced_rows(const struct writing *w, bool inserted)
 	expression_name(sql, w->t->name);
 	buffer_text(sql, " AS t WHERE ");
 	noted_row(sql, w->t, "t");
-	buffer_text(sql, ")");
-	if (inserted) {
-		buffer_text(sql, " OR ");
-		noted_row(sql, w->t, "NEW");
-	}
-	buffer_text(sql, ";\nDELETE FROM ");
+	buffer_text(sql, ") OR ");
+	noted_row(sql, w->t, "NEW");
+	buffer_text(sql, " AND channel IS NOT ");
+	w->row = "NEW";
+	buffer_text(sql, "(");
+	triggers_channel(sql, w);
+	buffer_text(sql, ");\nDELETE FROM ");
 	notes_name(sql, w->t);
 	buffer_text(sql, ";\n");
 }
@@ -146,7 +152,7 @@ static void insert_trigger(struct writing *w)
 {
 	begin_trigger(w, "AFTER INSERT", "insert");
 	mark(w);
-	replaced_rows(w, true);
+	replaced_rows(w);
 	w->row = "t";
 	begin_event(w, "insert");
 	from_table(w);
@@ -180,7 +186,7 @@ static void update_trigger(struct writing *w)
 
 	begin_trigger(w, "AFTER UPDATE", "update");
 	mark(w);
-	replaced_rows(w, false);
+	replaced_rows(w);
 	/* Whoever follows the channel in which the row was must hear that it left. */
 	w->row = "OLD";
 	begin_event(w, "delete");
@@ -220,15 +226,9 @@ static void conflicts(const struct writing *w)
 {
 	const struct track_table *t = w->t;
 	struct buffer *sql = w->sql;
-	size_t c;
 
 	buffer_text(sql, "(");
-	for (int n = 1; (c = track_table_key(t, n)) < t->count; n++) {
-		buffer_text(sql, n > 1 ? " AND " : "");
-		expression_column(sql, "t", t->columns[c].name);
-		buffer_text(sql, " = ");
-		expression_column(sql, "NEW", t->columns[c].name);
-	}
+	same_key(sql, t, "t", "NEW");
 	for (size_t u = 0; u < t->unique_count; u++)
 		for (size_t i = 0; i < t->uniques[u].count; i++) {
 			const struct track_term *term = &t->terms[t->uniques[u].first + i];
@@ -243,6 +243,23 @@ static void conflicts(const struct writing *w)
 	buffer_text(sql, ")");
 }
 
+/*
+ * Removes the notes of a statement that deleted nothing, such as INSERT OR IGNORE. A row that is gone already waits for
+ * the end of a REPLACE that this statement, of a trigger or a foreign key, is a part of.
+ */
+static void remove_notes(const struct writing *w)
+{
+	struct buffer *sql = w->sql;
+
+	buffer_text(sql, "DELETE FROM ");
+	notes_name(sql, w->t);
+	buffer_text(sql, " WHERE EXISTS (SELECT 1 FROM ");
+	expression_name(sql, w->t->name);
+	buffer_text(sql, " AS t WHERE ");
+	noted_row(sql, w->t, "t");
+	buffer_text(sql, ");\n");
+}
+
 /* Notes the rows that the statement would delete if it is a REPLACE. */
 static void note_trigger(struct writing *w, const char *when, const char *what, bool update)
 {
@@ -251,6 +268,7 @@ static void note_trigger(struct writing *w, const char *when, const char *what, 
 
 	begin_trigger(w, when, what);
 	mark(w);
+	remove_notes(w);
 	buffer_text(sql, "INSERT INTO ");
 	notes_name(sql, w->t);
 	buffer_text(sql, "\nSELECT ");
@@ -277,6 +295,8 @@ static void note_trigger(struct writing *w, const char *when, const char *what, 
 	} else {
 		/* A row that stays in its channel is only changed for its readers. */
 		buffer_text(sql, " AND NOT (");
+		same_key(sql, w->t, "t", "NEW");
+		buffer_text(sql, " AND ");
 		triggers_channel(sql, w);
 		buffer_text(sql, " IS ");
 		w->row = "NEW";
