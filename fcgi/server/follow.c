@@ -27,6 +27,8 @@ static struct {
 	bool json; /* rows as JSON, a line each */
 	bool colours;
 	bool is_gap; /* the current record is no row */
+	bool failed; /* standard output could not be written */
+	int *status; /* where the exit status goes */
 } follow;
 
 #define DIM "\033[2m"
@@ -112,7 +114,13 @@ static ssize_t write_out(struct sink *sink, const struct iovec *iov, int count)
 			return -1;
 		taken += (ssize_t)iov[i].iov_len;
 	}
-	return fflush(stdout) == 0 ? taken : -1;
+	if (fflush(stdout) == 0)
+		return taken;
+	if (errno != EPIPE) {
+		warn("standard output");
+		follow.failed = true;
+	}
+	return -1;
 }
 
 static void want_write(struct sink *sink, bool want)
@@ -204,6 +212,35 @@ static bool wants_colours(void)
 	return isatty(STDOUT_FILENO) && !(no && *no) && terminal && strcmp(terminal, "dumb") != 0;
 }
 
+/* limit, before and wait are for answers that end. */
+static bool asks_for_pages(const char *query)
+{
+	static const char *const names[] = {"limit=", "before=", "wait="};
+
+	for (; query; query = strchr(query, '&'), query += query ? 1 : 0)
+		for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+			if (!strncmp(query, names[i], strlen(names[i])))
+				return true;
+	return false;
+}
+
+/* False if there is no memory. The first write may already have ended the stream. */
+static bool begin_stream(struct response *response)
+{
+	follow.in_head = true;
+	follow.running = true;
+	if (!responder_open(follow.responder, response, &follow.subscriber, &follow.sink,
+		    &framing_none, 0)) {
+		follow.running = false;
+		return false;
+	}
+	if (follow.running) {
+		loop_timer_init(&follow.hangup, look_for_hangup, NULL);
+		loop_timer_start(&follow.hangup, HANGUP_MS, HANGUP_MS);
+	}
+	return true;
+}
+
 bool follow_begin(struct responder *responder, const char *query, int *status)
 {
 	char *variable = as_stream(query);
@@ -211,9 +248,17 @@ bool follow_begin(struct responder *responder, const char *query, int *status)
 	char *params[] = {method, accept, variable, NULL};
 	struct response response;
 
+	follow.status = status;
 	*status = EX_OSERR;
 	if (!variable)
 		return false;
+	if (follow.json && asks_for_pages(query)) {
+		warnx("--follow has no pages and never waits in vain: leave out limit, before and "
+		      "wait");
+		*status = EX_USAGE;
+		free(variable);
+		return false;
+	}
 	buffer_init(&follow.line, LINE_MAX_BYTES);
 	follow.responder = responder;
 	follow.colours = wants_colours();
@@ -222,11 +267,7 @@ bool follow_begin(struct responder *responder, const char *query, int *status)
 	responder_decide(responder, params, NULL, 0, &response);
 	if (response.is_stream) {
 		follow.in_head = true;
-		follow.running = responder_open(
-			responder, &response, &follow.subscriber, &follow.sink, &framing_none, 0);
-		*status = follow.running ? 0 : EX_OSERR;
-		loop_timer_init(&follow.hangup, look_for_hangup, NULL);
-		loop_timer_start(&follow.hangup, HANGUP_MS, HANGUP_MS);
+		*status = begin_stream(&response) ? 0 : EX_OSERR;
 	} else if (is_over(&response.bytes)) {
 		*status = 0;
 	} else {
@@ -242,5 +283,7 @@ void follow_close(void)
 {
 	if (follow.running)
 		fanout_gone(follow.responder->fanout, &follow.subscriber, LEAVE_SHUTDOWN);
+	if (follow.failed)
+		*follow.status = EX_IOERR;
 	buffer_free(&follow.line);
 }

@@ -98,6 +98,28 @@ def test_it_ends_on_a_signal(log, number):
         assert process.wait(30) == 0
 
 
+@pytest.mark.parametrize("query", ["tail=5", "tail=5&format=json"])
+def test_an_output_that_cannot_be_written_is_reported(log, query):
+    log.insert("a")
+    with open("/dev/full", "wb") as full, following(log, query, stdout=full) as process:
+        assert process.wait(30) == os.EX_IOERR
+        assert "standard output: No space left on device" in process.stderr.read()
+
+
+def test_a_closed_output_ends_it(log):
+    log.insert("a")
+    command = f"exec {rowtail.BINARY} --db {log.path} --follow tail=5 >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30, env=rowtail.environment())
+    assert done.returncode == os.EX_IOERR, done.stderr
+
+
+@pytest.mark.parametrize("word", ["limit=1", "before=3", "wait=5"])
+def test_words_for_pages_are_refused(log, word):
+    done = rowtail.run("--db", log.path, "--follow", f"format=json&{word}")
+    assert (done.returncode, done.stdout) == (os.EX_USAGE, "")
+    assert "leave out limit, before and wait" in done.stderr
+
+
 def on_terminal(log, **env):
     log.insert("a", event="x")
     mine, its = pty.openpty()
