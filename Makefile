@@ -157,6 +157,8 @@ $(BUILD)/san/%.o: fcgi/%.c Makefile
 
 # These are inside the object file.
 $(BUILD)/obj/server/status.o $(BUILD)/san/server/status.o: fcgi/server/status.css fcgi/server/status.js
+# With -flto the linker would assemble it, without -I.
+$(BUILD)/obj/server/status.o: override CFLAGS += -fno-lto
 
 $(BUILD)/rowtail-san: $(SRC:fcgi/%.c=$(BUILD)/san/%.o) $(LLHTTP_OBJ)
 	$(call say,LINK,$@)

@@ -19,16 +19,16 @@ build='gcc libc6-dev make pkg-config libfcgi-dev libsqlite3-dev libuv1-dev uthas
 demo='lighttpd curl php-cgi php-sqlite3'
 ci='python3 python3-pytest python3-pytest-xdist python3-h2 lighttpd
 	lighttpd-mod-openssl lighttpd-mod-deflate nginx
-	apache2 libapache2-mod-fcgid fcgiwrap caddy haproxy spawn-fcgi curl openssl procps util-linux'
+	apache2 libapache2-mod-fcgid fcgiwrap caddy haproxy varnish spawn-fcgi curl openssl procps util-linux'
 suites="$ci libcmocka-dev
-	python3-jwt python3-cryptography varnish php-cli php-cgi php-fpm php-sqlite3 php-curl php-symfony-http-client php-parser
+	python3-jwt python3-cryptography php-cli php-cgi php-fpm php-sqlite3 php-curl php-symfony-http-client php-parser
 	libdbd-sqlite3-perl clang
 	apache2-suexec-custom libapache2-mod-security2 modsecurity-crs libapache2-mod-evasive
 	libnginx-mod-http-brotli-filter libnginx-mod-http-modsecurity libnginx-mod-http-subs-filter
 	postgresql php-pgsql python3-psycopg2 prometheus
 	lighttpd-mod-webdav lighttpd-modules-lua libclang-rt-dev systemd systemd-container strace"
 bench='python3 python3-pytest nginx lighttpd apache2 php-fpm php-sqlite3 libnginx-mod-nchan pushpin python3-matplotlib'
-tests="$suites chromium chromium-headless-shell musl-tools valgrind mandoc clang-format clang-tidy cppcheck shellcheck
+tests="$suites chromium chromium-headless-shell musl-tools valgrind mandoc clang-format clang-tidy cppcheck shellcheck debhelper lintian
 	debootstrap iproute2"
 
 needed=''
