@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import time
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -15,6 +16,7 @@ import ports
 import stream
 
 PROJECT = pathlib.Path(__file__).parents[2]
+DASHBOARD = PROJECT / "deploy" / "monitoring" / "dashboard.json"
 RULES = PROJECT / "deploy" / "monitoring" / "alerts.yml"
 
 pytestmark = pytest.mark.skipif(not shutil.which("promtool"), reason="this release has no promtool")
@@ -44,6 +46,19 @@ def test_alert_rules_use_metrics_that_exist(server, log):
     assert names and [name for name in names if not re.search(rf"(?m)^{name}[ {{]", text)] == []
 
 
+def expressions():
+    """What the dashboard asks Prometheus, with Grafana's variables filled in."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    found = [target["expr"] for panel in panels for target in panel["targets"]]
+    return [one.replace("$instance", ".*").replace("$__rate_interval", "1m") for one in found]
+
+
+def test_the_dashboard_shows_metrics_that_exist(server, log):
+    text = server.page("metrics").body.decode()
+    names = {name for one in expressions() for name in re.findall(r"\browtail_\w+", one)}
+    assert len(names) >= 10 and [name for name in names if not re.search(rf"(?m)^{name}[ {{]", text)] == []
+
+
 @pytest.mark.skipif("not __import__('httpserver').is_built()", reason="built without llhttp")
 def test_prometheus_scrapes_a_server(workdir, launch, log):
     """A real Prometheus with the rules; it needs no web server."""
@@ -61,6 +76,10 @@ def test_prometheus_scrapes_a_server(workdir, launch, log):
     ) as prometheus:  # fmt: skip
         try:
             assert wait_value(f"http://127.0.0.1:{web}/api/v1/query?query=rowtail_streams") == "1"
+            for one in expressions():
+                query = urllib.parse.urlencode({"query": one})
+                with urllib.request.urlopen(f"http://127.0.0.1:{web}/api/v1/query?{query}", timeout=5) as answer:
+                    assert json.load(answer)["status"] == "success", one
         finally:
             prometheus.kill()
 
