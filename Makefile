@@ -188,7 +188,7 @@ replay: $(REPLAY)
 # What failed last is remembered for each suite by itself. Most tests wait most of the time, so so many files of them run
 # side by side, where python3-pytest-xdist is installed; the tests of one file run one after the other, and share servers.
 PYTEST = $(PYTHON) -m pytest -q -o cache_dir=$(CURDIR)/$(BUILD)/pytest/$@
-SIDE_BY_SIDE ?= 6
+SIDE_BY_SIDE ?= 5
 SPREAD = $(if $(filter-out 0,$(SIDE_BY_SIDE)),$(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo ' -n' $(SIDE_BY_SIDE) --dist loadfile))
 INTEGRATION ?= tests/integration
 SERVERS ?= tests/servers

@@ -31,7 +31,7 @@ BUILD = ROOT / "build"
 PART_LIMIT_S = 2700  # for a part that hangs
 ALL_LIMIT_S = 6 * 3600  # for a part of make test-all that hangs
 END_LIMIT_S = 30  # from SIGTERM to SIGKILL
-SECOND_TRIES = 10  # when more tests of a part fail, no deadline is the reason
+SECOND_TRIES = 15  # when more tests of a part fail, no deadline is the reason
 SHOWN_LINES = 150  # of the output of a part that failed
 SANITIZER = re.compile(r"(Address|Leak|Memory|Thread|UndefinedBehavior)Sanitizer|: runtime error: ")
 

@@ -293,8 +293,13 @@ static void note_trigger(struct writing *w, const char *when, const char *what, 
 		same_row(sql, w->t, "t", "OLD");
 		buffer_text(sql, ")");
 	} else {
-		/* A row that stays in its channel is only changed for its readers. */
+		/*
+		 * A row that stays in its channel is only changed for its readers. NEW has the key
+		 * -1 if the statement leaves the number to SQLite.
+		 */
 		buffer_text(sql, " AND NOT (");
+		if (w->t->integer_key)
+			buffer_printf(sql, "NEW.%s <> -1 AND ", w->t->rowid);
 		same_key(sql, w->t, "t", "NEW");
 		buffer_text(sql, " AND ");
 		triggers_channel(sql, w);

@@ -118,6 +118,13 @@ def test_replace_announces_the_rows_that_it_deletes(path):
     assert [one[:2] for one in made] == [("orders/4", "delete"), ("orders/3", "update")]
 
 
+def test_replace_announces_a_deleted_row_with_the_key_minus_one(path):
+    make(path, ORDERS)
+    do(path, "INSERT INTO orders(id, email) VALUES (-1, 'a');")
+    made = do(path, "REPLACE INTO orders(email) VALUES ('a');")
+    assert [one[:2] for one in made] == [("orders/-1", "delete"), ("orders/0", "insert")]
+
+
 def test_insert_or_ignore_of_an_existing_row_makes_no_event(path):
     make(path, ORDERS)
     do(path, "INSERT INTO orders(email) VALUES ('a');")
@@ -317,7 +324,7 @@ def test_a_table_of_many_columns_can_be_written_by_every_version(path):
 # Anything that a table may hold
 
 
-TEXTS = ["", "a", 'q"u\\o', "tab\there", "line\r\nline", "\x01\x1f\x7f", "é☃𝄞", "\u0085\u2028", "a/b", "100%", "*", "x" * 90]
+TEXTS = ["", "a", 'q"u\\o', "tab\there", "line\r\nline", "\x01\x1f\x7f", "é☃𝄞", "\u0085\u2028", "a/b", "100%", "*", "x" * 40]
 NUMBERS = [0, -1, 2**53 - 1, 2**53, -(2**53), 2**63 - 1, -(2**63) + 1, 0.1, 0.1 + 0.2, -2.5, 1e300, 5e-324, 1e15]
 VALUES = [None, b"AB", *TEXTS, *NUMBERS]
 
@@ -402,7 +409,7 @@ def statements(rng, table, columns, keys, count):
 @pytest.mark.parametrize("shape, name, encoding", CASES)
 def test_replaying_the_events_gives_the_table(path, shape, name, encoding):
     _, table, create = SHAPES[shape]
-    seed = random.SystemRandom().randrange(10**6)
+    seed = int(os.environ.get("SEED", random.SystemRandom().randrange(10**6)))
     print(f"seed {seed}")
     rng = random.Random(seed)
     functions = ["--track-json", "functions"] if name in ("now", "3.52.0") and rng.random() < 0.5 else []
