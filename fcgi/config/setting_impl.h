@@ -51,4 +51,21 @@ bool setting_parse_file(const struct setting *s, struct config *c, const char *t
 bool setting_parse_listen(
 	const struct setting *s, struct config *c, const char *text, char *advice);
 
+/* How JWTs are verified: rows of the tables of rowtail and rowtail-publish. */
+#define SETTING_JWT_ROWS                                                                           \
+	{"jwt-key", "FILE", NULL,                                                                  \
+		"accept JWTs signed with this key: a secret, or a public key in PEM",              \
+		.parse = setting_parse_file, .member = AT(jwt_key)},                               \
+		{"jwt-algorithm", "NAME", NULL,                                                    \
+			"the only algorithm accepted: HS256, RS256, ES256, EdDSA...",              \
+			.parse = setting_parse_algorithm, .member = AT(jwt_algorithm)},            \
+		{"jwt-audience", "TEXT", NULL, "accept only JWTs whose aud is or contains this",   \
+			TEXT(jwt_audience)},                                                       \
+		{"jwt-issuer", "TEXT", NULL, "accept only JWTs whose iss is this",                 \
+			TEXT(jwt_issuer)},                                                         \
+	{                                                                                          \
+		"jwt-leeway", "SECONDS", "0", "clock difference to tolerate in exp and nbf",       \
+			NUMBER(jwt_leeway_ms, 0, 300, 1000)                                        \
+	}
+
 #endif
