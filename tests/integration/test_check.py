@@ -169,7 +169,7 @@ def test_running_service_is_not_disturbed(server, log):
         log.insert("hello")
         assert peer.next_row().data == "hello"
     server.serves(log)
-    assert len([line for line in server.stderr.splitlines() if " stream ended " not in line]) == 1
+    assert len(server.lines_but_ends()) == 1
 
 
 def test_running_service_started_by_its_config_file(launch, log, workdir):

@@ -277,7 +277,7 @@ def test_memory_is_short_for_a_while(launch, request, workdir, which, every):
             rows = log.sql("SELECT id FROM events WHERE id <= ?", newest)
         expected = [id for (id,) in rows]
         assert [id for id in reader.ids if id <= newest] == sorted(expected), reader.query
-    assert len([line for line in server.stderr.splitlines() if " stream ended " not in line]) < 100
+    assert len(server.lines_but_ends()) < 100
 
 
 def test_out_of_memory_is_not_reported_as_too_large(launch, log, workdir):

@@ -27,27 +27,13 @@ def pg(cluster):
 
 @pytest.fixture
 def keep(workdir):
-    """keep(log, …) starts a mirror; all end with the test."""
-    started = []
-
-    def start(log, *arguments, wait_copy=True, **how):
-        made = mirror.Mirror(workdir, log if isinstance(log, str) else log.dsn, *arguments, **how)
-        started.append(made)
-        return made.start(wait_copy)
-
-    yield start
-    for made in started:
-        made.cleanup()
+    with mirror.keeping(workdir) as start:
+        yield start
 
 
 @pytest.fixture
 def serve(workdir):
-    """serve(mirror, …) starts rowtail on its copy."""
-
-    def make(kept, *arguments, **how):
-        return rowtail.Rowtail(workdir, ["--db", kept.path, *arguments], **how)
-
-    with rowtail.launching(make) as start:
+    with mirror.serving(workdir) as start:
         yield start
 
 

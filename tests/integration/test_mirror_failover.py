@@ -9,31 +9,19 @@ import time
 import mirror
 import postgresql
 import pytest
-import rowtail
 
 pytestmark = mirror.needed
 
 
 @pytest.fixture
 def keep(workdir):
-    started = []
-
-    def start(dsn, *arguments, wait_copy=True, **how):
-        made = mirror.Mirror(workdir, dsn, *arguments, **how)
-        started.append(made)
-        return made.start(wait_copy)
-
-    yield start
-    for made in started:
-        made.cleanup()
+    with mirror.keeping(workdir) as start:
+        yield start
 
 
 @pytest.fixture
 def serve(workdir):
-    def make(kept, *arguments, **how):
-        return rowtail.Rowtail(workdir, ["--db", kept.path, *arguments], **how)
-
-    with rowtail.launching(make) as start:
+    with mirror.serving(workdir) as start:
         yield start
 
 

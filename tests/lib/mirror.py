@@ -224,3 +224,27 @@ def gap(event):
     """The data of a gap record."""
     assert event.type == "gap", event
     return json.loads(event.data)
+
+
+@contextlib.contextmanager
+def keeping(workdir):
+    """start(log, …) starts a mirror of a log, or of a connection string; all end with the block."""
+    started = []
+
+    def start(log, *arguments, wait_copy=True, **how):
+        made = Mirror(workdir, log if isinstance(log, str) else log.dsn, *arguments, **how)
+        started.append(made)
+        return made.start(wait_copy)
+
+    yield start
+    for made in started:
+        made.cleanup()
+
+
+def serving(workdir):
+    """start(mirror, …) starts rowtail on its copy; all end, and must be clean, with the block."""
+
+    def make(kept, *arguments, **how):
+        return rowtail.Rowtail(workdir, ["--db", kept.path, *arguments], **how)
+
+    return rowtail.launching(make)

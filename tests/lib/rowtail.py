@@ -182,6 +182,10 @@ class Rowtail:
     def stderr(self):
         return self.stderr_path.read_text(errors="replace")
 
+    def lines_but_ends(self):
+        """What it has logged, without the line of each stream that ended."""
+        return [line for line in self.stderr.splitlines() if " stream ended " not in line]
+
     def wait_log(self, pattern, timeout=stream.DEADLINE):
         """Waits until a line on standard error matches, and returns the match."""
         deadline = time.monotonic() + timeout
