@@ -50,6 +50,15 @@ static void noted_row(struct buffer *sql, const struct track_table *t, const cha
 	}
 }
 
+static void noted_row_exists(struct buffer *sql, const struct track_table *t)
+{
+	buffer_text(sql, "EXISTS (SELECT 1 FROM ");
+	expression_name(sql, t->name);
+	buffer_text(sql, " AS t WHERE ");
+	noted_row(sql, t, "t");
+	buffer_text(sql, ")");
+}
+
 bool triggers_need_notes(const struct writing *w)
 {
 	return w->t->unique_count > 0 || w->choice->channel;
@@ -133,11 +142,9 @@ static void replaced_rows(struct writing *w)
 	triggers_table_part(sql, w->t, "/");
 	buffer_text(sql, " FROM ");
 	notes_name(sql, w->t);
-	buffer_text(sql, "\nWHERE NOT EXISTS (SELECT 1 FROM ");
-	expression_name(sql, w->t->name);
-	buffer_text(sql, " AS t WHERE ");
-	noted_row(sql, w->t, "t");
-	buffer_text(sql, ") OR ");
+	buffer_text(sql, "\nWHERE NOT ");
+	noted_row_exists(sql, w->t);
+	buffer_text(sql, " OR ");
 	noted_row(sql, w->t, "NEW");
 	buffer_text(sql, " AND channel IS NOT ");
 	w->row = "NEW";
@@ -253,11 +260,9 @@ static void remove_notes(const struct writing *w)
 
 	buffer_text(sql, "DELETE FROM ");
 	notes_name(sql, w->t);
-	buffer_text(sql, " WHERE EXISTS (SELECT 1 FROM ");
-	expression_name(sql, w->t->name);
-	buffer_text(sql, " AS t WHERE ");
-	noted_row(sql, w->t, "t");
-	buffer_text(sql, ");\n");
+	buffer_text(sql, " WHERE ");
+	noted_row_exists(sql, w->t);
+	buffer_text(sql, ";\n");
 }
 
 /* Notes the rows that the statement would delete if it is a REPLACE. */
