@@ -15,6 +15,7 @@
 enum {
 	ANSWER_MS = 10000, /* time for the peer to take an answer */
 	LINGER_MS = 2000, /* time for the peer to stop sending and close */
+	LAST_ARRIVAL_MS = 1500, /* time for a request to arrive at shutdown, which ends after 4 s */
 	GRACE_MS = 1000, /* time for a request to arrive when other connections need descriptors */
 	DEADLINE_SWEEP_MS = 250,
 };
@@ -343,8 +344,12 @@ void connections_let_go(void)
 	connection_held_let_go();
 	for (c = connections.all; c; c = next) {
 		next = c->next;
-		if (c->phase == PHASE_ARRIVING && c->idle)
+		if (c->phase != PHASE_ARRIVING)
+			continue;
+		if (c->idle)
 			connection_end(c);
+		else if (c->deadline_ms > clock_awake_ms() + LAST_ARRIVAL_MS)
+			connection_set_deadline(c, LAST_ARRIVAL_MS);
 	}
 }
 

@@ -27,7 +27,10 @@ bool connection_begin(int fd, enum listen_protocol protocol);
 /* Limits held answers (see connection_held.c). Above the limit, the oldest ends first. */
 void connections_hold_at_most(size_t count);
 
-/* Ends all held answers and idle connections, and holds no answer from now on. */
+/*
+ * Call at shutdown. Ends all held answers and idle connections, and holds no answer from now on.
+ * Requests that are still arriving get little time. Then they are answered, not just closed.
+ */
 void connections_let_go(void);
 
 /* The number of connections, including streams. */

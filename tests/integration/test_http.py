@@ -152,6 +152,18 @@ def test_shutdown(server, log):
     idle.close()
 
 
+def test_shutdown_answers_a_request_that_is_still_arriving(server):
+    """A client that meets a restart with half a request comes back later."""
+    peer = stream.connect(server.web)
+    head = b"POST /events HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nContent-Length: 9\r\n\r\n"
+    peer.sendall(head + b"chan")
+    server.signal(signal.SIGTERM)
+    answer = peer.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 200"), answer
+    assert b"\nretry: " in answer
+    assert server.wait_exit(5) == 0
+
+
 def test_beside_fastcgi(serve, log, workdir):
     """Both kinds of streams get the same rows."""
     fastcgi = workdir / "fcgi.sock"

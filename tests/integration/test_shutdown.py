@@ -7,8 +7,11 @@ import pytest
 
 import database
 import fcgi
+import gateway
 import rowtail
 import stream
+
+FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -45,6 +48,19 @@ def test_stalled_reader_does_not_delay_shutdown(server, log):
     quick.wait_rows(1)
     server.stop()
     stalled.wait_end()
+
+
+def test_request_that_is_still_arriving_is_answered(server):
+    """A client that meets a restart with half a request comes back later."""
+    peer = fcgi.Connection(server.address)
+    whole = fcgi.request(gateway.params(method="POST", body=b"channel=a", content_type=FORM), b"channel=a")
+    peer.send(whole[:-12])
+    server.signal(signal.SIGTERM)
+    peer.wait_complete()
+    assert peer.head.status == 200
+    assert len(peer.parser.retries) == 1
+    assert "restart" in peer.parser.comments[0]
+    assert server.wait_exit(5) == 0
 
 
 def test_client_resumes_on_the_next_process(server, log):
