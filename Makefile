@@ -37,7 +37,7 @@ SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-f
 MIRROR_SRC := $(sort $(wildcard fcgi/mirror/*.c))
 # rowtail-doctor has its own folder, some modules of rowtail's, and libcurl; without libcurl it is not built.
 DOCTOR_SRC := $(sort $(wildcard fcgi/doctor/*.c))
-DOCTOR_PARTS := $(DOCTOR_SRC:fcgi/%.c=%) access/token base/buffer base/clock base/origin base/text base/utf8
+DOCTOR_PARTS := $(DOCTOR_SRC:fcgi/%.c=%) access/token base/buffer base/clock base/origin base/text base/utf8 base/version
 DOCTOR_LIBS = $(LIBCURL_LIBS) -lsqlite3 -lsodium
 ifneq ($(shell pkg-config --exists libcurl 2>/dev/null && echo yes),)
 DOCTOR := $(BUILD)/rowtail-doctor
@@ -96,6 +96,18 @@ help:
 ## deps: install the Debian packages that building and testing need
 deps:
 	sh tests/deps.sh build test
+
+# The commit that this directory is at; nothing for an archive, even one that lies in somebody else's repository. Only one
+# file has it, so a new commit builds that file again, and links.
+COMMIT = $(shell [ -e .git ] && GIT_OPTIONAL_LOCKS=0 git -c 'safe.directory=*' describe --always --dirty --abbrev=12 \
+	--exclude='*' 2>/dev/null)
+VERSION_OBJ := $(BUILD)/obj/base/version.o $(BUILD)/san/base/version.o
+$(BUILD)/commit: FORCE
+	@mkdir -p $(@D)
+	@commit='$(COMMIT)'; [ -f $@ ] && [ "$$commit" = "$$(cat $@)" ] || echo "$$commit" >$@
+FORCE:
+$(VERSION_OBJ): $(BUILD)/commit
+$(VERSION_OBJ): CPPFLAGS += -DROWTAIL_COMMIT='"$(shell cat $(BUILD)/commit)"'
 
 $(BUILD)/rowtail: $(OBJ) $(LLHTTP_OBJ)
 	$(call say,LINK,$@)

@@ -18,7 +18,7 @@
 #include "base/loop.h"
 #include "base/patience.h"
 #include "base/signals.h"
-#include "config/config.h"
+#include "config/program.h"
 #include "log/eventlog.h"
 #include "protocol/parse.h"
 #include "server/accept.h"
@@ -157,28 +157,20 @@ static void tell_ways(void)
 		"Each needs --db PATH. See rowtail --help for the options.");
 }
 
+static void started_bare(void)
+{
+	if (!listen_is_served())
+		tell_ways();
+}
+
 static void load_config(int argc, char **argv)
 {
-	struct config_error error;
-	bool loaded = config_load(&config, argc, argv, environ, &error) == 0;
+	char libraries[128];
+	const struct program program = {&setting_rowtail, libraries, started_bare};
 
-	/* Without any arguments, a missing database is not the first problem. */
-	if (!loaded && argc == 1 && !listen_is_served())
-		tell_ways();
-	if (!loaded)
-		errx(error.exit_status, "%s", error.sentence);
-	log_set_level(config.log_level);
-	log_set_format(config.log_format);
-	log_find_journal(getenv("JOURNAL_STREAM"));
-	if (config.action == CONFIG_HELP) {
-		config_print_help(stdout);
-		exit(0);
-	}
-	if (config.action == CONFIG_VERSION) {
-		printf("rowtail %s (SQLite %s, libuv %s)\n", ROWTAIL_VERSION, database_version(),
-			loop_version());
-		exit(0);
-	}
+	snprintf(libraries, sizeof(libraries), "SQLite %s, libuv %s", database_version(),
+		loop_version());
+	program_begin(&program, &config, argc, argv);
 	if (config.action == CONFIG_CHECK)
 		exit(check_run(&config));
 	if (config.action != CONFIG_SERVE)

@@ -10,6 +10,7 @@
 
 #include "base/origin.h"
 #include "base/text.h"
+#include "base/version.h"
 #include "doctor/client.h"
 
 static const char help[] =
@@ -100,7 +101,7 @@ static void read_one(struct options *o, int option)
 		fputs(help, stdout);
 		exit(0);
 	case VERSION:
-		printf("rowtail-doctor %s (%s)\n", ROWTAIL_VERSION, client_version());
+		version_print(stdout, "rowtail-doctor", client_version());
 		exit(0);
 	case DB:
 		o->db = optarg;

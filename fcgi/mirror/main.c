@@ -12,16 +12,13 @@
 #include "base/logging.h"
 #include "base/loop.h"
 #include "base/signals.h"
-#include "config/config.h"
-#include "config/setting.h"
+#include "config/program.h"
 #include "log/database.h"
 #include "mirror/copy.h"
 #include "mirror/inspect.h"
 #include "mirror/keeper.h"
 #include "mirror/pages.h"
 #include "mirror/source.h"
-
-extern char **environ;
 
 static struct config config;
 
@@ -33,23 +30,12 @@ static void stop(int signal)
 
 static void load_config(int argc, char **argv)
 {
-	struct config_error error;
-	char sentence[512];
+	char sentence[512], libraries[128];
+	const struct program program = {&setting_mirror, libraries, NULL};
 
-	setting_use(&setting_mirror);
-	log_set_program("rowtail-mirror");
-	if (config_load(&config, argc, argv, environ, &error) != 0)
-		errx(error.exit_status, "%s", error.sentence);
-	log_set_level(config.log_level);
-	if (config.action == CONFIG_HELP) {
-		config_print_help(stdout);
-		exit(0);
-	}
-	if (config.action == CONFIG_VERSION) {
-		printf("rowtail-mirror %s (SQLite %s, libuv %s, libpq %s)\n", ROWTAIL_VERSION,
-			database_version(), loop_version(), source_version());
-		exit(0);
-	}
+	snprintf(libraries, sizeof(libraries), "SQLite %s, libuv %s, libpq %s", database_version(),
+		loop_version(), source_version());
+	program_begin(&program, &config, argc, argv);
 	if (!source_is_good(config.from, sentence, sizeof(sentence)))
 		errx(EX_CONFIG, "--from %s", sentence);
 	if (config.notices && !source_is_good(config.notices, sentence, sizeof(sentence)))

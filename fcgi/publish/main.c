@@ -14,8 +14,7 @@
 #include "base/logging.h"
 #include "base/loop.h"
 #include "base/signals.h"
-#include "config/config.h"
-#include "config/setting.h"
+#include "config/program.h"
 #include "log/eventlog.h"
 #include "protocol/arrival.h"
 #include "protocol/parse.h"
@@ -95,28 +94,20 @@ static int check(void)
 	return 0;
 }
 
+static void started_bare(void)
+{
+	if (!listen_is_served())
+		tell_ways();
+}
+
 static void load_config(int argc, char **argv)
 {
-	struct config_error error;
-	bool loaded;
+	char libraries[128];
+	const struct program program = {&setting_publish, libraries, started_bare};
 
-	setting_use(&setting_publish);
-	log_set_program("rowtail-publish");
-	loaded = config_load(&config, argc, argv, environ, &error) == 0;
-	if (!loaded && argc == 1 && !listen_is_served())
-		tell_ways();
-	if (!loaded)
-		errx(error.exit_status, "%s", error.sentence);
-	log_set_level(config.log_level);
-	if (config.action == CONFIG_HELP) {
-		config_print_help(stdout);
-		exit(0);
-	}
-	if (config.action == CONFIG_VERSION) {
-		printf("rowtail-publish %s (SQLite %s, libuv %s)\n", ROWTAIL_VERSION,
-			database_version(), loop_version());
-		exit(0);
-	}
+	snprintf(libraries, sizeof(libraries), "SQLite %s, libuv %s", database_version(),
+		loop_version());
+	program_begin(&program, &config, argc, argv);
 	config.table = "events";
 }
 
