@@ -123,6 +123,8 @@ static void ready(struct loop_poll *p, int events, bool failed)
 			if (!connections_make_room())
 				pause_accepting(error);
 		} else if (errno != EINTR && errno != ECONNABORTED) {
+			if (!l->own)
+				listen_unblock(l);
 			return;
 		}
 	}

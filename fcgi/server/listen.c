@@ -25,6 +25,9 @@ enum {
 	LOCK_TRIES = 200,
 };
 
+/* The kernel rounds it up to a tick. See listen_unblock(). */
+static const struct timeval accept_most = {.tv_usec = 1};
+
 static bool is_listening(int fd)
 {
 	int on = 0;
@@ -38,9 +41,19 @@ static struct listener *add(struct listeners *l, int fd, enum listen_protocol pr
 	struct listener *new = &l->list[l->count++];
 
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	*new = (struct listener){.fd = fd, .protocol = protocol, .own = own};
+	if (!own)
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &accept_most, sizeof(accept_most));
+	listen_unblock(new);
 	return new;
+}
+
+void listen_unblock(const struct listener *l)
+{
+	int flags = fcntl(l->fd, F_GETFL);
+
+	if (flags >= 0 && !(flags & O_NONBLOCK))
+		fcntl(l->fd, F_SETFL, flags | O_NONBLOCK);
 }
 
 /* What FileDescriptorName= of a socket unit asks for. Its default is the name of the unit. */

@@ -52,6 +52,13 @@ bool listen_is_served(void);
  */
 bool listen_open(struct listeners *l, const struct config *config, char *sentence, size_t size);
 
+/*
+ * Makes a socket non-blocking again. Processes on one inherited socket share this flag, and systemd
+ * clears it when it starts another service with the socket. accept() then blocks a process when
+ * another one was faster, but only for some milliseconds (SO_RCVTIMEO).
+ */
+void listen_unblock(const struct listener *l);
+
 enum listen_finding {
 	LISTEN_FREE, /* a socket can be made; the sentence says who can connect */
 	LISTEN_SERVED, /* rowtail or systemd listens there now, perhaps this very service */

@@ -1,5 +1,8 @@
 """Behind a real web server: lighttpd with mod_fastcgi and with mod_cgi."""
 
+import contextlib
+import os
+import signal
 import time
 
 import pytest
@@ -88,6 +91,38 @@ def test_config_file_is_the_fastcgi_program(workdir, program, log):
         peer.next()
         assert peer.parser.reconnection_time == 1234
     wait_no_process(path)
+
+
+def test_several_processes_that_lighttpd_starts(workdir, program, log):
+    """Streams spread over them, and a client of one that is killed resumes on another."""
+    path = program("events.fcgi")
+    spawned = f'"socket" => "{workdir}/spawned.sock", "bin-path" => "{path}", "max-procs" => 3'
+    with fastcgi(workdir, spawned) as web:
+        peers = [web.open("/events").wait_head() for _ in range(12)]
+        log.insert("row")
+        for peer in peers:
+            assert peer.wait_rows(1)[0].data == "row"
+        processes = cgiprogram.runs_with(path)
+        assert len(processes) == 3
+        os.kill(processes[0], signal.SIGKILL)
+        log.insert("after the kill")
+        cut = [peer for peer in peers if not has_two(peer)]
+        assert 0 < len(cut) < len(peers)
+        for peer in cut:
+            again = web.open("/events", last_event_id=peer.parser.last_event_id)
+            assert again.wait_rows(1)[0].data == "after the kill"
+        deadline = time.monotonic() + stream.DEADLINE
+        while len(cgiprogram.runs_with(path)) < 3:
+            assert time.monotonic() < deadline, "lighttpd starts the process again"
+            time.sleep(0.05)
+    wait_no_process(path)
+
+
+def has_two(peer):
+    """Has it received both rows, and not been cut off?"""
+    with contextlib.suppress(AssertionError, OSError, EOFError):
+        return len(peer.wait_rows(2)) == 2
+    return False
 
 
 def test_config_file_is_the_cgi_program(workdir, program, log):

@@ -231,34 +231,76 @@ def test_number_of_processes_is_checked(workdir, log, number):
 
 
 @pytest.fixture
-def on_one_socket(workdir, log):
-    """Processes on one listening socket, as `spawn-fcgi -F N`, or systemd with several units, starts them."""
-    address = workdir / "held.sock"
-    listener = rowtail.listening_socket(address)
-    errors = (workdir / "held.err").open("w+")
-    command = [rowtail.BINARY, "--db", log.path, "--max-streams-per-client", str(STREAMS)]
-    processes = [
-        subprocess.Popen(command, stdin=listener, stderr=errors, env=rowtail.environment()) for _ in range(PROCESSES)
-    ]
-    wait_until(lambda: (workdir / "held.err").read_text().count(" follows ") == PROCESSES, "all serve")
+def spawned(workdir, log):
+    """The address and the processes that `spawn-fcgi -F 3` starts, as rowtail's own CONFIG file."""
+    address, pids = workdir / "spawned.sock", workdir / "pids"
+    program = workdir / "events.fcgi"
+    program.write_text(f"#!{rowtail.BINARY}\ndb = {log.path}\npublic = yes\nmax-streams-per-client = {STREAMS}\n")
+    program.chmod(0o755)
+    command = ["spawn-fcgi", "-s", address, "-F", str(PROCESSES), "-P", pids, "--", program]
+    subprocess.run(command, env=rowtail.environment(), check=True, stdout=subprocess.DEVNULL)
+    processes = [int(pid) for pid in pids.read_text().split()]
     yield address, processes
-    for process in processes:
-        process.terminate()
-    assert [process.wait(10) for process in processes] == [0] * PROCESSES
-    errors.close()
-    listener.close()
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not any(map(is_alive, processes)), "all ended")
 
 
-def test_processes_of_a_spawner_share_a_socket(on_one_socket, log):
-    address, processes = on_one_socket
-    before = {process.pid: sockets(process.pid) for process in processes}
+def test_processes_of_spawn_fcgi_share_a_socket(spawned, log):
+    """A client of a process that is killed resumes on another; each process counts its own streams."""
+    address, processes = spawned
+    before = {pid: sockets(pid) for pid in processes}
     peers = []
     for _ in range(STREAMS):
         peers.append(fcgi.Connection(address).ask())
         peers[-1].wait_head()
-    assert max(shares(list(before), before)) < STREAMS
+    counts = shares(processes, before)
+    assert sum(counts) == STREAMS
     log.insert("row")
     for peer in peers:
         assert peer.wait_rows(1)[0].data == "row"
+    os.kill(processes[counts.index(max(counts))], signal.SIGKILL)
+    log.insert("missed by some")
+    cut = 0
     for peer in peers:
+        with contextlib.suppress(AssertionError, OSError, EOFError):
+            peer.wait_rows(2, timeout=1)
+        if len(peer.ids) < 2:
+            cut += 1
+            with fcgi.Connection(address).ask(f"last_event_id={peer.parser.last_event_id}") as again:
+                assert again.wait_rows(1)[0].data == "missed by some"
+        peer.close()
+    assert cut == max(counts)
+
+
+@pytest.fixture
+def on_one_socket(workdir, log):
+    """A listening socket and two processes on it, as systemd starts them for two services."""
+    listener = rowtail.listening_socket(workdir / "held.sock")
+    errors = (workdir / "held.err").open("w+")
+    command = [rowtail.BINARY, "--db", log.path]
+    processes = [
+        subprocess.Popen(command, stdin=listener, stderr=errors, env=rowtail.environment()) for _ in range(2)
+    ]
+    wait_until(lambda: (workdir / "held.err").read_text().count(" follows ") == 2, "both serve")
+    yield workdir / "held.sock", listener
+    for process in processes:
+        process.terminate()
+    assert [process.wait(10) for process in processes] == [0, 0]
+    errors.close()
+    listener.close()
+
+
+def test_streams_go_on_when_another_service_gets_the_socket(on_one_socket, log):
+    """systemd makes the socket blocking whenever it passes it. Then nobody may wait in accept()."""
+    address, listener = on_one_socket
+    peers = []
+    for _ in range(40):
+        peers.append(fcgi.Connection(address).ask())
+        peers[-1].wait_head()
+        os.set_blocking(listener.fileno(), True)  # for all processes
+    row = log.insert("row")
+    for peer in peers:
+        assert peer.wait_rows(1, timeout=5)[0].last_event_id == str(row)
         peer.close()

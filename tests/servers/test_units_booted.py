@@ -179,6 +179,32 @@ def test_http_socket_refuses_nobody_at_a_restart(units):
     assert len(statuses) > 10 and failed in ([], ["000", "curl:52"], ["000", "curl:56"]), statuses
 
 
+def test_two_services_share_the_socket(units):
+    """A second service with the same Sockets=. systemd makes the socket blocking each time that it starts one."""
+    system = units.machine.root / "etc/systemd/system"
+    service = (system / "rowtail.service").read_text()
+    (system / "rowtail2.service").write_text(service.replace("[Service]\n", "[Service]\nSockets=rowtail.socket\n"))
+    units.make_log()
+    units.start()
+    units.machine.run("systemctl", "start", "rowtail.service", "rowtail2.service")
+    opened = [units.connect() for _ in range(40)]
+    for stream in opened:
+        assert stream.ask().next().type == "position"
+    for service in "rowtail2.service", "rowtail.service":
+        units.machine.run("systemctl", "restart", service)
+    row = units.insert("hello")
+    for stream in opened:
+        stream.wait(lambda stream=stream: stream.rows or stream.eof, "row, or end")
+        if stream.rows:
+            continue
+        assert stream.parser.reconnection_time is not None
+        with units.connect() as again:
+            again.ask(f"last_event_id={stream.parser.last_event_id}")
+            assert again.wait_rows(1)[0].last_event_id == str(row)
+    for stream in opened:
+        stream.close()
+
+
 def test_log_outside_the_sandbox_paths(units):
     """The path is missing in ReadWritePaths=: the message names it, and the unit keeps retrying."""
     elsewhere = units.machine.root / "srv"
