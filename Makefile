@@ -81,7 +81,7 @@ links = $(patsubst %,$(BUILD)/san/%.o,$(if $(filter everything,$(named)),\
 llhttp = $(if $(filter everything protocol/http,$(named)),$(LLHTTP_OBJ))
 libs = $(shell sed -n 's/^.* libs: *\([-A-Za-z0-9_,= ]*\).*/\1/p' $(1) | head -n 1)
 
-.PHONY: all help classic deps test test-all unit replay integration servers silence browser browser-chromium endurance \
+.PHONY: all help classic log-sql deps test test-all unit replay integration servers silence browser browser-chromium endurance \
 	bench lint tidy fuzz demo $(SRC:%=tidy/%) $(MIRROR_SRC:%=tidy/%) $(DOCTOR_SRC:%=tidy/%) $(PUBLISH_SRC:%=tidy/%) integration-san \
 	integration-valgrind pictures install uninstall clean
 .DELETE_ON_ERROR:
@@ -249,6 +249,15 @@ browser: $(BUILD)/rowtail $(BROWSER)
 ## browser-chromium: the same in Chromium with its windows, where browser uses Debian's chromium-headless-shell
 browser-chromium: $(BUILD)/rowtail $(BROWSER)
 	CHROMIUM=/usr/bin/chromium; export CHROMIUM; $(NODE_TEST)
+
+# What stands between the comments "grants {" and "}" is left out.
+## log-sql: make schema/log.sql, the log without grants, from rowtail.sql
+log-sql: schema/log.sql
+schema/log.sql: schema/rowtail.sql
+	@{ echo "-- log.sql: rowtail's event log without the table grants, for a database in which the application has a table"; \
+	echo "-- grants of its own. Made from rowtail.sql by 'make log-sql'."; \
+	sed -e 1d -e '/^\t*-- grants {$$/,/^\t*-- }$$/d' -e "s/'rowtail\.sql/'log.sql/" -e 's/db < rowtail\.sql/db < log.sql/' \
+		-e 's/a table events or grants of its own/a table events of its own/' $<; } >$@
 
 # A classic script has no `export`; the rest is the same.
 ## classic: make deploy/browser/rowtail.classic.js from rowtail.js

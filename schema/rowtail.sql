@@ -6,8 +6,9 @@
 -- version can read and write the result. Running it again keeps every row, grant and mark, and recreates the
 -- triggers. It upgrades a log that an older rowtail.sql made, even while others use it.
 --
--- The file runs as a whole or not at all: if the application has a table with one of these names, or if a
--- statement fails, an error says why, and the database does not change.
+-- The file runs as a whole or not at all: if the application has a table events or grants of its own, or if a
+-- statement fails, an error says why, and the database does not change. (Publishing is optional: a table publishers of the
+-- application's own stays as it is.)
 --
 -- In a migration tool that opens a transaction itself, leave out the line PRAGMA journal_mode = WAL: SQLite
 -- cannot change the journal mode inside a transaction. Run that line by itself, once. Until then readers and
@@ -38,17 +39,15 @@ BEGIN
 		AND lower(sql) LIKE '%event%' AND lower(sql) LIKE '%data%'
 		AND lower(sql) LIKE '%retry%' AND lower(sql) LIKE '%created_at%');
 
-	SELECT RAISE(ROLLBACK, 'there is already a table or view grants of another kind; make the log in a database of its own')
+	-- grants {
+	SELECT RAISE(ROLLBACK, 'there is already a table or view grants of another kind; make the log in a database of its own, or run log.sql, which makes no grants: then readers need a JWT, or rowtail --public')
 	FROM main.sqlite_master WHERE lower(name) = 'grants' AND NOT (type = 'table'
 		AND lower(sql) LIKE '%subject%' AND lower(sql) LIKE '%channel%'
 		AND lower(sql) LIKE '%expires_at%');
+	-- }
 
-	SELECT RAISE(ROLLBACK, 'there is already a table or view publishers, publish_keys or publish_rates of another kind; make the log in a database of its own')
-	FROM main.sqlite_master WHERE lower(name) = 'publishers' AND NOT (type = 'table'
-		AND lower(sql) LIKE '%subject%' AND lower(sql) LIKE '%channel%'
-		AND lower(sql) LIKE '%expires_at%')
-	OR lower(name) = 'publish_keys' AND NOT (type = 'table' AND lower(sql) LIKE '%fingerprint%')
-	OR lower(name) = 'publish_rates' AND NOT (type = 'table' AND lower(sql) LIKE '%messages%');
+	SELECT RAISE(ROLLBACK, 'the application has an index publishers, and no table can have this name too: give the index another name')
+	FROM main.sqlite_master WHERE lower(name) = 'publishers' AND type = 'index';
 
 	SELECT RAISE(ROLLBACK, 'the table events_pruned is not one that rowtail.sql makes: DROP TABLE events_pruned, run this again, and then after-restore.sql')
 	FROM main.sqlite_master WHERE lower(name) = 'events_pruned' AND NOT (type = 'table'
@@ -68,14 +67,16 @@ BEGIN
 			AND NOT (type = 'trigger' AND lower(tbl_name) = 'events')
 		OR lower(name) = 'events_pruned_bound'
 			AND NOT (type = 'trigger' AND lower(tbl_name) = 'events_pruned'))
+	-- grants {
 	OR lower(name) IN ('grants_inserted', 'grants_updated')
 		AND NOT (type = 'trigger' AND lower(tbl_name) = 'grants')
-	OR lower(name) IN ('publishers_inserted', 'publishers_updated')
-		AND NOT (type = 'trigger' AND lower(tbl_name) = 'publishers')
+	-- }
 	OR lower(name) IN ('rowtail_name', 'rowtail_grant', 'rowtail_numbers') AND type <> 'view'
+	OR lower(name) IN ('rowtail_publish_keys', 'rowtail_publish_rates') AND type <> 'table'
 	OR lower(name) IN ('rowtail_name_checked', 'rowtail_grant_checked')
 		AND NOT (type = 'trigger' AND lower(tbl_name) IN ('rowtail_name', 'rowtail_grant'));
 
+	-- grants {
 	-- The table is recreated below, and this file can only recreate what it knows.
 	SELECT RAISE(ROLLBACK, 'the table grants was changed or not made by rowtail.sql, which would lose an added column, constraint, index, trigger or reference; keep its rows elsewhere, DROP TABLE grants, run this again, and put the rows back')
 	FROM main.sqlite_master WHERE lower(name) = 'grants'
@@ -85,6 +86,7 @@ BEGIN
 		AND name NOT LIKE 'sqlite_autoindex_%'
 	OR type = 'table' AND replace(replace(replace(replace(lower(sql), '"', ''), char(10), ''), char(9), ''), ' ', '')
 		GLOB '*referencesgrants[(,)o]*';
+	-- }
 END;
 
 CREATE TEMP TRIGGER rowtail_setup_after BEFORE INSERT ON rowtail_setup
@@ -92,23 +94,29 @@ WHEN NEW.step = 'after'
 BEGIN
 	SELECT RAISE(ROLLBACK, 'rowtail.sql: a statement failed, so nothing was changed; the first error says why')
 	WHERE (SELECT count(*) FROM main.sqlite_master WHERE type = 'table'
-			AND lower(name) IN ('events', 'events_pruned', 'events_ended', 'grants', 'publishers',
-				'publish_keys', 'publish_rates')) < 7
+			AND lower(name) IN ('events', 'events_pruned', 'events_ended', 'rowtail_publish_keys',
+				'rowtail_publish_rates')) < 5
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'index'
 			AND name IN ('events_channel', 'events_pruned_channel', 'events_pruned_id')) < 3
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'view'
-			AND name IN ('rowtail_name', 'rowtail_grant', 'rowtail_numbers')) < 3
+			AND name IN ('rowtail_name', 'rowtail_numbers')) < 2
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'trigger'
 			AND name IN ('events_refused', 'events_name_refused', 'events_numbered', 'events_row_is_final',
-				'events_deleted', 'events_end_noted', 'events_pruned_bound', 'grants_inserted', 'grants_updated',
-				'publishers_inserted', 'publishers_updated', 'rowtail_name_checked',
-				'rowtail_grant_checked')) < 13
-		OR EXISTS (SELECT 1 FROM main.sqlite_master
-			WHERE name = 'rowtail_lock' OR type = 'table' AND lower(name) = 'grants' AND 99 <>
-				length(replace(replace(replace(replace(sql, char(9), ''), char(10), ''), char(13), ''), ' ', '')))
+				'events_deleted', 'events_end_noted', 'events_pruned_bound', 'rowtail_name_checked')) < 8
+		OR NOT EXISTS (SELECT 1 FROM main.sqlite_master WHERE lower(name) = 'publishers')
+		OR EXISTS (SELECT 1 FROM main.sqlite_master WHERE name = 'rowtail_lock')
 		OR (SELECT count(DISTINCT step) FROM temp.rowtail_setup
-			WHERE step IN ('locked', 'before', 'former triggers are gone', 'events has its columns', 'grants were copied',
-				'grants are back')) < 6;
+			WHERE step IN ('locked', 'before', 'former triggers are gone', 'events has its columns')) < 4;
+
+	-- grants {
+	SELECT RAISE(ROLLBACK, 'rowtail.sql: a statement failed, so nothing was changed; the first error says why')
+	WHERE (SELECT count(*) FROM main.sqlite_master WHERE type = 'table' AND lower(name) = 'grants' AND 99 =
+			length(replace(replace(replace(replace(sql, char(9), ''), char(10), ''), char(13), ''), ' ', ''))) < 1
+		OR (SELECT count(*) FROM main.sqlite_master
+			WHERE name IN ('rowtail_grant', 'grants_inserted', 'grants_updated', 'rowtail_grant_checked')) < 4
+		OR (SELECT count(DISTINCT step) FROM temp.rowtail_setup
+			WHERE step IN ('grants were copied', 'grants are back')) < 2;
+	-- }
 END;
 
 SAVEPOINT rowtail;
@@ -140,19 +148,17 @@ DROP TRIGGER IF EXISTS events_end_noted;
 SAVEPOINT step;
 DROP TRIGGER IF EXISTS events_pruned_bound;
 SAVEPOINT step;
-DROP TRIGGER IF EXISTS publishers_inserted;
-SAVEPOINT step;
-DROP TRIGGER IF EXISTS publishers_updated;
-SAVEPOINT step;
 DROP VIEW IF EXISTS rowtail_name;
+-- grants {
 SAVEPOINT step;
 DROP VIEW IF EXISTS rowtail_grant;
+-- }
 SAVEPOINT step;
 DROP VIEW IF EXISTS rowtail_numbers;
 INSERT INTO rowtail_setup SELECT 'former triggers are gone' WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_master
 	WHERE name IN ('events_id_grows', 'events_id_is_new', 'events_refused', 'events_name_refused',
 		'events_numbered', 'events_row_is_final', 'events_deleted', 'events_end_noted', 'events_pruned_bound',
-		'publishers_inserted', 'publishers_updated', 'rowtail_name', 'rowtail_grant', 'rowtail_numbers'));
+		'rowtail_name', 'rowtail_numbers'));
 
 -- The event log: one row per record. To publish is to insert:
 --
@@ -358,6 +364,7 @@ BEGIN
 		AND id <= (SELECT id FROM events_pruned WHERE deletion = last_insert_rowid());
 END;
 
+-- grants {
 -- Who may read what:
 --
 --     INSERT INTO grants(subject, channel) VALUES ('*', 'news/*');
@@ -438,41 +445,61 @@ CREATE TRIGGER grants_updated BEFORE UPDATE ON grants
 BEGIN
 	INSERT INTO rowtail_grant VALUES (NEW.subject, NEW.channel, NEW.expires_at);
 END;
+-- }
 
 -- Who may publish by HTTP, with rowtail-publish. The columns are those of grants, which says nothing about publishing:
 --
 --     INSERT INTO publishers(subject, channel) VALUES ('user:ann', 'orders/*');
 --
 -- Without a row here nobody can publish by HTTP. A program that writes to the database by itself needs none.
+--
+-- The application may have a table or view publishers of its own. It stays as it is, and only a JWT can allow publishing
+-- then. That is why CHECKs refuse bad rows, and not triggers: no statement here may touch somebody else's table.
 SAVEPOINT step;
 CREATE TABLE IF NOT EXISTS publishers(
-	subject TEXT NOT NULL,
-	channel TEXT NOT NULL,
-	expires_at TEXT,
+	subject TEXT NOT NULL
+		CONSTRAINT "subject: * for everyone, user:NAME, or token:HEX"
+		CHECK (typeof(subject) = 'text' AND (subject = '*' OR subject GLOB 'user:?*' OR subject GLOB 'token:*'))
+		CONSTRAINT "subject: after token: come the 64 lower-case hex digits of the token's SHA-256, never the token"
+		CHECK (subject NOT GLOB 'token:*' OR length(subject) = 70 AND NOT instr(subject, char(0))
+			AND substr(subject, 7) NOT GLOB '*[^0-9a-f]*'),
+
+	channel TEXT NOT NULL
+		CONSTRAINT "channel: text of 1 to 255 bytes of UTF-8"
+		CHECK (typeof(channel) = 'text' AND length(channel) BETWEEN 1 AND 255
+			AND (length(CAST(channel AS BLOB)) <= 255 OR length(CAST('a' AS BLOB)) > 1))
+		CONSTRAINT "channel: no control characters"
+		CHECK (NOT instr(channel, char(0)) AND channel NOT GLOB
+			'*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*')
+		CONSTRAINT "channel: a name, a pattern such as orders/*, or * alone for all"
+		CHECK (NOT instr(channel, '*') OR channel = '*'
+			OR instr(channel, '*') = length(channel) AND channel GLOB '?*/[*]'),
+
+	expires_at TEXT
+		CONSTRAINT "expires_at: NULL, or a time in UTC such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59Z"
+		CHECK (expires_at IS NULL OR CASE
+			WHEN typeof(expires_at) <> 'text' OR instr(expires_at, char(0)) OR expires_at NOT GLOB
+				'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9][ T][0-9][0-9]:[0-9][0-9]:[0-9][0-9]*' THEN 0
+			WHEN substr(expires_at, 20) NOT IN ('', 'Z', '+00:00')
+				AND NOT (substr(expires_at, 20) GLOB '.[0-9]*'
+					AND ltrim(substr(expires_at, 21), '0123456789') IN ('', 'Z', '+00:00')) THEN 0
+			ELSE strftime('%Y-%m-%d %H:%M:%S', expires_at, '+0 days')
+				IS replace(substr(expires_at, 1, 19), 'T', ' ') END),
+
 	PRIMARY KEY (subject, channel)
 );
-SAVEPOINT step;
-CREATE TRIGGER publishers_inserted BEFORE INSERT ON publishers
-BEGIN
-	INSERT INTO rowtail_grant VALUES (NEW.subject, NEW.channel, NEW.expires_at);
-END;
-SAVEPOINT step;
-CREATE TRIGGER publishers_updated BEFORE UPDATE ON publishers
-BEGIN
-	INSERT INTO rowtail_grant VALUES (NEW.subject, NEW.channel, NEW.expires_at);
-END;
 
 -- The latest 10,000 values of Idempotency-Key, as hashes, with the answers; and how many messages each publisher sent in
 -- this minute, with --rate. Only rowtail-publish writes here.
 SAVEPOINT step;
-CREATE TABLE IF NOT EXISTS publish_keys(
+CREATE TABLE IF NOT EXISTS rowtail_publish_keys(
 	n INTEGER PRIMARY KEY,
 	key TEXT NOT NULL UNIQUE,
 	fingerprint TEXT NOT NULL,
 	answer TEXT NOT NULL
 );
 SAVEPOINT step;
-CREATE TABLE IF NOT EXISTS publish_rates(
+CREATE TABLE IF NOT EXISTS rowtail_publish_rates(
 	name TEXT NOT NULL PRIMARY KEY,
 	minute INTEGER NOT NULL,
 	messages INTEGER NOT NULL

@@ -64,10 +64,31 @@ void grants_free(struct grants *g)
 	free(g);
 }
 
-/* The table was dropped, perhaps by mistake. */
+/* Does the application use the table's name for something of its own? */
+static bool is_foreign(struct grants *g)
+{
+	struct statement *st;
+	bool found = database_prepare(eventlog_database(g->log), &st,
+			     "SELECT 1 FROM main.sqlite_master WHERE lower(name) = ?1 AND type IN "
+			     "('table', 'view')") == DATABASE_OK;
+
+	if (found) {
+		database_bind_text(st, 1, g->table, strlen(g->table));
+		found = database_step(st) == DATABASE_ROW;
+	}
+	database_finalize(st);
+	return found;
+}
+
+/* The table was dropped, perhaps by mistake, or the application has one of the same name. */
 static enum grant tell_missing(struct grants *g)
 {
-	if (!g->missing)
+	if (!g->missing && is_foreign(g))
+		log_warn("the table %s is the application's own (it has no columns subject, "
+			 "channel and expires_at), so it grants nothing to anybody; to use "
+			 "rowtail's table, keep the log in a database of its own",
+			g->table);
+	else if (!g->missing)
 		log_warn("the database has no table of %s, so nobody is granted anything; "
 			 "to create it: sqlite3 DATABASE < schema/rowtail.sql",
 			g->table);

@@ -90,6 +90,10 @@ static int check(void)
 		printf("WRONG %s: %s\n", config.db, sentence);
 		return EX_CONFIG;
 	}
+	if (store_try_publishers(publishing.store, sentence) != STORE_DONE) {
+		printf("%s %s: %s\n", config.jwt_key ? "note " : "WRONG", config.db, sentence);
+		return config.jwt_key ? 0 : EX_CONFIG;
+	}
 	printf("ok    %s can be written, and has the tables of schema/rowtail.sql\n", config.db);
 	return 0;
 }

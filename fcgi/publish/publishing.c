@@ -253,7 +253,9 @@ static void answer_health(struct answering *a)
 {
 	char sentence[STORE_SENTENCE_MAX];
 
-	if (store_try(serves->store, sentence) == STORE_DONE)
+	if (store_try(serves->store, sentence) == STORE_DONE &&
+		(serves->config->jwt_key ||
+			store_try_publishers(serves->store, sentence) == STORE_DONE))
 		answer_sentence(
 			a->out, 200, "ok", !strcmp(param(a, "REQUEST_METHOD"), "HEAD"), &a->cors);
 	else

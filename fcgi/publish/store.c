@@ -233,13 +233,39 @@ enum store_status store_try(struct store *s, char sentence[STORE_SENTENCE_MAX])
 	begin_wait(s);
 	code = run(s, "BEGIN IMMEDIATE");
 	if (code == SQLITE_OK)
-		code = run(s, "SELECT channel, event, data, retry FROM main.events LIMIT 0;"
-			      "SELECT subject, channel, expires_at FROM main.publishers LIMIT 0;"
-			      "SELECT n, key, fingerprint, answer FROM main.publish_keys LIMIT 0;"
-			      "SELECT name, minute, messages FROM main.publish_rates LIMIT 0");
+		code = run(s,
+			"SELECT channel, event, data, retry FROM main.events LIMIT 0;"
+			"SELECT n, key, fingerprint, answer FROM main.rowtail_publish_keys LIMIT 0;"
+			"SELECT name, minute, messages FROM main.rowtail_publish_rates LIMIT 0");
 	status = code == SQLITE_OK ? store_refuse_copy(s, sentence)
 				   : store_failed(s, code, sentence);
 	roll_back(s);
 	end_wait(s, status == STORE_BUSY);
 	return status;
+}
+
+enum store_status store_try_publishers(struct store *s, char sentence[STORE_SENTENCE_MAX])
+{
+	sqlite3_stmt *st = NULL;
+	int code;
+
+	begin_wait(s);
+	if (run(s, "SELECT subject, channel, expires_at FROM main.publishers LIMIT 0") == SQLITE_OK)
+		return STORE_DONE;
+	code = sqlite3_prepare_v2(s->db,
+		"SELECT 1 FROM main.sqlite_master WHERE lower(name) = 'publishers'", -1, &st, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_step(st);
+	sqlite3_finalize(st);
+	if (code != SQLITE_ROW && code != SQLITE_DONE)
+		return store_failed(s, code, sentence);
+	store_say(sentence,
+		code == SQLITE_ROW
+			? "the table publishers is the application's own (it has no columns "
+			  "subject, channel and expires_at), so only a JWT's claim publish can "
+			  "allow publishing; to use rowtail's table, keep the log in a database of "
+			  "its own"
+			: "there is no table publishers, so only a JWT's claim publish can allow "
+			  "publishing; to create it: sqlite3 DATABASE < schema/rowtail.sql");
+	return STORE_FAULT;
 }

@@ -69,4 +69,7 @@ enum store_status store_put(
 /* Can the database be written now? For --check and the health page. Writes nothing. */
 enum store_status store_try(struct store *s, char sentence[STORE_SENTENCE_MAX]);
 
+/* STORE_DONE if the table publishers is rowtail's. Without it only a JWT can allow publishing. After store_try(). */
+enum store_status store_try_publishers(struct store *s, char sentence[STORE_SENTENCE_MAX]);
+
 #endif

@@ -65,8 +65,8 @@ static enum store_status look_up_key(
 	if (!ask->key)
 		return STORE_DONE;
 	code = query(s, &st,
-		"SELECT fingerprint = ?2, answer FROM main.publish_keys WHERE key = ?1", ask->key,
-		ask->fingerprint, 0);
+		"SELECT fingerprint = ?2, answer FROM main.rowtail_publish_keys WHERE key = ?1",
+		ask->key, ask->fingerprint, 0);
 	if (code == SQLITE_ROW && !sqlite3_column_int(st, 0)) {
 		store_say(result->sentence,
 			"this Idempotency-Key was used for another request; use a new key for "
@@ -94,7 +94,8 @@ static enum store_status check_rate(
 	if (!rate->most)
 		return STORE_DONE;
 	code = query(s, &st,
-		"SELECT messages, ?2 FROM main.publish_rates WHERE name = ?1 AND minute = ?3",
+		"SELECT messages, ?2 FROM main.rowtail_publish_rates WHERE name = ?1 AND minute = "
+		"?3",
 		rate->name, NULL, now_s / MINUTE_S);
 	if (code == SQLITE_ROW)
 		used = sqlite3_column_int64(st, 0);
@@ -118,8 +119,8 @@ static enum store_status count_rate(
 	struct store *s, const struct store_rate *rate, size_t count, struct store_result *result)
 {
 	static const char forget[] =
-		"DELETE FROM main.publish_rates WHERE minute < ?3 + 0 * ?1 + 0 * ?2";
-	static const char make[] = "INSERT OR IGNORE INTO main.publish_rates(name, minute, "
+		"DELETE FROM main.rowtail_publish_rates WHERE minute < ?3 + 0 * ?1 + 0 * ?2";
+	static const char make[] = "INSERT OR IGNORE INTO main.rowtail_publish_rates(name, minute, "
 				   "messages) SELECT ?1, ?3, 0 + 0 * ?2";
 	char add[160], minute[24];
 	enum store_status status;
@@ -128,7 +129,8 @@ static enum store_status count_rate(
 		return STORE_DONE;
 	snprintf(minute, sizeof(minute), "%" PRId64, clock_unix() / MINUTE_S);
 	snprintf(add, sizeof(add),
-		"UPDATE main.publish_rates SET messages = messages + ?3 WHERE name = ?1 AND minute "
+		"UPDATE main.rowtail_publish_rates SET messages = messages + ?3 WHERE name = ?1 "
+		"AND minute "
 		"= "
 		"CAST(?2 AS INTEGER)");
 	status = change(s, forget, "", "", clock_unix() / MINUTE_S, result->sentence);
@@ -220,8 +222,9 @@ static enum store_status keep_key(
 	if (!ask->key)
 		return STORE_DONE;
 	code = sqlite3_prepare_v2(s->db,
-		"INSERT INTO main.publish_keys(key, fingerprint, answer) VALUES (?1, ?2, ?3)", -1,
-		&st, NULL);
+		"INSERT INTO main.rowtail_publish_keys(key, fingerprint, answer) VALUES (?1, ?2, "
+		"?3)",
+		-1, &st, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_bind_text(st, 1, ask->key, -1, SQLITE_STATIC);
 	if (code == SQLITE_OK)
@@ -234,7 +237,8 @@ static enum store_status keep_key(
 	sqlite3_finalize(st);
 	if (status == STORE_DONE)
 		status = change(s,
-			"DELETE FROM main.publish_keys WHERE n <= last_insert_rowid() - ?3 + 0 * "
+			"DELETE FROM main.rowtail_publish_keys WHERE n <= last_insert_rowid() - ?3 "
+			"+ 0 * "
 			"?1 + 0 * ?2",
 			"", "", STORE_KEYS_MAX, result->sentence);
 	return status;

@@ -1,4 +1,4 @@
-#include "server/check.h"
+#include "server/check_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,6 @@
 #include "log/database.h"
 #include "log/eventlog.h"
 #include "log/place.h"
-#include "log/schema.h"
 #include "log/trouble.h"
 #include "protocol/http.h"
 #include "server/accept.h"
@@ -34,13 +33,6 @@ enum {
 	APART_MOMENT_MS = 200, /* opening a database takes less */
 };
 
-/* The state of a check. The exit status is that of the first thing that is wrong. */
-struct checking {
-	const struct config *config;
-	char real[PATH_MAX]; /* of the database, symbolic links followed */
-	int status;
-};
-
 __attribute__((format(printf, 2, 0))) static void say(
 	const char *mark, const char *format, va_list args)
 {
@@ -49,12 +41,7 @@ __attribute__((format(printf, 2, 0))) static void say(
 	putchar('\n');
 }
 
-static void good(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void wrong(struct checking *c, int status, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void good(const char *format, ...)
+void check_good(const char *format, ...)
 {
 	va_list args;
 
@@ -63,7 +50,7 @@ static void good(const char *format, ...)
 	va_end(args);
 }
 
-static void note(const char *format, ...)
+void check_note(const char *format, ...)
 {
 	va_list args;
 
@@ -72,7 +59,7 @@ static void note(const char *format, ...)
 	va_end(args);
 }
 
-static void wrong(struct checking *c, int status, const char *format, ...)
+void check_wrong(struct checking *c, int status, const char *format, ...)
 {
 	va_list args;
 
@@ -94,14 +81,14 @@ static void check_beside(struct checking *c, const char *ending)
 		stat(path, &st) < 0)
 		return;
 	if (access(path, R_OK) < 0)
-		wrong(c, EX_NOINPUT,
+		check_wrong(c, EX_NOINPUT,
 			"%s belongs to %s, and %s cannot read it: give the writers and rowtail a "
 			"common group, and the directory mode 2770",
 			path, who_user(&owner, st.st_uid), who_user(&us, geteuid()));
 	else if (access(path, W_OK) < 0 && !strcmp(ending, "-shm"))
-		note("%s cannot be written by %s: rowtail reads only while a writer has the "
-		     "database "
-		     "open",
+		check_note("%s cannot be written by %s: rowtail reads only while a writer has the "
+			   "database "
+			   "open",
 			path, who_user(&us, geteuid()));
 }
 
@@ -116,8 +103,9 @@ static void check_mode(const struct checking *c, const struct stat *st)
 	/* If root creates them, SQLite gives them the owner of the database. */
 	if (geteuid() == 0 || st->st_uid == geteuid() || st->st_mode & (S_IWGRP | S_IWOTH))
 		return;
-	note("%s has mode %04o: if rowtail creates the -wal and -shm beside it, only %s can write "
-	     "them, and writers are locked out; chmod 660 fixes it",
+	check_note("%s has mode %04o: if rowtail creates the -wal and -shm beside it, only %s can "
+		   "write "
+		   "them, and writers are locked out; chmod 660 fixes it",
 		c->config->db, st->st_mode & 07777, who_user(&us, geteuid()));
 }
 
@@ -130,9 +118,10 @@ static void check_directory(const struct checking *c)
 	snprintf(copy, sizeof(copy), "%s", c->real);
 	directory = dirname(copy);
 	if (access(directory, W_OK) < 0)
-		note("%s cannot be written by %s: in WAL mode rowtail then reads only while the "
-		     "-wal and -shm files exist, that is, while a writer has the database open; "
-		     "mode 2770 with a common group fixes it",
+		check_note(
+			"%s cannot be written by %s: in WAL mode rowtail then reads only while the "
+			"-wal and -shm files exist, that is, while a writer has the database open; "
+			"mode 2770 with a common group fixes it",
 			directory, who_user(&us, geteuid()));
 }
 
@@ -145,124 +134,22 @@ static void check_files(struct checking *c)
 	if (stat(c->config->db, &st) < 0 || !S_ISREG(st.st_mode))
 		return;
 	if (geteuid() == 0 && st.st_uid != 0)
-		note("you are running this as root, who may do everything; to check as rowtail's "
-		     "own "
-		     "user: runuser -u USER -- rowtail --check, with that user's name");
+		check_note("you are running this as root, who may do everything; to check as "
+			   "rowtail's "
+			   "own "
+			   "user: runuser -u USER -- rowtail --check, with that user's name");
 	if (access(c->config->db, R_OK) < 0)
-		wrong(c, EX_NOINPUT,
+		check_wrong(c, EX_NOINPUT,
 			"%s belongs to %s, and %s cannot read it: chgrp it to a group of both, "
 			"and chmod 660",
 			c->config->db, who_user(&owner, st.st_uid), who_user(&us, geteuid()));
 	else
-		good("the mode of %s lets %s read it", c->config->db, who_user(&us, geteuid()));
+		check_good(
+			"the mode of %s lets %s read it", c->config->db, who_user(&us, geteuid()));
 	check_mode(c, &st);
 	check_directory(c);
 	check_beside(c, "-wal");
 	check_beside(c, "-shm");
-}
-
-/* Returns one value of one row as text; "" if there is none. */
-static void query(struct database *db, const char *sql, const char *bind, char *out, size_t size)
-{
-	struct statement *st;
-	const char *text;
-	size_t length;
-
-	*out = '\0';
-	if (database_prepare(db, &st, sql) == DATABASE_OK) {
-		if (bind)
-			database_bind_text(st, 1, bind, strlen(bind));
-		if (database_step(st) == DATABASE_ROW && (text = database_text(st, 0, &length)))
-			snprintf(out, size, "%s", text);
-	}
-	database_finalize(st);
-}
-
-static void check_journal(struct database *db)
-{
-	char mode[32];
-
-	query(db, "PRAGMA journal_mode", NULL, mode, sizeof(mode));
-	if (!strcasecmp(mode, "wal"))
-		good("the journal mode is WAL");
-	else
-		note("the journal mode is %s: readers and writers block each other; to fix it, "
-		     "let a writer run PRAGMA journal_mode=WAL once",
-			mode);
-}
-
-/* Is everything from schema/rowtail.sql there? */
-static void check_schema(struct checking *c, struct database *db)
-{
-	static const char *const parts[] = {"grants", "events_pruned"};
-	char found[256];
-
-	if (strcasecmp(c->config->table, "events")) {
-		good("%s is a table or view of your own, with id and data", c->config->table);
-		note("ids must be unique and grow in the order of commits; rowtail cannot know "
-		     "which rows were deleted from the middle of this table");
-	}
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		bool needed =
-			i == 0 ? !c->config->public_ : !strcasecmp(c->config->table, "events");
-
-		/* If another kind of object has the name, check_form() reports it. */
-		query(db,
-			"SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE "
-			"m.type = 'table' AND m.name = ?1 AND c.name IN ('subject', 'deletion')",
-			parts[i], found, sizeof(found));
-		if (!*found && needed)
-			wrong(c, EX_CONFIG,
-				"the table %s is missing. To create what is missing and change "
-				"nothing "
-				"else: sqlite3 %s < schema/rowtail.sql",
-				parts[i], c->config->db);
-	}
-	query(db,
-		"SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = "
-		"?1",
-		"events", found, sizeof(found));
-	if (!strcasecmp(c->config->table, "events") && !strcmp(found, "0"))
-		wrong(c, EX_CONFIG,
-			"events has no triggers; they keep ids growing and record what was "
-			"pruned. To create them: sqlite3 %s < schema/rowtail.sql",
-			c->config->db);
-}
-
-/* Reports what a newer file of schema/ would improve or fix. */
-static void check_form(struct checking *c, struct database *db)
-{
-	struct schema_finding finding;
-	size_t at = 0;
-
-	while (!strcasecmp(c->config->table, "events") &&
-		schema_next(db, c->config->db, &at, &finding)) {
-		if (finding.wrong)
-			wrong(c, EX_CONFIG, "%s", finding.sentence);
-		else
-			note("%s", finding.sentence);
-	}
-}
-
-static void check_grants(const struct checking *c, struct database *db)
-{
-	char count[32];
-
-	if (c->config->public_) {
-		note("--public: everyone whom the web server lets through can read every channel");
-		return;
-	}
-	query(db,
-		"SELECT count(*) FROM grants WHERE expires_at IS NULL OR "
-		"julianday(expires_at) > julianday('now')",
-		NULL, count, sizeof(count));
-	if (*count && strcmp(count, "0"))
-		good("%s grants are valid now", count);
-	else if (c->config->jwt_key)
-		note("there are no grants: only clients with a JWT can read");
-	else
-		note("there are no grants, so nobody can read anything yet; to let everyone read "
-		     "everything: INSERT INTO grants(subject, channel) VALUES ('*', '*')");
 }
 
 /* Opens the log. Waits for a lock as long as a commit may take; a longer lock is wrong. */
@@ -278,9 +165,9 @@ static enum eventlog_status open_log(struct checking *c, struct eventlog *log)
 	}
 	if (e == EVENTLOG_BUSY) {
 		trouble_locked(c->config->db, sentence, sizeof(sentence));
-		wrong(c, EX_CONFIG, "%s", sentence);
+		check_wrong(c, EX_CONFIG, "%s", sentence);
 	} else if (e == EVENTLOG_FAULT) {
-		wrong(c, access(c->config->db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG, "%s",
+		check_wrong(c, access(c->config->db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG, "%s",
 			eventlog_error(log));
 	}
 	return e;
@@ -292,7 +179,7 @@ static void check_order(struct eventlog *log)
 	char sentence[EVENTLOG_SENTENCE_MAX];
 
 	if (eventlog_slow(log, sentence, sizeof(sentence)))
-		note("%s", sentence);
+		check_note("%s", sentence);
 }
 
 static void check_others(struct checking *c, struct eventlog *log)
@@ -308,7 +195,7 @@ static void check_others(struct checking *c, struct eventlog *log)
 		return;
 	nanosleep(&moment, NULL);
 	if (trouble_is_apart(c->config->db, &suspect, sentence, sizeof(sentence)))
-		wrong(c, EX_CONFIG, "%s", sentence);
+		check_wrong(c, EX_CONFIG, "%s", sentence);
 }
 
 /* The time of the last row shows whether a writer uses another file than intended. */
@@ -318,13 +205,13 @@ static void tell_bounds(
 	char last[64] = "";
 
 	if (!strcasecmp(c->config->table, "events"))
-		query(db, "SELECT created_at FROM events ORDER BY id DESC LIMIT 1", NULL, last,
-			sizeof(last));
+		check_query(db, "SELECT created_at FROM events ORDER BY id DESC LIMIT 1", NULL,
+			last, sizeof(last));
 	if (bounds->oldest > bounds->newest)
-		good("%s can be followed: it has no rows yet, and the file is %s", c->config->table,
-			c->real);
+		check_good("%s can be followed: it has no rows yet, and the file is %s",
+			c->config->table, c->real);
 	else
-		good("%s can be followed: oldest id %lld, newest %lld%s%s", c->config->table,
+		check_good("%s can be followed: oldest id %lld, newest %lld%s%s", c->config->table,
 			(long long)bounds->oldest, (long long)bounds->newest, *last ? ", of " : "",
 			last);
 }
@@ -345,7 +232,7 @@ static void check_rows(
 
 		if (eventlog_read(log, NULL, after[i] > 0 ? after[i] : 0, EVENTLOG_TOLD_ALL,
 			    ROWS_READ, pass_over, NULL, &batch) == EVENTLOG_FAULT) {
-			wrong(c, EX_CONFIG, "%s", eventlog_error(log));
+			check_wrong(c, EX_CONFIG, "%s", eventlog_error(log));
 			return;
 		}
 	}
@@ -357,7 +244,7 @@ static void check_log(struct checking *c)
 	struct eventlog_bounds bounds;
 
 	if (!log) {
-		wrong(c, EX_OSERR, "there is not enough memory");
+		check_wrong(c, EX_OSERR, "there is not enough memory");
 		return;
 	}
 	if (open_log(c, log) == EVENTLOG_OK) {
@@ -366,6 +253,7 @@ static void check_log(struct checking *c)
 		check_journal(eventlog_database(log));
 		check_schema(c, eventlog_database(log));
 		check_form(c, eventlog_database(log));
+		check_tracked(c, eventlog_database(log));
 		check_order(log);
 		check_grants(c, eventlog_database(log));
 		check_others(c, log);
@@ -384,9 +272,9 @@ static void check_place(struct checking *c)
 		if (!place_doubts(i, c->config->db, sentence, sizeof(sentence)))
 			continue;
 		if (i < PLACE_SHARED)
-			wrong(c, EX_CONFIG, "%s", sentence);
+			check_wrong(c, EX_CONFIG, "%s", sentence);
 		else
-			note("%s", sentence);
+			check_note("%s", sentence);
 	}
 }
 
@@ -398,11 +286,13 @@ static void check_watch(const struct checking *c)
 
 	snprintf(copy, sizeof(copy), "%s", c->real);
 	if ((fd < 0 || inotify_add_watch(fd, dirname(copy), IN_MODIFY) < 0) && errno != ENOENT)
-		note("rowtail cannot watch the database's files for changes (%s), so it finds each "
-		     "row "
-		     "up to %lld ms later (--poll): check the sysctls "
-		     "fs.inotify.max_user_instances and max_user_watches, and let rowtail's user "
-		     "read the directory",
+		check_note("rowtail cannot watch the database's files for changes (%s), so it "
+			   "finds each "
+			   "row "
+			   "up to %lld ms later (--poll): check the sysctls "
+			   "fs.inotify.max_user_instances and max_user_watches, and let rowtail's "
+			   "user "
+			   "read the directory",
 			strerror(errno), (long long)c->config->poll_ms);
 	if (fd >= 0)
 		close(fd);
@@ -414,14 +304,14 @@ static void check_socket(struct checking *c, const struct listen_wish *wish)
 
 	switch (listen_check(wish, sentence, sizeof(sentence))) {
 	case LISTEN_FREE:
-		good("%s", sentence);
+		check_good("%s", sentence);
 		break;
 	case LISTEN_SERVED:
 	case LISTEN_DOUBTFUL:
-		note("%s", sentence);
+		check_note("%s", sentence);
 		break;
 	case LISTEN_IMPOSSIBLE:
-		wrong(c, EX_CONFIG, "%s", sentence);
+		check_wrong(c, EX_CONFIG, "%s", sentence);
 	}
 }
 
@@ -433,7 +323,7 @@ static void check_listen(struct checking *c)
 		if (wish.protocol == LISTEN_FOR_FASTCGI || http_is_built())
 			check_socket(c, &wish);
 		else
-			wrong(c, EX_CONFIG,
+			check_wrong(c, EX_CONFIG,
 				"this rowtail was built without llhttp, so it has no --http and no "
 				"--pages");
 }
@@ -450,9 +340,10 @@ static void check_key(struct checking *c)
 		return;
 	}
 	if ((a = access_new(c->config, &access_reading, log, &status, sentence, sizeof(sentence))))
-		good("the key in %s can verify %s", c->config->jwt_key, c->config->jwt_algorithm);
+		check_good("the key in %s can verify %s", c->config->jwt_key,
+			c->config->jwt_algorithm);
 	else
-		wrong(c, status, "%s", sentence);
+		check_wrong(c, status, "%s", sentence);
 	access_free(a);
 	eventlog_free(log);
 }
@@ -463,8 +354,9 @@ static void check_limits(const struct checking *c)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY &&
 		accept_streams_fit((int64_t)limit.rlim_max) < c->config->max_streams)
-		note("the open-files limit is %lld: only %lld streams fit, not %lld; raise it "
-		     "(ulimit -n, LimitNOFILE=) or lower --max-streams",
+		check_note(
+			"the open-files limit is %lld: only %lld streams fit, not %lld; raise it "
+			"(ulimit -n, LimitNOFILE=) or lower --max-streams",
 			(long long)limit.rlim_max,
 			(long long)accept_streams_fit((int64_t)limit.rlim_max),
 			(long long)c->config->max_streams);
@@ -475,7 +367,7 @@ int check_run(const struct config *config)
 	struct checking c = {.config = config};
 
 	place_real(config->db, c.real);
-	good("the configuration is valid");
+	check_good("the configuration is valid");
 	check_files(&c);
 	if (!c.status)
 		check_log(&c);

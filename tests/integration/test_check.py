@@ -249,3 +249,24 @@ def test_check_shows_the_age_of_the_newest_row(log):
     log.insert("hello")
     written = log.sql("SELECT created_at FROM events")[0][0]
     assert f"newest 1, of {written}" in rowtail.run("--check", "--db", log.path).stdout
+
+
+def test_grants_of_the_applications_own(log):
+    log.sql("DROP TABLE grants")
+    log.sql("CREATE TABLE grants(id INTEGER PRIMARY KEY, amount REAL)")
+    done = rowtail.run("--check", "--db", log.path)
+    assert done.returncode == os.EX_CONFIG
+    assert "grants is the application's own" in done.stdout
+    assert rowtail.run("--check", "--db", log.path, "--public").returncode == 0
+
+
+def test_a_tracked_table_whose_columns_changed(log):
+    log.sql("CREATE TABLE orders(id INTEGER PRIMARY KEY, note)")
+    printed = rowtail.run("--db", log.path, "--track", "orders").stdout
+    subprocess.run(["sqlite3", log.path], input=printed, text=True, check=True)
+    done = rowtail.run("--check", "--db", log.path, "--public")
+    assert (done.returncode, "orders is tracked" in done.stdout) == (0, True)
+    log.sql("ALTER TABLE orders ADD COLUMN total")
+    done = rowtail.run("--check", "--db", log.path, "--public")
+    assert done.returncode == os.EX_CONFIG
+    assert "the columns of orders have changed" in done.stdout and "--track orders" in done.stdout

@@ -281,10 +281,10 @@ def test_idempotency_key(pub, log):
 def test_a_bounded_number_of_keys_is_kept(pub, log):
     log.sql(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10500) "
-        "INSERT INTO publish_keys(key, fingerprint, answer) SELECT i, '', '' FROM n"
+        "INSERT INTO rowtail_publish_keys(key, fingerprint, answer) SELECT i, '', '' FROM n"
     )
     assert pub().post("a", path="/orders/1", headers={"Idempotency-Key": "k"}, **ANN).status == 201
-    assert log.sql("SELECT count(*) FROM publish_keys") == [(10000,)]
+    assert log.sql("SELECT count(*) FROM rowtail_publish_keys") == [(10000,)]
 
 
 def test_requests_with_one_key_at_once_make_one_row(pub, log, workdir):
@@ -314,9 +314,9 @@ def test_rate_of_a_publisher(pub, log, workdir, how):
     assert post("a", path="/orders/1", user="bob").status == 201
     four = json.dumps([{"data": ""}] * 4)
     assert "fewer at once" in post(four, path="/orders/1", kind=JSON, user="bob").text
-    log.sql("UPDATE publish_rates SET minute = minute - 1")
+    log.sql("UPDATE rowtail_publish_rates SET minute = minute - 1")
     assert post("a", path="/orders/1", **ANN).status == 201
-    assert log.sql("SELECT count(*) FROM publish_rates") == [(1,)]
+    assert log.sql("SELECT count(*) FROM rowtail_publish_rates") == [(1,)]
 
 
 def test_rate_of_an_address(pub, log):
@@ -371,9 +371,36 @@ def test_an_applications_own_constraint(pub, log):
     assert "UNIQUE" in answer.text
 
 
+def test_an_applications_own_publishers_let_nobody_publish(pub, log, workdir):
+    server = pub()
+    assert server.post("a", path="/orders/1", **ANN).status == 201
+    log.sql("DROP TABLE publishers")
+    log.sql("CREATE TABLE publishers(id INTEGER PRIMARY KEY, name TEXT)")
+    log.sql("INSERT INTO publishers(name) VALUES ('user:ann')")
+    assert server.post("b", path="/orders/1", **ANN).status == 403
+    assert "publishers is the application's own" in server.log
+    assert server.post("", method="GET", extra={"ROWTAIL_PAGE": "health"}).status == 503
+    checked = publisher.run("--db", log.path, "--check")
+    assert checked.returncode == os.EX_CONFIG
+    assert "publishers is the application's own" in checked.stdout
+    # A JWT needs no table.
+    key = workdir / "key"
+    key.write_text(KEY)
+    jwt = ("--jwt-key", key, "--jwt-algorithm", "HS256")
+    token = pyjwt.encode({"exp": int(time.time()) + 60, "publish": ["orders/*"]}, KEY, "HS256")
+    server = pub(*jwt)
+    assert server.post("c", path="/orders/1", headers={"Authorization": f"Bearer {token}"}).status == 201
+    assert server.post("d", path="/orders/1", **ANN).status == 403
+    assert server.post("", method="GET", extra={"ROWTAIL_PAGE": "health"}).status == 200
+    checked = publisher.run("--db", log.path, *jwt, "--check")
+    assert (checked.returncode, checked.stdout[:4]) == (0, "note")
+    log.sql("DROP TABLE publishers")
+    assert "there is no table publishers" in publisher.run("--db", log.path, "--check").stdout
+
+
 def test_missing_tables(pub, log):
     server = pub()
-    log.sql("DROP TABLE publish_keys")
+    log.sql("DROP TABLE rowtail_publish_keys")
     assert server.post("a", path="/orders/1", **ANN).status == 201
     answer = server.post("a", path="/orders/1", headers={"Idempotency-Key": "k"}, **ANN)
     assert answer.status == 500
@@ -452,7 +479,7 @@ def test_rollback_journal_and_utf16(workdir):
 def test_health(pub, log):
     server = pub()
     assert server.post("", method="GET", extra={"ROWTAIL_PAGE": "health"}).status == 200
-    log.sql("DROP TABLE publish_rates")
+    log.sql("DROP TABLE rowtail_publish_rates")
     assert server.post("", method="GET", extra={"ROWTAIL_PAGE": "health"}).status == 503
     assert rows(log) == []
 

@@ -21,6 +21,8 @@ NAMES = ["now", *VERSIONS]
 READ_FORMER = [name for name in NAMES if name != "3.7.17"]
 READ_FORMER_RETENTION = [name for name in READ_FORMER if name != "3.15.0"]
 FILES = ["rowtail.sql", "retention.sql", "after-restore.sql"]
+# log.sql is rowtail.sql without its parts about grants.
+LOGS = ["rowtail.sql", "log.sql"]
 
 
 @pytest.fixture
@@ -245,13 +247,13 @@ def fill(path, encoding="UTF-8", retention=True):
 
 
 @pytest.mark.parametrize("name", ["now", "3.7.17", "3.52.0"])
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", [*FILES, "log.sql"])
 def test_failing_statement_changes_nothing(workdir, file, name):
     """The shell continues after an error, and must not commit half of the file. Each statement fails in turn."""
     template = str(workdir / "template.db")
     if name in READ_FORMER:
         fill(template, retention=file == "retention.sql")
-    if file != "rowtail.sql":
+    if file not in LOGS:
         set_up(template, "rowtail.sql")
     db = sqlite3.connect(template)
     parts = statements((SCHEMA / file).read_text(encoding="utf-8"))
@@ -348,6 +350,106 @@ def test_additions_to_grants_are_not_lost(path, theirs, directory):
     done = run_script(path, "rowtail.sql")
     assert done.returncode != 0 and "keep its rows elsewhere, DROP TABLE grants" in done.stderr
     assert dump(path) == before
+
+
+PUBLISHERS = {
+    "another table": "CREATE TABLE publishers(id INTEGER PRIMARY KEY, name TEXT NOT NULL, subject INT);",
+    "in capitals": "CREATE TABLE Publishers(name TEXT); CREATE INDEX subject ON Publishers(name);",
+    "with triggers": "CREATE TABLE publishers(name); CREATE TRIGGER publishers_inserted BEFORE INSERT ON publishers"
+    " BEGIN SELECT 1; END;",
+    "view": "CREATE TABLE houses(name); CREATE VIEW publishers AS SELECT name FROM houses;",
+    "virtual table": "CREATE VIRTUAL TABLE publishers USING fts4(name);",
+}
+
+
+@pytest.mark.parametrize("file", LOGS)
+@pytest.mark.parametrize("theirs", PUBLISHERS)
+@pytest.mark.parametrize("name", NAMES)
+def test_an_application_can_have_publishers_of_its_own(path, name, theirs, file):
+    """Publishing by HTTP is optional, so its table must not be in the way of the log."""
+    done = run_text(path, PUBLISHERS[theirs] + " CREATE TABLE publish_keys(x);", SQLITES[name])
+    if theirs == "virtual table" and "no such module" in done.stderr:
+        pytest.skip("this shell has no fts4")
+    assert done.stderr == ""
+    before = dump(path)[0]
+    for _ in range(2):
+        set_up(path, file, sqlite=SQLITES[name])
+    assert [line for line in before if line not in dump(path)[0]] == []
+    write = "" if theirs == "view" else "INSERT INTO publishers(name) VALUES ('Penguin');"
+    done = run_text(path, write + "INSERT INTO events(data) VALUES ('x'); SELECT data FROM events;", SQLITES[name])
+    assert (done.stdout, done.stderr) == ("x\n", "")
+
+
+def test_an_index_named_publishers_is_refused_with_what_to_do(path):
+    run_text(path, "CREATE TABLE a(x); CREATE INDEX publishers ON a(x);")
+    before = dump(path)
+    done = run_script(path, "rowtail.sql")
+    assert done.returncode != 0 and "give the index another name" in done.stderr
+    assert dump(path)[0] == before[0]
+
+
+@pytest.mark.parametrize("theirs", ["TABLE grants(id INTEGER PRIMARY KEY, amount)", "VIEW Grants AS SELECT 1 AS amount"])
+@pytest.mark.parametrize("name", VERSIONS)
+def test_an_application_with_grants_of_its_own_can_run_log_sql(path, name, theirs):
+    run_text(path, f"CREATE {theirs};")
+    before = dump(path)[0]
+    assert "or run log.sql" in run_script(path, "rowtail.sql", SQLITES[name]).stderr
+    assert dump(path)[0] == before
+    for _ in range(2):
+        set_up(path, "log.sql", sqlite=SQLITES[name])
+    assert [line for line in before if line not in dump(path)[0]] == []
+    with Shell(path, name) as shell:
+        shell.sql("INSERT INTO events(channel, event) VALUES ('a', 'end')")
+        assert "this channel has ended" in shell.refusal("INSERT INTO events(channel) VALUES ('a')")
+        assert "channel:" in shell.refusal("INSERT INTO events(channel) VALUES ('*')")
+
+
+def test_log_sql_is_rowtail_sql_without_grants(workdir):
+    made = subprocess.run(
+        ["make", "-s", "-n", "-W", "schema/rowtail.sql", "log-sql"], cwd=SCHEMA.parent, capture_output=True, text=True, check=True
+    ).stdout
+    script = made.replace(">schema/log.sql", f">'{workdir}/log.sql'")
+    assert script != made
+    subprocess.run(["sh", "-ec", script], cwd=SCHEMA.parent, check=True)
+    assert (workdir / "log.sql").read_text() == (SCHEMA / "log.sql").read_text(), "run `make log-sql`"
+    both, alone = str(workdir / "both"), str(workdir / "alone")
+    set_up(both, "rowtail.sql")
+    set_up(alone, "log.sql")
+    lacks = set(dump(both)[0]) - set(dump(alone)[0])
+    assert lacks and all("grant" in line for line in lacks), lacks
+    assert set(dump(alone)[0]) <= set(dump(both)[0])
+    # Running it in a database that has rowtail's own grants changes nothing.
+    before = dump(both)
+    set_up(both, "log.sql")
+    assert dump(both) == before
+
+
+BAD_PUBLISHERS = [
+    ("'ann', 'a', NULL", "subject"),
+    ("'user:', 'a', NULL", "subject"),
+    ("x'2a', 'a', NULL", "subject"),
+    ("'token:AB', 'a', NULL", "never the token"),
+    ("NULL, 'a', NULL", ""),
+    ("'*', '', NULL", "channel"),
+    ("'*', 'a*', NULL", "a pattern such as orders/*"),
+    ("'*', 'a' || char(10), NULL", "channel"),
+    ("'*', hex(zeroblob(128)), NULL", "255 bytes"),
+    ("'*', 'a', 'now'", "expires_at"),
+    ("'*', 'a', '2026-02-30 00:00:00'", "expires_at"),
+    ("'*', 'a', 5", "expires_at"),
+]
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_a_bad_row_of_publishers_is_refused(path, name):
+    set_up(path, "rowtail.sql", sqlite=SQLITES[name])
+    with Shell(path, name) as shell:
+        for row, word in BAD_PUBLISHERS:
+            assert word in shell.refusal(f"INSERT INTO publishers VALUES ({row})")
+            assert word in shell.refusal(f"REPLACE INTO publishers VALUES ({row})")
+        for row in ("'*', '*', NULL", "'user:ü', 'é/*', '2099-01-01T00:00:00.5Z'", f"'token:{'0f' * 32}', 'a', NULL"):
+            shell.sql(f"INSERT INTO publishers VALUES ({row})")
+        assert "subject" in shell.refusal("UPDATE publishers SET subject = 'ann'")
 
 
 def test_other_tables_can_reference_grants(path):
