@@ -417,6 +417,9 @@ static bool find_in_window(struct fanout *f, const struct subscriber *s, uint64_
 {
 	struct shared *lane = &f->lanes[s->group->lane];
 
+	/* A record that was cut may be of a row that a replay found before a look fed it. */
+	if (s->cut && s->cursor >= window_last(lane->window))
+		return false;
 	if (window_find(lane->window, s->cursor, sequence))
 		return true;
 	/* A crowd that comes back asks for the same rows. The first few do not make it a crowd. */

@@ -240,7 +240,7 @@ static int64_t newest(void)
 	return bounds.newest;
 }
 
-static void cut_live(bool envelope, uint16_t id)
+static void cut_live(bool envelope, uint16_t id, bool pushed_out)
 {
 	for (size_t k = 0; k < most; k = next_offset(k)) {
 		struct double_sink d;
@@ -251,6 +251,8 @@ static void cut_live(bool envelope, uint16_t id)
 		d.room = k;
 		insert_rows();
 		look();
+		if (pushed_out)
+			assert_int_equal(fanout_wake(fanned.fanout), EVENTLOG_OK);
 		read_on(&d, piece_after(k, 997));
 		expect_rows(&d, id, first, envelope);
 		close_stream(&d);
@@ -259,18 +261,24 @@ static void cut_live(bool envelope, uint16_t id)
 
 static void test_cut_while_live(void **state)
 {
-	cut_live(false, 1);
+	cut_live(false, 1, false);
 }
 
 static void test_cut_while_live_in_an_envelope(void **state)
 {
-	cut_live(true, 1);
+	cut_live(true, 1, false);
 }
 
 static void test_cut_while_live_without_a_window(void **state)
 {
-	cut_live(false, 7);
-	cut_live(false, 0);
+	cut_live(false, 7, false);
+	cut_live(false, 0, false);
+}
+
+/* The window that held the cut record is emptied meanwhile: the stream continues by replay. */
+static void test_cut_record_pushed_out_of_the_window(void **state)
+{
+	cut_live(false, 1, true);
 }
 
 static void test_cut_from_the_first_byte_on_in_replay(void **state)
@@ -289,20 +297,22 @@ static void test_cut_from_the_first_byte_on_in_replay(void **state)
 	}
 }
 
-/* The window that held the cut record is emptied meanwhile: the stream continues by replay. */
-static void test_cut_record_pushed_out_of_the_window(void **state)
+/* The log has the rest of such a record, and the window does not. */
+static void test_cut_in_a_row_that_no_look_has_found_yet(void **state)
 {
-	for (size_t k = 0; k < most; k = next_offset(k)) {
+	for (size_t k = 0; k < most; k = next_offset(k) + 2) {
 		struct double_sink d;
 		int64_t first = newest();
 
-		open_stream(&d, first, SIZE_MAX, false, 1);
-		take_turns();
-		d.room = k;
-		insert_rows();
+		insert(row(0));
 		look();
-		assert_int_equal(fanout_wake(fanned.fanout), EVENTLOG_OK);
-		read_on(&d, piece_after(k, 499));
+		for (int i = 1; i < ROWS; i++)
+			insert(row(i));
+		open_stream(&d, first, k, false, 1);
+		read_on(&d, piece_after(k, 1009));
+		assert_false(d.finished);
+		look();
+		read_on(&d, SIZE_MAX);
 		expect_rows(&d, 1, first, false);
 		close_stream(&d);
 	}
@@ -474,6 +484,8 @@ int main(void)
 			test_cut_while_live_without_a_window, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_cut_from_the_first_byte_on_in_replay, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_cut_in_a_row_that_no_look_has_found_yet, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_cut_record_pushed_out_of_the_window, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
