@@ -325,49 +325,24 @@ tidy/%: %
 	$(call say,TIDY,$<)
 	$(Q)clang-tidy --quiet $< -- -std=c11 $(CPPFLAGS) $(LIBPQ_FLAGS) $(LIBCURL_FLAGS) 2>/dev/null
 
-# systemd reads units below /usr/local/lib too. The template serves several logs: rowtail@NAME reads /etc/rowtail/NAME.conf.
+# systemd reads units below /usr/local/lib too.
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 COMPLETIONSDIR ?= $(PREFIX)/share/bash-completion/completions
-UNITS := rowtail.service rowtail.socket rowtail-http.socket $(if $(MIRROR),rowtail-mirror.service)
-UNIT_PATHS = sed 's|/usr/local/bin/|$(BINDIR)/|'
-UNIT_TEMPLATE = sed -e 's|/usr/local/bin/|$(BINDIR)/|; s|/etc/rowtail.conf|/etc/rowtail/%i.conf|' \
-	-e 's|rowtail\.socket$$|rowtail@%i.socket|; s|/run/rowtail/rowtail.sock|/run/rowtail/%i.sock|' \
-	-e 's|every browser (socket)|every browser (socket of %i)|; s|every browser$$|every browser (%i)|; /^Also=/d; /^\#/d'
+INSTALLED = BINDIR MANDIR DATADIR UNITDIR SYSUSERSDIR TMPFILESDIR COMPLETIONSDIR
+
+# The script takes the directories from its environment, so that they may have spaces.
+install uninstall: export DESTDIR := $(DESTDIR)
+$(foreach name,$(INSTALLED),$(eval install uninstall: export $(name) := $$($(name))))
 
 ## install: programs, manuals, units, completion, schema and deploy/ below PREFIX=/usr/local
 install: $(BUILD)/rowtail $(PUBLISH) $(MIRROR) $(DOCTOR)
-	install -d $(addprefix $(DESTDIR),$(BINDIR) $(MANDIR)/man1 $(MANDIR)/man8 $(DATADIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) \
-		$(COMPLETIONSDIR))
-	install -m 755 $(BUILD)/rowtail $(DESTDIR)$(BINDIR)/rowtail
-	install -m 644 fcgi/rowtail.8 $(DESTDIR)$(MANDIR)/man8/rowtail.8
-	install -m 755 $(PUBLISH) $(DESTDIR)$(BINDIR)/rowtail-publish
-	install -m 644 fcgi/rowtail-publish.8 $(DESTDIR)$(MANDIR)/man8/rowtail-publish.8
-	$(if $(MIRROR),install -m 755 $(MIRROR) $(DESTDIR)$(BINDIR)/rowtail-mirror)
-	$(if $(MIRROR),install -m 644 fcgi/rowtail-mirror.8 $(DESTDIR)$(MANDIR)/man8/rowtail-mirror.8)
-	$(if $(DOCTOR),install -m 755 $(DOCTOR) $(DESTDIR)$(BINDIR)/rowtail-doctor)
-	$(if $(DOCTOR),install -m 644 fcgi/rowtail-doctor.1 $(DESTDIR)$(MANDIR)/man1/rowtail-doctor.1)
-	cp -R schema $(DESTDIR)$(DATADIR)/
-	cp -R deploy $(DESTDIR)$(DATADIR)/
-	install -m 644 deploy/rowtail-down.asis deploy/rowtail-down.shtml $(DESTDIR)$(DATADIR)/
-	for unit in $(UNITS); do $(UNIT_PATHS) deploy/systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; done
-	for kind in service socket; do $(UNIT_TEMPLATE) deploy/systemd/rowtail.$$kind \
-		>$(DESTDIR)$(UNITDIR)/rowtail@.$$kind || exit 1; done
-	install -m 644 deploy/systemd/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/rowtail.conf
-	install -m 644 deploy/systemd/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/rowtail.conf
-	install -m 644 deploy/packaging/completion.bash $(DESTDIR)$(COMPLETIONSDIR)/rowtail
+	$(Q)sh deploy/packaging/install.sh install $(BUILD)
 
 ## uninstall: remove what make install has installed
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/rowtail $(DESTDIR)$(MANDIR)/man8/rowtail.8 $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS) \
-		rowtail@.service rowtail@.socket) $(DESTDIR)$(SYSUSERSDIR)/rowtail.conf $(DESTDIR)$(TMPFILESDIR)/rowtail.conf \
-		$(DESTDIR)$(COMPLETIONSDIR)/rowtail
-	rm -f $(DESTDIR)$(BINDIR)/rowtail-publish $(DESTDIR)$(MANDIR)/man8/rowtail-publish.8
-	rm -f $(DESTDIR)$(BINDIR)/rowtail-mirror $(DESTDIR)$(MANDIR)/man8/rowtail-mirror.8 \
-		$(DESTDIR)$(UNITDIR)/rowtail-mirror.service
-	rm -f $(DESTDIR)$(BINDIR)/rowtail-doctor $(DESTDIR)$(MANDIR)/man1/rowtail-doctor.1
-	rm -rf $(DESTDIR)$(DATADIR)
+	$(Q)sh deploy/packaging/install.sh uninstall $(BUILD)
 
 # The chroots take minutes to make: they go with make releases-clean.
 ## clean: remove build/, but not the chroots of make test-releases

@@ -6,6 +6,7 @@
 #   sh tests/deps.sh build test      and for make test, make lint
 #   sh tests/deps.sh build bench      and for make bench, and for make bench-peers and the plots
 #   sh tests/deps.sh build suites    and for the unit tests, the integration suite and the suite of web servers
+#   sh tests/deps.sh build packages  and for make deb
 #   sh tests/deps.sh build ci        and for the part of them that make test runs in Debian 13
 #
 # Runs as root or through sudo. Services that a package would start (a web server on port 80) do not
@@ -28,7 +29,8 @@ suites="$ci libcmocka-dev
 	postgresql php-pgsql python3-psycopg2 prometheus
 	lighttpd-mod-webdav lighttpd-modules-lua libclang-rt-dev systemd systemd-container strace"
 bench='python3 python3-pytest nginx lighttpd apache2 php-fpm php-sqlite3 libnginx-mod-nchan pushpin python3-matplotlib'
-tests="$suites chromium chromium-headless-shell musl-tools valgrind mandoc clang-format clang-tidy cppcheck shellcheck debhelper lintian
+packages='build-essential debhelper lintian'
+tests="$suites $packages chromium chromium-headless-shell musl-tools valgrind mandoc clang-format clang-tidy cppcheck shellcheck buildah
 	debootstrap iproute2"
 
 needed=''
@@ -39,10 +41,11 @@ for part in "$@"; do
 	demo) needed="$needed $demo" ;;
 	ci) wanted="$wanted $ci" ;;
 	suites) wanted="$wanted $suites" ;;
+	packages) wanted="$wanted $packages" ;;
 	test) wanted="$wanted $tests" ;;
 	bench) wanted="$wanted $bench" ;;
 	*)
-		echo "deps.sh: $part: one of build, demo, test, bench, suites, ci" >&2
+		echo "deps.sh: $part: one of build, demo, test, bench, suites, packages, ci" >&2
 		exit 64
 		;;
 	esac

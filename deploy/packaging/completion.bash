@@ -1,4 +1,4 @@
-# Completes rowtail's options in bash. The program itself lists them.
+# Completes the options of rowtail, rowtail-publish, rowtail-mirror and rowtail-doctor in bash. Each program lists its own.
 _rowtail()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
@@ -14,18 +14,18 @@ _rowtail()
 		return
 		;;
 	--jwt-algorithm)
-		mapfile -t COMPREPLY < <(compgen -W 'HS256 RS256 ES256 EdDSA' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'HS256 HS384 HS512 RS256 RS384 RS512 ES256 ES384 ES512 EdDSA' -- "$word")
 		return
 		;;
 	esac
 	case $word in
 	-*)
 		mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" --help 2>/dev/null |
-			sed -n 's/^  \(--[a-z-]*\).*/\1/p')" -- "$word")
+			sed -n 's/^  --/--/p' | sed 's/  .*//' | grep -o -e '--[a-z-]*')" -- "$word")
 		;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		;;
 	esac
 }
-complete -o filenames -F _rowtail rowtail
+complete -o filenames -F _rowtail rowtail rowtail-publish rowtail-mirror rowtail-doctor

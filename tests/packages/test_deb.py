@@ -1,4 +1,7 @@
-"""The Debian package that make deb builds, installed, upgraded and purged in a copy of this system."""
+"""The Debian packages that make deb builds, installed, upgraded and purged in a copy of this system.
+
+make test-releases does the same in bare chroots, with an older version: tests/packages/lifecycle.sh.
+"""
 
 import contextlib
 import os
@@ -70,7 +73,9 @@ def system(tmp_path):
 def test_lintian_has_no_remark(package):
     if not shutil.which("lintian"):
         pytest.skip("there is no lintian")
-    done = subprocess.run(["lintian", "--allow-root", package], capture_output=True, text=True)
+    packages = sorted(package.parent.glob("*.deb"))
+    assert len(packages) == 3
+    done = subprocess.run(["lintian", "--allow-root", *packages], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -103,6 +108,35 @@ def test_the_template_unit_is_valid(system, package):
     assert "ListenStream=/run/rowtail/%i.sock" in (system.root / "lib/systemd/system/rowtail@.socket").read_text()
 
 
+def test_an_upgrade_stops_nothing_that_is_not_started_again(system, package):
+    """What the packages ask of systemd, which a systemctl of the test's own notes."""
+    system.install(package)
+    (system.root / "run/systemd/system").mkdir(parents=True, exist_ok=True)
+    (system.root / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
+    (system.root / "usr/bin/systemctl").unlink()
+    (system.root / "usr/bin/systemctl").write_text('#!/bin/sh\necho "$*" >>/calls\n')
+    (system.root / "usr/bin/systemctl").chmod(0o755)
+    system.install(package)
+    calls = (system.root / "calls").read_text()
+    assert "try-restart rowtail.service" in calls and "stop" not in calls
+    system.run("dpkg", "-r", "rowtail")
+    assert "stop rowtail.socket" in (system.root / "calls").read_text()
+
+
+def test_a_purge_without_a_log_leaves_nothing(system, package):
+    system.install(package)
+    (system.root / "etc/rowtail/shop.conf").write_text("db = /var/lib/rowtail/shop.db\n")
+    wants = system.root / "etc/systemd/system/sockets.target.wants"
+    wants.mkdir(exist_ok=True)
+    (wants / "rowtail@shop.socket").symlink_to("/lib/systemd/system/rowtail@.socket")
+    system.run("dpkg", "-P", "rowtail")
+    for name in ("etc/rowtail.conf", "etc/rowtail", "var/lib/rowtail", "usr/share/rowtail", "usr/share/doc/rowtail"):
+        assert not (system.root / name).exists(), name
+    assert not list(wants.glob("rowtail*"))
+    assert system.run("getent", "passwd", "rowtail", check=False).returncode == 2
+    assert system.run("getent", "group", "rowtail", check=False).returncode == 2
+
+
 def test_an_upgrade_keeps_the_edited_configuration_and_purge_removes_it(system, package):
     system.install(package)
     conf = system.root / "etc/rowtail.conf"
@@ -116,11 +150,3 @@ def test_an_upgrade_keeps_the_edited_configuration_and_purge_removes_it(system, 
     assert not conf.exists()
     assert not list((system.root / "lib/systemd/system").glob("rowtail*"))
     assert (system.root / "var/lib/rowtail/events.db").read_text() == "the log"
-
-
-def test_completion_offers_the_options():
-    script = """. deploy/packaging/completion.bash
-    COMP_WORDS=(build/rowtail "$1"); COMP_CWORD=1; _rowtail; echo "${COMPREPLY[*]}" """
-    done = subprocess.run(["bash", "-c", script, "bash", "--max-s"], cwd=ROOT, capture_output=True, text=True, check=True)
-    offered = done.stdout.split()
-    assert "--max-streams" in offered and "--max-stream-age" in offered and "--db" not in offered

@@ -1,8 +1,8 @@
 """Chroots of Debian's releases, made by debootstrap, and commands in them.
 
 A chroot is kept, with the packages of tests/deps.sh in it. A command in it gets a copy of the source tree at
-/rowtail, a private /tmp and only the loopback interface; its other changes are discarded when it ends. It
-runs in separate namespaces, so no process and no mount outlives this program.
+/rowtail, a private /tmp and, unless it asks for the network, only the loopback interface; its other changes are discarded
+when it ends. It runs in separate namespaces, so no process and no mount outlives this program.
 """
 
 import contextlib
@@ -110,15 +110,19 @@ class Mirror:
 
 
 class Chroot:
-    """One release's chroot below the directory `cache`."""
+    """One release's chroot below the directory `cache`, in the directory `name` there if that is not the release's."""
 
-    def __init__(self, release, cache):
+    def __init__(self, release, cache, name=None):
         self.release = release
-        self.place = cache / release
+        self.place = cache / (name or release)
         self.path = self.place / "chroot"
         self.log = self.place / "chroot.log"
         self.stamp = self.place / "packages"
         self.mirror = Mirror()
+
+    def bare(self):
+        """Another chroot of the release, in which nothing but Debian's smallest system is installed."""
+        return Chroot(self.release, self.place.parent, f"{self.release}-bare")
 
     @contextlib.contextmanager
     def ready(self, parts):
@@ -219,7 +223,7 @@ class Chroot:
 			sh /root/deps.sh {' '.join(parts)}
 			apt-get clean"""
         with self.scratch() as scratch:
-            return _run(self._command(["sh", "-c", script], "change", scratch), self.log)
+            return _run(self._command(["sh", "-c", script], "change", scratch, network=True), self.log)
 
     @contextlib.contextmanager
     def scratch(self):
@@ -238,19 +242,19 @@ class Chroot:
             finally:
                 shutil.rmtree(made, ignore_errors=True)
 
-    def _command(self, command, kept, scratch, env=None):
-        settings = {**ENVIRONMENT, **_proxies(kept), **(env or {})}
+    def _command(self, command, kept, scratch, env=None, network=False):
+        settings = {**ENVIRONMENT, **(_proxies() if network else {}), **(env or {})}
         return [
-            *_namespaces(network=kept == "change"),
+            *_namespaces(network),
             *("sh", ENTER, kept, self.path, scratch),
             *("env", "-i", *(f"{name}={value}" for name, value in settings.items())),
             *command,
         ]
 
-    def run(self, script, scratch, log, env=None):
-        """Runs a shell script in /rowtail; returns its status."""
+    def run(self, script, scratch, log, env=None, network=False):
+        """Runs a shell script in /rowtail, with this machine's network if asked; returns its status."""
         command = ["sh", "-c", f"cd /rowtail && {script}"]
-        return _run(self._command(command, "discard", scratch, env), log)
+        return _run(self._command(command, "discard", scratch, env, network), log)
 
     def shell(self, scratch):
         """A shell in /rowtail, at this terminal."""
@@ -266,10 +270,10 @@ def _digest_of_deps():
     return hashlib.sha256(DEPS.read_bytes()).hexdigest()
 
 
-def _proxies(kept):
+def _proxies():
     """The proxies for fetching packages."""
     names = [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "no_proxy")]
-    return {name: os.environ[name] for name in names} if kept == "change" else {}
+    return {name: os.environ[name] for name in names}
 
 
 @contextlib.contextmanager

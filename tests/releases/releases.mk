@@ -4,7 +4,7 @@
 RELEASES ?= bullseye bookworm trixie sid
 RELEASE ?= trixie
 COMPILERS ?= gcc clang
-SUITES ?= build unit replay integration servers
+SUITES ?= build unit replay integration servers packages
 TESTS ?=
 RELEASES_CACHE ?= $(BUILD)/releases
 RELEASES_RUN := $(PYTHON) tests/releases/releases.py --cache $(RELEASES_CACHE)
@@ -14,7 +14,7 @@ RELEASES_RUN := $(PYTHON) tests/releases/releases.py --cache $(RELEASES_CACHE)
 # They have no network, and take the shells of SQLite from here.
 test-releases test-releases-ci: $(SQLITES)
 
-## test-releases: build, unit, replay, integration, servers in chroots of RELEASES="bullseye bookworm trixie sid" (root)
+## test-releases: build, unit, replay, integration, servers, packages in chroots of RELEASES="bullseye bookworm trixie sid" (root)
 test-releases:
 	$(RELEASES_RUN) --compilers '$(COMPILERS)' --suites '$(SUITES)' --tests '$(TESTS)' $(RELEASES)
 

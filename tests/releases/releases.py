@@ -81,7 +81,7 @@ def test(release, given, report):
     """Tests one release with each compiler."""
     where = chroot.Chroot(release, given.cache)
     say(f"{release}: the chroot, {where.path}")
-    with where.ready(suites.PARTS[given.part]):
+    with where.ready(suites.parts(given.part, given.suites)):
         for number, compiler in enumerate(given.compilers):
             with where.scratch() as scratch:
                 chroot.copy_tree(scratch / "tree")

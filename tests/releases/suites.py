@@ -3,11 +3,18 @@
 import os
 import re
 import shlex
+import shutil
 import xml.etree.ElementTree
 from typing import NamedTuple
 
-PARTS = {"full": ("build", "suites"), "ci": ("build", "ci")}
-NAMES = ("build", "unit", "replay", "integration", "servers")
+PARTS = {"full": ("build", "suites", "packages"), "ci": ("build", "ci")}
+NAMES = ("build", "unit", "replay", "integration", "servers", "packages")
+
+
+def parts(part, names):
+    """The parts of deps.sh that these suites need in their chroot."""
+    return PARTS[part] if set(names) - {"build", "packages"} else ("build", "packages")
+
 
 # What make test runs in one release after the build: enough to see that the program starts, streams and ends there, and
 # one test of each web server. (The unit tests take longer than all of this; make test-all runs them.)
@@ -70,6 +77,8 @@ class Runner:
         """Runs one suite; failed Python tests run once more, since the machine may be busy."""
         log = self.log(name)
         log.write_bytes(b"")
+        if name == "packages":
+            return self._packages(log)
         status = self._make(name, log)
         if name in ("integration", "servers"):
             first = self._python_outcome(name, status)
@@ -78,6 +87,23 @@ class Runner:
             status = self._make(name, log, again=True)
             return _both(first, self._python_outcome(f"{name}-again", status))
         return _c_outcome(log, status)
+
+    def _packages(self, log):
+        """Builds the Debian packages here, and installs, upgrades and purges them in a bare chroot of the release."""
+        made = f"make -s deb CC={self.compiler} && lintian --allow-root --fail-on error,warning build/deb/*.deb && "
+        status = self.where.run(made + "sh tests/packages/older.sh build/deb build/older", self.scratch, log)
+        if status != 0:
+            return Outcome(0, [], [], broken=True)
+        bare = self.where.bare()
+        with bare.ready(()), bare.scratch() as scratch:
+            for name in ("build/deb", "build/older", "tests/packages"):
+                shutil.copytree(self.scratch / "tree" / name, scratch / "tree" / name)
+            script = "sh tests/packages/lifecycle.sh build/older build/deb"
+            status = bare.run(script, scratch, log, network=True)
+        text = log.read_text(errors="replace")
+        failed = re.findall(r"(?m)^FAILED (.*)$", text)
+        passed = len(re.findall(r"(?m)^ok ", text))
+        return Outcome(passed, failed, [], broken=not re.search(r"(?m)^(ok|FAILED) the end$", text))
 
     def log(self, name):
         return self.where.place / f"{self.compiler}-{name}.log"
