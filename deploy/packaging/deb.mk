@@ -22,7 +22,7 @@ deb:
 	chmod -R u+w,go+rX,go-w $(DEB_SOURCE)
 	umask 022 && here=$$(cd $(DEB) && pwd) && place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && \
 		mv $(DEB_SOURCE) "$$place/source" && cd "$$place/source" && \
-		{ env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL dpkg-buildpackage -b -us -uc >"$$here/build.log" 2>&1 || \
+		{ env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL ROWTAIL_COMMIT='$(COMMIT)' dpkg-buildpackage -b -us -uc >"$$here/build.log" 2>&1 || \
 			{ tail -40 "$$here/build.log"; exit 1; }; } && \
 		mv "$$place"/*.deb "$$place"/*.buildinfo "$$place"/*.changes "$$here/"
 	@ls $(DEB)/*.deb

@@ -6,7 +6,8 @@
 # Runs as root in a chroot that may be spoiled: tests/releases/releases.py starts it. apt fetches what the packages depend
 # on. systemd does not run: a systemctl of our own notes what the packages ask of it. Prints a line for each check.
 set -u
-old=$1 new=$2
+old=$(cd "$1" && pwd)
+new=$(cd "$2" && pwd)
 export DEBIAN_FRONTEND=noninteractive
 calls=/tmp/systemctl.calls
 scratch=/tmp/lifecycle
