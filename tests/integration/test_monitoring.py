@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import pathlib
 import re
 import shutil
@@ -35,9 +36,18 @@ def test_metrics_are_accepted_without_a_remark(server, log):
 
 def test_alert_rules():
     status, said = promtool("check", "rules", RULES)
-    assert status == 0 and "6 rules found" in said, said
+    assert status == 0 and "7 rules found" in said, said
     status, said = promtool("test", "rules", pathlib.Path(__file__).with_name("alerts.test.yml"))
     assert status == 0, said
+
+
+def test_each_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not():
+    tests = pathlib.Path(__file__).with_name("alerts.test.yml").read_text().split("- name: ")[1:]
+    alerts = re.findall(r"- alert: (\w+)", RULES.read_text())
+    assert [one.split()[0] for one in tests] == alerts
+    for alert, one in zip(alerts, tests, strict=True):
+        cases = re.findall(rf"alertname: {alert}(.*?)(?=eval_time|\Z)", one, re.DOTALL)
+        assert any("instance: bad" in case for case in cases) and any("exp_labels" not in case for case in cases), alert
 
 
 def test_alert_rules_use_metrics_that_exist(server, log):
@@ -54,41 +64,66 @@ def expressions():
 
 
 def test_the_dashboard_shows_metrics_that_exist(server, log):
+    log.insert("row")
     text = server.page("metrics").body.decode()
     names = {name for one in expressions() for name in re.findall(r"\browtail_\w+", one)}
     assert len(names) >= 10 and [name for name in names if not re.search(rf"(?m)^{name}[ {{]", text)] == []
 
 
+class Prometheus:
+    """A real one, which scrapes one address with the rules of deploy/."""
+
+    def __init__(self, place, scraped):
+        self.url = f"http://127.0.0.1:{ports.free_port()}"
+        config = place / "prometheus.yml"
+        config.write_text(
+            f"global: {{scrape_interval: 250ms, evaluation_interval: 1s}}\nrule_files: [{RULES}]\nscrape_configs:\n"
+            f"  - {{job_name: rowtail, scrape_timeout: 250ms, static_configs: [{{targets: ['{scraped}']}}]}}\n"
+        )
+        self.process = subprocess.Popen(
+            ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={place}/tsdb", f"--web.listen-address={self.url[7:]}"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def ask(self, path, **parameters):
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=5) as answer:
+            return json.load(answer)["data"]
+
+    def values(self, query):
+        """The values of a query's series, those that are numbers."""
+        found = [float(one["value"][1]) for one in self.ask("query", query=query)["result"]]
+        return [value for value in found if not math.isnan(value)]
+
+
+@pytest.fixture
+def prometheus(workdir, launch, log):
+    """(a Prometheus, the server that it scrapes); it needs no web server."""
+    pages = f"127.0.0.1:{ports.free_port()}"
+    server = launch("--pages", pages)
+    made = Prometheus(workdir, pages)
+    try:
+        yield made, server
+    finally:
+        made.process.kill()
+        made.process.wait()
+
+
 @pytest.mark.skipif("not __import__('httpserver').is_built()", reason="built without llhttp")
-def test_prometheus_scrapes_a_server(workdir, launch, log):
-    """A real Prometheus with the rules; it needs no web server."""
-    pages, web = ports.free_port(), ports.free_port()
-    server = launch("--pages", f"127.0.0.1:{pages}")
-    server.open()
-    (workdir / "prometheus.yml").write_text(
-        f"global: {{scrape_interval: 1s}}\nrule_files: [{RULES}]\nscrape_configs:\n"
-        f"  - {{job_name: rowtail, static_configs: [{{targets: ['127.0.0.1:{pages}']}}]}}\n"
-    )
-    with subprocess.Popen(
-        ["prometheus", f"--config.file={workdir}/prometheus.yml", f"--storage.tsdb.path={workdir}/tsdb",
-         f"--web.listen-address=127.0.0.1:{web}"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as prometheus:  # fmt: skip
-        try:
-            assert wait_value(f"http://127.0.0.1:{web}/api/v1/query?query=rowtail_streams") == "1"
-            for one in expressions():
-                query = urllib.parse.urlencode({"query": one})
-                with urllib.request.urlopen(f"http://127.0.0.1:{web}/api/v1/query?{query}", timeout=5) as answer:
-                    assert json.load(answer)["status"] == "success", one
-        finally:
-            prometheus.kill()
-
-
-def wait_value(url):
+def test_every_panel_shows_a_series_of_a_real_prometheus(prometheus, log):
+    asked, server = prometheus
+    reader = server.open()
+    wanted = expressions()
     end = time.monotonic() + stream.DEADLINE
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
-            if found := json.load(answer)["data"]["result"]:
-                return found[0]["value"][1]
-        time.sleep(0.2)
-    return None
+    while wanted and time.monotonic() < end:
+        reader.wait_id(log.insert("row"))
+        server.open("last_event_id=999999").close()
+        with contextlib.suppress(OSError):
+            wanted = [one for one in wanted if not asked.values(one)]
+        time.sleep(0.1)
+    assert wanted == []
+    # What happened just now is in the charts, with its reason.
+    gaps = asked.ask("query", query="rowtail_gaps_total > 0")["result"]
+    assert [one["metric"]["reason"] for one in gaps] == ["future"]
+    assert asked.values("rowtail_streams") == [1] and asked.values("rowtail_log_newest_id")[0] > 1
+    rules = {rule["name"]: rule for group in asked.ask("rules")["groups"] for rule in group["rules"]}
+    assert {rule["health"] for rule in rules.values()} <= {"ok", "unknown"} and asked.ask("alerts")["alerts"] == []

@@ -121,7 +121,7 @@ check 'a removed package can be installed again' apt -o Dpkg::Options::=--force-
 check 'it can be purged' apt purge rowtail rowtail-mirror rowtail-publish
 check 'a purge keeps the log' [ -s /var/lib/rowtail/events.db ]
 check 'the owner of the log stays' grep -q '^rowtail:' /etc/passwd
-check 'a purge leaves nothing but the log' not sh -c "$(printf 'find /etc /usr /lib /run /var -name "*rowtail*" | grep -v -e ^/var/lib/rowtail -e ^/var/log -e ^/var/cache')"
+check 'a purge leaves nothing but the log' not sh -c "$(printf 'find /etc /usr /lib /run /var -name "*rowtail*" | grep -v -e ^/var/lib/rowtail -e ^/var/log -e ^/var/cache -e /90rowtail$')"
 
 check 'it can be installed with the log of before' apt install "$new"/*.deb
 check 'unchanged settings are replaced' not grep -q 'kept\|0.0.9' /etc/rowtail.conf
