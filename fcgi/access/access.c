@@ -145,12 +145,17 @@ static void judge_jwt(struct access *a, struct asking *k)
 		log_debug("a JWT was refused: %s", wrong);
 }
 
-/* Checks a token that a grant may name. */
+/*
+ * Checks a token that a grant may name. An empty text is no token, even if a script granted its hash because a
+ * variable was empty.
+ */
 static void judge_opaque(struct access *a, struct asking *k)
 {
 	char subject[sizeof("token:") + TOKEN_HEX];
 	enum grant any;
 
+	if (k->shown.length == 0)
+		return;
 	snprintf(subject, sizeof(subject), "token:%s", k->hash);
 	any = grants_any(a->grants, subject);
 	k->valid = any == GRANT_VALID;

@@ -1,6 +1,5 @@
 #include "access/jwtoken.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -286,21 +285,26 @@ static bool signature_is_good(const struct jwt_verifier *v, const struct parts *
 					      : signature_is_of_key(&s, &v->public);
 }
 
-/* Reads a time: an integer within reason. False if it is there and is anything else. */
+/*
+ * Reads a time within reason. RFC 7519, section 2, allows fractions of a second, which are dropped. False if
+ * it is there and is anything else.
+ */
 static bool read_time(const struct json_members *m, const char *name, bool *there, int64_t *time)
 {
 	const struct json_value *v = member(m, name);
-	char *end;
+	double seconds;
 
 	*there = v != NULL;
 	*time = 0;
 	if (!v)
 		return true;
-	if (v->kind != JSON_KIND_INTEGER)
+	if (v->kind != JSON_KIND_INTEGER && v->kind != JSON_KIND_REAL)
 		return false;
-	errno = 0;
-	*time = strtoll(v->text, &end, 10);
-	return errno == 0 && *time >= 0 && *time <= INT64_MAX / 2000;
+	seconds = strtod(v->text, NULL);
+	if (!(seconds >= 0 && seconds <= (double)(INT64_MAX / 2000)))
+		return false;
+	*time = (int64_t)seconds;
+	return true;
 }
 
 /*
@@ -321,7 +325,7 @@ static const char *wrong_times(const struct jwt_verifier *v, const struct json_m
 
 	if (!read_time(m, "exp", &has_exp, &exp) || !read_time(m, "nbf", &has_nbf, &nbf) ||
 		!read_time(m, "iat", &has_iat, &iat))
-		return "exp, nbf or iat is not a whole number of seconds";
+		return "exp, nbf or iat is not a number of seconds since 1970";
 	if (!has_exp)
 		return "it has no exp";
 	*expires_s = exp + v->leeway_s;

@@ -167,13 +167,16 @@ static void flatten_value(struct flattener *f, const char *name, const json_t *j
 		.kind = kinds[json_typeof(json)],
 		.listed = listed,
 		.object = f->object};
-	char digits[24];
+	char digits[32];
 
 	if (v.kind == JSON_KIND_STRING) {
 		take_string(&v, f->source, json);
 	} else if (v.kind == JSON_KIND_INTEGER) {
 		v.length = (size_t)snprintf(
 			digits, sizeof(digits), "%" JSON_INTEGER_FORMAT, json_integer_value(json));
+		v.text = digits;
+	} else if (v.kind == JSON_KIND_REAL) {
+		v.length = (size_t)snprintf(digits, sizeof(digits), "%.17g", json_real_value(json));
 		v.text = digits;
 	} else if (v.kind == JSON_KIND_BOOLEAN) {
 		v.text = json_is_true(json) ? "true" : "false";

@@ -24,7 +24,7 @@ enum {
 enum json_kind {
 	JSON_KIND_STRING,
 	JSON_KIND_INTEGER,
-	JSON_KIND_REAL, /* a number with a fraction or an exponent; its text is empty */
+	JSON_KIND_REAL, /* a number with a fraction or an exponent; its text is for strtod() */
 	JSON_KIND_BOOLEAN,
 	JSON_KIND_NULL,
 	JSON_KIND_ARRAY,

@@ -283,6 +283,14 @@ static int read_arguments(struct config_load *l, struct arguments a)
 
 /* --- all together --- */
 
+static bool nothing_is_set(const struct config_load *l)
+{
+	for (size_t i = 0; i < setting_count(); i++)
+		if (l->from[i] != CONFIG_FROM_DEFAULT)
+			return false;
+	return true;
+}
+
 /* Checks the required setting `name`, whose value is there or not. */
 static int require(struct config_load *l, bool there, const char *name, const char *what)
 {
@@ -296,6 +304,7 @@ static int require(struct config_load *l, bool there, const char *name, const ch
 		return config_fail(l, EX_CONFIG,
 			"no %s: add a line %s = %s to %.255s (or give --%s or %s)", what, name,
 			s->operand, l->c->file, name, variable);
+	l->error->nothing_set = nothing_is_set(l);
 	return config_fail(l, EX_USAGE,
 		"no %s: give --%s %s, %s, or a line %s = %s in a CONFIG file; "
 		"see %s --help",

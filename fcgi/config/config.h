@@ -10,6 +10,7 @@
 #ifndef ROWTAIL_CONFIG_H
 #define ROWTAIL_CONFIG_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "config/values.h"
@@ -23,6 +24,7 @@ struct config_error {
 	 */
 	int exit_status;
 	char sentence[CONFIG_SENTENCE_MAX]; /* what is wrong, where (file, line), what is right */
+	bool nothing_set; /* no option, variable or file sets anything: the caller knows better advice */
 };
 
 /*

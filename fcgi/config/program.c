@@ -22,8 +22,8 @@ void program_begin(const struct program *p, struct config *c, int argc, char **a
 	setting_use(p->settings);
 	log_set_program(p->settings->program);
 	loaded = config_load(c, argc, argv, environ, &error) == 0;
-	/* Without any arguments, a missing database is not the first problem. */
-	if (!loaded && argc == 1 && p->started_bare)
+	/* Without any settings, a missing database is not the first problem. */
+	if (!loaded && error.nothing_set && p->started_bare)
 		p->started_bare();
 	if (!loaded)
 		errx(error.exit_status, "%s", error.sentence);

@@ -14,7 +14,7 @@ struct program {
 	const struct setting_table *settings;
 	const char
 		*libraries; /* with their versions, for --version: "SQLite 3.40.1, libuv 1.44.2" */
-	/* Is called if it is started without any argument and cannot start. May end the process. NULL: nothing. */
+	/* Is called if it is started without any setting and cannot start. May end the process. NULL: nothing. */
 	void (*started_bare)(void);
 };
 

@@ -111,6 +111,13 @@ bool setting_parse_check(const struct setting *s, struct config *c, const char *
 	return true;
 }
 
+/* An empty query string asks for the channel default. */
+static bool parse_follow(const struct setting *s, struct config *c, const char *text, char *advice)
+{
+	c->follow = text;
+	return true;
+}
+
 static bool parse_track(const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	if (!setting_parse_text(s, c, text, advice))
@@ -318,7 +325,7 @@ static const struct setting table[] = {
 		"print the stream that this query string asks for, as in "
 		"'channel=orders/*&tail=5'; "
 		"with format=json a row a line",
-		TEXT(follow)},
+		.parse = parse_follow, .member = AT(follow)},
 	{"track", "TABLE", NULL,
 		"print SQL that makes every change of a row of this table an event; serve nothing",
 		.parse = parse_track, .member = AT(track)},

@@ -55,6 +55,14 @@ def test_the_stream_is_printed_as_a_client_sees_it(log):
         assert records(process, 1) == [["data: next", "id: 3"]]
 
 
+def test_an_empty_query_asks_for_the_channel_default(log):
+    with following(log, "") as process:
+        records(process, 1)
+        log.insert("other", channel="news")
+        log.insert("mine")
+        assert records(process, 1) == [["data: mine", "id: 2"]]
+
+
 def test_json_prints_a_row_a_line(log):
     log.insert("a\nb", event="x")
     with following(log, "since=0&format=json") as process:

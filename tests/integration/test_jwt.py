@@ -95,6 +95,13 @@ def test_its_subject_is_a_user(jwt_server, log):
     assert status(server, signed(HEADER, claims(channels=[])), "channel=default") == 403
 
 
+def test_times_with_fractions(jwt_server):
+    """As Python's time.time() gives them."""
+    now_s = time.time()
+    token = signed(HEADER, claims(exp=now_s + 600.5, nbf=now_s - 0.5, iat=now_s))
+    assert status(jwt_server(), token) == 200
+
+
 @pytest.mark.parametrize("algorithm", KEYS)
 def test_algorithms_with_public_keys(jwt_server, algorithm):
     key = KEYS[algorithm]

@@ -220,6 +220,22 @@ def test_start_by_hand_explains_the_three_ways(log):
         assert word in done.stderr
 
 
+@pytest.mark.parametrize(
+    "variables, status, word",
+    [
+        ({}, os.EX_USAGE, "nothing to serve"),
+        ({"ROWTAIL_LISTEN": "/nowhere/s"}, os.EX_USAGE, "no database"),
+        ({"ROWTAIL_LISTEN": "/nowhere/s", "ROWTAIL_POLL": "fast"}, os.EX_CONFIG, 'ROWTAIL_POLL "fast"'),
+        ({"ROWTAIL_LISTEN": "/nowhere/s", "ROWTAIL_POOL": "9"}, os.EX_CONFIG, "ROWTAIL_POOL"),
+    ],
+)
+def test_settings_from_the_environment_alone(variables, status, word):
+    """As in a container: the message names the setting that is wrong."""
+    done = rowtail.run(env=variables)
+    assert done.returncode == status
+    assert word in done.stderr
+
+
 def test_help_names_every_option():
     done = rowtail.run("--help")
     assert (done.returncode, done.stderr) == (0, "")

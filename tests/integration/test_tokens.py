@@ -62,6 +62,14 @@ def test_malformed_token(launch, granted, headers):
     assert status(launch(), headers=headers) == 401
 
 
+def test_an_empty_token_is_never_valid(launch, granted):
+    """Its hash gets into the table by a script whose variable was empty."""
+    granted.grant("token:" + hashlib.sha256(b"").hexdigest(), "orders")
+    server = launch("--allow-query-token")
+    assert status(server, headers=bearer("")) == 401
+    assert status(server, "channel=orders&access_token=") == 401
+
+
 def test_token_in_the_url_only_when_allowed(launch, granted):
     closed = launch()
     refused = closed.answer(f"channel=orders&access_token={TOKEN}")
