@@ -284,7 +284,7 @@ test test-all:
 demo:
 	@sh tests/deps.sh build demo
 	@$(MAKE) --no-print-directory all
-	@PORT=$(PORT) sh deploy/demo/demo.sh
+	@exec env PORT=$(PORT) sh deploy/demo/demo.sh
 
 # Coverage-guided, so many seconds for each target; what is found stays in build/fuzz.
 FUZZ_SECONDS ?= 60

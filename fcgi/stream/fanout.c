@@ -319,7 +319,9 @@ void fanout_gone(struct fanout *f, struct subscriber *s, enum leave_reason reaso
  */
 static void say_end(struct fanout *f, const struct subscriber *s)
 {
-	if (s->cursor <= s->told && !(s->bare && s->records == 0))
+	bool has_end = s->group->ended && s->told >= s->group->ended;
+
+	if ((has_end || s->cursor <= s->told) && !(s->bare && s->records == 0))
 		return;
 	sse_position(&f->words, s->cursor, s->bare);
 	/* Without an empty line, a client forgets the id. */

@@ -5,8 +5,9 @@ import { readdirSync } from 'node:fs';
 import { describe, it } from 'node:test';
 
 import { closePage, openPage } from './lib/chromium.mjs';
+import { PROJECT } from './lib/database.mjs';
 import { Demo, demoForTests, runDemo } from './lib/demo.mjs';
-import { processesWith, sleep, until } from './lib/process.mjs';
+import { freePort, makeDirectory, processesWith, removeDirectory, sleep, start, until } from './lib/process.mjs';
 
 const DRAW_MS = 250; // more than in deploy/demo/page/demo.js
 const CLIENTS = ['rowtail', 'fetch', 'shared', 'post'];
@@ -57,6 +58,20 @@ describe('the demo program', { concurrency: 3 }, () => {
       demo.removeDirectory();
     });
   }
+
+  it('leaves nothing behind when make demo is terminated', async () => {
+    const dir = makeDirectory();
+    const port = await freePort();
+    // What make would build is there.
+    const make = start('make', ['-C', PROJECT, 'demo', 'MAKE=true', `PORT=${port}`],
+      { env: { ...process.env, TMPDIR: dir } });
+    await until(() => `the demo's URL; make says: ${make.output()}`,
+      () => make.output().includes(`http://127.0.0.1:${port}/`));
+    await make.stop('SIGTERM');
+    assert.deepEqual(readdirSync(dir), []);
+    assert.deepEqual(processesWith(dir), []);
+    removeDirectory(dir);
+  });
 
   it('says that its port is in use', async () => {
     const demo = await Demo.open();

@@ -109,6 +109,16 @@ def test_client_that_comes_late(ask, log, lag):
     assert follow(ask, "channel=job", end - lag) == wanted[4 - lag :]
 
 
+def test_the_end_is_the_last_record(ask, log):
+    """Also when other channels have newer rows: the client has no use for a newer position."""
+    job(log, rows=1)
+    log.insert("later", channel="else")
+    for query in ("", "&positions=0", "&tail=9"):
+        peer = whole(ask("channel=job&since=0" + query))
+        assert [event.type for event in peer.events if event.type != "position"] == ["message", "end"]
+        assert bytes(peer.body).endswith(b"event: end\ndata: \nid: 2\n\n"), peer.describe()
+
+
 def test_client_without_a_position(ask, log):
     job(log, rows=3)
     finished(ask("channel=job"))
