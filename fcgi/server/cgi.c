@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,21 @@ static size_t read_some(uint8_t *bytes, size_t size, bool *ended)
 }
 
 /*
+ * Reads the rest of a body that is too large, and forgets it. Apache's mod_cgid writes the whole body before it reads the
+ * answer, and closes the client's connection without one if the program has ended.
+ */
+static void read_away(unsigned long long left, int64_t until)
+{
+	static uint8_t bytes[32768];
+	bool ended = false;
+
+	while (left > 0 && !ended && clock_awake_ms() < until && !cgi.responder->closing) {
+		left -= read_some(bytes, left < sizeof(bytes) ? left : sizeof(bytes), &ended);
+		loop_look();
+	}
+}
+
+/*
  * Reads the body up to its announced length, or to the end if no length is announced (chunked
  * bodies). *whole: all of it came. If no length is announced and nothing comes, there is no body.
  * Handles signals meanwhile, and stops waiting when rowtail is to end.
@@ -143,11 +159,11 @@ static size_t read_some(uint8_t *bytes, size_t size, bool *ended)
 static size_t read_body(uint8_t *body, const char *content_length, bool *whole)
 {
 	bool announced = content_length && *content_length && *content_length != '-', ended = false;
-	size_t length = 0, wanted = announced ? strtoull(content_length, NULL, 10) : body_max();
+	unsigned long long whole_length =
+		announced ? strtoull(content_length, NULL, 10) : ULLONG_MAX;
+	size_t length = 0, wanted = whole_length < body_max() ? whole_length : body_max();
 	int64_t until = clock_awake_ms() + BODY_MS;
 
-	if (wanted > body_max())
-		wanted = body_max();
 	do {
 		if (length == wanted || ended)
 			break;
@@ -155,6 +171,8 @@ static size_t read_body(uint8_t *body, const char *content_length, bool *whole)
 		loop_look();
 	} while (clock_awake_ms() < until && !cgi.responder->closing);
 	*whole = length == wanted || (!announced && (ended || length == 0));
+	if (length == body_max())
+		read_away(whole_length - length, until);
 	return length;
 }
 

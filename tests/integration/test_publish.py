@@ -121,6 +121,13 @@ def test_a_bad_request_says_what_is_right(pub, log, workdir, how, path, query, k
     assert rows(log) == []
 
 
+def test_a_cgi_program_takes_the_whole_of_a_body_that_is_too_large(log, workdir):
+    """Apache's mod_cgid reads the answer only when it has written everything."""
+    log.sql("INSERT INTO publishers(subject, channel) VALUES ('user:ann', 'orders/*')")
+    answer = publisher.cgi(workdir, log)("x" * 3_000_000, path="/orders/1", kind=TEXT, **ANN)
+    assert answer.status == 413
+
+
 def test_larger_requests_are_an_option(pub, log, workdir):
     large = "x" * 3_000_000
     assert pub("--max-request", 4_000_000).post(large, path="/orders/1", kind=TEXT, **ANN).status == 201

@@ -1,12 +1,18 @@
 """rowtail-publish behind each web server, with the files of deploy/publish, and the examples of their README."""
 
+import concurrent.futures
+import contextlib
 import hashlib
 import json
+import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
+import time
 
 import pytest
 
@@ -25,7 +31,12 @@ SERVERS = {
     "lighttpd": (webserver.Lighttpd, "lighttpd.conf"),
     "caddy": (webserver.Caddy, "Caddyfile"),
     "haproxy": (webserver.HAProxy, "haproxy.cfg"),
+    # As a CGI program:
+    "apache-cgid": (webserver.Apache, "apache-cgi.conf"),
+    "lighttpd-cgi": (webserver.Lighttpd, "lighttpd-cgi.conf"),
+    "nginx-fcgiwrap": (webserver.Nginx, "nginx-fcgiwrap.conf"),
 }
+CGI = [name for name, (_, file) in SERVERS.items() if "cgi.conf" in file or "fcgiwrap" in file]
 TOKEN = "a-token"
 BEARER = f"Authorization: Bearer {TOKEN}"
 PAGE = webserver.DEPLOY / "publish/README.md"
@@ -45,20 +56,43 @@ def site(request):
         log.sql("INSERT INTO publishers(subject, channel) VALUES (?, 'orders/*')", f"token:{digest}")
         log.sql("INSERT INTO publishers(subject, channel) VALUES ('user:ann', '*')")
         give(directory, *directory.glob("events.db*"))
-        socket = directory / "publish.sock"
-        text = deployed(f"publish/{file}", {"/run/rowtail/publish.sock": socket})
-        command = [publisher.BINARY, "--db", log.path, "--listen", socket]
-        server = kind(directory, text)
-        program = start(as_user(command), directory / "publish.log", rowtail.environment())
+        server = kind(directory, deployed(f"publish/{file}", replacements(directory, request.param)))
+        server.cgi = request.param in CGI
+        server.socket = directory / "publish.sock"
+        server.command_line = [publisher.BINARY, "--db", log.path, "--wait", "1", "--listen", server.socket]
+        place_program(directory, log)
+        if request.param == "nginx-fcgiwrap":
+            program = start(as_user(["/usr/sbin/fcgiwrap", "-c3", "-s", f"unix:{directory}/fcgiwrap.sock"]), directory / "publish.log")
+        elif not server.cgi:
+            program = start(as_user(server.command_line), directory / "publish.log", rowtail.environment())
         server.start()
         server.events = log
+        server.publisher = program
         yield server
+        program = server.publisher
         log.close()
     finally:
         if server:
             server.stop()
         webserver.end(program)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def replacements(directory, name):
+    if name not in CGI:
+        return {"/run/rowtail/publish.sock": directory / "publish.sock"}
+    made = {"/usr/local/lib/rowtail": directory / "cgi"}
+    return {**made, "/run/fcgiwrap.socket": directory / "fcgiwrap.sock"} if "fcgiwrap" in name else made
+
+
+def place_program(directory, log):
+    """rowtail-publish.conf as an executable: both the CGI program and its CONFIG file."""
+    (directory / "cgi").mkdir()
+    text = deployed("publish/rowtail-publish.conf", {
+        "/usr/local/bin/rowtail-publish": publisher.BINARY, "/var/lib/rowtail/events.db": log.path})
+    program = directory / "cgi/publish.cgi"
+    program.write_text(text + "wait = 1\n")
+    program.chmod(0o755)
 
 
 def curl(site, path, *options):
@@ -93,12 +127,20 @@ def test_statuses_and_sentences_arrive(site):
     assert curl(site, "/publish/orders/1", "-H", BEARER, "-d", "data=x&event=open")[1].startswith("event: ")
     status, body = curl(site, "/publish/orders/1", "-H", BEARER)
     assert (status, "POST" in body) == (405, True)
-    status, body = curl(site, "/publish/orders/1", "-H", BEARER, "-d", "x" * 70000)
-    assert (status, "65536" in body) == (413, True)
+    for size in 70000, 100000:
+        status, body = curl(site, "/publish/orders/1", "-H", BEARER, "-d", "x" * size)
+        assert (status, "65536" in body) == (413, True)
     key = ["-H", BEARER, "-H", "Idempotency-Key: k1"]
     first = curl(site, "/publish/orders/1", *key, "-d", "once")
     assert first == curl(site, "/publish/orders/1", *key, "-d", "once")
     assert curl(site, "/publish/orders/1", *key, "-d", "twice")[0] == 422
+
+
+def test_a_body_of_some_megabytes_is_answered_with_413(site):
+    (site.directory / "large").write_bytes(b"x" * 3_000_000)
+    status, _ = curl(site, "/publish/orders/1", "-H", BEARER, "-H", "Content-Type: text/plain", "-H", "Expect:",
+        "--data-binary", f"@{site.directory}/large")
+    assert status == 413
 
 
 def test_a_name_that_nobody_has_checked_does_not_count(site):
@@ -111,6 +153,94 @@ def test_a_page_of_another_site_is_refused(site):
     assert (status, "another site" in body) == (403, True)
     ours = ["-H", "Origin: http://127.0.0.1:%d" % site.port]
     assert curl(site, "/publish/orders/1", *ours, "-d", "x")[0] == 401
+
+
+@pytest.mark.parametrize("size", [0, 5, 60000])
+def test_a_chunked_body_is_published_whole_or_refused(site, size):
+    """No server may hand on a part of it, or an empty one, for the whole."""
+    data = "x" * size
+    before = len(site.events.sql("SELECT id FROM events"))
+    status, body = curl(site, "/publish/orders/1?event=e", "-H", BEARER, "-H", "Transfer-Encoding: chunked",
+        "-H", "Content-Type: text/plain", "--data-binary", data)
+    print(status, body)
+    rows = site.events.sql("SELECT data FROM events ORDER BY id DESC")
+    if status == 201:
+        assert (len(rows) - before, rows[0][0]) == (1, data)
+    else:
+        assert (len(rows) - before, status) == (0, 411)
+
+
+def test_a_locked_database_is_answered_with_503(site):
+    site.events.sql("BEGIN IMMEDIATE")
+    try:
+        command = ["curl", "-si", "-H", BEARER, "-d", "x", "http://127.0.0.1:%d/publish/orders/1" % site.port]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=stream.DEADLINE, check=True).stdout
+    finally:
+        site.events.sql("COMMIT")
+    assert " 503 " in answer.splitlines()[0]
+    assert re.search(r"(?mi)^Retry-After: 1\r?$", answer)
+    assert "locked by another writer" in answer
+    assert curl(site, "/publish/orders/1", "-H", BEARER, "-d", "x")[0] == 201
+
+
+def test_a_list_goes_to_the_mount_itself(site):
+    body = json.dumps([{"channel": f"orders/{n}", "data": "é\n" * n} for n in range(30)])
+    status, answer = curl(site, "/publish", "-H", BEARER, "-H", "Content-Type: application/json", "--data-binary", body)
+    assert (status, len(json.loads(answer)["ids"])) == (201, 30), answer
+    assert newest(site) == ("orders/29", None, "é\n" * 29)
+
+
+def processes(site):
+    """The PIDs that write this log."""
+    if not site.cgi:
+        return [site.publisher.pid]
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if f"{site.directory}/cgi/publish.cgi".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def test_kills_lose_no_row_that_was_answered_and_keys_repeat_none(site):
+    """kill -9, also between the commit and the answer: the client asks again with the same key."""
+    site.events.sql("DELETE FROM events")
+    answered, killed, done = {}, [], threading.Event()
+
+    def client(number):
+        for turn in range(6):
+            for _ in range(200):
+                with contextlib.suppress(subprocess.CalledProcessError):
+                    status, body = curl(site, "/publish/orders/1", "-H", BEARER, "-H", f"Idempotency-Key: {number}-{turn}",
+                        "-d", f"{number} {turn}")
+                    if status == 201:
+                        answered[f"{number} {turn}"] = json.loads(body)["ids"][0]
+                        break
+                time.sleep(0.01)
+
+    def kill():
+        while not done.is_set():
+            time.sleep(0.005 if site.cgi else 0.05)
+            for pid in processes(site):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+            if not site.cgi:
+                site.publisher.wait()
+                site.publisher = start(as_user(site.command_line), site.directory / "publish.log", rowtail.environment())
+                time.sleep(0.15)
+
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        killing = pool.submit(kill)
+        clients = [pool.submit(client, number) for number in range(4)]
+        for one in clients:
+            one.result()
+        done.set()
+        killing.result()
+    assert killed
+    assert len(answered) == 24
+    assert dict(site.events.sql("SELECT data, id FROM events")) == answered
+    assert site.events.sql("SELECT count(*) FROM events") == [(24,)], "a row was written twice"
 
 
 def example(language):
