@@ -11,7 +11,7 @@ PORTABLE_LD := -static-pie -s -Wl,-z,relro,-z,now -Wl,--fatal-warnings $(addpref
 .PHONY: portable portable-test portable-integration portable-servers kit
 
 ## portable: one static executable, which runs on any Linux of this architecture
-portable: $(PORTABLE)/rowtail
+portable: $(PORTABLE)/rowtail $(PORTABLE)/rowtail-publish
 
 $(PORTABLE)/absent.o: deploy/packaging/absent.c Makefile
 	@mkdir -p $(@D)
@@ -23,6 +23,10 @@ $(PORTABLE)/rowtail: $(OBJ) $(LLHTTP_OBJ) $(PORTABLE)/absent.o deploy/packaging/
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PORTABLE_LD) -Wl,-Map=$(PORTABLE)/rowtail.map -o $@ \
 		$(OBJ) $(LLHTTP_OBJ) $(PORTABLE)/absent.o $(PORTABLE_LIBS)
+
+$(PORTABLE)/rowtail-publish: $(PUBLISH_OBJ) $(LLHTTP_OBJ) $(PORTABLE)/absent.o deploy/packaging/kit.mk
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PORTABLE_LD) -o $@ $(PUBLISH_OBJ) $(LLHTTP_OBJ) $(PORTABLE)/absent.o $(PORTABLE_LIBS)
 
 KIT_NAME = rowtail-$(VERSION)-linux-$(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ## kit: the archive that a person without a shell uploads to a shared host

@@ -16,8 +16,9 @@ top=$stage/$name
 mkdir "$top"
 
 install -m 755 "$program" "$top/rowtail"
+install -m 755 "$program-publish" "$top/rowtail-publish"
 sh deploy/packaging/licences.sh "$program.map" >"$top/LICENSE"
-install -m 644 deploy/packaging/README.md fcgi/rowtail.8 "$top/"
+install -m 644 deploy/packaging/README.md fcgi/rowtail.8 fcgi/rowtail-publish.8 "$top/"
 cp -R schema "$top/"
 # -L: rowtail.js and rowtail-down.asis are links to the only copy of each in the source.
 cp -RL deploy/shared-hosting "$top/"

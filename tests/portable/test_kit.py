@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+import cgiprogram
 import fcgi
 import pages
 import ports
@@ -23,10 +24,10 @@ EPOCH = "1700000000"
 
 
 def make_kit(tree, **more):
-    """Runs make kit; returns the archive's path."""
+    """Runs make kit; returns the archive's path. The programs name no commit: a copy of the tree has none."""
     env = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, **more}
     done = subprocess.run(
-        ["make", "-s", "--no-print-directory", "kit"], cwd=tree, env=env, capture_output=True, text=True
+        ["make", "-s", "--no-print-directory", "kit", "COMMIT="], cwd=tree, env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return tree / done.stdout.split()[-1]
@@ -56,18 +57,18 @@ def test_what_is_in_it(archive, unpacked):
     top = unpacked.name
     with tarfile.open(archive) as tar:
         members = {member.name: member for member in tar}
-    for name in "rowtail LICENSE README.md schema/rowtail.sql".split() + [
-        f"shared-hosting/{name}" for name in ".htaccess events.cgi page.html rowtail.js rowtail-down.asis setup.php".split()
+    for name in "rowtail rowtail-publish rowtail-publish.8 LICENSE README.md schema/rowtail.sql schema/log.sql".split() + [
+        f"shared-hosting/{name}" for name in ".htaccess events.cgi publish.cgi page.html rowtail.js rowtail-down.asis setup.php".split()
     ]:
         assert members[f"{top}/{name}"].isfile()
     for name, member in members.items():
         assert name.split("/")[0] == top
         assert (member.uid, member.gid, member.uname, member.gname) == (0, 0, "", "")
         assert member.mtime == int(EPOCH)
-        runs = member.isdir() or name.endswith((".cgi", "/rowtail")) or member.mode & 0o100
+        runs = member.isdir() or name.endswith((".cgi", "/rowtail", "/rowtail-publish")) or member.mode & 0o100
         assert member.mode == (0o755 if runs else 0o644)
     programs = {name for name, member in members.items() if member.isfile() and member.mode & 0o100}
-    assert {f"{top}/rowtail", f"{top}/shared-hosting/events.cgi"} <= programs
+    assert {f"{top}/{name}" for name in "rowtail rowtail-publish shared-hosting/events.cgi shared-hosting/publish.cgi".split()} <= programs
     assert not [name for name in members if "__pycache__" in name]
 
 
@@ -129,3 +130,16 @@ def test_same_bytes_from_another_directory(archive, workdir):
     finally:
         os.umask(before)
     assert other.read_bytes() == archive.read_bytes()
+
+
+def test_its_rowtail_publish_is_static_and_publishes(unpacked, workdir, log):
+    program = unpacked / "rowtail-publish"
+    headers = subprocess.run(["readelf", "-dl", program], capture_output=True, text=True, check=True).stdout
+    assert "NEEDED" not in headers and "INTERP" not in headers
+    log.sql("INSERT INTO publishers(subject, channel) VALUES ('user:ann', '*')")
+    with cgiprogram.Program(
+        ["--db", log.path], binary=program, method="POST", body=b"hello", path_info="/a", user="ann"
+    ) as peer:
+        peer.wait_end()
+        assert peer.head.status == 201, bytes(peer.body)
+    assert log.sql("SELECT channel, data FROM events") == [("a", "hello")]

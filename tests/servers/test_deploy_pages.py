@@ -77,6 +77,7 @@ COVERED = {
     *((README, heading, SERVERS[heading].language) for heading in ("nginx", "Apache", "HAProxy")),
     (README, DOWN, "http"),
     (SHARED, "By hand, with a shell", "sh"),
+    *((SHARED, "Publishing by HTTP", language) for language in ("php", "sh")),  # test_hosting_publish.py
     (ACCESS, "Who may read: examples", "sql"),
     (BROWSER, "rowtail.js", "html"),
     (BROWSER, "rowtail.js", "js"),
