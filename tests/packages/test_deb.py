@@ -98,6 +98,22 @@ def test_nothing_is_enabled_by_the_installation(system, package):
     assert wanted == []
 
 
+def test_rowtail_publish_is_a_package_that_starts_nothing(system, package):
+    system.install(package)
+    system.install(next(package.parent.glob("rowtail-publish_*.deb")))
+    for unit in "rowtail-publish.service", "rowtail-publish.socket":
+        assert (system.root / "lib/systemd/system" / unit).exists(), unit
+    assert list((system.root / "etc/systemd/system").glob("*.wants/rowtail*")) == []
+    done = system.run("systemd-analyze", "verify", "--man=no", "rowtail-publish.service", check=False)
+    assert "rowtail" not in done.stderr, done.stderr
+    as_rowtail = ["runuser", "-u", "rowtail", "--"]
+    system.run(*as_rowtail, "sh", "-c", "sqlite3 /var/lib/rowtail/events.db < /usr/share/rowtail/schema/rowtail.sql")
+    checked = system.run(*as_rowtail, "rowtail-publish", "--check", "/etc/rowtail-publish.conf")
+    assert checked.stdout.startswith("ok")
+    system.run("dpkg", "-P", "rowtail-publish")
+    assert not (system.root / "etc/rowtail-publish.conf").exists()
+
+
 def test_the_template_unit_is_valid(system, package):
     system.install(package)
     (system.root / "etc/rowtail/shop.conf").write_text("db = /var/lib/rowtail/shop.db\n")

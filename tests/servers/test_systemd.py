@@ -90,6 +90,20 @@ def test_sandbox_is_tight(units):
     assert float(exposure[1]) <= 0.5, said
 
 
+def test_publishing_has_valid_and_tight_units(place):
+    names = "rowtail-publish.socket", "rowtail-publish.service"
+    binary = {"/usr/local/bin/rowtail-publish": str(place / "rowtail")}
+    for name in names:
+        (place / name).write_text(deployed(f"systemd/{name}", binary if name.endswith(".service") else {}))
+    status, said = analyze("verify", "--man=no", *[place / name for name in names])
+    if systemd_version() >= 249:
+        assert (status, said) == (0, "")
+    if systemd_version() >= 250:
+        _, said = analyze("security", "--offline=yes", "--no-pager", place / names[1])
+        exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
+        assert float(exposure[1]) <= 0.5, said
+
+
 def test_mirrors_unit_is_valid_and_tight(place):
     unit = place / "rowtail-mirror.service"
     unit.write_text(deployed("systemd/rowtail-mirror.service", {"/usr/local/bin/rowtail-mirror": str(place / "rowtail")}))

@@ -13,6 +13,7 @@ import booted
 import database
 import fcgi
 import httpserver
+import publisher
 import rowtail
 import writers
 from conftest import directory
@@ -20,6 +21,7 @@ from deployment import wait_until
 from webserver import DEPLOY, deployed
 
 SOCKET = "/run/rowtail/rowtail.sock"
+PUBLISHING = ("rowtail-publish.socket", "rowtail-publish.service")
 ROWTAIL = booted.USERS["rowtail"]
 SCHEMA = DEPLOY.parent / "schema" / "rowtail.sql"
 # The pauses make this slow; shorter ones would stop the units sooner, if anything does.
@@ -33,7 +35,7 @@ class Units:
         self.machine = machine
         self.data = machine.root / "var/lib/rowtail"
         system = machine.root / "etc/systemd/system"
-        for name in ("rowtail.socket", "rowtail.service", "rowtail-http.socket"):
+        for name in ("rowtail.socket", "rowtail.service", "rowtail-http.socket", *PUBLISHING):
             shutil.copy(DEPLOY / "systemd" / name, system)
         (system / "rowtail.service.d").mkdir()
         (system / "rowtail.service.d" / "haste.conf").write_text(HASTE)
@@ -41,6 +43,8 @@ class Units:
         local = place / "local" / "bin"
         local.mkdir(parents=True)
         shutil.copy(rowtail.BINARY, local)
+        shutil.copy(publisher.BINARY, local)
+        (machine.root / "etc/rowtail-publish.conf").write_text(deployed("publish/rowtail-publish.conf", {}))
         machine.bind(place / "local", "/usr/local", read_only=True)
 
     def start(self):
@@ -246,3 +250,23 @@ def test_lasting_lock_is_named_in_the_sandbox(units):
         holder.stdin.close()
     with units.connect() as stream:
         assert_serves(units, stream.ask())
+
+
+def test_publishing_as_a_service(units):
+    """Nobody may publish at first; rows go through the sandbox into the log; a restart or kill refuses nobody."""
+    units.make_log()
+    units.start()
+    units.machine.run("systemctl", "start", PUBLISHING[0])
+    address = units.machine.path("/run/rowtail/publish.sock")
+    assert publisher.post(address, "x", path="/orders/1", user="ann").status == 403
+    with database.Database(units.data / "events.db") as log:
+        log.sql("INSERT INTO publishers(subject, channel) VALUES ('user:ann', 'orders/*')")
+    for turn, again in enumerate([[], ["restart"], ["kill", "--signal=KILL"]], 1):
+        if again:
+            units.machine.run("systemctl", *again, PUBLISHING[1])
+        answer = publisher.post(address, f"row {turn}", path="/orders/1", user="ann")
+        assert answer.json == {"ids": [turn]}, answer.text
+    with database.Database(units.data / "events.db") as log:
+        assert log.sql("SELECT data FROM events") == [("row 1",), ("row 2",), ("row 3",)]
+        for path in units.data.iterdir():
+            assert path.stat().st_mode & 0o660 == 0o660, path
