@@ -360,7 +360,7 @@ SHARED_SITE = """
 
 def test_shared_host(host):
     """The way by hand, by the user that CGI programs run as."""
-    make, chmod, grant, check, look = blocks(SHARED)
+    make, chmod, grant, check, look = blocks(SHARED, "By hand, with a shell")
     webserver.certificate(host.root / "etc")
     with running(host, APACHE):
         (host.root / "etc/apache2/sites-available/shared.conf").write_text(SHARED_SITE)
