@@ -15,7 +15,8 @@
 enum {
 	KEY_MAX = 16384,
 	RSA_BITS_MIN = 2048, /* RFC 7518, section 3.3 */
-	CLOCKS_DIFFER_S = 30,
+	NBF_EARLY_S = 1, /* some issuers round up to the next second */
+	IAT_EARLY_S = 30, /* clocks differ */
 };
 
 struct jwt_verifier {
@@ -308,13 +309,12 @@ static bool read_time(const struct json_members *m, const char *name, bool *ther
 }
 
 /*
- * How far in the future a token may begin. The clock of its issuer may be ahead, and some issuers
- * round up to the next second. RFC 7519, section 4.1.5, allows such a leeway; section 4.1.6 refuses
- * no token for its iat.
+ * Is the time too far in the future? RFC 7519, section 4.1.5, allows some leeway for nbf; section 4.1.6 refuses no
+ * token for its iat.
  */
-static int64_t early_s(const struct jwt_verifier *v)
+static bool is_early(const struct jwt_verifier *v, int64_t time_s, int64_t now_s, int64_t early_s)
 {
-	return v->leeway_s > CLOCKS_DIFFER_S ? v->leeway_s : CLOCKS_DIFFER_S;
+	return time_s > now_s + (v->leeway_s > early_s ? v->leeway_s : early_s);
 }
 
 static const char *wrong_times(const struct jwt_verifier *v, const struct json_members *m,
@@ -331,9 +331,9 @@ static const char *wrong_times(const struct jwt_verifier *v, const struct json_m
 	*expires_s = exp + v->leeway_s;
 	if (now_s >= *expires_s)
 		return "its exp has passed";
-	if (has_nbf && nbf > now_s + early_s(v))
+	if (has_nbf && is_early(v, nbf, now_s, NBF_EARLY_S))
 		return "its nbf is in the future";
-	return has_iat && iat > now_s + early_s(v) ? "its iat is in the future" : NULL;
+	return has_iat && is_early(v, iat, now_s, IAT_EARLY_S) ? "its iat is in the future" : NULL;
 }
 
 /* Is this text the member, or an element of its list? */
