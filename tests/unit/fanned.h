@@ -55,13 +55,23 @@ static inline void fanned_turn(void)
 	fanout_turn(fanned.fanout);
 }
 
-/* Opens a stream; takes over the filter. request_id 0: without frames. */
-static inline void fanned_open(struct subscriber *subscriber, struct sink *sink,
+/*
+ * Opens a stream; takes over the filter. request_id 0: without frames. False if the client gets a 204,
+ * because the channels have ended.
+ */
+static inline bool fanned_open(struct subscriber *subscriber, struct sink *sink,
 	struct filter *filter, const struct position *asked, uint16_t request_id, bool envelope)
 {
 	struct opening *opening = opening_new();
 
+	if (eventlog_has_ends(fanned.log))
+		filter_follow_ends(filter);
 	assert_int_equal(opening_begin(opening, fanned.log, filter, asked, 0), EVENTLOG_OK);
+	if (opening_is_over(opening)) {
+		free(filter);
+		opening_free(opening);
+		return false;
+	}
 	buffer_init(&opening->head, 1000);
 	buffer_text(&opening->head, FANNED_HEAD);
 	assert_true(fanout_open(fanned.fanout, subscriber,
@@ -71,15 +81,16 @@ static inline void fanned_open(struct subscriber *subscriber, struct sink *sink,
 				envelope ? LANE_ENVELOPE : LANE_PLAIN},
 			.opening = opening,
 			.retry_ms = 2000}));
+	return true;
 }
 
 /* A filter of the channel "default". */
 static inline struct filter *fanned_default(void)
 {
-	static const char *const channels[] = {"default"};
+	static const char *const names[] = {"default"};
 	static const size_t lengths[] = {7};
 
-	return filter_new(channels, lengths, 1, NULL, NULL, 0);
+	return filter_new(names, lengths, 1, NULL, NULL, 0);
 }
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * follower: checks what a client of a stream sees against a model of the log: every matching row
- * after its position, once, in order, unchanged; and a gap if rows of its channels were deleted
- * before it received them. The test that includes it keeps `model` up to date.
+ * after its position, once, in order, unchanged; a gap if rows of its channels were deleted before
+ * it received them; and the end of the stream if all its channels have ended. The test that includes
+ * it keeps `model` up to date.
  */
 #ifndef ROWTAIL_TESTS_FOLLOWER_H
 #define ROWTAIL_TESTS_FOLLOWER_H
@@ -14,16 +15,17 @@
 
 #include "eventstream.h"
 
-enum { ROWS_MAX = 60000, CHANNELS = 6, TYPES = 3, FILTERS = 9, HEAD = 18 };
+enum { ROWS_MAX = 60000, CHANNELS = 6, TYPES = 3, END = TYPES, FILTERS = 12, HEAD = 18 };
 
 static const char *const channels[CHANNELS] = {"a", "a/b", "a/b/c", "b", "b/x", "default"};
-static const char *const types[TYPES] = {NULL, "paid", "sent"};
+static const char *const types[TYPES + 1] = {NULL, "paid", "sent", "end"};
 static const struct {
 	const char *channels[3];
 	const char *events[2];
 } filters[FILTERS] = {{{"*"}, {NULL}}, {{"a"}, {NULL}}, {{"a/*"}, {NULL}}, {{"a/*", "b"}, {NULL}},
 	{{"a/b", "a/b/*"}, {NULL}}, {{"default"}, {"paid"}}, {{"*"}, {"message"}},
-	{{"b/*", "default"}, {"message", "sent"}}, {{"*", "a/*"}, {"sent"}}};
+	{{"b/*", "default"}, {"message", "sent"}}, {{"*", "a/*"}, {"sent"}}, {{"a", "b"}, {NULL}},
+	{{"b"}, {"paid"}}, {{"a/b", "default"}, {"message", "sent"}}};
 
 /* All rows ever inserted: row n has id n. */
 struct model_row {
@@ -35,6 +37,8 @@ struct model_row {
 static struct {
 	struct model_row rows[ROWS_MAX + 1];
 	int64_t newest;
+	int64_t ends[CHANNELS]; /* the row that ended the channel; 0: it is open */
+	size_t reopenings; /* of channels that had ended */
 } model;
 
 /* One stream as its client sees it. */
@@ -87,10 +91,32 @@ static inline bool wants(const struct follower *c, const struct model_row *row)
 
 	if (!follows_channel(c, row))
 		return false;
+	if (row->type == END)
+		return true;
 	for (int i = 0; i < 2 && filters[c->filter].events[i]; i++)
 		if (!strcmp(filters[c->filter].events[i], type))
 			return true;
 	return !filters[c->filter].events[0];
+}
+
+/* The last end of its channels; 0: not all of them have ended. */
+static inline int64_t last_end(const struct follower *c)
+{
+	int64_t last = 0;
+
+	for (int i = 0; i < 3 && filters[c->filter].channels[i]; i++) {
+		int channel = 0;
+
+		while (channel < CHANNELS &&
+			strcmp(channels[channel], filters[c->filter].channels[i]) != 0)
+			channel++;
+		/* A pattern never ends. */
+		if (channel == CHANNELS || !model.ends[channel])
+			return 0;
+		if (model.ends[channel] > last)
+			last = model.ends[channel];
+	}
+	return last;
 }
 
 /* The newest deleted row of its channels. */
