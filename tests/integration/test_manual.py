@@ -1,5 +1,6 @@
 """The manual names every metric and every value of its label, and no other."""
 
+import os
 import pathlib
 import re
 
@@ -24,6 +25,16 @@ def in_page(text):
     for name, reason in re.findall(r'(?m)^(\w+){reason="(\w+)"} ', text):
         found[name].append(reason)
     return found
+
+
+def test_exit_statuses():
+    """Those of the program are in EXIT STATUS; the directories of other programs are left out."""
+    text = MANUAL.read_text()
+    section = re.search(r"(?ms)^\.Sh EXIT STATUS\n(.*?)^\.Sh ", text)[1]
+    told = {int(number) for number in re.findall(r"(?m)^\.It (\d+)$", section)}
+    files = [file for file in MANUAL.parent.rglob("*.c") if file.parent.name not in ("doctor", "mirror", "publish")]
+    used = {name for file in files for name in re.findall(r"\b(EX_[A-Z]+)\b", file.read_text())}
+    assert told == {0} | {getattr(os, name) for name in used if hasattr(os, name)}
 
 
 def test_metrics_and_their_reasons(server, log):
