@@ -21,7 +21,7 @@ BEGIN
 END;
 
 -- The table of the recipes. demo.sh adds the triggers of `rowtail --track orders`, so each change of a row is an event
--- of the channel orders/ID, with JSON. The trigger below publishes HTML, for htmx and Turbo.
+-- of the channel orders/ID, with JSON. The trigger below publishes HTML, for htmx, Turbo and Datastar.
 CREATE TABLE orders(
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     customer TEXT NOT NULL,
@@ -48,6 +48,11 @@ BEGIN
     INSERT INTO events(channel, data)
         SELECT 'turbo/orders', '<turbo-stream action="append" target="orders"><template>' || line ||
             '</template></turbo-stream>' FROM order_lines WHERE id = NEW.id;
+    INSERT INTO events(channel, event, data)
+        SELECT 'datastar/orders', 'datastar-merge-fragments', 'selector #orders' || char(10) || 'mergeMode append' || char(10) ||
+            'fragments ' || line FROM order_lines WHERE id = NEW.id;
+    INSERT INTO events(channel, event, data)
+        SELECT 'datastar/orders', 'datastar-merge-signals', 'signals {"total":' || count(*) || '}' FROM orders;
 END;
 
 INSERT INTO orders(customer, item, amount) VALUES ('Ada', 'lantern', 2), ('Grace', 'teapot', 1), ('Edsger', 'umbrella', 3);

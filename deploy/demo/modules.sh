@@ -1,5 +1,5 @@
 #!/bin/sh
-# modules.sh NODE_MODULES DIRECTORY: collects for the demo's site what the recipes load: htmx, Turbo, React and Vue, as npm
+# modules.sh NODE_MODULES DIRECTORY: collects for the demo's site what the recipes load: htmx, Turbo, Datastar, React and Vue, as npm
 # has them. If the packages are not installed, the directory stays empty, and those recipes say so.
 #
 # React's packages have only CommonJS files, which a bundler wraps for browsers. This wraps them in the same way.
@@ -44,4 +44,5 @@ cp "$packages/htmx-ext-sse/sse.js" "$modules/htmx-ext-sse.js"
 cp "$packages/htmx-4/dist/htmx.min.js" "$modules/htmx-4.js"
 cp "$packages/htmx-4/dist/ext/hx-sse.min.js" "$modules/htmx-4-sse.js"
 cp "$packages/@hotwired/turbo/dist/turbo.es2017-esm.js" "$modules/turbo.js"
+cp "$packages/@starfederation/datastar/dist/datastar.js" "$modules/datastar.js"
 cp "$packages/vue/dist/vue.esm-browser.prod.js" "$modules/vue.js"

@@ -20,7 +20,7 @@ describe('recipes', { concurrency: 3 }, () => {
 
 // The pages that show each new order, by the libraries as published. All go through the same outages at once, each behind a
 // front of its own.
-const LIVE = ['htmx-2.html', 'htmx-4.html', 'turbo.html', 'react.html', 'vue.html', 'orders.php'];
+const LIVE = ['htmx-2.html', 'htmx-4.html', 'turbo.html', 'datastar.html', 'react.html', 'vue.html', 'orders.php'];
 
 describe('recipes with new orders and jobs', { concurrency: 3 }, () => {
   const opened = demoForTests();
@@ -41,6 +41,11 @@ describe('recipes with new orders and jobs', { concurrency: 3 }, () => {
         await Promise.all(lists.map((one) => hasOrdersUpTo(one, demo, `after ${status}`)));
       }
       await hasTable(pages.at(-1).page, demo, 'after all of this');
+      const datastar = pages.find(({ name }) => name === 'datastar.html').page;
+      await until('Datastar shows the signal', async () => {
+        const [data] = await demo.database.sql("SELECT data FROM events WHERE event = 'datastar-merge-signals' ORDER BY id DESC LIMIT 1");
+        return data === `signals {"total":${await datastar.locator('#total').textContent()}}`;
+      });
       pages.forEach(({ name, page }) => assert.deepEqual(page.problems, [], name));
     } finally {
       await Promise.all(pages.map(async ({ page, front }) => {
