@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -134,4 +135,30 @@ bool text_accepts(const char *accept, const char *type)
 			return false;
 		accept = end + 1;
 	}
+}
+
+const char *text_shell(char *out, size_t size, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "/._-+:,@%=";
+	size_t at = 0;
+
+	if (*word && word[strspn(word, plain)] == '\0') {
+		snprintf(out, size, "%s", strlen(word) < size ? word : "");
+		return out;
+	}
+	/* A quote takes four bytes: it ends the quoted text, and begins another. */
+	if (size < 4 * strlen(word) + 3) {
+		*out = '\0';
+		return out;
+	}
+	out[at++] = '\'';
+	for (; *word; word++)
+		if (*word == '\'')
+			at += (size_t)snprintf(out + at, size - at, "'\\''");
+		else
+			out[at++] = *word;
+	out[at++] = '\'';
+	out[at] = '\0';
+	return out;
 }

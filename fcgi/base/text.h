@@ -48,6 +48,12 @@ enum text_digits text_digits(const char *text, size_t length, int64_t *number);
 bool text_is_media_type(const char *text, size_t length, const char *type);
 
 /*
+ * Writes a word as the shell reads it to out[size]: as it is, or in single quotes. Returns out; "" if it
+ * does not fit.
+ */
+const char *text_shell(char *out, size_t size, const char *word);
+
+/*
  * Does an Accept header (RFC 9110, 12.5.1) name the media type with a weight other than 0? A
  * wildcard does not count as naming it.
  */

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum {
@@ -327,6 +328,80 @@ bool who_is_apart(struct who_process *p, const char *real)
 		return false;
 	who_process(p, files.process);
 	return true;
+}
+
+/* Who has the database open. */
+struct openers {
+	struct locked files;
+	uid_t *users;
+	size_t count, most;
+};
+
+/* Never ends the search. */
+static bool take_opener(void *context, const struct lock *l)
+{
+	struct openers *o = context;
+	struct stat process;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%ld", (long)l->process);
+	if (!is_of(l, &o->files, &o->files.database) ||
+		!overlaps(l, DATABASE_FIRST, DATABASE_LAST) || stat(path, &process) < 0)
+		return false;
+	for (size_t i = 0; i < o->count; i++)
+		if (o->users[i] == process.st_uid)
+			return false;
+	if (o->count < o->most)
+		o->users[o->count++] = process.st_uid;
+	return false;
+}
+
+size_t who_have_open(uid_t *users, size_t most, const char *real)
+{
+	struct openers o = {.users = users, .most = most};
+
+	if (look(&o.files, real))
+		find_lock_once(take_opener, &o);
+	return o.count;
+}
+
+/* Is the user in the group? *known: this machine lists the user. */
+static bool is_in_group(uid_t user, gid_t group, bool *known)
+{
+	FILE *users = fopen("/etc/passwd", "re"), *groups = fopen("/etc/group", "re");
+	const struct passwd *entry = NULL;
+	bool is_in = false;
+
+	while (users && (entry = fgetpwent(users)) && entry->pw_uid != user)
+		;
+	*known = entry != NULL;
+	if (entry)
+		is_in = entry->pw_gid == group ||
+			has_member(find_group(groups, group), entry->pw_name);
+	if (users)
+		fclose(users);
+	if (groups)
+		fclose(groups);
+	return is_in;
+}
+
+enum who_may who_may(uid_t user, const char *path, const struct stat *st, int what)
+{
+	unsigned want = (unsigned)what, mode = st->st_mode;
+	bool known, is_in;
+
+	if (user == 0)
+		return WHO_MAY;
+	if (user == st->st_uid)
+		return (mode >> 6 & want) == want ? WHO_MAY : WHO_MAY_NOT;
+	if (getxattr(path, "system.posix_acl_access", NULL, 0) > 0)
+		return WHO_UNKNOWN;
+	if ((mode >> 3 & want) == want && (mode & want) == want)
+		return WHO_MAY;
+	is_in = is_in_group(user, st->st_gid, &known);
+	if (!known && (mode >> 3 & want) != (mode & want))
+		return WHO_UNKNOWN;
+	return ((is_in ? mode >> 3 : mode) & want) == want ? WHO_MAY : WHO_MAY_NOT;
 }
 
 /*

@@ -50,6 +50,7 @@ struct config {
 	int64_t jwt_leeway_ms; /* clock skew, given in seconds: 0 to 300; default 0 */
 	enum log_level log_level;
 	enum log_format log_format;
+	bool json; /* --check prints one JSON object */
 	const char *follow; /* a query string: print its stream; NULL: serve */
 	const char *track; /* the table of CONFIG_TRACK and CONFIG_UNTRACK */
 	const char *track_channel; /* "shop/{customer_id}/orders"; NULL: TABLE/KEY */

@@ -52,6 +52,12 @@ enum database_status database_open(
 void database_close(struct database *db);
 
 /*
+ * From now on, databases are opened as if nobody could write to them: without locks, and without a -wal and -shm, so
+ * that none is created. What is in a -wal is not seen. For a look at a database that nobody has open.
+ */
+void database_leave_no_trace(void);
+
+/*
  * Until this clock_us(), all connections wait in short steps while the database is locked; 0:
  * never, as at first. Returns how long they have waited since the last call, in microseconds.
  */

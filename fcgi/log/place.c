@@ -1,11 +1,13 @@
 #include "log/place.h"
 
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 /* A line of /proc/self/mountinfo. */
 struct mount {
@@ -120,6 +122,27 @@ static bool take_topmost(void *context, const struct mount *m)
 	return false;
 }
 
+/* The type by its number, see statfs(2): without /proc, as in a chroot, nothing else tells. */
+static const char *type_by_number(const char *path)
+{
+	static const struct {
+		uint32_t number;
+		const char *type;
+	} known[] = {{0x6969, "nfs"}, {0x517b, "smbfs"}, {0xfe534d42, "smb3"}, {0xff534d42, "cifs"},
+		{0x01021997, "9p"}, {0x65735546, "fuse"}, {0x794c7630, "overlay"},
+		{0x5346414f, "afs"}, {0x6b414653, "afs"}, {0x00c36400, "ceph"},
+		{0x0bd00bd0, "lustre"}, {0x01161970, "gfs2"}, {0x7461636f, "ocfs2"},
+		{0x19830326, "beegfs"}, {0x786f4256, "vboxsf"}, {0xbacbacbc, "vmhgfs"},
+		{0x7c7c6673, "prl_fs"}, {0x01021994, "tmpfs"}, {0x858458f6, "ramfs"}};
+	struct statfs fs;
+
+	if (statfs(path, &fs) == 0)
+		for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+			if ((uint32_t)fs.f_type == known[i].number)
+				return known[i].type;
+	return "";
+}
+
 void place_type(const char *path, char *type, size_t size)
 {
 	char real[PATH_MAX];
@@ -127,6 +150,8 @@ void place_type(const char *path, char *type, size_t size)
 
 	*type = '\0';
 	find_mount(take_topmost, &l);
+	if (!*type)
+		snprintf(type, size, "%s", type_by_number(l.real));
 }
 
 bool place_is_read_only_here(const char *path)
@@ -238,26 +263,34 @@ static bool is_linked(const char *path, char *sentence, size_t size)
 	return true;
 }
 
-static bool is_on(const char *path, bool shared, char *sentence, size_t size)
+static bool is_in_memory(const char *type)
+{
+	return !strcmp(type, "tmpfs") || !strcmp(type, "ramfs");
+}
+
+static bool is_on(const char *path, enum place_doubt doubt, char *sentence, size_t size)
 {
 	char type[64];
 
 	place_type(path, type, sizeof(type));
-	if (shared && is_shared(type))
+	if (doubt == PLACE_SHARED && is_shared(type))
 		snprintf(sentence, size,
 			"%s is on a file system of type %s, which other machines may share. WAL "
 			"mode works on one machine only: rows from another machine, or from a "
 			"container's host, may never arrive, and can damage the database; "
 			"put it on a local disk of the machine that writes",
 			path, type);
-	else if (!shared && !strcmp(type, "overlay"))
+	else if (doubt == PLACE_LAYER && !strcmp(type, "overlay"))
 		snprintf(sentence, size,
 			"%s is in a container's own layer (overlay): programs outside the "
-			"container "
-			"see another file, and the database is deleted with the container; keep "
-			"its "
-			"directory on a volume",
+			"container see another file, and the database is deleted with the "
+			"container; keep its directory on a volume",
 			path);
+	else if (doubt == PLACE_IN_MEMORY && is_in_memory(type))
+		snprintf(sentence, size,
+			"%s is in memory (%s): a restart of the machine deletes all rows; if they "
+			"matter, keep it on a disk, as in /var/lib/rowtail",
+			path, type);
 	else
 		return false;
 	return true;
@@ -273,7 +306,8 @@ bool place_doubts(enum place_doubt doubt, const char *path, char *sentence, size
 		return is_linked(path, sentence, size);
 	case PLACE_SHARED:
 	case PLACE_LAYER:
-		return is_on(path, doubt == PLACE_SHARED, sentence, size);
+	case PLACE_IN_MEMORY:
+		return is_on(path, doubt, sentence, size);
 	default:
 		return false;
 	}

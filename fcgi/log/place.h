@@ -3,7 +3,7 @@
  *
  * SQLite finds the -wal, -shm and -journal by the database's path. If programs reach one file by
  * two paths or from two machines, they do not share these files. What one program writes then never
- * reaches the other, and no error is reported. Uses stat(2) and /proc/self/mountinfo; opens no file
+ * reaches the other, and no error is reported. Uses stat(2), statfs(2) and /proc/self/mountinfo; opens no file
  * of the database.
  */
 #ifndef ROWTAIL_PLACE_H
@@ -18,6 +18,7 @@ enum place_doubt {
 	PLACE_MOUNTED_ELSEWHERE, /* the same, seen from the file's own directory */
 	PLACE_LINKED, /* it has another name: a hard link */
 	PLACE_SHARED, /* a network file system, or one that another kernel serves */
+	PLACE_IN_MEMORY, /* tmpfs: deleted at a restart */
 	PLACE_LAYER, /* a container's own layer, which is deleted with the container */
 	PLACE_DOUBTS,
 };

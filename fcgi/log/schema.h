@@ -9,20 +9,25 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct database;
 
-enum { SCHEMA_SENTENCE = 512 };
+/*
+ * The version of schema/rowtail.sql that this program was made with: the number in its view rowtail_schema. A log of
+ * 0.1.0, without this view, has version 1.
+ */
+enum { SCHEMA_VERSION = 2 };
+int64_t schema_version(struct database *db);
 
 struct schema_finding {
 	bool wrong; /* no new row can be inserted; otherwise the finding is a note */
-	char sentence[SCHEMA_SENTENCE]; /* one sentence, which says what to do */
+	const char *sentence; /* one sentence without a full stop */
+	const char *
+		file; /* of schema/: running it on the database fixes this; NULL: the sentence says what to do */
 };
 
-/*
- * Looks for the next finding. *at is 0 at first; it counts the checks done. path: the database's,
- * for the sentence. False when there are no more findings.
- */
-bool schema_next(struct database *db, const char *path, size_t *at, struct schema_finding *finding);
+/* Looks for the next finding. *at is 0 at first; it counts the checks done. False when there are no more. */
+bool schema_next(struct database *db, size_t *at, struct schema_finding *finding);
 
 #endif

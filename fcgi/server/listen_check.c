@@ -17,7 +17,7 @@ struct looking {
 	size_t size;
 };
 
-#define SAY(l, ...) snprintf((l)->sentence, (l)->size, "listen: " __VA_ARGS__)
+#define SAY(l, ...) snprintf((l)->sentence, (l)->size, __VA_ARGS__)
 
 /* A process already listens there. */
 static enum listen_finding tell_served(struct looking *l, const struct who_process *by)

@@ -15,15 +15,16 @@ import re
 import sys
 from pathlib import Path
 
-FLOORS = ("base", "config", "log", "protocol", "stream", "request", "access", "track", "server", "mirror", "publish", "doctor")
+FLOORS = ("base", "config", "log", "protocol", "stream", "request", "access", "track", "server", "check", "mirror", "publish", "doctor")
 NEVER = {
     "protocol": {"config"},
     "stream": {"config"},
     "request": {"config", "protocol", "stream"},
     "access": {"protocol", "stream"},
     "track": {"protocol", "stream", "request", "access"},
-    "publish": {"stream", "track", "mirror"},
-    "doctor": {"config", "log", "protocol", "stream", "request", "track", "server", "mirror", "publish"},
+    "check": {"stream", "request"},
+    "publish": {"stream", "track", "check", "mirror"},
+    "doctor": {"config", "log", "protocol", "stream", "request", "track", "server", "check", "mirror", "publish"},
 }
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]*)"', re.MULTILINE)
 FIRST_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)

@@ -1,0 +1,31 @@
+/*
+ * traces: the -wal and -shm that reading a database in WAL mode creates, and how to take them away again.
+ *
+ * A reader that may not write the database leaves both files behind, with its own user as their owner: then
+ * programs of other users may be unable to write. traces removes them as SQLite does, under a lock on the database
+ * that keeps everybody else out.
+ */
+#ifndef ROWTAIL_TRACES_H
+#define ROWTAIL_TRACES_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+struct traces {
+	char real[PATH_MAX]; /* the database's path, symbolic links resolved */
+	bool wal, shm; /* which were there before */
+};
+
+/* Call it before the database is opened. real: its path, symbolic links resolved. */
+void traces_note(struct traces *t, const char *real);
+
+/* Would reading create a file that this user could not take away again? */
+bool traces_would_stay(const struct traces *t);
+
+/*
+ * Removes what was not there before, unless another program uses it, or the -wal has content. Call it when no
+ * connection of this process has the database open.
+ */
+void traces_remove(const struct traces *t);
+
+#endif
