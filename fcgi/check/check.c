@@ -46,7 +46,7 @@ static void close_log(struct checking *c)
 	eventlog_free(c->log);
 	c->log = NULL;
 	c->db = NULL;
-	traces_remove(&c->traces);
+	traces_undo(&c->traces);
 }
 
 static void run_all(struct checking *c)

@@ -169,7 +169,7 @@ static void tell_traceless(struct checking *c)
 		"to leave no -wal and -shm behind, which this user could not remove, this reads "
 		"the "
 		"file alone%s",
-		c->traces.wal ? ": what is in the -wal is not seen" : "");
+		c->traces.wal.st_ino ? ": what is in the -wal is not seen" : "");
 }
 
 void section_database(struct checking *c)
@@ -196,7 +196,7 @@ void section_database(struct checking *c)
 	}
 	if (open_log(c, log) != EVENTLOG_OK) {
 		eventlog_free(log);
-		traces_remove(&c->traces);
+		traces_undo(&c->traces);
 		return;
 	}
 	c->log = log;
@@ -212,7 +212,7 @@ void section_database(struct checking *c)
 	/* A fault may have closed it. */
 	if (!eventlog_is_open(log)) {
 		eventlog_free(log);
-		traces_remove(&c->traces);
+		traces_undo(&c->traces);
 		c->log = NULL;
 		c->db = NULL;
 	}

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,6 +171,31 @@ static void test_accept(void **state)
 			fail_msg("accepts %s", bad[i]);
 }
 
+static void test_shell_words(void **state)
+{
+	static const char *const words[] = {"/var/lib/rowtail/events.db", "", "it's", "a b",
+		"$HOME", "`id`", "\\", "\"", "*", "'", "''", "a\nb", "~", "#", "é"};
+	char out[64], command[80], read_back[64];
+
+	assert_string_equal(text_shell(out, sizeof(out), words[0]), words[0]);
+	assert_string_equal(text_shell(out, sizeof(out), ""), "''");
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		FILE *shell;
+		size_t length;
+
+		snprintf(command, sizeof(command), "printf %%s %s",
+			text_shell(out, sizeof(out), words[i]));
+		shell = popen(command, "r");
+		assert_non_null(shell);
+		length = fread(read_back, 1, sizeof(read_back) - 1, shell);
+		read_back[length] = '\0';
+		assert_int_equal(pclose(shell), 0);
+		assert_string_equal(read_back, words[i]);
+	}
+	assert_string_equal(text_shell(out, 8, "it's too long"), "");
+	assert_string_equal(text_shell(out, 4, "plain"), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +207,7 @@ int main(void)
 		cmocka_unit_test(test_quote_of_a_command),
 		cmocka_unit_test(test_media_types),
 		cmocka_unit_test(test_accept),
+		cmocka_unit_test(test_shell_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,79 @@
+"""Runs rowtail --check, and reads its lines."""
+
+import collections
+import json
+import os
+import subprocess
+
+import rowtail
+import stream
+
+SECTIONS = (
+    "configuration files database schema retention grants publishers tracked copy clock place watch jwt listen limits".split()
+)
+
+Line = collections.namedtuple("Line", "section level text cure")
+
+
+class Checked:
+    """What --check --json says: .status, and .lines in order."""
+
+    def __init__(self, done):
+        assert done.stderr == "", done.stderr
+        self.status, self.said = done.returncode, done.stdout
+        self.json = json.loads(done.stdout)
+        assert self.json["exit_status"] == done.returncode
+        self.lines = [
+            Line(section["name"], line["level"], line["text"], line["cure"])
+            for section in self.json["sections"]
+            for line in section["lines"]
+        ]
+        assert any(line.level == "WRONG" for line in self.lines) == (done.returncode != 0), self.said
+
+    def find(self, section, level, *words):
+        """The one line of a section at this level with these words."""
+        found = [
+            line
+            for line in self.lines
+            if (line.section, line.level) == (section, level) and all(str(word) in line.text for word in words)
+        ]
+        assert len(found) == 1, f"{section}, {level}, {words}: {self.said}"
+        return found[0]
+
+    def of(self, section):
+        return [line for line in self.lines if line.section == section]
+
+    def bad(self, section=None):
+        """The lines that are not ok."""
+        return [line for line in self.lines if line.level != "ok" and section in (None, line.section)]
+
+
+def run(path, *options, before=(), env=None, cwd=None, timeout=stream.DEADLINE):
+    """before: a prefix of the command."""
+    command = [*before, rowtail.BINARY, "--check", "--db", path, *options]
+    return subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=rowtail.environment(**(env or {})),
+        stdin=subprocess.DEVNULL,
+        cwd=cwd or rowtail.ROOT,
+    )
+
+
+def check(path, *options, **how):
+    return Checked(run(path, "--json", *options, **how))
+
+
+def cure(line):
+    """Runs the command that a line names, from the source's directory."""
+    path = f"{rowtail.BINARY.parent}:{os.environ['PATH']}"
+    subprocess.run(
+        ["/bin/sh", "-c", line.cure],
+        check=True,
+        capture_output=True,
+        timeout=60,
+        cwd=rowtail.ROOT,
+        env={**rowtail.environment(), "PATH": path},
+    )
