@@ -62,7 +62,7 @@ BEGIN
 			AND NOT (type = 'trigger' AND lower(tbl_name) = 'events')
 		OR lower(name) = 'events_pruned_bound'
 			AND NOT (type = 'trigger' AND lower(tbl_name) = 'events_pruned'))
-	OR lower(name) IN ('rowtail_name', 'rowtail_grant', 'rowtail_numbers') AND type <> 'view'
+	OR lower(name) IN ('rowtail_name', 'rowtail_grant', 'rowtail_numbers', 'rowtail_schema') AND type <> 'view'
 	OR lower(name) IN ('rowtail_publish_keys', 'rowtail_publish_rates') AND type <> 'table'
 	OR lower(name) IN ('rowtail_name_checked', 'rowtail_grant_checked')
 		AND NOT (type = 'trigger' AND lower(tbl_name) IN ('rowtail_name', 'rowtail_grant'));
@@ -79,7 +79,7 @@ BEGIN
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'index'
 			AND name IN ('events_channel', 'events_pruned_channel', 'events_pruned_id')) < 3
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'view'
-			AND name IN ('rowtail_name', 'rowtail_numbers')) < 2
+			AND name IN ('rowtail_name', 'rowtail_numbers', 'rowtail_schema')) < 3
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'trigger'
 			AND name IN ('events_refused', 'events_name_refused', 'events_numbered', 'events_row_is_final',
 				'events_deleted', 'events_end_noted', 'events_pruned_bound', 'rowtail_name_checked')) < 8
@@ -122,10 +122,16 @@ SAVEPOINT step;
 DROP VIEW IF EXISTS rowtail_name;
 SAVEPOINT step;
 DROP VIEW IF EXISTS rowtail_numbers;
+SAVEPOINT step;
+DROP VIEW IF EXISTS rowtail_schema;
 INSERT INTO rowtail_setup SELECT 'former triggers are gone' WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_master
 	WHERE name IN ('events_id_grows', 'events_id_is_new', 'events_refused', 'events_name_refused',
 		'events_numbered', 'events_row_is_final', 'events_deleted', 'events_end_noted', 'events_pruned_bound',
-		'rowtail_name', 'rowtail_numbers'));
+		'rowtail_name', 'rowtail_numbers', 'rowtail_schema'));
+
+-- Which version of this file made the log: 1 (0.1.0, without this view) or 2. PRAGMA user_version is the application's.
+SAVEPOINT step;
+CREATE VIEW rowtail_schema AS SELECT 2 AS version;
 
 -- The event log: one row per record. To publish is to insert:
 --

@@ -67,10 +67,12 @@ static void check_table(struct checking *c, const char *name)
 			name);
 	else if (c->config->jwt_key)
 		report_note(c->report, NULL,
-			"the table grants is the application's own, so only a JWT can allow reading");
+			"the table grants is the application's own, so only a JWT can allow "
+			"reading");
 	else
 		report_wrong(c->report, EX_CONFIG, NULL,
-			"the table grants is the application's own, so it grants nothing to anybody: "
+			"the table grants is the application's own, so it grants nothing to "
+			"anybody: "
 			"use --jwt-key or --public, or keep the log in a database of its own");
 }
 

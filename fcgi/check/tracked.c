@@ -56,7 +56,8 @@ static void take(void *context, const struct tracked *t)
 		return;
 	}
 	report_wrong(c->report, EX_CONFIG, cure_track(&cure, c, t),
-		"the columns of %s have changed since --track, so its events lack the new ones, and a "
+		"the columns of %s have changed since --track, so its events lack the new ones, "
+		"and a "
 		"dropped one makes its writers fail; add the other --track options that were used",
 		t->table);
 }

@@ -640,11 +640,14 @@ TABLES = {"grants": "cover nothing", "publishers": "allow nothing"}
 
 
 def insert_unchecked(log, table, row):
-    """As an older schema, or a program without triggers, leaves it."""
-    [(sql,)] = log.sql("SELECT sql FROM sqlite_master WHERE name = ?", f"{table}_inserted")
-    log.sql(f"DROP TRIGGER {table}_inserted")
+    """As an older schema, or a program without triggers and constraints, leaves it."""
+    made = log.sql("SELECT sql FROM sqlite_master WHERE name = ?", f"{table}_inserted")
+    if made:
+        log.sql(f"DROP TRIGGER {table}_inserted")
+    log.sql("PRAGMA ignore_check_constraints = ON")
     log.sql(f"INSERT INTO {table}(subject, channel, expires_at) VALUES (?, ?, ?)", *row, *[None] * (3 - len(row)))
-    log.sql(sql)
+    for (sql,) in made:
+        log.sql(sql)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -720,9 +723,9 @@ def test_a_tracked_table_with_a_new_column(path):
         options = ["--track", "orders", "--track-channel", "shop/{customer}/it's", "--track-except", "secret,note"]
         sql = rowtail.run("--db", path, *options).stdout
         log.connection.executescript(sql)
-        check(path).find("tracked", "ok", "1 tracked")
+        check(path).find("tracked", "ok", "orders is tracked")
         log.sql("ALTER TABLE orders ADD COLUMN total INTEGER")
-        line = check(path).find("tracked", "note", "orders", "changed")
+        line = check(path).find("tracked", "WRONG", "orders", "changed")
         assert shlex.split(line.cure)[:4] == ["rowtail", "--db", str(path), "--track"]
         is_cured(path, line)
         log.sql("INSERT INTO orders VALUES (1, 'a', 'b', 5, 12)")

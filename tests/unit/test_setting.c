@@ -354,8 +354,8 @@ static void test_defaults(void **state)
 		{"jwt-leeway", "0"}, {"log-level", "info"}, {"log-format", "text"},
 		{"follow", NULL}, {"track", NULL}, {"track-channel", NULL}, {"track-columns", NULL},
 		{"track-except", NULL}, {"track-changes", NULL}, {"track-json", "plain"},
-		{"untrack", NULL}, {"tracked", NULL}, {"check", NULL}, {"version", NULL},
-		{"help", NULL}};
+		{"untrack", NULL}, {"tracked", NULL}, {"check", NULL}, {"json", NULL},
+		{"version", NULL}, {"help", NULL}};
 	const struct setting *s;
 
 	assert_int_equal(setting_count(), sizeof(standards) / sizeof(*standards));
