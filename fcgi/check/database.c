@@ -65,7 +65,7 @@ static void tell_bounds(struct checking *c)
 
 static void check_journal(struct checking *c)
 {
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 	char mode[32];
 
 	query_text(c, "PRAGMA journal_mode", NULL, mode, sizeof(mode));
@@ -73,7 +73,7 @@ static void check_journal(struct checking *c)
 	if (!strcasecmp(mode, "wal") || c->header.is_wal)
 		report_ok(c->report, "the journal mode is WAL");
 	else
-		report_note(c->report, cure_sql(&cure, c, "PRAGMA journal_mode=WAL"),
+		report_note(c->report, cure_sql(cure, c, "PRAGMA journal_mode=WAL"),
 			"the journal mode is %s: readers and writers block each other", mode);
 }
 
@@ -149,15 +149,15 @@ static bool is_about_values(const char *finding)
 static void check_pages(struct checking *c)
 {
 	char finding[256];
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 
 	if (c->header.size > EXAMINED_MIB * INT64_C(1024) * 1024 ||
 		!query_text(c, "PRAGMA quick_check(1)", NULL, finding, sizeof(finding)) ||
 		!strcmp(finding, "ok") || is_about_values(finding))
 		return;
-	snprintf(cure.text, sizeof(cure.text), "sqlite3 %s .recover | sqlite3 new.db", c->word);
+	snprintf(cure, sizeof(cure), "sqlite3 %s .recover | sqlite3 new.db", c->word);
 	finding[strcspn(finding, "\n")] = '\0';
-	report_wrong(c->report, EX_CONFIG, cure.text,
+	report_wrong(c->report, EX_CONFIG, cure,
 		"%s is damaged (%s): restore a backup, or save what is left in a new file",
 		c->config->db, finding);
 }

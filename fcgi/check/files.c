@@ -42,14 +42,14 @@ static const char *describe(char *out, size_t size, const struct stat *st)
 }
 
 /* The commands that give a file to the writers' and rowtail's common group. */
-static const char *cure_group(struct cure *cure, const char *path, const struct stat *like)
+static const char *cure_group(char *cure, const char *path, const struct stat *like)
 {
 	char group[64], word[4096];
 
 	who_group(group, sizeof(group), like->st_gid);
 	text_shell(word, sizeof(word), path);
-	snprintf(cure->text, sizeof(cure->text), "chgrp %s %s && chmod 660 %s", group, word, word);
-	return cure->text;
+	snprintf(cure, REPORT_CURE_MAX, "chgrp %s %s && chmod 660 %s", group, word, word);
+	return cure;
 }
 
 /*
@@ -60,7 +60,7 @@ static void check_writers(struct checking *c, const char *path, const struct sta
 	const struct stat *database, const struct writers *w)
 {
 	struct who_user user;
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 	char owner[160];
 
 	for (size_t i = 0; i < w->count; i++) {
@@ -69,14 +69,14 @@ static void check_writers(struct checking *c, const char *path, const struct sta
 			continue;
 		who_user(&user, w->user[i]);
 		describe(owner, sizeof(owner), st);
-		cure_group(&cure, path, database);
+		cure_group(cure, path, database);
 		if (i < w->open)
-			report_wrong(c->report, EX_CONFIG, cure.text,
+			report_wrong(c->report, EX_CONFIG, cure,
 				"%s belongs to %s, so %s, who has the database open, cannot write: "
 				"each INSERT fails",
 				path, owner, user.name);
 		else
-			report_note(c->report, cure.text,
+			report_note(c->report, cure,
 				"%s belongs to %s, so %s, who owns the database, cannot write: "
 				"each INSERT of that user fails",
 				path, owner, user.name);
@@ -85,11 +85,11 @@ static void check_writers(struct checking *c, const char *path, const struct sta
 
 static void check_size(struct checking *c, const char *path, const struct stat *st)
 {
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 
 	if (st->st_size < WAL_LARGE_MIB * INT64_C(1024) * 1024)
 		return;
-	report_note(c->report, cure_sql(&cure, c, "PRAGMA wal_checkpoint(TRUNCATE)"),
+	report_note(c->report, cure_sql(cure, c, "PRAGMA wal_checkpoint(TRUNCATE)"),
 		"%s has %lld MiB: a program that keeps a read transaction open prevents "
 		"checkpoints; end that program first",
 		path, (long long)st->st_size / 1024 / 1024);

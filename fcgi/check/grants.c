@@ -145,7 +145,7 @@ static bool scan(struct scan *s)
 static void tell(const struct scan *s, enum fault fault)
 {
 	char sql[512], channels[CHANNEL_MAX + 64];
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 	const char *fix = NULL;
 
 	if (faults[fault].cure) {
@@ -153,7 +153,7 @@ static void tell(const struct scan *s, enum fault fault)
 
 		snprintf(sql, sizeof(sql), "%.*s%s%s", (int)(at - faults[fault].cure),
 			faults[fault].cure, s->table, at + 2);
-		fix = cure_sql(&cure, s->c, sql);
+		fix = cure_sql(cure, s->c, sql);
 	}
 	snprintf(channels, sizeof(channels), s->count[fault] > 1 ? "%s and others" : "%s",
 		s->channel[fault]);
@@ -194,7 +194,7 @@ static bool begin(struct scan *s, struct checking *c)
 void section_grants(struct checking *c)
 {
 	struct scan s = {.table = "grants", .users = has_users(c->config)};
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 
 	if (c->config->public_) {
 		report_note(c->report, NULL,
@@ -212,8 +212,7 @@ void section_grants(struct checking *c)
 			c->report, NULL, "no grant is valid now: only clients with a JWT can read");
 	else
 		report_note(c->report,
-			cure_sql(
-				&cure, c, "INSERT INTO grants(subject, channel) VALUES ('*', '*')"),
+			cure_sql(cure, c, "INSERT INTO grants(subject, channel) VALUES ('*', '*')"),
 			"no grant is valid now, so nobody can read anything yet; this lets "
 			"everyone "
 			"read everything");

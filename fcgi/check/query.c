@@ -107,19 +107,19 @@ static void find_schema(char *directory, size_t size)
 		snprintf(directory, size, "%s", program);
 }
 
-const char *cure_schema(struct cure *cure, const struct checking *c, const char *file)
+const char *cure_schema(char *cure, const struct checking *c, const char *file)
 {
 	char directory[PATH_MAX], path[PATH_MAX + 64], word[2 * PATH_MAX];
 
 	find_schema(directory, sizeof(directory));
 	snprintf(path, sizeof(path), "%s/%s", directory, file);
-	snprintf(cure->text, sizeof(cure->text), "sqlite3 %s < %s", c->word,
+	snprintf(cure, REPORT_CURE_MAX, "sqlite3 %s < %s", c->word,
 		text_shell(word, sizeof(word), path));
-	return cure->text;
+	return cure;
 }
 
-const char *cure_sql(struct cure *cure, const struct checking *c, const char *sql)
+const char *cure_sql(char *cure, const struct checking *c, const char *sql)
 {
-	snprintf(cure->text, sizeof(cure->text), "sqlite3 %s \"%s\"", c->word, sql);
-	return cure->text;
+	snprintf(cure, REPORT_CURE_MAX, "sqlite3 %s \"%s\"", c->word, sql);
+	return cure;
 }

@@ -23,15 +23,12 @@ bool query_any(struct checking *c, const char *sql, const char *bind);
 /* Steps through rows. False at the end, and if the database cannot be read. */
 bool query_next(struct checking *c, struct statement *st);
 
-/* A command, as text. */
-struct cure {
-	char text[REPORT_CURE_MAX];
-};
+/* Both write a command to cure[REPORT_CURE_MAX], and return it. */
 
 /* sqlite3 DATABASE < schema/FILE; with the path of the installed file if this directory has none. */
-const char *cure_schema(struct cure *cure, const struct checking *c, const char *file);
+const char *cure_schema(char *cure, const struct checking *c, const char *file);
 
 /* sqlite3 DATABASE "SQL" */
-const char *cure_sql(struct cure *cure, const struct checking *c, const char *sql);
+const char *cure_sql(char *cure, const struct checking *c, const char *sql);
 
 #endif

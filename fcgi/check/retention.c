@@ -19,7 +19,7 @@ static int64_t rows(const struct checking *c)
 /* No rule deletes anything. Perhaps a program of the application's does. */
 static void check_growth(struct checking *c)
 {
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 
 	if (rows(c) < GROWN_ROWS)
 		report_ok(c->report, "no rule deletes old rows, and there are few");
@@ -29,7 +29,7 @@ static void check_growth(struct checking *c)
 			"ids",
 			(long long)rows(c));
 	else
-		report_note(c->report, cure_schema(&cure, c, "retention.sql"),
+		report_note(c->report, cure_schema(cure, c, "retention.sql"),
 			"events has up to %lld rows, and nothing has ever deleted one; with "
 			"retention.sql, "
 			"INSERT INTO retention(keep_rows) VALUES (100000) keeps the newest",
@@ -39,7 +39,7 @@ static void check_growth(struct checking *c)
 /* retention.sql has not run to its end, or somebody has dropped a trigger. */
 static bool check_triggers(struct checking *c)
 {
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 	int64_t count;
 
 	query_int(c,
@@ -51,7 +51,7 @@ static bool check_triggers(struct checking *c)
 	if (count == 5 ||
 		!query_any(c, "SELECT 1 FROM sqlite_master WHERE name = 'retention_counts'", NULL))
 		return true;
-	report_note(c->report, cure_schema(&cure, c, "retention.sql"),
+	report_note(c->report, cure_schema(cure, c, "retention.sql"),
 		"retention does not run: %lld of its 5 triggers are missing",
 		(long long)(5 - count));
 	return false;
@@ -60,7 +60,7 @@ static bool check_triggers(struct checking *c)
 /* Rows that were deleted without running the triggers are still counted. */
 static void check_count(struct checking *c)
 {
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 	int64_t counted, there;
 
 	if (rows(c) > COUNTED_ROWS ||
@@ -68,7 +68,7 @@ static void check_count(struct checking *c)
 			&counted) ||
 		!query_int(c, "SELECT count(*) FROM events", NULL, &there) || counted == there)
 		return;
-	report_note(c->report, cure_schema(&cure, c, "retention.sql"),
+	report_note(c->report, cure_schema(cure, c, "retention.sql"),
 		"retention counts %lld rows, and there are %lld: somebody inserted or deleted "
 		"without "
 		"running the triggers; retention.sql counts again",
@@ -78,7 +78,7 @@ static void check_count(struct checking *c)
 /* Each INSERT deletes 8 rows of a rule, so only a rule that is new or a log without INSERTs has more to delete. */
 static void check_due(struct checking *c)
 {
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 	char first[256];
 	int64_t due;
 
@@ -98,11 +98,11 @@ static void check_due(struct checking *c)
 		"row is of ' || oldest END FROM retention_due WHERE too_many > 8 OR "
 		"julianday(not_before) - julianday(oldest) > 1.0 / 24",
 		NULL, first, sizeof(first));
-	snprintf(cure.text, sizeof(cure.text),
+	snprintf(cure, sizeof(cure),
 		"until sqlite3 -cmd '.timeout 10000' %s 'INSERT INTO retention_step VALUES (1000); "
 		"SELECT count(*) FROM retention_due;' | grep -qx 0; do sleep 0.1; done",
 		c->word);
-	report_note(c->report, cure.text,
+	report_note(c->report, cure,
 		"the limits of retention are passed, in %lld%s cases (%s): each INSERT deletes a "
 		"few "
 		"rows, so run this once, or from cron if little is inserted",

@@ -48,7 +48,7 @@ static bool check_kind(struct checking *c)
 /* One of rowtail.sql's tables, by a column that it has. */
 static void check_table(struct checking *c, const char *name)
 {
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 
 	if (query_any(c,
 		    "SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE "
@@ -56,7 +56,7 @@ static void check_table(struct checking *c, const char *name)
 		    name))
 		return;
 	if (!query_any(c, "SELECT 1 FROM sqlite_master WHERE lower(name) = ?1", name))
-		report_wrong(c->report, EX_CONFIG, cure_schema(&cure, c, "rowtail.sql"),
+		report_wrong(c->report, EX_CONFIG, cure_schema(cure, c, "rowtail.sql"),
 			"the table %s is missing; schema/rowtail.sql creates what is missing, and "
 			"changes nothing else",
 			name);
@@ -82,12 +82,12 @@ static void check_triggers(struct checking *c, int64_t version)
 	static const char *const names[] = {"events_deleted", "events_refused",
 		"events_name_refused", "events_numbered", "events_row_is_final", "events_end_noted",
 		"events_pruned_bound"};
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 
 	if (!query_any(c,
 		    "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = ?1",
 		    "events")) {
-		report_wrong(c->report, EX_CONFIG, cure_schema(&cure, c, "rowtail.sql"),
+		report_wrong(c->report, EX_CONFIG, cure_schema(cure, c, "rowtail.sql"),
 			"events has no triggers; they keep ids growing and record what was pruned");
 		return;
 	}
@@ -96,7 +96,7 @@ static void check_triggers(struct checking *c, int64_t version)
 		if (!query_any(c,
 			    "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = ?1",
 			    names[i]))
-			report_wrong(c->report, EX_CONFIG, cure_schema(&cure, c, "rowtail.sql"),
+			report_wrong(c->report, EX_CONFIG, cure_schema(cure, c, "rowtail.sql"),
 				"the trigger %s is missing%s", names[i],
 				i == 0 ? ", so readers are not told of deleted rows" : "");
 }
@@ -104,7 +104,7 @@ static void check_triggers(struct checking *c, int64_t version)
 /* Compares the schema's version with the one that this rowtail knows. */
 static void check_version(struct checking *c, int64_t version)
 {
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 
 	if (version > SCHEMA_VERSION)
 		report_note(c->report, NULL,
@@ -115,7 +115,7 @@ static void check_version(struct checking *c, int64_t version)
 		report_ok(c->report, "the log has version %d of the schema, as this rowtail",
 			SCHEMA_VERSION);
 	else if (!c->is_copy)
-		report_note(c->report, cure_schema(&cure, c, "rowtail.sql"),
+		report_note(c->report, cure_schema(cure, c, "rowtail.sql"),
 			"an older rowtail.sql made this log: it has version %lld of the schema, "
 			"and "
 			"this rowtail knows %d; the upgrade keeps every row and grant",
@@ -126,11 +126,11 @@ static void check_version(struct checking *c, int64_t version)
 static void check_form(struct checking *c)
 {
 	struct schema_finding finding;
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 	size_t at = 0;
 
 	while (schema_next(c->db, &at, &finding)) {
-		const char *fix = finding.file ? cure_schema(&cure, c, finding.file) : NULL;
+		const char *fix = finding.file ? cure_schema(cure, c, finding.file) : NULL;
 
 		if (finding.wrong)
 			report_wrong(c->report, EX_CONFIG, fix, "%s", finding.sentence);

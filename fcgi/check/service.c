@@ -23,16 +23,16 @@ void section_configuration(struct checking *c)
 static void check_key_mode(struct checking *c)
 {
 	const struct config *config = c->config;
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 	char word[8192];
 	struct stat st;
 
 	if (config->jwt_algorithm[0] != 'H' || stat(config->jwt_key, &st) < 0 ||
 		!S_ISREG(st.st_mode) || !(st.st_mode & S_IROTH))
 		return;
-	snprintf(cure.text, sizeof(cure.text), "chmod o-rwx %s",
+	snprintf(cure, sizeof(cure), "chmod o-rwx %s",
 		text_shell(word, sizeof(word), config->jwt_key));
-	report_note(c->report, cure.text,
+	report_note(c->report, cure,
 		"every user of this machine can read the secret in %s, and make tokens with it",
 		config->jwt_key);
 }

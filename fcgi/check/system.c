@@ -49,22 +49,22 @@ static long long read_limit(const char *name)
 }
 
 /* Why the files cannot be watched; the sysctl that helps, or NULL. */
-static const char *cure_watch(struct cure *cure, int error)
+static const char *cure_watch(char *cure, int error)
 {
 	const char *name = error == EMFILE ? "max_user_instances" : "max_user_watches";
 	long long limit = read_limit(name);
 
 	if (error != EMFILE && error != ENOSPC)
 		return NULL;
-	snprintf(cure->text, sizeof(cure->text), "sysctl -w fs.inotify.%s=%lld", name,
+	snprintf(cure, REPORT_CURE_MAX, "sysctl -w fs.inotify.%s=%lld", name,
 		limit > 0 ? 2 * limit : 1024);
-	return cure->text;
+	return cure;
 }
 
 /* Without notices rows arrive later, and nothing else tells why. */
 void section_watch(struct checking *c)
 {
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 	char copy[PATH_MAX];
 	int fd = inotify_init1(IN_CLOEXEC);
 	long long instances = read_limit("max_user_instances");
@@ -76,7 +76,7 @@ void section_watch(struct checking *c)
 			"instances, and %lld watches",
 			instances, read_limit("max_user_watches"));
 	else if (errno != ENOENT)
-		report_note(c->report, cure_watch(&cure, errno),
+		report_note(c->report, cure_watch(cure, errno),
 			"rowtail cannot watch the database's files for changes (%s), so it finds "
 			"each "
 			"row up to %lld ms later (--poll): check the sysctls "

@@ -29,7 +29,7 @@ static bool list_names(char *out, size_t size, const char *quoted)
 }
 
 /* The command that tracks the table again, with what is known of its options. */
-static const char *cure_track(struct cure *cure, const struct checking *c, const struct tracked *t)
+static const char *cure_track(char *cure, const struct checking *c, const struct tracked *t)
 {
 	char table[WORD_MAX], channel[4096] = "", names[1000], except[4096] = "";
 	char word[WORD_MAX];
@@ -41,21 +41,21 @@ static const char *cure_track(struct cure *cure, const struct checking *c, const
 	if (*t->untracked && list_names(names, sizeof(names), t->untracked))
 		snprintf(except, sizeof(except), " --track-except %s",
 			text_shell(word, sizeof(word), names));
-	snprintf(cure->text, sizeof(cure->text), "rowtail --db %s --track %s%s%s | sqlite3 %s",
-		c->word, table, channel, except, c->word);
-	return cure->text;
+	snprintf(cure, REPORT_CURE_MAX, "rowtail --db %s --track %s%s%s | sqlite3 %s", c->word,
+		table, channel, except, c->word);
+	return cure;
 }
 
 static void take(void *context, const struct tracked *t)
 {
 	struct checking *c = context;
-	struct cure cure;
+	char cure[REPORT_CURE_MAX];
 
 	if (!t->changed) {
 		report_ok(c->report, "%s is tracked", t->table);
 		return;
 	}
-	report_wrong(c->report, EX_CONFIG, cure_track(&cure, c, t),
+	report_wrong(c->report, EX_CONFIG, cure_track(cure, c, t),
 		"the columns of %s have changed since --track, so its events lack the new ones, "
 		"and a "
 		"dropped one makes its writers fail; add the other --track options that were used",

@@ -162,7 +162,7 @@ static int open_traceless(const char *path, sqlite3 **handle)
 	while (path[0] == '/' && path[1] == '/')
 		path++;
 	memcpy(uri, before, at);
-	for (size_t i = 0; path[i] && i < PATH_MAX; i++)
+	for (size_t i = 0; i < PATH_MAX && path[i]; i++)
 		if (strchr("%?#", path[i]))
 			at += (size_t)snprintf(uri + at, 4, "%%%02X", (unsigned char)path[i]);
 		else
