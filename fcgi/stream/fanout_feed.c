@@ -260,7 +260,7 @@ static void hand_out_lanes(struct fanout *f, const struct feeding *feeding, cons
 
 /*
  * Reads a batch of new rows into the windows, in one transaction, which ends before they are sent:
- * sending to thousands takes longer than reading. The newest row gets its mark in the same
+ * sending to thousands takes longer than reading. The last row gets its mark in the same
  * transaction. Until it does, another row's mark must not count.
  */
 static enum eventlog_status read_batch(struct fanout *f, struct feeding *feeding,
@@ -274,8 +274,9 @@ static enum eventlog_status read_batch(struct fanout *f, struct feeding *feeding
 		f->marked_id = feeding->last;
 		f->marked_length = feeding->last_length;
 		f->mark = 0;
+		progress->marked = false;
 	}
-	if (e == EVENTLOG_OK && feeding->rows > 0 && batch->at_end) {
+	if (e == EVENTLOG_OK && feeding->rows > 0) {
 		e = eventlog_mark(f->log, f->marked_id, f->marked_length, &f->mark);
 		progress->marked = e == EVENTLOG_OK;
 	}

@@ -171,7 +171,7 @@ void fanout_note_too_large(struct fanout *f, int64_t id);
 struct fanout_progress {
 	size_t rows;
 	bool more; /* there may be further rows */
-	bool marked; /* the newest row has its mark */
+	bool marked; /* the last row has its mark */
 };
 
 /* Reads a batch of new rows and sends them. */

@@ -74,16 +74,31 @@ static enum eventlog_status begin_look(
 	return e;
 }
 
+/*
+ * Begins the transaction of one more batch. *same: it is still the log of the batch before, which is
+ * not certain: another one may have been restored between the two transactions.
+ */
+static enum eventlog_status begin_batch(struct fanout *f, bool *same)
+{
+	enum eventlog_status e = eventlog_hold(f->log);
+
+	return e == EVENTLOG_OK ? check_mark(f, same) : e;
+}
+
 /* Reads and sends what is new, for some milliseconds at most. Ends the transaction. */
 static enum eventlog_status read_news(struct fanout *f, struct fanout_progress *progress)
 {
 	int64_t until = clock_us() + LOOK_US;
 	enum eventlog_status e, mark = EVENTLOG_OK;
+	bool same = true;
 
 	f->version = -1;
-	do
+	e = fanout_feed(f, progress);
+	while (e == EVENTLOG_OK && progress->more && clock_us() < until) {
+		if ((e = begin_batch(f, &same)) != EVENTLOG_OK || !same)
+			break;
 		e = fanout_feed(f, progress);
-	while (e == EVENTLOG_OK && progress->more && clock_us() < until);
+	}
 	if (progress->rows > 0 && !progress->marked && eventlog_is_open(f->log))
 		mark = eventlog_mark(f->log, f->marked_id, f->marked_length, &f->mark);
 	return e != EVENTLOG_OK ? e : mark;

@@ -4,8 +4,10 @@
 #ifndef ROWTAIL_TESTS_FANNED_H
 #define ROWTAIL_TESTS_FANNED_H
 
+#include <fastcgi.h>
 #include <string.h>
 
+#include "eventstream.h"
 #include "logfile.h"
 #include "stream/fanout.h"
 
@@ -82,6 +84,25 @@ static inline bool fanned_open(struct subscriber *subscriber, struct sink *sink,
 			.opening = opening,
 			.retry_ms = 2000}));
 	return true;
+}
+
+/* Removes the framing of whole FCGI records and the head; parses the rest. */
+static inline void fanned_parse(const uint8_t *bytes, size_t length, struct eventstream *p)
+{
+	size_t at = 0, skip = sizeof(FANNED_HEAD) - 1;
+
+	eventstream_init(p);
+	while (at < length) {
+		const uint8_t *header = bytes + at;
+		size_t size = (size_t)header[4] << 8 | header[5];
+
+		assert_int_equal(header[0], FCGI_VERSION_1);
+		assert_int_equal(header[1], FCGI_STDOUT);
+		assert_true(length - at >= FCGI_HEADER_LEN + size + header[6]);
+		eventstream_feed(p, (const char *)header + FCGI_HEADER_LEN + skip, size - skip);
+		skip = 0;
+		at += FCGI_HEADER_LEN + size + header[6];
+	}
 }
 
 /* A filter of the channel "default". */

@@ -11,10 +11,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <fastcgi.h>
 #include <sqlite3.h>
 
-#include "eventstream.h"
 #include "fanned.h"
 
 static struct {
@@ -90,25 +88,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* The bytes since the last call, without framing. */
-static void parse(struct eventstream *p)
-{
-	size_t at = 0, skip = sizeof(FANNED_HEAD) - 1;
-
-	eventstream_init(p);
-	while (at < client.length) {
-		const uint8_t *header = client.bytes + at;
-		size_t size = (size_t)header[4] << 8 | header[5];
-
-		assert_int_equal(header[0], FCGI_VERSION_1);
-		assert_int_equal(header[1], FCGI_STDOUT);
-		assert_true(client.length - at >= FCGI_HEADER_LEN + size + header[6]);
-		eventstream_feed(p, (const char *)header + FCGI_HEADER_LEN + skip, size - skip);
-		skip = 0;
-		at += FCGI_HEADER_LEN + size + header[6];
-	}
-}
-
 /* The rows of the table after the first, each as the standard's parser reads it. */
 static void expect_all_rows(void)
 {
@@ -116,7 +95,7 @@ static void expect_all_rows(void)
 	sqlite3_stmt *st;
 	size_t i = 1;
 
-	parse(&p);
+	fanned_parse(client.bytes, client.length, &p);
 	assert_int_equal(
 		sqlite3_prepare_v2(logfile.writer,
 			"SELECT id, ifnull(event, 'message'), data FROM other WHERE id > 1 "

@@ -1,0 +1,178 @@
+/*
+ * Another log is restored into the same file at any moment, also in the middle of a look: a client gets
+ * a gap before it gets the first row of the other log.
+ * links: stream/fanout stream/fanout_feed stream/fanout_look stream/fanout_step stream/fanout_end stream/fanout_poll stream/poll stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse protocol/wire log/gap stream/window stream/run protocol/record stream/subscriber stream/lane protocol/framing stream/leave log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/eventlog_seek log/eventlog_place log/row log/database stream/opening log/copied base/clock base/logging base/metrics base/file log/place log/trouble base/who
+ * libs: -lsqlite3 -Wl,--wrap=eventlog_hold
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "fanned.h"
+
+enum { OLD = 100, NEW = 3 * 512 + 100, MOMENTS = 12 };
+
+static struct {
+	struct sink sink;
+	struct subscriber subscriber;
+	uint8_t *bytes;
+	size_t length;
+} client;
+
+static sqlite3 *other; /* the log that is restored */
+static int moment; /* restored before this transaction; 0: not */
+
+/* As the shell's .restore does it. */
+static void restore(void)
+{
+	sqlite3_backup *backup = sqlite3_backup_init(logfile.writer, "main", other, "main");
+
+	assert_non_null(backup);
+	assert_int_equal(sqlite3_backup_step(backup, -1), SQLITE_DONE);
+	assert_int_equal(sqlite3_backup_finish(backup), SQLITE_OK);
+}
+
+enum eventlog_status __real_eventlog_hold(struct eventlog *log);
+enum eventlog_status __wrap_eventlog_hold(struct eventlog *log);
+
+enum eventlog_status __wrap_eventlog_hold(struct eventlog *log)
+{
+	if (moment > 0 && --moment == 0)
+		restore();
+	return __real_eventlog_hold(log);
+}
+
+static ssize_t take(struct sink *sink, const struct iovec *iov, int count)
+{
+	size_t taken = 0;
+
+	for (int i = 0; i < count; i++) {
+		client.bytes = realloc(client.bytes, client.length + iov[i].iov_len + 1);
+		memcpy(client.bytes + client.length, iov[i].iov_base, iov[i].iov_len);
+		client.length += iov[i].iov_len;
+		taken += iov[i].iov_len;
+	}
+	return (ssize_t)taken;
+}
+
+static void note_want(struct sink *sink, bool want)
+{
+	assert_false(want); /* it takes everything */
+}
+
+static void note_finished(struct sink *sink)
+{
+	fanned.wants_turn = false;
+}
+
+static const struct sink_operations operations = {
+	.write = take, .want_write = note_want, .finished = note_finished};
+
+/* Rows with the name of their log and their id. */
+static void insert_rows(sqlite3 *db, const char *log, int rows)
+{
+	char *sql =
+		sqlite3_mprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+				"LIMIT %d) INSERT INTO events(data) SELECT %Q FROM n",
+			rows, log);
+
+	logfile_run(db, sql);
+	sqlite3_free(sql);
+}
+
+static void open_stream(void)
+{
+	const struct position asked = {.kind = POSITION_NONE, .tail = -1};
+
+	memset(&client, 0, sizeof(client));
+	client.sink.operations = &operations;
+	fanned_open(&client.subscriber, &client.sink, fanned_default(), &asked, 1, false);
+}
+
+/* Until there is nothing more to do. */
+static void look(void)
+{
+	bool news = true;
+
+	while (news || fanned.wants_turn) {
+		fanned.wants_turn = false;
+		assert_int_equal(fanout_look(fanned.fanout, &news), EVENTLOG_OK);
+		fanout_turn(fanned.fanout);
+	}
+}
+
+/* Rows of the old log, a gap, and then all rows of the other log after it. */
+static void expect_gap_between(int64_t newest)
+{
+	struct eventstream p;
+	int64_t id = OLD;
+	size_t i = 1;
+
+	fanned_parse(client.bytes, client.length, &p);
+	for (; i < p.count && !strcmp(p.events[i].type, "message"); i++) {
+		assert_string_equal(p.events[i].data, "old");
+		assert_int_equal(atoll(p.events[i].id), ++id);
+	}
+	assert_true(i < p.count);
+	assert_string_equal(p.events[i].type, "gap");
+	assert_non_null(strstr(p.events[i].data, "\"replaced\""));
+	id = atoll(p.events[i].id);
+	while (++i < p.count) {
+		assert_string_equal(p.events[i].data, "other");
+		assert_int_equal(atoll(p.events[i].id), ++id);
+	}
+	assert_int_equal(id, newest);
+	eventstream_free(&p);
+}
+
+static void restore_before_each_transaction(int rows)
+{
+	for (int n = 1; n <= MOMENTS; n++) {
+		moment = 0;
+		fanned_begin(NULL, "events", 1000000);
+		other = logfile_make(logfile.other, NULL);
+		insert_rows(other, "other", rows);
+		insert_rows(logfile.writer, "old", OLD);
+		look();
+		open_stream();
+		look();
+		insert_rows(logfile.writer, "old", NEW);
+		moment = n;
+		look();
+		/* The look may have taken fewer transactions. */
+		if (moment > 0)
+			restore();
+		moment = 0;
+		look();
+		expect_gap_between(rows);
+		fanout_gone(fanned.fanout, &client.subscriber, LEAVE_CLIENT);
+		free(client.bytes);
+		sqlite3_close(other);
+		fanned_end();
+	}
+}
+
+static void test_a_longer_log_is_restored(void **state)
+{
+	restore_before_each_transaction(2 * (OLD + NEW));
+}
+
+static void test_a_shorter_log_is_restored(void **state)
+{
+	restore_before_each_transaction(OLD + 50);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_longer_log_is_restored),
+		cmocka_unit_test(test_a_shorter_log_is_restored),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
