@@ -152,6 +152,9 @@ $(BUILD)/rowtail-doctor-san: $(DOCTOR_PARTS:%=$(BUILD)/san/%.o)
 
 $(DOCTOR_SRC:fcgi/%.c=$(BUILD)/obj/%.o) $(DOCTOR_SRC:fcgi/%.c=$(BUILD)/san/%.o): CPPFLAGS += $(LIBCURL_FLAGS)
 
+# The cures name the files that make install puts there.
+$(BUILD)/obj/doctor/cure.o $(BUILD)/san/doctor/cure.o: CPPFLAGS += -DROWTAIL_DATADIR='"$(DATADIR)"'
+
 $(BUILD)/llhttp/%.o: $(LLHTTP_SOURCES)/%.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$<)

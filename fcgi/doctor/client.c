@@ -12,7 +12,7 @@
 #include "doctor/mark.h"
 #include "doctor/reader.h"
 
-enum { CONNECT_MS = 10000 };
+enum { CONNECT_MS = 5000 };
 
 struct exchange {
 	CURL *easy;
@@ -20,6 +20,7 @@ struct exchange {
 	struct reader reader;
 	struct answer *answer;
 	char error[CURL_ERROR_SIZE];
+	size_t received;
 	bool over;
 };
 
@@ -107,6 +108,9 @@ static size_t on_body(char *bytes, size_t one, size_t length, void *context)
 	struct answer *a = e->answer;
 	size_t room = sizeof(a->body) - 1 - a->body_length, kept = length < room ? length : room;
 
+	e->received += length;
+	if (e->received > CLIENT_MOST)
+		return 0; /* libcurl ends the exchange */
 	a->last_byte_ms = clock_ms();
 	if (a->first_byte_ms < 0)
 		a->first_byte_ms = a->last_byte_ms;
@@ -116,16 +120,19 @@ static size_t on_body(char *bytes, size_t one, size_t length, void *context)
 	return length;
 }
 
-static enum failure failure_of(CURLcode code)
+static enum failure failure_of(const struct exchange *e, CURLcode code)
 {
+	if (e->received > CLIENT_MOST)
+		return FAILURE_FLOOD;
 	switch (code) {
 	case CURLE_OK:
 		return FAILURE_NONE;
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return FAILURE_RESOLVE;
 	case CURLE_COULDNT_CONNECT:
-	case CURLE_OPERATION_TIMEDOUT:
 		return FAILURE_CONNECT;
+	case CURLE_OPERATION_TIMEDOUT:
+		return strstr(e->error, "SSL") ? FAILURE_TLS : FAILURE_CONNECT;
 	case CURLE_SSL_CONNECT_ERROR:
 		return FAILURE_TLS;
 	case CURLE_PEER_FAILED_VERIFICATION:
@@ -144,7 +151,7 @@ static void finish(struct exchange *e, CURLcode code)
 
 	e->over = true;
 	a->end_ms = clock_ms();
-	a->failure = failure_of(code);
+	a->failure = failure_of(e, code);
 	if (code != CURLE_OK)
 		snprintf(a->failure_text, sizeof(a->failure_text), "%.200s",
 			e->error[0] ? e->error : curl_easy_strerror(code));
@@ -268,6 +275,14 @@ const char *client_redirect(const struct exchange *e)
 
 	curl_easy_getinfo(e->easy, CURLINFO_REDIRECT_URL, &url);
 	return url ? url : "";
+}
+
+bool client_is_connected(const struct exchange *e)
+{
+	double seconds = 0;
+
+	return e && curl_easy_getinfo(e->easy, CURLINFO_PRETRANSFER_TIME, &seconds) == CURLE_OK &&
+	       seconds > 0;
 }
 
 bool client_is_over(const struct exchange *e)

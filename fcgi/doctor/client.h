@@ -11,6 +11,9 @@
 
 #include "doctor/facts.h"
 
+/* An exchange that has sent so many bytes of body is closed: no page keeps up with that. */
+enum { CLIENT_MOST = 64 << 20 };
+
 struct exchange;
 
 struct request {
@@ -41,6 +44,9 @@ void client_close(struct exchange *e);
 
 /* The absolute URL of a redirect; "" */
 const char *client_redirect(const struct exchange *e);
+
+/* Is the connection there, with TLS, so that the request was sent? Accepts NULL. */
+bool client_is_connected(const struct exchange *e);
 
 /* Has the answer ended, or failed? Accepts NULL, which is over. */
 bool client_is_over(const struct exchange *e);

@@ -7,6 +7,7 @@
 /* Where things go. deploy/ names the same files. */
 #define NGINX "/etc/nginx/snippets/rowtail.conf, or the site's file in /etc/nginx/sites-enabled"
 #define IN_LOCATION "in the location that serves @ (location ^~ @/ { … })"
+#define IN_PARAMETERS IN_LOCATION " with fastcgi_pass, as the first of its parameters"
 #define APACHE "/etc/apache2/conf-available/rowtail.conf, or the site's <VirtualHost>"
 #define AT_END "at the end"
 #define LIGHTTPD "the last file of /etc/lighttpd/conf-enabled"
@@ -18,6 +19,10 @@
 #define VARNISH "/etc/varnish/default.vcl"
 #define IN_RECV "before the first other sub vcl_recv"
 #define ROWTAIL "/etc/rowtail.conf"
+/* Where make install puts the answers while rowtail is down; the Makefile says it. */
+#ifndef ROWTAIL_DATADIR
+#define ROWTAIL_DATADIR "/usr/local/share/rowtail"
+#endif
 #define PIPE "sub vcl_recv { if (req.url ~ \"^@([/?]|$)\") { return (pipe); } }"
 /* (Another spelling than in deploy/lighttpd: equal conditions are one, where a setting may not occur twice.) */
 #define URL_IS "$HTTP[\"url\"] =~ \"^@($|/)\" { "
@@ -29,84 +34,96 @@
 	"http-error status " status " content-type text/event-stream string \"" RETRY              \
 	"\" hdr Cache-Control \"no-cache, no-transform\"\n"
 
+/* Rows of one shape. */
+#define PIPED(fault)                                                                               \
+	{                                                                                          \
+		fault, SERVER_VARNISH, VARNISH, IN_RECV, PIPE                                      \
+	}
+#define FLUSHED(fault)                                                                             \
+	{                                                                                          \
+		fault, SERVER_APACHE, APACHE,                                                      \
+			AT_END " (the name after the | of your SetHandler or ProxyPass)",          \
+			"<IfModule mod_proxy.c>\n\t<Proxy \"fcgi://rowtail\">\n\t\tProxySet "      \
+			"flushpackets=on timeout=300\n\t</Proxy>\n</IfModule>"                     \
+	}
+#define NGINX_PASSES(fault, parameter, header, variable)                                           \
+	{fault, SERVER_NGINX, NGINX, IN_PARAMETERS, "fastcgi_param " parameter " " variable ";"},  \
+	{                                                                                          \
+		fault, SERVER_NGINX, NGINX, IN_LOCATION " with proxy_pass",                        \
+			"proxy_set_header " header " " variable ";"                                \
+	}
+#define LIGHTTPD_THERE(fault, settings)                                                            \
+	{                                                                                          \
+		fault, SERVER_LIGHTTPD, LIGHTTPD, AT_END, URL_IS settings                          \
+	}
+#define CADDY_EXCEPT(fault, place)                                                                 \
+	{                                                                                          \
+		fault, SERVER_CADDY, CADDY, place, "not path @ @/*"                                \
+	}
+#define REPEATED(server, file, line)                                                               \
+	{                                                                                          \
+		FAULT_CORS_TWICE, server, file,                                                    \
+			"delete every line of this kind that applies to @", line                   \
+	}
+
 static const struct cure cures[] = {
 	/* A stream that is held back. */
 	{FAULT_BUFFERED, SERVER_NGINX, NGINX, IN_LOCATION,
 		"fastcgi_buffering off;\nproxy_buffering off;"},
-	{FAULT_BUFFERED, SERVER_APACHE, APACHE,
-		AT_END " (the name after the | of your SetHandler or ProxyPass)",
-		"<IfModule mod_proxy.c>\n\t<Proxy \"fcgi://rowtail\">\n\t\tProxySet "
-		"flushpackets=on timeout=300\n"
-		"\t</Proxy>\n</IfModule>"},
+	FLUSHED(FAULT_BUFFERED),
 	{FAULT_BUFFERED, SERVER_APACHE, APACHE, AT_END " (if mod_fcgid runs rowtail)",
 		"<IfModule mod_fcgid.c>\n\tFcgidOutputBufferSize 0\n</IfModule>"},
-	{FAULT_BUFFERED, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
-		URL_IS "server.stream-response-body = 2 }"},
+	LIGHTTPD_THERE(FAULT_BUFFERED, "server.stream-response-body = 2 }"),
 	{FAULT_BUFFERED, SERVER_CADDY, CADDY, IN_PROXY, "flush_interval -1"},
 	{FAULT_BUFFERED, SERVER_CADDY, CADDY, "in the site's block",
 		"request_header @* -Accept-Encoding"},
 	{FAULT_BUFFERED, SERVER_HAPROXY, HAPROXY, IN_BACKEND,
 		"option http-no-delay\nno option http-buffer-request"},
-	{FAULT_BUFFERED, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	PIPED(FAULT_BUFFERED),
 
 	{FAULT_COMPRESSED, SERVER_NGINX, NGINX, IN_LOCATION, "gzip off;"},
 	{FAULT_COMPRESSED, SERVER_APACHE, APACHE, AT_END,
 		APACHE_HERE
 		"<IfModule mod_deflate.c>\n\t\t\tSetOutputFilter INFLATE\n\t\t</IfModule>\n"
 		"\t\t<IfModule mod_filter.c>\n\t\t\tFilterChain !\n\t\t</IfModule>" APACHE_END},
-	{FAULT_COMPRESSED, SERVER_LIGHTTPD, LIGHTTPD, AT_END, URL_IS "deflate.mimetypes = () }"},
+	LIGHTTPD_THERE(FAULT_COMPRESSED, "deflate.mimetypes = () }"),
 	{FAULT_COMPRESSED, SERVER_CADDY, CADDY, "in the site's block",
 		"request_header @* -Accept-Encoding"},
 	{FAULT_COMPRESSED, SERVER_HAPROXY, HAPROXY, IN_FRONTEND,
 		"http-request del-header Accept-Encoding if { path @ } or { path_beg @/ }"},
-	{FAULT_COMPRESSED, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	PIPED(FAULT_COMPRESSED),
 
 	/* A stream that is ended. */
 	{FAULT_CUT, SERVER_NGINX, NGINX, IN_LOCATION,
 		"fastcgi_read_timeout 60s;\nproxy_read_timeout 60s;\nsend_timeout 60s;"},
-	{FAULT_CUT, SERVER_APACHE, APACHE,
-		AT_END " (the name after the | of your SetHandler or ProxyPass)",
-		"<IfModule mod_proxy.c>\n\t<Proxy \"fcgi://rowtail\">\n\t\tProxySet "
-		"flushpackets=on timeout=300\n"
-		"\t</Proxy>\n</IfModule>"},
+	FLUSHED(FAULT_CUT),
 	{FAULT_CUT, SERVER_APACHE, APACHE, AT_END " (in place of other lines of these names)",
 		"Timeout 300\n<IfModule mod_fcgid.c>\n\tFcgidIOTimeout 40\n\tFcgidBusyTimeout "
 		"86400\n</IfModule>"},
-	{FAULT_CUT, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
-		URL_IS "server.max-write-idle = 360 server.stream-response-body = 2 }"},
+	LIGHTTPD_THERE(FAULT_CUT, "server.max-write-idle = 360 server.stream-response-body = 2 }"),
 	{FAULT_CUT, SERVER_CADDY, CADDY,
 		"in the transport of the reverse_proxy of @, in place of others",
 		"read_timeout 0\nwrite_timeout 0"},
 	{FAULT_CUT, SERVER_HAPROXY, HAPROXY, IN_BACKEND, "timeout server 60s"},
 	{FAULT_CUT, SERVER_HAPROXY, HAPROXY, "in the frontend", "timeout client 60s"},
-	{FAULT_CUT, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	PIPED(FAULT_CUT),
 
 	{FAULT_DELAYED, SERVER_HAPROXY, HAPROXY, IN_BACKEND, "option http-no-delay"},
 
 	/* What does not reach rowtail. */
 	{FAULT_AUTHORIZATION, SERVER_APACHE, APACHE, AT_END,
 		APACHE_HERE "CGIPassAuth On" APACHE_END},
-	{FAULT_AUTHORIZATION, SERVER_NGINX, NGINX,
-		IN_LOCATION " with fastcgi_pass, as the first of its parameters",
-		"fastcgi_param HTTP_AUTHORIZATION $http_authorization;"},
-	{FAULT_AUTHORIZATION, SERVER_NGINX, NGINX, IN_LOCATION " with proxy_pass",
-		"proxy_set_header Authorization $http_authorization;"},
+	NGINX_PASSES(
+		FAULT_AUTHORIZATION, "HTTP_AUTHORIZATION", "Authorization", "$http_authorization"),
 	{FAULT_AUTHORIZATION, SERVER_HAPROXY, HAPROXY, "in the fcgi-app that serves @",
 		"pass-header Authorization"},
-	{FAULT_AUTHORIZATION, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	PIPED(FAULT_AUTHORIZATION),
 
-	{FAULT_COOKIE, SERVER_NGINX, NGINX,
-		IN_LOCATION " with fastcgi_pass, as the first of its parameters",
-		"fastcgi_param HTTP_COOKIE $http_cookie;"},
-	{FAULT_COOKIE, SERVER_NGINX, NGINX, IN_LOCATION " with proxy_pass",
-		"proxy_set_header Cookie $http_cookie;"},
-	{FAULT_COOKIE, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	NGINX_PASSES(FAULT_COOKIE, "HTTP_COOKIE", "Cookie", "$http_cookie"),
+	PIPED(FAULT_COOKIE),
 
-	{FAULT_LAST_EVENT_ID, SERVER_NGINX, NGINX,
-		IN_LOCATION " with fastcgi_pass, as the first of its parameters",
-		"fastcgi_param HTTP_LAST_EVENT_ID $http_last_event_id;"},
-	{FAULT_LAST_EVENT_ID, SERVER_NGINX, NGINX, IN_LOCATION " with proxy_pass",
-		"proxy_set_header Last-Event-ID $http_last_event_id;"},
+	NGINX_PASSES(
+		FAULT_LAST_EVENT_ID, "HTTP_LAST_EVENT_ID", "Last-Event-ID", "$http_last_event_id"),
 	{FAULT_LAST_EVENT_ID, SERVER_APACHE, APACHE, AT_END,
 		"SetEnvIf Last-Event-ID \"(.+)\" rowtail_last_id=$1\n"
 		"RequestHeader set Last-Event-ID \"%{rowtail_last_id}e\" env=rowtail_last_id"},
@@ -115,20 +132,18 @@ static const struct cure cures[] = {
 		"http-request del-header Last-Event-ID"},
 	{FAULT_LAST_EVENT_ID, SERVER_CADDY, CADDY, "delete this line from the site's block",
 		"request_header -Last-Event-ID"},
-	{FAULT_LAST_EVENT_ID, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	PIPED(FAULT_LAST_EVENT_ID),
 
-	{FAULT_QUERY, SERVER_NGINX, NGINX,
-		IN_LOCATION " with fastcgi_pass, as the first of its parameters",
+	{FAULT_QUERY, SERVER_NGINX, NGINX, IN_PARAMETERS,
 		"fastcgi_param QUERY_STRING $query_string;"},
 	{FAULT_QUERY, SERVER_NGINX, NGINX, "before all rewrites in the server { … }",
 		"if ($uri ~ \"^@(/|$)\") { break; }"},
 	{FAULT_QUERY, SERVER_APACHE, APACHE,
 		"before all other RewriteRules, after RewriteEngine On",
 		"RewriteRule \"^@(/|$)\" \"-\" [L]"},
-	{FAULT_QUERY, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	PIPED(FAULT_QUERY),
 
-	{FAULT_PATH, SERVER_NGINX, NGINX,
-		IN_LOCATION " with fastcgi_pass, as the first of its parameters",
+	{FAULT_PATH, SERVER_NGINX, NGINX, IN_PARAMETERS,
 		"fastcgi_split_path_info \"^(@)(.*)$\";\nfastcgi_param PATH_INFO "
 		"$fastcgi_path_info;\n"
 		"fastcgi_param SCRIPT_NAME @;"},
@@ -143,22 +158,20 @@ static const struct cure cures[] = {
 		"fastcgi_intercept_errors off;\nproxy_intercept_errors off;"},
 	{FAULT_ERROR_PAGES, SERVER_APACHE, APACHE, AT_END,
 		APACHE_HERE "ProxyErrorOverride Off" APACHE_END},
-	{FAULT_ERROR_PAGES, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
-		URL_IS "server.error-intercept = \"disable\" }"},
-	{FAULT_ERROR_PAGES, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	LIGHTTPD_THERE(FAULT_ERROR_PAGES, "server.error-intercept = \"disable\" }"),
+	PIPED(FAULT_ERROR_PAGES),
 
 	{FAULT_POST, SERVER_NGINX, NGINX, IN_LOCATION ", in place of another limit_except",
 		"limit_except GET POST OPTIONS { deny all; }\nclient_max_body_size 128k;"},
 	{FAULT_POST, SERVER_APACHE, APACHE, AT_END,
 		"<Location \"@\">\n\t<Limit GET POST OPTIONS>\n\t\tRequire all "
 		"granted\n\t</Limit>\n</Location>"},
-	{FAULT_POST, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
-		URL_IS "$HTTP[\"request-method\"] == \"POST\" { url.access-deny = () } }"},
-	{FAULT_POST, SERVER_CADDY, CADDY, "in the matcher that refuses the method",
-		"not path @ @/*"},
+	LIGHTTPD_THERE(
+		FAULT_POST, "$HTTP[\"request-method\"] == \"POST\" { url.access-deny = () } }"),
+	CADDY_EXCEPT(FAULT_POST, "in the matcher that refuses the method"),
 	{FAULT_POST, SERVER_HAPROXY, HAPROXY, IN_FRONTEND,
 		"http-request allow if METH_POST { path_beg @ }"},
-	{FAULT_POST, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	PIPED(FAULT_POST),
 
 	/* What answers in rowtail's place. */
 	{FAULT_FRONT_CONTROLLER, SERVER_NGINX, NGINX,
@@ -168,17 +181,17 @@ static const struct cure cures[] = {
 	{FAULT_FRONT_CONTROLLER, SERVER_APACHE, APACHE,
 		"before all other RewriteRules, after RewriteEngine On",
 		"RewriteRule \"^/?`(/|$)\" \"-\" [L]"},
-	{FAULT_FRONT_CONTROLLER, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
-		URL_IS "url.rewrite-once = () url.rewrite-if-not-file = () url.redirect = () "
-		       "server.error-handler-404 = \"\" }"},
-	{FAULT_FRONT_CONTROLLER, SERVER_CADDY, CADDY,
-		"in the matcher of the site's redir, rewrite, respond or handle", "not path @ @/*"},
+	LIGHTTPD_THERE(FAULT_FRONT_CONTROLLER,
+		"url.rewrite-once = () url.rewrite-if-not-file = () url.redirect = () "
+		"server.error-handler-404 = \"\" }"),
+	CADDY_EXCEPT(FAULT_FRONT_CONTROLLER,
+		"in the matcher of the site's redir, rewrite, respond or handle"),
 	{FAULT_FRONT_CONTROLLER, SERVER_HAPROXY, HAPROXY, IN_FRONTEND,
 		"http-request allow if { path @ } or { path_beg @/ }"},
 	{FAULT_FRONT_CONTROLLER, SERVER_HAPROXY, HAPROXY,
 		"in the frontend, before the other use_backend lines",
 		"use_backend rowtail if { path @ } or { path_beg @/ }"},
-	{FAULT_FRONT_CONTROLLER, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	PIPED(FAULT_FRONT_CONTROLLER),
 
 	{FAULT_TYPE, SERVER_NGINX, NGINX, "delete these lines from the location that serves @",
 		"fastcgi_hide_header Content-Type;\nproxy_hide_header Content-Type;"},
@@ -186,15 +199,14 @@ static const struct cure cures[] = {
 		APACHE_HERE "ForceType None\n\t\t<IfModule mod_headers.c>\n\t\t\tHeader set "
 			    "Content-Type \"text/event-stream\" "
 			    "\"expr=%{REQUEST_STATUS} == 200\"\n\t\t</IfModule>" APACHE_END},
-	{FAULT_TYPE, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
-		URL_IS "setenv.set-response-header = ( \"Cache-Control\" => \"no-cache, "
-		       "no-transform\" ) }"},
-	{FAULT_TYPE, SERVER_CADDY, CADDY,
-		"in the matcher of the header directive that sets Content-Type", "not path @ @/*"},
+	LIGHTTPD_THERE(FAULT_TYPE,
+		"setenv.set-response-header = ( \"Cache-Control\" => \"no-cache, "
+		"no-transform\" ) }"),
+	CADDY_EXCEPT(FAULT_TYPE, "in the matcher of the header directive that sets Content-Type"),
 	{FAULT_TYPE, SERVER_HAPROXY, HAPROXY,
 		"delete the line of this kind from the frontend and the backend",
 		"http-response set-header Content-Type"},
-	{FAULT_TYPE, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	PIPED(FAULT_TYPE),
 
 	{FAULT_CACHED, SERVER_NGINX, NGINX, IN_LOCATION,
 		"fastcgi_cache off;\nproxy_cache off;\nexpires off;"},
@@ -206,14 +218,14 @@ static const struct cure cures[] = {
 		"\t\t\tHeader always unset Cache-Control\n\t\t\tHeader unset Expires\n"
 		"\t\t\tHeader set Cache-Control \"no-cache, "
 		"no-transform\"\n\t\t</IfModule>" APACHE_END},
-	{FAULT_CACHED, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
-		URL_IS "setenv.set-response-header = ( \"Cache-Control\" => \"no-cache, "
-		       "no-transform\" ) }"},
-	{FAULT_CACHED, SERVER_CADDY, CADDY,
-		"in the matcher of the header directive that sets Cache-Control", "not path @ @/*"},
+	LIGHTTPD_THERE(FAULT_CACHED,
+		"setenv.set-response-header = ( \"Cache-Control\" => \"no-cache, "
+		"no-transform\" ) }"),
+	CADDY_EXCEPT(
+		FAULT_CACHED, "in the matcher of the header directive that sets Cache-Control"),
 	{FAULT_CACHED, SERVER_HAPROXY, HAPROXY, IN_BACKEND,
 		"http-response set-header Cache-Control \"no-cache, no-transform\""},
-	{FAULT_CACHED, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	PIPED(FAULT_CACHED),
 
 	{FAULT_REWRITTEN, SERVER_NGINX, NGINX, IN_LOCATION,
 		"ssi off;\ncharset off;\nsub_filter_types none/none;"},
@@ -224,24 +236,17 @@ static const struct cure cures[] = {
 	{FAULT_REWRITTEN, SERVER_CADDY, CADDY,
 		"in the site's block, in place of templates without a matcher",
 		"@pages not path @ @/*\ntemplates @pages"},
-	{FAULT_REWRITTEN, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	PIPED(FAULT_REWRITTEN),
 
 	/* Other origins. @O is the origin. */
 	{FAULT_CORS, SERVER_ROWTAIL, ROWTAIL, "as a line of its own, then restart rowtail",
 		"allow-origin = @O"},
-	{FAULT_CORS_TWICE, SERVER_NGINX, NGINX, "delete every line of this kind that applies to @",
-		"add_header Access-Control-Allow-Origin"},
-	{FAULT_CORS_TWICE, SERVER_APACHE, APACHE,
-		"delete every line of this kind that applies to @",
-		"Header add Access-Control-Allow-Origin"},
-	{FAULT_CORS_TWICE, SERVER_LIGHTTPD, LIGHTTPD,
-		"delete every line of this kind that applies to @",
-		"setenv.add-response-header = ( \"Access-Control-Allow-Origin\""},
-	{FAULT_CORS_TWICE, SERVER_CADDY, CADDY, "delete every line of this kind that applies to @",
-		"header Access-Control-Allow-Origin"},
-	{FAULT_CORS_TWICE, SERVER_HAPROXY, HAPROXY,
-		"delete every line of this kind that applies to @",
-		"http-response add-header Access-Control-Allow-Origin"},
+	REPEATED(SERVER_NGINX, NGINX, "add_header Access-Control-Allow-Origin"),
+	REPEATED(SERVER_APACHE, APACHE, "Header add Access-Control-Allow-Origin"),
+	REPEATED(SERVER_LIGHTTPD, LIGHTTPD,
+		"setenv.add-response-header = ( \"Access-Control-Allow-Origin\""),
+	REPEATED(SERVER_CADDY, CADDY, "header Access-Control-Allow-Origin"),
+	REPEATED(SERVER_HAPROXY, HAPROXY, "http-response add-header Access-Control-Allow-Origin"),
 	{FAULT_PREFLIGHT, SERVER_NGINX, NGINX, IN_LOCATION ", in place of another limit_except",
 		"limit_except GET POST OPTIONS { deny all; }"},
 	{FAULT_PREFLIGHT, SERVER_APACHE, APACHE, AT_END,
@@ -249,16 +254,14 @@ static const struct cure cures[] = {
 		"granted\n\t</Limit>\n</Location>"},
 	{FAULT_PREFLIGHT, SERVER_HAPROXY, HAPROXY, IN_FRONTEND,
 		"http-request allow if METH_OPTIONS { path_beg @ }"},
-	{FAULT_PREFLIGHT, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
-		URL_IS "$HTTP[\"request-method\"] == \"OPTIONS\" { url.access-deny = () } }"},
-	{FAULT_PREFLIGHT, SERVER_CADDY, CADDY, "in the matcher that refuses the method",
-		"not path @ @/*"},
+	LIGHTTPD_THERE(FAULT_PREFLIGHT,
+		"$HTTP[\"request-method\"] == \"OPTIONS\" { url.access-deny = () } }"),
+	CADDY_EXCEPT(FAULT_PREFLIGHT, "in the matcher that refuses the method"),
 
 	{FAULT_LEAVING, SERVER_NGINX, NGINX, IN_LOCATION,
 		"fastcgi_ignore_client_abort off;\nproxy_ignore_client_abort off;"},
-	{FAULT_LEAVING, SERVER_LIGHTTPD, LIGHTTPD, AT_END,
-		URL_IS "server.stream-response-body = 2 }"},
-	{FAULT_LEAVING, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	LIGHTTPD_THERE(FAULT_LEAVING, "server.stream-response-body = 2 }"),
+	PIPED(FAULT_LEAVING),
 
 	/* While rowtail is down. */
 	{FAULT_DOWN, SERVER_ROWTAIL, "a shell", "as root",
@@ -273,7 +276,7 @@ static const struct cure cures[] = {
 		"\"no-cache, no-transform\";\n"
 		"\treturn 200 \"" RETRY "\";\n}"},
 	{FAULT_DOWN_ANSWER, SERVER_APACHE, APACHE, AT_END " (a2enmod asis)",
-		"Alias \"/rowtail-down\" \"/usr/local/share/rowtail/rowtail-down.asis\"\n<Location "
+		"Alias \"/rowtail-down\" \"" ROWTAIL_DATADIR "/rowtail-down.asis\"\n<Location "
 		"\"/rowtail-down\">\n"
 		"\tSetHandler send-as-is\n\tRequire all granted\n</Location>\n<Location \"@\">\n"
 		"\t<If \"%{HTTP_ACCEPT} =~ m#text/event-stream#\">\n\t\tErrorDocument 500 "
@@ -286,7 +289,7 @@ static const struct cure cures[] = {
 		"\"/rowtail-down.shtml\" } }\n"
 		"$HTTP[\"url\"] == \"/rowtail-down.shtml\" {\n"
 		"\talias.url = ( \"/rowtail-down.shtml\" => "
-		"\"/usr/local/share/rowtail/rowtail-down.shtml\" )\n"
+		"\"" ROWTAIL_DATADIR "/rowtail-down.shtml\" )\n"
 		"\tssi.extension = ( \".shtml\" )\n\tssi.content-type = \"text/event-stream\"\n}"},
 	{FAULT_DOWN_ANSWER, SERVER_CADDY, CADDY, "in the site's block",
 		"handle_errors {\n\t@rowtail_down {\n\t\tpath @ @/*\n\t\theader Accept "
@@ -302,7 +305,7 @@ static const struct cure cures[] = {
 					    "http-after-response set-status 200 if { status "
 					    "502:504 } { var(txn.rowtail_stream) -m bool } "
 					    "!{ var(txn.rowtail_up) -m bool }"},
-	{FAULT_DOWN_ANSWER, SERVER_VARNISH, VARNISH, IN_RECV, PIPE},
+	PIPED(FAULT_DOWN_ANSWER),
 
 	{FAULT_HTTP10, SERVER_APACHE, APACHE,
 		"delete these words from the SetEnv, SetEnvIf and BrowserMatch that apply to @",

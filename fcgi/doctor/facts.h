@@ -48,6 +48,7 @@ enum failure {
 	FAILURE_CERTIFICATE,
 	FAILURE_ENCODING, /* the compressed body cannot be decoded */
 	FAILURE_BROKEN, /* the connection broke */
+	FAILURE_FLOOD, /* it sent more than CLIENT_MOST bytes */
 };
 
 /* What came back for one request. */
@@ -95,6 +96,7 @@ struct facts {
 	bool with_rows; /* --db was given and could be written */
 	int64_t silence_ms; /* how long the streams were left alone */
 	int64_t rows_ms[FACTS_ROWS]; /* when each row was committed; -1 */
+	bool http2_only; /* the server does not speak HTTP/1.1 */
 	bool sent_authorization; /* --header has a Bearer token, and there are no rows */
 
 	char status_text[FACTS_FIELD]; /* why --status said nothing; "" */

@@ -51,7 +51,8 @@ static bool judge_reached(const struct answer *a, struct findings *out)
 			"the certificate is not trusted, so a browser opens nothing "
 			"(--insecure examines the rest)",
 		[FAILURE_ENCODING] = "the compressed answer cannot be read",
-		[FAILURE_BROKEN] = "the connection broke"};
+		[FAILURE_BROKEN] = "the connection broke",
+		[FAILURE_FLOOD] = "the answer does not end"};
 
 	if (a->failure == FAILURE_NONE || a->status)
 		return true;
@@ -77,12 +78,14 @@ static bool judge_redirect(const struct answer *a, struct findings *out)
 {
 	char what[FINDINGS_TEXT];
 	bool login = is_login(a);
+	size_t path = strcspn(a->location, "?#");
 
 	if (a->status < 300 || a->status > 399)
 		return true;
-	snprintf(what, sizeof(what), "The answer is a redirect (%d) to %s%s.", a->status,
-		a->location[0] ? a->location : "nowhere",
-		login ? ", which looks like a login page" : "");
+	/* What follows the path may be a secret, such as a ticket of a login. */
+	snprintf(what, sizeof(what), "The answer is a redirect (%d) to %.*s%s%s.", a->status,
+		a->location[0] ? (int)path : 7, a->location[0] ? a->location : "nowhere",
+		a->location[path] ? "…" : "", login ? ", which looks like a login page" : "");
 	say(out, login ? "login" : "redirect", FAULT_FRONT_CONTROLLER,
 		"Its EventSource follows the redirect, gets a page instead of a stream, and gives "
 		"up "
@@ -114,9 +117,14 @@ static bool judge_status(const struct facts *f, struct findings *out)
 	if (a->status == 200)
 		return true;
 	snprintf(what, sizeof(what), "The answer is %d: %s.", a->status, judge_line(a, line));
-	if (a->status == 401 || a->status == 403)
+	if (a->status == 401 || a->status == 403) {
 		name = "access", judge_refused(f, out);
-	else if (a->status == 404 || (a->status == 405 && judge_is_page(a)))
+		if (f->with_rows)
+			snprintf(what + strlen(what), sizeof(what) - strlen(what),
+				" The log that --db names has a grant for the doctor: does rowtail "
+				"serve "
+				"another log?");
+	} else if (a->status == 404 || (a->status == 405 && judge_is_page(a)))
 		fault = FAULT_FRONT_CONTROLLER, name = "not-found";
 	else if (a->status >= 500)
 		fault = FAULT_DOWN, name = "down";
@@ -173,12 +181,32 @@ static bool judge_type(const struct answer *a, struct findings *out)
 	return false;
 }
 
+static bool judge_flood(const struct facts *f, struct findings *out)
+{
+	char what[FINDINGS_TEXT];
+
+	for (int i = 0; i < PROBES; i++) {
+		const struct answer *a = &f->answer[i];
+
+		if (a->failure != FAILURE_FLOOD)
+			continue;
+		snprintf(what, sizeof(what),
+			"More than 64 MiB came within %.1f s. Either that is not rowtail's stream, "
+			"or the "
+			"channel is very busy: ask for another.",
+			(double)(a->end_ms - a->asked_ms) / 1000);
+		say(out, "flood", FAULT_NONE, "It cannot keep up with that.", what);
+		return false;
+	}
+	return true;
+}
+
 bool judge_first(const struct facts *f, struct findings *out)
 {
 	const struct answer *a = &f->answer[PROBE_FIRST];
 	bool fine;
 
-	if (!judge_reached(a, out))
+	if (!judge_reached(a, out) || !judge_flood(f, out))
 		return false;
 	if (f->redirected)
 		findings_add(out, LEVEL_NOTE, "redirect",
@@ -195,8 +223,10 @@ bool judge_first(const struct facts *f, struct findings *out)
 
 void judge_all(const struct facts *f, struct findings *out)
 {
-	if (!judge_query_is_lost(f))
-		judge_flow(f, out);
+	if (!judge_flood(f, out))
+		return;
+	if (!judge_query_is_lost(f) && !judge_flow(f, out))
+		return;
 	judge_request(f, out);
 	judge_answer(f, out);
 }

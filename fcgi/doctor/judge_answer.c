@@ -199,7 +199,11 @@ static void judge_versions(const struct facts *f, struct findings *out)
 {
 	const struct answer *a = &f->answer[PROBE_H2];
 
-	if (f->secure && a->asked && a->version == 20)
+	if (f->http2_only)
+		findings_add(out, LEVEL_NOTE, "http2-only",
+			"The server speaks HTTP/2 only. Browsers do too; many proxies and programs "
+			"do not.");
+	else if (f->secure && a->asked && a->version == 20)
 		findings_add(
 			out, LEVEL_OK, "http2", "HTTP/2 works: many streams share a connection.");
 	else

@@ -66,6 +66,35 @@ static bool was_streamed(const struct facts *f, int i)
 	return i < 2 || a->version == 20;
 }
 
+/* The streams begin at once and the log does not grow, although rows were inserted: it is not theirs. */
+static bool judge_log(const struct facts *f, struct findings *out)
+{
+	const struct answer *before = &f->answer[PROBE_JSON_1], *after = &f->answer[PROBE_JSON_2];
+	struct finding *w;
+
+	if (!f->with_rows || f->rows_ms[0] < 0 || before->status != 200 || after->status != 200 ||
+		strcmp(before->body, after->body) != 0)
+		return true;
+	for (int i = 0; i < STREAMS; i++) {
+		const struct answer *a = &f->answer[streams[i].probe];
+
+		if (!was_streamed(f, i))
+			continue;
+		if (!a->records || a->first_record_ms - a->asked_ms > FIRST_MS)
+			return true;
+		for (int row = 0; row < FACTS_ROWS; row++)
+			if (a->row_count[row])
+				return true;
+	}
+	w = findings_add(out, LEVEL_WRONG, "other-log",
+		"Streams open at once, but none of the rows that the doctor inserted arrives, and "
+		"the "
+		"newest id stays the same: rowtail serves another log than --db names.");
+	w->fatal = true;
+	w->harm = "It gets no row that is inserted there.";
+	return false;
+}
+
 static bool judge_buffered(const struct facts *f, struct findings *out)
 {
 	char which[FACTS_FIELD] = "";
@@ -247,14 +276,17 @@ static void judge_heartbeat(const struct facts *f, struct findings *out)
 		"is gone.";
 }
 
-void judge_flow(const struct facts *f, struct findings *out)
+bool judge_flow(const struct facts *f, struct findings *out)
 {
+	if (!judge_log(f, out))
+		return false;
 	if (!judge_buffered(f, out))
-		return;
+		return true;
 	judge_pace(f, out);
 	judge_rows(f, out);
 	judge_compressed(f, out);
 	judge_replay(f, out);
 	judge_cut(f, out);
 	judge_heartbeat(f, out);
+	return true;
 }

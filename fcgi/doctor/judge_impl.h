@@ -21,7 +21,8 @@ bool judge_query_is_lost(const struct facts *f);
 void judge_token(const struct facts *f, struct findings *out);
 
 /* When records come, and whether the stream stays open. */
-void judge_flow(const struct facts *f, struct findings *out);
+/* False if nothing else need be judged. */
+bool judge_flow(const struct facts *f, struct findings *out);
 
 /* What reaches rowtail of a request. */
 void judge_request(const struct facts *f, struct findings *out);

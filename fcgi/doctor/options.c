@@ -146,6 +146,7 @@ void options_read(struct options *o, int argc, char **argv)
 			optind == argc ? "the URL of the stream is missing" : "one URL only");
 	if (!target_read(&o->target, argv[optind], &advice))
 		errx(EX_USAGE, "the URL: %s", advice);
+	o->url = argv[optind];
 }
 
 const char *options_header(const struct options *o, const char *name)

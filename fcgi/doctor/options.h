@@ -15,6 +15,7 @@ enum { OPTIONS_HEADERS = 16, OPTIONS_SILENCE_S = 35 };
 
 struct options {
 	struct target target;
+	const char *url; /* as given; target may be where it redirects to */
 	const char *status_url, *db; /* NULL if not given */
 	char origin[ORIGIN_MAX]; /* "" if not given */
 	const char *headers[OPTIONS_HEADERS + 1]; /* then NULL */

@@ -95,21 +95,33 @@ static void skip_mark(struct reader *r)
 	}
 }
 
+/* Takes bytes of one line, up to its end or the place of the mark; returns how many. */
+static size_t take_bytes(struct reader *r, const char *bytes, size_t length)
+{
+	size_t count = 0, kept, room = READER_MAX - r->line.length;
+
+	while (count < length && bytes[count] != '\r' && bytes[count] != '\n')
+		count++;
+	if (!r->begun && count > 3 - r->line.length)
+		count = 3 - r->line.length;
+	kept = count < room ? count : room;
+	if (kept)
+		buffer_append(&r->line, bytes, kept);
+	skip_mark(r);
+	return count;
+}
+
 void reader_feed(struct reader *r, const char *bytes, size_t length)
 {
-	for (size_t i = 0; i < length; i++) {
-		bool after_cr = r->after_cr;
+	for (size_t i = 0; i < length;) {
+		bool end = bytes[i] == '\r' || bytes[i] == '\n';
+		bool same_end = bytes[i] == '\n' && r->after_cr;
 
 		r->after_cr = bytes[i] == '\r';
-		if (bytes[i] == '\n' && after_cr)
-			continue;
-		if (bytes[i] == '\r' || bytes[i] == '\n') {
+		if (end && !same_end) {
 			r->begun = true;
 			take_line(r);
-		} else {
-			if (r->line.length < READER_MAX)
-				buffer_append(&r->line, &bytes[i], 1);
-			skip_mark(r);
 		}
+		i += end ? 1 : take_bytes(r, bytes + i, length - i);
 	}
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "doctor/secret.h"
 
 enum { TEXT = 4096 };
@@ -15,7 +16,7 @@ static const char *clean(const struct options *o, const char *text)
 {
 	static char safe[TEXT];
 
-	snprintf(safe, sizeof(safe), "%s", text);
+	text_harmless(safe, sizeof(safe) - 1, text, strlen(text), false);
 	secret_hide(safe, sizeof(safe), o);
 	return safe;
 }
@@ -109,8 +110,12 @@ static void print_text(const struct options *o, const struct facts *f, const str
 
 static void print_string(const char *text)
 {
+	char whole[TEXT];
+
+	/* No half of a character, where a text was cut. */
+	text_harmless(whole, sizeof(whole) - 1, text, strlen(text), true);
 	putchar('"');
-	for (; *text; text++) {
+	for (text = whole; *text; text++) {
 		unsigned char c = (unsigned char)*text;
 
 		if (c == '"' || c == '\\')

@@ -51,12 +51,12 @@ static void make_names(struct rows *r)
 		snprintf(r->token + 16 * i, 17, "%08x%08x", token_random(), token_random());
 }
 
-/* What a doctor that was killed has left. */
+/* What a doctor that was killed has left. (No run lasts half an hour.) */
 static void remove_old(struct rows *r)
 {
 	run(r,
 		"DELETE FROM events WHERE channel GLOB 'rowtail-doctor/*' AND created_at < "
-		"strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-10 minutes');"
+		"strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-30 minutes');"
 		"UPDATE events_pruned SET id = 0 WHERE channel GLOB 'rowtail-doctor/*';"
 		"DELETE FROM events_pruned WHERE channel GLOB 'rowtail-doctor/*' AND id = 0 AND "
 		"deletion < (SELECT max(deletion) FROM events_pruned);"
@@ -73,8 +73,7 @@ static bool grant(struct rows *r)
 	snprintf(subject, sizeof(subject), "token:%s", hash);
 	return run(r,
 		"INSERT INTO grants(subject, channel, expires_at) VALUES (?, ?, datetime('now', "
-		"'+10 "
-		"minutes'))",
+		"'+30 minutes'))",
 		subject, r->pattern);
 }
 

@@ -88,6 +88,8 @@ def test_an_installed_package_serves_after_the_log_is_made(system, package):
                "sqlite3 /var/lib/rowtail/events.db < /usr/share/rowtail/schema/rowtail.sql")
     checked = system.run("runuser", "-u", "rowtail", "--", "rowtail", "--check", "/etc/rowtail.conf")
     assert "rowtail can serve." in checked.stdout
+    for program in (system.root / "usr/bin").glob("rowtail*"):
+        assert b"/usr/local/" not in program.read_bytes(), program
 
 
 def test_nothing_is_enabled_by_the_installation(system, package):

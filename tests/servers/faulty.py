@@ -19,7 +19,7 @@ import rowtail
 from conftest import ORIGIN, directory, make_log
 from webserver import as_user, end, give
 
-AT_ONCE = 6  # so many runs side by side
+AT_ONCE = 16  # so many runs side by side: they mostly wait
 
 
 class Case(NamedTuple):
