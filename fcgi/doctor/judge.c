@@ -48,8 +48,8 @@ static bool judge_reached(const struct answer *a, struct findings *out)
 		[FAILURE_CONNECT] = "nobody accepts the connection",
 		[FAILURE_TLS] = "TLS fails",
 		[FAILURE_CERTIFICATE] =
-			"the certificate is not trusted, so a browser opens nothing "
-			"(--insecure examines the rest)",
+			("the certificate is not trusted, so a browser opens nothing "
+			 "(--insecure examines the rest)"),
 		[FAILURE_ENCODING] = "the compressed answer cannot be read",
 		[FAILURE_BROKEN] = "the connection broke",
 		[FAILURE_FLOOD] = "the answer does not end"};
