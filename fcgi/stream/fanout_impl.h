@@ -1,7 +1,7 @@
 /*
- * Shared by these files, and used by no others: fanout.c (streams, lists, sweeps), fanout_look.c
- * (is anything new?), fanout_feed.c (new rows for streams that wait), fanout_step.c (a turn of a stream that is behind),
- * fanout_end.c (channels that have ended) and fanout_poll.c (what differs for a JSON answer).
+ * Shared by these files, and used by no others: fanout.c (streams, lists), fanout_sweep.c (heartbeats, time limits,
+ * last words), fanout_look.c (is anything new?), fanout_feed.c (new rows for streams that wait), fanout_step.c (a turn
+ * of a stream that is behind), fanout_end.c (channels that have ended) and fanout_poll.c (what differs for a JSON answer).
  */
 #ifndef ROWTAIL_FANOUT_IMPL_H
 #define ROWTAIL_FANOUT_IMPL_H
@@ -148,6 +148,9 @@ void fanout_poll_show_life(struct fanout *f, struct subscriber *s);
 
 /* The id up to which an idle stream has everything. */
 int64_t fanout_position(const struct fanout *f, const struct subscriber *s);
+
+/* Takes a stream off its list. An idle one keeps the position it had there. */
+void fanout_take_off(struct fanout *f, struct subscriber *s);
 
 /* Puts a stream that has work at the end of the queue. An idle one keeps its position. */
 void fanout_enqueue(struct fanout *f, struct subscriber *s);
