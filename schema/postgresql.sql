@@ -84,7 +84,7 @@ BEGIN
 	IF to_regclass(format('%I.events_log', home)) IS NULL THEN
 		SELECT relname INTO name FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(home)) AND relname IN (
 			'events', 'grants', 'events_changes', 'events_pruned', 'events_timelines', 'events_ended', 'events_order',
-			'events_draft', 'events_changes_draft', 'events_news', 'events_grants', 'events_server', 'events_channel',
+			'events_draft', 'events_changes_draft', 'events_begun', 'events_ends', 'events_news', 'events_grants', 'events_server', 'events_channel',
 			'events_ended_id');
 		IF FOUND THEN
 			RAISE EXCEPTION 'there is already a table, view, index or sequence % of another kind; make the log in a schema of its own', name;
@@ -92,8 +92,8 @@ BEGIN
 		SELECT proname INTO name FROM pg_proc WHERE pronamespace = to_regnamespace(quote_ident(home)) AND proname IN (
 			'events_refused', 'events_refuse', 'events_number', 'events_number_rows', 'events_timeline_begins',
 			'events_changes_number', 'events_deleted', 'events_changes_floor', 'events_changes_prune', 'events_row_is_final',
-			'events_opened', 'events_lost', 'events_position', 'events_after_restore', 'events_allow_publisher',
-			'events_allow_mirror', 'grants_refused', 'grants_changed');
+			'events_opened', 'events_end_counts', 'events_end_numbered', 'events_lost', 'events_position',
+			'events_after_restore', 'events_allow_publisher', 'events_allow_mirror', 'grants_refused', 'grants_changed');
 		IF FOUND THEN
 			RAISE EXCEPTION 'the application has a function %, which postgresql.sql would replace; make the log in a schema of its own', name;
 		END IF;
@@ -128,7 +128,13 @@ CREATE TABLE IF NOT EXISTS events(
 
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-CREATE INDEX IF NOT EXISTS events_channel ON events(channel, id);
+DO $$
+BEGIN
+	IF EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('events_channel') AND indpred IS NULL) THEN
+		DROP INDEX events_channel; -- of an older postgresql.sql; it had the drafts, too
+	END IF;
+END $$;
+CREATE INDEX IF NOT EXISTS events_channel ON events(channel, id) WHERE id > 0;
 
 -- Who may read what:
 --
@@ -177,6 +183,19 @@ CREATE TABLE IF NOT EXISTS events_timelines(
 	ends bigint NOT NULL DEFAULT 0, -- how many channels have ended, see events_number
 	made_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+ALTER TABLE events_timelines ADD COLUMN IF NOT EXISTS begun_by xid8 DEFAULT pg_current_xact_id();
+
+-- What events_number must know of tables, in sequences, which it reads without a query. A sequence does not return to its
+-- former value when a transaction is rolled back, so each errs on the safe side. events_begun: a timeline of which the row
+-- in events_timelines is committed. events_ends: NULL as long as there was never a row in events_ended.
+CREATE SEQUENCE IF NOT EXISTS events_begun AS bigint;
+CREATE SEQUENCE IF NOT EXISTS events_ends AS bigint;
+DO $$
+BEGIN
+	IF EXISTS (SELECT 1 FROM events_ended) THEN
+		PERFORM nextval('events_ends');
+	END IF;
+END $$;
 
 CREATE TABLE IF NOT EXISTS events_log(
 	one boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -190,50 +209,128 @@ INSERT INTO events_timelines(timeline, after, base)
 SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint, 0, 0
 WHERE NOT EXISTS (SELECT 1 FROM events_timelines);
 
+-- The two functions that run for each row. Both run as the log's owner, and neither has a SET clause, which would take
+-- longer than the rest of them. So a publisher chooses the search_path, and every name and operator has its schema; format()
+-- puts in the log's. What can be an expression is one, not a statement, since plpgsql prepares each for each transaction.
+DO $make$
+DECLARE
+	home text := quote_ident(current_schema());
+BEGIN
+
 -- Refusals, with the same sentences as in rowtail.sql. Most rows need only the first condition. This is no CHECK and
 -- has no WHEN, which PostgreSQL would parse for each statement.
 --
 -- An end counts at once for its own transaction. For others it counts when it is committed; what they insert until
 -- then is refused at their COMMIT.
-CREATE OR REPLACE FUNCTION events_refused() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+EXECUTE format($sql$
+CREATE OR REPLACE FUNCTION %1$s.events_refused() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-	IF NEW.id NOT BETWEEN -9223372036854775807 AND -9000000000000000001
-		OR NEW.channel ~ '[^ -)+-~]' OR octet_length(NEW.channel) NOT BETWEEN 1 AND 255
-		OR NEW.event ~ '[^ -~]' OR octet_length(NEW.event) NOT BETWEEN 1 AND 255
-		OR NEW.event IN ('open', 'error', 'position', 'gap', 'denied')
-		OR octet_length(NEW.data) > 268435456 OR NEW.retry NOT BETWEEN 0 AND 3600000
-		OR NEW.created_at NOT BETWEEN '0001-01-01 00:00:00Z' AND '9999-12-31 23:59:59.999Z'
+	IF NEW.id OPERATOR(pg_catalog.>) -9000000000000000001 OR NEW.id OPERATOR(pg_catalog.<) -9223372036854775807
+		OR NEW.channel OPERATOR(pg_catalog.!~) '^[ -)+-~]+$' OR pg_catalog.octet_length(NEW.channel) OPERATOR(pg_catalog.>) 255
+		OR NEW.event OPERATOR(pg_catalog.~) '[^ -~]|^(|open|error|position|gap|denied)$'
+		OR pg_catalog.octet_length(NEW.event) OPERATOR(pg_catalog.>) 255
+		OR pg_catalog.octet_length(NEW.data) OPERATOR(pg_catalog.>) 268435456
+		OR NEW.retry OPERATOR(pg_catalog.<) 0 OR NEW.retry OPERATOR(pg_catalog.>) 3600000
+		OR NEW.created_at OPERATOR(pg_catalog.<) '0001-01-01 00:00:00Z'::pg_catalog.timestamptz
+		OR NEW.created_at OPERATOR(pg_catalog.>) '9999-12-31 23:59:59.999Z'::pg_catalog.timestamptz
 	THEN
-		IF NEW.id NOT BETWEEN -9223372036854775807 AND -9000000000000000001 THEN
+		IF NEW.id OPERATOR(pg_catalog.>) -9000000000000000001 OR NEW.id OPERATOR(pg_catalog.<) -9223372036854775807 THEN
 			RAISE EXCEPTION 'id: leave it out and PostgreSQL numbers the row at COMMIT';
-		ELSIF octet_length(NEW.data) > 268435456 THEN
+		ELSIF pg_catalog.octet_length(NEW.data) OPERATOR(pg_catalog.>) 268435456 THEN
 			RAISE EXCEPTION 'data: at most 256 MiB (268435456 bytes), since a record is encoded in memory; publish a link to longer data';
-		ELSIF NEW.retry NOT BETWEEN 0 AND 3600000 THEN
+		ELSIF NEW.retry OPERATOR(pg_catalog.<) 0 OR NEW.retry OPERATOR(pg_catalog.>) 3600000 THEN
 			RAISE EXCEPTION 'retry: NULL, or whole milliseconds from 0 to 3600000';
-		ELSIF NEW.created_at NOT BETWEEN '0001-01-01 00:00:00Z' AND '9999-12-31 23:59:59.999Z' THEN
+		ELSIF NEW.created_at OPERATOR(pg_catalog.<) '0001-01-01 00:00:00Z'::pg_catalog.timestamptz
+			OR NEW.created_at OPERATOR(pg_catalog.>) '9999-12-31 23:59:59.999Z'::pg_catalog.timestamptz THEN
 			RAISE EXCEPTION 'created_at: UTC such as 2026-01-31T23:59:59.123Z; leave it out and it is now';
-		ELSIF octet_length(NEW.channel) NOT BETWEEN 1 AND 255 THEN
+		ELSIF pg_catalog.octet_length(NEW.channel) OPERATOR(pg_catalog.<) 1
+			OR pg_catalog.octet_length(NEW.channel) OPERATOR(pg_catalog.>) 255 THEN
 			RAISE EXCEPTION 'channel: text of 1 to 255 bytes of UTF-8';
-		ELSIF NEW.channel ~ '[\u0001-\u001f\u007f-\u009f*]' THEN
+		ELSIF NEW.channel OPERATOR(pg_catalog.~) '[\u0001-\u001f\u007f-\u009f*]' THEN
 			RAISE EXCEPTION 'channel: no control characters, and no *, which is for patterns';
-		ELSIF octet_length(NEW.event) NOT BETWEEN 1 AND 255 THEN
+		ELSIF pg_catalog.octet_length(NEW.event) OPERATOR(pg_catalog.<) 1
+			OR pg_catalog.octet_length(NEW.event) OPERATOR(pg_catalog.>) 255 THEN
 			RAISE EXCEPTION 'event: NULL for a plain message, or text of 1 to 255 bytes of UTF-8';
-		ELSIF NEW.event ~ '[\r\n]' THEN
+		ELSIF NEW.event OPERATOR(pg_catalog.~) '[\r\n]' THEN
 			RAISE EXCEPTION 'event: one line, so no CR, LF or NUL';
-		ELSIF NEW.event IN ('open', 'error', 'position', 'gap', 'denied') THEN
+		ELSIF NEW.event OPERATOR(pg_catalog.=) ANY ('{open,error,position,gap,denied}'::pg_catalog.text[]) THEN
 			RAISE EXCEPTION 'event: open and error are EventSource''s own, position, gap and denied are rowtail''s; choose another name';
 		END IF;
 	END IF;
-	IF EXISTS (SELECT 1 FROM events_ended WHERE channel = NEW.channel) THEN
-		RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
-	ELSIF NEW.event = 'end' THEN
-		INSERT INTO events_ended(channel, id) VALUES (NEW.channel, NEW.id) ON CONFLICT DO NOTHING;
-		IF NOT FOUND THEN
+	IF NEW.event OPERATOR(pg_catalog.=) 'end' OR pg_catalog.pg_sequence_last_value('%2$s.events_ends'::pg_catalog.regclass) IS NOT NULL THEN
+		IF EXISTS (SELECT 1 FROM %1$s.events_ended AS x WHERE x.channel OPERATOR(pg_catalog.=) NEW.channel) THEN
 			RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
+		ELSIF NEW.event OPERATOR(pg_catalog.=) 'end' THEN
+			INSERT INTO %1$s.events_ended(channel, id) VALUES (NEW.channel, NEW.id) ON CONFLICT DO NOTHING;
+			IF NOT FOUND THEN
+				RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
+			END IF;
 		END IF;
 	END IF;
 	RETURN NEW;
+END $$
+$sql$, home, replace(home, '''', ''''''));
+
+-- Numbers a row at COMMIT, or at SET CONSTRAINTS ... IMMEDIATE. PostgreSQL makes a transaction visible before it
+-- releases its locks. So whoever gets the lock next takes a higher number and is visible later, here and on every
+-- standby. A sequence alone does not order commits: a reader of "id > last" would lose rows.
+--
+-- The first condition says that nothing is out of the ordinary: this is the only row, its timeline has begun, and the
+-- table has so many pages that no plan for the UPDATE reads all of them. If so, all that can be done before the lock is
+-- done before. Nobody may see a row that a crash takes back, or its number would be given out again: thus
+-- synchronous_commit. The name of a WAL file has the timeline; a server that takes writes keeps to one.
+EXECUTE format($sql$
+CREATE OR REPLACE FUNCTION %1$s.events_number() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+	IF NEW.id OPERATOR(pg_catalog.=) pg_catalog.currval('%2$s.events_draft'::pg_catalog.regclass)
+		AND NEW.ctid OPERATOR(pg_catalog.>=) '(16,0)'::pg_catalog.tid
+		AND pg_catalog.pg_sequence_last_value('%2$s.events_begun'::pg_catalog.regclass) OPERATOR(pg_catalog.=)
+			('x' OPERATOR(pg_catalog.||) pg_catalog.left(pg_catalog.pg_walfile_name('0/1000000'::pg_catalog.pg_lsn), 8)
+			)::pg_catalog.bit(32)::pg_catalog.int8
+		AND (pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.<>) 'off'
+			OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)
+		AND (pg_catalog.current_setting('rowtail.notify', true) OPERATOR(pg_catalog.=) ANY ('{off,false,no,0}'::pg_catalog.text[])
+			OR pg_catalog.pg_notify('rowtail', '') IS NOT NULL)
+	THEN
+		UPDATE %1$s.events AS e SET id = CASE WHEN pg_catalog.pg_advisory_xact_lock(1919776884,
+				'%2$s.events_order'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4) IS NOT NULL
+			THEN pg_catalog.nextval('%2$s.events_order'::pg_catalog.regclass) END
+		WHERE e.id OPERATOR(pg_catalog.=) NEW.id;
+		IF FOUND AND pg_catalog.pg_sequence_last_value('%2$s.events_ends'::pg_catalog.regclass) IS NOT NULL THEN
+			IF EXISTS (SELECT 1 FROM %1$s.events_ended AS x WHERE x.channel OPERATOR(pg_catalog.=) NEW.channel)
+				OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
+				PERFORM %1$s.events_end_numbered(NEW.channel, NEW.id, pg_catalog.currval('%2$s.events_order'::pg_catalog.regclass));
+			END IF;
+		END IF;
+	-- Rows of this session came after this one. They get their numbers together, if they have none yet.
+	ELSIF NEW.id OPERATOR(pg_catalog.>) COALESCE(pg_catalog.regexp_replace(pg_catalog.current_setting('rowtail.numbered'
+			OPERATOR(pg_catalog.||) '%2$s.events'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.text, true),
+			'^$', '-9223372036854775808')::pg_catalog.int8, -9223372036854775808) THEN
+		PERFORM %1$s.events_number_rows(NEW.id, pg_catalog.currval('%2$s.events_draft'::pg_catalog.regclass));
+	END IF;
+	RETURN NULL;
+END $$
+$sql$, home, replace(home, '''', ''''''));
+END $make$;
+
+-- A row of a channel that has an end, or perhaps has one that an old snapshot does not see: this fails with a serialization
+-- failure if any channel has ended since.
+CREATE OR REPLACE FUNCTION events_end_numbered(of_channel text, draft bigint, number bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+	timeline_now bigint := ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
+	ended bigint;
+BEGIN
+	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+		PERFORM 1 FROM events_timelines WHERE timeline = timeline_now FOR SHARE;
+	END IF;
+	SELECT id INTO ended FROM events_ended WHERE channel = of_channel;
+	IF ended = draft THEN
+		UPDATE events_ended SET id = number WHERE channel = of_channel;
+		UPDATE events_timelines SET ends = ends + 1 WHERE timeline = timeline_now;
+	ELSIF ended > 0 THEN
+		RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
+	END IF;
 END $$;
 
 CREATE OR REPLACE FUNCTION grants_refused() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
@@ -254,10 +351,11 @@ BEGIN
 	RETURN NEW;
 END $$;
 
--- Only the numbering changes a row, and only once.
+-- Only the numbering changes a row, and only once. It calls this without a search_path of its own.
 CREATE OR REPLACE FUNCTION events_row_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-	IF OLD.id > 0 OR NEW.id <= 0 OR pg_trigger_depth() = 1 THEN
+	IF OLD.id OPERATOR(pg_catalog.>) 0 OR NEW.id OPERATOR(pg_catalog.<=) 0
+		OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.=) 1 THEN
 		RAISE EXCEPTION 'events: a logged row never changes, since readers may have it already; insert a new row that corrects it, or delete this one';
 	END IF;
 	RETURN NULL;
@@ -289,58 +387,6 @@ BEGIN
 	RETURN true;
 END $$;
 
--- Numbers a row at COMMIT, or at SET CONSTRAINTS ... IMMEDIATE. PostgreSQL makes a transaction visible before it
--- releases its locks. So whoever gets this lock next takes a higher number and is visible later, here and on every
--- standby. A sequence alone does not order commits: a reader of "id > last" would lose rows.
---
--- This runs for every row, so it is short: what can be an expression is one, not a statement.
-CREATE OR REPLACE FUNCTION events_number() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
-DECLARE
-	timeline_now bigint;
-	number bigint;
-	ended bigint;
-BEGIN
-	-- Rows of this session came after this one. They get their numbers together.
-	IF NEW.id <> currval('events_draft') THEN
-		IF NEW.id > coalesce(nullif(current_setting('rowtail.numbered' || 'events'::regclass::oid, true), '')::bigint,
-				-9223372036854775808) THEN
-			PERFORM events_number_rows(NEW.id, currval('events_draft'));
-		END IF;
-		RETURN NULL;
-	END IF;
-
-	IF pg_advisory_xact_lock(1919776884, 'events_order'::regclass::oid::int) IS NULL THEN END IF;
-	timeline_now := ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
-	-- An older snapshot does not see which channels have ended since. This fails with a serialization failure if any has.
-	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-		PERFORM 1 FROM events_timelines WHERE timeline = timeline_now FOR SHARE;
-	END IF;
-	LOOP
-		UPDATE events AS e SET id = nextval('events_order')
-		WHERE e.id = NEW.id AND EXISTS (SELECT 1 FROM events_timelines AS t WHERE t.timeline = timeline_now)
-		RETURNING e.id, (SELECT x.id FROM events_ended AS x WHERE x.channel = e.channel) INTO number, ended;
-		EXIT WHEN FOUND;
-		-- Else it has its number, or was deleted.
-		IF NOT events_timeline_begins(timeline_now) THEN
-			RETURN NULL;
-		END IF;
-	END LOOP;
-	IF ended = NEW.id THEN
-		UPDATE events_ended SET id = number WHERE channel = NEW.channel;
-		UPDATE events_timelines SET ends = ends + 1 WHERE timeline = timeline_now;
-	ELSIF ended > 0 THEN
-		RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
-	END IF;
-
-	-- Nobody may see a row that a crash takes back, or its number would be given out again.
-	IF current_setting('synchronous_commit') = 'off'
-		AND set_config('synchronous_commit', 'on', true) IS NULL THEN END IF;
-	IF coalesce(current_setting('rowtail.notify', true), '') NOT IN ('off', 'false', 'no', '0')
-		AND pg_notify('rowtail', '') IS NULL THEN END IF;
-	RETURN NULL;
-END $$;
-
 -- The same for the drafts from first to last of this transaction, in their order. Nobody else's are visible. The
 -- settings rule out plans that read the whole log.
 CREATE OR REPLACE FUNCTION events_number_rows(first bigint, last bigint) RETURNS void
@@ -357,6 +403,10 @@ BEGIN
 		PERFORM 1 FROM events_timelines WHERE timeline = timeline_now FOR SHARE;
 	END IF;
 	PERFORM events_timeline_begins(timeline_now);
+	IF pg_sequence_last_value('events_begun') IS DISTINCT FROM timeline_now AND EXISTS (SELECT 1 FROM events_timelines
+		WHERE timeline = timeline_now AND begun_by IS DISTINCT FROM pg_current_xact_id()) THEN
+		PERFORM setval('events_begun', timeline_now);
+	END IF;
 	WITH draft AS MATERIALIZED (
 		SELECT e.id FROM events AS e WHERE e.id BETWEEN first AND last ORDER BY e.id
 	), numbered AS MATERIALIZED (
@@ -455,6 +505,13 @@ BEGIN
 	RETURN NULL;
 END $$;
 
+-- Before the end is committed, so before anybody may count on it.
+CREATE OR REPLACE FUNCTION events_end_counts() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+	PERFORM nextval('events_ends');
+	RETURN NULL;
+END $$;
+
 CREATE OR REPLACE FUNCTION grants_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
@@ -490,6 +547,8 @@ CREATE TRIGGER events_deleted AFTER DELETE ON events REFERENCING OLD TABLE AS go
 DROP TRIGGER IF EXISTS events_opened ON events_ended;
 CREATE TRIGGER events_opened AFTER DELETE ON events_ended REFERENCING OLD TABLE AS gone
 	FOR EACH STATEMENT EXECUTE FUNCTION events_opened();
+DROP TRIGGER IF EXISTS events_end_counts ON events_ended;
+CREATE TRIGGER events_end_counts AFTER INSERT ON events_ended EXECUTE FUNCTION events_end_counts();
 DROP TRIGGER IF EXISTS events_ended_no_truncate ON events_ended;
 CREATE TRIGGER events_ended_no_truncate BEFORE TRUNCATE ON events_ended
 	EXECUTE FUNCTION events_refuse('events_ended: DELETE, so that mirrors hear of it');
@@ -608,13 +667,13 @@ BEGIN
 		WHERE p.pronamespace = to_regnamespace(quote_ident(current_schema())) AND p.proname IN (
 			'events_refused', 'events_refuse', 'events_number', 'events_number_rows', 'events_numbered',
 			'events_timeline_begins', 'events_changes_number', 'events_deleted', 'events_changes_floor',
-			'events_changes_prune', 'events_row_is_final', 'events_opened', 'events_lost', 'events_position',
-			'events_after_restore', 'events_allow_publisher', 'events_allow_mirror', 'grants_refused', 'grants_changed')
+			'events_changes_prune', 'events_row_is_final', 'events_opened', 'events_end_counts', 'events_end_numbered',
+			'events_lost', 'events_position', 'events_after_restore', 'events_allow_publisher', 'events_allow_mirror', 'grants_refused', 'grants_changed')
 	LOOP
 		EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', made);
 	END LOOP;
 	REVOKE ALL ON events, grants, events_changes, events_pruned, events_ended, events_timelines, events_log,
 		events_news, events_grants, events_server FROM PUBLIC;
-	REVOKE ALL ON SEQUENCE events_order, events_draft, events_changes_draft FROM PUBLIC;
+	REVOKE ALL ON SEQUENCE events_order, events_draft, events_changes_draft, events_begun, events_ends FROM PUBLIC;
 END $$;
 COMMIT;

@@ -16,10 +16,21 @@ RETENTION = "schema/postgresql-retention.sql"
 
 
 @pytest.fixture
-def db(cluster):
-    """A connection to a new log, in autocommit mode."""
+def db(cluster, request):
+    """A connection to a new log, in autocommit mode. A grown one has pages enough for events_number's short way."""
     with contextlib.closing(cluster.connect(cluster.database(FILE))) as connection:
+        if getattr(request, "param", "new") == "grown":
+            grow(connection)
         yield connection
+
+
+new_and_grown = pytest.mark.parametrize("db", ["new", "grown"], indirect=True)
+
+
+def grow(db):
+    """Leaves pages of rows that were rolled back, before the place of the next row, and notes that the timeline has begun."""
+    run(db, "BEGIN; INSERT INTO events(data) SELECT repeat('x', 100) FROM generate_series(1, 1500); ROLLBACK")
+    run(db, "SELECT setval('events_begun', timeline) FROM events_timelines")
 
 
 def run(db, statement, parameters=None):
@@ -109,6 +120,7 @@ def test_both_engines_refuse_the_same_with_the_same_words(db, workdir):
             assert said.get("SQLite") == said.get("PostgreSQL"), (columns, values)
 
 
+@new_and_grown
 def test_update_is_refused_with_the_same_words(db, workdir):
     path = str(workdir / "events.db")
     set_up(path, "rowtail.sql")
@@ -159,6 +171,7 @@ def test_data_of_256_mib_is_the_most(db):
 # Numbers
 
 
+@new_and_grown
 def test_ids_follow_each_other(db):
     run(db, "INSERT INTO events(data) VALUES ('a')")
     run(db, "INSERT INTO events(data) VALUES ('b'), ('c')")
@@ -167,6 +180,7 @@ def test_ids_follow_each_other(db):
         (1, "a"), (2, "b"), (3, "c"), *((3 + i, f"d{i}") for i in range(1, 1001))]
 
 
+@new_and_grown
 def test_ids_keep_the_order_of_a_transaction(db):
     run(db, """BEGIN; INSERT INTO events(data) VALUES ('1'), ('2'); SAVEPOINT s; INSERT INTO events(data) VALUES ('no');
         ROLLBACK TO s; INSERT INTO events(data) VALUES ('3'), ('4'), ('no'); DELETE FROM events WHERE data = 'no';
@@ -176,6 +190,7 @@ def test_ids_keep_the_order_of_a_transaction(db):
     assert ids(db) == list(range(1, 10))
 
 
+@new_and_grown
 def test_the_publisher_learns_the_id_after_the_commit(db):
     [(draft,)] = run(db, "INSERT INTO events(data) VALUES ('x') RETURNING id")
     assert draft < 0
@@ -184,6 +199,7 @@ def test_the_publisher_learns_the_id_after_the_commit(db):
     assert run(db, "SELECT currval('events_order')") == [(3,)] and ids(db) == [1, 2, 3]
 
 
+@new_and_grown
 def test_copy_is_numbered(cluster, db):
     done = cluster.psql("-c", "COPY events(channel, data) FROM STDIN", dbname=db.info.dbname, text="a\tx\nb\ty\n")
     assert done.returncode == 0, done.stderr
@@ -191,6 +207,7 @@ def test_copy_is_numbered(cluster, db):
 
 
 @pytest.mark.parametrize("rows", [1, 2])
+@new_and_grown
 def test_commit_is_durable_although_the_publisher_asks_for_less(db, rows):
     """Otherwise a crash takes back rows that readers have, and gives their ids to others."""
     run(db, "SET synchronous_commit = off")
@@ -203,6 +220,7 @@ def test_commit_is_durable_although_the_publisher_asks_for_less(db, rows):
 
 
 @pytest.mark.parametrize("rows", [1, 2])
+@new_and_grown
 def test_notify_can_be_switched_off_for_two_phase_commit(db, rows):
     prepare = f"""BEGIN; INSERT INTO events(data) SELECT 'x' FROM generate_series(1, {rows});
         INSERT INTO grants VALUES ('*', '*'); PREPARE TRANSACTION 'two-{db.info.dbname}'"""
@@ -215,6 +233,7 @@ def test_notify_can_be_switched_off_for_two_phase_commit(db, rows):
     assert run(db, "SELECT kind FROM events_news ORDER BY id DESC LIMIT 1") == [("grant",)]
 
 
+@new_and_grown
 def test_mirrors_are_notified(cluster, db):
     with contextlib.closing(cluster.connect(db.info.dbname)) as listener:
         run(listener, "LISTEN rowtail")
@@ -253,6 +272,7 @@ def test_grants_are_told_as_they_are_now(db):
     assert run(db, "SELECT at FROM events_news WHERE kind = 'grant' ORDER BY id DESC LIMIT 1") == [("2030-01-01T00:00:00.000Z",)]
 
 
+@new_and_grown
 def test_an_ended_channel_takes_no_more_rows(db):
     run(db, "INSERT INTO events(channel, event) VALUES ('job', 'made'), ('job', 'end'), ('other', 'made')")
     assert run(db, "SELECT * FROM events_ended") == [("job", 2)]
@@ -269,6 +289,7 @@ def test_an_ended_channel_takes_no_more_rows(db):
 
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 @pytest.mark.parametrize("rows", [1, 2])
+@new_and_grown
 def test_a_row_that_another_transaction_inserted_before_the_end_is_refused_at_commit(cluster, db, isolation, rows):
     run(db, "INSERT INTO events(channel) VALUES ('job')")
     with contextlib.closing(cluster.connect(db.info.dbname)) as slow:
@@ -281,6 +302,7 @@ def test_a_row_that_another_transaction_inserted_before_the_end_is_refused_at_co
     assert run(db, "SELECT event FROM events ORDER BY id") == [(None,), ("end",)]
 
 
+@new_and_grown
 def test_an_end_counts_within_its_transaction_and_goes_with_a_rollback(db):
     assert "has ended" in refusal(db, "BEGIN; INSERT INTO events(channel, event) VALUES ('job', 'end'); INSERT INTO events(channel) VALUES ('job')")
     run(db, "BEGIN; INSERT INTO events(channel, event) VALUES ('job', 'end'); ROLLBACK")
@@ -331,6 +353,7 @@ def roles(cluster, db):
         yield publisher, mirror
 
 
+@new_and_grown
 def test_a_publisher_can_only_publish(db, roles):
     publisher, _ = roles
     run(publisher, "INSERT INTO events(data) VALUES ('a')")
@@ -345,7 +368,8 @@ def test_a_publisher_can_only_publish(db, roles):
         "SELECT nextval('events_order')", "SELECT setval('events_order', 5)", "SELECT nextval('events_draft')",
         "SELECT events_lost(0)", "SELECT events_after_restore()", "SELECT events_number_rows(1, 2)",
         "SELECT events_timeline_begins(7)", "SELECT events_changes_prune()", "SELECT events_numbered()",
-        "SELECT events_allow_publisher('postgres')",
+        "SELECT events_allow_publisher('postgres')", "SELECT events_end_numbered('job', 1, 1)",
+        "SELECT setval('events_begun', 7)", "SELECT nextval('events_ends')",
     ):
         assert "permission denied" in refusal(publisher, statement), statement
 
@@ -375,6 +399,59 @@ def test_a_publisher_cannot_lend_the_owner_its_own_functions(cluster, db, roles)
     run(publisher, "INSERT INTO public.events(data) VALUES ('a')")
     run(publisher, "INSERT INTO public.events(data) VALUES ('b'), ('c')")
     assert ids(db) == [1, 2, 3]
+
+
+# Takes the place of each operator of these types, and of each function that the triggers call.
+SHADOWS = """
+CREATE FUNCTION shadow.made(name text, arguments text, result text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('CREATE FUNCTION shadow.%I(%s) RETURNS %s LANGUAGE plpgsql AS
+		''BEGIN RAISE EXCEPTION ''''lent''''; END''', name, arguments, result);
+END $$;
+DO $$
+DECLARE
+	o record;
+BEGIN
+	FOR o IN SELECT oid, oprname, oprleft::regtype AS l, oprright::regtype AS r, oprresult::regtype AS result FROM pg_operator
+		WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprleft = ANY (KINDS) AND oprright = ANY (KINDS)
+	LOOP
+		PERFORM shadow.made('operator_' || o.oid, format('%s, %s', o.l, o.r), o.result::text);
+		EXECUTE format('CREATE OPERATOR shadow.%s (FUNCTION = shadow.operator_%s, LEFTARG = %s, RIGHTARG = %s)',
+			o.oprname, o.oid, o.l, o.r);
+	END LOOP;
+	FOR o IN SELECT DISTINCT proname, oidvectortypes(proargtypes) AS arguments, prorettype::regtype::text AS result FROM pg_proc
+		WHERE pronamespace = 'pg_catalog'::regnamespace AND proretset = false AND oidvectortypes(proargtypes) !~ 'any|internal'
+		AND proname IN (SELECT m[1] FROM pg_proc, regexp_matches(prosrc, '([a-z_]+)\\(', 'g') AS m
+			WHERE proname IN ('events_refused', 'events_number'))
+	LOOP
+		PERFORM shadow.made(o.proname, o.arguments, o.result);
+	END LOOP;
+END $$;
+""".replace("KINDS", "'{int2,int4,int8,oid,text,name,bool,bit,varbit,tid,timestamptz,pg_lsn,regclass,text[]}'::regtype[]")
+
+
+@new_and_grown
+def test_a_publisher_cannot_lend_the_owner_its_own_operators(db, roles):
+    """events_refused and events_number have no search_path of their own."""
+    publisher, _ = roles
+    run(db, 'CREATE SCHEMA shadow; GRANT ALL ON SCHEMA shadow TO "' + publisher.info.user.replace('"', '""') + '"')
+    run(publisher, SHADOWS)
+    run(publisher, "SET search_path = shadow, pg_temp, pg_catalog, public")
+    assert refusal(publisher, "SELECT 'a' OPERATOR(shadow.=) 'b'::pg_catalog.text") == "lent"
+    assert refusal(publisher, "SELECT left('abc', 1)") == "lent"
+    for columns, values in (
+        ("data", "'a'"), ("data", "'b'), ('c'"), ("channel, event", "'job', 'made'), ('job', 'end'"), ("channel, retry", "'ü', 5"),
+        ("data", "'e'"),
+    ):
+        run(publisher, f"INSERT INTO public.events({columns}) VALUES ({values})")
+    for columns, values, message in (
+        ("channel", "'job'", "has ended"), ("channel", "'a*'", "no control"), ("id", "5", "leave it out"), ("channel", "''", "1 to 255"),
+        ("retry", "-1", "whole milli"), ("event", "'open'", "own"), ("created_at", "'infinity'", "UTC"), ("event", "''", "NULL for"),
+        ("event", "E'a\\nb'", "one line"),
+    ):
+        assert message in refusal(publisher, f"INSERT INTO public.events({columns}) VALUES ({values})"), columns
+    run(publisher, "BEGIN ISOLATION LEVEL SERIALIZABLE; INSERT INTO public.events(data) VALUES ('f'); COMMIT")
+    assert ids(db) == list(range(1, 9))
 
 
 # Setting up
