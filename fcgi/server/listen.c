@@ -303,7 +303,7 @@ static int bind_all(struct listeners *l, const struct listen_addresses *addresse
 			return ENOBUFS;
 		if ((fd = bind_tcp((const void *)&addresses->list[i])) >= 0)
 			add(l, fd, protocol, true);
-		else if (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT)
+		else if (listen_may_lack(addresses, i, errno))
 			missing = errno;
 		else
 			return errno;
@@ -331,9 +331,9 @@ static bool open_tcp(
 	struct listeners *l, const struct listen_wish *wish, char *sentence, size_t size)
 {
 	struct listen_addresses addresses;
-	int prefix = snprintf(sentence, size, "listen: "), error;
+	int error;
 
-	if (!listen_addresses(&addresses, wish->address, sentence + prefix, size - (size_t)prefix))
+	if (!listen_addresses(&addresses, wish->address, sentence, size))
 		return false;
 	if ((error = bind_all(l, &addresses, wish->protocol))) {
 		snprintf(sentence, size, "listen: %s: %s", wish->address, strerror(error));

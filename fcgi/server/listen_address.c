@@ -1,4 +1,5 @@
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,9 +34,7 @@ static const char *split(const char *listen, char host[HOST_MAX])
 	const char *colon = strrchr(listen, ':');
 	size_t length = (size_t)(colon - listen);
 
-	if (length == 0)
-		snprintf(host, HOST_MAX, "127.0.0.1");
-	else if (listen[0] == '[')
+	if (listen[0] == '[')
 		snprintf(host, HOST_MAX, "%.*s", (int)length - 2, listen + 1);
 	else
 		snprintf(host, HOST_MAX, "%.*s", (int)length, listen);
@@ -68,6 +67,12 @@ static bool add_numeric(struct listen_addresses *a, const char *text)
 	return true;
 }
 
+static void add_loopback(struct listen_addresses *a)
+{
+	add_numeric(a, "127.0.0.1");
+	add_numeric(a, "::1");
+}
+
 /* hosts(5): an address, then its names. */
 static void add_line(struct listen_addresses *a, char *line, const char *name)
 {
@@ -92,10 +97,16 @@ static void add_named(struct listen_addresses *a, const char *name)
 	if (file)
 		fclose(file);
 	/* RFC 6761, section 6.3: this name needs no look-up. */
-	if (a->count == 0 && !strcasecmp(name, "localhost")) {
-		add_numeric(a, "127.0.0.1");
-		add_numeric(a, "::1");
-	}
+	if (a->count == 0 && !strcasecmp(name, "localhost"))
+		add_loopback(a);
+}
+
+bool listen_may_lack(const struct listen_addresses *a, size_t i, int error)
+{
+	/* The machine does not have it. */
+	if (error == EADDRNOTAVAIL || error == EAFNOSUPPORT)
+		return true;
+	return a->first_suffices && i > 0;
 }
 
 bool listen_addresses(struct listen_addresses *a, const char *listen, char *sentence, size_t size)
@@ -104,7 +115,10 @@ bool listen_addresses(struct listen_addresses *a, const char *listen, char *sent
 
 	memset(a, 0, sizeof(*a));
 	a->port = (uint16_t)strtol(split(listen, host), NULL, 10);
-	if (!add_numeric(a, host))
+	a->first_suffices = !*host;
+	if (!*host)
+		add_loopback(a);
+	else if (!add_numeric(a, host))
 		add_named(a, host);
 	if (a->count == 0)
 		snprintf(sentence, size,

@@ -198,12 +198,12 @@ static int try_ports(const struct listen_addresses *addresses, bool *exposed)
 
 		*exposed |= !listen_is_loopback(address);
 		error = try_port(address);
-		if (error == EADDRNOTAVAIL || error == EAFNOSUPPORT)
-			missing = error;
-		else if (error)
-			return error;
-		else
+		if (!error)
 			any = true;
+		else if (listen_may_lack(addresses, i, error))
+			missing = error;
+		else
+			return error;
 	}
 	return any ? 0 : missing;
 }

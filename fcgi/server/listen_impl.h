@@ -25,6 +25,7 @@ struct listen_addresses {
 	struct sockaddr_storage list[LISTEN_MAX]; /* no duplicates */
 	size_t count;
 	uint16_t port;
+	bool first_suffices; /* :PORT, where ::1 is only for clients that look up localhost */
 };
 
 /*
@@ -33,6 +34,9 @@ struct listen_addresses {
  * libraries that ask one. On failure returns false and a sentence that says what to do.
  */
 bool listen_addresses(struct listen_addresses *a, const char *listen, char *sentence, size_t size);
+
+/* May this one of the addresses be left out, which cannot be bound because of this errno? */
+bool listen_may_lack(const struct listen_addresses *a, size_t i, int error);
 
 socklen_t listen_address_size(const struct sockaddr *address);
 

@@ -35,14 +35,31 @@ def test_listen_on_tcp(launch, log, form):
         stream.connect(("127.0.0.2", port))
 
 
-def test_listen_on_ipv6(launch, log):
+def on_ipv6(port):
+    """A socket that is bound to ::1."""
     try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-            port = probe.getsockname()[1]
+        probe = socket.socket(socket.AF_INET6)
+        probe.bind(("::1", port))
     except OSError:
         pytest.skip("this machine has no ::1")
-    launch("--listen", f"[::1]:{port}", how=None, address=("::1", port)).serves(log)
+    return probe
+
+
+@pytest.mark.parametrize("form", ["[::1]:{}", ":{}"])
+def test_listen_on_ipv6(launch, log, form):
+    """:PORT, too: some clients take only the first address of localhost."""
+    port = ports.free_port()
+    on_ipv6(port).close()
+    launch("--listen", form.format(port), how=None, address=("::1", port)).serves(log)
+
+
+def test_a_port_that_is_in_use_on_ipv6_alone(launch, log):
+    port = ports.free_port()
+    with on_ipv6(port) as other:
+        other.listen()
+        checked = rowtail.run("--db", log.path, "--check", "--listen", f":{port}")
+        assert f":{port} is free" in checked.stdout
+        launch("--listen", f":{port}", how=None, address=("127.0.0.1", port)).serves(log)
 
 
 HOSTS = """
@@ -103,7 +120,8 @@ def test_unknown_host_name(log, hosts, name):
     for more in [], ["--check"]:
         done = run_in(hosts("--db", log.path, "--listen", option, *more))
         assert done.returncode == os.EX_CONFIG
-        assert f"{name} is not an address, and not a name in /etc/hosts" in done.stderr + done.stdout
+        wanted = f"listen: {option}: {name} is not an address, and not a name in /etc/hosts"
+        assert wanted in done.stderr + done.stdout and "listen: listen" not in done.stderr
 
 
 @pytest.mark.parametrize("mode, expected", [(None, 0o660), ("0600", 0o600), ("0666", 0o666)])
