@@ -361,4 +361,5 @@ include tests/builds/builds.mk
 include tests/faults/faults.mk
 include tests/sqlite/sqlite.mk
 include tests/releases/releases.mk
--include $(OBJ:.o=.d) $(DOCTOR_PARTS:%=$(BUILD)/obj/%.d) $(wildcard $(BUILD)/san/*.d $(BUILD)/san/*/*.d $(BUILD)/builds/musl/obj/*/*.d)
+-include $(sort $(patsubst %.o,%.d,$(OBJ) $(MIRROR_OBJ) $(PUBLISH_OBJ) $(DOCTOR_PARTS:%=$(BUILD)/obj/%.o))) \
+	$(wildcard $(BUILD)/san/*.d $(BUILD)/san/*/*.d $(BUILD)/builds/musl/obj/*/*.d)
