@@ -149,7 +149,7 @@ static void tell(const struct scan *s, enum fault fault)
 	const char *fix = NULL;
 
 	if (faults[fault].cure) {
-		char *at = strstr(faults[fault].cure, "%s");
+		const char *at = strstr(faults[fault].cure, "%s");
 
 		snprintf(sql, sizeof(sql), "%.*s%s%s", (int)(at - faults[fault].cure),
 			faults[fault].cure, s->table, at + 2);

@@ -227,9 +227,9 @@ static void print_counts(void)
 
 	printf("{\"lost\":%" PRId64 ",\"twice\":%" PRId64 ",\"disorder\":%" PRId64
 	       ",\"foreign\":%" PRId64 ",\"corrupt\":%" PRId64 ",\"garbage\":%" PRId64
-	       ",\"needless\":%" PRId64 ",\"untold\":%" PRId64,
+	       ",\"needless\":%" PRId64 ",\"untold\":%" PRId64 ",\"unlike\":%" PRId64,
 		t->lost, t->twice, t->disorder, t->foreign, t->corrupt, t->garbage + counts.garbled,
-		t->needless, t->untold);
+		t->needless, t->untold, t->unlike);
 	printf(",\"deliveries\":%" PRId64 ",\"positions\":%" PRId64 ",\"gaps_pruned\":%" PRId64
 	       ",\"gaps_replaced\":%" PRId64 ",\"gaps_other\":%" PRId64 ",\"gaps_owed\":%" PRId64
 	       ",\"denied\":%" PRId64,
@@ -400,6 +400,7 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	clients = calloc(client_count, sizeof *clients);
+	tally.seen = seen_new();
 	poller = epoll_create1(EPOLL_CLOEXEC);
 	if (!clients || poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &e) < 0)
 		err(1, "start");

@@ -34,6 +34,7 @@ static void next_event(struct ledger *l)
 	l->reason = LEDGER_OTHER;
 	l->newest = 0;
 	l->data_lines = 0;
+	l->hash = SEEN_START;
 	l->whole = false;
 }
 
@@ -180,6 +181,10 @@ static void take_row(struct ledger *l, struct ledger_tally *t)
 		tell(l, "corrupt, with %d lines", l->data_lines);
 		return;
 	}
+	if (t->seen && !seen_same(t->seen, l->id, seen_hash(l->hash, &l->type, 1, 1))) {
+		t->unlike++;
+		tell(l, "another row than before: key %d number %" PRId64, r->key, r->number);
+	}
 	if (!(l->filter & UINT64_C(1) << r->key) || !has_type(l)) {
 		t->foreign++;
 		tell(l, "not asked for: key %d", r->key);
@@ -228,6 +233,7 @@ static int64_t newest_in(const char *text, size_t have)
 static void take_data(struct ledger *l, const char *text, size_t have, size_t total)
 {
 	l->data_lines++;
+	l->hash = seen_hash(l->hash, text, have, total);
 	if (l->kind == LEDGER_GAP) {
 		if (memmem(text, have, "\"pruned\"", 8))
 			l->reason = LEDGER_PRUNED;

@@ -3,7 +3,8 @@
  *
  * Reads the lines of its event streams, over all its connections, and checks each row against the
  * previous ones: it knows the last row of every key, and each row names the row before it. A lost
- * row therefore shows at the key's next row, or at the end by comparison with the log. Does no I/O.
+ * row therefore shows at the key's next row, or at the end by comparison with the log. What other
+ * clients received under the same id is in the tally. Does no I/O.
  *
  * Source: HTML Standard, section 9.2.6 (interpreting an event stream), for a server that ends its
  * lines with LF.
@@ -16,6 +17,7 @@
 #include <stdint.h>
 
 #include "row.h"
+#include "seen.h"
 
 /* Counted over all clients. The counts in the first group must be 0. */
 struct ledger_tally {
@@ -27,6 +29,7 @@ struct ledger_tally {
 	int64_t garbage; /* lines that are not event stream fields */
 	int64_t needless; /* a gap for deleted rows all of which this client had received */
 	int64_t untold; /* a received row is gone from the log, and no gap reported another file */
+	int64_t unlike; /* another client, or this one before, had another row with this id */
 
 	int64_t rows;
 	int64_t positions;
@@ -34,6 +37,7 @@ struct ledger_tally {
 	int64_t owed; /* of the first: a row of this client was after its position; the next rows show it */
 	int64_t restored; /* below it nothing is known about rows lost with the old file */
 	int64_t denied; /* streams that ended since their grant did */
+	struct seen *seen; /* the rows of all clients; the caller's, or NULL */
 };
 
 enum { LEDGER_PRUNED, LEDGER_REPLACED, LEDGER_OTHER };
@@ -58,6 +62,7 @@ struct ledger {
 	int reason;
 	int64_t newest; /* of a gap */
 	int data_lines;
+	uint64_t hash; /* of type and data */
 	bool whole;
 	struct row row;
 };

@@ -6,7 +6,7 @@ SEED ?=
 TORTURE_CFLAGS := -std=c11 -Itests/bench $(CPPFLAGS) $(WARN) $(CFLAGS)
 TORTURE_SRC := tests/torture
 TORTURE_HEADERS := $(wildcard $(TORTURE_SRC)/*.h tests/bench/*.h)
-TORTURE_CLIENTS := $(addprefix $(TORTURE_SRC)/,clients.c ledger.c row.c) \
+TORTURE_CLIENTS := $(addprefix $(TORTURE_SRC)/,clients.c ledger.c row.c seen.c) \
 	$(addprefix tests/bench/,answer.c target.c address.c)
 
 .PHONY: torture torture-short torture-mirror torture-mirror-short torture-tools

@@ -37,7 +37,7 @@ SERVERS = ("lighttpd", "nginx", "apache")
 SETTINGS = {"public": "yes", "heartbeat": "2", "stall-timeout": "5"}
 KEYS = 64
 WRONG = (
-    "lost", "twice", "disorder", "foreign", "corrupt", "garbage", "needless", "untold",
+    "lost", "twice", "disorder", "foreign", "corrupt", "garbage", "needless", "untold", "unlike",
 )  # fmt: skip
 ANY_ID = (1 << 63) - 1
 LIMIT_S = 150  # for what can only hang

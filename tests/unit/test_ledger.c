@@ -12,6 +12,7 @@
 
 #include "../torture/ledger.c"
 #include "../torture/row.c"
+#include "../torture/seen.c"
 
 enum { A = 0, AX = 1, B = 4 }; /* keys: channel a/0 without a type and with x, channel a/1 */
 
@@ -71,7 +72,7 @@ static int begin(void **state)
 static int64_t wrong(void)
 {
 	return tally.lost + tally.twice + tally.disorder + tally.foreign + tally.corrupt +
-	       tally.garbage + tally.needless + tally.untold;
+	       tally.garbage + tally.needless + tally.untold + tally.unlike;
 }
 
 static void test_complete(void **state)
@@ -357,6 +358,51 @@ static void test_denied_is_counted(void **state)
 	assert_int_equal(tally.denied, 1);
 }
 
+/* Reads the row as another client. */
+static void others_row(int64_t id, int key, int64_t number, int64_t before)
+{
+	static struct ledger other;
+	struct ledger own = ledger;
+
+	ledger_init(&other, "other", 1 << A | 1 << AX);
+	ledger = other;
+	position(before);
+	row(id, key, number, before);
+	ledger = own;
+}
+
+static void test_one_id_is_one_row_for_all_clients(void **state)
+{
+	tally.seen = seen_new();
+	row(11, A, 5, 9);
+	others_row(11, A, 5, 9);
+	row(12, AX, 1, 0);
+	row((1LL << 40) + 1, A, 6, 11);
+	others_row((1LL << 40) + 1, A, 6, 11);
+	assert_int_equal(wrong(), 0);
+	others_row(11, A, 6, 9);
+	assert_int_equal(tally.unlike, 1);
+	others_row(11, AX, 5, 9);
+	assert_int_equal(tally.unlike, 2);
+	others_row(12, AX, 1, 11);
+	assert_int_equal(tally.unlike, 3);
+	free(tally.seen);
+}
+
+/* Too many to remember: forgotten ids are no errors, and most are remembered. */
+static void test_many_ids_of_one_row_each(void **state)
+{
+	struct seen *s = seen_new();
+	int found = 0;
+
+	for (int64_t id = 1; id <= SEEN_MAX + 1000; id++)
+		assert_true(seen_same(s, id, (uint64_t)id));
+	for (int64_t id = SEEN_MAX + 1; id <= SEEN_MAX + 1000; id++)
+		found += !seen_same(s, id, 0);
+	assert_in_range(found, 900, 1000);
+	free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +433,8 @@ int main(void)
 		cmocka_unit_test_setup(test_gap_in_a_commit_after_a_new_file_is_undecidable, begin),
 		cmocka_unit_test_setup(test_row_that_was_taken_back, begin),
 		cmocka_unit_test_setup(test_denied_is_counted, begin),
+		cmocka_unit_test_setup(test_one_id_is_one_row_for_all_clients, begin),
+		cmocka_unit_test(test_many_ids_of_one_row_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
