@@ -201,10 +201,11 @@ CREATE TABLE IF NOT EXISTS events_log(
 	one boolean PRIMARY KEY DEFAULT true CHECK (one),
 	token uuid NOT NULL DEFAULT gen_random_uuid(),
 	floor bigint NOT NULL DEFAULT 0,
-	version integer NOT NULL DEFAULT 1
+	version integer NOT NULL DEFAULT 2 -- of this file, as rowtail_schema in rowtail.sql
 );
 
 INSERT INTO events_log DEFAULT VALUES ON CONFLICT DO NOTHING;
+UPDATE events_log SET version = 2;
 INSERT INTO events_timelines(timeline, after, base)
 SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint, 0, 0
 WHERE NOT EXISTS (SELECT 1 FROM events_timelines);

@@ -8,6 +8,8 @@
 
 enum { FRESH_MS = 10 * 1000 }; /* rowtail-mirror notes once a second that the copy is complete */
 
+#define NEVER "rowtail-mirror has never completed this copy: see its log"
+
 static const char start[] = "systemctl restart rowtail-mirror";
 
 void section_copy(struct checking *c)
@@ -16,9 +18,10 @@ void section_copy(struct checking *c)
 
 	if (copied_read(c->log, &copied) != EVENTLOG_OK || !copied.is_copy)
 		return;
-	if (copied.age_ms < 0)
-		report_note(c->report, start,
-			"rowtail-mirror has never completed this copy: see its log");
+	if (copied.age_ms < 0 && copied.stale)
+		report_wrong(c->report, EX_CONFIG, start, NEVER);
+	else if (copied.age_ms < 0)
+		report_note(c->report, start, NEVER);
 	else if (copied.stale)
 		report_wrong(c->report, EX_CONFIG, start,
 			"this copy was complete %lld seconds ago, longer than rowtail-mirror's "

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-enum { REPORT_CURE_MAX = 5 * 4096 }; /* a command with some paths */
+enum { REPORT_CURE_MAX = 8 * 4096 }; /* a command with some paths */
 
 struct report {
 	bool json;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/loop.h"
+#include "log/schema.h"
 #include "mirror/source.h"
 
 static struct {
@@ -56,8 +57,30 @@ static void ready(void *context)
 	ask(SOURCE_STATE);
 }
 
+static void tell_version(int64_t version)
+{
+	if (version < SCHEMA_VERSION)
+		say("note",
+			"an older postgresql.sql made this log: it has version %" PRId64
+			" of the schema, and this rowtail-mirror knows %d; to upgrade it, which "
+			"keeps "
+			"every row: psql -v ON_ERROR_STOP=1 -f schema/postgresql.sql",
+			version, SCHEMA_VERSION);
+	else if (version > SCHEMA_VERSION)
+		say("note",
+			"a newer postgresql.sql made this log: it has version %" PRId64
+			" of the schema, and this rowtail-mirror knows %d; install the newer "
+			"rowtail-mirror",
+			version, SCHEMA_VERSION);
+	else
+		say("ok", "it has version %d of the schema, as this rowtail-mirror",
+			SCHEMA_VERSION);
+}
+
 static void change(void *context, const struct change *c)
 {
+	if (c->kind == CHANGE_LOG && inspect.question == SOURCE_VERSION)
+		tell_version(c->number);
 	if (c->kind != CHANGE_LOG || inspect.question != SOURCE_STATE)
 		return;
 	inspect.standby = c->flags & CHANGE_FROM_STANDBY;
@@ -67,7 +90,8 @@ static void change(void *context, const struct change *c)
 
 static void answered(void *context)
 {
-	static const enum source_question next[] = {[SOURCE_STATE] = SOURCE_LOOK,
+	static const enum source_question next[] = {[SOURCE_STATE] = SOURCE_VERSION,
+		[SOURCE_VERSION] = SOURCE_LOOK,
 		[SOURCE_LOOK] = SOURCE_SIZE,
 		[SOURCE_SIZE] = SOURCE_ALL};
 

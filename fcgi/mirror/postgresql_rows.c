@@ -40,6 +40,9 @@ const char postgresql_setup[] =
 
 static const char *const questions[SOURCE_QUESTIONS] = {
 	[SOURCE_STATE] = LOG_ROW("s.position"),
+	[SOURCE_VERSION] =
+		"SELECT version::int8 AS id, 'log'::text, token::text, " NO_TEXT ", " NO_TEXT
+		", 0::int8, " NO_TEXT ", floor, 0::int8, " NO_TEXT " FROM events_log",
 	/* s.position takes as long as all the rest, so most looks do without. */
 	[SOURCE_LOOK] = LOG_ROW("0") AND_ALSO "(" NEWS "WHERE id > $1 ORDER BY id)",
 	[SOURCE_LOOK_WHOLE] = LOG_ROW("s.position") AND_ALSO "(" NEWS "WHERE id > $1 ORDER BY id)",

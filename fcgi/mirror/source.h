@@ -34,6 +34,7 @@ struct source_calls {
 
 enum source_question {
 	SOURCE_STATE, /* CHANGE_LOG alone */
+	SOURCE_VERSION, /* the same; its number is the version of schema/postgresql.sql */
 	SOURCE_LOOK, /* all changes above number a; CHANGE_LOG has no number */
 	SOURCE_LOOK_WHOLE, /* the same, with that number */
 	SOURCE_SIZE, /* a: how many of the newest events are wanted, 0: all; b: how young, in ms, 0: any */

@@ -1,5 +1,6 @@
 """rowtail-mirror: the copy is the log in PostgreSQL, and rowtail serves it as any log."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -9,6 +10,7 @@ import sqlite3
 import subprocess
 import time
 
+import checking
 import mirror
 import pytest
 import rowtail
@@ -297,6 +299,18 @@ def test_check_finds_what_is_wrong(pg, cluster, workdir):
     assert len(re.findall("^WRONG", gone.stdout, re.M)) == 2
 
 
+@pytest.mark.parametrize("version, words", [(1, "older postgresql.sql"), (2, "as this rowtail-mirror"), (9, "newer postgresql.sql")])
+def test_check_compares_the_schema_s_version(pg, workdir, version, words):
+    pg.rows(f"UPDATE events_log SET version = {version}")
+    done = mirror.run("--from", pg.dsn, "--db", workdir / "x.db", "--check")
+    assert done.returncode == 0
+    assert re.search(f"(?m)^{'ok' if version == 2 else 'note'} .*{words}", done.stdout), done.stdout
+    if version == 1:
+        pg.cluster.psql("-v", "ON_ERROR_STOP=1", "-f", rowtail.ROOT / "schema" / "postgresql.sql", dbname=pg.name)
+        done = mirror.run("--from", pg.dsn, "--db", workdir / "x.db", "--check")
+        assert "as this rowtail-mirror" in done.stdout
+
+
 def test_role_that_may_only_mirror(pg, cluster, keep, workdir):
     name = f"mirror_{pg.name}"
     cluster.rows(f"CREATE ROLE {name} LOGIN")
@@ -568,3 +582,28 @@ def test_rowtail_finds_nothing_wrong_with_a_copy(pg, keep):
     done = rowtail.run("--db", kept.path, "--listen", kept.path.parent / "r.sock", "--check")
     assert done.returncode == 0, done.stdout
     assert "older rowtail.sql" not in done.stdout
+
+
+def aged(kept, **values):
+    """The copy, as if rowtail-mirror had left it so; returns what rowtail --check says of it."""
+    with contextlib.closing(sqlite3.connect(kept.path, isolation_level=None)) as copy:
+        for name, value in values.items():
+            copy.execute(f"UPDATE rowtail_mirror SET {name} = ?", [value])
+    return checking.check(kept.path)
+
+
+def test_check_of_rowtail_tells_how_old_a_copy_is(pg, keep):
+    pg.insert("one")
+    kept = keep(pg)
+    kept.wait_same(pg)
+    checking.check(kept.path).find("copy", "ok", "keeps this copy of ")
+    kept.signal(signal.SIGTERM)
+    assert kept.process.wait(10) == 0
+    now_ms = int(time.time() * 1000)
+    aged(kept, fresh_ms=now_ms - 3_600_000).find("copy", "note", "3600 seconds ago", "does not run")
+    stale = aged(kept, max_stale_ms=60_000)
+    assert stale.status == os.EX_CONFIG
+    assert stale.find("copy", "WRONG", "--max-stale").cure == "systemctl restart rowtail-mirror"
+    aged(kept, fresh_ms=now_ms, behind=12, source="db:5432/app").find("copy", "note", "lacks 12 rows")
+    aged(kept, fresh_ms=0).find("copy", "WRONG", "never completed")
+    aged(kept, max_stale_ms=0).find("copy", "note", "never completed")

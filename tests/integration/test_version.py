@@ -111,6 +111,24 @@ def test_a_packager_can_name_the_commit(tree):
     assert told(tree) == "0123456789ab"
 
 
+@pytest.mark.parametrize("module", ["publish/site", "mirror/progress", "base/text", "doctor/secret"])
+def test_a_changed_header_builds_what_includes_it_again(tree, module):
+    """Otherwise the files of one program can disagree about a struct."""
+    target = f"build/obj/{module}.o"
+
+    def compiled():
+        command = ["make", target]
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=120, check=True)
+        return re.findall(r"(?m)^CC (\S+)$", done.stdout)
+
+    if not shutil.which("pkg-config") or subprocess.run(["pkg-config", "--exists", "libpq", "libcurl"]).returncode:
+        pytest.skip("needs libpq and libcurl")
+    assert compiled() == [f"fcgi/{module}.c"] and compiled() == []
+    header = tree / f"fcgi/{module}.h"
+    header.write_text(header.read_text() + "/* changed */\n")
+    assert compiled() == [f"fcgi/{module}.c"]
+
+
 PROGRAMS = {
     "rowtail": rowtail.BINARY,
     "rowtail-mirror": mirror.BINARY,
