@@ -81,8 +81,8 @@ BEGIN
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'view'
 			AND name IN ('rowtail_name', 'rowtail_numbers', 'rowtail_schema')) < 3
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'trigger'
-			AND name IN ('events_refused', 'events_name_refused', 'events_numbered', 'events_row_is_final',
-				'events_deleted', 'events_end_noted', 'events_pruned_bound', 'rowtail_name_checked')) < 8
+			AND name IN ('events_refused', 'events_numbered', 'events_row_is_final', 'events_deleted',
+				'events_pruned_bound', 'rowtail_name_checked')) < 6
 		OR NOT EXISTS (SELECT 1 FROM main.sqlite_master WHERE lower(name) = 'publishers')
 		OR EXISTS (SELECT 1 FROM main.sqlite_master WHERE name = 'rowtail_lock')
 		OR (SELECT count(DISTINCT step) FROM temp.rowtail_setup
@@ -199,8 +199,10 @@ FROM (SELECT 0 AS a UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
 	(SELECT 0 AS d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3);
 
 -- Triggers, not CHECKs, refuse what cannot be a record. With triggers every version of SQLite tells the writer
--- what would be right, INSERT OR IGNORE does not drop a row silently, and an INSERT takes half the time. A log
--- that rowtail.sql 0.1.0 made has the CHECKs too.
+-- what would be right, and INSERT OR IGNORE does not drop a row silently.
+--
+-- Every row pays for each trigger and each statement in it. So one trigger checks everything, and its WHEN lets pass
+-- what needs no closer look: SQLite chooses the id, and the names are printable ASCII, as most are.
 --
 -- In a BEFORE INSERT trigger NEW.id is -1 if the statement gives no id. sqlite_sequence lags until the statement
 -- ends, so this looks in all three places where an earlier id can be. A given id must leave room for the ids of
@@ -208,12 +210,27 @@ FROM (SELECT 0 AS a UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
 --
 -- A line break in the data takes 7 bytes in an event stream, and 7 times the data must stay below 2 GiB.
 --
--- GLOB and substr() stop at a NUL; the last comparison finds what follows one.
+-- length() of a text counts characters and stops at a NUL; length() of a BLOB counts bytes. GLOB and substr() stop
+-- at a NUL too; the last comparison of created_at finds what follows one.
 SAVEPOINT step;
 CREATE TRIGGER events_refused BEFORE INSERT ON events
+WHEN NEW.id <> -1
+	OR NEW.channel GLOB '*[^ -)+-~]*' OR length(NEW.channel) NOT BETWEEN 1 AND 255
+	OR length(CAST(NEW.channel AS BLOB)) <> length(NEW.channel) OR typeof(NEW.channel) <> 'text'
+	OR NEW.event IS NOT NULL AND (NEW.event GLOB '*[^ -~]*' OR length(NEW.event) NOT BETWEEN 1 AND 255
+		OR length(CAST(NEW.event AS BLOB)) <> length(NEW.event) OR typeof(NEW.event) <> 'text'
+		OR NEW.event = 'open' OR NEW.event = 'error'
+		OR NEW.event = 'position' OR NEW.event = 'gap' OR NEW.event = 'denied')
+	OR EXISTS (SELECT 1 FROM events_ended WHERE channel = NEW.channel)
+	OR typeof(NEW.data) = 'blob' OR length(CAST(NEW.data AS BLOB)) > 268435456
+	OR NEW.retry IS NOT NULL AND (typeof(NEW.retry) <> 'integer' OR NEW.retry NOT BETWEEN 0 AND 3600000)
+	OR NEW.created_at <> strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AND (
+		NEW.created_at NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'
+		OR date(NEW.created_at, '+0 days') IS NOT substr(NEW.created_at, 1, 10)
+		OR NEW.created_at <> substr(NEW.created_at, 1, 24))
 BEGIN
 	SELECT CASE
-	WHEN NEW.id <> -1 THEN CASE
+	WHEN NEW.id = -1 THEN NULL
 	WHEN NEW.id NOT BETWEEN 1 AND 9000000000000000 THEN
 		RAISE(ABORT, 'id: 1 to 9000000000000000; leave it out and SQLite numbers the row')
 	WHEN NEW.id <= max(
@@ -221,7 +238,7 @@ BEGIN
 			ifnull((SELECT max(id) FROM events), 0),
 			ifnull((SELECT max(id) FROM events_pruned), 0)) THEN
 		RAISE(ABORT, 'events: this id is not above every earlier one, and ids only grow; leave id out and SQLite numbers the row')
-	END END,
+	END,
 
 	CASE
 	WHEN EXISTS (SELECT 1 FROM events_ended WHERE channel = NEW.channel) THEN
@@ -238,19 +255,7 @@ BEGIN
 			OR NEW.created_at <> substr(NEW.created_at, 1, 24) THEN
 		RAISE(ABORT, 'created_at: UTC such as 2026-01-31T23:59:59.123Z; leave it out and it is now')
 	END;
-END;
 
--- Most names are printable ASCII and need no further check. length() of a text counts characters and stops at a
--- NUL; length() of a BLOB counts bytes.
-SAVEPOINT step;
-CREATE TRIGGER events_name_refused BEFORE INSERT ON events
-WHEN NEW.channel GLOB '*[^ -)+-~]*' OR length(NEW.channel) NOT BETWEEN 1 AND 255
-	OR length(CAST(NEW.channel AS BLOB)) <> length(NEW.channel) OR typeof(NEW.channel) <> 'text'
-	OR NEW.event IS NOT NULL AND (NEW.event GLOB '*[^ -~]*' OR length(NEW.event) NOT BETWEEN 1 AND 255
-		OR length(CAST(NEW.event AS BLOB)) <> length(NEW.event) OR typeof(NEW.event) <> 'text'
-		OR NEW.event = 'open' OR NEW.event = 'error'
-		OR NEW.event = 'position' OR NEW.event = 'gap' OR NEW.event = 'denied')
-BEGIN
 	INSERT INTO rowtail_name VALUES (NEW.channel, NEW.event);
 END;
 
@@ -287,27 +292,22 @@ BEGIN
 	END;
 END;
 
--- The same check for ids that SQLite chose, in case somebody emptied both the log and sqlite_sequence. The row
--- may be gone already if another trigger prunes.
+-- Notes the end of a channel. Also checks the ids that SQLite chose, in case somebody emptied both the log and
+-- sqlite_sequence. The row may be gone already if another trigger prunes.
 SAVEPOINT step;
 CREATE TRIGGER events_numbered AFTER INSERT ON events
-WHEN NEW.id NOT BETWEEN 1 AND 9007199254740991 OR NEW.id <= (SELECT max(id) FROM events_pruned)
+WHEN NEW.event = 'end' OR NEW.id NOT BETWEEN 1 AND 9007199254740991 OR NEW.id <= (SELECT max(id) FROM events_pruned)
 BEGIN
 	SELECT CASE
 	WHEN NEW.id < 1 THEN
 		RAISE(ABORT, 'id: 1 to 9000000000000000; leave it out and SQLite numbers the row')
 	WHEN NEW.id > 9007199254740991 THEN
 		RAISE(ABORT, 'events: no ids are left, because a row was given one of the largest; run after-restore.sql')
-	WHEN EXISTS (SELECT 1 FROM events WHERE id = NEW.id) THEN
+	WHEN NEW.id <= (SELECT max(id) FROM events_pruned) AND EXISTS (SELECT 1 FROM events WHERE id = NEW.id) THEN
 		RAISE(ABORT, 'events: sqlite_sequence was set back, so ids would be used twice; run after-restore.sql')
 	END;
-END;
 
-SAVEPOINT step;
-CREATE TRIGGER events_end_noted AFTER INSERT ON events
-WHEN NEW.event = 'end'
-BEGIN
-	INSERT INTO events_ended(channel, id) VALUES (NEW.channel, NEW.id);
+	INSERT INTO events_ended(channel, id) SELECT NEW.channel, NEW.id WHERE NEW.event = 'end';
 END;
 
 SAVEPOINT step;

@@ -272,7 +272,7 @@ def test_no_more_than_max_replay(launch, log):
 
 
 def test_an_older_log_has_no_ends(launch, log):
-    log.sql("DROP TRIGGER events_end_noted")
+    log.sql("DROP TRIGGER events_numbered")
     log.sql("DROP TRIGGER events_refused")
     log.sql("DROP TABLE events_ended")
     peer = launch().open("channel=job&event=paid", last_event_id=0)
