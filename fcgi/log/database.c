@@ -349,6 +349,37 @@ const char *database_text(struct statement *st, int column, size_t *length)
 	return blob && !text ? "" : text;
 }
 
+bool database_bytes(struct statement *st, int column, bool utf8, const char **text, size_t *length)
+{
+	/* The connection has no mutex, so the value needs none either. */
+	sqlite3_value *v = sqlite3_column_value(raw_statement(st), column);
+	int type = sqlite3_value_type(v);
+
+	*text = NULL;
+	*length = 0;
+	if (type == SQLITE_NULL)
+		return true;
+	if (type == SQLITE_BLOB || (type == SQLITE_TEXT && utf8))
+		*text = sqlite3_value_blob(v);
+	else
+		*text = (const char *)sqlite3_value_text(v);
+	*length = (size_t)sqlite3_value_bytes(v);
+	/* SQLite returns a NULL pointer for an empty BLOB, which is not NULL. */
+	if (!*text && !*length && (type == SQLITE_BLOB || utf8))
+		*text = "";
+	return *text != NULL;
+}
+
+bool database_number(struct statement *st, int column, int64_t *number)
+{
+	sqlite3_value *v = sqlite3_column_value(raw_statement(st), column);
+
+	if (sqlite3_value_type(v) != SQLITE_INTEGER)
+		return false;
+	*number = sqlite3_value_int64(v);
+	return true;
+}
+
 enum database_status database_run(struct statement *st)
 {
 	enum database_status s;

@@ -106,6 +106,15 @@ const char *database_type(struct statement *st, int column);
  */
 const char *database_text(struct statement *st, int column, size_t *length);
 
+/*
+ * The same for reading many values: SQLite neither copies a text to add its final NUL, which is missing here, nor does
+ * each question about a value cost as much as the first. utf8: the database's encoding is UTF-8. False if there is no
+ * memory; then *text is NULL.
+ */
+bool database_bytes(struct statement *st, int column, bool utf8, const char **text, size_t *length);
+/* Is the value an integer? Sets *number only if it is. */
+bool database_number(struct statement *st, int column, int64_t *number);
+
 /* Runs a statement to completion and discards its rows: BEGIN, COMMIT. */
 enum database_status database_run(struct statement *st);
 

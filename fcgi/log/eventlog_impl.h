@@ -120,9 +120,9 @@ enum {
 
 /*
  * Reads channel and type, which a filter needs. The rest of a row is read only if it is wanted.
- * False if there is no memory: a missing text then does not mean NULL.
+ * False if there is no memory.
  */
-bool eventlog_read_names(struct statement *st, struct row *row);
+bool eventlog_read_names(const struct eventlog *log, struct statement *st, struct row *row);
 
 /* Does a filter want this row? NULL wants all. */
 bool eventlog_wants(const struct filter *f, const struct row *row);

@@ -7,6 +7,7 @@
 
 enum {
 	SCAN_ROWS = 512, /* rows to examine in one call, at most */
+	CLOCK_ROWS = 16, /* between two looks at the clock */
 	RETRY_MAX_MS = 3600000, /* the schema's limit */
 };
 
@@ -25,13 +26,14 @@ struct reading {
 	enum database_status s;
 };
 
-bool eventlog_read_names(struct statement *st, struct row *row)
+bool eventlog_read_names(const struct eventlog *log, struct statement *st, struct row *row)
 {
-	row->id = database_int(st, COLUMN_ID);
-	row->channel = database_text(st, COLUMN_CHANNEL, &row->channel_length);
-	row->event = database_text(st, COLUMN_EVENT, &row->event_length);
-	if ((!row->channel && !database_is_null(st, COLUMN_CHANNEL)) ||
-		(!row->event && !database_is_null(st, COLUMN_EVENT)))
+	bool utf8 = log->unit == 1;
+
+	if (!database_number(st, COLUMN_ID, &row->id))
+		row->id = 0;
+	if (!database_bytes(st, COLUMN_CHANNEL, utf8, &row->channel, &row->channel_length) ||
+		!database_bytes(st, COLUMN_EVENT, utf8, &row->event, &row->event_length))
 		return false;
 	if (!row->channel) {
 		row->channel = "default";
@@ -50,16 +52,18 @@ bool eventlog_wants(const struct filter *f, const struct row *row)
 	       filter_wants(f, row->channel, row->channel_length, row->event, row->event_length);
 }
 
-/* False if there is no memory: a missing text then does not mean NULL. */
-static bool read_payload(struct statement *st, struct row *row)
+/* False if there is no memory. */
+static bool read_payload(const struct eventlog *log, struct statement *st, struct row *row)
 {
-	row->data = database_text(st, COLUMN_DATA, &row->data_length);
-	if (!row->data && !database_is_null(st, COLUMN_DATA))
+	bool utf8 = log->unit == 1;
+
+	if (!database_bytes(st, COLUMN_DATA, utf8, &row->data, &row->data_length) ||
+		!database_bytes(
+			st, COLUMN_CREATED_AT, utf8, &row->created_at, &row->created_at_length))
 		return false;
-	row->created_at = database_text(st, COLUMN_CREATED_AT, &row->created_at_length);
-	row->retry_ms = database_is_int(st, COLUMN_RETRY) ? database_int(st, COLUMN_RETRY) : -1;
 	/* Outside this range, a browser would reconnect at once, again and again. */
-	if (row->retry_ms < 0 || row->retry_ms > RETRY_MAX_MS)
+	if (!database_number(st, COLUMN_RETRY, &row->retry_ms) || row->retry_ms < 0 ||
+		row->retry_ms > RETRY_MAX_MS)
 		row->retry_ms = -1;
 	if (!row->data) {
 		row->data = "";
@@ -116,18 +120,18 @@ static enum step offer(struct reading *r, struct statement *st, struct statement
 {
 	struct row row;
 
-	if (!eventlog_id_is_good(r->log, st) || !is_next(r, database_int(st, COLUMN_ID))) {
-		r->s = DATABASE_SCHEMA;
+	if (!eventlog_read_names(r->log, st, &row)) {
+		r->s = DATABASE_NO_MEMORY;
 		return STEP_FAILED;
 	}
-	if (!eventlog_read_names(st, &row)) {
-		r->s = DATABASE_NO_MEMORY;
+	if ((row.id < 1 && !eventlog_id_is_good(r->log, st)) || !is_next(r, row.id)) {
+		r->s = DATABASE_SCHEMA;
 		return STEP_FAILED;
 	}
 	if (eventlog_wants(r->f, &row) && find_payload(r, st, payload, row.id)) {
 		if (r->s != DATABASE_ROW)
 			return STEP_FAILED;
-		if (!read_payload(payload, &row)) {
+		if (!read_payload(r->log, payload, &row)) {
 			r->s = DATABASE_NO_MEMORY;
 			return STEP_FAILED;
 		}
@@ -175,7 +179,7 @@ static void scan(struct reading *r, int64_t after)
 		step = offer(r, st, payload);
 		if (names)
 			database_reset(payload);
-		late = r->f && clock_us() > until;
+		late = r->f && r->looked % CLOCK_ROWS == 0 && clock_us() > until;
 	}
 	database_reset(st);
 	r->batch->at_end =
@@ -262,7 +266,7 @@ static bool next_names(struct reading *r, struct row *row)
 	r->s = database_step(st);
 	if (r->s == DATABASE_ROW && !eventlog_id_is_good(r->log, st))
 		r->s = DATABASE_SCHEMA;
-	if (r->s == DATABASE_ROW && !eventlog_read_names(st, row))
+	if (r->s == DATABASE_ROW && !eventlog_read_names(r->log, st, row))
 		r->s = DATABASE_NO_MEMORY;
 	return r->s == DATABASE_ROW;
 }

@@ -28,7 +28,7 @@ static enum database_status look_at_type(
 	database_bind_int(st, 1, id);
 	s = database_step(st);
 	if (s == DATABASE_ROW)
-		s = eventlog_read_names(st, &row) ? DATABASE_DONE : DATABASE_NO_MEMORY;
+		s = eventlog_read_names(log, st, &row) ? DATABASE_DONE : DATABASE_NO_MEMORY;
 	*wanted = s == DATABASE_DONE && filter_has_type(f, row.event, row.event_length);
 	database_reset(st);
 	return s;
@@ -115,7 +115,7 @@ static enum database_status seek_scan(
 	while (!seek->done && clock_us() < until && (s = database_step(st)) == DATABASE_ROW) {
 		struct row row;
 
-		if (!eventlog_read_names(st, &row)) {
+		if (!eventlog_read_names(log, st, &row)) {
 			s = DATABASE_NO_MEMORY;
 			break;
 		}

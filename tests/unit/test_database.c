@@ -125,6 +125,44 @@ static void expect_text(int column, const char *wanted, size_t wanted_length)
 	assert_memory_equal(text, wanted, length);
 }
 
+/* Asks for the same value in both ways, and for the bytes also as if the database were not in UTF-8. */
+static void expect_bytes(int column, const char *wanted, size_t wanted_length)
+{
+	for (int utf8 = 1; utf8 >= 0; utf8--) {
+		const char *text = "x";
+		size_t length = 1;
+
+		assert_true(database_bytes(statement, column, utf8, &text, &length));
+		assert_int_equal(length, wanted_length);
+		if (wanted)
+			assert_memory_equal(text, wanted, length);
+		else
+			assert_null(text);
+	}
+}
+
+static void test_bytes_and_numbers(void **state)
+{
+	int64_t number = 7;
+
+	prepare("SELECT NULL, 'caf\xc3\xa9', x'0041', x'', '', 12, 1.5, CAST(x'610062' AS TEXT)");
+	assert_int_equal(database_step(statement), DATABASE_ROW);
+	expect_bytes(0, NULL, 0);
+	expect_bytes(1, "caf\xc3\xa9", 5);
+	expect_bytes(2, "\0A", 2);
+	expect_bytes(3, "", 0);
+	expect_bytes(4, "", 0);
+	expect_bytes(5, "12", 2);
+	expect_bytes(6, "1.5", 3);
+	expect_bytes(7, "a\0b", 3);
+	for (int column = 0; column < 5; column++)
+		assert_false(database_number(statement, column, &number));
+	assert_int_equal(number, 7);
+	assert_true(database_number(statement, 5, &number));
+	assert_int_equal(number, 12);
+	assert_false(database_number(statement, 6, &number));
+}
+
 static void test_columns(void **state)
 {
 	size_t length = 1;
@@ -352,6 +390,7 @@ int main(void)
 		TEST(test_nothing_is_written),
 		TEST(test_a_hot_journal),
 		TEST(test_wrong_sql),
+		TEST(test_bytes_and_numbers),
 		TEST(test_columns),
 		TEST(test_bindings),
 		TEST(test_reset_ends_the_transaction),
