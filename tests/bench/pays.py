@@ -9,7 +9,13 @@ import time
 import rig
 from database import SCHEMA, Database
 
-LOGS = {"plain": "a table without constraints", "log": "the log", "kept": "with retention.sql"}
+LOGS = {
+    "plain": "a table without constraints",
+    "log": "the log",
+    "kept": "with retention.sql",
+    "pruned": "with retention.sql, where each INSERT deletes a row",
+}
+KEPT_ROWS = {"kept": 10**9, "pruned": 1000}
 RETENTION = SCHEMA.with_name("retention.sql")
 
 
@@ -20,16 +26,16 @@ def _make(path, name):
             database.sql("CREATE TABLE plain(id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT, event TEXT, data TEXT)")
         return "plain"
     Database.create(path).close()
-    if name == "kept":
+    if name in KEPT_ROWS:
         with RETENTION.open("rb") as schema:
             subprocess.run(["sqlite3", str(path)], stdin=schema, check=True, stdout=subprocess.DEVNULL)
         with Database(path) as database:
-            database.sql("INSERT INTO retention(keep_rows) VALUES (1000000000)")
+            database.sql(f"INSERT INTO retention(keep_rows) VALUES ({KEPT_ROWS[name]})")
     return "events"
 
 
 def run(the_rig, name, rows):
-    """(µs for a row inserted, µs for a row deleted)."""
+    """(µs for a row inserted, µs for a row deleted); of a log that prunes itself, few are left to delete."""
     path = pathlib.Path(the_rig.new_directory()) / "events.db"
     table = _make(path, name)
     command = [the_rig.tool("publish"), "--db", path, "--table", table, "--count", rows]
