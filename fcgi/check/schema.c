@@ -79,9 +79,8 @@ static void check_table(struct checking *c, const char *name)
 /* A mirror's copy has no triggers: rowtail-mirror has checked the rows. */
 static void check_triggers(struct checking *c, int64_t version)
 {
-	static const char *const names[] = {"events_deleted", "events_refused",
-		"events_name_refused", "events_numbered", "events_row_is_final", "events_end_noted",
-		"events_pruned_bound"};
+	static const char *const names[] = {"events_deleted", "events_refused", "events_numbered",
+		"events_row_is_final", "events_pruned_bound"};
 	char cure[REPORT_CURE_MAX];
 
 	if (!query_any(c,
