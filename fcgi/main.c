@@ -223,11 +223,10 @@ static void open_log(void)
 	patience_begin(waiting, listen_path(&listeners));
 	e = eventlog_open(responder.log);
 	patience_end();
+	/* A CGI program answers first, and logs the fault when it looks at the log again. */
 	if (e == EVENTLOG_FAULT && (listeners.kind == LISTEN_SOCKETS || config.follow))
 		give_up(access(config.db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG,
 			eventlog_error(responder.log));
-	if (e == EVENTLOG_FAULT)
-		log_error("%s", eventlog_error(responder.log));
 	if (e == EVENTLOG_BUSY)
 		log_warn("%s; waiting for it", eventlog_error(responder.log));
 }

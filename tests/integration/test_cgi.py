@@ -212,6 +212,7 @@ def test_missing_database(run, workdir, accept, status):
     assert program.head.status == status
     if status == 200:
         assert program.parser.retries and program.events == []
+    assert program.wait_exit() == 0 and program.stderr.count("nosuch.db cannot be opened") == 1
 
 
 def test_configuration_error_goes_to_standard_error(run):
