@@ -12,6 +12,9 @@
 #define AT_END "at the end"
 #define LIGHTTPD "the last file of /etc/lighttpd/conf-enabled"
 #define CADDY "/etc/caddy/Caddyfile"
+#define CADDY_TEMPLATES                                                                            \
+	"in the site's block, in place of templates without a matcher",                            \
+		"@pages not path @ @/*\ntemplates @pages"
 #define IN_PROXY "in the reverse_proxy { … } of @"
 #define HAPROXY "/etc/haproxy/haproxy.cfg"
 #define IN_BACKEND "in the backend that serves @"
@@ -73,8 +76,16 @@ static const struct cure cures[] = {
 	FLUSHED(FAULT_BUFFERED),
 	{FAULT_BUFFERED, SERVER_APACHE, APACHE, AT_END " (if mod_fcgid runs rowtail)",
 		"<IfModule mod_fcgid.c>\n\tFcgidOutputBufferSize 0\n</IfModule>"},
+	{FAULT_BUFFERED, SERVER_APACHE, APACHE, AT_END " (if mod_security reads answers)",
+		"<LocationMatch \"^@(/|\\z)\">\n\t<IfModule "
+		"mod_security2.c>\n\t\tSecResponseBodyAccess "
+		"Off\n\t</IfModule>\n</LocationMatch>"},
 	LIGHTTPD_THERE(FAULT_BUFFERED, "server.stream-response-body = 2 }"),
 	{FAULT_BUFFERED, SERVER_CADDY, CADDY, IN_PROXY, "flush_interval -1"},
+	{FAULT_BUFFERED, SERVER_CADDY, CADDY,
+		"delete these lines from the reverse_proxy { … } of @",
+		"buffer_responses\nresponse_buffers"},
+	{FAULT_BUFFERED, SERVER_CADDY, CADDY, CADDY_TEMPLATES},
 	{FAULT_BUFFERED, SERVER_CADDY, CADDY, "in the site's block",
 		"request_header @* -Accept-Encoding"},
 	{FAULT_BUFFERED, SERVER_HAPROXY, HAPROXY, IN_BACKEND,
@@ -154,6 +165,12 @@ static const struct cure cures[] = {
 	{FAULT_PATH, SERVER_HAPROXY, HAPROXY, "in the frontend, before the other use_backend lines",
 		"use_backend rowtail if { path @ } or { path_beg @/ }"},
 
+	{FAULT_SLASH, SERVER_APACHE, APACHE, "in the site's <VirtualHost>",
+		"AllowEncodedSlashes On"},
+	{FAULT_SLASH, SERVER_NGINX, NGINX,
+		IN_LOCATION " with proxy_pass, without a path behind the host",
+		"proxy_pass http://rowtail;"},
+
 	{FAULT_ERROR_PAGES, SERVER_NGINX, NGINX, IN_LOCATION,
 		"fastcgi_intercept_errors off;\nproxy_intercept_errors off;"},
 	{FAULT_ERROR_PAGES, SERVER_APACHE, APACHE, AT_END,
@@ -224,7 +241,7 @@ static const struct cure cures[] = {
 	CADDY_EXCEPT(
 		FAULT_CACHED, "in the matcher of the header directive that sets Cache-Control"),
 	{FAULT_CACHED, SERVER_HAPROXY, HAPROXY, IN_BACKEND,
-		"http-response set-header Cache-Control \"no-cache, no-transform\""},
+		"http-after-response set-header Cache-Control \"no-cache, no-transform\""},
 	PIPED(FAULT_CACHED),
 
 	{FAULT_REWRITTEN, SERVER_NGINX, NGINX, IN_LOCATION,
@@ -233,9 +250,7 @@ static const struct cure cures[] = {
 		APACHE_HERE
 		"SetOutputFilter INFLATE\n\t\t<IfModule mod_filter.c>\n\t\t\tFilterChain !\n"
 		"\t\t</IfModule>" APACHE_END},
-	{FAULT_REWRITTEN, SERVER_CADDY, CADDY,
-		"in the site's block, in place of templates without a matcher",
-		"@pages not path @ @/*\ntemplates @pages"},
+	{FAULT_REWRITTEN, SERVER_CADDY, CADDY, CADDY_TEMPLATES},
 	PIPED(FAULT_REWRITTEN),
 
 	/* Other origins. @O is the origin. */
@@ -310,7 +325,8 @@ static const struct cure cures[] = {
 	{FAULT_HTTP10, SERVER_APACHE, APACHE,
 		"delete these words from the SetEnv, SetEnvIf and BrowserMatch that apply to @",
 		"downgrade-1.0\nforce-response-1.0"},
-	{FAULT_HTTP10, SERVER_LIGHTTPD, LIGHTTPD, AT_END, "server.protocol-http11 = \"enable\""},
+	{FAULT_HTTP10, SERVER_LIGHTTPD, LIGHTTPD, AT_END ", in place of other lines of this name",
+		"server.protocol-http11 = \"enable\""},
 	{FAULT_HEARTBEAT, SERVER_ROWTAIL, ROWTAIL, "in place of another heartbeat",
 		"heartbeat = 15"},
 };

@@ -23,6 +23,7 @@ enum fault {
 	FAULT_LAST_EVENT_ID,
 	FAULT_QUERY,
 	FAULT_PATH,
+	FAULT_SLASH, /* %2F in the path */
 	FAULT_ERROR_PAGES,
 	FAULT_POST,
 	FAULT_FRONT_CONTROLLER, /* another part of the site answers */

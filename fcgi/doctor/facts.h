@@ -17,6 +17,7 @@ enum { FACTS_ROWS = 5, FACTS_FIELD = 256, FACTS_BODY = 2048 };
 /* A position that no log has, and a channel that rowtail refuses: it repeats both. */
 #define FACTS_POSITION "rowtail-doctor"
 #define FACTS_CHANNEL "rowtail-doctor**"
+#define FACTS_SLASH "rowtail-doctor/**"
 
 /* The requests. Each opens a connection of its own. */
 enum probe {
@@ -30,6 +31,7 @@ enum probe {
 	PROBE_QUERY, /* and in the URL */
 	PROBE_POST, /* and in a form */
 	PROBE_PATH, /* a channel that rowtail refuses, behind the mount */
+	PROBE_SLASH, /* the same with an encoded slash in it */
 	PROBE_AUTHORIZATION, /* a token that is granted the channel; --db, or --header with a token */
 	PROBE_COOKIE, /* the same token as a cookie */
 	PROBE_PREFLIGHT,

@@ -102,6 +102,8 @@ static void judge_refused(const struct facts *f, struct findings *out)
 			"It asks for one channel, and is answered for another.",
 			"The query string does not reach rowtail: the same request as a form is "
 			"accepted.");
+	if (judge_mount_is_channel(f))
+		judge_path(f, out);
 	judge_token(f, out);
 }
 
@@ -119,7 +121,7 @@ static bool judge_status(const struct facts *f, struct findings *out)
 	snprintf(what, sizeof(what), "The answer is %d: %s.", a->status, judge_line(a, line));
 	if (a->status == 401 || a->status == 403) {
 		name = "access", judge_refused(f, out);
-		if (f->with_rows)
+		if (f->with_rows && !judge_mount_is_channel(f))
 			snprintf(what + strlen(what), sizeof(what) - strlen(what),
 				" The log that --db names has a grant for the doctor: does rowtail "
 				"serve "

@@ -17,6 +17,12 @@ const char *judge_line(const struct answer *a, char line[JUDGE_LINE]);
 /* Does the query string not reach rowtail? Then it answers for another channel. */
 bool judge_query_is_lost(const struct facts *f);
 
+/* Does rowtail take the path of the URL itself for the beginning of a channel? */
+bool judge_mount_is_channel(const struct facts *f);
+
+/* Whether a channel in the path arrives. */
+void judge_path(const struct facts *f, struct findings *out);
+
 /* Does a token arrive in the header, and in the cookie? */
 void judge_token(const struct facts *f, struct findings *out);
 

@@ -73,17 +73,53 @@ static void judge_post(const struct facts *f, struct findings *out)
 	wrong(out, "post", FAULT_POST, false, harm, what);
 }
 
-static void judge_path(const struct facts *f, struct findings *out)
+/* Does rowtail name the mount before the channel that it refuses? */
+bool judge_mount_is_channel(const struct facts *f)
+{
+	char channel[FACTS_FIELD * 2];
+
+	snprintf(channel, sizeof(channel), "%s/" FACTS_CHANNEL, f->path + (f->path[0] == '/'));
+	return f->path[1] && strstr(f->answer[PROBE_PATH].body, channel);
+}
+
+/* As encodeURIComponent() writes a channel such as orders/42. */
+static void judge_slash(const struct facts *f, struct findings *out)
+{
+	const struct answer *a = &f->answer[PROBE_SLASH];
+	char line[JUDGE_LINE], what[FINDINGS_TEXT];
+
+	if (!a->asked || !a->status || (a->status == 400 && strstr(a->body, FACTS_SLASH)))
+		return;
+	snprintf(what, sizeof(what),
+		"An encoded slash (%%2F) in the path behind %s does not reach rowtail: %d, %s.",
+		f->path, a->status, judge_line(a, line));
+	wrong(out, "encoded-slash", FAULT_SLASH, false,
+		"Channels such as orders/42 do not work if a page encodes them for the path; those "
+		"in "
+		"?channel= do.",
+		what);
+}
+
+void judge_path(const struct facts *f, struct findings *out)
 {
 	const struct answer *a = &f->answer[PROBE_PATH];
 	char line[JUDGE_LINE], what[FINDINGS_TEXT];
 
 	if (!a->asked || !a->status)
 		return;
+	if (judge_mount_is_channel(f)) {
+		wrong(out, "path", FAULT_PATH, false,
+			"It asks for another channel than it says, and for a wrong one if it says "
+			"none.",
+			"rowtail takes the path of the URL itself for the beginning of a channel: "
+			"the web server does not tell it where it is mounted.");
+		return;
+	}
 	if (a->status == 400 && strstr(a->body, FACTS_CHANNEL)) {
 		findings_add(out, LEVEL_OK, "path",
 			"The path behind %s reaches rowtail, and its messages come unchanged.",
 			f->path);
+		judge_slash(f, out);
 		return;
 	}
 	if (a->status == 400) {

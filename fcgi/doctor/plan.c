@@ -186,10 +186,12 @@ void plan_first(struct options *o, struct rows *rows, struct facts *f)
 		if (f->answer[PROBE_FIRST].status == 401 || f->answer[PROBE_FIRST].status == 403) {
 			plan_ask_tokens(&r);
 			plan_ask_form(&r, "");
+			plan_ask_path(&r);
 		}
 		wait_first(&r, PROBE_AUTHORIZATION);
 		wait_first(&r, PROBE_COOKIE);
 		wait_first(&r, PROBE_POST);
+		wait_first(&r, PROBE_PATH);
 		for (int i = 0; i < 1000 / TICK_MS && !client_is_over(r.exchange[PROBE_BROKEN]);
 			i++)
 			client_run(TICK_MS);

@@ -167,13 +167,20 @@ static void ask_replay(struct run *r)
 	ask(r, PROBE_REPLAY, &q, "", position, TOKENS_USUAL);
 }
 
-static void ask_answers(struct run *r)
+void plan_ask_path(struct run *r)
 {
 	static const char *const any[] = {"Accept: */*", NULL};
 	struct request path = {.more_headers = any};
-	struct request head = {.method = "HEAD", .more_headers = as_stream};
 
 	ask(r, PROBE_PATH, &path, "/" FACTS_CHANNEL, "", TOKENS_USUAL);
+	ask(r, PROBE_SLASH, &path, "/rowtail-doctor%2F**", "", TOKENS_USUAL);
+}
+
+static void ask_answers(struct run *r)
+{
+	struct request head = {.method = "HEAD", .more_headers = as_stream};
+
+	plan_ask_path(r);
 	ask(r, PROBE_HEAD, &head, "", "", TOKENS_USUAL);
 	plan_ask_json(r, PROBE_JSON_1);
 }

@@ -32,6 +32,9 @@ void plan_ask_tokens(struct run *r);
 /* A POST whose form has everything; more parameters begin with '&'. */
 void plan_ask_form(struct run *r, const char *parameters);
 
+/* Channels behind the mount that rowtail refuses, with their names. */
+void plan_ask_path(struct run *r);
+
 void plan_ask_json(struct run *r, enum probe probe);
 
 /* Everything else, to go on side by side. */

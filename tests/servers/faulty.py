@@ -55,6 +55,7 @@ PLACES = [
     ("in the reverse_proxy", "#PROXY"),
     ("in the site's block", "#SITE"),
     ("in the matcher", "#MATCHER"),
+    ("in the site's <VirtualHost>", "#SITE"),
     ("at the end", "#END"),
 ]
 MANY_TIMES = {"fastcgi_param", "location", "if", "return", "add_header", "}"}
@@ -78,7 +79,8 @@ def cured(text, cures):
             mark = "#PARAMS"
         if mark not in text or ("with proxy_pass" in place and "proxy_pass" not in text):
             continue
-        if mark in ("#LOCATION", "#TRANSPORT", "#BACKEND") and not lines.startswith(("sub ", "use_", "http")):
+        replaced = mark in ("#LOCATION", "#TRANSPORT", "#BACKEND") or "in place of" in place or "timeout" in lines
+        if replaced and not lines.startswith(("sub ", "use_", "http")):
             for name in names_of(lines):
                 text = re.sub(rf"(?m)^\s*{re.escape(name)}\b[^\n{{;]*(?:\{{[^}}]*\}}|;|$)\n?", "", text)
         text = text.replace(mark, f"{lines}\n{mark}", 1)

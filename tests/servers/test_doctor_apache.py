@@ -9,6 +9,8 @@ SHARE = "/usr/local/share/rowtail"
 FLUSH = '<Proxy "fcgi://rowtail">\nProxySet flushpackets=on timeout=300\n</Proxy>'
 LOGIN = "RewriteCond %{HTTP_COOKIE} !session=\nRewriteRule ^ /login [R=302,L]"
 NO_POST = '<Location "/">\n<LimitExcept GET HEAD OPTIONS>\nRequire all denied\n</LimitExcept>\n</Location>'
+SUBSTITUTE = 'AddOutputFilterByType SUBSTITUTE text/event-stream\nSubstitute "s/localhost/example/"'
+SECURITY = "SecRuleEngine On\nSecResponseBodyAccess On\nSecResponseBodyMimeType text/event-stream"
 CASES = [
     Case("buffered", "buffered", {}, without=(FLUSH,), fatal=True),
     Case(
@@ -29,12 +31,18 @@ CASES = [
     Case("max-age", "cached", {"#SITE": 'Header set Cache-Control "max-age=3600"'}),
     Case("error-pages", "error-pages", {"#SITE": "ProxyErrorOverride On\nErrorDocument 400 /index.html"}),
     Case("type", "type", {"#SITE": 'Header set Content-Type "text/plain"'}, fatal=True),
+    Case("cors-twice", "cors-twice", {"#SITE": "Header add Access-Control-Allow-Origin *"}),
+    Case("no-options", "preflight", {"#SITE": NO_POST.replace("OPTIONS", "POST")}),
+    Case("no-query", "query", {"#REWRITE": "RewriteRule ^(/events.*)$ $1 [PT,QSD]"}, fatal=True),
+    Case("no-slash", "encoded-slash", {}, without=("AllowEncodedSlashes On",)),
+    Case("substitute", "rewritten", {"#SITE": SUBSTITUTE}, fatal=True),
+    Case("modsecurity", "buffered", {"#SITE": SECURITY}, fatal=True),
     Case("http10", "http10", {"#SITE": "SetEnvIf Request_URI . downgrade-1.0 force-response-1.0"}, level="note"),
 ]
 
 
 class Apache(webserver.Apache):
-    modules = [*webserver.Apache.modules, "proxy_fcgi", "headers", "rewrite", "asis"]
+    modules = [*webserver.Apache.modules, "proxy_fcgi", "headers", "rewrite", "asis", "substitute", "security2"]
 
     def __init__(self, path, place, texts):
         self.place, self.texts = place, texts
@@ -54,6 +62,7 @@ def right(place, case):
     nowhere = "unix:/nowhere.sock" if case.name == "away" else ""
     return f"""
 #SITE
+AllowEncodedSlashes On
 RewriteEngine On
 #REWRITE
 <Location "/events">

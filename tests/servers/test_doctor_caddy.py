@@ -26,6 +26,13 @@ CASES = [
         "cached",
         {"#SITE": "@all {\n#MATCHER\npath *\n}\nheader @all {\nCache-Control max-age=3600\ndefer\n}"},
     ),
+    Case("encode", "compressed", {"#SITE": "encode {\ngzip\nminimum_length 1\nmatch {\nheader Content-Type text/event-stream*\n}\n}"}, fatal=True),
+    Case("buffered", "buffered", {"#PROXY": "buffer_responses"}, fatal=True),
+    Case("no-post", "post", {"#SITE": "@all {\n#MATCHER\nmethod POST\n}\nhandle @all {\nrespond 405\n}"}),
+    Case("no-options", "preflight", {"#SITE": "@all {\n#MATCHER\nmethod OPTIONS\n}\nhandle @all {\nrespond 405\n}"}),
+    Case("cors-twice", "cors-twice", {"#SITE": "header Access-Control-Allow-Origin *"}),
+    Case("templates", "buffered", {"#SITE": "templates {\nmime text/event-stream\n}"}, fatal=True),
+    Case("no-path", "path", {}, without=("split /events",), fatal=True),
     Case("502", "down-answer", {}, without=("reverse_proxy <tcp> {",), use=(), fatal=True, clean=False),
 ]
 

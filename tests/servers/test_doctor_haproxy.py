@@ -14,6 +14,11 @@ CASES = [
     Case("no-post", "post", {"#SITE": DENY}),
     Case("login", "login", {"#SITE": LOGIN}, fatal=True),
     Case("type", "type", {"#SITE": "http-response set-header Content-Type text/plain"}, fatal=True),
+    Case("max-age", "cached", {"#BACKEND": "http-response set-header Cache-Control max-age=3600"}),
+    Case("max-age-front", "cached", {"#SITE": "http-response set-header Cache-Control max-age=3600"}),
+    Case("cors-twice", "cors-twice", {"#SITE": "http-response add-header Access-Control-Allow-Origin *"}),
+    Case("no-options", "preflight", {"#SITE": DENY.replace("POST", "OPTIONS")}),
+    Case("front-controller", "not-found", {"#SITE": "use_backend files if { path_beg /events }"}, fatal=True),
     Case("503", "down-answer", {}, without=("<tcp>",), use=(), fatal=True, clean=False),
     Case("slow", "delayed", {}, without=("option http-no-delay",), level="note"),
 ]

@@ -14,6 +14,9 @@ CASES = [
     Case("impatient", "cut", {"#SITE": "server.max-write-idle = 1"}),
     Case("no-post", "post", {"#SITE": '$HTTP["request-method"] == "POST" { url.access-deny = ( "" ) }'}),
     Case("front-controller", "front-controller", {"#SITE": 'url.rewrite-once = ( "" => "/index.html" )'}, fatal=True),
+    Case("cors-twice", "cors-twice", {"#SITE": 'setenv.add-response-header = ( "Access-Control-Allow-Origin" => "*" )'}),
+    Case("no-options", "preflight", {"#SITE": '$HTTP["request-method"] == "OPTIONS" { url.access-deny = ( "" ) }'}),
+    Case("http10", "http10", {"#SITE": 'server.protocol-http11 = "disable"'}, level="note"),
     Case("503", "down-answer", {}, without=("<socket>",), use=(), fatal=True, clean=False),
     Case("login", "login", {"#SITE": 'url.redirect = ( "^/events" => "/login" )'}, fatal=True),
     Case(

@@ -55,6 +55,7 @@ CASES = [
         clean=False,
     ),
     Case("no-query", "query", {"#PARAMS": 'fastcgi_param QUERY_STRING "";'}, fatal=True),
+    Case("no-path", "path", {"#PARAMS": 'fastcgi_param PATH_INFO "";'}),
     Case("proxy-buffers", "buffered", {"#LOCATION": "proxy_pass http://127.0.0.1:<inner>;"}, fatal=True),
     Case(
         "proxy-impatient",

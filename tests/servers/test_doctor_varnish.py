@@ -25,6 +25,11 @@ CASES = [
         {"#SITE": 'sub vcl_recv { return (synth(302)); } sub vcl_synth { set resp.http.Location = "/login"; }'},
         fatal=True,
     ),
+    Case("no-token", "authorization", {"#SITE": "sub vcl_recv { unset req.http.Authorization; }"}),
+    Case("no-query", "query", {"#SITE": r'sub vcl_recv { set req.url = regsub(req.url, "\?.*", ""); }'}, fatal=True),
+    Case("rewrite", "not-found", {"#SITE": 'sub vcl_recv { set req.url = "/index.html"; }'}, fatal=True),
+    Case("type", "type", {"#SITE": RESPONSE.format('set beresp.http.Content-Type = "text/plain";')}, fatal=True),
+    Case("error-pages", "error-pages", {"#SITE": "sub vcl_deliver { if (resp.status >= 400) { return (synth(400)); } }"}),
     Case("gzip", "buffered", {"#SITE": RESPONSE.format("set beresp.do_gzip = true;")}, fatal=True),
     Case(
         "cached",
