@@ -86,18 +86,17 @@ bool judge_mount_is_channel(const struct facts *f)
 static void judge_slash(const struct facts *f, struct findings *out)
 {
 	const struct answer *a = &f->answer[PROBE_SLASH];
-	char line[JUDGE_LINE], what[FINDINGS_TEXT];
+	char line[JUDGE_LINE];
+	struct finding *n;
 
 	if (!a->asked || !a->status || (a->status == 400 && strstr(a->body, FACTS_SLASH)))
 		return;
-	snprintf(what, sizeof(what),
+	n = findings_add(out, LEVEL_NOTE, "encoded-slash",
 		"An encoded slash (%%2F) in the path behind %s does not reach rowtail: %d, %s.",
 		f->path, a->status, judge_line(a, line));
-	wrong(out, "encoded-slash", FAULT_SLASH, false,
-		"Channels such as orders/42 do not work if a page encodes them for the path; those "
-		"in "
-		"?channel= do.",
-		what);
+	n->fault = FAULT_SLASH;
+	n->harm = "Channels such as orders/42 do not work if it encodes them for the path. In "
+		  "?channel= they do, and in the path as they are.";
 }
 
 void judge_path(const struct facts *f, struct findings *out)
