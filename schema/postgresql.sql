@@ -92,7 +92,7 @@ BEGIN
 		SELECT proname INTO name FROM pg_proc WHERE pronamespace = to_regnamespace(quote_ident(home)) AND proname IN (
 			'events_refused', 'events_refuse', 'events_number', 'events_number_rows', 'events_timeline_begins',
 			'events_changes_number', 'events_deleted', 'events_changes_floor', 'events_changes_prune', 'events_row_is_final',
-			'events_opened', 'events_end_counts', 'events_end_numbered', 'events_lost', 'events_position',
+			'events_opened', 'events_end_counts', 'events_end_numbered', 'events_clock', 'events_lost', 'events_position',
 			'events_after_restore', 'events_allow_publisher', 'events_allow_mirror', 'grants_refused', 'grants_changed');
 		IF FOUND THEN
 			RAISE EXCEPTION 'the application has a function %, which postgresql.sql would replace; make the log in a schema of its own', name;
@@ -367,10 +367,15 @@ BEGIN
 	RAISE EXCEPTION '%', TG_ARGV[0];
 END $$;
 
+-- Numbers of a log that was restored begin here: 2^52, and a microsecond each since 2020. There is room until 2162.
+CREATE OR REPLACE FUNCTION events_clock() RETURNS bigint LANGUAGE sql VOLATILE SET search_path FROM CURRENT AS $$
+	SELECT 4503599627370496 + (extract(epoch FROM clock_timestamp() - timestamptz '2020-01-01 00:00:00Z') * 1000000)::bigint;
+$$;
+
 -- A standby that was promoted does not know the last number that the former primary gave out. So the numbers of a
--- timeline begin at the next multiple of 2^40. Returns false if this timeline has begun already. A number that a
--- transaction took and that was rolled back is given out again: so what says that a timeline has begun is the row,
--- which is rolled back too, and not the sequence.
+-- timeline begin at the next multiple of 2^40; in a log that was restored, at the time. Returns false if this timeline
+-- has begun already. A number that a transaction took and that was rolled back is given out again: so what says that a
+-- timeline has begun is the row, which is rolled back too, and not the sequence.
 CREATE OR REPLACE FUNCTION events_timeline_begins(new_timeline bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -381,7 +386,11 @@ BEGIN
 		RETURN false;
 	END IF;
 	SELECT position INTO highest FROM events_position() AS position;
-	start := greatest(new_timeline - 1, (highest >> 40) + 1) << 40;
+	IF highest < 4503599627370496 THEN
+		start := greatest(new_timeline - 1, (highest >> 40) + 1) << 40;
+	ELSE
+		start := greatest(events_clock(), highest + (1 << 30));
+	END IF;
 	-- Under REPEATABLE READ, when another transaction did it after this one's snapshot, it is a serialization failure.
 	INSERT INTO events_timelines(timeline, after, base) VALUES (new_timeline, highest, start) ON CONFLICT DO NOTHING;
 	PERFORM setval('events_order', start);
@@ -619,8 +628,8 @@ BEGIN
 END $$;
 
 -- A log that was restored from a dump is older than what readers have seen, and nobody knows the last id that was
--- lost. So ids go on far above: at the time in ms, or 16 times 2^40 further on, which is room for 16 standbys that
--- took over since the dump. Mirrors begin again, and readers get a gap.
+-- lost. The same dump may be restored twice, too. So ids go on at a time, see events_clock: nobody publishes a row each
+-- microsecond for long. Mirrors begin again, and readers get a gap.
 CREATE OR REPLACE FUNCTION events_after_restore() RETURNS bigint
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
@@ -628,8 +637,7 @@ DECLARE
 BEGIN
 	LOCK TABLE events, grants, events_changes, events_ended IN SHARE ROW EXCLUSIVE MODE;
 	PERFORM pg_advisory_xact_lock(1919776884, 'events_order'::regclass::oid::int);
-	start := greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint,
-		((greatest(events_position(), (SELECT last_value FROM events_order)) >> 40) + 16) << 40);
+	start := greatest(events_clock(), greatest(events_position(), (SELECT last_value FROM events_order)) + (1 << 30));
 	PERFORM setval('events_order', start);
 	DELETE FROM events_changes;
 	DELETE FROM events_timelines;
@@ -669,7 +677,7 @@ BEGIN
 			'events_refused', 'events_refuse', 'events_number', 'events_number_rows', 'events_numbered',
 			'events_timeline_begins', 'events_changes_number', 'events_deleted', 'events_changes_floor',
 			'events_changes_prune', 'events_row_is_final', 'events_opened', 'events_end_counts', 'events_end_numbered',
-			'events_lost', 'events_position', 'events_after_restore', 'events_allow_publisher', 'events_allow_mirror', 'grants_refused', 'grants_changed')
+			'events_clock', 'events_lost', 'events_position', 'events_after_restore', 'events_allow_publisher', 'events_allow_mirror', 'grants_refused', 'grants_changed')
 	LOOP
 		EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', made);
 	END LOOP;

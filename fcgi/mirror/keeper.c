@@ -266,6 +266,9 @@ static void note_log(const struct change *c)
 
 static void note_timeline(const struct change *c)
 {
+	/* A whole copy brings all; those from before the copy that it replaces say nothing. */
+	if (keeper.phase == COPYING && c->last <= -keeper.lost)
+		return;
 	if (!keeper.look.base || c->last < keeper.look.base) {
 		keeper.look.base = c->last;
 		keeper.look.after = c->first;

@@ -203,18 +203,29 @@ void keeper_finish_look(void)
 
 /* --- a copy is over --- */
 
+/*
+ * The copy before had rows that the log did not have. Whether a takeover lost them is known once the new
+ * primary has published, which may have been before this copy was read.
+ */
+static int64_t lost_with_a_primary(const struct look *l)
+{
+	if (keeper.lost >= 0 || !l->base)
+		return keeper.lost;
+	return l->after < -keeper.lost ? l->base : 0;
+}
+
 void keeper_finish_copy(void)
 {
 	const struct look *l = &keeper.look;
+	int64_t lost = lost_with_a_primary(l);
 	struct copy_state state = {.timeline = l->log.last,
 		.cursor = l->log.number > l->log.first ? l->log.number : l->log.first,
 		.max_stale_ms = keeper.config->max_stale_ms,
 		.looks = copy_state(keeper.copy)->looks + 1,
 		.fresh_ms = l->began_ms,
-		.lost_base = keeper.lost};
+		.lost_base = lost};
 	/* All who come with a position from before are told, as if the rows had been taken back. */
-	const struct change mark = {
-		.kind = CHANGE_PRUNED, .channel = {"*", 1}, .last = keeper.lost};
+	const struct change mark = {.kind = CHANGE_PRUNED, .channel = {"*", 1}, .last = lost};
 	int64_t took_ms = progress_end();
 	enum copy_status s;
 
@@ -223,7 +234,7 @@ void keeper_finish_copy(void)
 			"events_log is empty: run schema/postgresql.sql", "trying again");
 		return;
 	}
-	if (keeper.lost > 0 && (s = copy_add(keeper.copy, &mark)) != COPY_OK) {
+	if (lost > 0 && (s = copy_add(keeper.copy, &mark)) != COPY_OK) {
 		keeper_copy_failed(s);
 		return;
 	}

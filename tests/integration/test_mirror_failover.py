@@ -230,6 +230,22 @@ def test_takeover_with_loss_takes_rows_back_and_tells_everybody(pair, keep, serv
         assert mirror.gap(server.open(last_event_id=1).first)["reason"] == "pruned"
 
 
+def test_takeover_whose_first_row_comes_before_the_new_copy_is_told_to_all(pair, keep):
+    """The new primary looks like a log that was put back, and has published before the copy of it is made."""
+    primary, standby, log = pair
+    kept = [keep(both(primary, standby, log)), keep(standby.dsn(log.name), "--poll", 20)]
+    blocked = kept[0].path.with_name(kept[0].path.name + ".new")
+    blocked.mkdir()
+    lose_rows(primary, standby, log, kept[0])
+    kept[0].wait_log("earlier state")
+    new = log.on(standby)
+    new.insert("first of the new primary")
+    blocked.rmdir()
+    for one in kept:
+        one.wait(lambda one=one: one.sql("SELECT 1 FROM events_pruned WHERE channel = '*'"), "the mark")
+        one.wait_same(new)
+
+
 def test_position_of_a_lost_row_is_a_gap_before_the_mirrors_told_each_other(pair, keep, serve):
     """The mirror that had the rows is gone; the other one never had them."""
     primary, standby, log = pair

@@ -546,6 +546,26 @@ def test_ids_go_on_above_after_a_restore(cluster, db):
         assert "has ended" in refusal(restored, "INSERT INTO events(channel) VALUES ('job')")
 
 
+def test_a_dump_that_is_restored_twice_gives_no_id_to_two_rows(cluster, db):
+    """Also if standbys took over meanwhile."""
+    run(db, "INSERT INTO events(data) VALUES ('a')")
+    text = subprocess.run([postgresql.BIN / "pg_dump", "-d", cluster.dsn(db.info.dbname)], capture_output=True, text=True,
+                          timeout=60, check=True).stdout
+    given = []
+    for _ in range(2):
+        other = cluster.database()
+        assert cluster.psql("-v", "ON_ERROR_STOP=1", dbname=other, text=text).returncode == 0
+        with contextlib.closing(cluster.connect(other)) as restored:
+            run(restored, "SELECT events_after_restore()")
+            for timeline in (7, 8):
+                run(restored, "INSERT INTO events(data) SELECT 'b' FROM generate_series(1, 1000)")
+                run(restored, "SELECT events_timeline_begins(%s)", [timeline])
+            run(restored, "INSERT INTO events(data) SELECT 'b' FROM generate_series(1, 1000)")
+            given.append(ids(restored)[1:])
+    assert len(given[0]) == len(given[1]) == 3000 and not set(given[0]) & set(given[1])
+    assert max(given[1]) < 1 << 53 and given[0] == sorted(given[0])
+
+
 # Retention
 
 

@@ -39,7 +39,9 @@ _serial = itertools.count()
 
 
 def _find_bin():
-    """The directory of the newest PostgreSQL, from 14 on; None if there is none."""
+    """POSTGRESQL_BIN, or the directory of the newest PostgreSQL, from 14 on; None if there is none."""
+    if os.environ.get("POSTGRESQL_BIN"):
+        return pathlib.Path(os.environ["POSTGRESQL_BIN"]).resolve()
     found = {}
     for path in pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"):
         version = path.parent.parent.name

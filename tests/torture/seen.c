@@ -21,8 +21,11 @@ static uint64_t add(uint64_t hash, uint64_t word)
 
 uint64_t seen_hash(uint64_t hash, const char *text, size_t have, size_t total)
 {
+	/* How much there is of a line depends on how it arrived. */
+	size_t most = have < SEEN_HAVE ? have : SEEN_HAVE;
+
 	hash = add(hash, total);
-	for (size_t i = 0; i < have; i++)
+	for (size_t i = 0; i < most; i++)
 		hash = add(hash, (unsigned char)text[i]);
 	return hash;
 }

@@ -11,7 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SEEN_MAX = 1 << 22 }; /* places; a row takes that of an older one */
+enum {
+	SEEN_MAX = 1 << 22, /* places; a row takes that of an older one */
+	SEEN_HAVE = 100, /* bytes of a line that count, and its length */
+};
 
 struct seen {
 	struct {

@@ -389,6 +389,17 @@ static void test_one_id_is_one_row_for_all_clients(void **state)
 	free(tally.seen);
 }
 
+static void test_a_long_line_is_the_same_however_much_of_it_is_there(void **state)
+{
+	char text[1000];
+
+	memset(text, 'x', sizeof text);
+	assert_true(
+		seen_hash(SEEN_START, text, 122, 1000) == seen_hash(SEEN_START, text, 1000, 1000));
+	assert_true(
+		seen_hash(SEEN_START, text, 122, 999) != seen_hash(SEEN_START, text, 122, 1000));
+}
+
 /* Too many to remember: forgotten ids are no errors, and most are remembered. */
 static void test_many_ids_of_one_row_each(void **state)
 {
@@ -434,6 +445,7 @@ int main(void)
 		cmocka_unit_test_setup(test_row_that_was_taken_back, begin),
 		cmocka_unit_test_setup(test_denied_is_counted, begin),
 		cmocka_unit_test_setup(test_one_id_is_one_row_for_all_clients, begin),
+		cmocka_unit_test(test_a_long_line_is_the_same_however_much_of_it_is_there),
 		cmocka_unit_test(test_many_ids_of_one_row_each),
 	};
 
