@@ -25,7 +25,7 @@ static struct {
 	bool running;
 	bool in_head; /* the head of the answer is still to be skipped */
 	bool json; /* rows as JSON, a line each */
-	bool colours;
+	bool terminal, colours;
 	bool is_gap; /* the current record is no row */
 	bool failed; /* standard output could not be written */
 	int *status; /* where the exit status goes */
@@ -40,6 +40,30 @@ static bool begins(const char *line, size_t length, const char *with)
 	return length >= strlen(with) && !memcmp(line, with, strlen(with));
 }
 
+/*
+ * Prints what a row may hold. A terminal would obey control characters: it gets them as cat -v shows them, and C1, which is
+ * ESC in one character, as U+FFFD.
+ */
+static void put(const char *text, size_t length)
+{
+	if (!follow.terminal) {
+		fwrite(text, 1, length, stdout);
+		return;
+	}
+	for (size_t i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if ((c < ' ' && c != '\t') || c == 0x7f) {
+			printf("^%c", c ^ 0x40);
+		} else if (c == 0xc2 && i + 1 < length && (unsigned char)text[i + 1] < 0xa0) {
+			fputs("\xef\xbf\xbd", stdout);
+			i++;
+		} else {
+			putchar(c);
+		}
+	}
+}
+
 /* Field names are dim and event types bold, so that the data stands out. */
 static void print_coloured(const char *line, size_t length)
 {
@@ -48,10 +72,10 @@ static void print_coloured(const char *line, size_t length)
 	bool is_data = begins(line, length, "data:");
 
 	fputs(DIM, stdout);
-	fwrite(line, 1, name, stdout);
+	put(line, name);
 	if (is_data || begins(line, length, "event:"))
 		fputs(is_data ? PLAIN : PLAIN BOLD, stdout);
-	fwrite(line + name, 1, length - name, stdout);
+	put(line + name, length - name);
 	fputs(PLAIN "\n", stdout);
 }
 
@@ -65,7 +89,7 @@ static void print_json(const char *line, size_t length)
 	else if (begins(line, length, "data: ") && follow.is_gap)
 		warnx("gap: %.*s", (int)length - 6, line + 6);
 	else if (begins(line, length, "data: ")) {
-		fwrite(line + 6, 1, length - 6, stdout);
+		put(line + 6, length - 6);
 		putchar('\n');
 	}
 }
@@ -79,7 +103,7 @@ static void print_line(const char *line, size_t length)
 	else if (follow.colours)
 		print_coloured(line, length);
 	else {
-		fwrite(line, 1, length, stdout);
+		put(line, length);
 		putchar('\n');
 	}
 }
@@ -261,6 +285,7 @@ bool follow_begin(struct responder *responder, const char *query, int *status)
 	}
 	buffer_init(&follow.line, LINE_MAX_BYTES);
 	follow.responder = responder;
+	follow.terminal = isatty(STDOUT_FILENO);
 	follow.colours = wants_colours();
 	follow.sink.operations = &operations;
 	responder->alone = true;

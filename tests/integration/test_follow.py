@@ -128,13 +128,13 @@ def test_words_for_pages_are_refused(log, word):
     assert "leave out limit, before and wait" in done.stderr
 
 
-def on_terminal(log, **env):
+def on_terminal(log, query="since=0", end=b"id: 1", **env):
     log.insert("a", event="x")
     mine, its = pty.openpty()
-    with following(log, "since=0", stdout=its, TERM="xterm", **env):
+    with following(log, query, stdout=its, **{"TERM": "xterm", **env}):
         os.close(its)
         seen = b""
-        while b"id: 1" not in re.sub(rb"\x1b\[[0-9]*m", b"", seen):
+        while end not in re.sub(rb"\x1b\[[0-9]*m", b"", seen):
             seen += os.read(mine, 4096)
     os.close(mine)
     return seen
@@ -143,3 +143,22 @@ def on_terminal(log, **env):
 def test_a_terminal_gets_colours_unless_no_color_is_set(log):
     assert b"\x1b[" in on_terminal(log)
     assert b"\x1b[" not in on_terminal(log, NO_COLOR="1")
+
+
+@pytest.mark.parametrize("query", ["since=0", "since=0&format=json"])
+@pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["colours", "none", "dumb"])
+def test_a_terminal_does_not_obey_what_a_row_holds(log, query, env):
+    """Publishers are not to set an administrator's title, clear the screen, or type into the shell."""
+    log.insert("\x1b]0;title\x07\x1b[2J\x7f\x9b31m\x08 é\tend")
+    seen = re.sub(rb"\x1b\[[0-9]?m", b"", on_terminal(log, query, end=b"end", **env))
+    assert not [byte for byte in seen if byte < 32 and byte not in b"\r\n\t"] and b"\x7f" not in seen
+    assert b"\xc2\x9b" not in seen and b"\xc3\xa9" in seen
+
+
+def test_a_pipe_gets_what_a_row_holds(log):
+    data = "\x1b]0;title\x07\x9b31m"
+    log.insert(data)
+    with following(log, "since=0") as running:
+        while not (line := running.stdout.readline()).startswith("data: \x1b"):
+            assert line
+        assert line == f"data: {data}\n"
