@@ -1,5 +1,5 @@
 /*
- * publish: inserts rows into an event log, or sends the same as packets to the floor.
+ * publish: inserts rows into an event log, or sends the same as packets to the floor, or does both.
  *
  * By default each row is a separate transaction, as in an application; its payload says when the
  * INSERT began. Prints one line of JSON with its results and the time for a row. Pauses between
@@ -22,8 +22,8 @@
 #include "post.h"
 
 static struct {
-	const char *db; /* either this */
-	const char *to; /* or the floor's event socket */
+	const char *db; /* this */
+	const char *to; /* and/or the floor's event socket */
 	const char *post; /* or a path of a peer, at this port */
 	const char *sync;
 	const char *table;
@@ -164,9 +164,9 @@ static void publish(struct histogram *commits)
 		payload_write(data, &p);
 		if (db)
 			insert_row(data, p.id, n);
-		else if (options.post)
+		if (options.post)
 			post_send(&peer, data, (size_t)options.length);
-		else
+		if (options.to)
 			send_packet(data);
 		histogram_add(commits, payload_now_ns() - p.stamp_ns);
 	}
@@ -197,8 +197,8 @@ static void parse(int argc, char **argv)
 		else
 			*numbers[index - 5] = strtoll(optarg, NULL, 10);
 	}
-	if (!!options.db + !!options.to + !!options.post != 1)
-		errx(64, "one of --db, --to and --post");
+	if (!!options.post == (options.db || options.to))
+		errx(64, "--db, --to or both; or --post");
 	if (options.channels < 1)
 		errx(64, "--channels is 1 or more");
 	if (options.length < PAYLOAD_HEAD_MAX || options.length > PAYLOAD_LENGTH_MAX)
@@ -212,9 +212,9 @@ int main(int argc, char **argv)
 	parse(argc, argv);
 	if (options.db)
 		open_db();
-	else if (options.post)
+	if (options.post)
 		post_open(&peer, (uint16_t)options.port, options.post, options.pushpin != 0);
-	else
+	if (options.to)
 		open_packets();
 	int64_t began_ns = payload_now_ns();
 	publish(&commits);

@@ -210,11 +210,11 @@ class Stack:
         """The own memory of the responder and the web server."""
         return sum(anonymous_kib(server.pid) for server in self.servers)
 
-    def publish(self, count, *, length=ROW_LENGTH, rate=0, batch=1, sync="NORMAL", channels=1):
-        """Begins to publish rows (rate a second; 0: as fast as it goes); returns the process."""
+    def publish(self, count, *, length=ROW_LENGTH, rate=0, batch=1, sync="NORMAL", channels=1, also=()):
+        """Begins to publish rows (rate a second; 0: as fast as it goes); returns the process. also: more options."""
         command = [self.rig.tool("publish"), *self._publish_to, "--first", self.newest + 1]
         command += ["--count", count, "--length", length, "--batch", batch, "--sync", sync]
-        command += ["--channels", channels]
+        command += ["--channels", channels, *also]
         command += ["--pause-us", round(1e6 / rate) if rate else 0]
         self.newest += count
         publisher = subprocess.Popen(
