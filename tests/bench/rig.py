@@ -202,13 +202,20 @@ class Stack:
         self._start([*program, configuration], socket.AF_INET, ("127.0.0.1", port))
         self.target = f"tcp:{port}"
 
+    def _pids(self):
+        """The responder, its processes if it has several, and the web server."""
+        for server in self.servers:
+            yield server.pid
+            children = pathlib.Path(f"/proc/{server.pid}/task/{server.pid}/children")
+            yield from map(int, children.read_text().split())
+
     def cpu_seconds(self):
         """What the responder and the web server have used so far."""
-        return sum(cpu_seconds(server.pid) for server in self.servers)
+        return sum(map(cpu_seconds, self._pids()))
 
     def anonymous_kib(self):
         """The own memory of the responder and the web server."""
-        return sum(anonymous_kib(server.pid) for server in self.servers)
+        return sum(map(anonymous_kib, self._pids()))
 
     def publish(self, count, *, length=ROW_LENGTH, rate=0, batch=1, sync="NORMAL", channels=1, also=()):
         """Begins to publish rows (rate a second; 0: as fast as it goes); returns the process. also: more options."""

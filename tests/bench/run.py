@@ -57,7 +57,8 @@ class Bench:
     def fit(self, quick):
         """How many streams the open-files limit allows: a web server needs two files for each."""
         room = self.rig.files - SPARE_FILES
-        self.most = min(2000 if quick else 100000, room)
+        self.most = 2000 if quick else 100000
+        self.sharing = 1 if self.most <= room else -(-self.most // (room * 2 // 3))  # processes, with room to spare
         self.many = min(2000 if quick else 10000, room)
         self.fronted = min(1000, room // 2)
         self.crowd = min(1000, room)
