@@ -178,7 +178,7 @@ void section_database(struct checking *c)
 	struct eventlog *log;
 
 	/* A file that cannot be read was reported with the files; the sentence about it is the same. */
-	if (c->report->status)
+	if (c->report->status == EX_NOINPUT)
 		return;
 	if (trouble_is_odd(c->config->db, sentence, sizeof(sentence))) {
 		report_wrong(c->report, EX_CONFIG, NULL, "%s", sentence);

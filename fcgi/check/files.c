@@ -141,6 +141,29 @@ static void check_mode(const struct checking *c, const struct stat *st)
 		c->config->db, st->st_mode & 07777, who_user(&us, geteuid()));
 }
 
+/* In a directory like /tmp the kernel may refuse to open a file of another user with O_CREAT, as SQLite does. */
+static void check_sticky(const struct checking *c, const char *directory, const struct stat *st)
+{
+	FILE *file;
+	int level = 0;
+
+	if (!(st->st_mode & S_ISVTX) || !(st->st_mode & (S_IWGRP | S_IWOTH)))
+		return;
+	if ((file = fopen("/proc/sys/fs/protected_regular", "re"))) {
+		if (fscanf(file, "%d", &level) != 1)
+			level = 0;
+		fclose(file);
+	}
+	if (level >= (st->st_mode & S_IWOTH ? 1 : 2))
+		report_note(c->report, NULL,
+			"%s is sticky, and the sysctl fs.protected_regular is %d: while the -wal "
+			"and "
+			"-shm are those of one user, no other can write the database, not even "
+			"root; "
+			"put it into a directory of its own, as in /var/lib/rowtail",
+			directory, level);
+}
+
 static void check_directory(
 	const struct checking *c, const struct stat *database, const struct writers *w)
 {
@@ -162,6 +185,7 @@ static void check_directory(
 	else
 		report_ok(c->report, "the directory %s belongs to %s", directory,
 			describe(told, sizeof(told), &st));
+	check_sticky(c, directory, &st);
 	for (size_t i = 0; i < w->count; i++)
 		if (who_may(w->user[i], c->real, database, R_OK | W_OK) == WHO_MAY &&
 			who_may(w->user[i], directory, &st, W_OK | X_OK) == WHO_MAY_NOT)

@@ -54,6 +54,7 @@ struct scan {
 	bool ends; /* is there a table events_ended? */
 	bool publishes;
 	int64_t count[FAULTS], good;
+	bool more; /* than ROWS_MAX: the rest was not looked at */
 	char channel[FAULTS][CHANNEL_MAX + 1]; /* of the first with this fault */
 };
 
@@ -138,6 +139,7 @@ static bool scan(struct scan *s)
 		count(s, st);
 		rows++;
 	}
+	s->more = rows == ROWS_MAX;
 	database_finalize(st);
 	return true;
 }
@@ -206,7 +208,8 @@ void section_grants(struct checking *c)
 	if (!begin(&s, c))
 		return;
 	if (s.good)
-		report_ok(c->report, "%lld grants are valid now", (long long)s.good);
+		report_ok(c->report, "%lld grants are valid now%s", (long long)s.good,
+			s.more ? ", of the first that were examined" : "");
 	else if (c->config->jwt_key)
 		report_note(
 			c->report, NULL, "no grant is valid now: only clients with a JWT can read");

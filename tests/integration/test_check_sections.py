@@ -346,6 +346,7 @@ def test_a_writer_is_locked_out_of_a_companion_file(workdir, path, ending):
         beside.chmod(0o644)
         answer = check(path)
         line = answer.find("files", "WRONG", beside, f"user {READER}", f"user {OWNER}, who has the database open")
+        answer.find("database", "ok", "can be followed")
         assert line.cure == f"chgrp {GROUP} {beside} && chmod 660 {beside}"
         checking.cure(line)
         # The group of a user that /etc/passwd does not have is unknown.
@@ -380,6 +381,27 @@ def test_a_directory_in_which_the_owner_cannot_write(workdir, path):
     os.chown(path, OWNER, GROUP)
     workdir.chmod(0o755)
     check(path).find("files", "note", f"user {OWNER}", "-wal", "2770", workdir)
+
+
+@ROOT_ONLY
+def test_a_directory_like_tmp(places):
+    """fs.protected_regular: while one writer's files are there, no other user can write."""
+    directory, binary = places
+    path = directory / "events.db"
+    path.chmod(0o666)
+    os.chown(directory, 0, 0)
+    directory.chmod(0o1777)
+    with open("/proc/sys/fs/protected_regular") as file:
+        level = int(file.read())
+    before = ["/usr/bin/setpriv", f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups"]
+    insert = ["sqlite3", str(path), "INSERT INTO events(data) VALUES ('x')"]
+    for mode in 0o1777, 0o777:
+        directory.chmod(mode)
+        with writers.holding(path, "SELECT * FROM events", before=before):
+            other = ["/usr/bin/setpriv", f"--reuid={READER}", f"--regid={READER}", "--clear-groups", *insert]
+            works = subprocess.run(other, capture_output=True).returncode == 0
+            noted = "fs.protected_regular" in run_as(READER, binary, path).said
+            assert works != noted and noted == (mode == 0o1777 and level > 0)
 
 
 def test_a_large_write_ahead_log(path):
@@ -672,6 +694,16 @@ def test_many_useless_grants_are_one_line(path):
         for number in range(30):
             insert_unchecked(log, "grants", ("*", f"news{number}", "2020-01-01 00:00:00"))
     check(path).find("grants", "note", "30 of grants", "and others")
+
+
+def test_a_crowd_of_grants_takes_no_time(path):
+    with database.Database(path) as log:
+        log.sql("DROP TRIGGER grants_inserted")
+        log.sql(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120000) "
+            "INSERT INTO grants SELECT 'token:' || substr(hex(zeroblob(32)) || i, -64), 'c/' || i, NULL FROM n"
+        )
+    check(path).find("grants", "ok", "100000 grants are valid now, of the first")
 
 
 def test_grants_of_a_channel_that_has_ended(path):
