@@ -140,23 +140,40 @@ static void check_rows(struct checking *c)
 	}
 }
 
-/* Is this about a constraint of the application's, which no damage has violated? */
+/* Is this about NOT NULL or a type, which no damage has violated? On a read-only connection SQLite examines no CHECK. */
 static bool is_about_values(const char *finding)
 {
-	return strstr(finding, " value in ") || strstr(finding, "CHECK constraint failed in ");
+	return strstr(finding, " value in ");
+}
+
+/* The first finding that is damage; false if there is none. */
+static bool find_damage(struct checking *c, char *finding, size_t size)
+{
+	struct statement *st;
+	const char *text;
+	size_t length;
+	bool found = false;
+
+	if (database_prepare(c->db, &st, "PRAGMA quick_check") != DATABASE_OK)
+		return false;
+	while (!found && query_next(c, st))
+		if ((text = database_text(st, 0, &length)) && strcmp(text, "ok") != 0 &&
+			!is_about_values(text)) {
+			snprintf(finding, size, "%.*s", (int)strcspn(text, "\n"), text);
+			found = true;
+		}
+	database_finalize(st);
+	return found;
 }
 
 static void check_pages(struct checking *c)
 {
-	char finding[256];
-	char cure[REPORT_CURE_MAX];
+	char finding[256], cure[REPORT_CURE_MAX];
 
 	if (c->header.size > EXAMINED_MIB * INT64_C(1024) * 1024 ||
-		!query_text(c, "PRAGMA quick_check(1)", NULL, finding, sizeof(finding)) ||
-		!strcmp(finding, "ok") || is_about_values(finding))
+		!find_damage(c, finding, sizeof(finding)))
 		return;
 	snprintf(cure, sizeof(cure), "sqlite3 %s .recover | sqlite3 new.db", c->word);
-	finding[strcspn(finding, "\n")] = '\0';
 	report_wrong(c->report, EX_CONFIG, cure,
 		"%s is damaged (%s): restore a backup, or save what is left in a new file",
 		c->config->db, finding);

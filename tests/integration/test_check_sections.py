@@ -456,6 +456,10 @@ def test_values_that_break_a_constraint_are_no_damage(path):
         log.sql("CREATE TABLE mine(a INTEGER CHECK (a > 0), b TEXT)")
         log.sql("PRAGMA ignore_check_constraints = ON")
         log.sql("INSERT INTO mine VALUES (-1, NULL)")
+        log.sql("PRAGMA writable_schema = ON")
+        log.sql("UPDATE sqlite_master SET sql = replace(sql, 'b TEXT', 'b TEXT NOT NULL') WHERE name = 'mine'")
+    with database.Database(path) as log:
+        assert log.sql("PRAGMA quick_check") != [("ok",)]
     assert check(path).bad("database") == []
 
 
