@@ -1,15 +1,18 @@
 """What rowtail writes to standard error while it serves."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import os
 import re
+import subprocess
 import time
 
 import pytest
 
+import fcgi
 import rowtail
 import stream
 
@@ -61,6 +64,14 @@ def test_no_secret_is_logged(launch, log, workdir, form):
             (f"access_token[]={token}", {}),
         ):
             server.ask(query, headers=headers).wait_head()
+        for body, kind in (
+            (f"access_token={token}", "application/x-www-form-urlencoded"),
+            (f"access%5Ftoken={token}&tail=x", "application/x-www-form-urlencoded"),
+            (json.dumps({"access_token": token}), "application/json"),
+            (json.dumps({"access_token": [token], "tail": "x"}), "application/json"),
+            (f'{{"access_token":"{token}"', "application/json"),
+        ):
+            server.ask("", method="POST", body=body.encode(), headers={"Content-Type": kind}).wait_head()
     server.page("status.json")
     server.stop()
     assert "stream ended" in server.stderr
@@ -187,3 +198,42 @@ def test_log_level_hides_lower_levels(launch, log):
     server.ask("tail=x").wait_complete()
     server.stop()
     assert server.stderr == ""
+
+
+@contextlib.contextmanager
+def bad_stderr(kind):
+    """A descriptor that a log cannot be written to; what makes it so is called after the start."""
+    reads, writes = os.pipe()
+    if kind == "full":
+        os.dup2(os.open("/dev/full", os.O_WRONLY), writes)
+    try:
+        yield writes, lambda: os.close(reads) if kind == "broken" else None
+    finally:
+        os.close(writes)
+        with contextlib.suppress(OSError):
+            os.close(reads)
+
+
+@pytest.mark.parametrize("kind", ["closed", "broken", "full", "stuck"])
+def test_a_log_that_cannot_be_written_stops_nothing(log, workdir, kind):
+    """No standard error, a pipe that its reader left (the journal is down), a full disk, a pipe that nobody reads."""
+    path = workdir / "run.sock"
+    with bad_stderr(kind) as (stderr, spoil):
+        program = subprocess.Popen(
+            [rowtail.BINARY, "--db", log.path, "--listen", path, "--public", "--log-level", "debug"], stdin=subprocess.DEVNULL,
+            stderr=stderr, preexec_fn=(lambda: os.close(2)) if kind == "closed" else None,
+        )  # fmt: skip
+        try:
+            deadline = time.monotonic() + stream.DEADLINE
+            while not path.exists():
+                assert time.monotonic() < deadline and program.poll() is None
+                time.sleep(0.02)
+            spoil()
+            for number in range(400 if kind == "stuck" else 5):
+                with fcgi.Connection(path).ask(f"format=json&channel={number}{'x' * 200}") as answer:
+                    assert answer.wait_head().head.status == 200
+            program.terminate()
+            assert program.wait(30) == 0
+        finally:
+            program.kill()
+            program.wait()
