@@ -13,6 +13,7 @@
 -- In a migration tool that opens a transaction itself, leave out the line PRAGMA journal_mode = WAL: SQLite
 -- cannot change the journal mode inside a transaction. Run that line by itself, once. Until then readers and
 -- writers wait for each other. The tool must not split this file at each semicolon: triggers contain semicolons.
+-- In Perl set sqlite_allow_multiple_statements: otherwise only the first statement runs.
 
 -- "database is locked" at the second line below: others used the database, and SQLite does not wait to change the
 -- journal mode. Everything else was done. Run the file again.

@@ -35,7 +35,7 @@ static const char *cure_track(char *cure, const struct checking *c, const struct
 	char word[WORD_MAX];
 
 	text_shell(table, sizeof(table), t->table);
-	if (strcmp(t->channel, "TABLE/KEY") != 0)
+	if (!t->lost && strcmp(t->channel, "TABLE/KEY") != 0)
 		snprintf(channel, sizeof(channel), " --track-channel %s",
 			text_shell(word, sizeof(word), t->channel));
 	if (*t->untracked && list_names(names, sizeof(names), t->untracked))
@@ -51,6 +51,13 @@ static void take(void *context, const struct tracked *t)
 	struct checking *c = context;
 	char cure[REPORT_CURE_MAX];
 
+	if (t->lost) {
+		report_wrong(c->report, EX_CONFIG, cure_track(cure, c, t),
+			"%s was tracked, but its triggers are gone, since the table was made anew "
+			"or dropped; add the other --track options that were used",
+			t->table);
+		return;
+	}
 	if (!t->changed) {
 		report_ok(c->report, "%s is tracked", t->table);
 		return;

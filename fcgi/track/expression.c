@@ -100,8 +100,8 @@ static void text_value(struct buffer *sql, const char *x, bool functions)
 			x, x, x);
 }
 
-void expression_member(
-	struct buffer *sql, const char *row, const struct track_column *c, bool functions)
+void expression_member(struct buffer *sql, const char *row, const struct track_column *c,
+	bool functions, size_t longest)
 {
 	struct buffer name;
 	const char *x;
@@ -115,9 +115,13 @@ void expression_member(
 	buffer_printf(sql,
 		" || CASE typeof(%s) WHEN 'integer' THEN "
 		"CASE WHEN %s BETWEEN -9007199254740991 AND 9007199254740991 THEN %s "
-		"ELSE '\"' || %s || '\"' END WHEN 'text' THEN ",
+		"ELSE '\"' || %s || '\"' END WHEN 'text' THEN CASE WHEN ",
 		x, x, x, x);
+	buffer_printf(sql,
+		functions ? "length(CAST(%s AS BLOB)) <= %zu THEN " : "length(%s) <= %zu THEN ", x,
+		longest);
 	text_value(sql, x, functions);
+	buffer_text(sql, " END");
 	/* Infinity minus infinity is NULL. quote() keeps every digit; CAST keeps fifteen. */
 	buffer_printf(sql,
 		" WHEN 'real' THEN CASE WHEN %s - %s = 0 THEN quote(%s) WHEN %s > 0 THEN "

@@ -33,10 +33,11 @@ void expression_join(struct buffer *sql, size_t count, const void *context,
  * left as they are: the caller escapes them in the whole object.
  *
  * Integers beyond 2^53, which JavaScript would round, and infinite numbers become strings. A text ends at a NUL, which
- * becomes \u0000, unless `functions` allows json_quote() (SQLite 3.9 and newer).
+ * becomes \u0000, unless `functions` allows json_quote() (SQLite 3.9 and newer). A text of more than `longest` characters has
+ * no member.
  */
-void expression_member(
-	struct buffer *sql, const char *row, const struct track_column *c, bool functions);
+void expression_member(struct buffer *sql, const char *row, const struct track_column *c,
+	bool functions, size_t longest);
 
 /* Appends an expression that is true if the column differs between the rows. */
 void expression_differs(struct buffer *sql, const char *a, const char *b, const char *column);

@@ -40,15 +40,69 @@ static bool each_row(struct database *db, const char *sql, const char *text, voi
 	return good && s == DATABASE_DONE;
 }
 
+/* Is the text one literal, which every version of SQLite reads in the same way? */
+static bool is_literal(const char *text)
+{
+	static const char *const words[] = {"CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP"};
+	const char *p = text + strspn(text, "+-");
+	size_t digits = strspn(p, "0123456789.");
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (!strcasecmp(text, words[i]))
+			return true;
+	if (digits > 0 && p - text < 2)
+		return !p[digits + strspn(p + digits, "eE+-0123456789")];
+	if (strchr("xX", *text) && text[1] == '\'')
+		return text[2 + strspn(text + 2, "0123456789abcdefABCDEF")] == '\'';
+	if (*text != '\'')
+		return false;
+	for (p = text + 1; (p = strchr(p, '\'')) && p[1] == '\'';)
+		p += 2;
+	return p && !p[1];
+}
+
+/* A name as a default is a text: DEFAULT open, DEFAULT "open". */
+static bool is_name(const char *text)
+{
+	size_t length = strlen(text);
+
+	if (*text == '"')
+		return length > 1 && !memchr(text + 1, '"', length - 2) && text[length - 1] == '"';
+	return !text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")] &&
+	       strcasecmp(text, "true") && strcasecmp(text, "false");
+}
+
+/* Takes the default of a NOT NULL column. */
+static void take_default(struct track_column *c, const char *text, size_t length)
+{
+	bool quoted = *text == '"';
+
+	if (!strcasecmp(text, "null"))
+		return;
+	c->odd_default = length + 3 > TRACK_DEFAULT_MAX || strchr(text, '\n') ||
+			 (!is_literal(text) && !is_name(text));
+	if (c->odd_default)
+		return;
+	if (is_literal(text))
+		snprintf(c->otherwise, sizeof(c->otherwise), "%s", text);
+	else
+		snprintf(c->otherwise, sizeof(c->otherwise), "'%.*s'", (int)(length - 2 * quoted),
+			text + quoted);
+}
+
 static bool take_column(void *context, struct statement *st)
 {
 	struct track_table *t = context;
 	struct track_column *c = &t->columns[t->count];
+	const char *otherwise;
+	size_t length;
 
 	if (t->count == COLUMNS_MAX || !copy(c->name, st, 0))
 		return false;
 	c->key = (int)database_int(st, 1);
 	c->tracked = true;
+	if ((otherwise = database_text(st, 2, &length)))
+		take_default(c, otherwise, length);
 	t->count++;
 	return true;
 }
@@ -183,7 +237,9 @@ static bool read_all(struct track_table *t, struct database *db)
 	t->terms = calloc(TERMS_MAX + 1, sizeof(*t->terms));
 	return t->columns && t->uniques && t->terms &&
 	       each_row(db, "SELECT 1 + (length(CAST('a' AS BLOB)) > 1)", NULL, t, take_schema) &&
-	       each_row(db, "SELECT name, pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1",
+	       each_row(db,
+		       "SELECT name, pk, CASE WHEN \"notnull\" THEN dflt_value END "
+		       "FROM pragma_table_xinfo(?1) WHERE hidden <> 1",
 		       t->name, t, take_column) &&
 	       each_row(db,
 		       "SELECT x.seqno = 0, x.name, x.coll "
@@ -211,6 +267,13 @@ static bool key_is_rowid(const struct track_table *t, struct database *db)
 	indexed = database_step(st) == DATABASE_ROW;
 	database_finalize(st);
 	return !indexed;
+}
+
+static void find_odd_column(struct track_table *t)
+{
+	for (size_t i = 0; i < t->term_count && !t->odd_column; i++)
+		if (t->columns[t->terms[i].column].odd_default)
+			t->odd_column = &t->columns[t->terms[i].column];
 }
 
 bool track_table_read(struct track_table *t, struct database *db, const char *name, char *sentence)
@@ -244,6 +307,7 @@ bool track_table_read(struct track_table *t, struct database *db, const char *na
 			"rows: rename one",
 			name);
 	t->integer_key = key_is_rowid(t, db);
+	find_odd_column(t);
 	return true;
 }
 

@@ -17,12 +17,16 @@
 enum {
 	TRACK_NAME_MAX = 256, /* bytes of a name of a table or column, with a NUL */
 	TRACK_SENTENCE_MAX = 600,
+	TRACK_DEFAULT_MAX = 256,
 };
 
 struct track_column {
 	char name[TRACK_NAME_MAX];
 	int key; /* its place in the primary key, from 1; 0: not in it */
 	bool tracked; /* the caller's choice; true at first */
+	/* What REPLACE puts in the place of a NULL, since the column is NOT NULL: a literal; "" if it puts nothing. */
+	char otherwise[TRACK_DEFAULT_MAX];
+	bool odd_default; /* it puts something that is no literal */
 };
 
 /* A unique index, or a key, by which INSERT OR REPLACE finds rows to delete. */
@@ -46,6 +50,8 @@ struct track_table {
 	size_t term_count;
 	char odd_index
 		[TRACK_NAME_MAX]; /* a unique index on an expression or on some rows; "" for none */
+	const struct track_column
+		*odd_column; /* in a unique index or the key, with odd_default; NULL for none */
 	const char *rowid; /* a name of the rowid that no column has; NULL: WITHOUT ROWID */
 	bool integer_key; /* the key is the rowid */
 	bool wide; /* the database stores texts as UTF-16 */

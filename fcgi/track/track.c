@@ -144,7 +144,8 @@ static bool names_are_free(struct database *db, const struct track_table *t, cha
 		    "before_update_' || ?1)) AND NOT (type = 'trigger' AND sql LIKE "
 		    "'%" TRIGGERS_MARK "%') OR lower(name) = lower('" TRIGGERS_PREFIX
 		    "notes_' || ?1) AND NOT (type = 'table' "
-		    "AND sql LIKE '%k1%')",
+		    "AND sql LIKE '%k1%') OR lower(name) = lower('" TRIGGERS_PREFIX
+		    "of_' || ?1) AND NOT (type = 'view' AND sql LIKE '%" TRIGGERS_MARK "%')",
 		    t->name))
 		return true;
 	snprintf(sentence, TRACK_SENTENCE_MAX,
@@ -253,6 +254,8 @@ static void head(struct buffer *sql, const struct track_table *t)
 		"an event.\n"
 		"-- Run this on the database with any SQLite from 3.7.17 on, as in: rowtail ... | "
 		"sqlite3 app.db\n"
+		"-- Don't split it at each semicolon: triggers contain semicolons. In Perl set "
+		"sqlite_allow_multiple_statements.\n"
 		"-- To undo it: rowtail --db ... --untrack %s | sqlite3 app.db\n",
 		name, name);
 }
@@ -286,6 +289,12 @@ static int track(const struct config *c, struct database *db, struct track_table
 			      "deletes because of it makes no delete event, unless the writer sets "
 			      "PRAGMA recursive_triggers = ON",
 				t->odd_index);
+		if (t->odd_column)
+			warnx("column %s is NOT NULL with a default that is no literal: a row that "
+			      "REPLACE deletes because of that default makes no delete event, "
+			      "unless "
+			      "the writer sets PRAGMA recursive_triggers = ON",
+				t->odd_column->name);
 		warn_of_secrets(t);
 		find_former(former, db, t->name);
 		head(&sql, t);
@@ -335,6 +344,32 @@ static bool columns_changed(struct database *db, const char *table, const char *
 	return !same;
 }
 
+/* Calls `each` for the tracked tables whose triggers are gone. */
+static bool each_lost(struct database *db, void *context,
+	void (*each)(void *context, const struct tracked *tracked))
+{
+	struct tracked tracked = {.untracked = "", .lost = true};
+	struct statement *st;
+	const char *name;
+	size_t length;
+	enum database_status s = database_prepare(db, &st,
+		"SELECT substr(name, length('" TRIGGERS_PREFIX
+		"of_') + 1) AS t FROM sqlite_master m "
+		"WHERE type = 'view' AND name GLOB '" TRIGGERS_PREFIX "of_*' AND sql LIKE "
+		"'%" TRIGGERS_MARK "%' AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE type = "
+		"'trigger' AND name = '" TRIGGERS_PREFIX "insert_' || t) ORDER BY 1");
+
+	if (s != DATABASE_OK)
+		return false;
+	while ((s = database_step(st)) == DATABASE_ROW)
+		if ((name = database_text(st, 0, &length)) && length < sizeof(tracked.table)) {
+			snprintf(tracked.table, sizeof(tracked.table), "%s", name);
+			each(context, &tracked);
+		}
+	database_finalize(st);
+	return s == DATABASE_DONE;
+}
+
 bool track_each(struct database *db, void *context,
 	void (*each)(void *context, const struct tracked *tracked))
 {
@@ -363,7 +398,7 @@ bool track_each(struct database *db, void *context,
 		each(context, &tracked);
 	}
 	database_finalize(st);
-	return s == DATABASE_DONE;
+	return s == DATABASE_DONE && each_lost(db, context, each);
 }
 
 static void print_tracked(void *context, const struct tracked *t)
@@ -371,6 +406,12 @@ static void print_tracked(void *context, const struct tracked *t)
 	bool standard = !strcmp(t->channel, "TABLE/KEY");
 
 	*(size_t *)context += 1;
+	if (t->lost) {
+		printf("%s: its triggers are gone, since the table was made anew or dropped: run "
+		       "rowtail --track %s again, or --untrack %s\n",
+			t->table, t->table, t->table);
+		return;
+	}
 	printf("%s: channel %s%s", t->table, standard ? t->table : t->channel,
 		standard ? "/KEY" : "");
 	if (*t->untracked)
@@ -402,8 +443,9 @@ static int untrack(const struct config *c, struct database *db)
 	find_former(former, db, c->track);
 	if (!*former &&
 		!is_there(db,
-			"SELECT 1 FROM sqlite_master WHERE lower(name) = lower('" TRIGGERS_PREFIX
-			"insert_' || ?1) OR lower(name) = lower('" TRIGGERS_PREFIX "notes_' || ?1)",
+			"SELECT 1 FROM sqlite_master WHERE lower(name) IN (lower('" TRIGGERS_PREFIX
+			"insert_' || ?1), lower('" TRIGGERS_PREFIX
+			"notes_' || ?1), lower('" TRIGGERS_PREFIX "of_' || ?1))",
 			c->track)) {
 		warnx("%s is not tracked: rowtail --tracked lists the tables that are", c->track);
 		return EX_DATAERR;

@@ -23,6 +23,7 @@ struct tracked {
 	char channel[TRACK_NAME_MAX + 64]; /* "TABLE/KEY", or the template */
 	const char *untracked; /* "note" "total": the columns that are left out; "" for none */
 	bool changed; /* the table's columns are not what they were */
+	bool lost; /* its triggers are gone, since the table was dropped or made anew; no more is known */
 };
 
 /* Calls `each` for each tracked table, in the order of their names. False if the database can't be read. */

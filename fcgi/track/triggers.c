@@ -8,7 +8,12 @@
 
 #define CONTROLS "'*[' || char(1) || '-' || char(31) || ']*'"
 
-enum { STEPS = 4, STEP_CHARACTERS = 8 };
+enum {
+	STEPS = 4,
+	STEP_CHARACTERS = 8,
+	DATA_MAX = 268435456, /* bytes; as in rowtail.sql */
+	ESCAPED_MAX = DATA_MAX / 6, /* characters, of which each may become \u001f */
+};
 
 /* Replaces some control characters in NEW.data. SQLite 3.7.17 can't parse calls that are nested more deeply. */
 static void escaped_some(struct buffer *sql, int step)
@@ -64,8 +69,11 @@ static void shared_views(struct buffer *sql, bool wide)
 		"KEY,\n\tid INTEGER NOT NULL\n);\n"
 		"CREATE TRIGGER " TRIGGERS_VIEW "_plain INSTEAD OF INSERT ON " TRIGGERS_VIEW
 		"\nWHEN NEW.data NOT GLOB " CONTROLS
-		"\nBEGIN\n\tINSERT INTO events(channel, event, data)\n\tSELECT c, NEW.event, "
-		"NEW.data FROM (SELECT CASE WHEN ");
+		"\nBEGIN\n\tINSERT INTO events(channel, event, data)\n\tSELECT c, NEW.event, ");
+	buffer_printf(sql,
+		"CASE WHEN length(CAST(NEW.data AS BLOB)) <= %d THEN NEW.data\n\t\t"
+		"ELSE " TRIGGERS_LARGE " END FROM (SELECT CASE WHEN ",
+		DATA_MAX);
 	buffer_text(sql, wide ? "length(NEW.channel) BETWEEN 1\n\t\tAND CASE WHEN NEW.channel GLOB "
 				"'*[^ -~]*' "
 				"THEN 63 ELSE 255 END"
@@ -76,8 +84,11 @@ static void shared_views(struct buffer *sql, bool wide)
 		"\n\tWHERE NOT EXISTS (SELECT 1 FROM events_ended WHERE channel = c);\nEND;\n"
 		"CREATE TRIGGER " TRIGGERS_VIEW "_escaped INSTEAD OF INSERT ON " TRIGGERS_VIEW
 		"\nWHEN NEW.data GLOB " CONTROLS "\nBEGIN\n\tINSERT INTO " TRIGGERS_VIEW
-		"_0 VALUES (NEW.channel, NEW.event, NEW.data, "
-		"NEW.otherwise);\nEND;\n\n");
+		"_0\n\tVALUES (NEW.channel, NEW.event, ");
+	buffer_printf(sql,
+		"CASE WHEN length(NEW.data) <= %d THEN NEW.data\n\t\tELSE " TRIGGERS_LARGE
+		" END, NEW.otherwise);\nEND;\n\n",
+		ESCAPED_MAX);
 }
 
 /* --- the frame --- */
@@ -94,7 +105,22 @@ static void remove_former(struct buffer *sql, const char *table)
 	}
 	buffer_text(sql, "DROP TABLE IF EXISTS ");
 	triggers_name(sql, "notes", table);
+	buffer_text(sql, ";\nDROP VIEW IF EXISTS ");
+	triggers_name(sql, "of", table);
 	buffer_text(sql, ";\n");
+}
+
+/*
+ * DROP TABLE drops the triggers too, and many migrations make a table anew and drop the old one. This view stays, and shows
+ * that the table was tracked.
+ */
+static void remember(struct buffer *sql, const char *table)
+{
+	buffer_text(sql, "CREATE VIEW ");
+	triggers_name(sql, "of", table);
+	buffer_text(sql, " AS SELECT ");
+	expression_text(sql, table, strlen(table));
+	buffer_text(sql, " AS name " TRIGGERS_MARK " */;\n");
 }
 
 /* RAISE(ROLLBACK) undoes everything if the condition holds for a row of sqlite_master. */
@@ -191,6 +217,7 @@ void triggers_write(struct buffer *sql, const struct track_table *t,
 	buffer_text(sql, "\n");
 	shared_views(sql, t->wide);
 	triggers_write_table(&w);
+	remember(sql, t->name);
 	end_whole(sql);
 }
 

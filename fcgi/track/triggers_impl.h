@@ -7,7 +7,17 @@
 
 #include "track/triggers.h"
 
-enum { TRIGGERS_NAME_TEXT_MAX = 8 * TRACK_NAME_MAX };
+enum {
+	TRIGGERS_NAME_TEXT_MAX = 8 * TRACK_NAME_MAX,
+	/*
+	 * The writer's own statement fails if a text becomes longer than SQLite allows, 10^9 bytes. So the texts of a row
+	 * may have so many characters together, of 4 bytes at most, in the object.
+	 */
+	TRIGGERS_CHARACTERS_MAX = 249000000,
+};
+
+/* Instead of an object that the log does not take: rowtail.sql allows 256 MiB. */
+#define TRIGGERS_LARGE "'{\"_large\":true}'"
 
 /* The view through which each event goes into the log: channel, event, data, and the channel to take if that is none. */
 #define TRIGGERS_VIEW TRIGGERS_PREFIX "event"

@@ -144,7 +144,8 @@ static void member(struct buffer *sql, size_t i, const void *context)
 		expression_differs(sql, w->before, w->row, c->name);
 		buffer_text(sql, " THEN ");
 	}
-	expression_member(sql, w->row, c, w->choice->functions);
+	expression_member(sql, w->row, c, w->choice->functions,
+		TRIGGERS_CHARACTERS_MAX / tracked_count(w->t));
 	if (conditional)
 		buffer_text(sql, " ELSE '' END");
 }

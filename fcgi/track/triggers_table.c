@@ -15,6 +15,15 @@ void triggers_name(struct buffer *sql, const char *what, const char *table)
 	expression_name(sql, name);
 }
 
+/* NEW.x, or what REPLACE puts in its place. */
+static void new_value(struct buffer *sql, const struct track_column *c)
+{
+	buffer_text(sql, *c->otherwise ? "coalesce(" : "");
+	expression_column(sql, "NEW", c->name);
+	if (*c->otherwise)
+		buffer_printf(sql, ", %s)", c->otherwise);
+}
+
 /* a.x = b.x for the columns of the key. */
 static void same_key(struct buffer *sql, const struct track_table *t, const char *a, const char *b)
 {
@@ -24,7 +33,10 @@ static void same_key(struct buffer *sql, const struct track_table *t, const char
 		buffer_text(sql, n > 1 ? " AND " : "");
 		expression_column(sql, a, t->columns[c].name);
 		buffer_text(sql, " = ");
-		expression_column(sql, b, t->columns[c].name);
+		if (!strcmp(b, "NEW"))
+			new_value(sql, &t->columns[c]);
+		else
+			expression_column(sql, b, t->columns[c].name);
 	}
 }
 
@@ -37,17 +49,45 @@ static void same_row(struct buffer *sql, const struct track_table *t, const char
 		same_key(sql, t, a, b);
 }
 
-/* The columns of the notes' table that identify a row are k1, k2… */
-static void noted_row(struct buffer *sql, const struct track_table *t, const char *row)
+/*
+ * VACUUM, and a dump that is read in again, give the rows other rowids, unless the key is the rowid. So the notes hold the
+ * key too.
+ */
+static bool keeps_key(const struct track_table *t)
+{
+	return t->rowid && !t->integer_key;
+}
+
+/* A column of the notes, which the table's own columns can't hide. */
+static void noted(struct buffer *sql, const struct track_table *t, const char *column, int n)
+{
+	triggers_name(sql, "notes", t->name);
+	buffer_printf(sql, n > 0 ? ".%s%d" : ".%s", column, n);
+}
+
+/* The key in the notes is that of the row. Their columns are k1, k2…, or j1, j2… beside a rowid. */
+static void noted_key(
+	struct buffer *sql, const struct track_table *t, const char *column, const char *row)
 {
 	size_t c;
 
-	if (t->rowid)
-		buffer_printf(sql, "k1 = %s.%s", row, t->rowid);
-	for (int n = 1; !t->rowid && (c = track_table_key(t, n)) < t->count; n++) {
-		buffer_printf(sql, "%sk%d = ", n > 1 ? " AND " : "", n);
+	for (int n = 1; (c = track_table_key(t, n)) < t->count; n++) {
+		buffer_text(sql, n > 1 ? " AND " : "");
 		expression_column(sql, row, t->columns[c].name);
+		buffer_text(sql, " = ");
+		noted(sql, t, column, n);
 	}
+}
+
+/* The columns of the notes' table that identify a row are k1, k2… */
+static void noted_row(struct buffer *sql, const struct track_table *t, const char *row)
+{
+	if (!t->rowid) {
+		noted_key(sql, t, "k", row);
+		return;
+	}
+	noted(sql, t, "k", 1);
+	buffer_printf(sql, " = %s.%s", row, t->rowid);
 }
 
 static void noted_row_exists(struct buffer *sql, const struct track_table *t)
@@ -146,7 +186,9 @@ static void replaced_rows(struct writing *w)
 	noted_row_exists(sql, w->t);
 	buffer_text(sql, " OR ");
 	noted_row(sql, w->t, "NEW");
-	buffer_text(sql, " AND channel IS NOT ");
+	buffer_text(sql, " AND ");
+	noted(sql, w->t, "channel", 0);
+	buffer_text(sql, " IS NOT ");
 	w->row = "NEW";
 	buffer_text(sql, "(");
 	triggers_channel(sql, w);
@@ -221,6 +263,10 @@ static void delete_trigger(struct writing *w)
 		notes_name(w->sql, w->t);
 		buffer_text(w->sql, " WHERE ");
 		noted_row(w->sql, w->t, "OLD");
+		if (keeps_key(w->t)) {
+			buffer_text(w->sql, " OR ");
+			noted_key(w->sql, w->t, "j", "OLD");
+		}
 		buffer_text(w->sql, ";\n");
 	}
 	w->row = "OLD";
@@ -243,7 +289,7 @@ static void conflicts(const struct writing *w)
 			buffer_text(sql, i > 0 ? " AND " : "\n\t\tOR ");
 			expression_column(sql, "t", t->columns[term->column].name);
 			buffer_text(sql, " = ");
-			expression_column(sql, "NEW", t->columns[term->column].name);
+			new_value(sql, &t->columns[term->column]);
 			buffer_text(sql, " COLLATE ");
 			expression_name(sql, term->collation);
 		}
@@ -252,9 +298,10 @@ static void conflicts(const struct writing *w)
 
 /*
  * Removes the notes of a statement that deleted nothing, such as INSERT OR IGNORE. A row that is gone already waits for
- * the end of a REPLACE that this statement, of a trigger or a foreign key, is a part of.
+ * the end of a REPLACE that this statement, of a trigger or a foreign key, is a part of. A row that is still in its channel
+ * under another rowid isn't gone: the note was made before a VACUUM.
  */
-static void remove_notes(const struct writing *w)
+static void remove_notes(struct writing *w)
 {
 	struct buffer *sql = w->sql;
 
@@ -262,6 +309,18 @@ static void remove_notes(const struct writing *w)
 	notes_name(sql, w->t);
 	buffer_text(sql, " WHERE ");
 	noted_row_exists(sql, w->t);
+	if (keeps_key(w->t)) {
+		buffer_text(sql, "\n\tOR EXISTS (SELECT 1 FROM ");
+		expression_name(sql, w->t->name);
+		buffer_text(sql, " AS t WHERE ");
+		noted_key(sql, w->t, "j", "t");
+		buffer_text(sql, " AND ");
+		noted(sql, w->t, "channel", 0);
+		buffer_text(sql, " IS ");
+		w->row = "t";
+		triggers_channel(sql, w);
+		buffer_text(sql, ")");
+	}
 	buffer_text(sql, ";\n");
 }
 
@@ -269,7 +328,7 @@ static void remove_notes(const struct writing *w)
 static void note_trigger(struct writing *w, const char *when, const char *what, bool update)
 {
 	struct buffer *sql = w->sql;
-	size_t keys = w->t->rowid ? 1 : triggers_key_count(w->t);
+	size_t keys = triggers_key_count(w->t);
 
 	begin_trigger(w, when, what);
 	mark(w);
@@ -277,12 +336,10 @@ static void note_trigger(struct writing *w, const char *when, const char *what, 
 	buffer_text(sql, "INSERT INTO ");
 	notes_name(sql, w->t);
 	buffer_text(sql, "\nSELECT ");
-	for (size_t n = 1; n <= keys; n++) {
-		if (w->t->rowid)
-			buffer_printf(sql, "t.%s", w->t->rowid);
-		else
-			expression_column(
-				sql, "t", w->t->columns[track_table_key(w->t, (int)n)].name);
+	if (w->t->rowid)
+		buffer_printf(sql, "t.%s, ", w->t->rowid);
+	for (size_t n = 1; n <= keys && (!w->t->rowid || keeps_key(w->t)); n++) {
+		expression_column(sql, "t", w->t->columns[track_table_key(w->t, (int)n)].name);
 		buffer_text(sql, ", ");
 	}
 	w->row = "t";
@@ -319,15 +376,17 @@ static void note_trigger(struct writing *w, const char *when, const char *what, 
 
 static void notes(struct writing *w)
 {
-	size_t keys = w->t->rowid ? 1 : triggers_key_count(w->t);
+	size_t keys = triggers_key_count(w->t);
 
 	if (!triggers_need_notes(w))
 		return;
 	buffer_text(w->sql, "CREATE TABLE IF NOT EXISTS ");
 	notes_name(w->sql, w->t);
 	buffer_text(w->sql, "(");
-	for (size_t n = 1; n <= keys; n++)
-		buffer_printf(w->sql, "k%zu, ", n);
+	if (w->t->rowid)
+		buffer_text(w->sql, "k1, ");
+	for (size_t n = 1; n <= keys && (!w->t->rowid || keeps_key(w->t)); n++)
+		buffer_printf(w->sql, w->t->rowid ? "j%zu, " : "k%zu, ", n);
 	buffer_text(w->sql, "channel, data);\n\n");
 	note_trigger(w, "BEFORE INSERT", "before_insert", false);
 	note_trigger(w, "BEFORE UPDATE", "before_update", true);

@@ -339,6 +339,11 @@ SHAPES = {
     ),
     "without rowid": ((3, 8, 2), "orders", "CREATE TABLE orders(a, b TEXT, c UNIQUE, PRIMARY KEY (b, a)) WITHOUT ROWID;"),
     "nocase": ((3, 7, 17), "orders", "CREATE TABLE orders(id INTEGER PRIMARY KEY, a TEXT COLLATE NOCASE UNIQUE, b);"),
+    "defaults": (
+        (3, 7, 17),
+        "orders",
+        "CREATE TABLE orders(id INTEGER PRIMARY KEY, a NOT NULL DEFAULT 'a' UNIQUE, b TEXT NOT NULL DEFAULT -1, c REAL, UNIQUE (b, c));",
+    ),
     "generated": (
         (3, 31, 0),
         "orders",
