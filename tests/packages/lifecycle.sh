@@ -113,6 +113,7 @@ mkdir -p /run/rowtail && : >/run/rowtail/rowtail.sock
 check 'it can be removed' apt remove rowtail rowtail-mirror rowtail-publish
 check 'a removal stops the service and its socket' grep -q 'stop rowtail.socket.* rowtail.service' "$calls"
 check 'a removal stops the mirror' grep -q 'stop rowtail-mirror.service' "$calls"
+check 'a removal stops the publisher and its socket' grep -q 'stop rowtail-publish.socket rowtail-publish.service' "$calls"
 check 'a removal leaves no socket' absent /run/rowtail
 check 'a removal leaves no program' absent /usr/bin/rowtail*
 check 'a removal keeps the settings' [ -e /etc/rowtail.conf ]
