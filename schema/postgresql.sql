@@ -367,7 +367,10 @@ BEGIN
 	RAISE EXCEPTION '%', TG_ARGV[0];
 END $$;
 
--- Numbers of a log that was restored begin here: 2^52, and a microsecond each since 2020. There is room until 2162.
+-- Numbers of a log that was restored, and of each standby that takes over from it, begin here: 2^52, and one for each
+-- microsecond since 2020. So they are above all that was given out before, if nobody publishes a row each microsecond, and
+-- the servers' clocks agree. Numbers that were merely far above those in the dump could be given out twice, after the same
+-- dump was restored again. There is room until 2162.
 CREATE OR REPLACE FUNCTION events_clock() RETURNS bigint LANGUAGE sql VOLATILE SET search_path FROM CURRENT AS $$
 	SELECT 4503599627370496 + (extract(epoch FROM clock_timestamp() - timestamptz '2020-01-01 00:00:00Z') * 1000000)::bigint;
 $$;
@@ -389,7 +392,7 @@ BEGIN
 	IF highest < 4503599627370496 THEN
 		start := greatest(new_timeline - 1, (highest >> 40) + 1) << 40;
 	ELSE
-		start := greatest(events_clock(), highest + (1 << 30));
+		start := greatest(events_clock(), highest);
 	END IF;
 	-- Under REPEATABLE READ, when another transaction did it after this one's snapshot, it is a serialization failure.
 	INSERT INTO events_timelines(timeline, after, base) VALUES (new_timeline, highest, start) ON CONFLICT DO NOTHING;
@@ -637,7 +640,7 @@ DECLARE
 BEGIN
 	LOCK TABLE events, grants, events_changes, events_ended IN SHARE ROW EXCLUSIVE MODE;
 	PERFORM pg_advisory_xact_lock(1919776884, 'events_order'::regclass::oid::int);
-	start := greatest(events_clock(), greatest(events_position(), (SELECT last_value FROM events_order)) + (1 << 30));
+	start := greatest(events_clock(), events_position(), (SELECT last_value FROM events_order));
 	PERFORM setval('events_order', start);
 	DELETE FROM events_changes;
 	DELETE FROM events_timelines;
