@@ -274,12 +274,20 @@ deploy/browser/rowtail.classic.js: deploy/browser/rowtail.js
 pictures: $(BUILD)/rowtail $(BROWSER)
 	cd tests/browser && PICTURES=1 node --test pictures.test.mjs status.test.mjs
 
+# The bytecode of the tests, which many processes read. They all begin at once, so each would compile them.
+$(BUILD)/pycache/.made: $(wildcard tests/conftest.py tests/*/*.py)
+	@mkdir -p $(@D)
+	$(call say,PYTHON,$(@D))
+	$(Q)for suite in integration servers; do $(PYTHON) -m pytest -q --collect-only -p no:cacheprovider tests/$$suite >/dev/null || exit 1; done
+	@touch $@
+
 # What the parts share is built before, since they run side by side.
 ## test: every part in ten minutes; the end says what is left out
 ## test-all: every part in full; takes hours
 test test-all:
 	sh tests/deps.sh build test
-	$(MAKE) -j$(shell nproc) all portable bench-tools torture-tools $(FAULTS) $(SQLITES) $(BROWSER) $(UNIT) $(REPLAY)
+	$(MAKE) -j$(shell nproc) all portable bench-tools torture-tools $(FAULTS) $(SQLITES) $(BROWSER) $(UNIT) $(REPLAY) \
+		$(BUILD)/pycache/.made
 	$(PYTHON) tests/lib/nodejs.py
 	@MAKE='$(MAKE)' $(PYTHON) tests/all.py $(if $(filter test-all,$@),--all)
 

@@ -40,20 +40,20 @@ LANES = [
     ["servers"],
     ["integration"],
     ["browser", "portable-test"],
-    ["test-releases-ci"],
+    ["test-releases-ci", "torture-short"],
     ["unit", "replay", "builds", "lint", "deb-test"],
-    ["silence"],
+    ["silence", "bench-test", "torture-mirror-short"],
 ]
 NICE = ["unit", "replay", "builds", "lint", "deb-test", "test-releases-ci"]
-ALONE = [["endurance", "bench-test"], ["torture-short", "torture-mirror-short"]]  # these run when all others have ended
+ALONE = [["endurance"]]  # these compare times, and run when all others have ended
 PORTABLE = ["portable-integration", "portable-servers"]
 MORE = ["browser-chromium", "tidy", *PORTABLE, "integration-san", "integration-valgrind", "fuzz", "test-releases"]
 MORE_TORTURE = ["torture", "torture-mirror"]
 LEFT_OUT = (
     "make test leaves out: Debian 11, 12 and sid and most tests in Debian 13 (test-releases), integration-san, "
     "integration-valgrind, most tests of the static program (portable-integration, portable-servers), clang-tidy (tidy), "
-    "fuzz, an hour of torture, most figures of the bench, some combinations of the cuts in tests/browser, and the browser tests in Chromium with its "
-    "windows (browser-chromium). make test-all runs them too."
+    "clang -O0, fuzz, an hour of torture, most figures of the bench, some combinations of the cuts in tests/browser, and the "
+    "browser tests in Chromium with its windows (browser-chromium). make test-all runs them too."
 )
 FULL = {"TEST_FULL": "1"}  # what make test-all sets: tests take all combinations
 

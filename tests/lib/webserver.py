@@ -7,6 +7,7 @@ paths, ports and names are replaced in it.
 
 import contextlib
 import ctypes
+import functools
 import os
 import pathlib
 import re
@@ -278,6 +279,12 @@ class SharedApache(Apache):
         (place / ".htaccess").write_text(configuration)
 
 
+@functools.cache
+def printed_by(program):
+    """What the program prints; it runs once, not with each start of lighttpd."""
+    return subprocess.run(program, capture_output=True, text=True, check=True).stdout
+
+
 class Lighttpd(WebServer):
     """lighttpd; its /etc/lighttpd is rebuilt around Debian's lighttpd.conf."""
 
@@ -302,6 +309,7 @@ class Lighttpd(WebServer):
             text = text.replace(default, str(value))
         text = re.sub(r"(?m)^server\.port .*$", f"server.port = {self.port}", text)
         text = re.sub(r'(?m)^include_shell .*use-ipv6.*$', 'server.bind = "127.0.0.1"', text)
+        text = re.sub(r'(?m)^include_shell "(.*create-mime.*)"$', lambda found: printed_by(found[1]), text)
         (self.root / "lighttpd.conf").write_text(text)
         (enabled / "20-site.conf").write_text(self.site())
         (enabled / "98-rowtail.conf").write_text(configuration)
@@ -502,6 +510,8 @@ class Varnish(WithoutFiles):
         # Debian's unit raises its open-files limit.
         many = ["/bin/sh", "-c", 'ulimit -n $(ulimit -Hn); exec "$0" "$@"']
         listen = "-a%s:%d" % self.address
+        # The default one spends most of a start on optimizing the VCL.
+        work += ["-p", "cc_command=exec gcc -O0 -pthread -fpic -shared -o %o %s"]
         return [*many, self.program, jail, "-F", listen, "-f", self.vcl, *work]
 
     def reload(self):
