@@ -32,7 +32,14 @@ struct double_sink {
 };
 
 static char long_row[LONG_ROW + 1];
-static sqlite3_stmt *insert; /* prepared once: with the triggers it is most of the work */
+static sqlite3_stmt *inserting; /* prepared once: with the triggers it is most of the work */
+
+static void insert(const char *data)
+{
+	assert_int_equal(sqlite3_bind_text(inserting, 1, data, -1, SQLITE_STATIC), SQLITE_OK);
+	assert_int_equal(sqlite3_step(inserting), SQLITE_DONE);
+	assert_int_equal(sqlite3_reset(inserting), SQLITE_OK);
+}
 
 static const char *row(int i)
 {
@@ -41,12 +48,8 @@ static const char *row(int i)
 
 static void insert_rows(void)
 {
-	for (int i = 0; i < ROWS; i++) {
-		assert_int_equal(
-			sqlite3_bind_text(insert, 1, row(i), -1, SQLITE_STATIC), SQLITE_OK);
-		assert_int_equal(sqlite3_step(insert), SQLITE_DONE);
-		assert_int_equal(sqlite3_reset(insert), SQLITE_OK);
-	}
+	for (int i = 0; i < ROWS; i++)
+		insert(row(i));
 }
 
 static int set_up(void **state)
@@ -55,12 +58,12 @@ static int set_up(void **state)
 		long_row[i] = (char)('a' + i % 26);
 	fanned_begin(NULL, "events", 1000000);
 	return sqlite3_prepare_v2(
-		logfile.writer, "INSERT INTO events(data) VALUES (?)", -1, &insert, NULL);
+		logfile.writer, "INSERT INTO events(data) VALUES (?)", -1, &inserting, NULL);
 }
 
 static int tear_down(void **state)
 {
-	sqlite3_finalize(insert);
+	sqlite3_finalize(inserting);
 	fanned_end();
 	return 0;
 }
