@@ -27,6 +27,7 @@ enum { ROUND_NS = 2000000 };
 
 static uv_loop_t loop;
 static bool has_loop;
+static uint64_t began_ms; /* of the loop's clock */
 static uv_prepare_t before_polling;
 static uv_check_t behind_polling;
 static uint64_t polled_ns, work_ns; /* when polling's work ended, and how long it took */
@@ -93,6 +94,7 @@ bool loop_init(void)
 		return true;
 	has_loop = buffer_memory_is_there(LIBUV_MEMORY) && uv_loop_init(&loop) == 0;
 	if (has_loop && (has_loop = begin_files())) {
+		began_ms = uv_now(&loop);
 		uv_prepare_init(&loop, &before_polling);
 		uv_prepare_start(&before_polling, begin_round);
 		/* This handle alone must not keep the loop running. */
@@ -258,10 +260,23 @@ static uv_timer_t *as_timer(struct loop_timer *t)
 	return (uv_timer_t *)(void *)t->handle.space;
 }
 
+static void timer_due(uv_timer_t *handle);
+
+static void start_timer(struct loop_timer *t, int64_t after_ms)
+{
+	int64_t every_ms = t->every_ms;
+
+	if (every_ms > 0 && after_ms == every_ms)
+		after_ms = every_ms - (int64_t)(uv_now(&loop) - began_ms) % every_ms;
+	uv_timer_start(as_timer(t), timer_due, (uint64_t)after_ms, 0);
+}
+
 static void timer_due(uv_timer_t *handle)
 {
 	struct loop_timer *t = handle->data;
 
+	if (t->every_ms > 0)
+		start_timer(t, t->every_ms);
 	t->due(t);
 }
 
@@ -286,7 +301,8 @@ void loop_timer_start(struct loop_timer *t, int64_t after_ms, int64_t every_ms)
 	 * early.
 	 */
 	uv_update_time(&loop);
-	uv_timer_start(as_timer(t), timer_due, (uint64_t)after_ms, (uint64_t)every_ms);
+	t->every_ms = every_ms;
+	start_timer(t, after_ms);
 }
 
 void loop_timer_stop(struct loop_timer *t)

@@ -69,10 +69,15 @@ struct loop_timer {
 	struct loop_handle handle;
 	void (*due)(struct loop_timer *t);
 	void *context;
+	int64_t every_ms;
 };
 /* Begins the timer, stopped. A second call stops it and replaces its function. */
 void loop_timer_init(struct loop_timer *t, void (*due)(struct loop_timer *t), void *context);
-/* Due after after_ms, then every every_ms unless that is 0. Starting it again resets it. */
+/*
+ * Due after after_ms, then every every_ms unless that is 0. Starting it again resets it. A timer that
+ * repeats is due at multiples of every_ms since the loop began: the first time after every_ms is earlier.
+ * So an idle process wakes up once for all timers that are due at the same time.
+ */
 void loop_timer_start(struct loop_timer *t, int64_t after_ms, int64_t every_ms);
 void loop_timer_stop(struct loop_timer *t);
 

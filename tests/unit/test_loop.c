@@ -242,6 +242,42 @@ static void poll_that_cannot_start(void **state)
 	fclose(file);
 }
 
+/* Two timers that repeat; the turn after them ends their round. */
+static struct loop_timer often, rarely;
+static struct loop_turn round_end;
+static int rare_rounds, often_missed;
+static bool often_was_due, rarely_was_due;
+
+static void note_due(struct loop_timer *t)
+{
+	*(t == &often ? &often_was_due : &rarely_was_due) = true;
+	loop_turn_want(&round_end);
+}
+
+static void end_round(struct loop_turn *t)
+{
+	rare_rounds += rarely_was_due;
+	often_missed += rarely_was_due && !often_was_due;
+	often_was_due = rarely_was_due = false;
+}
+
+/* However far apart they were started, the process wakes up once for both. */
+static void timers_that_repeat_are_due_together(void **state)
+{
+	rare_rounds = often_missed = 0;
+	loop_turn_init(&round_end, end_round, NULL);
+	loop_timer_init(&often, note_due, NULL);
+	loop_timer_init(&rarely, note_due, NULL);
+	loop_timer_start(&often, 15, 15);
+	usleep(8000);
+	loop_timer_start(&rarely, 30, 30);
+	while (rare_rounds < 5)
+		calls_in_a_while();
+	loop_timer_stop(&often);
+	loop_timer_stop(&rarely);
+	assert_int_equal(often_missed, 0);
+}
+
 static void timer_can_restart(void **state)
 {
 	static struct loop_timer t;
@@ -317,6 +353,7 @@ int main(void)
 		cmocka_unit_test(poll_ends_once),
 		cmocka_unit_test(poll_cannot_start_twice),
 		cmocka_unit_test(poll_that_cannot_start),
+		cmocka_unit_test(timers_that_repeat_are_due_together),
 		cmocka_unit_test(timer_can_restart),
 		cmocka_unit_test(alarm_starts_once),
 		cmocka_unit_test(turn_can_restart),
