@@ -70,8 +70,15 @@ static void run_all(struct checking *c)
 
 static int progress_pipe[2] = {-1, -1};
 
+/* If the waiting process was killed, nobody else ends this one. */
+static void limit_silence(void)
+{
+	alarm(2 * SILENT_MS / 1000);
+}
+
 static void tell_progress(void)
 {
+	limit_silence();
 	if (write(progress_pipe[1], "", 1) < 0)
 		return; /* nobody waits any more */
 }
@@ -168,6 +175,8 @@ int check_run(const struct config *config)
 	if (child == 0) {
 		close(progress_pipe[0]);
 		c.report->progress = tell_progress;
+		signal(SIGALRM, SIG_DFL);
+		limit_silence();
 	}
 	hold_signals();
 	place_real(config->db, c.real);

@@ -274,6 +274,12 @@ int poll(struct pollfd *fds, nfds_t count, int ms)
 
 	return real(fds, count, ms > 50 ? ms / 50 : ms);
 }
+unsigned alarm(unsigned seconds)
+{
+	unsigned (*real)(unsigned) = dlsym(RTLD_NEXT, "alarm");
+
+	return real(seconds / 50);
+}
 #if __GLIBC_PREREQ(2, 33)
 int stat(const char *path, struct stat *st)
 {
@@ -308,6 +314,17 @@ def test_a_file_system_that_does_not_answer_ends_the_check(workdir, path):
     answer = check(path, env=preload(workdir, SLOW))
     line = answer.find("files", "WRONG", "nothing has answered", path)
     assert answer.status == os.EX_NOINPUT and answer.lines[-1] == line
+
+
+def test_nothing_goes_on_for_ever_if_the_check_is_killed(workdir, path):
+    env = rowtail.environment(**preload(workdir, SLOW))
+    command = [str(rowtail.BINARY), "--check", "--db", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=env)
+    process.stdout.readline()
+    process.kill()
+    process.wait()
+    process.stdout.read()  # until the other process, which has the same standard output, has ended
+    process.stdout.close()
 
 
 # files
