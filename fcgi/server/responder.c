@@ -77,7 +77,8 @@ static bool is_full(struct deciding *d)
 {
 	struct responder *r = d->r;
 
-	if (r->closing)
+	/* Rows are answered at once: a client that asks for them may not expect to ask again. */
+	if (r->closing && !d->request.json)
 		come_back(d, REFUSED_SHUTDOWN, restarting);
 	else if (fanout_count(r->fanout) >= (size_t)r->max_streams ||
 		 crew_streams() >= (size_t)r->config->max_streams)
@@ -197,7 +198,7 @@ static int64_t longest_wait(const struct deciding *d)
 {
 	int64_t wait_ms = d->request.wait_s * 1000, age_ms = d->r->config->max_stream_age_ms;
 
-	if (d->crowded)
+	if (d->crowded || d->r->closing)
 		return 0;
 	return age_ms > 0 && age_ms < wait_ms ? age_ms : wait_ms;
 }

@@ -164,6 +164,20 @@ def test_shutdown_answers_a_request_that_is_still_arriving(server):
     assert server.wait_exit(5) == 0
 
 
+def test_shutdown_answers_rows_that_are_asked_for(server, log):
+    """A request for JSON whose last bytes come after the signal is answered, and at once."""
+    log.insert("row")
+    opened = server.follow()
+    peer = stream.connect(server.web)
+    peer.sendall(b"GET /events?format=json&last_event_id=1&wait=30 HTTP/1.1\r\nHost: a\r\n")
+    server.signal(signal.SIGTERM)
+    opened.wait_complete()
+    peer.sendall(b"\r\n")
+    answer = peer.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 200") and b'"position":1' in answer, answer
+    assert server.wait_exit(5) == 0
+
+
 def test_beside_fastcgi(serve, log, workdir):
     """Both kinds of streams get the same rows."""
     fastcgi = workdir / "fcgi.sock"
