@@ -229,8 +229,8 @@ void section_files(struct checking *c)
 			"and chmod 660",
 			c->config->db, who_user(&owner, st.st_uid), who_user(&us, geteuid()));
 	else
-		report_ok(c->report, "%s belongs to %s; its mode lets %s read it", c->config->db,
-			describe(told, sizeof(told), &st), who_user(&us, geteuid()));
+		report_ok(c->report, "%s belongs to %s; its mode lets the user %s read it",
+			c->config->db, describe(told, sizeof(told), &st), who_user(&us, geteuid()));
 	find_writers(&w, c, &st);
 	check_mode(c, &st);
 	check_time(c, &st);

@@ -208,7 +208,8 @@ void section_grants(struct checking *c)
 	if (!begin(&s, c))
 		return;
 	if (s.good)
-		report_ok(c->report, "%lld grants are valid now%s", (long long)s.good,
+		report_ok(c->report, "%lld grant%s now%s", (long long)s.good,
+			s.good == 1 ? " is valid" : "s are valid",
 			s.more ? ", of the first that were examined" : "");
 	else if (c->config->jwt_key)
 		report_note(

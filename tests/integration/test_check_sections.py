@@ -342,7 +342,7 @@ def test_users_and_groups_by_name(workdir, path):
     shutil.chown(workdir, "daemon", "www-data")
     workdir.chmod(0o2770)
     answer = check(path)
-    answer.find("files", "ok", f"{path} belongs to www-data:www-data, mode 0644; its mode lets root read it")
+    answer.find("files", "ok", f"{path} belongs to www-data:www-data, mode 0644; its mode lets the user root read it")
     answer.find("files", "ok", f"{workdir} belongs to daemon:www-data, mode 2770")
     answer.find("files", "note", "as root")
 
@@ -759,7 +759,7 @@ def test_grants_for_a_table_without_channels(path):
         log.sql("CREATE TABLE feed(id INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT)")
     answer = check(path, "--table", "feed")
     answer.find("grants", "note", "1 of grants", "no column channel", "news/*")
-    answer.find("grants", "ok", "1 grants are valid now")
+    answer.find("grants", "ok", "1 grant is valid now")
 
 
 def test_nobody_may_read_and_the_cure(path):
