@@ -65,7 +65,7 @@ FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY := $(FUZZ:%=$(BUILD)/replay/%)
 BROWSER := tests/browser/node_modules/.made
 
-TEST_HEADERS := $(wildcard tests/unit/*.h tests/fuzz/*.h)
+TEST_HEADERS := $(wildcard tests/unit/*.h tests/fuzz/*.h tests/torture/*.[ch])
 
 # Make prints one line for each file; V=1 shows the commands, make -s prints nothing.
 V ?= 0

@@ -114,9 +114,15 @@ static void take_gap(struct ledger *l, struct ledger_tally *t)
 	l->gap_from = l->position;
 	l->gap_until = l->reason == LEDGER_PRUNED ? l->newest : 0;
 	l->gap_keys = l->reason == LEDGER_PRUNED && l->position >= t->restored ? l->filter : 0;
-	/* The file was replaced: its numbers may be lower, but not its ids. */
+	/*
+	 * Another file, or a copy so far behind that it does not know the position: its numbers may
+	 * be lower, and the rows above the gap come again.
+	 */
 	if (l->reason != LEDGER_PRUNED)
 		memset(l->last_number, 0, sizeof l->last_number);
+	for (int key = 0; l->reason != LEDGER_PRUNED && key < ROW_KEYS; key++)
+		if (l->last_id[key] > l->id)
+			l->last_id[key] = l->id;
 	l->base = l->position = l->id;
 }
 

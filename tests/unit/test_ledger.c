@@ -261,6 +261,20 @@ static void test_replaced_file(void **state)
 	assert_int_equal(wrong(), 0);
 }
 
+/* It resumes on a copy that is far behind: what it has received above the gap comes again. */
+static void test_gap_that_goes_back(void **state)
+{
+	row(11, A, 5, 9);
+	row(12, A, 6, 11);
+	row(13, AX, 3, 8);
+	control("gap", 11, "{\"reason\":\"future\"}");
+	row(12, A, 6, 11);
+	row(13, AX, 3, 8);
+	assert_int_equal(wrong(), 0);
+	row(15, A, 8, 14);
+	assert_int_equal(tally.lost, 1);
+}
+
 static void test_cut_event_is_dropped(void **state)
 {
 	line("id: 11");
@@ -436,6 +450,7 @@ int main(void)
 		cmocka_unit_test_setup(test_gap_after_a_restore_is_not_needless, begin),
 		cmocka_unit_test_setup(test_unreported_replaced_file, begin),
 		cmocka_unit_test_setup(test_replaced_file, begin),
+		cmocka_unit_test_setup(test_gap_that_goes_back, begin),
 		cmocka_unit_test_setup(test_cut_event_is_dropped, begin),
 		cmocka_unit_test_setup(test_gap_before_a_deleted_middle, begin),
 		cmocka_unit_test_setup(test_gap_for_rows_of_the_middle_is_owed, begin),
