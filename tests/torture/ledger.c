@@ -112,7 +112,7 @@ static void take_gap(struct ledger *l, struct ledger_tally *t)
 		return;
 	}
 	l->gap_from = l->position;
-	l->gap_until = l->reason == LEDGER_PRUNED ? l->newest : 0;
+	l->gap_until = l->newest;
 	l->gap_keys = l->reason == LEDGER_PRUNED && l->position >= t->restored ? l->filter : 0;
 	/*
 	 * Another file, or a copy so far behind that it does not know the position: its numbers may

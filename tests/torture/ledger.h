@@ -49,7 +49,7 @@ struct ledger {
 	int64_t position; /* the last event ID; -1 before the first */
 	int64_t base; /* no row at or below it is still expected: where it began, or the last gap */
 	int64_t gap_from; /* its position when a gap for deleted rows arrived */
-	int64_t gap_until; /* the newest id at that gap: rows up to it may be missing */
+	int64_t gap_until; /* the newest id at the last gap: rows up to it may be missing */
 	uint64_t gap_keys; /* keys whose next row will show whether that gap was needed; 0: none */
 	int64_t last_id[ROW_KEYS]; /* 0: none yet */
 	int64_t last_number[ROW_KEYS]; /* 0: not known */

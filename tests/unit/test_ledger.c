@@ -275,6 +275,18 @@ static void test_gap_that_goes_back(void **state)
 	assert_int_equal(tally.lost, 1);
 }
 
+/* Rows of the new file that were deleted before the gap are behind it too. Later ones are not. */
+static void test_rows_deleted_before_a_gap_for_a_new_file(void **state)
+{
+	row(11, A, 5, 9);
+	control("gap", 100,
+		"{\"requested\":\"11\",\"oldest\":1,\"newest\":140,\"reason\":\"replaced\"}");
+	row(141, A, 9, 130);
+	assert_int_equal(wrong(), 0);
+	row(143, A, 11, 142);
+	assert_int_equal(tally.lost, 1);
+}
+
 static void test_cut_event_is_dropped(void **state)
 {
 	line("id: 11");
@@ -451,6 +463,7 @@ int main(void)
 		cmocka_unit_test_setup(test_unreported_replaced_file, begin),
 		cmocka_unit_test_setup(test_replaced_file, begin),
 		cmocka_unit_test_setup(test_gap_that_goes_back, begin),
+		cmocka_unit_test_setup(test_rows_deleted_before_a_gap_for_a_new_file, begin),
 		cmocka_unit_test_setup(test_cut_event_is_dropped, begin),
 		cmocka_unit_test_setup(test_gap_before_a_deleted_middle, begin),
 		cmocka_unit_test_setup(test_gap_for_rows_of_the_middle_is_owed, begin),
