@@ -13,16 +13,9 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "fanned.h"
+#include "eager.h"
 
 enum { OLD = 100, NEW = 3 * 512 + 100, MOMENTS = 12 };
-
-static struct {
-	struct sink sink;
-	struct subscriber subscriber;
-	uint8_t *bytes;
-	size_t length;
-} client;
 
 static sqlite3 *other; /* the log that is restored */
 static int moment; /* restored before this transaction; 0: not */
@@ -47,32 +40,6 @@ enum eventlog_status __wrap_eventlog_hold(struct eventlog *log)
 	return __real_eventlog_hold(log);
 }
 
-static ssize_t take(struct sink *sink, const struct iovec *iov, int count)
-{
-	size_t taken = 0;
-
-	for (int i = 0; i < count; i++) {
-		client.bytes = realloc(client.bytes, client.length + iov[i].iov_len + 1);
-		memcpy(client.bytes + client.length, iov[i].iov_base, iov[i].iov_len);
-		client.length += iov[i].iov_len;
-		taken += iov[i].iov_len;
-	}
-	return (ssize_t)taken;
-}
-
-static void note_want(struct sink *sink, bool want)
-{
-	assert_false(want); /* it takes everything */
-}
-
-static void note_finished(struct sink *sink)
-{
-	fanned.wants_turn = false;
-}
-
-static const struct sink_operations operations = {
-	.write = take, .want_write = note_want, .finished = note_finished};
-
 /* Rows with the name of their log and their id. */
 static void insert_rows(sqlite3 *db, const char *log, int rows)
 {
@@ -85,27 +52,6 @@ static void insert_rows(sqlite3 *db, const char *log, int rows)
 	sqlite3_free(sql);
 }
 
-static void open_stream(void)
-{
-	const struct position asked = {.kind = POSITION_NONE, .tail = -1};
-
-	memset(&client, 0, sizeof(client));
-	client.sink.operations = &operations;
-	fanned_open(&client.subscriber, &client.sink, fanned_default(), &asked, 1, false);
-}
-
-/* Until there is nothing more to do. */
-static void look(void)
-{
-	bool news = true;
-
-	while (news || fanned.wants_turn) {
-		fanned.wants_turn = false;
-		assert_int_equal(fanout_look(fanned.fanout, &news), EVENTLOG_OK);
-		fanout_turn(fanned.fanout);
-	}
-}
-
 /* Rows of the old log, a gap, and then all rows of the other log after it. */
 static void expect_gap_between(int64_t newest)
 {
@@ -113,7 +59,7 @@ static void expect_gap_between(int64_t newest)
 	int64_t id = OLD;
 	size_t i = 1;
 
-	fanned_parse(client.bytes, client.length, &p);
+	fanned_parse(eager.bytes, eager.length, &p);
 	for (; i < p.count && !strcmp(p.events[i].type, "message"); i++) {
 		assert_string_equal(p.events[i].data, "old");
 		assert_int_equal(atoll(p.events[i].id), ++id);
@@ -138,20 +84,19 @@ static void restore_before_each_transaction(int rows)
 		other = logfile_make(logfile.other, NULL);
 		insert_rows(other, "other", rows);
 		insert_rows(logfile.writer, "old", OLD);
-		look();
-		open_stream();
-		look();
+		eager_look();
+		eager_open();
+		eager_look();
 		insert_rows(logfile.writer, "old", NEW);
 		moment = n;
-		look();
+		eager_look();
 		/* The look may have taken fewer transactions. */
 		if (moment > 0)
 			restore();
 		moment = 0;
-		look();
+		eager_look();
 		expect_gap_between(rows);
-		fanout_gone(fanned.fanout, &client.subscriber, LEAVE_CLIENT);
-		free(client.bytes);
+		eager_leave();
 		sqlite3_close(other);
 		fanned_end();
 	}

@@ -13,61 +13,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "fanned.h"
-
-static struct {
-	struct sink sink;
-	struct subscriber subscriber;
-	uint8_t *bytes;
-	size_t length;
-} client;
-
-static ssize_t take(struct sink *sink, const struct iovec *iov, int count)
-{
-	size_t taken = 0;
-
-	for (int i = 0; i < count; i++) {
-		client.bytes = realloc(client.bytes, client.length + iov[i].iov_len + 1);
-		memcpy(client.bytes + client.length, iov[i].iov_base, iov[i].iov_len);
-		client.length += iov[i].iov_len;
-		taken += iov[i].iov_len;
-	}
-	return (ssize_t)taken;
-}
-
-static void note_want(struct sink *sink, bool want)
-{
-	assert_false(want); /* it takes everything */
-}
-
-static void note_finished(struct sink *sink)
-{
-	fanned.wants_turn = false;
-}
-
-static const struct sink_operations operations = {
-	.write = take, .want_write = note_want, .finished = note_finished};
-
-static void open_stream(void)
-{
-	struct position asked = {.kind = POSITION_NONE, .tail = -1};
-
-	memset(&client, 0, sizeof(client));
-	client.sink.operations = &operations;
-	fanned_open(&client.subscriber, &client.sink, fanned_default(), &asked, 1, false);
-}
-
-/* Until there is nothing more to do. */
-static void look(void)
-{
-	bool news = true;
-
-	while (news || fanned.wants_turn) {
-		fanned.wants_turn = false;
-		assert_int_equal(fanout_look(fanned.fanout, &news), EVENTLOG_OK);
-		fanout_turn(fanned.fanout);
-	}
-}
+#include "eager.h"
 
 static int set_up(void **state)
 {
@@ -75,15 +21,14 @@ static int set_up(void **state)
 		     "CREATE TABLE other(id INTEGER PRIMARY KEY, event TEXT, data TEXT);"
 		     "INSERT INTO other(data) VALUES ('before')",
 		"other", 1000000);
-	open_stream();
-	look();
+	eager_open();
+	eager_look();
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	fanout_gone(fanned.fanout, &client.subscriber, LEAVE_CLIENT);
-	free(client.bytes);
+	eager_leave();
 	fanned_end();
 	return 0;
 }
@@ -95,7 +40,7 @@ static void expect_all_rows(void)
 	sqlite3_stmt *st;
 	size_t i = 1;
 
-	fanned_parse(client.bytes, client.length, &p);
+	fanned_parse(eager.bytes, eager.length, &p);
 	assert_int_equal(
 		sqlite3_prepare_v2(logfile.writer,
 			"SELECT id, ifnull(event, 'message'), data FROM other WHERE id > 1 "
@@ -138,7 +83,7 @@ static void test_long_types(void **state)
 		     "replace(hex(zeroblob(3000 + i)), '00', char(97 + i % 26)) END, 'row ' || i "
 		     "FROM "
 		     "n");
-		look();
+		eager_look();
 	}
 	expect_all_rows();
 }
@@ -151,12 +96,12 @@ static void test_rows_that_grow(void **state)
 {
 	for (int round = 0; round < 20; round++) {
 		insert_lines(3 * round, 10000);
-		look();
+		eager_look();
 		must("BEGIN");
 		insert_lines(14, 10000);
 		insert_lines(1, 262144);
 		must("COMMIT");
-		look();
+		eager_look();
 	}
 	expect_all_rows();
 }
