@@ -12,6 +12,7 @@ import pytest
 
 import checking
 import database
+import faults
 import rowtail
 import writers
 from checking import check
@@ -260,14 +261,9 @@ def test_owners_stay_as_they_are(path):
 # Never hangs.
 
 
-SLOW = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
+# Waiting takes a fiftieth of the time.
+SLOW = faults.DEAF + """
 #include <poll.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-/* The file system does not answer, and waiting takes a fiftieth of the time. */
 int poll(struct pollfd *fds, nfds_t count, int ms)
 {
 	int (*real)(struct pollfd *, nfds_t, int) = dlsym(RTLD_NEXT, "poll");
@@ -280,44 +276,17 @@ unsigned alarm(unsigned seconds)
 
 	return real(seconds / 50);
 }
-#if __GLIBC_PREREQ(2, 33)
-int stat(const char *path, struct stat *st)
-{
-	int (*real)(const char *, struct stat *) = dlsym(RTLD_NEXT, "stat");
-
-	while (strstr(path, "events.db"))
-		pause();
-	return real(path, st);
-}
-#else
-int __xstat(int version, const char *path, struct stat *st)
-{
-	int (*real)(int, const char *, struct stat *) = dlsym(RTLD_NEXT, "__xstat");
-
-	while (strstr(path, "events.db"))
-		pause();
-	return real(version, path, st);
-}
-#endif
 """
 
 
-def preload(workdir, source):
-    """An environment with a library made from a source."""
-    library = workdir / "fault.so"
-    command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-", "-ldl"]
-    subprocess.run(command, input=source, text=True, check=True)
-    return {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
-
-
 def test_a_file_system_that_does_not_answer_ends_the_check(workdir, path):
-    answer = check(path, env=preload(workdir, SLOW))
+    answer = check(path, env=faults.preload(workdir, SLOW))
     line = answer.find("files", "WRONG", "nothing has answered", path)
     assert answer.status == os.EX_NOINPUT and answer.lines[-1] == line
 
 
 def test_nothing_goes_on_for_ever_if_the_check_is_killed(workdir, path):
-    env = rowtail.environment(**preload(workdir, SLOW))
+    env = rowtail.environment(**faults.preload(workdir, SLOW))
     command = [str(rowtail.BINARY), "--check", "--db", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=env)
     process.stdout.readline()
@@ -825,7 +794,7 @@ time_t time(time_t *out)
 
 
 def test_a_clock_that_was_never_set(workdir, path):
-    answer = check(path, env=preload(workdir, EPOCH))
+    answer = check(path, env=faults.preload(workdir, EPOCH))
     assert answer.find("clock", "WRONG", "never set").cure == "timedatectl set-ntp true"
 
 
@@ -870,7 +839,7 @@ SHARED = {
 @pytest.mark.parametrize("kind", SHARED)
 def test_network_file_systems(workdir, path, kind, source):
     """By the list of mounts; or, where there is no /proc, by the number of the file system."""
-    env = preload(workdir, MOUNTS)
+    env = faults.preload(workdir, MOUNTS)
     if source == "mounts":
         (workdir / "mounts").write_text(f"30 1 0:40 / {workdir} rw,relatime - {kind} server:/export rw\n")
         env["MOUNTS"] = str(workdir / "mounts")
@@ -881,7 +850,7 @@ def test_network_file_systems(workdir, path, kind, source):
 
 
 def test_a_container_layer_without_a_list_of_mounts(workdir, path):
-    check(path, env={**preload(workdir, MOUNTS), "NUMBER": "794c7630"}).find("place", "note", "overlay", "volume")
+    check(path, env={**faults.preload(workdir, MOUNTS), "NUMBER": "794c7630"}).find("place", "note", "overlay", "volume")
 
 
 @ROOT_ONLY

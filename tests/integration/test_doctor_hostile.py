@@ -20,10 +20,10 @@ import doctor
 import httpserver
 import ports
 from database import Database
+from test_doctor_program import EVERYTHING, log, server, url  # noqa: F401
 
 TOKEN = "s3cr3t+t0ken/of=ann"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nConnection: close\r\n"
-EVERYTHING = "SELECT 'row', channel FROM events UNION ALL SELECT subject, channel FROM grants"
 
 
 class Server:
@@ -266,23 +266,6 @@ def test_a_login_is_not_sent_where_a_redirect_leads(tls, to):
 
 
 # A real rowtail, and what its users do.
-
-
-@pytest.fixture
-def log(tmp_path):
-    with Database.create(tmp_path / "events.db") as log:
-        yield log
-
-
-@pytest.fixture
-def server(tmp_path, log):
-    running = httpserver.HttpServer(tmp_path, ["--db", log.path, "--heartbeat", "1"]).start()
-    yield running
-    running.assert_clean(running.cleanup())
-
-
-def url(server):
-    return "http://127.0.0.1:%d/events" % server.web[1]
 
 
 @httpserver.needed

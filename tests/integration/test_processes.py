@@ -104,6 +104,19 @@ def test_every_stream_gets_every_row_once(crew, log):
     assert server.metric("rowtail_records_sent_total") == 12 * 30
 
 
+def resumed(peers, data, reopen):
+    """The streams on which the peers that were cut off before row 2 get it; reopen(position) opens one."""
+    again = []
+    for peer in peers:
+        with contextlib.suppress(AssertionError, OSError, EOFError):
+            peer.wait_rows(2, timeout=1)
+        if len(peer.ids) < 2:
+            again.append(reopen(peer.parser.last_event_id))
+            assert again[-1].wait_rows(1)[0].data == data
+            assert again[-1].ids == [2]
+    return again
+
+
 def test_killed_process_starts_again_and_its_clients_lose_nothing(crew, log):
     server = crew()
     peers = [server.open() for _ in range(12)]
@@ -115,16 +128,8 @@ def test_killed_process_starts_again_and_its_clients_lose_nothing(crew, log):
     wait_until(lambda: server.stderr.count(" follows ") == PROCESSES + 1, "a new process serves")
     assert victim not in children(server.pid)
     log.insert("after")
-    cut = 0
-    for peer in peers:
-        with contextlib.suppress(AssertionError, OSError, EOFError):
-            peer.wait_rows(2, timeout=1)
-        if len(peer.ids) < 2:
-            cut += 1
-            again = server.open(last_event_id=peer.parser.last_event_id)
-            again.wait_rows(1)
-            assert again.ids == [2]
-    assert 1 <= cut < len(peers)
+    again = resumed(peers, "after", lambda position: server.open(last_event_id=position))
+    assert 1 <= len(again) < len(peers)
     assert server.metric("rowtail_streams") <= len(peers)
 
 
@@ -262,16 +267,12 @@ def test_processes_of_spawn_fcgi_share_a_socket(spawned, log):
         assert peer.wait_rows(1)[0].data == "row"
     os.kill(processes[counts.index(max(counts))], signal.SIGKILL)
     log.insert("missed by some")
-    cut = 0
-    for peer in peers:
-        with contextlib.suppress(AssertionError, OSError, EOFError):
-            peer.wait_rows(2, timeout=1)
-        if len(peer.ids) < 2:
-            cut += 1
-            with fcgi.Connection(address).ask(f"last_event_id={peer.parser.last_event_id}") as again:
-                assert again.wait_rows(1)[0].data == "missed by some"
+    again = resumed(
+        peers, "missed by some", lambda position: fcgi.Connection(address).ask(f"last_event_id={position}")
+    )
+    assert len(again) == max(counts)
+    for peer in peers + again:
         peer.close()
-    assert cut == max(counts)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 
 import cgiprogram
 import database
+import faults
 import rowtail
 import stream
 import writers
@@ -594,40 +595,9 @@ def test_database_path_in_other_syntax(log, workdir, form, words):
     assert "ROWTAIL_DB" in done.stderr and words[0] in done.stderr
 
 
-DEAF = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#if __GLIBC_PREREQ(2, 33)
-int stat(const char *path, struct stat *st)
-{
-	int (*real)(const char *, struct stat *) = dlsym(RTLD_NEXT, "stat");
-
-	while (strstr(path, "events.db"))
-		pause();
-	return real(path, st);
-}
-#else
-int __xstat(int version, const char *path, struct stat *st)
-{
-	int (*real)(int, const char *, struct stat *) = dlsym(RTLD_NEXT, "__xstat");
-
-	while (strstr(path, "events.db"))
-		pause();
-	return real(version, path, st);
-}
-#endif
-"""
-
-
 def test_file_system_does_not_respond(log, workdir):
     """As with a network or FUSE file system whose server is down: rowtail says so, and SIGTERM works."""
-    library, path = workdir / "deaf.so", workdir / "s"
-    command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-", "-ldl"]
-    subprocess.run(command, input=DEAF, text=True, check=True)
-    env = {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    path, env = workdir / "s", faults.preload(workdir, faults.DEAF)
     options = ["--db", log.path, "--listen", path]
     hanging = rowtail.Rowtail(workdir, options, how=None, address=path, env=env)
     hanging.start(wait=False).wait_accepts()

@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import subprocess
 import time
 
 import rowtail
@@ -124,3 +125,40 @@ class Clocks(Faults):
         self.monotonic_ms += int(seconds * 1000)
         self.wall_ms += int(wall * 1000)
         self.begin(f" {self.monotonic_ms} {self.wall_ms}")
+
+
+# A library with which the file system of the log does not answer.
+DEAF = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#if __GLIBC_PREREQ(2, 33)
+int stat(const char *path, struct stat *st)
+{
+	int (*real)(const char *, struct stat *) = dlsym(RTLD_NEXT, "stat");
+
+	while (strstr(path, "events.db"))
+		pause();
+	return real(path, st);
+}
+#else
+int __xstat(int version, const char *path, struct stat *st)
+{
+	int (*real)(int, const char *, struct stat *) = dlsym(RTLD_NEXT, "__xstat");
+
+	while (strstr(path, "events.db"))
+		pause();
+	return real(version, path, st);
+}
+#endif
+"""
+
+
+def preload(workdir, source):
+    """An environment with a library made from a source."""
+    library = workdir / "fault.so"
+    command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-", "-ldl"]
+    subprocess.run(command, input=source, text=True, check=True)
+    return {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
