@@ -121,6 +121,7 @@ static void take_place(struct subscriber *s)
 
 	s->cursor = s->told = o->id;
 	s->deletion_told = o->deletion;
+	s->gone = o->gone;
 	s->state = SUBSCRIBER_REPLAY;
 	if (p->before < 0)
 		return;

@@ -160,6 +160,7 @@ static enum turn begin_stream(struct fanout *f, struct subscriber *s)
 	}
 	s->cursor = s->told = o->id;
 	s->deletion_told = o->deletion;
+	s->gone = o->gone;
 	turn = say_words(f, s);
 	opening_free(o);
 	s->opening = NULL;
@@ -204,6 +205,7 @@ static enum turn step_replaced(struct fanout *f, struct subscriber *s)
 		EVENTLOG_OK)
 		return TURN_WAIT;
 	s->replaced = false;
+	s->gone = place.pruned.id;
 	return say_gap(f, s, place.id, place.pruned.deletion, &place.bounds, GAP_REPLACED);
 }
 
@@ -397,6 +399,8 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 		return fanout_pass_over(f, s, replay.too_large);
 	if (replay.failed && !replay.too_large && f->run.count == 0)
 		return out_of_memory(s);
+	if (batch.pruned.id > s->gone)
+		s->gone = batch.pruned.id;
 	if (batch.pruned.id)
 		return say_gap(f, s,
 			batch.next && batch.next - 1 < batch.pruned.id ? batch.next - 1
@@ -405,6 +409,8 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	/* The client misses none of the deleted rows, and no later cursor will miss one. */
 	if (batch.pruned.deletion)
 		s->deletion_told = batch.pruned.deletion;
+	if (batch.at_end && s->gone > batch.scanned)
+		s->gone = batch.scanned;
 	settle_run(f, &replay);
 	if (f->run.count == 1 && f->run.total >= REPLAY_BYTES && !s->poll)
 		keep_record(f, s);
@@ -419,6 +425,9 @@ static bool find_in_window(struct fanout *f, const struct subscriber *s, uint64_
 
 	/* A record that was cut may be of a row that a replay found before a look fed it. */
 	if (s->cut && s->cursor >= window_last(lane->window))
+		return false;
+	/* The window keeps deleted rows. This client was told that they are gone, or never asked for them. */
+	if (s->cursor < s->gone)
 		return false;
 	if (window_find(lane->window, s->cursor, sequence))
 		return true;

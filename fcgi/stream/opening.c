@@ -123,6 +123,7 @@ static enum eventlog_status begin_at_position(struct opening *o, struct eventlog
 	o->gap = place.gap;
 	o->reason = place.reason;
 	o->deletion = place.pruned.deletion;
+	o->gone = place.pruned.id;
 	o->bounds = place.bounds;
 	o->done = true;
 	snprintf(o->requested, sizeof(o->requested), "%" PRId64, asked->id);
@@ -191,6 +192,7 @@ static void take_seek(struct opening *o)
 		o->reason = GAP_LIMIT;
 	}
 	o->id = o->seek.id;
+	o->gone = o->seek.pruned.id;
 	if (!*o->requested)
 		pass_over_pruned(o);
 }

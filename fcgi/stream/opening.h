@@ -22,6 +22,7 @@ struct opening {
 	bool gap; /* the first record is a gap, for `reason` */
 	enum gap reason;
 	int64_t deletion; /* deletions up to this one are covered by the gap, or need none */
+	int64_t gone; /* when done: wanted rows after `id` were deleted, up to this one; 0: none */
 	struct eventlog_bounds bounds;
 	char requested[POSITION_TEXT_MAX + 1]; /* for the gap */
 	/*

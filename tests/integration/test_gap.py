@@ -46,6 +46,16 @@ def follow_to(server, peer, newest, channel="default"):
         peer = server.open(f"channel={channel}", last_event_id=peer.parser.last_event_id)
 
 
+def delete_behind_a_live_reader(server, log):
+    """Rows 1 to 12 of channels a and b in turn. A live reader has got them. Those of a after 4 are deleted."""
+    live = server.open("channel=a&channel=b")
+    for n in range(1, 13):
+        log.insert(f"row {n}", channel="b" if n % 2 else "a")
+    live.wait_rows(12)
+    log.sql("DELETE FROM events WHERE channel = 'a' AND id > 4")
+    return live
+
+
 # When the stream is opened.
 
 
@@ -58,6 +68,32 @@ def test_pruned(server, log):
     assert [event.data for event in peer.wait_rows(5)] == [f"row {n}" for n in range(6, 11)]
     log.insert("new")
     assert peer.wait_rows(6)[-1].data == "new"
+
+
+def test_rows_behind_a_gap_do_not_come_from_memory(server, log):
+    """Rows that the gap says are gone do not come after it, though rowtail still has them for live readers."""
+    delete_behind_a_live_reader(server, log)
+    peer = server.open("channel=a&channel=b", last_event_id=4)
+    assert gap(peer.first)["reason"] == "pruned"
+    log.insert("new", channel="a")
+    assert [event.data for event in peer.wait_rows(5)] == ["row 5", "row 7", "row 9", "row 11", "new"]
+
+
+@pytest.mark.parametrize("options", ((), ("--max-replay", 4)), ids=("tail", "max-replay"))
+def test_deleted_rows_are_not_among_the_newest(launch, log, options):
+    """A reader that asks for the newest rows gets those that exist, though rowtail still has others for live readers."""
+    server = launch(*options)
+    delete_behind_a_live_reader(server, log)
+    asked = {"last_event_id": 2} if options else {}
+    peer = server.open("channel=a&channel=b" + ("" if options else "&tail=4"), **asked)
+    log.insert("new", channel="a")
+    assert [event.data for event in peer.wait_rows(5)] == ["row 5", "row 7", "row 9", "row 11", "new"]
+
+
+def test_live_reader_gets_rows_that_were_deleted_since_they_came(server, log):
+    live = delete_behind_a_live_reader(server, log)
+    log.insert("new", channel="a")
+    assert [event.data for event in live.wait_rows(13)] == [*(f"row {n}" for n in range(1, 13)), "new"]
 
 
 def test_position_at_the_pruned_edge_is_valid(server, log):
