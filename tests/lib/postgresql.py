@@ -30,7 +30,7 @@ SETTINGS = {
     "max_connections": "60",
     "max_prepared_transactions": "8",
     "max_wal_senders": "8",
-    "wal_keep_size": "256MB",
+    "wal_keep_size": "1GB",
     "min_wal_size": "48MB",
     "shared_buffers": "32MB",
     "timezone": "Europe/Berlin",  # nobody may rely on UTC

@@ -62,6 +62,15 @@ BULK = """INSERT INTO events(channel, event, data) SELECT %s, %s,
 FROM generate_series(%s, %s::bigint) AS n"""
 
 
+# What is printed when the clients find an error.
+STATE = (
+    ("timelines", "SELECT timeline, after, base FROM events_timelines ORDER BY base"),
+    ("pruned", "SELECT channel, id FROM events_pruned ORDER BY id"),
+    ("newest deletions", "SELECT id, lower(deleted), upper(deleted), channels, marks FROM events_changes "
+     "WHERE channels IS NOT NULL ORDER BY id DESC LIMIT 12"),
+)
+
+
 class Failure(Exception):
     """Something that the run needs has failed."""
 
@@ -170,6 +179,7 @@ class Run:
         self.random = random.Random(options.seed)
         self.tools = pathlib.Path(options.build).resolve() / "torture"
         self.happened = collections.Counter()
+        self.wrong = 0
         self.acknowledged_before = {}  # what a failover or a restore took back is no longer owed
         self.primary = stack.enter_context(postgresql.Cluster())
         self.log = mirror.Log(self.primary)
@@ -507,6 +517,7 @@ class Run:
         self.happened[name] += 1
         if self.options.verbose:
             print(f"{began - self.began:6.1f} s: {name}, {time.monotonic() - began:.1f} s", flush=True)
+        self.show_what_is_wrong()
         for process, what in zip([*self.mirrors, *self.rowtails], ("mirror", "mirror", "rowtail", "rowtail")):
             if process.process.poll() is not None:
                 raise Failure(f"a {what} ended by itself: {process.stderr[-3000:]}")
@@ -530,6 +541,17 @@ class Run:
                 said = now
                 self.tell_progress(now - self.began)
             time.sleep(max(0.1, every - (time.monotonic() - now)))
+
+    def show_what_is_wrong(self):
+        """When the clients find another error: what the log knows of deletions and takeovers."""
+        told = self.clients.ask()
+        wrong = sum(told[name] for name in WRONG)
+        if wrong == self.wrong:
+            return
+        self.wrong = wrong
+        print(f"{time.monotonic() - self.began:6.1f} s:", ", ".join(f"{name} {told[name]}" for name in WRONG))
+        for what, statement in STATE:
+            print(f"  {what}: {self.sql(statement)}", flush=True)
 
     def tell_progress(self, seconds):
         told = self.clients.ask()
