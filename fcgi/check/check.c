@@ -166,6 +166,8 @@ int check_run(const struct config *config)
 
 	c.config = config;
 	c.report = shared ? shared : &alone;
+	c.report->program = "rowtail";
+	c.report->does = "serve";
 	c.report->json = config->json;
 	fflush(stdout);
 	if (shared && pipe(progress_pipe) == 0)

@@ -9,7 +9,7 @@
 #include <limits.h>
 #include <stdbool.h>
 
-#include "check/report.h"
+#include "base/report.h"
 #include "config/config.h"
 #include "log/database.h"
 #include "log/eventlog.h"

@@ -9,12 +9,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "log/place.h"
+#include "base/clock.h"
 #include "mirror/schema.h"
 
 enum {
 	BUSY_MS = 500, /* how long somebody else's transaction may delay the loop */
-	EXAMINE_ROWS = 1000,
+	EXAMINE_ROWS = 1000, /* of these bounds on one call, the first ends it */
+	EXAMINE_BYTES = 1 << 20,
+	EXAMINE_US = 2000,
+	EXAMINE_PAUSE_MS = 5000, /* after all of the file was read, before it is read again */
 	CHECKED_BYTES = 1 << 30, /* a larger file is not checked as a whole at the start */
 };
 
@@ -84,8 +87,13 @@ struct copy *copy_new(const char *path)
 		return NULL;
 	c->path = path;
 	c->lock = -1;
-	place_real(path, c->real);
+	copy_resolve(path, c->real);
 	return c;
+}
+
+const char *copy_path(const struct copy *c)
+{
+	return c->real;
 }
 
 const char *copy_error(const struct copy *c)
@@ -144,38 +152,6 @@ enum copy_status copy_run(struct copy *c, sqlite3 *db, const char *sql)
 								    : copy_fail(c, db, "written");
 }
 
-bool copy_lock(struct copy *c, char *sentence, size_t size)
-{
-	char path[PATH_MAX + 8];
-
-	snprintf(path, sizeof(path), "%s.lock", c->real);
-	c->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (c->lock < 0) {
-		snprintf(sentence, size, "%s cannot be made: %s", path, strerror(errno));
-		return false;
-	}
-	if (flock(c->lock, LOCK_EX | LOCK_NB) == 0)
-		return true;
-	snprintf(sentence, size,
-		"another rowtail-mirror keeps %s already; stop it, or name another --db", c->path);
-	return false;
-}
-
-void copy_sign(struct copy *c)
-{
-	static const char text[] = "rowtail-mirror keeps the database of this name.\n";
-
-	if (pwrite(c->lock, text, sizeof(text) - 1, 0) < 0)
-		snprintf(c->error, sizeof(c->error), "%s", strerror(errno));
-}
-
-static bool is_signed(const struct copy *c)
-{
-	struct stat st;
-
-	return c->lock >= 0 && fstat(c->lock, &st) == 0 && st.st_size > 0;
-}
-
 void copy_file_close(struct copy_file *file)
 {
 	for (int i = 0; i < DO_COUNT; i++)
@@ -192,13 +168,6 @@ void copy_close(struct copy *c)
 bool copy_is_open(const struct copy *c)
 {
 	return c->file.db;
-}
-
-bool copy_is_in_place(const struct copy *c)
-{
-	struct stat st;
-
-	return stat(c->real, &st) == 0 && st.st_dev == c->device && st.st_ino == c->inode;
 }
 
 /* Runs a query whose first column is wanted. SQLITE_ROW, SQLITE_DONE, or an error. */
@@ -266,7 +235,7 @@ static enum copy_status judge(struct copy *c, int code)
 
 	if (s != COPY_OK && s != COPY_DAMAGED)
 		return s;
-	if (s == COPY_DAMAGED && (code & 0xff) != SQLITE_ERROR && is_signed(c))
+	if (s == COPY_DAMAGED && (code & 0xff) != SQLITE_ERROR && copy_is_signed(c))
 		return COPY_DAMAGED;
 	snprintf(c->error, sizeof(c->error),
 		"%.300s is no copy that rowtail-mirror made; name another --db, or move this file "
@@ -305,12 +274,26 @@ static enum copy_status check(struct copy *c, int64_t bytes)
 	return s;
 }
 
+/* To open a FIFO would block. */
+static bool is_file(struct copy *c, const struct stat *st)
+{
+	if (S_ISREG(st->st_mode))
+		return true;
+	snprintf(c->error, sizeof(c->error), "%.300s is %s; give --db the path of a file", c->path,
+		S_ISDIR(st->st_mode) ? "a directory" : "no regular file");
+	return false;
+}
+
 enum copy_status copy_look(struct copy *c)
 {
 	enum copy_status s = COPY_OK;
-	int code = sqlite3_open_v2(
-		c->real, &c->file.db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+	struct stat st;
+	int code;
 
+	if (stat(c->real, &st) == 0 && !is_file(c, &st))
+		return COPY_FOREIGN;
+	code = sqlite3_open_v2(
+		c->real, &c->file.db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
 	if (code == SQLITE_OK)
 		code = read_state(c->file.db, &c->state);
 	if (code != SQLITE_ROW)
@@ -324,8 +307,13 @@ enum copy_status copy_open(struct copy *c)
 	struct stat st;
 	enum copy_status s;
 
-	if (stat(c->real, &st) < 0 && errno == ENOENT)
-		return COPY_ABSENT;
+	if (stat(c->real, &st) < 0) {
+		if (errno == ENOENT)
+			return COPY_ABSENT;
+		snprintf(c->error, sizeof(c->error), "%.300s cannot be read: %s", c->path,
+			strerror(errno));
+		return COPY_FAULT;
+	}
 	if (st.st_size == 0 && S_ISREG(st.st_mode))
 		return COPY_ABSENT;
 	/* Only then it is opened for writing: that alone may change a file. */
@@ -339,41 +327,54 @@ enum copy_status copy_open(struct copy *c)
 	}
 	sqlite3_busy_timeout(c->file.db, BUSY_MS);
 	sqlite3_extended_result_codes(c->file.db, 1);
-	c->device = st.st_dev;
-	c->inode = st.st_ino;
-	c->examined = 0;
+	c->is = st;
+	c->examined = c->examine_ms = 0;
 	if ((s = check(c, st.st_size)) != COPY_OK)
 		copy_close(c);
+	else
+		copy_sign(c);
 	return s;
+}
+
+/* Reads rows after c->examined until a bound is reached. SQLITE_ROW: it was; SQLITE_DONE: there are no more. */
+static int examine_rows(struct copy *c, sqlite3 *db)
+{
+	int64_t rows = 0, bytes = 0, until_us = clock_us() + EXAMINE_US;
+	sqlite3_stmt *st;
+	int code = sqlite3_prepare_v2(
+		db, "SELECT id, data FROM events WHERE id > ?1 ORDER BY id", -1, &st, NULL);
+
+	if (code == SQLITE_OK)
+		sqlite3_bind_int64(st, 1, c->examined);
+	while (code == SQLITE_OK || code == SQLITE_ROW) {
+		if ((code = sqlite3_step(st)) != SQLITE_ROW)
+			break;
+		c->examined = sqlite3_column_int64(st, 0);
+		bytes += sqlite3_column_text(st, 1) ? sqlite3_column_bytes(st, 1) : 0;
+		if (++rows == EXAMINE_ROWS || bytes > EXAMINE_BYTES || clock_us() > until_us)
+			break;
+	}
+	sqlite3_finalize(st);
+	return code;
 }
 
 enum copy_status copy_examine(struct copy *c)
 {
 	enum copy_status s = COPY_OK;
-	sqlite3_stmt *st = NULL;
 	sqlite3 *db = NULL;
-	int code = sqlite3_open_v2(c->real, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-	int64_t rows = 0;
+	int code;
 
+	if (c->examined == 0 && clock_ms() < c->examine_ms)
+		return COPY_OK;
+	code = sqlite3_open_v2(c->real, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
 	if (code == SQLITE_OK)
-		code = sqlite3_prepare_v2(db,
-			"SELECT max(id), count(length(data)) FROM (SELECT id, data FROM events "
-			"WHERE id > ?1 ORDER BY id LIMIT ?2)",
-			-1, &st, NULL);
-	if (code == SQLITE_OK) {
-		sqlite3_bind_int64(st, 1, c->examined);
-		sqlite3_bind_int64(st, 2, EXAMINE_ROWS);
-		code = sqlite3_step(st);
-	}
-	if (code == SQLITE_ROW) {
-		c->examined = sqlite3_column_int64(st, 0);
-		rows = sqlite3_column_int64(st, 1);
-	} else if (meaning(code) == COPY_DAMAGED) {
-		s = copy_fail(c, db, "read");
-	}
-	if (rows < EXAMINE_ROWS)
+		code = examine_rows(c, db);
+	if (code != SQLITE_ROW) {
 		c->examined = 0;
-	sqlite3_finalize(st);
+		c->examine_ms = clock_ms() + EXAMINE_PAUSE_MS;
+	}
+	if (meaning(code) == COPY_DAMAGED)
+		s = copy_fail(c, db, "read");
 	sqlite3_close(db);
 	return s;
 }

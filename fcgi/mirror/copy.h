@@ -22,10 +22,11 @@ struct copy;
 enum copy_status {
 	COPY_OK,
 	COPY_ABSENT, /* there is no file, or an empty one */
-	COPY_FOREIGN, /* there is a file, which is not ours */
+	COPY_FOREIGN, /* there is a file, which is not ours, or no regular file */
 	COPY_DAMAGED, /* it is ours; make a new one */
 	COPY_BUSY, /* somebody else writes to it: try again soon */
 	COPY_FULL, /* the disk is full: try again later */
+	COPY_TAKEN, /* another rowtail-mirror keeps it */
 	COPY_FAULT, /* anything else: permissions, I/O */
 };
 
@@ -51,6 +52,15 @@ struct copy *copy_new(const char *path);
 /* Takes the lock on PATH.lock until the process ends. False, with a sentence, if another mirror has it. */
 bool copy_lock(struct copy *c, char *sentence, size_t size);
 
+/*
+ * Looks whether PATH still leads to the same file, and the lock is still beside it. If not, takes the lock again.
+ * COPY_ABSENT: PATH is now another file, and the one before is closed. COPY_TAKEN, COPY_FAULT: not locked.
+ */
+enum copy_status copy_settle(struct copy *c);
+
+/* PATH without symbolic links. Borrowed. */
+const char *copy_path(const struct copy *c);
+
 /* A sentence about the last failure. Borrowed. */
 const char *copy_error(const struct copy *c);
 
@@ -64,7 +74,10 @@ bool copy_is_open(const struct copy *c);
 /* Is the open file still at PATH? */
 bool copy_is_in_place(const struct copy *c);
 
-/* Reads part of the file, in turns all of it, and not from a cache. COPY_DAMAGED if that fails. */
+/*
+ * Reads part of the file, not from a cache, for some milliseconds at most. If it is called each second, it reads all of
+ * the file in turns. COPY_DAMAGED if that fails.
+ */
 enum copy_status copy_examine(struct copy *c);
 
 /* The caller may change it between copy_begin() and copy_commit(), which writes it. */

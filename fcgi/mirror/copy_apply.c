@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PRUNE_ROWS = 5000, PRUNE_AGED = 1000 };
+enum { PRUNE_ROWS = 1000, PRUNE_AGED = 1000 };
 
 static const char *const statements[DO_COUNT] = {
 	[DO_EVENT] = "INSERT INTO events(id, channel, event, data, retry, created_at) "

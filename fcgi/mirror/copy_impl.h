@@ -1,13 +1,13 @@
 /*
- * Shared by copy.c (opening, looking after the file), copy_apply.c (transactions) and copy_make.c (a new
- * file), and used by no others.
+ * Shared by copy.c (opening, looking after the file), copy_place.c (where it is, its lock), copy_apply.c
+ * (transactions) and copy_make.c (a new file), and used by no others.
  */
 #ifndef ROWTAIL_MIRROR_COPY_IMPL_H
 #define ROWTAIL_MIRROR_COPY_IMPL_H
 
 #include <limits.h>
 #include <sqlite3.h>
-#include <sys/types.h>
+#include <sys/stat.h>
 
 #include "mirror/copy.h"
 
@@ -37,12 +37,12 @@ struct copy {
 	char real[PATH_MAX]; /* symbolic links resolved */
 	int lock;
 	struct copy_file file, made;
-	dev_t device;
-	ino_t inode;
+	struct stat is; /* the file at PATH when it was opened last; st_nlink 0: it never was */
 	struct copy_state state;
 	struct copy_state before; /* the transaction */
 	int64_t rows, rows_before;
-	int64_t examined; /* everything up to this id was read */
+	int64_t examined; /* everything up to this id was read; 0: nothing yet */
+	int64_t examine_ms; /* by clock_ms(): when to begin again */
 	char error[512];
 };
 
@@ -67,7 +67,17 @@ enum copy_status copy_put_state(
 enum copy_status copy_set_up(struct copy *c, sqlite3 *db);
 enum copy_status copy_drop_triggers(struct copy *c, sqlite3 *db);
 
-/* Remembers beside the file that it is ours. */
+/*
+ * The absolute path of a file that may not exist, without symbolic links; PATH_MAX bytes. A link to a file that
+ * does not exist leads to where the file will be.
+ */
+void copy_resolve(const char *path, char *real);
+
+/* Remembers beside the file which one is ours: if it cannot be read one day, it is damaged, and not somebody else's. */
 void copy_sign(struct copy *c);
+bool copy_is_signed(const struct copy *c);
+
+/* Gives the file at this path the owner and the permissions of the file at PATH, or of the one that was there. */
+void copy_inherit(const struct copy *c, const char *path);
 
 #endif

@@ -6,7 +6,6 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mirror/schema.h"
@@ -34,22 +33,6 @@ void copy_unmake(struct copy *c)
 	remove_files(c, endings);
 }
 
-/* The new file's owner and permissions are those of the old one, as far as this user may set them. */
-static void inherit(const struct copy *c)
-{
-	char path[PATH_MAX + 16];
-	struct stat old, new;
-
-	beside(c, ".new", path);
-	if (stat(c->real, &old) < 0 || stat(path, &new) < 0)
-		return;
-	/* If the group cannot be the same, another one must not get what it had. */
-	if ((old.st_uid != new.st_uid || old.st_gid != new.st_gid) &&
-		chown(path, old.st_uid, old.st_gid) < 0 && chown(path, (uid_t)-1, old.st_gid) < 0)
-		old.st_mode &= ~(mode_t)S_IRWXG;
-	chmod(path, old.st_mode & 0777);
-}
-
 enum copy_status copy_make(struct copy *c)
 {
 	/*
@@ -75,7 +58,7 @@ enum copy_status copy_make(struct copy *c)
 	}
 	sqlite3_extended_result_codes(c->made.db, 1);
 	s = copy_run(c, c->made.db, mirror_schema);
-	inherit(c);
+	copy_inherit(c, path);
 	if (s == COPY_OK)
 		s = copy_drop_triggers(c, c->made.db);
 	if (s == COPY_OK)
@@ -134,16 +117,16 @@ static bool put_in_place(struct copy *c)
 {
 	static const char *const endings[] = {"-wal", "-shm", "-journal", NULL};
 	char path[PATH_MAX + 16], directory[PATH_MAX];
-	bool done;
 
 	if (!sync_path(beside(c, ".new", path), O_RDWR))
 		return false;
 	remove_files(c, endings);
-	done = rename(path, c->real) == 0;
+	if (rename(path, c->real) < 0)
+		return false;
 	remove_files(c, endings);
 	snprintf(directory, sizeof(directory), "%s", c->real);
 	sync_path(dirname(directory), O_RDONLY | O_DIRECTORY);
-	return done;
+	return true;
 }
 
 enum copy_status copy_replace(struct copy *c, const struct copy_state *state)
@@ -158,11 +141,11 @@ enum copy_status copy_replace(struct copy *c, const struct copy_state *state)
 		sqlite3_wal_checkpoint_v2(c->file.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	copy_close(c);
 	if (!put_in_place(c)) {
+		s = errno == ENOSPC ? COPY_FULL : COPY_FAULT;
 		snprintf(c->error, sizeof(c->error), "%.300s cannot be replaced: %s", c->path,
 			strerror(errno));
 		copy_unmake(c);
-		return errno == ENOSPC ? COPY_FULL : COPY_FAULT;
+		return s;
 	}
-	copy_sign(c);
 	return copy_open(c);
 }

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/loop.h"
+#include "base/report.h"
 #include "log/schema.h"
 #include "mirror/source.h"
 
@@ -20,28 +20,10 @@ static struct {
 	enum source_question question;
 	bool notices; /* this is the connection of --notices */
 	bool standby;
-	int64_t rows;
-	int status;
+	struct report report;
 } inspect;
 
-static void say(const char *mark, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(const char *mark, const char *format, ...)
-{
-	va_list args;
-
-	printf("%-6s", mark);
-	va_start(args, format);
-	vprintf(format, args);
-	va_end(args);
-	putchar('\n');
-}
-
-static void wrong(int status)
-{
-	if (!inspect.status)
-		inspect.status = status;
-}
+static const char upgrade[] = "psql -v ON_ERROR_STOP=1 -f schema/postgresql.sql";
 
 /* Everything that the mirror asks is asked here, too. */
 static void ask(enum source_question question)
@@ -52,7 +34,7 @@ static void ask(enum source_question question)
 
 static void ready(void *context)
 {
-	say("ok", "%s is connected: %s", inspect.notices ? "--notices" : "--from",
+	report_ok(&inspect.report, "%s is connected: %s", inspect.notices ? "--notices" : "--from",
 		source_where(inspect.source));
 	ask(SOURCE_STATE);
 }
@@ -60,21 +42,20 @@ static void ready(void *context)
 static void tell_version(int64_t version)
 {
 	if (version < SCHEMA_VERSION)
-		say("note",
+		report_note(&inspect.report, upgrade,
 			"an older postgresql.sql made this log: it has version %" PRId64
-			" of the schema, and this rowtail-mirror knows %d; to upgrade it, which "
-			"keeps "
-			"every row: psql -v ON_ERROR_STOP=1 -f schema/postgresql.sql",
+			" of the schema, and this rowtail-mirror knows %d; an upgrade keeps every "
+			"row",
 			version, SCHEMA_VERSION);
 	else if (version > SCHEMA_VERSION)
-		say("note",
+		report_note(&inspect.report, NULL,
 			"a newer postgresql.sql made this log: it has version %" PRId64
 			" of the schema, and this rowtail-mirror knows %d; install the newer "
 			"rowtail-mirror",
 			version, SCHEMA_VERSION);
 	else
-		say("ok", "it has version %d of the schema, as this rowtail-mirror",
-			SCHEMA_VERSION);
+		report_ok(&inspect.report,
+			"it has version %d of the schema, as this rowtail-mirror", SCHEMA_VERSION);
 }
 
 static void change(void *context, const struct change *c)
@@ -84,7 +65,7 @@ static void change(void *context, const struct change *c)
 	if (c->kind != CHANGE_LOG || inspect.question != SOURCE_STATE)
 		return;
 	inspect.standby = c->flags & CHANGE_FROM_STANDBY;
-	say("ok", "it is a %s; its newest number is %" PRId64,
+	report_ok(&inspect.report, "it is a %s; its newest number is %" PRId64,
 		inspect.standby ? "standby" : "primary", c->number);
 }
 
@@ -96,18 +77,18 @@ static void answered(void *context)
 		[SOURCE_SIZE] = SOURCE_ALL};
 
 	if (inspect.question == SOURCE_LISTEN) {
-		say("ok", "it tells of new rows (LISTEN)");
+		report_ok(&inspect.report, "it tells of new rows (LISTEN)");
 		loop_stop();
 	} else if (inspect.question != SOURCE_ALL && !inspect.notices) {
 		ask(next[inspect.question]);
 	} else if (!inspect.standby || inspect.notices) {
 		if (!inspect.notices)
-			say("ok", "the log can be read");
+			report_ok(&inspect.report, "the log can be read");
 		ask(SOURCE_LISTEN);
 	} else {
-		say("ok", "the log can be read");
+		report_ok(&inspect.report, "the log can be read");
 		if (!inspect.config->notices)
-			say("note",
+			report_note(&inspect.report, NULL,
 				"a standby tells nobody of new rows, so each comes up to %" PRId64
 				" ms later (--poll); --notices with the primary is faster",
 				inspect.config->poll_ms);
@@ -117,8 +98,8 @@ static void answered(void *context)
 
 static void failed(void *context, enum source_failure failure, const char *sentence)
 {
-	say("WRONG", "%s: %s", inspect.notices ? "--notices" : "--from", sentence);
-	wrong(failure == SOURCE_LOST ? EX_UNAVAILABLE : EX_CONFIG);
+	report_wrong(&inspect.report, failure == SOURCE_LOST ? EX_UNAVAILABLE : EX_CONFIG, NULL,
+		"%s: %s", inspect.notices ? "--notices" : "--from", sentence);
 	loop_stop();
 }
 
@@ -133,63 +114,71 @@ static void inspect_source(const char *text, bool notices)
 		.answered = answered,
 		.failed = failed,
 		.noticed = noticed};
+	int lines;
 
+	report_section(&inspect.report, notices ? "notices" : "source", true);
+	if (!text)
+		return;
 	inspect.notices = notices;
 	if (!(inspect.source = source_new(text, &calls, NULL)))
 		return;
+	lines = inspect.report.lines;
 	source_connect(inspect.source);
 	/* It may have failed at once, before the loop ran. */
-	if (!inspect.status)
+	if (inspect.report.lines == lines)
 		loop_run();
 	source_close(inspect.source);
 }
 
-static void inspect_place(const char *path)
+static void inspect_place(const struct copy *copy)
 {
 	char directory[PATH_MAX];
 
-	snprintf(directory, sizeof(directory), "%s", path);
-	if (access(dirname(directory), W_OK | X_OK) == 0) {
-		say("ok", "%s will be made there", path);
-		return;
-	}
-	say("WRONG",
-		"the directory of %s cannot be written by this user: create it, or give it to the "
-		"user",
-		path);
-	wrong(EX_NOINPUT);
+	snprintf(directory, sizeof(directory), "%s", copy_path(copy));
+	if (access(dirname(directory), W_OK | X_OK) == 0)
+		report_ok(&inspect.report, "%s will be made there", copy_path(copy));
+	else
+		report_wrong(&inspect.report, EX_NOINPUT, NULL,
+			"the directory of %s cannot be written by this user: create it, or give it "
+			"to the user",
+			copy_path(copy));
 }
 
-static void inspect_copy(const struct config *config, struct copy *copy)
+static void inspect_copy(struct copy *copy)
 {
 	struct stat st;
 
-	if (stat(config->db, &st) < 0 || st.st_size == 0) {
-		inspect_place(config->db);
+	if (stat(copy_path(copy), &st) < 0 || (st.st_size == 0 && S_ISREG(st.st_mode))) {
+		inspect_place(copy);
 		return;
 	}
 	switch (copy_look(copy)) {
 	case COPY_OK:
-		say("ok", "%s is a copy, up to number %" PRId64, config->db,
-			copy_state(copy)->cursor);
+		report_ok(&inspect.report, "%s is a copy, up to number %" PRId64,
+			inspect.config->db, copy_state(copy)->cursor);
 		break;
 	case COPY_FOREIGN:
-		say("WRONG", "%s", copy_error(copy));
-		wrong(EX_CONFIG);
+		report_wrong(&inspect.report, EX_CONFIG, NULL, "%s", copy_error(copy));
 		break;
 	default:
-		say("note", "%s; rowtail-mirror makes a new copy", copy_error(copy));
+		report_note(&inspect.report, NULL, "%s; rowtail-mirror makes a new copy",
+			copy_error(copy));
 	}
 }
 
 int inspect_run(const struct config *config, struct copy *copy)
 {
 	inspect.config = config;
+	inspect.report =
+		(struct report){.program = "rowtail-mirror", .does = "copy", .json = config->json};
+	report_begin(&inspect.report, config->db);
+	report_section(&inspect.report, "configuration", true);
 	if (config->file)
-		say("ok", "%s can be read", config->file);
-	inspect_copy(config, copy);
+		report_ok(&inspect.report, "%s can be read", config->file);
+	report_section(&inspect.report, "copy", true);
+	inspect_copy(copy);
 	inspect_source(config->from, false);
-	if (config->notices)
-		inspect_source(config->notices, true);
-	return inspect.status;
+	inspect_source(config->notices, true);
+	report_end(&inspect.report);
+	return inspect.report.status;
 }

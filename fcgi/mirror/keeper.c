@@ -12,7 +12,11 @@
 #include "mirror/notices.h"
 #include "mirror/progress.h"
 
-enum { PAUSE_MOST_MS = 2000 };
+enum {
+	PAUSE_MOST_MS = 2000,
+	COPY_SHARE = 5, /* copies that fail take one part in so many of the time */
+	PAUSE_COPY_MOST_MS = 60000,
+};
 
 struct keeper keeper;
 
@@ -69,6 +73,7 @@ void keeper_begin_again(const char *sentence, const char *what)
 	source_close(keeper.source);
 	keeper.phase = AWAY;
 	keeper.listens = false;
+	keeper.copying_ms = 0;
 	if (was_connected)
 		keeper.since_ms = keeper_wall_ms();
 	loop_timer_stop(&keeper.poll);
@@ -86,18 +91,29 @@ void keeper_begin_again(const char *sentence, const char *what)
 	keeper.pause_ms = keeper.pause_ms * 2 < PAUSE_MOST_MS ? keeper.pause_ms * 2 : PAUSE_MOST_MS;
 }
 
+static void lengthen_pause(int64_t ms)
+{
+	if (ms > PAUSE_COPY_MOST_MS)
+		ms = PAUSE_COPY_MOST_MS;
+	if (ms > keeper.pause_ms)
+		keeper.pause_ms = ms;
+}
+
 /* The copy cannot be written. */
 void keeper_copy_failed(enum copy_status s)
 {
 	char sentence[512];
 
 	snprintf(sentence, sizeof(sentence), "%s", copy_error(keeper.copy));
+	/* A copy that fails again and again must not keep the servers and the disk busy. */
+	if (keeper.copying_ms)
+		lengthen_pause((clock_ms() - keeper.copying_ms) * COPY_SHARE);
 	if (s == COPY_DAMAGED) {
 		drop_work();
 		copy_close(keeper.copy);
 		keeper.rebuild = true;
 		keeper_begin_again(sentence, "making a new copy");
-	} else if (s == COPY_FOREIGN) {
+	} else if (s == COPY_FOREIGN || s == COPY_TAKEN) {
 		drop_work();
 		log_error("%s", sentence);
 		keeper_stop_with(EX_CONFIG);
@@ -149,11 +165,15 @@ void keeper_look(void)
 		ask_for_changes();
 }
 
-/* Decides whether the copy can be gone on with. */
-static void begin(void)
+void keeper_begin_work(void)
 {
-	enum copy_status s = COPY_OK;
+	enum copy_status s = copy_settle(keeper.copy);
 
+	if (s != COPY_OK && s != COPY_ABSENT) {
+		keeper_copy_failed(s);
+		return;
+	}
+	s = COPY_OK;
 	if (!copy_is_open(keeper.copy))
 		s = copy_open(keeper.copy);
 	if (s == COPY_ABSENT || s == COPY_DAMAGED || (s == COPY_OK && keeper.rebuild)) {
@@ -186,60 +206,13 @@ static void lost_was_told(void)
 	copy_commit(keeper.copy);
 }
 
-void keeper_prune(void)
-{
-	char oldest[32];
-	struct tm utc;
-	time_t then = (time_t)((keeper_wall_ms() - keeper.config->keep_ms) / 1000);
-	bool more = true;
-
-	strftime(oldest, sizeof(oldest), "%Y-%m-%dT%H:%M:%S.000Z", gmtime_r(&then, &utc));
-	for (int i = 0; i < 100 && more; i++) {
-		enum copy_status s = copy_prune(keeper.copy, keeper.config->keep_rows,
-			keeper.config->keep_ms ? oldest : NULL, &more);
-
-		if (s == COPY_BUSY)
-			return;
-		if (s != COPY_OK) {
-			keeper_copy_failed(s);
-			return;
-		}
-		if (!keeper.config->once)
-			break;
-	}
-}
-
-/*
- * What is to be done every second: is the file still there, can it be read, is it too long? Between two
- * questions only.
- */
-static void do_chores(void)
-{
-	enum copy_status s;
-
-	keeper.due = false;
-	if (!copy_is_open(keeper.copy))
-		return;
-	if (!copy_is_in_place(keeper.copy)) {
-		log_warn("%s was removed or replaced", keeper.config->db);
-		copy_close(keeper.copy);
-		loop_timer_stop(&keeper.poll);
-		if (keeper.phase == RESTING)
-			begin();
-	} else if ((s = copy_examine(keeper.copy)) != COPY_OK) {
-		keeper_copy_failed(s);
-	} else {
-		keeper_prune();
-	}
-}
-
 void keeper_rest(void)
 {
 	const struct copy_state *state = copy_state(keeper.copy);
 
 	keeper.phase = RESTING;
 	if (keeper.due)
-		do_chores();
+		keeper_do_chores();
 	if (keeper.phase != RESTING || source_is_asking(keeper.source))
 		return;
 	if (!keeper.standby && !keeper.listens && !keeper.config->notices && !keeper.config->once) {
@@ -358,7 +331,7 @@ static void ready(void *context)
 	keeper.since_ms = keeper_wall_ms();
 	keeper.phase = RESTING;
 	keeper.listens = false;
-	begin();
+	keeper_begin_work();
 }
 
 static void failed(void *context, enum source_failure failure, const char *sentence)
@@ -404,7 +377,7 @@ static void beat_due(struct loop_timer *timer)
 {
 	keeper.due = keeper.whole = true;
 	if (keeper.phase == RESTING || keeper.phase == AWAY)
-		do_chores();
+		keeper_do_chores();
 	if (keeper.config->notices)
 		notices_ask();
 	if (keeper.standby && copy_is_open(keeper.copy) && copy_state(keeper.copy)->lost_base > 0 &&
@@ -431,6 +404,7 @@ bool keeper_begin(const struct config *config, struct copy *copy)
 	loop_timer_init(&keeper.poll, poll_due, NULL);
 	loop_timer_init(&keeper.beat, beat_due, NULL);
 	loop_timer_init(&keeper.pause, pause_over, NULL);
+	loop_timer_init(&keeper.prune, keeper_prune_due, NULL);
 	if (!config->once)
 		loop_timer_start(&keeper.beat, KEEPER_BEAT_MS, KEEPER_BEAT_MS);
 	if (config->notices && !config->once && !notices_begin(config->notices, notice_came))

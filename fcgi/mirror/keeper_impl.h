@@ -1,6 +1,6 @@
 /*
- * Shared by keeper.c (connection, questions, timers) and keeper_look.c (what an answer means), and used by no
- * others.
+ * Shared by keeper.c (connection, questions, timers), keeper_look.c (what an answer means) and
+ * keeper_chores.c (what is due every second), and used by no others.
  */
 #ifndef ROWTAIL_MIRROR_KEEPER_IMPL_H
 #define ROWTAIL_MIRROR_KEEPER_IMPL_H
@@ -44,8 +44,9 @@ struct keeper {
 	struct copy *copy;
 	struct source *source;
 	enum phase phase;
-	struct loop_timer poll, beat, pause;
+	struct loop_timer poll, beat, pause, prune;
 	int64_t pause_ms;
+	int64_t copying_ms; /* by clock_ms(): when the new copy was begun; 0: none is made */
 	struct look look;
 	int64_t compared; /* id of the event that was asked for */
 	uint64_t hash; /* of that event in the copy */
@@ -93,8 +94,15 @@ void keeper_look(void);
 /* Does what is left to do, or waits for notices. */
 void keeper_rest(void);
 
-/* Deletes what --keep-rows and --keep-seconds do not keep. */
+/* A connection is there: decides whether the copy can be gone on with, and asks the first question. */
+void keeper_begin_work(void);
+
+/* What is to be done every second. Only while no question is open. */
+void keeper_do_chores(void);
+
+/* Deletes what --keep-rows and --keep-seconds do not keep; for as long as a turn of the loop may take. */
 void keeper_prune(void);
+void keeper_prune_due(struct loop_timer *timer);
 
 /* An answer is complete. */
 void keeper_finish_look(void);

@@ -247,6 +247,7 @@ void keeper_finish_copy(void)
 		return;
 	}
 	keeper.rebuild = false;
+	keeper.copying_ms = 0;
 	keeper.lost = keeper.suspect = 0;
 	keeper.counted.rebuilt_total++;
 	keeper.counted.rows_total += (uint64_t)l->rows;
@@ -268,5 +269,6 @@ void keeper_begin_copy(const struct change *size)
 	keeper.look = (struct look){.began_ms = keeper_wall_ms()};
 	log_info("copying %" PRId64 " rows from %s", total, source_where(keeper.source));
 	progress_begin(total);
+	keeper.copying_ms = clock_ms();
 	keeper_ask(COPYING, SOURCE_ALL, size->number, 0);
 }

@@ -1,6 +1,7 @@
 #include "mirror/notices.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -8,7 +9,7 @@
 #include "base/loop.h"
 #include "mirror/source.h"
 
-enum { PAUSE_MS = 2000 };
+enum { PAUSE_MS = 2000 }; /* at most */
 
 static struct {
 	struct source *source;
@@ -82,7 +83,8 @@ static void failed(void *context, enum source_failure failure, const char *sente
 	if (failure == SOURCE_REFUSED)
 		source_pass_over_host(notices.source);
 	source_close(notices.source);
-	loop_timer_start(&notices.pause, PAUSE_MS, 0);
+	/* Mirrors that lost their server together come back one after the other. */
+	loop_timer_start(&notices.pause, PAUSE_MS / 2 + random() % (PAUSE_MS / 2 + 1), 0);
 }
 
 static void noticed(void *context)

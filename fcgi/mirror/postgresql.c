@@ -6,6 +6,7 @@
 #include "mirror/postgresql_impl.h"
 
 #include <endian.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,10 +128,27 @@ static void lose_connection(struct source *s)
 	lose(s, *message ? message : "the connection was closed");
 }
 
+static void expect(struct source *s);
+
+/*
+ * Has the server answered, and only this process did not read? It may have been stopped, or busy with a row for
+ * longer than the server has time for its answer.
+ */
+static bool has_answered(const struct source *s)
+{
+	struct pollfd readable = {.fd = PQsocket(s->connection), .events = POLLIN};
+
+	return poll(&readable, 1, 0) > 0 || (s->state > IDLE && !PQisBusy(s->connection));
+}
+
 static void is_silent(struct loop_timer *timer)
 {
 	struct source *s = timer->context;
 
+	if (has_answered(s)) {
+		expect(s);
+		return;
+	}
 	if (s->state == CONNECTING || s->state == SETTING_UP)
 		source_pass_over_host(s);
 	lose(s, s->state == CONNECTING ? "no server answered in time"
@@ -373,7 +391,7 @@ static void set_up(struct source *s)
 			s->where, version / 10000);
 		lose(s, message);
 	} else if (PQsetnonblocking(s->connection, 1) < 0 ||
-		   !PQsendQuery(s->connection, postgresql_setup)) {
+		   !PQsendQuery(s->connection, postgresql_setup(version))) {
 		lose_connection(s);
 	} else {
 		expect(s);

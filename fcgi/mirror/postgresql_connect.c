@@ -13,7 +13,13 @@ enum { WORDS = 64 }; /* connection parameters that are passed */
 
 static bool is_secret(const char *keyword)
 {
-	return !strcmp(keyword, "password") || !strcmp(keyword, "sslpassword");
+	static const char *const secrets[] = {"password", "sslpassword", "scram_client_key",
+		"scram_server_key", "oauth_client_secret"};
+
+	for (size_t i = 0; i < sizeof(secrets) / sizeof(*secrets); i++)
+		if (!strcmp(keyword, secrets[i]))
+			return true;
+	return false;
 }
 
 bool source_is_good(const char *text, char *sentence, size_t size)
@@ -77,6 +83,11 @@ static bool is_list(const char *name, const char *value)
 	       value && strchr(value, ',');
 }
 
+/* libpq would write what the server remarks to standard error, as it is. */
+static void pass_over(void *context, const char *remark)
+{
+}
+
 /*
  * Begins a connection. What the user gave wins over our settings, since a later word wins. TCP must
  * notice a dead server in seconds, not hours.
@@ -101,6 +112,8 @@ PGconn *postgresql_begin(const char *text, unsigned host)
 			add(&w, o->keyword, o->val);
 	add(&w, "client_encoding", "UTF8");
 	connection = PQconnectStartParams(w.names, w.values, 0);
+	if (connection)
+		PQsetNoticeProcessor(connection, pass_over, NULL);
 	for (size_t i = 0; i < n; i++)
 		free(lists[i]);
 	PQconninfoFree(options);

@@ -19,7 +19,7 @@ const char *postgresql_question(enum source_question question);
 int postgresql_parameters(enum source_question question);
 
 /* What each session begins with. */
-extern const char postgresql_setup[];
+const char *postgresql_setup(int server_version);
 
 /* Writes an error of the server, and what to do about it. */
 void postgresql_explain(const PGresult *result, char *text, size_t size);

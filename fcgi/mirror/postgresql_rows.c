@@ -9,15 +9,26 @@
 #include <string.h>
 
 /*
- * A session of a mirror. The questions are planned once: the planner takes five times as long as they do. As it
- * does not know then how many rows are new, it is told to use the indexes.
+ * A session of a mirror, whatever is set for its role or the database. The questions are planned once: the planner
+ * takes five times as long as they do. As it does not know then how many rows are new, it is told to use the indexes.
  */
-const char postgresql_setup[] =
-	"SET statement_timeout = 0; SET idle_session_timeout = 0; SET lock_timeout = '5s'; "
-	"SET jit = off; SET max_parallel_workers_per_gather = 0; "
-	"SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; "
-	"SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; "
-	"SET enable_material = off";
+#define SETUP                                                                                      \
+	"SET statement_timeout = 0; SET idle_session_timeout = 0; SET lock_timeout = '5s'; "       \
+	"SET idle_in_transaction_session_timeout = 0; "                                            \
+	"SET default_transaction_isolation = 'read committed'; "                                   \
+	"SET default_transaction_read_only = off; SET default_transaction_deferrable = off; "      \
+	"SET jit = off; SET max_parallel_workers_per_gather = 0; "                                 \
+	"SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; "                     \
+	"SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; "     \
+	"SET enable_material = off"
+
+enum { VERSION_TRANSACTION_TIMEOUT = 170000 };
+
+const char *postgresql_setup(int server_version)
+{
+	return server_version < VERSION_TRANSACTION_TIMEOUT ? SETUP
+							    : SETUP "; SET transaction_timeout = 0";
+}
 
 #define NO_INT "NULL::int8"
 #define NO_TEXT "NULL::text"

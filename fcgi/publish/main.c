@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/logging.h"
 #include "base/loop.h"
+#include "base/report.h"
 #include "base/signals.h"
 #include "config/program.h"
 #include "log/eventlog.h"
@@ -84,18 +85,30 @@ static void tell_ways(void)
 /* Returns the exit status. */
 static int check(void)
 {
+	struct report report = {
+		.program = "rowtail-publish", .does = "publish", .json = config.json};
 	char sentence[STORE_SENTENCE_MAX];
+	bool writable;
 
-	if (store_try(publishing.store, sentence) != STORE_DONE) {
-		printf("WRONG %s: %s\n", config.db, sentence);
-		return EX_CONFIG;
+	report_begin(&report, config.db);
+	report_section(&report, "database", true);
+	writable = store_try(publishing.store, sentence) == STORE_DONE;
+	if (writable)
+		report_ok(&report, "%s can be written, and has the tables of schema/rowtail.sql",
+			config.db);
+	else
+		report_wrong(&report, EX_CONFIG, NULL, "%s: %s", config.db, sentence);
+	report_section(&report, "publishers", writable);
+	if (writable && store_try_publishers(publishing.store, sentence) != STORE_DONE) {
+		if (config.jwt_key)
+			report_note(&report, NULL, "%s: %s", config.db, sentence);
+		else
+			report_wrong(&report, EX_CONFIG, NULL, "%s: %s", config.db, sentence);
+	} else if (writable) {
+		report_ok(&report, "the table publishers, or a JWT, says who may publish");
 	}
-	if (store_try_publishers(publishing.store, sentence) != STORE_DONE) {
-		printf("%s %s: %s\n", config.jwt_key ? "note " : "WRONG", config.db, sentence);
-		return config.jwt_key ? 0 : EX_CONFIG;
-	}
-	printf("ok    %s can be written, and has the tables of schema/rowtail.sql\n", config.db);
-	return 0;
+	report_end(&report);
+	return report.status;
 }
 
 static void started_bare(void)

@@ -311,6 +311,28 @@ def test_check_compares_the_schema_s_version(pg, workdir, version, words):
         assert "as this rowtail-mirror" in done.stdout
 
 
+MIRROR_SECTIONS = ["configuration", "copy", "source", "notices"]
+
+
+@pytest.mark.parametrize("wrong", [None, "copy", "source", "notices"])
+def test_check_as_json(pg, workdir, wrong):
+    """The same object as rowtail's; a server's answer with control characters and quotes is one JSON string."""
+    path = workdir / ("no/x.db" if wrong == "copy" else "x.db")
+    nobody = pg.dsn.replace("user='postgres'", "user='a\"b\\t\x1b[31mc'")
+    config = workdir / "m.conf"
+    config.write_text("keep-rows = 5\n")
+    said = mirror.run("--from", nobody if wrong == "source" else pg.dsn, "--notices", nobody if wrong == "notices" else pg.dsn,
+                      "--db", path, "--check", "--json", config)
+    checked = checking.shape(said, "rowtail-mirror", MIRROR_SECTIONS)
+    assert checked.json["database"] == str(path)
+    assert {line.section for line in checked.bad()} == ({wrong} if wrong else set())
+    assert all(checked.of(name) for name in MIRROR_SECTIONS)
+    if wrong in ("source", "notices"):
+        assert "a\"b" in checked.find(wrong, "WRONG", f"--{'from' if wrong == 'source' else wrong}").text
+        plain = mirror.run("--from", nobody, "--db", workdir / "x.db", "--check")
+        assert "\x1b" not in plain.stdout
+
+
 def test_role_that_may_only_mirror(pg, cluster, keep, workdir):
     name = f"mirror_{pg.name}"
     cluster.rows(f"CREATE ROLE {name} LOGIN")

@@ -66,6 +66,15 @@ def check(path, *options, **how):
     return Checked(run(path, "--json", *options, **how))
 
 
+def shape(said, program, sections):
+    """Asserts that this is what --check --json says of a program; returns it as Checked."""
+    checked = Checked(said)
+    assert checked.json["program"] == program and "version" in checked.json and "commit" in checked.json
+    assert [section["name"] for section in checked.json["sections"]] == sections
+    assert {line.level for line in checked.lines} <= {"ok", "note", "WRONG"}
+    return checked
+
+
 def cure(line):
     """Runs the command that a line names, from the source's directory."""
     path = f"{rowtail.BINARY.parent}:{os.environ['PATH']}"

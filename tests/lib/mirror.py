@@ -40,11 +40,12 @@ SAME = {
 }
 
 
-def run(*arguments, env=None, timeout=stream.DEADLINE, prepare=None):
+def run(*arguments, env=None, timeout=stream.DEADLINE, prepare=None, cwd=None):
     """Runs rowtail-mirror to its end."""
     return subprocess.run(
         [BINARY, *map(str, arguments)], env=rowtail.environment(**(env or {})), stdin=subprocess.DEVNULL,
         capture_output=True, text=True, errors="replace", timeout=timeout, check=False, preexec_fn=prepare,
+        cwd=cwd,
     )
 
 

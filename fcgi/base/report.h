@@ -1,17 +1,18 @@
 /*
- * report: what --check has found, as text or as one JSON object.
+ * report: what --check of rowtail, rowtail-mirror or rowtail-publish has found, as text or as one JSON object.
  *
  * Writes each line to standard output at once, so that a reader sees how far the check has come. Does no other I/O.
  * Two processes may share a report, if one begins after the other has ended.
  */
-#ifndef ROWTAIL_CHECK_REPORT_H
-#define ROWTAIL_CHECK_REPORT_H
+#ifndef ROWTAIL_REPORT_H
+#define ROWTAIL_REPORT_H
 
 #include <stdbool.h>
 
 enum { REPORT_CURE_MAX = 8 * 4096 }; /* a command with some paths */
 
 struct report {
+	const char *program, *does; /* what it can do if nothing is wrong: "serve" */
 	bool json;
 	int status; /* of the first thing that is wrong; 0: nothing is */
 	int sections, lines; /* begun so far: in all, in this section */

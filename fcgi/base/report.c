@@ -1,4 +1,4 @@
-#include "check/report.h"
+#include "base/report.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -88,7 +88,7 @@ void report_begin(struct report *r, const char *database)
 	if (!r->json)
 		return;
 	putchar('{');
-	put_member("program", "rowtail");
+	put_member("program", r->program);
 	putchar(',');
 	put_member("version", ROWTAIL_VERSION);
 	putchar(',');
@@ -153,7 +153,8 @@ void report_end(struct report *r)
 	if (r->json)
 		printf("\n],\"exit_status\":%d}\n", r->status);
 	else
-		printf("%s\n", r->status ? "rowtail would not serve correctly: fix what is WRONG."
-					 : "rowtail can serve.");
+		printf(r->status ? "%s would not %s correctly: fix what is WRONG.\n"
+				 : "%s can %s.\n",
+			r->program, r->does);
 	fflush(stdout);
 }
