@@ -306,7 +306,8 @@ static bool begin_arriving(struct connection *c)
 	return true;
 }
 
-static void read_request(struct connection *c)
+/* Reads once. True if more may have arrived already. */
+static bool read_some(struct connection *c)
 {
 	struct buffer *b = c->arriving || begin_arriving(c) ? &c->arriving->bytes : NULL;
 	/* Most requests are small: the first read is small, later ones are larger. */
@@ -316,13 +317,13 @@ static void read_request(struct connection *c)
 
 	if (!b) {
 		connection_end(c);
-		return;
+		return false;
 	}
 	if (size > b->max - b->length)
 		size = b->max - b->length;
 	if (size == 0) {
 		refuse_large(c);
-		return;
+		return false;
 	}
 	/* Out of memory: sends no answer, because 413 would be wrong, and final. */
 	room = buffer_reserve(b, size);
@@ -333,6 +334,14 @@ static void read_request(struct connection *c)
 		b->length += (size_t)got;
 		look(c);
 	}
+	return got == (ssize_t)size && c->phase == PHASE_ARRIVING;
+}
+
+/* Reads a large request at once: in a crowd, no others are kept in memory beside it. */
+static void read_request(struct connection *c)
+{
+	while (read_some(c) && !c->waits)
+		;
 }
 
 /* Retries a request that waits for descriptors. */

@@ -3,21 +3,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* If a table cannot grow, it stays unchanged, and the new pattern is refused. */
+/* If the table cannot grow, it stays unchanged, and the new group is refused. */
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-/* A group that follows a pattern: the channel of its filter that has this number. */
-struct follower {
-	struct group *group;
-	size_t channel;
+enum {
+	PLACES_LEAST = 64,
+	PATTERNS_A_PLACE = 2, /* on average; at more, the table grows */
 };
 
-/* A pattern. It borrows the text of its first follower, to save memory. */
-struct followed {
-	UT_hash_handle hh;
-	struct follower *followers;
-	unsigned count, capacity;
+/*
+ * A channel or pattern of a group. The first follower of each pattern is in the table. It is in a
+ * list with the others of its pattern. Streams can follow a hundred patterns each, so this is small.
+ */
+struct follower {
+	union {
+		struct follower
+			*next; /* of a first one: another pattern at the same place in the table */
+		struct follower *previous; /* of the others: in the list of the pattern */
+	};
+	struct follower *same; /* the next in the list of the pattern */
+	unsigned hash;
+	unsigned channel; /* its number in the filter */
 };
 
 /* A group, with fields that only this file uses. Its key is the filter's key, then the lane. */
@@ -25,117 +32,149 @@ struct member {
 	struct group group; /* must be first: a pointer to the group also points to the member */
 	UT_hash_handle hh;
 	size_t references;
+	struct follower followers[]; /* one for each channel of the filter */
 };
 
 struct groups {
-	struct followed *followed;
+	struct follower **table; /* by hash */
+	size_t places; /* in it; a power of two */
+	size_t patterns;
 	struct member *members;
 	struct group *lanes[GROUPS_LANES + 1]; /* the first of each; LANE_NONE comes first */
 };
 
 struct groups *groups_new(void)
 {
-	return calloc(1, sizeof(struct groups));
-}
+	struct groups *g = calloc(1, sizeof(*g));
 
-static void drop(struct groups *g, struct followed *f)
-{
-	HASH_DEL(g->followed, f);
-	free(f->followers);
-	free(f);
+	if (!g || !(g->table = calloc(PLACES_LEAST, sizeof(*g->table)))) {
+		free(g);
+		return NULL;
+	}
+	g->places = PLACES_LEAST;
+	return g;
 }
 
 void groups_free(struct groups *g)
 {
+	if (g)
+		free(g->table);
 	free(g);
 }
 
-static struct followed *find(struct groups *g, const char *pattern, size_t length)
+static unsigned hash_of(const char *text, size_t length)
 {
-	struct followed *f;
+	unsigned hash;
 
-	HASH_FIND(hh, g->followed, pattern, length, f);
-	return f;
+	HASH_VALUE(text, length, hash);
+	return hash;
 }
 
-static struct followed *add(struct groups *g, const struct filter_text *pattern)
+static struct member *member_of(const struct follower *f)
 {
-	struct followed *f = calloc(1, sizeof(*f));
+	return (struct member *)(void *)((char *)(uintptr_t)(f - f->channel) -
+					 offsetof(struct member, followers));
+}
 
-	if (!f)
-		return NULL;
-	HASH_ADD_KEYPTR(hh, g->followed, pattern->text, pattern->length, f);
-	if (!f->hh.tbl) {
-		free(f);
-		return NULL;
+static const struct filter_text *pattern_of(const struct follower *f)
+{
+	return &member_of(f)->group.filter->channels[f->channel];
+}
+
+/* Where the first follower of a pattern is, or belongs. */
+static struct follower **find(
+	const struct groups *g, const char *pattern, size_t length, unsigned hash)
+{
+	struct follower **at = &g->table[hash & (g->places - 1)];
+
+	for (; *at; at = &(*at)->next) {
+		const struct filter_text *p = (*at)->hash == hash ? pattern_of(*at) : NULL;
+
+		if (p && p->length == length && !memcmp(p->text, pattern, length))
+			break;
 	}
-	return f;
+	return at;
 }
 
-static bool follow(struct groups *g, struct group *group, size_t channel)
+static struct follower **find_of(const struct groups *g, const struct follower *f)
 {
-	const struct filter_text *pattern = &group->filter->channels[channel];
-	struct followed *f = find(g, pattern->text, pattern->length);
+	const struct filter_text *pattern = pattern_of(f);
 
-	if (!f && !(f = add(g, pattern)))
-		return false;
-	if (f->count == f->capacity) {
-		unsigned capacity = f->capacity ? f->capacity * 2 : 1;
-		struct follower *followers = realloc(f->followers, capacity * sizeof(*followers));
+	return find(g, pattern->text, pattern->length, f->hash);
+}
 
-		if (!followers) {
-			if (f->count == 0)
-				drop(g, f);
-			return false;
+/* Doubles the table. Without memory it stays as it is, which is only slower. */
+static void grow(struct groups *g)
+{
+	struct groups larger = {.places = g->places * 2};
+	struct follower *f, *next;
+
+	if (!(larger.table = calloc(larger.places, sizeof(*larger.table))))
+		return;
+	for (size_t i = 0; i < g->places; i++)
+		for (f = g->table[i]; f; f = next) {
+			struct follower **at = &larger.table[f->hash & (larger.places - 1)];
+
+			next = f->next;
+			f->next = *at;
+			*at = f;
 		}
-		f->followers = followers;
-		f->capacity = capacity;
-	}
-	f->followers[f->count++] = (struct follower){group, channel};
-	return true;
+	free(g->table);
+	g->table = larger.table;
+	g->places = larger.places;
 }
 
-/* The follower whose text was the key may be gone. Uses the text of another one. */
-static void renew_key(struct followed *f)
+static void follow(struct groups *g, struct follower *f)
 {
-	const struct follower *first = &f->followers[0];
+	struct follower **at = find_of(g, f), *first = *at;
 
-	/* Up to uthash 2.1 the key is not const. */
-	f->hh.key = (void *)first->group->filter->channels[first->channel].text;
-}
-
-static void unfollow(struct groups *g, struct group *group, size_t channel)
-{
-	const struct filter_text *pattern = &group->filter->channels[channel];
-	struct followed *f = find(g, pattern->text, pattern->length);
-
-	for (unsigned i = 0; f && i < f->count; i++) {
-		if (f->followers[i].group != group)
-			continue;
-		if (f->count == 1) {
-			drop(g, f);
-			return;
-		}
-		f->followers[i] = f->followers[--f->count];
-		renew_key(f);
+	if (!first) {
+		*at = f;
+		if (++g->patterns > g->places * PATTERNS_A_PLACE)
+			grow(g);
 		return;
 	}
+	f->previous = first;
+	f->same = first->same;
+	if (f->same)
+		f->same->previous = f;
+	first->same = f;
 }
 
-static void unfollow_all(struct groups *g, struct group *group, size_t count)
+static void unfollow(struct groups *g, struct follower *f)
 {
-	for (size_t i = 0; i < count; i++)
-		unfollow(g, group, i);
+	struct follower **at = find_of(g, f);
+
+	if (*at != f) {
+		f->previous->same = f->same;
+		if (f->same)
+			f->same->previous = f->previous;
+	} else if (f->same) {
+		f->same->next = f->next;
+		*at = f->same;
+	} else {
+		*at = f->next;
+		g->patterns--;
+	}
 }
 
-static bool follow_all(struct groups *g, struct group *group)
+static void follow_all(struct groups *g, struct member *m)
 {
-	for (size_t i = 0; i < group->filter->channel_count; i++)
-		if (!follow(g, group, i)) {
-			unfollow_all(g, group, i);
-			return false;
-		}
-	return true;
+	const struct filter *filter = m->group.filter;
+
+	for (size_t i = 0; i < filter->channel_count; i++) {
+		const struct filter_text *c = &filter->channels[i];
+
+		m->followers[i] = (struct follower){
+			.hash = hash_of(c->text, c->length), .channel = (unsigned)i};
+		follow(g, &m->followers[i]);
+	}
+}
+
+static void unfollow_all(struct groups *g, struct member *m)
+{
+	for (size_t i = 0; i < m->group.filter->channel_count; i++)
+		unfollow(g, &m->followers[i]);
 }
 
 static void link_lane(struct groups *g, struct group *group)
@@ -167,7 +206,7 @@ static void free_member(struct member *m)
 /* Makes a group that nobody has joined yet. Takes the filter over. */
 static struct member *make_member(struct filter *filter, int lane)
 {
-	struct member *m = calloc(1, sizeof(*m));
+	struct member *m = calloc(1, sizeof(*m) + filter->channel_count * sizeof(m->followers[0]));
 
 	if (!m) {
 		free(filter);
@@ -185,11 +224,7 @@ static struct group *add_member(struct groups *g, struct member *m, size_t key_l
 		free_member(m);
 		return NULL;
 	}
-	if (!follow_all(g, &m->group)) {
-		HASH_DEL(g->members, m);
-		free_member(m);
-		return NULL;
-	}
+	follow_all(g, m);
 	link_lane(g, &m->group);
 	m->references = 1;
 	return &m->group;
@@ -217,17 +252,19 @@ void groups_release(struct groups *g, struct group *group)
 
 	if (--m->references > 0)
 		return;
-	unfollow_all(g, group, group->filter->channel_count);
+	unfollow_all(g, m);
 	unlink_lane(g, group);
 	HASH_DEL(g->members, m);
 	free_member(m);
 }
 
-static void tell(
-	struct followed *f, void (*found)(void *context, struct group *group), void *context)
+static void tell(const struct groups *g, const char *pattern, size_t length,
+	void (*found)(void *context, struct group *group), void *context)
 {
-	for (unsigned i = 0; f && i < f->count; i++)
-		found(context, f->followers[i].group);
+	struct follower *f = *find(g, pattern, length, hash_of(pattern, length));
+
+	for (; f; f = f->same)
+		found(context, &member_of(f)->group);
 }
 
 void groups_of_channel(struct groups *g, const char *channel, size_t length,
@@ -235,15 +272,15 @@ void groups_of_channel(struct groups *g, const char *channel, size_t length,
 {
 	char pattern[256];
 
-	tell(find(g, channel, length), found, context);
-	tell(find(g, "*", 1), found, context);
+	tell(g, channel, length, found, context);
+	tell(g, "*", 1, found, context);
 	/* The patterns "a/" and "a/b/", each with '*' behind it, match "a/b/c". */
 	for (size_t i = 1; i < length && i + 1 < sizeof(pattern); i++) {
 		if (channel[i] != '/')
 			continue;
 		memcpy(pattern, channel, i + 1);
 		pattern[i + 1] = '*';
-		tell(find(g, pattern, i + 2), found, context);
+		tell(g, pattern, i + 2, found, context);
 	}
 }
 
@@ -256,14 +293,13 @@ void groups_channels(struct groups *g,
 	void (*each)(void *context, const char *channel, size_t length, size_t streams),
 	void *context)
 {
-	struct followed *f, *next;
+	for (size_t i = 0; i < g->places; i++)
+		for (const struct follower *f = g->table[i]; f; f = f->next) {
+			const struct filter_text *pattern = pattern_of(f);
+			size_t streams = 0;
 
-	HASH_ITER (hh, g->followed, f, next) {
-		size_t streams = 0;
-
-		/* cppcheck-suppress uninitvar ; HASH_ITER sets it */
-		for (unsigned i = 0; i < f->count; i++)
-			streams += ((const struct member *)f->followers[i].group)->references;
-		each(context, f->hh.key, f->hh.keylen, streams);
-	}
+			for (const struct follower *same = f; same; same = same->same)
+				streams += member_of(same)->references;
+			each(context, pattern->text, pattern->length, streams);
+		}
 }

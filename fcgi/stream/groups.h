@@ -4,7 +4,7 @@
  *
  * A row costs one look-up for its channel and one for each '/' in it, no matter how many streams
  * follow it. Owns the groups and their filters. Each group has a list of subscribers, which fanout
- * owns. The only file that includes <uthash.h>.
+ * owns.
  */
 #ifndef ROWTAIL_GROUPS_H
 #define ROWTAIL_GROUPS_H

@@ -17,7 +17,7 @@
 #include "no_memory.h"
 #include "stream/groups.h"
 
-enum { MEMBERS = 40, LISTS = 16, CHANNELS = 10 };
+enum { MEMBERS = 40, LISTS = 16, CHANNELS = 10, CROWD = 400 };
 
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
@@ -213,6 +213,66 @@ static void test_very_long_channels(void **state)
 	expect_followers(channel);
 }
 
+/* Joins a group that follows "all" and the channel with this number. */
+static struct group *join_numbered(int number)
+{
+	char text[16];
+	const char *const names[] = {"all", text};
+	const size_t lengths[] = {3, (size_t)snprintf(text, sizeof(text), "n/%d", number)};
+
+	return groups_join(groups, filter_new(names, lengths, 2, NULL, NULL, 0), 0);
+}
+
+static void count_streams(void *context, const char *channel, size_t length, size_t streams)
+{
+	size_t *counts = context;
+
+	if (length == 3 && !memcmp(channel, "all", 3))
+		counts[CROWD] += streams;
+	else
+		counts[strtol(channel + 2, NULL, 10)] += streams;
+}
+
+/* Half of a crowd is told of its channel, and all are told of the one that they share. */
+static void expect_crowd(struct group *const *crowd)
+{
+	size_t counts[CROWD + 1] = {0}, count = 0;
+
+	groups_channels(groups, count_streams, counts);
+	for (int i = 0; i < CROWD; i++) {
+		struct told told = {.count = 0};
+		char channel[16];
+
+		groups_of_channel(groups, channel,
+			(size_t)snprintf(channel, sizeof(channel), "n/%d", i), tell, &told);
+		assert_int_equal(told.count, crowd[i] != NULL);
+		assert_int_equal(counts[i], crowd[i] != NULL);
+		if (crowd[i])
+			assert_ptr_equal(told.group[0], crowd[i]);
+		count += crowd[i] != NULL;
+	}
+	assert_int_equal(counts[CROWD], count);
+}
+
+/* Many patterns, each of one group, and one pattern of many groups. */
+static void test_crowd(void **state)
+{
+	struct group *crowd[CROWD];
+
+	for (int i = 0; i < CROWD; i++)
+		assert_non_null(crowd[i] = join_numbered(i));
+	expect_crowd(crowd);
+	/* Half of them leave, also the first and the last of the pattern that they share. */
+	for (int i = 0; i < CROWD; i += 1 + (i > 0 && i < CROWD - 2)) {
+		groups_release(groups, crowd[i]);
+		crowd[i] = NULL;
+	}
+	expect_crowd(crowd);
+	for (int i = 0; i < CROWD; i++)
+		if (crowd[i])
+			groups_release(groups, crowd[i]);
+}
+
 /* Even if any allocation fails, a group is complete or absent. */
 static void test_out_of_memory(void **state)
 {
@@ -243,6 +303,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_who_follows_a_channel, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_very_long_channels, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_crowd, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_out_of_memory, set_up, tear_down),
 	};
 
