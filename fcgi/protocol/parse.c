@@ -19,78 +19,80 @@ static size_t libfcgi_memory(void)
 }
 
 /*
- * Two descriptors that are kept for the pair: a connection that took the last one is answered all
- * the same, and the next ones wait.
+ * libfcgi reads from pair[0] what is written to pair[1]. The pair serves one request after another,
+ * as long as each is read to its end: making it anew costs as much as the rest of parsing. It is there
+ * from the start. So a connection that took the last descriptor is answered all the same.
  */
-static int reserve[2] = {-1, -1};
+static int pair[2] = {-1, -1};
 
-static void fill_reserve(void)
-{
-	for (int i = 0; i < 2; i++)
-		if (reserve[i] < 0)
-			reserve[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-static void give_reserve(void)
+static void drop_pair(void)
 {
 	for (int i = 0; i < 2; i++) {
-		if (reserve[i] >= 0)
-			close(reserve[i]);
-		reserve[i] = -1;
+		if (pair[i] >= 0)
+			close(pair[i]);
+		pair[i] = -1;
 	}
 }
 
-static bool make_pair(int pair[2])
+/* Where libfcgi would wait, it fails: the pair does not block. */
+static bool make_pair(void)
 {
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0)
+	int room = 2 * ARRIVAL_BYTES_MAX;
+
+	if (pair[0] >= 0)
 		return true;
-	if (errno != EMFILE && errno != ENFILE)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return false;
-	give_reserve();
-	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0;
+	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	return true;
 }
 
 bool parse_init(void)
 {
-	fill_reserve();
 	/* Closing must not wait for a peer: there is none here. */
 	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1);
-	return FCGX_Init() == 0;
+	return make_pair() && FCGX_Init() == 0;
 }
 
-/* Writes the bytes and their end to one side of a pair; returns the other side, or -1. */
-static int feed_socket(const int pair[2], const uint8_t *bytes, size_t length)
+/* Where libfcgi is to read so many bytes: more than a socket takes, from a file in memory. -1: errno. */
+static int begin_reading(size_t length)
 {
-	int room = 2 * ARRIVAL_BYTES_MAX;
-	ssize_t sent;
-
-	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	sent = send(pair[1], bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(pair[1]);
-	if (sent == (ssize_t)length)
-		return pair[0];
-	close(pair[0]);
-	return -1;
+	if (length <= ARRIVAL_BYTES_MAX)
+		return make_pair() ? pair[0] : -1;
+	/* The pair makes room for it. */
+	drop_pair();
+	return memfd_create("rowtail-request", MFD_CLOEXEC);
 }
 
-/* The same with a file in memory, for more than a socket takes. */
-static int feed_file(const int pair[2], const uint8_t *bytes, size_t length)
+static bool feed(int fd, const uint8_t *bytes, size_t length)
 {
-	int fd = memfd_create("rowtail-request", MFD_CLOEXEC);
+	if (fd == pair[0])
+		return send(pair[1], bytes, length, MSG_NOSIGNAL) == (ssize_t)length;
+	return write(fd, bytes, length) == (ssize_t)length && lseek(fd, 0, SEEK_SET) == 0;
+}
 
-	close(pair[0]);
-	close(pair[1]);
-	if (fd >= 0 && write(fd, bytes, length) == (ssize_t)length && lseek(fd, 0, SEEK_SET) == 0)
-		return fd;
-	if (fd >= 0)
+/* Has libfcgi taken everything? No byte of a request may be left for the next one. */
+static bool is_empty(int fd)
+{
+	uint8_t byte;
+
+	return recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 &&
+	       (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* closed: libfcgi has closed the descriptor, as it does if it refuses a request. */
+static void end_reading(int fd, bool closed)
+{
+	bool of_pair = fd == pair[0];
+
+	if (of_pair && !closed && is_empty(fd))
+		return;
+	if (!closed)
 		close(fd);
-	return -1;
-}
-
-static int feed(const int pair[2], const uint8_t *bytes, size_t length)
-{
-	return length <= ARRIVAL_BYTES_MAX ? feed_socket(pair, bytes, length)
-					   : feed_file(pair, bytes, length);
+	if (of_pair)
+		pair[0] = -1;
+	drop_pair();
+	make_pair();
 }
 
 /* Reads the body to its end; its length is at most what `arrival` allows. NULL without memory. */
@@ -110,23 +112,24 @@ static uint8_t *read_body(FCGX_Stream *in, size_t *length)
 enum parse_result parse_request(uint8_t *bytes, size_t length, parse_use use, void *context)
 {
 	FCGX_Request request;
-	bool parsed = false;
-	int pair[2], fd;
+	bool parsed = false, closed;
+	int fd;
 
 	/* Without memory libfcgi aborts. */
 	if (!buffer_memory_is_there(libfcgi_memory()))
 		return PARSE_FAILED;
-	if (!make_pair(pair)) {
-		fill_reserve();
-		return PARSE_LATER;
-	}
-	if ((fd = feed(pair, bytes, record_unpad(bytes, length))) < 0)
+	if ((fd = begin_reading(length)) < 0)
+		return errno == EMFILE || errno == ENFILE ? PARSE_LATER : PARSE_FAILED;
+	if (!feed(fd, bytes, record_unpad(bytes, length))) {
+		end_reading(fd, false);
 		return PARSE_FAILED;
+	}
 	FCGX_InitRequest(&request, -1, 0);
 	request.ipcFd = fd;
 	/* Otherwise it would close the descriptor as a leftover of an earlier request. */
 	request.keepConnection = 1;
-	if (FCGX_Accept_r(&request) == 0) {
+	closed = FCGX_Accept_r(&request) != 0;
+	if (!closed) {
 		size_t body_length;
 		uint8_t *body = read_body(request.in, &body_length);
 
@@ -135,9 +138,7 @@ enum parse_result parse_request(uint8_t *bytes, size_t length, parse_use use, vo
 			use(context, request.envp, body, body_length);
 		free(body);
 		FCGX_Free(&request, 0);
-		close(fd);
 	}
-	/* It has closed the descriptor if it refused the request. */
-	fill_reserve();
+	end_reading(fd, closed);
 	return parsed ? PARSE_USED : PARSE_FAILED;
 }

@@ -9,6 +9,7 @@ import pytest
 
 import fcgi
 import gateway
+import publisher
 import rowtail
 import stream
 
@@ -171,6 +172,12 @@ int open64(const char *path, int flags, ...)
 {
 	return open(path, flags);
 }
+int memfd_create(const char *name, unsigned flags)
+{
+	int (*real)(const char *, unsigned) = dlsym(RTLD_NEXT, "memfd_create");
+
+	return none() ? -1 : real(name, flags);
+}
 int inotify_init1(int flags)
 {
 	int (*real)(int) = dlsym(RTLD_NEXT, "inotify_init1");
@@ -214,8 +221,8 @@ def test_system_is_out_of_descriptors_for_a_while(launch, log, no_descriptors, w
 
 
 @pytest.mark.parametrize("why", ["ENFILE", "EMFILE"])
-def test_request_waits_for_descriptors(launch, log, no_descriptors, why):
-    """A client accepted before descriptors ran out still gets an answer."""
+def test_accepted_clients_need_no_further_descriptor(launch, log, no_descriptors, why):
+    """A client accepted before descriptors ran out is answered while there are none."""
     environment, switch = no_descriptors(why)
     server = launch(env=environment)
     stays = server.open()
@@ -231,12 +238,41 @@ def test_request_waits_for_descriptors(launch, log, no_descriptors, why):
     assert over.head.status == 413
     log.insert("on")
     assert [event.data for event in stays.wait_rows(2)] == ["hello", "on"]
-    time.sleep(0.6)
-    assert not any(peer.drain().eof or peer.head for peer in inside)
-    switch.unlink()
     for peer in inside:
         assert [event.data for event in peer.wait_rows(2)] == ["hello", "on"]
+    switch.unlink()
     server.serves(log)
+
+
+@pytest.mark.parametrize("why", ["ENFILE", "EMFILE"])
+def test_large_body_waits_for_descriptors(workdir, log, no_descriptors, why):
+    """rowtail-publish puts a large body into a file in memory. Without descriptors it waits, and so do others."""
+    environment, switch = no_descriptors(why)
+    ann = {"path_info": "/orders/1", "user": "ann"}
+    log.sql("INSERT INTO publishers(subject, channel) VALUES ('user:ann', 'orders/*')")
+
+    def make(**how):
+        return publisher.Publisher(workdir, ["--db", log.path, "--max-request", 300000], **how)
+
+    with rowtail.launching(make) as start:
+        server = start(env=environment)
+        bodies = [b"x" * 200000, b"small"]
+        asked = [
+            fcgi.request(gateway.params(method="POST", content_type="text/plain", body=body, **ann), body)
+            for body in bodies
+        ]
+        peers = [server.connect().send(whole[:100]) for whole in asked]
+        assert server.post("first", path="/orders/1", user="ann").status == 201
+        switch.touch()
+        for peer, whole in zip(peers, asked):
+            peer.send(whole[100:])
+            time.sleep(0.3)
+        assert not any(peer.drain().eof or peer.head for peer in peers)
+        switch.unlink()
+        for peer in peers:
+            peer.wait_head()
+            assert peer.head.status == 201
+        assert server.post("last", path="/orders/1", user="ann").status == 201
 
 
 def test_partial_requests_take_all_descriptors(server, log):
