@@ -11,18 +11,18 @@ import rig
 import sharedhost
 import worst
 from database import Database  # rig has made its folder known
-from figure import SETTLE_S, both, columns, figure, points, through
+from figure import KINDS, SETTLE_S, both, columns, figure, points, through
 from figures_live import latency_lines, publisher_line
 
 
 @figure
 def idle(bench):
-    """The cost of idle streams; the floor has no heartbeat and polls nothing."""
+    """The cost of idle streams. The floor wakes up as often, and sends as many heartbeats, but looks for nothing."""
     for count in (0, bench.crowd):
 
-        def run(count=count):
+        def run(kind, count=count):
             with contextlib.ExitStack() as opened:
-                stack = opened.enter_context(bench.stack("rowtail"))
+                stack = opened.enter_context(bench.stack(kind, options=["none", 15] if kind == "floor" else ()))
                 if count:
                     load = opened.enter_context(stack.load(streams=count, hold=True))
                     load.wait_open()
@@ -32,14 +32,15 @@ def idle(bench):
                 used = stack.cpu_seconds() - before
                 if count:
                     load.stop()
-                return used
+                return 100 * used / bench.idle_s
 
-        runs = bench.rounds({"idle": run}, bench.slow_repeats)["idle"]
+        # Without a stream rowtail looks for nothing, and sleeps.
+        plans = {kind: lambda kind=kind: run(kind) for kind in (KINDS if count else ("rowtail",))}
+        runs = bench.rounds(plans, bench.slow_repeats)
         what = f"idle for {bench.idle_s} s, N={count:,}"
         if count and bench.idle_s > 15:
             what += ", one heartbeat each"
-        values = [100 * used / bench.idle_s for used in runs]
-        report.line(what, "% of CPU", values)
+        report.line(what, "% of CPU", *columns(runs, lambda used: used))
 
 
 @figure

@@ -8,7 +8,9 @@
  * every event, reads a request until its empty STDIN record (HTTP: its empty line) and looks only
  * for the position in it.
  *
- * A FAULT breaks one event in 50, so that the benchmark can show that its checks see it.
+ * A FAULT breaks one event in 50, so that the benchmark can show that its checks see it. With BEAT-S
+ * it wakes up ten times a second, and sends each stream a heartbeat every BEAT-S seconds: the cost of
+ * idle streams.
  */
 #include <err.h>
 #include <errno.h>
@@ -34,6 +36,7 @@ enum {
 	PACKET_MAX = 128 * 1024,
 	BACKLOG = 4096,
 	FAULT_EVERY = 50,
+	WAKE_MS = 100,
 };
 static const size_t log_max = (size_t)8 << 30, ids_max = (size_t)64 << 20;
 
@@ -189,6 +192,35 @@ static void fan_out(void)
 		if (c->at != SIZE_MAX && !c->blocked)
 			send_to(c);
 	}
+}
+
+/* Called while no stream has anything else to send. */
+static void beat(void)
+{
+	char out[RECORD_HEADER + 16];
+	memcpy(out + RECORD_HEADER, ":\n", 2);
+	size_t length = frame(out, 2);
+
+	for (int i = live_count - 1; i >= 0; i--) {
+		struct client *c = clients[live[i]];
+		if (c->at != SIZE_MAX && write(c->fd, out, length) < 0)
+			let_go(c);
+	}
+}
+
+/* Waits until something is ready, or with BEAT-S for a tenth of a second. */
+static int wait_ready(struct epoll_event *events, int count, long beat_s)
+{
+	static int64_t beaten_ns;
+	int64_t now_ns = payload_now_ns();
+
+	if (beaten_ns == 0)
+		beaten_ns = now_ns;
+	if (beat_s > 0 && now_ns - beaten_ns >= beat_s * 1000000000) {
+		beaten_ns = now_ns;
+		beat();
+	}
+	return epoll_wait(poller, events, count, beat_s > 0 ? WAKE_MS : -1);
 }
 
 static void drain_events(void)
@@ -368,14 +400,15 @@ static enum fault fault_named(const char *name)
 	errx(64, "--fault none, lose, repeat, swap, corrupt or cut");
 }
 
-/* floor STREAM-SOCKET|tcp:PORT EVENT-SOCKET [FAULT [PRELOAD LENGTH]] */
+/* floor STREAM-SOCKET|tcp:PORT EVENT-SOCKET [FAULT [PRELOAD LENGTH [BEAT-S]]] */
 int main(int argc, char **argv)
 {
 	struct epoll_event events[512];
+	long beat_s = argc > 6 ? strtol(argv[6], NULL, 10) : 0;
 
 	if (argc < 3)
 		errx(64, "usage: floor STREAM-SOCKET|tcp:PORT EVENT-SOCKET [FAULT [PRELOAD "
-			 "LENGTH]]");
+			 "LENGTH [BEAT-S]]]");
 	http = strncmp(argv[1], "tcp:", 4) == 0;
 	signal(SIGPIPE, SIG_IGN);
 	events_log = reserve(log_max);
@@ -388,7 +421,7 @@ int main(int argc, char **argv)
 	event_listener = listen_at(argv[2], SOCK_SEQPACKET);
 	stream_listener = http ? listen_at_port(argv[1] + 4) : listen_at(argv[1], SOCK_STREAM);
 	for (;;) {
-		int n = epoll_wait(poller, events, 512, -1);
+		int n = wait_ready(events, 512, beat_s);
 		for (int i = 0; i < n; i++)
 			ready(events[i].data.fd, events[i].events);
 	}

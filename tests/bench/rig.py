@@ -160,8 +160,9 @@ class Stack:
         packets = self.directory / "events.sock"
         self._publish_to = ["--to", packets]
         listens = f"tcp:{self.port}" if self.port else self.socket
-        command = [self.rig.tool("floor"), listens, packets, *(options or ["none"])]
-        return self._start([*command, stored, ROW_LENGTH], *self._address())
+        fault, *beat_s = options or ["none"]
+        command = [self.rig.tool("floor"), listens, packets, fault, stored, ROW_LENGTH, *beat_s]
+        return self._start(command, *self._address())
 
     def _address(self):
         """The family and the address of the responder."""
