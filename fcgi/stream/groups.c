@@ -47,7 +47,7 @@ struct groups *groups_new(void)
 {
 	struct groups *g = calloc(1, sizeof(*g));
 
-	if (!g || !(g->table = calloc(PLACES_LEAST, sizeof(*g->table)))) {
+	if (!g || !(g->table = calloc(PLACES_LEAST, sizeof(struct follower *)))) {
 		free(g);
 		return NULL;
 	}
@@ -109,7 +109,7 @@ static void grow(struct groups *g)
 	struct groups larger = {.places = g->places * 2};
 	struct follower *f, *next;
 
-	if (!(larger.table = calloc(larger.places, sizeof(*larger.table))))
+	if (!(larger.table = calloc(larger.places, sizeof(struct follower *))))
 		return;
 	for (size_t i = 0; i < g->places; i++)
 		for (f = g->table[i]; f; f = next) {
