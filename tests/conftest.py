@@ -19,6 +19,7 @@ import pytest  # noqa: E402
 import database  # noqa: E402
 import postgresql  # noqa: E402
 import rowtail  # noqa: E402
+import schema  # noqa: E402
 
 # Where files run side by side, these take longest (seconds, on a quiet machine) and begin first, so that none is alone at
 # the end. New ones: `pytest --durations=0`, or the last lines that a part of make test waits for.
@@ -83,12 +84,28 @@ def empty_log():
         yield path
 
 
+@pytest.fixture(scope="session")
+def fresh():
+    """fresh(path, "rowtail.sql", …): a database in which these files of schema/ have run. They run once; it is a copy."""
+    with tempfile.TemporaryDirectory(prefix="rt-") as directory:
+        made = {}
+
+        def make(path, *names):
+            if names not in made:
+                made[names] = pathlib.Path(directory) / f"{len(made)}.db"
+                schema.set_up(made[names], *names)
+            shutil.copyfile(made[names], path)
+
+        yield make
+
+
 @pytest.fixture
 def log(workdir, empty_log):
     """An empty event log for this test."""
     path = workdir / "events.db"
     shutil.copyfile(empty_log, path)
     with database.Database(path) as opened:
+        opened.sql("PRAGMA synchronous = OFF")  # tests end processes, not the machine
         yield opened
 
 

@@ -127,10 +127,11 @@ def test_channels_with_few_and_with_many_rows(workdir, launch, kind):
             log.sql(index)
         channels = [f"a/{n % 100}" for n in range(300)] + ["a/many", "a/ž", "aį", "A/1", "a"] * 100
         events = ["x" if n % 90 == 0 else None for n in range(len(channels))]
-        with log.connection:
-            insert = f"INSERT INTO {table}(channel, event, data) VALUES (?, ?, 'd')"
-            log.connection.executemany(insert, zip(channels, events, strict=True))
-            log.connection.executemany(insert, [("often", None)] * 3000 + [("end", "x")])
+        insert = f"INSERT INTO {table}(channel, event, data) VALUES (?, ?, 'd')"
+        log.sql("BEGIN")
+        log.connection.executemany(insert, zip(channels, events, strict=True))
+        log.connection.executemany(insert, [("often", None)] * 3000 + [("end", "x")])
+        log.sql("COMMIT")
         rows = [(n + 1, *row) for n, row in enumerate(zip(channels, events, strict=True))]
         rows.append((len(channels) + 3001, "end", "x"))
         server = launch("--public", "--table", table, db=log)

@@ -22,9 +22,9 @@ def path(workdir):
 
 
 @pytest.fixture
-def db(path):
+def db(path, fresh):
+    fresh(path, "rowtail.sql", "retention.sql")
     connection = sqlite3.connect(path, timeout=10, isolation_level=None)
-    set_up(path, "rowtail.sql", "retention.sql")
     connection.execute("PRAGMA synchronous = OFF")
     yield connection
     connection.close()

@@ -20,9 +20,10 @@ def path(workdir):
 
 
 @pytest.fixture
-def db(path):
-    set_up(path, "rowtail.sql")
+def db(path, fresh):
+    fresh(path, "rowtail.sql")
     connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+    connection.execute("PRAGMA synchronous = OFF")
     yield connection
     connection.close()
 
