@@ -5,18 +5,24 @@
 
 #include "base/utf8.h"
 
-void wire_number(struct buffer *out, int64_t number)
+char *wire_digits(char *end, int64_t number)
 {
-	char digits[24];
-	size_t at = sizeof(digits);
 	uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
 
 	do
-		digits[--at] = (char)('0' + left % 10);
+		*--end = (char)('0' + left % 10);
 	while (left /= 10);
 	if (number < 0)
-		digits[--at] = '-';
-	buffer_append(out, digits + at, sizeof(digits) - at);
+		*--end = '-';
+	return end;
+}
+
+void wire_number(struct buffer *out, int64_t number)
+{
+	char digits[WIRE_NUMBER_MAX], *end = digits + sizeof(digits);
+	const char *first = wire_digits(end, number);
+
+	buffer_append(out, first, (size_t)(end - first));
 }
 
 enum { PARTS_AT_ONCE = 4096 };

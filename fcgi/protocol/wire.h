@@ -17,9 +17,17 @@
 #include "log/gap.h"
 #include "log/row.h"
 
-/* Each function appends, and fails as buffer_append() does. */
+enum { WIRE_NUMBER_MAX = 20 };
 
-/* A number in decimal. Every record contains one, and printf is slow. */
+/*
+ * Writes a number in decimal, at most WIRE_NUMBER_MAX bytes, the last of them before `end`. Returns
+ * the first. Every record contains a number, and printf is slow.
+ */
+char *wire_digits(char *end, int64_t number);
+
+/* Each of these functions appends, and fails as buffer_append() does. */
+
+/* A number in decimal. */
 void wire_number(struct buffer *out, int64_t number);
 
 /* Text, with U+FFFD for each ill-formed part. */
