@@ -151,6 +151,42 @@ static void test_all_short_texts(void **state)
 	}
 }
 
+/* A text is looked at in steps of several bytes; what needs care may be anywhere in such a step. */
+static void test_odd_bytes_at_every_place(void **state)
+{
+	static const struct {
+		const char *odd, *wanted;
+	} cases[] = {{"\n", "\n"}, {"\r", "\n"}, {"\r\n", "\n"}, {"\xff", UTF8_FFFD},
+		{"\xc3", UTF8_FFFD}, {"\xc3\xa9", "\xc3\xa9"}};
+	enum { TEXT_MAX = 72 };
+	char text[TEXT_MAX + 8], wanted[TEXT_MAX + 8];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		for (int length = 0; length <= TEXT_MAX; length++)
+			for (int at = 0; at <= length; at++) {
+				int n = snprintf(text, sizeof(text), "%0*d%s%0*d", at + 1, 0,
+					cases[i].odd, length - at + 1, 0);
+				int m = snprintf(wanted, sizeof(wanted), "%0*d%s%0*d", at + 1, 0,
+					cases[i].wanted, length - at + 1, 0);
+				expect(text, (size_t)n, wanted, (size_t)m);
+			}
+}
+
+static void test_ids_of_all_lengths(void **state)
+{
+	struct row row = row_of("x", 1);
+	struct eventstream p;
+
+	for (int64_t id = 1; id <= INT64_MAX / 10; id = id * 10 + 9) {
+		row.id = id;
+		round_trip(&row, false, &p);
+		eventstream_free(&p);
+	}
+	row.id = INT64_MAX;
+	round_trip(&row, false, &p);
+	eventstream_free(&p);
+}
+
 static void test_type_cannot_inject_a_field(void **state)
 {
 	struct row row = row_of("x", 1);
@@ -239,6 +275,8 @@ int main(void)
 		cmocka_unit_test(test_line_breaks_become_lf),
 		cmocka_unit_test(test_ill_formed_bytes_become_the_replacement_character),
 		cmocka_unit_test(test_all_short_texts),
+		cmocka_unit_test(test_odd_bytes_at_every_place),
+		cmocka_unit_test(test_ids_of_all_lengths),
 		cmocka_unit_test(test_type_cannot_inject_a_field),
 		cmocka_unit_test(test_reserved_types),
 		cmocka_unit_test(test_retry_is_sent_with_its_row),
