@@ -11,7 +11,8 @@ const char *request_param(char *const *params, const char *name)
 	size_t length = strlen(name);
 
 	for (; *params; params++)
-		if (!strncmp(*params, name, length) && (*params)[length] == '=')
+		if (**params == *name && !strncmp(*params, name, length) &&
+			(*params)[length] == '=')
 			return *params + length + 1;
 	return NULL;
 }

@@ -197,6 +197,8 @@ void fanout_drop(struct fanout *f, struct subscriber *s)
 		f->lanes[s->group->lane].streams--;
 	groups_release(f->groups, s->group);
 	s->group = NULL;
+	/* Another group may get the memory of this one. */
+	f->run.group = NULL;
 	s->state = SUBSCRIBER_GONE;
 	opening_free(s->opening);
 	s->opening = NULL;

@@ -252,7 +252,12 @@ static enum turn step_window(
 	const struct filter *filter = s->group->filter;
 	bool one = s->state == SUBSCRIBER_DRAIN;
 	int64_t scanned = s->cursor;
+	uint64_t first = sequence;
 
+	/* In a crowd that comes back, one stream after another asks for the same. */
+	if (f->run.group == s->group && f->run.first == first && f->run.next == window_next(w) &&
+		!one)
+		return send_run(f, s, window_last(w), TURN_IDLE);
 	run_clear(&f->run);
 	for (; sequence < window_next(w) && !run_is_full(&f->run); sequence++) {
 		const struct window_entry *e = window_at(w, sequence);
@@ -269,8 +274,12 @@ static enum turn step_window(
 		if (one && f->run.count > 0)
 			break;
 	}
-	if (sequence == window_next(w) && !one)
+	if (sequence == window_next(w) && !one) {
+		f->run.group = s->group;
+		f->run.first = first;
+		f->run.next = sequence;
 		return send_run(f, s, window_last(w), TURN_IDLE);
+	}
 	if (f->run.count > 0 || (scanned > s->cursor && !s->cut))
 		return send_run(f, s, scanned, TURN_AGAIN);
 	return step_replay(f, s);

@@ -5,6 +5,7 @@ void run_clear(struct run *r)
 	r->count = 0;
 	r->piece_count = 0;
 	r->total = 0;
+	r->group = NULL;
 }
 
 bool run_is_full(const struct run *r)

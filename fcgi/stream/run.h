@@ -32,6 +32,9 @@ struct run {
 	struct iovec pieces[RUN_RECORDS];
 	int piece_count;
 	size_t total; /* bytes */
+	/* All that a group wants of a window's entries first <= n < next; NULL: something else. */
+	const void *group;
+	uint64_t first, next;
 };
 
 void run_clear(struct run *r);
