@@ -6,9 +6,14 @@ import pytest
 
 import crowd
 import database
+import full
 import rowtail
 
 MEBIBYTE = 1 << 20
+# Where each loses an allocation, which has 32 bytes at least, so many lose more than twice the limit.
+MANY = 100_000 if full.FULL else 40_000
+# Ten rows in a commit are some 30 KiB of write-ahead log: so many are more than the limit.
+LOGGED = 8_000 if full.FULL else 4_000
 
 
 @pytest.fixture
@@ -33,15 +38,15 @@ def come_and_go(server, connections):
     server.wait_metric(0, "rowtail_streams")
 
 
-def test_a_hundred_thousand_connections_leak_nothing(sized, log):
+def test_tens_of_thousands_of_connections_leak_nothing(sized, log):
     server = sized()
     crowd.published(log, 1, 100)
-    come_and_go(server, 20_000)
+    come_and_go(server, MANY // 5)
     memory, files = server.resident_kib(), server.open_files()
-    come_and_go(server, 100_000)
+    come_and_go(server, MANY)
     server.wait_open_files(files)
     assert server.resident_kib() - memory < 512
-    assert server.metric("rowtail_streams_total") == 120_000
+    assert server.metric("rowtail_streams_total") == MANY // 5 + MANY
 
 
 def test_all_clients_reconnect_at_once(sized, log):
@@ -151,14 +156,14 @@ def test_the_write_ahead_log_stays_small(sized, log):
     wal = log.path.with_name(log.path.name + "-wal")
     crowd.published(log, 1, 2000, length=1000)
     with (
-        crowd.Crowd(server.address, streams=count // 2, until=10_000) as quick,
-        crowd.Crowd(server.address, streams=count // 2, stall=True, until=10_000) as slow,
+        crowd.Crowd(server.address, streams=count // 2, until=2000 + LOGGED) as quick,
+        crowd.Crowd(server.address, streams=count // 2, stall=True, until=2000 + LOGGED) as slow,
         crowd.Crowd(server.address, streams=5, rounds=0, until=2000, **{"from": 0}) as replaying,
     ):
         quick.wait_open()
         slow.wait_open()
         replaying.wait_open()
-        publisher = crowd.publish(log, 2001, 8_000, length=1000, batch=10, pause_us=1000)
+        publisher = crowd.publish(log, 2001, LOGGED, length=1000, batch=10, pause_us=1000)
         most = 0
         while publisher.poll() is None:
             most = max(most, wal.stat().st_size)
@@ -166,6 +171,6 @@ def test_the_write_ahead_log_stays_small(sized, log):
         assert publisher.returncode == 0
         assert most < 8 * MEBIBYTE, f"{most / MEBIBYTE:.1f} MiB"
         slow.order(f"resume {count // 2}")
-        assert quick.wait_done()["events"] == slow.wait_done()["events"] == count // 2 * 8_000
+        assert quick.wait_done()["events"] == slow.wait_done()["events"] == count // 2 * LOGGED
         replaying.order("stop")
         replaying.wait_done()

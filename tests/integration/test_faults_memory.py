@@ -25,12 +25,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 import cgiprogram
 import database
 import faults
+import full
 import rowtail
 import stream
 
 STATUSES = (0, os.EX_USAGE, os.EX_NOINPUT, os.EX_OSERR, os.EX_CONFIG)
-EACH = 200  # the first allocations fail one by one; of the others, one in SPREAD fails, others each time
-SPREAD = 29
+# Of the first EACH allocations, one in FIRST fails, and of the others, one in SPREAD; others each time.
+EACH = 200
+FIRST = 1 if full.FULL else 3
+SPREAD = 29 if full.FULL else 87
 KEY = "thirty-two or more bytes, which nobody would guess"
 AT_ONCE = 4
 PATIENCE = 15  # seconds
@@ -126,7 +129,7 @@ def start(memory, log):
 
 def numbers_of(count, each, spread):
     """Which of so many allocations fail; a few more, since runs differ slightly."""
-    first = [*range(1, min(count, each) + 1)]
+    first = [*range(1 + random.randrange(FIRST), min(count, each) + 1, FIRST)]
     return [*first, *range(each + 1 + random.randrange(spread), count + count // 10, spread)]
 
 
