@@ -83,8 +83,9 @@ SELECT f.channel, r.keep_rows, r.keep_seconds FROM found AS f CROSS JOIN LATERAL
 WHERE f.channel IS NOT NULL;
 
 -- Deletes up to at_most rows that exceed a rule, and returns how many it deleted.
+-- Without sequential scans the planner takes the small queries here for expensive ones, and would compile each.
 CREATE OR REPLACE FUNCTION retention_step(at_most bigint) RETURNS bigint
-LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 DECLARE
 	rule record;
 	excess bigint;

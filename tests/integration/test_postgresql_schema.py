@@ -596,6 +596,20 @@ def test_rules_keep_what_they_say(kept):
     assert ids(kept) == newest
 
 
+def test_retention_is_not_compiled(kept):
+    """That would take seconds, where the queries take milliseconds."""
+    run(kept, "INSERT INTO retention VALUES ('a', 2, NULL), ('*', 5, NULL)")
+    run(kept, "INSERT INTO events(channel) SELECT 'a' FROM generate_series(1, 6)")
+    run(kept, "LOAD 'auto_explain'")
+    for setting in ("log_min_duration = 0", "log_nested_statements = on", "log_analyze = on", "log_level = notice"):
+        run(kept, f"SET auto_explain.{setting}")
+    run(kept, "SET jit = on")
+    kept.notices.clear()
+    run(kept, "CALL retention_run(2)")
+    explained = "".join(kept.notices)
+    assert "retention_rules" in explained and "JIT:" not in explained
+
+
 @pytest.mark.parametrize("values, says", [
     ("'a*', 1, 1", "channel: a name"), ("'a', 0, 1", "keep_rows: NULL"), ("'a', 1, 0", "keep_seconds: NULL"),
 ])
