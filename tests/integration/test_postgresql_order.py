@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+import full
 import postgresql
 
 psycopg2 = pytest.importorskip("psycopg2")
@@ -23,6 +24,15 @@ CREATE FUNCTION at_insert() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN NEW.id := nextval('events_order'); RETURN NEW; END $$;
 CREATE TRIGGER zz_at_insert BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION at_insert();
 """
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A server of its own: a standby begins with a copy of all its databases."""
+    if postgresql.BIN is None:
+        pytest.skip("this release has no PostgreSQL 14 or newer")
+    with postgresql.Cluster() as started:
+        yield started
 
 
 class Writer(threading.Thread):
@@ -243,7 +253,9 @@ PUBLISH = {
 
 def test_a_promoted_standby_numbers_above_the_former_primary(cluster):
     """For each log of the server, whatever is published first, also if that is rolled back."""
-    logs = [(grown(cluster, size), how, back) for how in PUBLISH for back in (False, True) for size in ("new", "grown")]
+    ways = [(how, back) for how in PUBLISH for back in (False, True)]
+    logs = [(grown(cluster, size), how, back) for number, (how, back) in enumerate(ways)
+            for size in full.share(["new", "grown"], number + number // 2, 2)]
     for dbname, _, _ in logs:
         cluster.rows("INSERT INTO events(data) SELECT 'a' FROM generate_series((SELECT count(*) FROM events), 1)", dbname)
     with cluster.standby() as standby:
