@@ -40,6 +40,7 @@ DEPLOY = HERE.parents[1] / "deploy"
 TYPES = (None, "x", "y", "z")
 SAME_COMMIT = (1 << 63) - 1  # see row.h
 PATIENCE_S = 60
+CATCH_UP_S = 180  # a mirror that was cut off for long has a million rows to copy
 
 # The keys, whose triggers note the id that a row gets at its COMMIT.
 KEYS_SQL = f"""
@@ -588,7 +589,7 @@ class Run:
         """Whether a copy is not the log."""
         for number, kept in enumerate(self.mirrors):
             try:
-                kept.wait_same(self.log, PATIENCE_S)
+                kept.wait_same(self.log, CATCH_UP_S)
             except AssertionError:
                 yield f"copy {number} is not the log: {kept.differences(self.log)}; {kept.stderr[-2000:]}"
 
