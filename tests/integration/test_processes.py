@@ -62,6 +62,12 @@ def crew(launch):
     return make
 
 
+def at_rest(pids):
+    """How many sockets each has once it has started: the one that they share, and a pair from which libfcgi reads."""
+    wait_until(lambda: all(sockets(pid) >= 3 for pid in pids), "all started")
+    return {pid: sockets(pid) for pid in pids}
+
+
 def shares(pids, before):
     return [sockets(pid) - before[pid] for pid in pids]
 
@@ -74,7 +80,7 @@ def assert_even(counts, total, least):
 def test_streams_are_shared_evenly(crew):
     server = crew()
     pids = children(server.pid)
-    before = {pid: sockets(pid) for pid in pids}
+    before = at_rest(pids)
     for _ in range(STREAMS):
         server.open()
     assert_even(shares(pids, before), STREAMS, least=0.25)
@@ -87,7 +93,7 @@ def test_http_streams_are_shared_evenly(crew):
     port = ports.free_port()
     server = crew("--http", f"127.0.0.1:{port}")
     pids = children(server.pid)
-    before = {pid: sockets(pid) for pid in pids}
+    before = at_rest(pids)
     peers = [httpc.open_request(("127.0.0.1", port), "/events").wait_head() for _ in range(STREAMS)]
     assert_even(shares(pids, before), STREAMS, least=0.25)
     for peer in peers:
@@ -255,7 +261,7 @@ def spawned(workdir, log):
 def test_processes_of_spawn_fcgi_share_a_socket(spawned, log):
     """A client of a process that is killed resumes on another; each process counts its own streams."""
     address, processes = spawned
-    before = {pid: sockets(pid) for pid in processes}
+    before = at_rest(processes)
     peers = []
     for _ in range(STREAMS):
         peers.append(fcgi.Connection(address).ask())
