@@ -44,6 +44,7 @@ struct keeper {
 	struct copy *copy;
 	struct source *source;
 	enum phase phase;
+	int status;
 	struct loop_timer poll, beat, pause, prune;
 	int64_t pause_ms;
 	int64_t copying_ms; /* by clock_ms(): when the new copy was begun; 0: none is made */
@@ -64,7 +65,6 @@ struct keeper {
 	int64_t since_ms;
 	char fault[512];
 	char told[512]; /* the last fault that was logged */
-	int status;
 	struct keeper_view counted;
 };
 

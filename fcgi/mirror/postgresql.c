@@ -13,7 +13,6 @@
 
 #include "base/clock.h"
 #include "base/loop.h"
-#include "base/text.h"
 
 enum {
 	CONNECT_MS = 5000, /* for one round over the hosts; a black hole among them costs this */
@@ -89,21 +88,6 @@ static bool watch(struct source *s, int events)
 
 /* --- failures --- */
 
-/* Copies a message to s->sentence, as one line. */
-static void keep_message(struct source *s, const char *message)
-{
-	char *out = s->sentence, *end = out + sizeof(s->sentence) - 1;
-
-	for (; *message && out < end; message++)
-		if (!strchr(" \t\n", *message))
-			*out++ = *message;
-		else if (out > s->sentence && out[-1] != ' ')
-			*out++ = ' ';
-	while (out > s->sentence && out[-1] == ' ')
-		out--;
-	*out = '\0';
-}
-
 void source_close(struct source *s)
 {
 	unwatch(s);
@@ -116,7 +100,7 @@ void source_close(struct source *s)
 
 static void lose(struct source *s, const char *message)
 {
-	keep_message(s, message);
+	postgresql_one_line(message, s->sentence, sizeof(s->sentence));
 	source_close(s);
 	s->calls->failed(s->context, SOURCE_LOST, s->sentence);
 }
@@ -129,6 +113,7 @@ static void lose_connection(struct source *s)
 }
 
 static void expect(struct source *s);
+static void go_on_reading(struct source *s);
 
 /*
  * Has the server answered, and only this process did not read? It may have been stopped, or busy with a row for
@@ -147,6 +132,7 @@ static void is_silent(struct loop_timer *timer)
 
 	if (has_answered(s)) {
 		expect(s);
+		go_on_reading(s);
 		return;
 	}
 	if (s->state == CONNECTING || s->state == SETTING_UP)
@@ -281,7 +267,7 @@ static void take_result(struct source *s, const PGresult *result)
 	default:
 		s->refused = true;
 		postgresql_explain(result, message, sizeof(message));
-		keep_message(s, message);
+		postgresql_one_line(message, s->sentence, sizeof(s->sentence));
 	}
 }
 
@@ -423,20 +409,27 @@ static void step_connect(struct source *s)
 		lose(s, "the system refuses to watch the connection");
 }
 
+static void go_on_reading(struct source *s)
+{
+	if (s->state == CONNECTING)
+		step_connect(s);
+	else
+		receive(s);
+}
+
 static void ready(struct loop_poll *poll, int events, bool failed)
 {
 	struct source *s = ((struct watched *)poll)->source;
 
 	if (!s)
 		return;
-	if (s->state == CONNECTING) {
-		step_connect(s);
-		return;
-	}
-	if (events & LOOP_WRITE)
+	/* A failure has paused the poll. What the server said before is read first, and then the end. */
+	if (failed)
+		loop_poll_set(poll, LOOP_READ);
+	if (s->state > CONNECTING && events & LOOP_WRITE)
 		flush(s);
 	if (s->connection)
-		receive(s);
+		go_on_reading(s);
 }
 
 void source_connect(struct source *s)

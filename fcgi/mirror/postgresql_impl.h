@@ -24,6 +24,9 @@ const char *postgresql_setup(int server_version);
 /* Writes an error of the server, and what to do about it. */
 void postgresql_explain(const PGresult *result, char *text, size_t size);
 
+/* Copies a message as one line without control characters, which a server may write; at most size bytes with its NUL. */
+void postgresql_one_line(const char *message, char *text, size_t size);
+
 enum postgresql_row {
 	POSTGRESQL_CHANGE,
 	POSTGRESQL_NOTHING, /* the answer to a call */

@@ -8,6 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
+enum { LINE_MAX_BYTES = 1024 };
+
 /*
  * A session of a mirror, whatever is set for its role or the database. The questions are planned once: the planner
  * takes five times as long as they do. As it does not know then how many rows are new, it is told to use the indexes.
@@ -197,4 +201,18 @@ void postgresql_explain(const PGresult *result, char *text, size_t size)
 			message);
 	else
 		snprintf(text, size, "%s", message);
+}
+
+void postgresql_one_line(const char *message, char *text, size_t size)
+{
+	char line[LINE_MAX_BYTES] = "", *out = line, *end = out + sizeof(line) - 1;
+
+	for (; *message && out < end; message++)
+		if (!strchr(" \t\n", *message))
+			*out++ = *message;
+		else if (out > line && out[-1] != ' ')
+			*out++ = ' ';
+	while (out > line && out[-1] == ' ')
+		out--;
+	text_harmless(text, size - 1, line, (size_t)(out - line), false);
 }

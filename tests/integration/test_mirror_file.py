@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pathlib
 import resource
 import socket
 import sqlite3
@@ -12,7 +11,6 @@ import time
 import faults
 import mirror
 import pytest
-import rowtail
 
 pytestmark = mirror.needed
 

@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -340,3 +341,31 @@ def test_move_back_to_sqlite(server, old, workdir):
         process = start()
         assert process.open("channel=c/1&channel=default", last_event_id=20).first.type == "position"
         assert rowtail.run("--db", back, "--public", "--check").returncode == 0
+
+
+def test_file_that_is_restored_beside_a_running_rowtail(launch, log, workdir):
+    """The steps for a file that Litestream, or any other backup of the file, brings back."""
+    log.insert_many(5)
+    backup = workdir / "restored.db"
+    with contextlib.closing(sqlite3.connect(log.path)) as source, contextlib.closing(sqlite3.connect(backup)) as copy:
+        source.backup(copy)
+    lost = log.insert("lost")
+    server = launch()
+    peer = server.open(last_event_id=lost - 1)
+    assert peer.next_row().data == "lost"
+    log.close()
+    with (SCHEMA / "after-restore.sql").open() as script:
+        subprocess.run(["sqlite3", backup], stdin=script, stdout=subprocess.DEVNULL, check=True)
+    for name in "-wal", "-shm":
+        log.path.with_name(log.path.name + name).unlink(missing_ok=True)
+    backup.rename(log.path)
+    assert mirror.gap(peer.next())["reason"] == "replaced"
+    with contextlib.closing(sqlite3.connect(log.path, isolation_level=None)) as publisher:
+        number = publisher.execute("INSERT INTO events(data) VALUES ('new')").lastrowid
+        assert [row for (row,) in publisher.execute("SELECT id FROM events ORDER BY id")] == [1, 2, 3, 4, 5, number]
+    assert number > lost
+    event = peer.next_row()
+    assert (event.data, event.last_event_id) == ("new", str(number))
+    late = server.open(last_event_id=lost)
+    assert mirror.gap(late.first)["reason"] == "pruned"
+    assert late.next_row().last_event_id == str(number)
