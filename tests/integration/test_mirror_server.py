@@ -416,7 +416,7 @@ def test_bounds_of_what_is_kept(pg, keep, option, value, left):
 
 def test_keep_rows_keeps_up_with_many_rows(pg, keep):
     kept = keep(pg, "--keep-rows", 100)
-    newest = pg.insert_many(30_000)
+    newest = pg.insert_many(60_000)
     kept.wait(lambda: kept.position() >= newest, "the rows")
     began = time.monotonic()
     kept.wait(lambda: kept.metric("rows") <= 100, "100 rows")
