@@ -94,8 +94,9 @@ bool eventlog_is_view(const struct eventlog *log);
 
 /*
  * Makes a mark that identifies the row with this id; 0: it gets none. Only one row has a mark at a
- * time. Every look at the log reads the marked row, so a row with more than EVENTLOG_MARKED_MAX bytes
- * of data gets no mark. data_length: how many it has; -1: unknown.
+ * time. Every look at the log reads the marked row, so the mark of a row with more than EVENTLOG_MARKED_MAX
+ * bytes of data is of their number; in a table that is not ours it gets none. data_length: how many it has; -1:
+ * unknown.
  */
 enum { EVENTLOG_MARKED_MAX = 64 * 1024 };
 enum eventlog_status eventlog_mark(

@@ -12,8 +12,8 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t length)
 	return (hash ^ 0xff) * UINT64_C(0x100000001b3);
 }
 
-/* The two lowest bits of a mark tell what it was made from. */
-enum { ABSENT = 1, OURS = 2, OTHER = 3, KIND = 3, COLUMNS = 3, BYTES_MAX = 4096 };
+/* The two lowest bits of a mark tell what it was made from. LARGE: a row of ours, without its time. */
+enum { LARGE = 0, ABSENT = 1, OURS = 2, OTHER = 3, KIND = 3, COLUMNS = 3, BYTES_MAX = 4096 };
 
 static unsigned kind_of(const struct eventlog *log)
 {
@@ -65,6 +65,34 @@ static enum database_status read_mark(struct eventlog *log, int64_t id, uint64_t
 	return s == DATABASE_ROW ? DATABASE_DONE : s;
 }
 
+/* created_at is stored behind the data, all of which SQLite would have to read. */
+static enum database_status read_large_mark(struct eventlog *log, int64_t id, uint64_t *mark)
+{
+	struct statement *st = log->st[ST_NAMES_OF];
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	int64_t data_length = -1;
+	enum database_status s;
+
+	*mark = 0;
+	database_length(log->db, log->table, "data", id, &data_length);
+	database_bind_int(st, 1, id);
+	s = database_step(st);
+	for (int i = COLUMN_CHANNEL; i <= COLUMN_EVENT && s == DATABASE_ROW; i++) {
+		size_t length = 0;
+		const char *text = database_text(st, i, &length);
+
+		if (!text && !database_is_null(st, i))
+			s = DATABASE_NO_MEMORY;
+		hash = mix(hash, text ? text : "", length);
+	}
+	if (s == DATABASE_DONE)
+		*mark = ABSENT;
+	else if (s == DATABASE_ROW)
+		*mark = (mix(hash, &data_length, sizeof(data_length)) & ~(uint64_t)KIND) | LARGE;
+	database_reset(st);
+	return s == DATABASE_ROW ? DATABASE_DONE : s;
+}
+
 enum eventlog_status eventlog_mark(
 	struct eventlog *log, int64_t id, int64_t data_length, uint64_t *mark)
 {
@@ -79,12 +107,15 @@ enum eventlog_status eventlog_mark(
 		database_length(log->db, log->table, "data", id, &data_length);
 	if (log->st[ST_MARK] && data_length <= EVENTLOG_MARKED_MAX)
 		s = read_mark(log, id, mark);
+	else if (log->st[ST_MARK] && kind_of(log) == OURS)
+		s = read_large_mark(log, id, mark);
 	return eventlog_end(log, s);
 }
 
 /*
  * Are the two marks of the same row, as far as can be told? A row of our table never changes, and
- * no row is inserted below the newest. In other tables both may happen.
+ * no row is inserted below the newest. In other tables both may happen. If the newest row was deleted and the
+ * schema has changed too, another log is more likely.
  */
 static enum database_status compare(
 	struct eventlog *log, int64_t id, uint64_t mark, uint64_t now, bool *same)
@@ -97,7 +128,7 @@ static enum database_status compare(
 		return s;
 	if (kind_of(log) == OTHER || (mark & KIND) == OTHER) {
 		*same = (now & KIND) != OTHER || (mark & KIND) != OTHER;
-	} else if (now == ABSENT) {
+	} else if (now == ABSENT && log->marked == log->prepared) {
 		s = eventlog_one(log->st[ST_PRUNED_ANY], 0, &pruned);
 		*same = pruned >= id;
 	}
@@ -114,7 +145,8 @@ enum eventlog_status eventlog_is_same(struct eventlog *log, int64_t id, uint64_t
 	if (e != EVENTLOG_OK)
 		return e;
 	if (*mark && log->st[ST_MARK]) {
-		s = read_mark(log, id, &now);
+		s = (*mark & KIND) == LARGE ? read_large_mark(log, id, &now)
+					    : read_mark(log, id, &now);
 		/*
 		 * An application may change the rows of its own table. A restore changes the schema
 		 * number.

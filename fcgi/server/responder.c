@@ -177,7 +177,7 @@ static bool find_place(struct deciding *d)
 		come_back(d, REFUSED_DATABASE, no_memory);
 		return false;
 	}
-	if (opening_begin(response->opening, d->r->log, response->filter, &position,
+	if (fanout_begin_opening(d->r->fanout, response->opening, response->filter, &position,
 		    d->r->config->max_replay) == EVENTLOG_OK)
 		return true;
 	come_back(

@@ -48,7 +48,7 @@ struct fanout *fanout_new(
 	f->log = log;
 	f->limits = *limits;
 	f->calls = *calls;
-	f->version = -1;
+	f->version = f->checked = -1;
 	f->match_count = 1;
 	buffer_init(&f->scratch, SCRATCH_MAX);
 	for (size_t i = 0; i < KEPT_RECORDS; i++)

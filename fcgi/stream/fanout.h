@@ -72,6 +72,13 @@ struct fanout_stream {
 };
 
 /*
+ * Begins an opening as opening_begin() does. If another log was restored into the file, the streams that are
+ * open learn of it before.
+ */
+enum eventlog_status fanout_begin_opening(struct fanout *f, struct opening *o,
+	const struct filter *filter, const struct position *asked, int64_t max_replay);
+
+/*
  * Opens a stream in *s. The caller owns *s and keeps it until the sink is told `finished`. Sends
  * the head at once if the opening is done. False if there is no memory: then nothing was written,
  * and the sink is not told.

@@ -372,10 +372,10 @@ static bool refill_after(struct fanout *f, int lane, int64_t after, int64_t *pru
 void fanout_refill(struct fanout *f, int lane)
 {
 	int64_t after = f->fed > REFILL_IDS ? f->fed - REFILL_IDS : 0, pruned = 0;
-	bool whole = false;
+	bool whole = false, same;
 
 	/* In one transaction, which is cheaper. Each read reports the deletions ahead of it. */
-	if (eventlog_hold(f->log) == EVENTLOG_OK) {
+	if (fanout_begin(f, &same) == EVENTLOG_OK && same) {
 		whole = refill_after(f, lane, after, &pruned);
 		if (!whole && pruned > 0 && pruned < f->fed)
 			whole = refill_after(f, lane, pruned, &pruned);

@@ -71,9 +71,10 @@ struct fanout {
 	int64_t absent_ms; /* clock_absent_ms() at the last sweep */
 	int64_t waited_us; /* when the waiting streams were last called during a log fault */
 	bool distrusted; /* rows may have arrived without a commit */
-	unsigned generation; /* of the log to which `version` belongs */
+	unsigned generation; /* of the log to which `version` and `checked` belong */
+	int64_t checked; /* version of the database that was found to be the same log; -1: unknown */
 	bool unread; /* fanout_look() stopped early */
-	int64_t marked_id; /* of the row that identifies the log */
+	int64_t marked_id; /* of the row that identifies the log: the newest that a client may know of */
 	int64_t marked_length; /* bytes of its data; -1: unknown */
 	uint64_t mark; /* eventlog_mark(); 0: none */
 	int64_t hopeless_id; /* a row for which memory ran out since the last sweep; 0: none */
@@ -169,6 +170,18 @@ enum turn fanout_pass_over(struct fanout *f, struct subscriber *s, int64_t id);
 
 /* Logs that a row cannot be sent. */
 void fanout_note_too_large(struct fanout *f, int64_t id);
+
+/*
+ * Begins a transaction for reading rows (eventlog_hold()); the caller ends it. *same: this is still the log
+ * that was fed. If another one was restored into the file, all streams are to get a gap before they read.
+ */
+enum eventlog_status fanout_begin(struct fanout *f, bool *same);
+
+/*
+ * A client knows of ids up to this one, which may not have been fed yet. Call it in the transaction that
+ * fanout_begin() began.
+ */
+enum eventlog_status fanout_note_known(struct fanout *f, int64_t id);
 
 /* What a look has found so far. */
 struct fanout_progress {

@@ -23,6 +23,66 @@ static enum eventlog_status check_mark(struct fanout *f, bool *same)
 	return e == EVENTLOG_OK && !*same ? fanout_replaced(f) : e;
 }
 
+/* The numbers of an earlier connection mean nothing for this one. */
+static void note_generation(struct fanout *f)
+{
+	if (f->generation == eventlog_generation(f->log))
+		return;
+	f->generation = eventlog_generation(f->log);
+	f->version = f->checked = -1;
+}
+
+/* Rows of a view may vanish without a commit, as time goes by. */
+static enum eventlog_status check_log(struct fanout *f, bool *same)
+{
+	int64_t known = f->fed > f->marked_id ? f->fed : f->marked_id;
+	struct eventlog_bounds bounds;
+	enum eventlog_status e = check_mark(f, same);
+
+	if (e != EVENTLOG_OK || !*same || (f->checked < 0 && eventlog_is_view(f->log)))
+		return e;
+	e = eventlog_bounds(f->log, &bounds);
+	*same = e != EVENTLOG_OK || bounds.newest >= known;
+	return *same ? e : fanout_replaced(f);
+}
+
+enum eventlog_status fanout_begin(struct fanout *f, bool *same)
+{
+	int64_t version;
+	enum eventlog_status e = eventlog_hold(f->log);
+
+	*same = true;
+	if (e != EVENTLOG_OK || (e = eventlog_version(f->log, &version)) != EVENTLOG_OK)
+		return e;
+	note_generation(f);
+	if (version != f->checked && (e = check_log(f, same)) == EVENTLOG_OK)
+		f->checked = version;
+	return e;
+}
+
+enum eventlog_status fanout_note_known(struct fanout *f, int64_t id)
+{
+	if (id <= f->marked_id)
+		return EVENTLOG_OK;
+	f->marked_id = id;
+	f->marked_length = -1;
+	return eventlog_mark(f->log, id, -1, &f->mark);
+}
+
+enum eventlog_status fanout_begin_opening(struct fanout *f, struct opening *o,
+	const struct filter *filter, const struct position *asked, int64_t max_replay)
+{
+	bool same;
+	enum eventlog_status released, e = fanout_begin(f, &same);
+
+	if (e == EVENTLOG_OK)
+		e = opening_begin(o, f->log, filter, asked, max_replay);
+	if (e == EVENTLOG_OK && o->done)
+		e = fanout_note_known(f, o->id);
+	released = eventlog_release(f->log);
+	return e != EVENTLOG_OK ? e : released;
+}
+
 bool fanout_is_look_due(struct fanout *f)
 {
 	uint64_t commit;
@@ -56,10 +116,7 @@ static enum eventlog_status begin_look(
 	enum eventlog_status e;
 	bool same = true;
 
-	if (f->generation != eventlog_generation(f->log)) {
-		f->generation = eventlog_generation(f->log);
-		f->version = -1;
-	}
+	note_generation(f);
 	if ((e = eventlog_hold(f->log)) != EVENTLOG_OK ||
 		(e = eventlog_version(f->log, version)) != EVENTLOG_OK)
 		return e;

@@ -250,7 +250,8 @@ static enum turn step_window(
 	struct fanout *f, struct subscriber *s, const struct window *w, uint64_t sequence)
 {
 	const struct filter *filter = s->group->filter;
-	bool one = s->state == SUBSCRIBER_DRAIN;
+	/* Between the rows of two logs there is a gap. */
+	bool one = s->state == SUBSCRIBER_DRAIN || s->replaced;
 	int64_t scanned = s->cursor;
 	uint64_t first = sequence;
 
@@ -378,6 +379,25 @@ enum turn fanout_pass_over(struct fanout *f, struct subscriber *s, int64_t id)
 	return pass_over(f, s, id, &bounds);
 }
 
+/*
+ * Reads rows after the cursor in one transaction with the check that it is still the same log: otherwise a
+ * client could take a row of another log for the next one. *same: it is.
+ */
+static enum eventlog_status read_rows(struct fanout *f, struct subscriber *s, int64_t told,
+	size_t rows, struct replay *replay, struct eventlog_batch *batch, bool *same)
+{
+	enum eventlog_status released, e = fanout_begin(f, same);
+
+	if (e == EVENTLOG_OK && *same && (!s->replaced || s->cut)) {
+		e = eventlog_read(
+			f->log, s->group->filter, s->cursor, told, rows, take_row, replay, batch);
+		if (e == EVENTLOG_OK)
+			e = fanout_note_known(f, batch->scanned);
+	}
+	released = eventlog_release(f->log);
+	return e != EVENTLOG_OK ? e : released;
+}
+
 static enum turn step_replay(struct fanout *f, struct subscriber *s)
 {
 	struct replay replay = {.f = f, .s = s};
@@ -386,6 +406,7 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	size_t rows = s->state == SUBSCRIBER_DRAIN || s->cut ? 1 : REPLAY_ROWS;
 	int64_t told = s->cut ? EVENTLOG_TOLD_ALL : s->deletion_told;
 	enum turn at_end = s->group->lane == LANE_NONE || s->poll ? TURN_IDLE : TURN_AGAIN;
+	bool same;
 
 	if (s->poll && rows > fanout_poll_rows(s))
 		rows = fanout_poll_rows(s);
@@ -396,10 +417,10 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	/*
 	 * Send the rows before one that cannot be read. The next turn meets the fault, and waits.
 	 */
-	if (eventlog_read(f->log, s->group->filter, s->cursor, told, rows, take_row, &replay,
-		    &batch) != EVENTLOG_OK &&
-		f->run.count == 0)
+	if (read_rows(f, s, told, rows, &replay, &batch, &same) != EVENTLOG_OK && f->run.count == 0)
 		return TURN_WAIT;
+	if (s->replaced && (!same || !s->cut))
+		return TURN_AGAIN;
 	s->rows = (uint8_t)batch.rows;
 	/* No gap can be sent in the middle of a record: send_run() ends the stream. */
 	if (batch.too_large && !s->cut)
@@ -444,7 +465,7 @@ static bool find_in_window(struct fanout *f, const struct subscriber *s, uint64_
 	if (s->cut || s->state == SUBSCRIBER_DRAIN || ++lane->replays != FANOUT_REFILL_REPLAYS)
 		return false;
 	fanout_refill(f, s->group->lane);
-	return window_find(lane->window, s->cursor, sequence);
+	return !s->replaced && window_find(lane->window, s->cursor, sequence);
 }
 
 static enum turn step(struct fanout *f, struct subscriber *s)

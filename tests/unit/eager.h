@@ -41,14 +41,18 @@ static void eager_finished(struct sink *sink)
 static const struct sink_operations eager_operations = {
 	.write = eager_take, .want_write = eager_want, .finished = eager_finished};
 
-/* Opens it at the end of the log. */
-static void eager_open(void)
+/* request_id 0: without frames, as in CGI, where no stream shares what was read. */
+static inline void eager_ask(const struct position *asked, uint16_t request_id)
 {
-	const struct position asked = {.kind = POSITION_NONE, .tail = -1};
-
 	memset(&eager, 0, sizeof(eager));
 	eager.sink.operations = &eager_operations;
-	fanned_open(&eager.subscriber, &eager.sink, fanned_default(), &asked, 1, false);
+	fanned_open(&eager.subscriber, &eager.sink, fanned_default(), asked, request_id, false);
+}
+
+/* Opens it at the end of the log. */
+static inline void eager_open(void)
+{
+	eager_ask(&(struct position){.kind = POSITION_NONE, .tail = -1}, 1);
 }
 
 static void eager_leave(void)

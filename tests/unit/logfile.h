@@ -47,8 +47,8 @@ static inline sqlite3 *logfile_make(const char *path, const char *sql)
 	sqlite3 *db;
 
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	logfile_run(db, sql ? sql : schema);
 	logfile_run(db, "PRAGMA synchronous=OFF");
+	logfile_run(db, sql ? sql : schema);
 	free(schema);
 	return db;
 }
