@@ -327,8 +327,8 @@ static const struct cure cures[] = {
 		"downgrade-1.0\nforce-response-1.0"},
 	{FAULT_HTTP10, SERVER_LIGHTTPD, LIGHTTPD, AT_END ", in place of other lines of this name",
 		"server.protocol-http11 = \"enable\""},
-	{FAULT_HEARTBEAT, SERVER_ROWTAIL, ROWTAIL, "in place of another heartbeat",
-		"heartbeat = 15"},
+	{FAULT_HEARTBEAT, SERVER_ROWTAIL, ROWTAIL,
+		"in place of another heartbeat, then restart rowtail", "heartbeat = 15"},
 };
 
 const struct cure *cure_next(enum fault fault, enum server server, int *at)

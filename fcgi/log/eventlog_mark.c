@@ -114,8 +114,7 @@ enum eventlog_status eventlog_mark(
 
 /*
  * Are the two marks of the same row, as far as can be told? A row of our table never changes, and
- * no row is inserted below the newest. In other tables both may happen. If the newest row was deleted and the
- * schema has changed too, another log is more likely.
+ * no row is inserted below the newest. In other tables both may happen.
  */
 static enum database_status compare(
 	struct eventlog *log, int64_t id, uint64_t mark, uint64_t now, bool *same)
@@ -128,7 +127,7 @@ static enum database_status compare(
 		return s;
 	if (kind_of(log) == OTHER || (mark & KIND) == OTHER) {
 		*same = (now & KIND) != OTHER || (mark & KIND) != OTHER;
-	} else if (now == ABSENT && log->marked == log->prepared) {
+	} else if (now == ABSENT) {
 		s = eventlog_one(log->st[ST_PRUNED_ANY], 0, &pruned);
 		*same = pruned >= id;
 	}

@@ -72,8 +72,8 @@ struct fanout_stream {
 };
 
 /*
- * Begins an opening as opening_begin() does. If another log was restored into the file, the streams that are
- * open learn of it before.
+ * Begins an opening as opening_begin() does, in one transaction. If another log was restored into the
+ * file, the streams that are open learn of it before.
  */
 enum eventlog_status fanout_begin_opening(struct fanout *f, struct opening *o,
 	const struct filter *filter, const struct position *asked, int64_t max_replay);

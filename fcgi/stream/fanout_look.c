@@ -73,6 +73,7 @@ enum eventlog_status fanout_begin_opening(struct fanout *f, struct opening *o,
 	const struct filter *filter, const struct position *asked, int64_t max_replay)
 {
 	bool same;
+	/* One transaction: a crowd that comes back opens thousands of streams at once. */
 	enum eventlog_status released, e = fanout_begin(f, &same);
 
 	if (e == EVENTLOG_OK)

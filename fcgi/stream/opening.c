@@ -197,11 +197,14 @@ static void take_seek(struct opening *o)
 		pass_over_pruned(o);
 }
 
-static enum eventlog_status begin(struct opening *o, struct eventlog *log, const struct filter *f,
-	const struct position *asked)
+enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, const struct filter *f,
+	const struct position *asked, int64_t max_replay)
 {
 	enum eventlog_status e;
 
+	memset(o, 0, sizeof(*o));
+	o->limit = max_replay;
+	o->before = asked->before;
 	if ((e = eventlog_ended(log, f, &o->ended)) != EVENTLOG_OK)
 		return e;
 	if (asked->kind == POSITION_AT)
@@ -209,22 +212,6 @@ static enum eventlog_status begin(struct opening *o, struct eventlog *log, const
 	else
 		e = begin_at_tail(o, log, asked);
 	return e == EVENTLOG_OK && !o->done && !o->waits_until_ms ? opening_continue(o, log, f) : e;
-}
-
-enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, const struct filter *f,
-	const struct position *asked, int64_t max_replay)
-{
-	enum eventlog_status released, e;
-
-	memset(o, 0, sizeof(*o));
-	o->limit = max_replay;
-	o->before = asked->before;
-	/* One transaction: a crowd that comes back opens thousands of streams at once. */
-	if ((e = eventlog_hold(log)) != EVENTLOG_OK)
-		return e;
-	e = begin(o, log, f, asked);
-	released = eventlog_release(log);
-	return e == EVENTLOG_OK ? released : e;
 }
 
 /* Looks whether the copy has reached the position, if there was a commit. */

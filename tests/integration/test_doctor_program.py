@@ -123,3 +123,27 @@ def test_missing_grant_is_named(server, log):
     report = doctor.examine(url(server))
     assert report.status == 2 and report.level("access") == "WRONG"
 
+
+
+def test_cures_of_rowtails_own_configuration(tmp_path):
+    """Both runs at once, since the silence that shows that heartbeats are missing is long. Exactly what the first is told to
+    write is in the configuration of the second."""
+    origin = "https://app.example.org"
+    lines = {"wrong": ["heartbeat = 60"], "right": ["heartbeat = 15", f"allow-origin = {origin}"]}
+    servers, runs = [], {}
+    for name in lines:
+        directory = tmp_path / name
+        directory.mkdir()
+        config = directory / "rowtail.conf"
+        config.write_text("\n".join(lines[name]) + "\n")
+        with Database.create(directory / "events.db") as log:
+            servers.append(httpserver.HttpServer(directory, ["--db", log.path, config]).start())
+            runs[name] = doctor.start(url(servers[-1]), "--db", log.path, "--origin", origin, silence=31)
+    wrong, right = (doctor.finish(runs[name]) for name in ("wrong", "right"))
+    assert wrong.wrong() == {"heartbeat", "cors"}, wrong
+    cures = [*wrong.cures("heartbeat", "rowtail"), *wrong.cures("cors", "rowtail")]
+    assert [cure for _, cure in cures] == lines["right"]
+    assert all("/etc/rowtail.conf" in place and "restart rowtail" in place for place, _ in cures)
+    assert right.status <= 1 and right.level("heartbeat") == right.level("cors") == "ok", right
+    for server in servers:
+        server.assert_clean(server.cleanup())

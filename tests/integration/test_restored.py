@@ -134,17 +134,16 @@ def read_over_the_restore(pid, peer, path, other, newest):
     assert gap["reason"] == "replaced"
 
 
-@pytest.mark.parametrize("way, query, rows, then", [
-    (by_fastcgi, "channel=*&last_event_id=0", ROWS + 20, ""),
-    (by_cgi, "channel=*&last_event_id=0", ROWS + 20, ""),
-    (by_follow, "channel=*&last_event_id=0", ROWS + 20, ""),
-    (by_fastcgi, "channel=job/*&envelope=json&last_event_id=0", ROWS, ""),
-    (by_fastcgi, "channel=job/0&channel=job/1&channel=job/2&last_event_id=0", ROWS - EACH, ""),
-    (by_fastcgi, f"channel=*&tail={EACH}", ROWS + 20, ""),
-    (by_fastcgi, "channel=*&last_event_id=0", ROWS + 20, f"DELETE FROM events WHERE id = {ROWS}"),
-], ids=["longer", "CGI", "--follow", "as long", "shorter", "tail", "newest row pruned"])
-def test_restored_during_a_replay(launch, log, made, blind, way, query, rows, then):
-    other = made("new", rows, then)
+@pytest.mark.parametrize("way, query, rows", [
+    (by_fastcgi, "channel=*&last_event_id=0", ROWS + 20),
+    (by_cgi, "channel=*&last_event_id=0", ROWS + 20),
+    (by_follow, "channel=*&last_event_id=0", ROWS + 20),
+    (by_fastcgi, "channel=job/*&envelope=json&last_event_id=0", ROWS),
+    (by_fastcgi, "channel=job/0&channel=job/1&channel=job/2&last_event_id=0", ROWS - EACH),
+    (by_fastcgi, f"channel=*&tail={EACH}", ROWS + 20),
+], ids=["longer", "CGI", "--follow", "as long", "shorter", "tail"])
+def test_restored_during_a_replay(launch, log, made, blind, way, query, rows):
+    other = made("new", rows, "")
     with way(launch, log, query + "&event=rare", blind) as (pid, peer):
         read_over_the_restore(pid, peer, log.path, other, rows)
 
