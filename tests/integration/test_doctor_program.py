@@ -143,7 +143,7 @@ def test_cures_of_rowtails_own_configuration(tmp_path):
     assert wrong.wrong() == {"heartbeat", "cors"}, wrong
     cures = [*wrong.cures("heartbeat", "rowtail"), *wrong.cures("cors", "rowtail")]
     assert [cure for _, cure in cures] == lines["right"]
-    assert all("/etc/rowtail.conf" in place and "restart rowtail" in place for place, _ in cures)
+    assert all("restart rowtail" in place for place, _ in cures)
     assert right.status <= 1 and right.level("heartbeat") == right.level("cors") == "ok", right
     for server in servers:
         server.assert_clean(server.cleanup())
