@@ -20,19 +20,21 @@ class Chunked:
     def feed(self, coded):
         """Returns the bytes that were inside."""
         self._buffer += coded
-        out = bytearray()
-        while self._buffer and not self.done:
+        out, at = bytearray(), 0
+        while at < len(self._buffer) and not self.done:
             if self._left:
-                part = self._buffer[: self._left]
-                del self._buffer[: len(part)]
+                part = self._buffer[at : at + self._left]
+                at += len(part)
                 self._left -= len(part)
                 out += part
                 continue
-            line, end, rest = self._buffer.partition(b"\r\n")
-            if not end:
+            end = self._buffer.find(b"\r\n", at)
+            if end < 0:
                 break
-            self._buffer = rest
-            self._on_line(bytes(line))
+            line = bytes(self._buffer[at:end])
+            at = end + 2
+            self._on_line(line)
+        del self._buffer[:at]
         return bytes(out)
 
     def _on_line(self, line):

@@ -67,10 +67,11 @@ class Parser:
         if text.endswith("\r"):
             self._skip_lf = True
         *lines, rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        for line in lines:
-            self._line.append(line)
-            self._interpret("".join(self._line))
+        if lines:
+            lines[0] = "".join([*self._line, lines[0]])
             self._line = []
+        for line in lines:
+            self._interpret(line)
         if rest:
             self._line.append(rest)
 

@@ -15,6 +15,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import packages
@@ -37,17 +38,25 @@ def deployed(name, replacements):
     return text
 
 
-def certificate(directory):
-    """A self-signed certificate for localhost, created once for each directory; (key, certificate)."""
-    key, public = directory / "key.pem", directory / "cert.pem"
-    if not key.exists():
+@functools.cache
+def _certificate():
+    """A self-signed certificate for localhost, made once in each process; the contents of the key and of the certificate."""
+    with tempfile.TemporaryDirectory() as directory:
         command = (
             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
-            f"-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout {key} -out {public}"
+            f"-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout {directory}/key -out {directory}/cert"
         )
         subprocess.run(command.split(), check=True, capture_output=True)
-        key.chmod(0o644)
-    return key, public
+        return [(pathlib.Path(directory) / name).read_bytes() for name in ("key", "cert")]
+
+
+def certificate(directory):
+    """Writes a certificate for localhost and its key into a directory, once; (key, certificate)."""
+    paths = directory / "key.pem", directory / "cert.pem"
+    for path, content in zip(paths, _certificate()):
+        if not path.exists():
+            path.write_bytes(content)
+    return paths
 
 
 def give(*paths):
@@ -491,6 +500,8 @@ class Varnish(WithoutFiles):
     """varnishd, without TLS, as Debian's unit runs it."""
 
     program, package = "/usr/sbin/varnishd", "varnish"
+    # The default one spends most of a start on optimizing the VCL.
+    quick_compiler = "cc_command=exec gcc -O0 -pthread -fpic -shared -o %o %s"
 
     def configure(self, configuration):
         self.vcl = self.directory / "default.vcl"
@@ -510,8 +521,7 @@ class Varnish(WithoutFiles):
         # Debian's unit raises its open-files limit.
         many = ["/bin/sh", "-c", 'ulimit -n $(ulimit -Hn); exec "$0" "$@"']
         listen = "-a%s:%d" % self.address
-        # The default one spends most of a start on optimizing the VCL.
-        work += ["-p", "cc_command=exec gcc -O0 -pthread -fpic -shared -o %o %s"]
+        work += ["-p", self.quick_compiler]
         return [*many, self.program, jail, "-F", listen, "-f", self.vcl, *work]
 
     def reload(self):

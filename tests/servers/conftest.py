@@ -1,6 +1,7 @@
 """Sites for the tests, each in a directory that the web server's user may enter."""
 
 import contextlib
+import functools
 import hashlib
 import pathlib
 import shutil
@@ -68,13 +69,23 @@ def directory():
     shutil.rmtree(path, ignore_errors=True)
 
 
+@functools.cache
+def _empty_log():
+    """The content of an event log, created as the README says, once in each process."""
+    with tempfile.TemporaryDirectory(prefix="rt-") as place:
+        path = pathlib.Path(place) / "events.db"
+        database.Database.create(path).close()
+        return path.read_bytes()
+
+
 def make_log(path):
     """An event log that belongs to the web server's user."""
     place = path / "db"
     place.mkdir()
-    log = database.Database.create(place / "events.db")
-    give(place, *place.iterdir())
-    return log
+    file = place / "events.db"
+    file.write_bytes(_empty_log())
+    give(place, file)
+    return database.Database(file)
 
 
 class Builder(contextlib.ExitStack):

@@ -47,6 +47,8 @@ class ApacheProxy(webserver.Apache):
         super().configure("\n".join(re.findall(r"(?m)^#\s+a2enmod .*$", configuration)))
 
 
+# make test-all sets it: tests take all combinations.
+FULL = os.environ.get("TEST_FULL") == "1"
 UNIX = "proxy:unix:/run/rowtail/rowtail.sock|fcgi://rowtail"
 BIN_PATH = '"bin-path" => "/usr/local/bin/rowtail /etc/rowtail.conf"'
 PAGES = '"/rowtail/" => (( "socket" => "/run/rowtail/rowtail.sock"'
@@ -346,10 +348,11 @@ def memory_kib(pids):
 
 def wait_until(condition, what, now=lambda: "", timeout=stream.DEADLINE):
     """Waits for an outside event that no descriptor reports."""
-    deadline = time.monotonic() + timeout
+    deadline, pause_s = time.monotonic() + timeout, 0.02
     while not condition():
         assert time.monotonic() < deadline, f"no {what} within {timeout} s: {now()}"
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.2, 0.1)
 
 
 def _all_pids():

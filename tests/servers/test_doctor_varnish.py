@@ -62,7 +62,7 @@ class Varnish(webserver.WebServer):
             jail = "-junix,user=vcache" if webserver.AS_ROOT else "-jnone"
             words = [self.program, jail, "-F", f"-a127.0.0.1:{port}", "-f", self.directory / f"{name}.vcl"]
             words += ["-n", self.directory / "tmp" / name, "-smalloc,16m", "-Tnone"]
-            words += ["-pthread_pools=1", "-pthread_pool_min=20"]
+            words += ["-pthread_pools=1", "-pthread_pool_min=20", f"-p{webserver.Varnish.quick_compiler}"]
             self.process = webserver.start(words, self.logs / f"{name}.log")
             self.processes.append(self.process)
         self.tls_address = self.address = ("127.0.0.1", port)
