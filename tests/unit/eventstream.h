@@ -183,13 +183,14 @@ static inline void eventstream_drop_mark(struct eventstream *p)
 /* How many bytes are not a line break; only one if a byte order mark is possible. */
 static inline size_t eventstream_span(const struct eventstream *p, const char *bytes, size_t length)
 {
-	size_t span = 0;
+	const char *lf, *cr;
 
 	if (p->fed < 3)
 		length = 1;
-	while (span < length && bytes[span] != '\n' && bytes[span] != '\r')
-		span++;
-	return span;
+	lf = memchr(bytes, '\n', length);
+	length = lf ? (size_t)(lf - bytes) : length;
+	cr = memchr(bytes, '\r', length);
+	return cr ? (size_t)(cr - bytes) : length;
 }
 
 static inline void eventstream_feed(struct eventstream *p, const char *bytes, size_t length)
