@@ -111,6 +111,8 @@ class Runner:
     def _make(self, name, log, again=False):
         made = {"build": "all portable bench-tools faults"}.get(name, name)
         what = [f"CC={self.compiler}", WERROR, "BROWSER=", "SQLITES="]
+        if self.part == "ci":
+            what.append("CFLAGS=-O2")  # nobody debugs there, and -g takes time
         if again:
             what += [f"{name.upper()}='--lf --lfnf=none tests/{name}'", "SIDE_BY_SIDE=0"]
         elif self.tests and name in CI:
