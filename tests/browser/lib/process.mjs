@@ -84,6 +84,11 @@ export function start(command, args, options = {}) {
   };
 }
 
+/** What keeps this process alive: the programs that it started, and Node.js's own names for the rest. */
+export function stillRunning() {
+  return [...[...running].map(({ spawnargs }) => spawnargs.join(' ')), ...process.getActiveResourcesInfo()].join(', ');
+}
+
 /** Runs a program to its end and returns what it wrote to standard output. */
 export async function run(command, args, { input = '', ...options } = {}) {
   const program = start(command, args, options);

@@ -3,7 +3,7 @@
 import { after } from 'node:test';
 
 import { Database } from './database.mjs';
-import { freePort, makeDirectory, removeDirectory } from './process.mjs';
+import { freePort, makeDirectory, removeDirectory, stillRunning } from './process.mjs';
 import { Rowtail } from './rowtail.mjs';
 import { webServer } from './webserver.mjs';
 
@@ -19,7 +19,7 @@ const SETTINGS = ['--retry', '200', '--retry-jitter', '0'];
 const LEFT_OVER_MS = 20_000;
 after(() => {
   setTimeout(() => {
-    process.stderr.write('The tests have ended, but something that they started still runs.\n');
+    process.stderr.write(`The tests have ended, but something that they started still runs: ${stillRunning()}\n`);
     process.exit(1);
   }, LEFT_OVER_MS).unref();
 });

@@ -194,13 +194,23 @@ async function generator(url, options, log) {
 async function plus(url, { headers }, log) {
   const { EventSourcePlus } = await import('event-source-plus');
   const broken = () => { log.broken.push(performance.now()); };
+  let stopped = false;
   const controller = new EventSourcePlus(url, { headers }).listen({
+    // Its abort() has no effect while it waits before the next attempt: it would go on for ever.
+    onRequest: () => {
+      if (stopped) {
+        throw new DOMException('stopped', 'AbortError');
+      }
+    },
     onResponse: () => { log.opened.push(performance.now()); },
     onRequestError: broken,
     onResponseError: broken,
     onMessage: ({ event, id, data }) => log.records.push({ type: event, id, data }),
   });
-  return () => controller.abort();
+  return () => {
+    stopped = true;
+    controller.abort();
+  };
 }
 
 async function client(url, { headers }, log) {
