@@ -3,8 +3,8 @@
 //
 // cuts.test.mjs says which two places are spared.
 //
-// make test cuts after each byte once for each client, in one of the ways, and an open stream of each client after each second
-// byte: what one client leaves out, the next one has. TEST_FULL=1, which make test-all sets, adds the rest of the product.
+// make test cuts each client after each second byte, in one of the ways: what one client leaves out, the next one has.
+// TEST_FULL=1, which make test-all sets, adds the rest of the product.
 
 import assert from 'node:assert/strict';
 import { renameSync, rmSync } from 'node:fs';
@@ -101,18 +101,24 @@ async function beginningOf(url, ends) {
   throw new Error(`ended: ${text}`);
 }
 
-// A cut after each byte: in turn by each way, or, with TEST_FULL, in each way, except in pages, which cost more, and in long
-// records. The first cuts are behind the reconnection time, so that clients know it. The last is
+// A cut after each byte that is the client's, in turn by each way; with TEST_FULL, after each byte in each way, except in pages,
+// which cost more, and in long records. The first cuts are behind the reconnection time, so that clients know it. The last is
 // behind the record.
 function cutsWithin(client, text) {
   const { length } = text;
   const inTurn = !FULL || client.where === 'page' || length > LONG;
   const cuts = Array.from({ length: length - 1 }, (_, i) => length - 1 - i)
+    .filter((after) => FULL || isOurs(client, after, 2))
     .flatMap((after) => (inTurn ? [wayInTurn(client, after)] : waysOf(client)).map((way) => ({ after, way })))
     .filter(({ after, way }) => !isSpared(client, way, text.slice(0, after)));
   // sse.js takes a reconnection time only from a whole record.
   const step = client.slow || client.guesses ? Math.ceil(cuts.length / SLOW_CUTS) : 1;
   return [...cuts.filter((_, i) => i % step === 0), { after: length, way: waysOf(client)[0] }];
+}
+
+// One client's bytes are each `step`th; the next client's are one further on.
+function isOurs(client, bytes, step) {
+  return (bytes + CLIENTS.indexOf(client)) % step === 0;
 }
 
 function waysOf({ without = [] }) {
@@ -225,7 +231,7 @@ function cutsOf(client, texts) {
     const few = text.length > LONG ? 3 : 1;
     const step = client.where === 'page' ? 6 : Math.max(few, FULL ? 1 : 2);
     return Array.from({ length: text.length + 1 }, (_, bytes) => bytes)
-      .filter((bytes) => (bytes + CLIENTS.indexOf(client)) % step === 0)
+      .filter((bytes) => isOurs(client, bytes, step))
       .map((bytes) => ({ record: recordOf(text), bytes, way: wayInTurn(client, bytes), text }));
   }).filter(({ bytes, way, text }) => !isSpared(client, way, text.slice(0, bytes)));
 }
