@@ -37,6 +37,7 @@ SETTINGS = {
     "max_prepared_transactions": "8",
     "max_wal_senders": "8",
     "wal_keep_size": "1GB",
+    "dynamic_shared_memory_type": "mmap",  # a killed server leaves none outside its directory
     "wal_init_zero": "off",
     "min_wal_size": "48MB",
     "shared_buffers": "32MB",
