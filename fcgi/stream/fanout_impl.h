@@ -59,6 +59,7 @@ struct fanout {
 	struct run run;
 	int64_t fed; /* all rows up to this id have been read into the windows */
 	int64_t version; /* of the database when it was last read to the end; -1: unknown */
+	int64_t checked; /* version of the database that was found to be the same log; -1: unknown */
 	uint64_t commit; /* the last one when that was read, if `current` */
 	bool current; /* everything was read up to `commit` */
 	int64_t seen_us; /* when the current rows were read */
@@ -72,7 +73,6 @@ struct fanout {
 	int64_t waited_us; /* when the waiting streams were last called during a log fault */
 	bool distrusted; /* rows may have arrived without a commit */
 	unsigned generation; /* of the log to which `version` and `checked` belong */
-	int64_t checked; /* version of the database that was found to be the same log; -1: unknown */
 	bool unread; /* fanout_look() stopped early */
 	int64_t marked_id; /* of the row that identifies the log: the newest that a client may know of */
 	int64_t marked_length; /* bytes of its data; -1: unknown */
