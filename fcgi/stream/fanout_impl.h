@@ -61,26 +61,26 @@ struct fanout {
 	int64_t version; /* of the database when it was last read to the end; -1: unknown */
 	int64_t checked; /* version of the database that was found to be the same log; -1: unknown */
 	uint64_t commit; /* the last one when that was read, if `current` */
-	bool current; /* everything was read up to `commit` */
 	int64_t seen_us; /* when the current rows were read */
 	struct match *matches;
 	size_t match_count, match_capacity;
 	struct group *touched;
 	struct group *ending; /* groups whose `ended` is to be looked up */
-	bool ends_doubted; /* that of all groups is */
 	int64_t lag; /* see fanout_lag() */
 	int64_t absent_ms; /* clock_absent_ms() at the last sweep */
 	int64_t waited_us; /* when the waiting streams were last called during a log fault */
-	bool distrusted; /* rows may have arrived without a commit */
-	unsigned generation; /* of the log to which `version` and `checked` belong */
-	bool unread; /* fanout_look() stopped early */
 	int64_t marked_id; /* of the row that identifies the log: the newest that a client may know of */
 	int64_t marked_length; /* bytes of its data; -1: unknown */
 	uint64_t mark; /* eventlog_mark(); 0: none */
 	int64_t hopeless_id; /* a row for which memory ran out since the last sweep; 0: none */
-	uint8_t hopeless_encoding;
 	int64_t too_large_id; /* the row in the last log line about a row that is too large */
 	int64_t too_large_ms;
+	unsigned generation; /* of the log to which `version` and `checked` belong */
+	uint8_t hopeless_encoding; /* of the row hopeless_id */
+	bool current; /* everything was read up to `commit` */
+	bool ends_doubted; /* `ended` of all groups is to be looked up */
+	bool distrusted; /* rows may have arrived without a commit */
+	bool unread; /* fanout_look() stopped early */
 };
 
 enum turn {
