@@ -53,8 +53,9 @@ LEFT_OUT = (
     "make test leaves out: Debian 11, 12 and sid and most tests in Debian 13 (test-releases), integration-san, "
     "integration-valgrind, most tests of the static program (portable-integration, portable-servers), clang-tidy (tidy), "
     "clang -O0 and -O2, -flto for all programs but the largest, fuzz, an hour of torture, most figures of the bench, some "
-    "combinations of the cuts and of web servers in tests/browser, some spellings, reloads and rows in tests/servers, and the "
-    "browser tests in Chromium with its windows (browser-chromium). make test-all runs them too."
+    "combinations of the cuts and of web servers in tests/browser, some spellings, reloads and rows in tests/servers, some "
+    "combinations, allocations and rows in tests/integration, and the browser tests in Chromium with its windows "
+    "(browser-chromium). make test-all runs them too."
 )
 FULL = {"TEST_FULL": "1"}  # what make test-all sets: tests take all combinations
 
