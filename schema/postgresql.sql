@@ -236,7 +236,7 @@ BEGIN
 		OR NEW.event OPERATOR(pg_catalog.~) '[^ -~]|^(|open|error|position|gap|denied)$'
 		OR pg_catalog.octet_length(NEW.event) OPERATOR(pg_catalog.>) 255
 		OR pg_catalog.octet_length(NEW.data) OPERATOR(pg_catalog.>) 268435456
-		OR NEW.retry OPERATOR(pg_catalog.<) 0 OR NEW.retry OPERATOR(pg_catalog.>) 3600000
+		OR NEW.retry IS NOT NULL
 		OR NEW.created_at OPERATOR(pg_catalog.<) '0001-01-01 00:00:00Z'::pg_catalog.timestamptz
 		OR NEW.created_at OPERATOR(pg_catalog.>) '9999-12-31 23:59:59.999Z'::pg_catalog.timestamptz
 	THEN
@@ -282,7 +282,8 @@ $sql$, home, replace(home, '''', ''''''));
 -- standby. A sequence alone does not order commits: a reader of "id > last" would lose rows.
 --
 -- The first condition says that nothing is out of the ordinary: this is the only row, its timeline has begun, and the
--- table has so many pages that no plan for the UPDATE reads all of them. If so, all that can be done before the lock is
+-- table has so many pages that no plan for the UPDATE reads all of them. The UPDATE finds the row by its ctid, which takes
+-- less time than the primary key; no other row can get this ctid before this transaction ends. In that case, all that can be done before the lock is
 -- done before. Nobody may see a row that a crash takes back, or its number would be given out again: thus
 -- synchronous_commit. The name of a WAL file has the timeline; a server that takes writes keeps to one.
 EXECUTE format($sql$
@@ -301,7 +302,7 @@ BEGIN
 		UPDATE %1$s.events AS e SET id = CASE WHEN pg_catalog.pg_advisory_xact_lock(1919776884,
 				'%2$s.events_order'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4) IS NOT NULL
 			THEN pg_catalog.nextval('%2$s.events_order'::pg_catalog.regclass) END
-		WHERE e.id OPERATOR(pg_catalog.=) NEW.id;
+		WHERE e.ctid OPERATOR(pg_catalog.=) NEW.ctid;
 		IF FOUND AND pg_catalog.pg_sequence_last_value('%2$s.events_ends'::pg_catalog.regclass) IS NOT NULL THEN
 			IF EXISTS (SELECT 1 FROM %1$s.events_ended AS x WHERE x.channel OPERATOR(pg_catalog.=) NEW.channel)
 				OR pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN

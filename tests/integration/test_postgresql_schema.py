@@ -191,6 +191,14 @@ def test_ids_keep_the_order_of_a_transaction(db):
 
 
 @new_and_grown
+def test_a_row_that_its_transaction_deletes_gets_no_number(db):
+    run(db, "INSERT INTO events(data) VALUES ('a')")
+    run(db, "BEGIN; INSERT INTO events(data) VALUES ('no'); DELETE FROM events WHERE data = 'no'; COMMIT")
+    run(db, "BEGIN; SAVEPOINT s; INSERT INTO events(data) VALUES ('no'); ROLLBACK TO s; INSERT INTO events(data) VALUES ('b'); COMMIT")
+    assert run(db, "SELECT id, data FROM events ORDER BY id") == [(1, "a"), (2, "b")] and news(db, 2) == []
+
+
+@new_and_grown
 def test_the_publisher_learns_the_id_after_the_commit(db):
     [(draft,)] = run(db, "INSERT INTO events(data) VALUES ('x') RETURNING id")
     assert draft < 0
