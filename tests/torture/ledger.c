@@ -92,6 +92,9 @@ static void judge_gap(struct ledger *l, int key, int64_t id, int64_t before, str
 {
 	const uint64_t bit = UINT64_C(1) << key;
 
+	/* A failover or a restore may have taken back the deletion that this gap was for. */
+	if (l->gap_from < t->restored)
+		l->gap_keys = 0;
 	if (!(l->gap_keys & bit))
 		return;
 	if (before > l->gap_from && before != l->last_id[key]) {
@@ -114,7 +117,7 @@ static void take_gap(struct ledger *l, struct ledger_tally *t)
 	}
 	l->gap_from = l->position;
 	l->gap_until = l->newest;
-	l->gap_keys = l->reason == LEDGER_PRUNED && l->position >= t->restored ? l->filter : 0;
+	l->gap_keys = l->reason == LEDGER_PRUNED ? l->filter : 0;
 	/*
 	 * Another file, or a copy so far behind that it does not know the position: its numbers may
 	 * be lower, and the rows above the gap come again.

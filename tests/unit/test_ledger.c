@@ -243,6 +243,21 @@ static void test_gap_after_a_restore_is_not_needless(void **state)
 	assert_int_equal(wrong(), 0);
 }
 
+/* A failover takes back the deleted rows and their deletion, after the client was told of the gap. */
+static void test_gap_whose_deletion_was_taken_back_is_not_needless(void **state)
+{
+	int64_t none[ROW_KEYS] = {0};
+
+	begin_whole_channel();
+	control("gap", 15, "{\"newest\":15,\"reason\":\"pruned\"}");
+	tally.restored = 1000;
+	row(1001, A, 6, 11);
+	for (int key = AX; key < ROW_TYPES; key++)
+		row(1001 + key, key, 1, 0);
+	ledger_close(&ledger, none, none, &tally);
+	assert_int_equal(wrong(), 0);
+}
+
 static void test_unreported_replaced_file(void **state)
 {
 	row(11, A, 5, 9);
@@ -460,6 +475,8 @@ int main(void)
 		cmocka_unit_test_setup(test_needless_gap, begin),
 		cmocka_unit_test_setup(test_gap_of_another_type_is_not_needless, begin),
 		cmocka_unit_test_setup(test_gap_after_a_restore_is_not_needless, begin),
+		cmocka_unit_test_setup(
+			test_gap_whose_deletion_was_taken_back_is_not_needless, begin),
 		cmocka_unit_test_setup(test_unreported_replaced_file, begin),
 		cmocka_unit_test_setup(test_replaced_file, begin),
 		cmocka_unit_test_setup(test_gap_that_goes_back, begin),
