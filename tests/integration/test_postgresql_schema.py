@@ -227,6 +227,21 @@ def test_commit_is_durable_although_the_publisher_asks_for_less(db, rows):
     assert run(db, "SHOW synchronous_commit") == [("off",)]
 
 
+def test_the_first_numbers_of_a_timeline_need_no_compiled_query(db):
+    """PostgreSQL's JIT takes 200 ms for it, and all other publishers wait."""
+    try:
+        run(db, "LOAD 'auto_explain'")
+    except psycopg2.Error:
+        pytest.skip("this PostgreSQL has no auto_explain")
+    for name, value in ("log_min_duration", "0"), ("log_analyze", "on"), ("log_nested_statements", "on"), ("log_level", "notice"):
+        run(db, f"SET auto_explain.{name} = {value}")
+    run(db, "DELETE FROM events_timelines")
+    for statement in ("INSERT INTO events(data) VALUES ('a'), ('b')", "DELETE FROM events", "INSERT INTO grants VALUES ('*', '*')"):
+        run(db, statement)
+    plans = "".join(db.notices)
+    assert "pg_advisory_xact_lock" in plans and "JIT:" not in plans
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 @new_and_grown
 def test_notify_can_be_switched_off_for_two_phase_commit(db, rows):
