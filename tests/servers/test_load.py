@@ -16,8 +16,9 @@ from stream import pump_all
 
 MIB = 1 << 20
 # Rows behind a client that does not read: these fill the buffers that exist anyway, and these come then.
-FILL_MIB, WAITING_MIB = 16, 64 if FULL else 32
-GROWTH_MIB = 12  # by which memory may grow meanwhile
+# (In one transaction: rowtail keeps up to 16 MiB of memory for the rows that it reads at once.)
+FILL_MIB, WAITING_MIB = 12, 64 if FULL else 32
+GROWTH_MIB = 16  # by which memory may grow meanwhile
 
 
 class Sized:
