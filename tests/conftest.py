@@ -12,6 +12,8 @@ sys.pycache_prefix = str(pathlib.Path(__file__).parents[1] / "build" / "pycache"
 sys.dont_write_bytecode = False
 # On a signal, as on Ctrl-C, the fixtures clean up.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+# Under nohup, every program that the tests start would ignore it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
 
 import pytest  # noqa: E402

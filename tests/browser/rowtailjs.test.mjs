@@ -380,8 +380,8 @@ const ACCESS = {
     const polling = await at.follow({}, SOON, { headers: { held: 'yes' } });
     await Promise.all([opensAs(streaming, 'stream'), opensAs(polling, 'polling')]);
     await at.stack.database.sql('DELETE FROM grants');
+    await Promise.all([streaming.closes(), polling.closes()]);
     for (const [client, reason] of [[streaming, 'revoked'], [polling, 'refused']]) {
-      await client.closes();
       assert.equal(JSON.parse((await log(client, 'denied')).data).reason, reason);
       assert.equal(await log(client, 'denials'), 1);
       await neverAsksAgain(at, client, 401);

@@ -209,6 +209,8 @@ def test_takeover_with_loss_takes_rows_back_and_tells_everybody(pair, keep, serv
     if late:
         log.on(standby).insert("before the mirror looks")
         kept[0].resume()
+    else:
+        kept[0].wait(lambda: "new copy" in kept[0].stderr, "the mirror looks")
     new = log.on(standby)
     number = new.insert("first of the new primary")
     for one in kept:

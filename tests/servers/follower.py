@@ -103,6 +103,11 @@ class Crowd:
             self._turn(deadline)
         assert seconds is not None, f"not all in {timeout} s: {self.describe()}"
 
+    def run_to_news(self, publisher):
+        """Runs until each follower has a row that is inserted from now on: all are connected."""
+        known = publisher.newest()
+        self.run(until=lambda follower: follower.ids and follower.ids[-1] > known)
+
     def _turn(self, deadline):
         now = time.monotonic()
         poller, connected = select.poll(), {}
@@ -138,6 +143,10 @@ class Publisher:
             self.ids.append(log.insert(f"row {len(self.ids) + 1}"))
             time.sleep(self.pause_s)
         log.close()
+
+    def newest(self):
+        """The id of the newest row; 0: there is none yet."""
+        return self.ids[-1] if self.ids else 0
 
     def __enter__(self):
         self._thread.start()

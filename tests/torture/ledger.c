@@ -102,8 +102,8 @@ static void judge_gap(struct ledger *l, int key, int64_t id, int64_t before, str
 		l->gap_keys = 0;
 	} else if (id > l->gap_until && (l->gap_keys &= ~bit) == 0 && !l->by_type) {
 		t->needless++;
-		tell(l, "a gap after %" PRId64 " that was not owed; newest was %" PRId64, l->gap_from,
-			l->gap_until);
+		tell(l, "a gap after %" PRId64 " that was not owed; newest was %" PRId64,
+			l->gap_from, l->gap_until);
 	}
 }
 
