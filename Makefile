@@ -31,7 +31,8 @@ LLHTTP_OBJ = $(LLHTTP:%=$(BUILD)/llhttp/%.o)
 else
 $(warning rowtail is built without --http and --pages: install node-llhttp or libllhttp-dev)
 endif
-SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# With -g1 a report has lines, and compiling takes a quarter less than with -g.
+SAN := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # rowtail-mirror has all of rowtail but main, its own folder, and libpq; without libpq it is not built.
 MIRROR_SRC := $(sort $(wildcard fcgi/mirror/*.c))

@@ -92,7 +92,7 @@ class Machine:
         while not self._is_up():
             if self.nspawn.poll() is not None or time.monotonic() > deadline:
                 pytest.skip(f"no container with systemd here: {self.log.read_text()[-300:]}")
-            time.sleep(0.05)
+            time.sleep(0.2)
         return self
 
     def _is_up(self):
