@@ -78,12 +78,12 @@ def test_stopped_longer_than_the_stall_timeout(launch, log, reads):
 
 def test_stopped_repeatedly(launch, log):
     """Stopped much longer than the time-out in total; awake for less."""
-    server = launch("--stall-timeout", 2, "--heartbeat", 3600)
+    server = launch("--stall-timeout", 4, "--heartbeat", 3600)
     peer = server.open()
     log.insert(LARGE)
     wait_full(server)
     for _ in range(3):
-        stop_for(server, 1.2)
+        stop_for(server, 2)
         time.sleep(0.3)
     assert_all_arrives([peer], log)
 

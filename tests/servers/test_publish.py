@@ -205,10 +205,14 @@ def processes(site):
 def test_kills_lose_no_row_that_was_answered_and_keys_repeat_none(site):
     """kill -9, also between the commit and the answer: the client asks again with the same key."""
     site.events.sql("DELETE FROM events")
-    answered, killed, done = {}, [], threading.Event()
+    sent, answered, killed, done = set(), {}, [], threading.Event()
 
     def client(number):
-        for turn in range(6):
+        """Six rows, and more until something was killed: on a busy machine a CGI program may end before it is found."""
+        for turn in range(200):
+            if turn >= 6 and killed:
+                break
+            sent.add(f"{number} {turn}")
             for _ in range(200):
                 with contextlib.suppress(subprocess.CalledProcessError):
                     status, body = curl(site, "/publish/orders/1", "-H", BEARER, "-H", f"Idempotency-Key: {number}-{turn}",
@@ -238,9 +242,9 @@ def test_kills_lose_no_row_that_was_answered_and_keys_repeat_none(site):
         done.set()
         killing.result()
     assert killed
-    assert len(answered) == 24
+    assert len(sent) >= 24 and set(answered) == sent
     assert dict(site.events.sql("SELECT data, id FROM events")) == answered
-    assert site.events.sql("SELECT count(*) FROM events") == [(24,)], "a row was written twice"
+    assert site.events.sql("SELECT count(*) FROM events") == [(len(sent),)], "a row was written twice"
 
 
 def example(language):
