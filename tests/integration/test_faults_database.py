@@ -195,7 +195,7 @@ def test_shutdown_while_the_log_is_unreadable(start, files, log, fault):
         files.wait_hits(5)
         server.signal(signal.SIGTERM)
         stream.pump_all(peers[:-1], lambda peer: peer.eof, "end", timeout=5)
-        assert server.wait_exit() == 0
+        assert server.wait_exit(10) == 0
     for peer in peers[:-1]:
         peer.wait_complete()
         assert len(peer.parser.retries) == 2
