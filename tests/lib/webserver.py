@@ -274,6 +274,20 @@ AddOutputFilterByType DEFLATE text/event-stream
         give(self.directory / "tmp" / "socks")
         return super().start()
 
+    def stop(self):
+        """Also removes the shared memory (of mod_fcgid) that it leaves where it has to be killed."""
+        memory = self._shared_memory()
+        super().stop()
+        for path in memory:
+            path.unlink(missing_ok=True)
+
+    def _shared_memory(self):
+        try:
+            maps = pathlib.Path(f"/proc/{self.process.pid}/maps").read_text()
+        except (AttributeError, OSError):
+            return set()
+        return {pathlib.Path(line.split()[-1]) for line in maps.splitlines() if "/dev/shm/ShM." in line}
+
 
 class SharedApache(Apache):
     """Apache on a shared host: only the user's files, including a .htaccess, are ours."""
