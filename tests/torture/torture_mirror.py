@@ -382,6 +382,7 @@ class Run:
 
     def take_over(self):
         """The standby has everything: nobody may hear of it."""
+        self._wait_up(self.standby)
         with self.nobody_publishes():
             self.standby.wait_for(self.primary)
             self.primary.kill()
@@ -389,6 +390,7 @@ class Run:
         self._come_back()
 
     def take_over_with_loss(self):
+        self._wait_up(self.standby)  # it may have crashed a moment ago
         self.standby.cut()
         time.sleep(self.random.choice((0, 0.3, 1)))
         self.clients.ask(f"restored {ANY_ID}")
