@@ -41,21 +41,27 @@ wait_until_gone() {
     kill -KILL "$1" 2>/dev/null || true
 }
 
+# The processes of the demo's own program. Ctrl-C reaches rowtail too, and lighttpd may start it again while it ends.
+responders() {
+    grep -lsF "$dir/rowtail" /proc/[0-9]*/cmdline | while IFS=/ read -r _ _ pid _; do
+        echo "$pid"
+    done
+}
+
 cleanup() {
     trap '' INT TERM HUP
     trap - EXIT
     set +e
-    responders=
-    if [ -n "$lighttpd" ]; then
-        responders=$(cat "/proc/$lighttpd/task/$lighttpd/children" 2>/dev/null)
-        kill -TERM "$lighttpd" 2>/dev/null
-    fi
+    [ -n "$lighttpd" ] && kill -TERM "$lighttpd" 2>/dev/null
     [ -n "$inserting" ] && kill -TERM "$inserting" 2>/dev/null && wait "$inserting"
     [ -n "$lighttpd" ] && wait "$lighttpd"
-    for pid in $responders; do
-        wait_until_gone "$pid"
-    done
-    [ -n "$dir" ] && rm -rf "$dir"
+    if [ -n "$dir" ]; then
+        for pid in $(responders); do
+            kill -TERM "$pid" 2>/dev/null
+            wait_until_gone "$pid"
+        done
+        rm -rf "$dir"
+    fi
 }
 
 # Settings of another rowtail in the environment would override the demo's file.
