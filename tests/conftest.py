@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
 import pytest  # noqa: E402
 
 import database  # noqa: E402
+import mirror  # noqa: E402
 import postgresql  # noqa: E402
 import rowtail  # noqa: E402
 import schema  # noqa: E402
@@ -142,7 +143,28 @@ def server(launch):
 @pytest.fixture(scope="session")
 def cluster():
     """A PostgreSQL server for all tests of this process; each makes a database of its own in it."""
-    if postgresql.BIN is None:
-        pytest.skip("this release has no PostgreSQL 14 or newer")
-    with postgresql.Cluster() as started:
+    with postgresql.running() as started:
         yield started
+
+
+@pytest.fixture
+def pg(cluster):
+    """An empty log in PostgreSQL that everyone may read."""
+    log = mirror.Log(cluster)
+    log.grant()
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def keep(workdir):
+    """keep(dsn, "--poll", 20, …) starts rowtail-mirror; everything it starts ends with the test."""
+    with mirror.keeping(workdir) as start:
+        yield start
+
+
+@pytest.fixture
+def serve(workdir):
+    """serve(mirror, …) starts rowtail beside a mirror."""
+    with mirror.serving(workdir) as start:
+        yield start

@@ -94,6 +94,7 @@ def test_live_reader_gets_rows_that_were_deleted_since_they_came(server, log):
     live = delete_behind_a_live_reader(server, log)
     log.insert("new", channel="a")
     assert [event.data for event in live.wait_rows(13)] == [*(f"row {n}" for n in range(1, 13)), "new"]
+    assert [event.type for event in live.events if event.type == "gap"] == []
 
 
 def test_position_at_the_pruned_edge_is_valid(server, log):

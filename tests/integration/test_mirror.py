@@ -18,27 +18,6 @@ import rowtail
 pytestmark = mirror.needed
 
 
-@pytest.fixture
-def pg(cluster):
-    """An empty log in PostgreSQL that everyone may read."""
-    log = mirror.Log(cluster)
-    log.grant()
-    yield log
-    log.close()
-
-
-@pytest.fixture
-def keep(workdir):
-    with mirror.keeping(workdir) as start:
-        yield start
-
-
-@pytest.fixture
-def serve(workdir):
-    with mirror.serving(workdir) as start:
-        yield start
-
-
 # The copy.
 
 

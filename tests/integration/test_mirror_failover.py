@@ -14,23 +14,9 @@ pytestmark = mirror.needed
 
 
 @pytest.fixture
-def keep(workdir):
-    with mirror.keeping(workdir) as start:
-        yield start
-
-
-@pytest.fixture
-def serve(workdir):
-    with mirror.serving(workdir) as start:
-        yield start
-
-
-@pytest.fixture
 def own():
     """A server that a test may kill."""
-    if postgresql.BIN is None:
-        pytest.skip("this release has no PostgreSQL 14 or newer")
-    with postgresql.Cluster() as cluster:
+    with postgresql.running() as cluster:
         yield cluster
 
 

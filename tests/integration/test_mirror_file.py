@@ -16,25 +16,10 @@ pytestmark = mirror.needed
 
 
 @pytest.fixture
-def pg(cluster):
+def pg(pg):
     """A log in PostgreSQL with three rows that everyone may read."""
-    log = mirror.Log(cluster)
-    log.grant()
-    log.insert_many(3)
-    yield log
-    log.close()
-
-
-@pytest.fixture
-def keep(workdir):
-    with mirror.keeping(workdir) as start:
-        yield start
-
-
-@pytest.fixture
-def serve(workdir):
-    with mirror.serving(workdir) as start:
-        yield start
+    pg.insert_many(3)
+    return pg
 
 
 def once(pg, path, cwd=None):

@@ -20,26 +20,15 @@ SCHEMA = rowtail.ROOT / "schema" / "postgresql.sql"
 
 
 @pytest.fixture
-def pg(cluster):
-    log = mirror.Log(cluster)
-    log.grant()
-    log.insert("first")
-    yield log
-    log.close()
-
-
-@pytest.fixture
-def keep(workdir):
-    with mirror.keeping(workdir) as start:
-        yield start
+def pg(pg):
+    pg.insert("first")
+    return pg
 
 
 @pytest.fixture(scope="module")
 def strict():
     """A server whose pg_hba.conf tests change; postgres is always let in."""
-    if postgresql.BIN is None:
-        pytest.skip("this release has no PostgreSQL 14 or newer")
-    with postgresql.Cluster({"max_connections": "12", "superuser_reserved_connections": "3"}) as cluster:
+    with postgresql.running({"max_connections": "12", "superuser_reserved_connections": "3"}) as cluster:
         yield cluster
 
 
@@ -285,9 +274,7 @@ def test_settings_of_the_role_or_the_database_do_not_matter(log, keep, where):
 
 
 def test_standby_with_a_role_that_wants_serializable(keep):
-    if postgresql.BIN is None:
-        pytest.skip("this release has no PostgreSQL 14 or newer")
-    with postgresql.Cluster() as primary, primary.standby() as standby:
+    with postgresql.running() as primary, primary.standby() as standby:
         log = mirror.Log(primary)
         log.rows(f"ALTER DATABASE {log.name} SET default_transaction_isolation = serializable")
         number = log.insert("one")

@@ -230,9 +230,7 @@ def test_takeover_by_the_standby(scale):
 
 @pytest.fixture
 def server():
-    if postgresql.BIN is None:
-        pytest.skip("this release has no PostgreSQL 14 or newer")
-    with postgresql.Cluster() as cluster:
+    with postgresql.running() as cluster:
         yield cluster
 
 

@@ -330,3 +330,14 @@ class Cluster:
             if time.monotonic() > deadline:
                 raise Failed(f"the standby did not reach {position}: {self.log.read_text(errors='replace')[-3000:]}")
             time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def running(settings=None):
+    """A server; skips the test where this release has none that will do."""
+    import pytest
+
+    if BIN is None:
+        pytest.skip("this release has no PostgreSQL 14 or newer")
+    with Cluster(settings) as started:
+        yield started

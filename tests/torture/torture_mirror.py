@@ -86,6 +86,10 @@ def text(key, number, before, lines, length):
     return f"{key} {number} {before} {lines} {length} {fill}" + f"\n{number}" * lines
 
 
+def wrongs(counts):
+    return ", ".join(f"{name} {counts[name]}" for name in WRONG)
+
+
 class Publisher(threading.Thread):
     """Publishes until it is ended, whatever becomes of its connection. Notes which numbers were acknowledged."""
 
@@ -552,15 +556,14 @@ class Run:
         if wrong == self.wrong:
             return
         self.wrong = wrong
-        print(f"{time.monotonic() - self.began:6.1f} s:", ", ".join(f"{name} {told[name]}" for name in WRONG))
+        print(f"{time.monotonic() - self.began:6.1f} s: {wrongs(told)}")
         for what, statement in STATE:
             print(f"  {what}: {self.sql(statement)}", flush=True)
 
     def tell_progress(self, seconds):
         told = self.clients.ask()
-        wrong = ", ".join(f"{name} {told[name]}" for name in WRONG)
         print(f"{seconds / 60:.1f} min: {told['deliveries']} deliveries, {sum(self.happened.values())} faults, "
-              f"{told['connects']} connections; {wrong}", flush=True)  # fmt: skip
+              f"{told['connects']} connections; {wrongs(told)}", flush=True)  # fmt: skip
 
     # The end.
 
@@ -609,7 +612,7 @@ def report(run, counts, wrong, minutes):
     print(f"  gaps for deleted rows {counts['gaps_pruned']}: needed {counts['gaps_owed']}, needless "
           f"{counts['needless']}, undecidable {left}; for a new copy {counts['gaps_replaced']}; others "
           f"{counts['gaps_other']}")  # fmt: skip
-    print("  " + ", ".join(f"{name} {counts[name]}" for name in WRONG))
+    print(f"  {wrongs(counts)}")
     for line in wrong:
         print(f"  {line}")
     good = counts["deliveries"] > 0 and counts["gaps_other"] == 0 and not wrong
