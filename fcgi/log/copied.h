@@ -1,7 +1,8 @@
 /*
  * copied: is the log a copy that rowtail-mirror keeps, and how old is it?
  *
- * Only reads the table rowtail_mirror, which rowtail-mirror writes at least once a second while it is connected.
+ * Only reads the table rowtail_mirror, which rowtail-mirror writes at least once a second while it
+ * is connected.
  */
 #ifndef ROWTAIL_COPIED_H
 #define ROWTAIL_COPIED_H
@@ -16,8 +17,8 @@ enum { COPIED_WHERE_MAX = 256 };
 struct copied {
 	bool is_copy; /* if not, the rest is 0 */
 	/*
-	 * How often the copy was found complete. A check that was begun before a moment may end after
-	 * it, so the copy has all that there was at that moment when this has grown by two.
+	 * How often the copy was found complete. A check that was begun before a moment may end
+	 * after it, so the copy has all that there was at that moment when this has grown by two.
 	 */
 	int64_t looks;
 	int64_t age_ms; /* how long ago it was last complete; -1: never */
@@ -29,8 +30,9 @@ struct copied {
 enum { COPIED_TIMELINE_BITS = 40 }; /* ids of the first server are below 2^40, see postgresql.sql */
 
 /*
- * Is this the position of a row that never was, as a failover took it back? *base: where the ids of the server
- * begin that took over; 0 if it is not. Only a log with an id above 2^COPIED_TIMELINE_BITS needs to be asked.
+ * Is this the position of a row that never was, as a failover took it back? *base: where the ids of
+ * the server begin that took over; 0 if it is not. Only a log with an id above
+ * 2^COPIED_TIMELINE_BITS needs to be asked.
  */
 enum eventlog_status copied_was_lost(struct eventlog *log, int64_t position, int64_t *base);
 

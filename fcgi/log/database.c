@@ -441,7 +441,7 @@ static bool read_wal_index(struct database *db, struct wal_index *index)
 	       index->begun;
 }
 
-/* Is there a frame behind the last commit? Those of earlier rounds through the file have other salts. */
+/* Is there a frame after the last commit? Frames of earlier rounds have other salts. */
 static enum database_status look_behind(
 	sqlite3_file *log, const struct wal_index *index, bool *writing)
 {

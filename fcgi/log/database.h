@@ -52,8 +52,9 @@ enum database_status database_open(
 void database_close(struct database *db);
 
 /*
- * From now on, databases are opened as if nobody could write to them: without locks, and without a -wal and -shm, so
- * that none is created. What is in a -wal is not seen. For a look at a database that nobody has open.
+ * From now on, databases are opened as if nobody could write to them: without locks, and without a
+ * -wal and -shm, so that none is created. What is in a -wal is not seen. For a look at a database
+ * that nobody has open.
  */
 void database_leave_no_trace(void);
 
@@ -107,9 +108,9 @@ const char *database_type(struct statement *st, int column);
 const char *database_text(struct statement *st, int column, size_t *length);
 
 /*
- * The same for reading many values: SQLite neither copies a text to add its final NUL, which is missing here, nor does
- * each question about a value cost as much as the first. utf8: the database's encoding is UTF-8. False if there is no
- * memory; then *text is NULL.
+ * The same for reading many values: SQLite neither copies a text to add its final NUL, which is
+ * missing here, nor does each question about a value cost as much as the first. utf8: the
+ * database's encoding is UTF-8. False if there is no memory; then *text is NULL.
  */
 bool database_bytes(struct statement *st, int column, bool utf8, const char **text, size_t *length);
 /* Is the value an integer? Sets *number only if it is. */
@@ -132,8 +133,8 @@ bool database_in_transaction(const struct database *db);
 enum database_status database_last_commit(struct database *db, uint64_t *commit, bool *writing);
 
 /*
- * How many bytes a text or BLOB has, without reading it. False if there is no such row, the value is
- * of another type, or the table is a view or has no rowid.
+ * How many bytes a text or BLOB has, without reading it. False if there is no such row, the value
+ * is of another type, or the table is a view or has no rowid.
  */
 bool database_length(
 	struct database *db, const char *table, const char *column, int64_t rowid, int64_t *bytes);

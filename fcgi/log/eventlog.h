@@ -3,10 +3,10 @@
  * after an id.
  *
  * Owns the reading connection to the database and its statements. Every function is a transaction
- * of its own, except between eventlog_hold() and eventlog_release(). Nothing is held open between two
- * turns of the loop, so that the write-ahead log can be checkpointed at any moment. Never writes. Waits for a lock only while database_wait_until()
- * allows it. This header shows nothing of SQLite, so
- * another engine could implement it.
+ * of its own, except between eventlog_hold() and eventlog_release(). Nothing is held open between
+ * two turns of the loop, so that the write-ahead log can be checkpointed at any moment. Never
+ * writes. Waits for a lock only while database_wait_until() allows it. This header shows nothing of
+ * SQLite, so another engine could implement it.
  *
  * "Newest" is the newest id that was ever given out, as far as the database knows: deleted rows
  * count if the table is AUTOINCREMENT.
@@ -94,9 +94,9 @@ bool eventlog_is_view(const struct eventlog *log);
 
 /*
  * Makes a mark that identifies the row with this id; 0: it gets none. Only one row has a mark at a
- * time. Every look at the log reads the marked row, so the mark of a row with more than EVENTLOG_MARKED_MAX
- * bytes of data is of their number; in a table that is not ours it gets none. data_length: how many it has; -1:
- * unknown.
+ * time. Every look at the log reads the marked row, so the mark of a row with more than
+ * EVENTLOG_MARKED_MAX bytes of data is of their number; in a table that is not ours it gets none.
+ * data_length: how many it has; -1: unknown.
  */
 enum { EVENTLOG_MARKED_MAX = 64 * 1024 };
 enum eventlog_status eventlog_mark(
@@ -135,8 +135,8 @@ struct eventlog_bounds {
 enum eventlog_status eventlog_bounds(struct eventlog *log, struct eventlog_bounds *bounds);
 
 /*
- * The time at which a row was created, by its created_at, in seconds since 1970 UTC; -1: there is no
- * such column, row or time.
+ * The time at which a row was created, by its created_at, in seconds since 1970 UTC; -1: there is
+ * no such column, row or time.
  */
 enum eventlog_status eventlog_created(struct eventlog *log, int64_t id, int64_t *unix_s);
 
@@ -165,13 +165,14 @@ enum eventlog_status eventlog_place(struct eventlog *log, const struct filter *f
 	struct eventlog_place *place);
 
 /*
- * Can channels end? Only those of the table events of schema/rowtail.sql, whose events_ended holds the ends. False
- * while the log is closed.
+ * Can channels end? Only those of the table events of schema/rowtail.sql, whose events_ended holds
+ * the ends. False while the log is closed.
  */
 bool eventlog_has_ends(const struct eventlog *log);
 
 /*
- * Have all channels that a filter follows ended? *id: that of the last end; 0: they have not. A pattern never ends.
+ * Have all channels that a filter follows ended? *id: that of the last end; 0: they have not. A
+ * pattern never ends.
  */
 enum eventlog_status eventlog_ended(struct eventlog *log, const struct filter *f, int64_t *id);
 

@@ -1,8 +1,8 @@
 /*
  * What these files share, and nobody else uses: eventlog.c (opening, transactions, bounds),
  * eventlog_table.c (columns and statements), eventlog_read.c (batches), eventlog_seek.c (the newest
- * rows of a filter), eventlog_place.c (places, missing rows, ends), eventlog_index.c (ids from the index)
- * and eventlog_mark.c (is it still the same log?). They call each other in both directions.
+ * rows of a filter), eventlog_place.c (places, missing rows, ends), eventlog_index.c (ids from the
+ * index) and eventlog_mark.c (is it still the same log?). They call each other in both directions.
  */
 #ifndef ROWTAIL_EVENTLOG_IMPL_H
 #define ROWTAIL_EVENTLOG_IMPL_H
@@ -35,7 +35,7 @@ enum eventlog_statement {
 	ST_NAMES_OF, /* id, channel and event of one row */
 	ST_IDS, /* this and the next four: NULL without an index on channel */
 	ST_IDS_BACK,
-	ST_WALK_FROM, /* id and channel, from the first channel at or after a text; the next: after it */
+	ST_WALK_FROM, /* id and channel, from the first channel at or after a text; next: after */
 	ST_WALK_BEHIND,
 	ST_NO_TEXT, /* is there a row whose channel is NULL or a BLOB? */
 	ST_COUNT,
@@ -59,7 +59,7 @@ struct eventlog {
 	unsigned prepared; /* how often st[] was prepared */
 	unsigned marked; /* `prepared` when a row's mark was last read */
 	bool is_view;
-	int unit; /* bytes of the shortest character in the database's encoding: 1, or 2 in UTF-16 */
+	int unit; /* bytes of the shortest character in the database: 1, or 2 in UTF-16 */
 	bool sorts; /* no index gives the rows in the order of their ids */
 	bool row_met; /* eventlog_met_row() has not been asked since */
 	bool held; /* eventlog_hold() has begun the transaction */
@@ -136,7 +136,7 @@ struct eventlog_ids {
 	int64_t id[EVENTLOG_IDS_MAX];
 	size_t count;
 	bool complete; /* these are all ids */
-	int64_t horizon; /* unless complete: all ids up to this one (back: from this one on) are there */
+	int64_t horizon; /* unless complete: has all ids up to this one (back: from this one on) */
 	size_t looked_up; /* channels */
 	size_t walked; /* entries of the index */
 	bool too_many; /* too many channels or ids: the result is unusable */

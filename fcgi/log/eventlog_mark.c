@@ -12,7 +12,7 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t length)
 	return (hash ^ 0xff) * UINT64_C(0x100000001b3);
 }
 
-/* The two lowest bits of a mark tell what it was made from. LARGE: a row of ours, without its time. */
+/* The two lowest bits of a mark say what it was made from. LARGE: our row, without its time. */
 enum { LARGE = 0, ABSENT = 1, OURS = 2, OTHER = 3, KIND = 3, COLUMNS = 3, BYTES_MAX = 4096 };
 
 static unsigned kind_of(const struct eventlog *log)
@@ -21,8 +21,8 @@ static unsigned kind_of(const struct eventlog *log)
 }
 
 /*
- * False if there is no memory: a missing text then does not mean NULL. The hash is 0 if a text is too
- * long to be read again and again.
+ * False if there is no memory: a missing text then does not mean NULL. The hash is 0 if a text is
+ * too long to be read again and again.
  */
 static bool hash_row(struct statement *st, uint64_t *row)
 {

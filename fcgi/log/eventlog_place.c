@@ -1,4 +1,4 @@
-/* Where a stream goes on, and which rows it has missed: what deletions left behind in events_pruned. */
+/* Where a stream continues, and which rows it has missed, as events_pruned tells. */
 #include "log/eventlog_impl.h"
 
 #include <string.h>

@@ -73,7 +73,7 @@ static enum database_status seek_ids(struct eventlog *log, const struct filter *
 	return s;
 }
 
-/* Can the seek look in the index now? If it has to look at types, it needs an index on id as well. */
+/* Can the seek use the index now? To select event types it needs an index on id as well. */
 static bool can_seek_index(
 	struct eventlog *log, const struct filter *f, const struct eventlog_seek *seek)
 {

@@ -38,8 +38,8 @@ struct filter *filter_new(const char *const *channels, const size_t *channel_len
 	size_t event_count);
 
 /*
- * From now on, the filter follows rows of type `end` whatever its types: they end a stream. Changes the
- * key, if there are types. Call it before the filter is used.
+ * From now on, the filter follows rows of type `end` whatever its types: they end a stream. Changes
+ * the key, if there are types. Call it before the filter is used.
  */
 void filter_follow_ends(struct filter *f);
 

@@ -3,8 +3,8 @@
  *
  * SQLite finds the -wal, -shm and -journal by the database's path. If programs reach one file by
  * two paths or from two machines, they do not share these files. What one program writes then never
- * reaches the other, and no error is reported. Uses stat(2), statfs(2) and /proc/self/mountinfo; opens no file
- * of the database.
+ * reaches the other, and no error is reported. Uses stat(2), statfs(2) and /proc/self/mountinfo;
+ * opens no file of the database.
  */
 #ifndef ROWTAIL_PLACE_H
 #define ROWTAIL_PLACE_H

@@ -30,7 +30,7 @@ struct row {
  */
 bool row_type_is_reserved(const char *type, size_t length);
 
-/* Is this the event type of the last row of a channel? Only of a log that can have ends; see eventlog_has_ends(). */
+/* Does a row of this type end its channel? Only if the log can have ends: eventlog_has_ends(). */
 bool row_type_is_end(const char *type, size_t length);
 
 #endif

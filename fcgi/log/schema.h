@@ -14,8 +14,8 @@
 struct database;
 
 /*
- * The version of schema/rowtail.sql that this program was made with: the number in its view rowtail_schema. A log of
- * 0.1.0, without this view, has version 1.
+ * The version of schema/rowtail.sql that this program was made with: the number in its view
+ * rowtail_schema. A log of 0.1.0, without this view, has version 1.
  */
 enum { SCHEMA_VERSION = 2 };
 int64_t schema_version(struct database *db);
@@ -23,11 +23,11 @@ int64_t schema_version(struct database *db);
 struct schema_finding {
 	bool wrong; /* no new row can be inserted; otherwise the finding is a note */
 	const char *sentence; /* one sentence without a full stop */
-	const char *
-		file; /* of schema/: running it on the database fixes this; NULL: the sentence says what to do */
+	/* Running this file of schema/ fixes it; NULL: the sentence says what to do. */
+	const char *file;
 };
 
-/* Looks for the next finding. *at is 0 at first; it counts the checks done. False when there are no more. */
+/* Looks for the next finding. *at counts the checks done, 0 at first. False: no more findings. */
 bool schema_next(struct database *db, size_t *at, struct schema_finding *finding);
 
 #endif

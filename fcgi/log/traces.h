@@ -1,10 +1,11 @@
 /*
- * traces: the -wal and -shm that reading a database in WAL mode creates, and how to take them away again.
+ * traces: the -wal and -shm that reading a database in WAL mode creates, and how to take them away
+ * again.
  *
- * A reader that may not write the database leaves both files behind, with its own user as their owner: then
- * programs of other users may be unable to write. traces removes them as SQLite does, under a lock on the database
- * that keeps everybody else out. If root opens them, SQLite gives them the owner of the database; traces gives them
- * back.
+ * A reader that may not write the database leaves both files behind, with its own user as their
+ * owner: then programs of other users may be unable to write. traces removes them as SQLite does,
+ * under a lock on the database that keeps everybody else out. If root opens them, SQLite gives them
+ * the owner of the database; traces gives them back.
  */
 #ifndef ROWTAIL_TRACES_H
 #define ROWTAIL_TRACES_H
@@ -25,8 +26,8 @@ void traces_note(struct traces *t, const char *real);
 bool traces_would_stay(const struct traces *t);
 
 /*
- * Removes what was not there before, unless another program uses it, or the -wal has content; and restores owners.
- * Call it when no connection of this process has the database open.
+ * Removes what was not there before, unless another program uses it, or the -wal has content; and
+ * restores owners. Call it when no connection of this process has the database open.
  */
 void traces_undo(const struct traces *t);
 

@@ -9,14 +9,14 @@
 #include <stdint.h>
 
 /*
- * Every event, deletion and change of a grant has a number. Numbers grow in the order of commits. So
- * whoever has everything up to a number has a prefix of the log. An event's number is its id.
+ * Every event, deletion and change of a grant has a number. Numbers grow in the order of commits.
+ * So whoever has everything up to a number has a prefix of the log. An event's number is its id.
  */
 enum change_kind {
 	/*
 	 * About the log as a whole; each look has one. number: the highest that there is;
-	 * channel: which log it is; first: changes up to this number are no longer listed; last: how
-	 * often another server has taken over; flags: CHANGE_FROM_STANDBY…
+	 * channel: which log it is; first: changes up to this number are no longer listed; last:
+	 * how often another server has taken over; flags: CHANGE_FROM_STANDBY…
 	 */
 	CHANGE_LOG,
 	/*

@@ -336,7 +336,7 @@ enum copy_status copy_open(struct copy *c)
 	return s;
 }
 
-/* Reads rows after c->examined until a bound is reached. SQLITE_ROW: it was; SQLITE_DONE: there are no more. */
+/* Reads rows after c->examined. SQLITE_ROW: a bound was reached; SQLITE_DONE: no more rows. */
 static int examine_rows(struct copy *c, sqlite3 *db)
 {
 	int64_t rows = 0, bytes = 0, until_us = clock_us() + EXAMINE_US;

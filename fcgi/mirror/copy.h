@@ -1,12 +1,13 @@
 /*
  * copy: the SQLite log beside rowtail: makes it, keeps it the same as the source, replaces it.
  *
- * Owns the writing connection to PATH, and PATH.new while a new file is made. Rows and cursor change in
- * one transaction, so a crash at any moment leaves a prefix of the log that knows where it ends. Never
- * touches a database that rowtail-mirror did not make. Includes <sqlite3.h>, as log/database.c does.
+ * Owns the writing connection to PATH, and PATH.new while a new file is made. Rows and cursor
+ * change in one transaction, so a crash at any moment leaves a prefix of the log that knows where
+ * it ends. Never touches a database that rowtail-mirror did not make. Includes <sqlite3.h>, as
+ * log/database.c does.
  *
- * Its table rowtail_mirror has one row. rowtail reads it, see log/copied.h. While it is there, triggers refuse
- * what others want to write to events and grants.
+ * Its table rowtail_mirror has one row. rowtail reads it, see log/copied.h. While it is there,
+ * triggers refuse what others want to write to events and grants.
  */
 #ifndef ROWTAIL_MIRROR_COPY_H
 #define ROWTAIL_MIRROR_COPY_H
@@ -49,12 +50,13 @@ struct copy_state {
 /* Borrows path for good. NULL if there is no memory. */
 struct copy *copy_new(const char *path);
 
-/* Takes the lock on PATH.lock until the process ends. False, with a sentence, if another mirror has it. */
+/* Locks PATH.lock until the process ends. False, with a sentence, if another mirror has it. */
 bool copy_lock(struct copy *c, char *sentence, size_t size);
 
 /*
- * Looks whether PATH still leads to the same file, and the lock is still beside it. If not, takes the lock again.
- * COPY_ABSENT: PATH is now another file, and the one before is closed. COPY_TAKEN, COPY_FAULT: not locked.
+ * Looks whether PATH still leads to the same file, and the lock is still beside it. If not, takes
+ * the lock again. COPY_ABSENT: PATH is now another file, and the one before is closed. COPY_TAKEN,
+ * COPY_FAULT: not locked.
  */
 enum copy_status copy_settle(struct copy *c);
 
@@ -75,8 +77,8 @@ bool copy_is_open(const struct copy *c);
 bool copy_is_in_place(const struct copy *c);
 
 /*
- * Reads part of the file, not from a cache, for some milliseconds at most. If it is called each second, it reads all of
- * the file in turns. COPY_DAMAGED if that fails.
+ * Reads part of the file, not from a cache, for some milliseconds at most. If it is called each
+ * second, it reads all of the file in turns. COPY_DAMAGED if that fails.
  */
 enum copy_status copy_examine(struct copy *c);
 
@@ -95,7 +97,7 @@ enum copy_status copy_has(struct copy *c, int64_t id, bool *has);
 /* A transaction: any number of changes, in any order; all or nothing. */
 enum copy_status copy_begin(struct copy *c);
 enum copy_status copy_apply(struct copy *c, const struct change *change);
-/* Deletes the events from `first` to `last`, which never were, and tells every reader from before. */
+/* Deletes the events from `first` to `last`, which never were. Readers before `last` get a gap. */
 enum copy_status copy_take_back(struct copy *c, int64_t first, int64_t last);
 enum copy_status copy_commit(struct copy *c);
 void copy_rollback(struct copy *c);
@@ -103,13 +105,14 @@ bool copy_in_transaction(const struct copy *c);
 
 /*
  * Deletes some of the events above the newest keep_rows (0: all are kept), and of those made before
- * `oldest` ("2026-01-31T…Z"; NULL: of any age). *more: there are further ones. A transaction of its own.
+ * `oldest` ("2026-01-31T…Z"; NULL: of any age). *more: there are further ones. A transaction of its
+ * own.
  */
 enum copy_status copy_prune(struct copy *c, int64_t keep_rows, const char *oldest, bool *more);
 
 /*
- * A new file: copy_make() begins PATH.new, copy_add() fills it in, copy_replace() puts it in the place of
- * PATH, which is closed, and opens it. copy_unmake() drops it.
+ * A new file: copy_make() begins PATH.new, copy_add() fills it in, copy_replace() puts it in the
+ * place of PATH, which is closed, and opens it. copy_unmake() drops it.
  */
 enum copy_status copy_make(struct copy *c);
 enum copy_status copy_add(struct copy *c, const struct change *change);

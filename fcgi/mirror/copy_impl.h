@@ -1,6 +1,6 @@
 /*
- * Shared by copy.c (opening, looking after the file), copy_place.c (where it is, its lock), copy_apply.c
- * (transactions) and copy_make.c (a new file), and used by no others.
+ * Shared by copy.c (opening, looking after the file), copy_place.c (where it is, its lock),
+ * copy_apply.c (transactions) and copy_make.c (a new file), and used by no others.
  */
 #ifndef ROWTAIL_MIRROR_COPY_IMPL_H
 #define ROWTAIL_MIRROR_COPY_IMPL_H
@@ -63,21 +63,24 @@ enum copy_status copy_put(
 enum copy_status copy_put_state(
 	struct copy *c, struct copy_file *file, const struct copy_state *state);
 
-/* Makes the table rowtail_mirror, and triggers that refuse what others write, in place of rowtail.sql's. */
+/* Makes the table rowtail_mirror. Replaces rowtail.sql's triggers by some that refuse writers. */
 enum copy_status copy_set_up(struct copy *c, sqlite3 *db);
 enum copy_status copy_drop_triggers(struct copy *c, sqlite3 *db);
 
 /*
- * The absolute path of a file that may not exist, without symbolic links; PATH_MAX bytes. A link to a file that
- * does not exist leads to where the file will be.
+ * The absolute path of a file that may not exist, without symbolic links; PATH_MAX bytes. A link to
+ * a file that does not exist leads to where the file will be.
  */
 void copy_resolve(const char *path, char *real);
 
-/* Remembers beside the file which one is ours: if it cannot be read one day, it is damaged, and not somebody else's. */
+/*
+ * Notes beside the file that it is ours. If it cannot be read one day, it is then known to be a
+ * damaged copy, not another program's file.
+ */
 void copy_sign(struct copy *c);
 bool copy_is_signed(const struct copy *c);
 
-/* Gives the file at this path the owner and the permissions of the file at PATH, or of the one that was there. */
+/* Gives the file at this path the owner and permissions that the file at PATH has, or had last. */
 void copy_inherit(const struct copy *c, const char *path);
 
 #endif

@@ -109,9 +109,10 @@ static bool sync_path(const char *path, int flags)
 }
 
 /*
- * Puts the new file in place. Whoever has the old one open keeps it, with its -wal and -shm, which are no longer
- * in the directory: the new file must not meet them. rowtail notices the new file by its inode. The second removal
- * is for somebody who opened the old file between the first one and the rename.
+ * Puts the new file in place. Whoever has the old one open keeps it, with its -wal and -shm, which
+ * are no longer in the directory: the new file must not meet them. rowtail notices the new file by
+ * its inode. The second removal is for somebody who opened the old file between the first one and
+ * the rename.
  */
 static bool put_in_place(struct copy *c)
 {

@@ -1,10 +1,10 @@
 /*
- * keeper: keeps the copy the same as the source: what to ask next, what an answer means, what to do after a
- * fault.
+ * keeper: keeps the copy the same as the source: what to ask next, what an answer means, what to do
+ * after a fault.
  *
- * Owns the source, the copy's transactions, and all timers. Each look is one snapshot of the source and one
- * transaction of the copy: if its changes came in pieces, a reader could pass over a row that a later piece
- * deletes, without a gap.
+ * Owns the source, the copy's transactions, and all timers. Each look is one snapshot of the source
+ * and one transaction of the copy: if its changes came in pieces, a reader could pass over a row
+ * that a later piece deletes, without a gap.
  */
 #ifndef ROWTAIL_MIRROR_KEEPER_H
 #define ROWTAIL_MIRROR_KEEPER_H

@@ -1,4 +1,7 @@
-/* What is to be done every second, between two questions: is the file still there, can it be read, is it too long? */
+/*
+ * What is to be done every second, between two questions: is the file still there, can it be read,
+ * is it too long?
+ */
 #include "mirror/keeper_impl.h"
 
 #include <time.h>

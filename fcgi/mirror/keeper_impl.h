@@ -94,13 +94,13 @@ void keeper_look(void);
 /* Does what is left to do, or waits for notices. */
 void keeper_rest(void);
 
-/* A connection is there: decides whether the copy can be gone on with, and asks the first question. */
+/* Call once connected. Decides whether the copy can continue, and asks the first question. */
 void keeper_begin_work(void);
 
 /* What is to be done every second. Only while no question is open. */
 void keeper_do_chores(void);
 
-/* Deletes what --keep-rows and --keep-seconds do not keep; for as long as a turn of the loop may take. */
+/* Deletes what --keep-rows and --keep-seconds do not keep, for one turn of the loop at most. */
 void keeper_prune(void);
 void keeper_prune_due(struct loop_timer *timer);
 

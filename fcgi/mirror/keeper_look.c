@@ -13,8 +13,8 @@
 enum { LONG_MS = 3000 }; /* a look that takes longer is worth a line */
 
 /*
- * Is the copy complete now? If so, sets *when_ms to a time at which the primary had no more. A standby
- * cannot know that; *counts is false if it only seems so.
+ * Is the copy complete now? If so, sets *when_ms to a time at which the primary had no more. A
+ * standby cannot know that; *counts is false if it only seems so.
  */
 static bool is_complete(int64_t *when_ms, bool *counts)
 {
@@ -72,7 +72,7 @@ static bool take_back(struct copy_state *state)
 	return true;
 }
 
-/* Is this the log, and the state of it, that the copy can go on with? If not, begins what is to be done. */
+/* Can the copy continue with this log? If not, begins what is needed instead. */
 static bool is_right_source(const struct copy_state *state)
 {
 	const struct change *log = &keeper.look.log;
@@ -150,7 +150,7 @@ static enum copy_status write_state(void)
 		state->cursor = l->last_base;
 	if (l->changed > state->changed)
 		state->changed = l->changed;
-	/* Until a new primary has numbered something, its standbys do not know that it took over. */
+	/* A standby learns of a takeover only when the new primary has numbered something. */
 	if (l->base)
 		state->timeline = l->log.last;
 	state->max_stale_ms = keeper.config->max_stale_ms;
@@ -204,8 +204,8 @@ void keeper_finish_look(void)
 /* --- a copy is over --- */
 
 /*
- * The copy before had rows that the log did not have. Whether a takeover lost them is known once the new
- * primary has published, which may have been before this copy was read.
+ * The copy before had rows that the log did not have. Whether a takeover lost them is known once
+ * the new primary has published, which may have been before this copy was read.
  */
 static int64_t lost_with_a_primary(const struct look *l)
 {

@@ -1,6 +1,6 @@
 /*
- * rowtail-mirror: keeps a copy of the event log in PostgreSQL, an SQLite log that rowtail follows. This file
- * only sets the order: options, lock, signals, loop.
+ * rowtail-mirror: keeps a copy of the event log in PostgreSQL, an SQLite log that rowtail follows.
+ * This file only sets the order: options, lock, signals, loop.
  */
 #include <err.h>
 #include <stdio.h>

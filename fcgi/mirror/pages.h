@@ -12,8 +12,8 @@
 #include "config/config.h"
 
 /*
- * Begins to serve, if --pages is given. Borrows config for good. False, with a sentence, if the socket cannot
- * be made.
+ * Begins to serve, if --pages is given. Borrows config for good. False, with a sentence, if the
+ * socket cannot be made.
  */
 bool pages_begin(const struct config *config, char *sentence, size_t size);
 /* Closes the socket and all connections. */

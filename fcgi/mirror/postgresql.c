@@ -116,8 +116,8 @@ static void expect(struct source *s);
 static void go_on_reading(struct source *s);
 
 /*
- * Has the server answered, and only this process did not read? It may have been stopped, or busy with a row for
- * longer than the server has time for its answer.
+ * Has the server answered, and only this process did not read? It may have been stopped, or busy
+ * with a row for longer than the server has time for its answer.
  */
 static bool has_answered(const struct source *s)
 {
@@ -423,7 +423,7 @@ static void ready(struct loop_poll *poll, int events, bool failed)
 
 	if (!s)
 		return;
-	/* A failure has paused the poll. What the server said before is read first, and then the end. */
+	/* A failure has paused the poll. Reads what the server said before it, then the end. */
 	if (failed)
 		loop_poll_set(poll, LOOP_READ);
 	if (s->state > CONNECTING && events & LOOP_WRITE)
@@ -446,7 +446,7 @@ void source_connect(struct source *s)
 		return;
 	}
 	expect(s);
-	/* Before the first PQconnectPoll(), libpq wants to be called when the socket is writable. */
+	/* libpq: the first PQconnectPoll() waits until the socket is writable. */
 	if (!watch(s, LOOP_WRITE))
 		lose(s, "the system refuses to watch the connection");
 }

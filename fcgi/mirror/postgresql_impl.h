@@ -1,6 +1,6 @@
 /*
- * Shared by postgresql.c (one connection), postgresql_connect.c (connection strings) and postgresql_rows.c
- * (questions and rows), and used by no others. Only these three know PostgreSQL.
+ * Shared by postgresql.c (one connection), postgresql_connect.c (connection strings) and
+ * postgresql_rows.c (questions and rows), and used by no others. Only these three know PostgreSQL.
  */
 #ifndef ROWTAIL_MIRROR_POSTGRESQL_IMPL_H
 #define ROWTAIL_MIRROR_POSTGRESQL_IMPL_H
@@ -24,7 +24,10 @@ const char *postgresql_setup(int server_version);
 /* Writes an error of the server, and what to do about it. */
 void postgresql_explain(const PGresult *result, char *text, size_t size);
 
-/* Copies a message as one line without control characters, which a server may write; at most size bytes with its NUL. */
+/*
+ * Copies a message as one line without control characters, which a server may write; at most size
+ * bytes with its NUL.
+ */
 void postgresql_one_line(const char *message, char *text, size_t size);
 
 enum postgresql_row {

@@ -1,6 +1,6 @@
 /*
- * The questions, and the rows of the answers. Tables and views are those of schema/postgresql.sql, whose first
- * comment is the contract.
+ * The questions, and the rows of the answers. Tables and views are those of schema/postgresql.sql,
+ * whose first comment is the contract.
  */
 #include "mirror/postgresql_impl.h"
 
@@ -13,8 +13,9 @@
 enum { LINE_MAX_BYTES = 1024 };
 
 /*
- * A session of a mirror, whatever is set for its role or the database. The questions are planned once: the planner
- * takes five times as long as they do. As it does not know then how many rows are new, it is told to use the indexes.
+ * A session of a mirror, whatever is set for its role or the database. The questions are planned
+ * once: the planner takes five times as long as they do. As it does not know then how many rows are
+ * new, it is told to use the indexes.
  */
 #define SETUP                                                                                      \
 	"SET statement_timeout = 0; SET idle_session_timeout = 0; SET lock_timeout = '5s'; "       \
@@ -37,7 +38,7 @@ const char *postgresql_setup(int server_version)
 #define NO_INT "NULL::int8"
 #define NO_TEXT "NULL::text"
 
-/* Each answer has these columns: number, kind, channel, event, data, flags, at, first, last, subject. */
+/* An answer's columns: number, kind, channel, event, data, flags, at, first, last, subject. */
 #define LOG_ROW(position)                                                                          \
 	"SELECT " position "::int8 AS id, 'log'::text AS kind, s.token::text AS channel, " NO_TEXT \
 	" AS event, " NO_TEXT " AS data, CASE WHEN NOT s.standby THEN 0 WHEN EXISTS (SELECT FROM " \

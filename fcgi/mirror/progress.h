@@ -1,5 +1,6 @@
 /*
- * progress: shows how far a first copy is: a bar on a terminal, elsewhere a line in the log every few seconds.
+ * progress: shows how far a first copy is: a bar on a terminal, elsewhere a line in the log every
+ * few seconds.
  *
  * Never draws anything if standard error is no terminal.
  */

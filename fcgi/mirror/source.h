@@ -1,9 +1,10 @@
 /*
  * source: the log in its database server: connect, wait, changes after a number.
  *
- * Owns one connection and its state. Never blocks, but for the look-up of a host's name. Everything that
- * is PostgreSQL's is in postgresql.c and the files of its family, which alone include <libpq-fe.h>: another
- * server needs another such family. Never logs, and no sentence holds a password.
+ * Owns one connection and its state. Never blocks, but for the look-up of a host's name. Everything
+ * that is PostgreSQL's is in postgresql.c and the files of its family, which alone include
+ * <libpq-fe.h>: another server needs another such family. Never logs, and no sentence holds a
+ * password.
  *
  * One question is asked at a time: source_ask(), then `change` for each row of the answer, then
  * `answered` or `failed`. After `failed` with SOURCE_LOST the connection is closed.
@@ -37,7 +38,7 @@ enum source_question {
 	SOURCE_VERSION, /* the same; its number is the version of schema/postgresql.sql */
 	SOURCE_LOOK, /* all changes above number a; CHANGE_LOG has no number */
 	SOURCE_LOOK_WHOLE, /* the same, with that number */
-	SOURCE_SIZE, /* a: how many of the newest events are wanted, 0: all; b: how young, in ms, 0: any */
+	SOURCE_SIZE, /* a: how many of the newest, 0: all; b: how old in ms at most, 0: any */
 	SOURCE_ALL, /* the whole log: events above id a, marks, grants, ends */
 	SOURCE_EVENT, /* the event with id a, if there is one */
 	SOURCE_TELL_LOST, /* rows before base a were taken back: tells the other mirrors */

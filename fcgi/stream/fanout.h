@@ -1,10 +1,11 @@
 /*
  * fanout: decides which stream has work, in what order, and with what budget.
  *
- * Owns the subscribers of this process (not their sinks) and the windows, and reads new rows into the
- * windows. Reads each row once and encodes it once per lane. A stream that waits for rows gets them
- * in one write. Streams that are behind take turns, so a client a million rows behind does not delay
- * the live ones. Does not use the loop, so that tests can drive it: it asks for turns by a callback.
+ * Owns the subscribers of this process (not their sinks) and the windows, and reads new rows into
+ * the windows. Reads each row once and encodes it once per lane. A stream that waits for rows gets
+ * them in one write. Streams that are behind take turns, so a client a million rows behind does not
+ * delay the live ones. Does not use the loop, so that tests can drive it: it asks for turns by a
+ * callback.
  */
 #ifndef ROWTAIL_FANOUT_H
 #define ROWTAIL_FANOUT_H
@@ -37,7 +38,7 @@ struct fanout_limits {
 
 /* Functions of fanout's owner. */
 struct fanout_calls {
-	/* Asks the owner to call fanout_turn() soon, after other work. Several calls ask for one turn. */
+	/* Asks the owner to call fanout_turn() once, soon, after other work. */
 	void (*want_turn)(void *context);
 	/* A stream was opened. */
 	void (*opened)(void *context);
@@ -72,8 +73,8 @@ struct fanout_stream {
 };
 
 /*
- * Begins an opening as opening_begin() does, in one transaction. If another log was restored into the
- * file, the streams that are open learn of it before.
+ * Begins an opening as opening_begin() does, in one transaction. If another log was restored into
+ * the file, the streams that are open learn of it before.
  */
 enum eventlog_status fanout_begin_opening(struct fanout *f, struct opening *o,
 	const struct filter *filter, const struct position *asked, int64_t max_replay);

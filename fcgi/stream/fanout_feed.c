@@ -345,8 +345,8 @@ static bool refill_row(void *context, const struct row *row)
 }
 
 /*
- * Reads the rows after an id into the window of a lane, up to those that were fed. *pruned: rows are
- * missing up to this id; 0: none. False if that failed.
+ * Reads the rows after an id into the window of a lane, up to those that were fed. *pruned: rows
+ * are missing up to this id; 0: none. False if that failed.
  */
 static bool refill_after(struct fanout *f, int lane, int64_t after, int64_t *pruned)
 {

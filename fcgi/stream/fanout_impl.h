@@ -1,7 +1,8 @@
 /*
- * Shared by these files, and used by no others: fanout.c (streams, lists), fanout_sweep.c (heartbeats, time limits,
- * last words), fanout_look.c (is anything new?), fanout_feed.c (new rows for streams that wait), fanout_step.c (a turn
- * of a stream that is behind), fanout_end.c (channels that have ended) and fanout_poll.c (what differs for a JSON answer).
+ * Shared by these files, and used by no others: fanout.c (streams, lists), fanout_sweep.c
+ * (heartbeats, time limits, last words), fanout_look.c (is anything new?), fanout_feed.c (new rows
+ * for streams that wait), fanout_step.c (a turn of a stream that is behind), fanout_end.c (channels
+ * that have ended) and fanout_poll.c (what differs for a JSON answer).
  */
 #ifndef ROWTAIL_FANOUT_IMPL_H
 #define ROWTAIL_FANOUT_IMPL_H
@@ -59,7 +60,7 @@ struct fanout {
 	struct run run;
 	int64_t fed; /* all rows up to this id have been read into the windows */
 	int64_t version; /* of the database when it was last read to the end; -1: unknown */
-	int64_t checked; /* version of the database that was found to be the same log; -1: unknown */
+	int64_t checked; /* eventlog_version() when it was last found the same log; -1: unknown */
 	uint64_t commit; /* the last one when that was read, if `current` */
 	int64_t seen_us; /* when the current rows were read */
 	struct match *matches;
@@ -69,7 +70,7 @@ struct fanout {
 	int64_t lag; /* see fanout_lag() */
 	int64_t absent_ms; /* clock_absent_ms() at the last sweep */
 	int64_t waited_us; /* when the waiting streams were last called during a log fault */
-	int64_t marked_id; /* of the row that identifies the log: the newest that a client may know of */
+	int64_t marked_id; /* the row that identifies the log: the newest that a client may know */
 	int64_t marked_length; /* bytes of its data; -1: unknown */
 	uint64_t mark; /* eventlog_mark(); 0: none */
 	int64_t hopeless_id; /* a row for which memory ran out since the last sweep; 0: none */
@@ -95,8 +96,8 @@ enum turn {
 enum turn fanout_step(struct fanout *f, struct subscriber *s);
 
 /*
- * fanout_end.c: which groups have all their channels ended. This is looked up only when a row of type `end` is read, and
- * when rows were passed over.
+ * fanout_end.c: which groups have all their channels ended. This is looked up only when a row of
+ * type `end` is read, and when rows were passed over.
  */
 
 /* Notes a row that was read. No group may leave before fanout_look_up_ends(). */
@@ -172,14 +173,15 @@ enum turn fanout_pass_over(struct fanout *f, struct subscriber *s, int64_t id);
 void fanout_note_too_large(struct fanout *f, int64_t id);
 
 /*
- * Begins a transaction for reading rows (eventlog_hold()); the caller ends it. *same: this is still the log
- * that was fed. If another one was restored into the file, all streams are to get a gap before they read.
+ * Begins a transaction for reading rows (eventlog_hold()); the caller ends it. *same: this is still
+ * the log that was fed. If another one was restored into the file, all streams are to get a gap
+ * before they read.
  */
 enum eventlog_status fanout_begin(struct fanout *f, bool *same);
 
 /*
- * A client knows of ids up to this one, which may not have been fed yet. Call it in the transaction that
- * fanout_begin() began.
+ * A client knows of ids up to this one, which may not have been fed yet. Call it in the transaction
+ * that fanout_begin() began.
  */
 enum eventlog_status fanout_note_known(struct fanout *f, int64_t id);
 
@@ -194,8 +196,8 @@ struct fanout_progress {
 enum eventlog_status fanout_feed(struct fanout *f, struct fanout_progress *progress);
 
 /*
- * Reads the last rows that were fed into the window of a lane, when many streams are behind it: then
- * all of them share one read and one encoding. A lane is refilled once.
+ * Reads the last rows that were fed into the window of a lane, when many streams are behind it:
+ * then all of them share one read and one encoding. A lane is refilled once.
  */
 enum { FANOUT_REFILL_REPLAYS = 8 };
 void fanout_refill(struct fanout *f, int lane);

@@ -133,8 +133,8 @@ static enum eventlog_status begin_look(
 }
 
 /*
- * Begins the transaction of one more batch. *same: it is still the log of the batch before, which is
- * not certain: another one may have been restored between the two transactions.
+ * Begins the transaction of one more batch. *same: it is still the log of the batch before, which
+ * is not certain: another one may have been restored between the two transactions.
  */
 static enum eventlog_status begin_batch(struct fanout *f, bool *same)
 {

@@ -380,8 +380,8 @@ enum turn fanout_pass_over(struct fanout *f, struct subscriber *s, int64_t id)
 }
 
 /*
- * Reads rows after the cursor in one transaction with the check that it is still the same log: otherwise a
- * client could take a row of another log for the next one. *same: it is.
+ * Reads rows after the cursor in one transaction with the check that it is still the same log:
+ * otherwise a client could take a row of another log for the next one. *same: it is.
  */
 static enum eventlog_status read_rows(struct fanout *f, struct subscriber *s, int64_t told,
 	size_t rows, struct replay *replay, struct eventlog_batch *batch, bool *same)
@@ -456,7 +456,10 @@ static bool find_in_window(struct fanout *f, const struct subscriber *s, uint64_
 	/* A record that was cut may be of a row that a replay found before a look fed it. */
 	if (s->cut && s->cursor >= window_last(lane->window))
 		return false;
-	/* The window keeps deleted rows. This client was told that they are gone, or never asked for them. */
+	/*
+	 * The window keeps deleted rows. This client was told that they are gone, or never wanted
+	 * them.
+	 */
 	if (s->cursor < s->gone)
 		return false;
 	if (window_find(lane->window, s->cursor, sequence))

@@ -3,8 +3,8 @@
 #include "stream/fanout_impl.h"
 
 /*
- * The client comes back once, and must then have a position behind the end, even if it got a gap for the row
- * that ended the channel. Its reconnection time stays that of the last row.
+ * The client comes back once, and must then have a position behind the end, even if it got a gap
+ * for the row that ended the channel. Its reconnection time stays that of the last row.
  */
 static void say_end(struct fanout *f, const struct subscriber *s)
 {

@@ -14,7 +14,8 @@ enum {
 
 /*
  * A channel or pattern of a group. The first follower of each pattern is in the table. It is in a
- * list with the others of its pattern. Streams can follow a hundred patterns each, so this is small.
+ * list with the others of its pattern. Streams can follow a hundred patterns each, so this is
+ * small.
  */
 struct follower {
 	union {

@@ -16,7 +16,7 @@
 #include "log/filter.h"
 #include "stream/subscriber.h"
 
-/* The lane of a group whose rows are in no window; and how many numbers there are for the others. */
+/* The lane of a group whose rows are in no window, and the number of the other lanes. */
 enum { LANE_NONE = -1, GROUPS_LANES = 8 };
 
 struct group {

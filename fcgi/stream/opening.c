@@ -61,8 +61,8 @@ static enum eventlog_status begin_at_tail(
 }
 
 /*
- * The position is above every id. If the log is a copy, the client may have come from another machine, whose
- * copy is ahead of this one. Then it waits, unless it has waited enough.
+ * The position is above every id. If the log is a copy, the client may have come from another
+ * machine, whose copy is ahead of this one. Then it waits, unless it has waited enough.
  */
 static bool waits_for_copy(struct opening *o, const struct copied *copied)
 {

@@ -26,8 +26,8 @@ struct opening {
 	struct eventlog_bounds bounds;
 	char requested[POSITION_TEXT_MAX + 1]; /* for the gap */
 	/*
-	 * All channels have ended (eventlog_ended()) when the search began; 0: they have not. Valid from the
-	 * beginning.
+	 * All channels have ended (eventlog_ended()) when the search began; 0: they have not. Valid
+	 * from the beginning.
 	 */
 	int64_t ended;
 	int64_t limit; /* --max-replay, 0: none */
@@ -37,8 +37,8 @@ struct opening {
 	bool looks_older; /* the seek looks for a row before the page */
 	bool older; /* when done, and with `before`: there is such a row */
 	/*
-	 * The position is ahead of a copy (log/copied.h), which may get there: until this clock_ms(), or until
-	 * the copy has been found complete `looks` times. 0: it does not wait.
+	 * The position is ahead of a copy (log/copied.h), which may get there: until this
+	 * clock_ms(), or until the copy has been found complete `looks` times. 0: it does not wait.
 	 */
 	int64_t waits_until_ms;
 	int64_t looks;
@@ -63,8 +63,8 @@ enum eventlog_status opening_begin(struct opening *o, struct eventlog *log, cons
 bool opening_is_over(const struct opening *o);
 
 /*
- * Continues the search by one bounded step. Call it until `done`. EVENTLOG_BUSY: call it again after the next
- * commit.
+ * Continues the search by one bounded step. Call it until `done`. EVENTLOG_BUSY: call it again
+ * after the next commit.
  */
 enum eventlog_status opening_continue(
 	struct opening *o, struct eventlog *log, const struct filter *f);

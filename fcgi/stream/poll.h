@@ -60,8 +60,8 @@ struct poll *poll_new(const struct poll_ask *ask);
 struct poll *poll_shrink(struct poll *p);
 
 /*
- * Sets both texts: the head of the answer with its empty line, and a whole answer that asks the client
- * to come back. *p may move. False if there is no memory; then the poll is unchanged.
+ * Sets both texts: the head of the answer with its empty line, and a whole answer that asks the
+ * client to come back. *p may move. False if there is no memory; then the poll is unchanged.
  */
 bool poll_set_texts(struct poll **p, const struct buffer *head, const struct buffer *later);
 
@@ -97,8 +97,8 @@ bool poll_set_gap(struct poll *p, const char *requested, const struct eventlog_b
 
 /*
  * Appends the answer, with the head unless it was sent. position: where the client continues.
- * more: there are rows after it or, with `before`, older ones. end: there will never be any after it. Fails as
- * buffer_append() does.
+ * more: there are rows after it or, with `before`, older ones. end: there will never be any after
+ * it. Fails as buffer_append() does.
  */
 void poll_write(const struct poll *p, struct buffer *out, int64_t position, bool more, bool end);
 

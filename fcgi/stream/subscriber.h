@@ -60,7 +60,7 @@ struct subscriber {
 	int64_t cursor; /* everything up to here was sent or not wanted */
 	int64_t told; /* the last id that the client received */
 	int64_t deletion_told; /* see struct eventlog_missing: later deletions need a gap */
-	int64_t gone; /* up to here, rows were deleted that it must not get from the window; 0: none */
+	int64_t gone; /* it must not get deleted rows up to this id from the window; 0: none */
 	int64_t opened_ms;
 	int64_t moved_ms; /* when the sink last took bytes */
 	int64_t ends_ms; /* clock_awake_ms() at which it leaves (in DRAIN: is closed); 0: never */
@@ -86,7 +86,7 @@ struct subscriber {
 	struct access_session *session; /* for rechecks; NULL: anyone may read */
 	struct census_entry
 		*client; /* counts streams; the responder owns session, client and who */
-	char *who; /* for the log: the client's address, a NUL, and its user's name or ""; or NULL */
+	char *who; /* for log lines: the client's address, a NUL, its user's name or ""; or NULL */
 };
 
 enum subscriber_result {

@@ -229,8 +229,8 @@ static void watch_anew(void)
 }
 
 /*
- * While the files are watched, the write-ahead log's index tells of commits, and the directory's watch
- * of files that were removed. Then the rest is checked less often.
+ * While the files are watched, the write-ahead log's index tells of commits, and the directory's
+ * watch of files that were removed. Then the rest is checked less often.
  */
 static bool is_check_due(void)
 {
@@ -335,10 +335,10 @@ static void look_again(struct loop_alarm *alarm)
 
 /*
  * The first look after a notice. If it finds rows, and the write-ahead log shows that no further
- * commit is on its way, that was all. Otherwise, if it finds nothing, the commit of that notice is still to come.
- * Then tail waits for it as long as any fsync takes. If it finds rows, the notice may belong to a
- * second commit that is not visible yet. Then tail also looks for that one, as long as commits take
- * here.
+ * commit is on its way, that was all. Otherwise, if it finds nothing, the commit of that notice is
+ * still to come. Then tail waits for it as long as any fsync takes. If it finds rows, the notice
+ * may belong to a second commit that is not visible yet. Then tail also looks for that one, as long
+ * as commits take here.
  */
 static void look_soon(struct loop_turn *turn)
 {
