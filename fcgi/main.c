@@ -1,7 +1,7 @@
 /*
  * rowtail: follows a SQLite table and streams its rows as Server-Sent Events, as a FastCGI
- * responder, an HTTP server or a CGI program. This file only sets the order: options, log, signals, sockets, loop,
- * drain.
+ * responder, an HTTP server or a CGI program. This file only sets the order: options, log, signals,
+ * sockets, loop, drain.
  */
 #include <err.h>
 #include <errno.h>

@@ -146,8 +146,8 @@ static void judge_jwt(struct access *a, struct asking *k)
 }
 
 /*
- * Checks a token that a grant may name. An empty text is no token, even if a script granted its hash because a
- * variable was empty.
+ * Checks a token that a grant may name. An empty text is no token, even if a script granted its
+ * hash because a variable was empty.
  */
 static void judge_opaque(struct access *a, struct asking *k)
 {

@@ -75,7 +75,7 @@ enum access_again {
 enum access_again access_recheck(
 	struct access *a, struct access_session *session, const struct filter *f, int64_t now_ms);
 
-/* The client's first subject: "user:NAME" or "token:HEX"; "" if it is only part of everyone. Borrowed. */
+/* The client's first subject: "user:NAME" or "token:HEX"; "" if it is only everyone. Borrowed. */
 const char *access_session_subject(const struct access_session *session);
 
 /* The user's name, for --max-streams-per-client, or NULL. Borrowed from the session. */

@@ -287,8 +287,8 @@ static bool signature_is_good(const struct jwt_verifier *v, const struct parts *
 }
 
 /*
- * Reads a time within reason. RFC 7519, section 2, allows fractions of a second, which are dropped. False if
- * it is there and is anything else.
+ * Reads a time within reason. RFC 7519, section 2, allows fractions of a second, which are dropped.
+ * False if it is there and is anything else.
  */
 static bool read_time(const struct json_members *m, const char *name, bool *there, int64_t *time)
 {
@@ -309,8 +309,8 @@ static bool read_time(const struct json_members *m, const char *name, bool *ther
 }
 
 /*
- * Is the time too far in the future? RFC 7519, section 4.1.5, allows some leeway for nbf; section 4.1.6 refuses no
- * token for its iat.
+ * Is the time too far in the future? RFC 7519, section 4.1.5, allows some leeway for nbf; section
+ * 4.1.6 refuses no token for its iat.
  */
 static bool is_early(const struct jwt_verifier *v, int64_t time_s, int64_t now_s, int64_t early_s)
 {

@@ -18,7 +18,7 @@ bool token_init(void);
 /* A number that nobody can guess. */
 uint32_t token_random(void);
 
-/* SHA-256 of a token, as lower-case hexadecimal digits with a NUL: the HEX of a grant "token:HEX". */
+/* SHA-256 of a token in lower-case hex digits with a NUL: the HEX of a grant "token:HEX". */
 void token_hash(const char *token, size_t length, char hex[TOKEN_HEX + 1]);
 
 /*

@@ -54,9 +54,9 @@ struct json_problem {
 };
 
 /*
- * Sets the seed of jansson's hash tables to a number that nobody can guess, so that nobody can choose
- * names that collide. Call it once, before anything else: without /dev/urandom, jansson would use the
- * time of day.
+ * Sets the seed of jansson's hash tables to a number that nobody can guess, so that nobody can
+ * choose names that collide. Call it once, before anything else: without /dev/urandom, jansson
+ * would use the time of day.
  */
 void json_seed(uint32_t seed);
 
@@ -67,7 +67,7 @@ void json_seed(uint32_t seed);
 int json_parse(struct json_members *members, const char *text, size_t length,
 	struct json_problem *problem);
 
-/* The same for an object, or an array of objects: the members of all, one object after the other. */
+/* The same for an object, or an array of objects, whose members come one object after the other. */
 int json_parse_list(struct json_members *members, const char *text, size_t length,
 	struct json_problem *problem);
 

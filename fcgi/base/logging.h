@@ -1,12 +1,12 @@
 /*
  * logging: one line per entry on standard error.
  *
- * A line is "2026-11-22T23:24:44.123Z rowtail[PID] LEVEL: text", in UTC, or a JSON object with time,
- * level, pid, message and the entry's fields. It is written by one write(2). A text line has at most
- * LOG_LINE_MAX bytes including its newline; a JSON line fits into a pipe's PIPE_BUF. Control
- * characters and bytes that are not UTF-8 are escaped, so that no client can forge a line. A text
- * that does not fit is cut between two characters and ends in "...". If standard error is the
- * journal, each line begins with its priority, such as "<4>" (sd-daemon(3)).
+ * A line is "2026-11-22T23:24:44.123Z rowtail[PID] LEVEL: text", in UTC, or a JSON object with
+ * time, level, pid, message and the entry's fields. It is written by one write(2). A text line has
+ * at most LOG_LINE_MAX bytes including its newline; a JSON line fits into a pipe's PIPE_BUF.
+ * Control characters and bytes that are not UTF-8 are escaped, so that no client can forge a line.
+ * A text that does not fit is cut between two characters and ends in "...". If standard error is
+ * the journal, each line begins with its priority, such as "<4>" (sd-daemon(3)).
  *
  * A line that repeats is left out after LOG_REPEATS times; a line says how often it was repeated.
  *
@@ -28,7 +28,7 @@ enum { LOG_LINE_MAX = 1024, LOG_REPEATS = 5, LOG_REPEAT_S = 10 };
 enum log_format { LOG_TEXT, LOG_JSON };
 void log_set_format(enum log_format format);
 
-/* stream: the environment's JOURNAL_STREAM, or NULL. Tells whether standard error is the journal. */
+/* Finds out if standard error is the journal. stream: the environment's JOURNAL_STREAM, or NULL. */
 void log_find_journal(const char *stream);
 
 /* Sets the name in each line, "rowtail" at first. Borrowed for good. */
@@ -38,8 +38,8 @@ void log_set_program(const char *name);
 enum { LOG_RECENT = 50, LOG_RECENT_MAX = 320 };
 
 /*
- * Calls `each` for the last lines of this process, oldest first; they have no newline, and one that is
- * too long ends in "...".
+ * Calls `each` for the last lines of this process, oldest first; they have no newline, and one that
+ * is too long ends in "...".
  */
 void log_recent(void (*each)(void *context, const char *line), void *context);
 
@@ -68,8 +68,8 @@ void log_fields(
 	enum log_level level, const char *message, const struct log_field *fields, size_t count);
 
 /*
- * Says how often the last line was repeated, if it is time or `ending`. Call it about every second, and
- * at the end.
+ * Says how often the last line was repeated, if it is time or `ending`. Call it about every second,
+ * and at the end.
  */
 void log_settle(bool ending);
 

@@ -68,7 +68,7 @@ static void begin_round(uv_prepare_t *handle)
 		was_long((int64_t)(work_ns / 1000));
 }
 
-/* Runs after all other check handles, since it was started first. libuv's time is that of polling. */
+/* Runs after all other check handles, since it was started first. libuv's time is the poll's. */
 static void end_polling(uv_check_t *handle)
 {
 	uint64_t began_ns = uv_now(&loop) * 1000000;

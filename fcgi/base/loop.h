@@ -2,8 +2,8 @@
  * loop: the part of libuv that rowtail uses: readiness, timers, signals, turns.
  *
  * The only file that includes <uv.h>. One loop per process, one thread, no pool. Handles live in
- * the structs of their users, so that a connection is one allocation. Whoever begins a poll must end
- * it, and keep its memory until `ended` is called.
+ * the structs of their users, so that a connection is one allocation. Whoever begins a poll must
+ * end it, and keep its memory until `ended` is called.
  *
  * A handle whose bytes are all zero has not begun. The functions that stop, set, start, want or end
  * a handle do nothing if it has not begun or has ended, since some versions of libuv crash then.
@@ -22,8 +22,8 @@ bool loop_init(void);
 void loop_run(void);
 
 /*
- * Calls `was` after each round whose work took longer than this, with its time. Call it once, before
- * any turn is wanted.
+ * Calls `was` after each round whose work took longer than this, with its time. Call it once,
+ * before any turn is wanted.
  */
 void loop_on_long_round(int64_t longest_us, void (*was)(int64_t us));
 void loop_stop(void);
@@ -74,9 +74,9 @@ struct loop_timer {
 /* Begins the timer, stopped. A second call stops it and replaces its function. */
 void loop_timer_init(struct loop_timer *t, void (*due)(struct loop_timer *t), void *context);
 /*
- * Due after after_ms, then every every_ms unless that is 0. Starting it again resets it. A timer that
- * repeats is due at multiples of every_ms since the loop began: the first time after every_ms is earlier.
- * So an idle process wakes up once for all timers that are due at the same time.
+ * Due after after_ms, then every every_ms unless that is 0. Starting it again resets it. A timer
+ * that repeats is due at multiples of every_ms since the loop began: the first time after every_ms
+ * is earlier. So an idle process wakes up once for all timers that are due at the same time.
  */
 void loop_timer_start(struct loop_timer *t, int64_t after_ms, int64_t every_ms);
 void loop_timer_stop(struct loop_timer *t);

@@ -47,8 +47,8 @@ enum { METRIC_REASONS_MAX = 16 };
 size_t metrics_size(void);
 
 /*
- * From now on the counters are in this memory, zero at first, that `count` processes share; borrowed
- * for ever. number: of this process, from 0.
+ * From now on the counters are in this memory, zero at first, that `count` processes share;
+ * borrowed for ever. number: of this process, from 0.
  */
 void metrics_share(void *memory, size_t count, size_t number);
 

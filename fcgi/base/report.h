@@ -1,8 +1,9 @@
 /*
- * report: what --check of rowtail, rowtail-mirror or rowtail-publish has found, as text or as one JSON object.
+ * report: what --check of rowtail, rowtail-mirror or rowtail-publish has found, as text or as one
+ * JSON object.
  *
- * Writes each line to standard output at once, so that a reader sees how far the check has come. Does no other I/O.
- * Two processes may share a report, if one begins after the other has ended.
+ * Writes each line to standard output at once, so that a reader sees how far the check has come.
+ * Does no other I/O. Two processes may share a report, if one begins after the other has ended.
  */
 #ifndef ROWTAIL_REPORT_H
 #define ROWTAIL_REPORT_H
@@ -23,15 +24,15 @@ struct report {
 /* database: its path, as the user wrote it. */
 void report_begin(struct report *r, const char *database);
 
-/* Begins a section. checked: false if it is left out because something else is wrong. name: borrowed for good. */
+/* Begins a section. checked: false if another fault prevents it. name: borrowed for good. */
 void report_section(struct report *r, const char *name, bool checked);
 
 /* The text is one sentence without a full stop. */
 void report_ok(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * cure: the very command, or the line of a file, that fixes it; NULL if the sentence says what to do. status: the exit
- * status if nothing else was wrong before.
+ * cure: the very command, or the line of a file, that fixes it; NULL if the sentence says what to
+ * do. status: the exit status if nothing else was wrong before.
  */
 void report_note(struct report *r, const char *cure, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

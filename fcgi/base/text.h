@@ -48,8 +48,8 @@ enum text_digits text_digits(const char *text, size_t length, int64_t *number);
 bool text_is_media_type(const char *text, size_t length, const char *type);
 
 /*
- * Writes a word as the shell reads it to out[size]: as it is, or in single quotes. Returns out; "" if it
- * does not fit.
+ * Writes a word as the shell reads it to out[size]: as it is, or in single quotes. Returns out; ""
+ * if it does not fit.
  */
 const char *text_shell(char *out, size_t size, const char *word);
 

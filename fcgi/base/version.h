@@ -1,7 +1,8 @@
 /*
  * version: which rowtail this is: its number, and the commit that it was built from.
  *
- * The only file that is built anew for each commit. A build without a Git repository knows no commit.
+ * The only file that is built anew for each commit. A build without a Git repository knows no
+ * commit.
  */
 #ifndef ROWTAIL_BASE_VERSION_H
 #define ROWTAIL_BASE_VERSION_H

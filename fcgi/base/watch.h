@@ -1,10 +1,10 @@
 /*
  * watch: reports when named files of one directory change, appear, move or disappear.
  *
- * Owns inotify(7) while rowtail serves. Watches every change of the named files. In the directory it
- * watches only for names that appear or disappear, so changes of other files cost nothing. Reads and
- * opens no file. If the system reports nothing (network file systems, no watches left), the caller
- * has to poll.
+ * Owns inotify(7) while rowtail serves. Watches every change of the named files. In the directory
+ * it watches only for names that appear or disappear, so changes of other files cost nothing. Reads
+ * and opens no file. If the system reports nothing (network file systems, no watches left), the
+ * caller has to poll.
  *
  * A struct of zero bytes is a watch that has not begun.
  */

@@ -57,8 +57,8 @@ static bool sees_users(void)
 }
 
 /*
- * getpwuid() and the like load libraries of the same glibc version at run time. A static program cannot rely on
- * them, so we read the files.
+ * getpwuid() and the like load libraries of the same glibc version at run time. A static program
+ * cannot rely on them, so we read the files.
  */
 static bool find_user(FILE *file, uid_t id, char *name, size_t size)
 {

@@ -57,8 +57,9 @@ bool who_locks(struct who_process *p, const char *real);
 bool who_is_apart(struct who_process *p, const char *real);
 
 /*
- * The users of the processes that have the database open now, as far as their locks tell: in rollback mode only
- * those that read or write at this moment. Each user once; at most `most`. Returns how many.
+ * The users of the processes that have the database open now, as far as their locks tell: in
+ * rollback mode only those that read or write at this moment. Each user once; at most `most`.
+ * Returns how many.
  */
 size_t who_have_open(uid_t *users, size_t most, const char *real);
 
@@ -66,12 +67,12 @@ size_t who_have_open(uid_t *users, size_t most, const char *real);
 enum who_may {
 	WHO_MAY_NOT,
 	WHO_MAY,
-	WHO_UNKNOWN, /* the file has an access control list, or this machine does not list the user */
+	WHO_UNKNOWN, /* the file has an access control list, or the user is not in /etc/passwd */
 };
 
 /*
- * May this user read (R_OK), write (W_OK) or enter (X_OK) a file, by its mode, its group and the user's groups in
- * /etc/passwd and /etc/group? st: of the path.
+ * May this user read (R_OK), write (W_OK) or enter (X_OK) a file, by its mode, its group and the
+ * user's groups in /etc/passwd and /etc/group? st: of the path.
  */
 struct stat;
 enum who_may who_may(uid_t user, const char *path, const struct stat *st, int what);

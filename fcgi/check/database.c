@@ -140,7 +140,10 @@ static void check_rows(struct checking *c)
 	}
 }
 
-/* Is this about NOT NULL or a type, which no damage has violated? On a read-only connection SQLite examines no CHECK. */
+/*
+ * Is this about NOT NULL or a type, which no damage has violated? On a read-only connection SQLite
+ * examines no CHECK.
+ */
 static bool is_about_values(const char *finding)
 {
 	return strstr(finding, " value in ");
@@ -194,7 +197,7 @@ void section_database(struct checking *c)
 	char sentence[EVENTLOG_SENTENCE_MAX];
 	struct eventlog *log;
 
-	/* A file that cannot be read was reported with the files; the sentence about it is the same. */
+	/* section_files has already reported a file that cannot be read, in the same words. */
 	if (c->report->status == EX_NOINPUT)
 		return;
 	if (trouble_is_odd(c->config->db, sentence, sizeof(sentence))) {

@@ -13,7 +13,10 @@
 
 enum { WRITERS_MAX = 16, WAL_LARGE_MIB = 256 };
 
-/* Who writes to the database, as far as known: the owner of the file, and the users of programs that have it open. */
+/*
+ * Who writes to the database, as far as known: the owner of the file, and the users of programs
+ * that have it open.
+ */
 struct writers {
 	uid_t user[WRITERS_MAX];
 	size_t count;
@@ -53,8 +56,8 @@ static const char *cure_group(char *cure, const char *path, const struct stat *l
 }
 
 /*
- * The writers must be able to write what somebody else may have created: otherwise each of their commits fails with
- * "attempt to write a readonly database".
+ * The writers must be able to write what somebody else may have created: otherwise each of their
+ * commits fails with "attempt to write a readonly database".
  */
 static void check_writers(struct checking *c, const char *path, const struct stat *st,
 	const struct stat *database, const struct writers *w)
@@ -141,7 +144,7 @@ static void check_mode(const struct checking *c, const struct stat *st)
 		c->config->db, st->st_mode & 07777, who_user(&us, geteuid()));
 }
 
-/* In a directory like /tmp the kernel may refuse to open a file of another user with O_CREAT, as SQLite does. */
+/* SQLite opens with O_CREAT. For another user's file in /tmp, the kernel may refuse that. */
 static void check_sticky(const struct checking *c, const char *directory, const struct stat *st)
 {
 	FILE *file;

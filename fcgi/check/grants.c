@@ -85,7 +85,7 @@ static bool is_over(const struct scan *s, const char *channel)
 		       channel);
 }
 
-/* Columns: subject, channel, is the time unreadable, is it over. Returns FAULTS if nothing is wrong. */
+/* Columns: subject, channel, is the time unreadable, is it over. FAULTS: nothing is wrong. */
 static enum fault judge(const struct scan *s, struct statement *st)
 {
 	size_t subject_length = 0, length = 0;

@@ -88,7 +88,7 @@ bool query_next(struct checking *c, struct statement *st)
 	return s == DATABASE_ROW;
 }
 
-/* The directory with the SQL files: here, or where make install has put them beside this program. */
+/* The directory with the SQL files: here, or where make install puts them beside this program. */
 static void find_schema(char *directory, size_t size)
 {
 	char program[PATH_MAX], *slash;

@@ -1,7 +1,9 @@
 /*
- * query: reads single values of the database for the sections of --check, and writes the commands that fix it.
+ * query: reads single values of the database for the sections of --check, and writes the commands
+ * that fix it.
  *
- * A value that cannot be read counts as missing. If the reason is a lock or damage, that is reported, once.
+ * A value that cannot be read counts as missing. If the reason is a lock or damage, that is
+ * reported, once.
  */
 #ifndef ROWTAIL_CHECK_QUERY_H
 #define ROWTAIL_CHECK_QUERY_H
@@ -11,7 +13,7 @@
 
 #include "check/section.h"
 
-/* The first value of the first row, as text. bind: for ?1, or NULL. False, and "", if there is none. */
+/* The first value of the first row, as text. bind: for ?1, or NULL. False, and "", without one. */
 bool query_text(struct checking *c, const char *sql, const char *bind, char *out, size_t size);
 
 /* The same as a number; 0 if there is none. */
@@ -25,7 +27,7 @@ bool query_next(struct checking *c, struct statement *st);
 
 /* Both write a command to cure[REPORT_CURE_MAX], and return it. */
 
-/* sqlite3 DATABASE < schema/FILE; with the path of the installed file if this directory has none. */
+/* sqlite3 DATABASE < schema/FILE, or the path of the installed file if this directory has none. */
 const char *cure_schema(char *cure, const struct checking *c, const char *file);
 
 /* sqlite3 DATABASE "SQL" */

@@ -75,7 +75,7 @@ static void check_count(struct checking *c)
 		(long long)counted, (long long)there);
 }
 
-/* Each INSERT deletes 8 rows of a rule, so only a rule that is new or a log without INSERTs has more to delete. */
+/* Each INSERT deletes 8 rows of a rule. So only a new rule, or a log without INSERTs, has more. */
 static void check_due(struct checking *c)
 {
 	char cure[REPORT_CURE_MAX];

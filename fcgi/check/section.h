@@ -1,5 +1,6 @@
 /*
- * section: the parts of --check. Each looks at one thing that a deployment needs, and reports lines.
+ * section: the parts of --check. Each looks at one thing that a deployment needs, and reports
+ * lines.
  *
  * A section changes nothing, and waits for nothing but a lock, for CHECKING_LOCKED_MS at most.
  */

@@ -9,7 +9,10 @@
 
 enum { WORD_MAX = 4 * TRACK_NAME_MAX + 300 };
 
-/* The names in `"note" "total"` become note,total. False if a name has a comma or a quote, which no option can name. */
+/*
+ * The names in `"note" "total"` become note,total. False if a name has a comma or a quote, which no
+ * option can name.
+ */
 static bool list_names(char *out, size_t size, const char *quoted)
 {
 	size_t at = 0;

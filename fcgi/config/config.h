@@ -24,7 +24,7 @@ struct config_error {
 	 */
 	int exit_status;
 	char sentence[CONFIG_SENTENCE_MAX]; /* what is wrong, where (file, line), what is right */
-	bool nothing_set; /* no option, variable or file sets anything: the caller knows better advice */
+	bool nothing_set; /* by any option, variable or file: the caller knows better advice */
 };
 
 /*

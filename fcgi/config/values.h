@@ -54,8 +54,7 @@ struct config {
 	const char *follow; /* a query string: print its stream; NULL: serve */
 	const char *track; /* the table of CONFIG_TRACK and CONFIG_UNTRACK */
 	const char *track_channel; /* "shop/{customer_id}/orders"; NULL: TABLE/KEY */
-	const char *track_columns,
-		*track_except; /* names that commas separate; NULL if not given */
+	const char *track_columns, *track_except; /* names with commas between; NULL if not given */
 	bool track_changes;
 	bool track_json_functions; /* --track-json=functions */
 
@@ -68,8 +67,8 @@ struct config {
 	bool once;
 
 	/*
-	 * rowtail-publish's. It also has action, file, db, listen, listen_mode, allow_origins, jwt_* and
-	 * log_level.
+	 * rowtail-publish's. It also has action, file, db, listen, listen_mode, allow_origins,
+	 * jwt_* and log_level.
 	 */
 	int64_t max_request; /* bytes: 65536 */
 	int64_t wait_ms; /* 5 s; given in seconds */

@@ -27,7 +27,9 @@
 #define ROWTAIL_DATADIR "/usr/local/share/rowtail"
 #endif
 #define PIPE "sub vcl_recv { if (req.url ~ \"^@([/?]|$)\") { return (pipe); } }"
-/* (Another spelling than in deploy/lighttpd: equal conditions are one, where a setting may not occur twice.) */
+/*
+ * Not spelled as in deploy/lighttpd: lighttpd merges equal conditions, and allows a setting once.
+ */
 #define URL_IS "$HTTP[\"url\"] =~ \"^@($|/)\" { "
 #define APACHE_HERE "<LocationMatch \"^@(/|\\z)\">\n\t<If \"true\">\n\t\t"
 #define APACHE_END "\n\t</If>\n</LocationMatch>"

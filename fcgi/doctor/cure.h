@@ -42,8 +42,7 @@ enum fault {
 
 struct cure {
 	enum fault fault;
-	enum server
-		server; /* SERVER_ROWTAIL: rowtail's own CONFIG file, whatever the web server is */
+	enum server server; /* SERVER_ROWTAIL: rowtail's own CONFIG file, with any web server */
 	const char *file, *place; /* the file as Debian names it; where in it */
 	const char *lines; /* separated by \n */
 };

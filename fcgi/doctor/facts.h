@@ -21,7 +21,7 @@ enum { FACTS_ROWS = 5, FACTS_FIELD = 256, FACTS_BODY = 2048 };
 
 /* The requests. Each opens a connection of its own. */
 enum probe {
-	PROBE_FIRST, /* as curl sends it, without Accept-Encoding; decides whether the others are sent */
+	PROBE_FIRST, /* as curl sends it, no Accept-Encoding; decides whether the others are sent */
 	PROBE_PLAIN, /* the same, through the silence */
 	PROBE_BROWSER, /* Accept-Encoding, Origin */
 	PROBE_H2, /* HTTP/2 */
@@ -32,7 +32,7 @@ enum probe {
 	PROBE_POST, /* and in a form */
 	PROBE_PATH, /* a channel that rowtail refuses, behind the mount */
 	PROBE_SLASH, /* the same with an encoded slash in it */
-	PROBE_AUTHORIZATION, /* a token that is granted the channel; --db, or --header with a token */
+	PROBE_AUTHORIZATION, /* a token with a grant; needs --db, or --header with a token */
 	PROBE_COOKIE, /* the same token as a cookie */
 	PROBE_PREFLIGHT,
 	PROBE_HEAD,
@@ -105,7 +105,7 @@ struct facts {
 	bool with_status;
 	int64_t streams_before, streams_after; /* rowtail_streams, with and without four of ours */
 	int64_t left_ms; /* after so long rowtail knew that they had left; -1 */
-	bool redirected; /* the URL was answered by a redirect to a stream, whose URL was then used */
+	bool redirected; /* the URL redirected to a stream, whose URL was then used */
 	char redirect[FACTS_FIELD];
 
 	struct answer answer[PROBES];

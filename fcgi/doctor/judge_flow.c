@@ -66,7 +66,7 @@ static bool was_streamed(const struct facts *f, int i)
 	return i < 2 || a->version == 20;
 }
 
-/* The streams begin at once and the log does not grow, although rows were inserted: it is not theirs. */
+/* The streams begin at once, and the log does not grow when rows are inserted: it is not theirs. */
 static bool judge_log(const struct facts *f, struct findings *out)
 {
 	const struct answer *before = &f->answer[PROBE_JSON_1], *after = &f->answer[PROBE_JSON_2];

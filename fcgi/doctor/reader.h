@@ -1,5 +1,6 @@
 /*
- * reader: reads an event stream as it comes, in any pieces, and notes what an EventSource would see.
+ * reader: reads an event stream as it comes, in any pieces, and notes what an EventSource would
+ * see.
  *
  * Pure. Owns its buffers; lines and data over READER_MAX are cut. Source: HTML Living Standard,
  * 9.2.6 (interpreting an event stream).
@@ -24,8 +25,8 @@ struct reader {
 	void (*event)(void *context, const struct reader_event *event);
 	void (*comment)(void *context, const char *text);
 	void (*retry)(void *context, int64_t ms);
-	void (*stray)(
-		void *context, const char *line); /* a line that is no field of the standard */
+	/* A line that is no field of the standard. */
+	void (*stray)(void *context, const char *line);
 };
 
 /* Begins. The caller sets context and the four functions. */

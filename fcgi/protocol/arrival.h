@@ -3,8 +3,8 @@
  *
  * Pure. Looks only at the bytes that a connection has brought so far, not at what the request asks.
  * Handles everything that libfcgi can't: absurd name-value lengths, management records, records of
- * other requests in between, streams that never end. So libfcgi gets only requests that it can parse
- * without waiting.
+ * other requests in between, streams that never end. So libfcgi gets only requests that it can
+ * parse without waiting.
  *
  * Source: FastCGI Specification 1.0, sections 3.3 (records), 3.4 (name-value pairs), 4.1
  * (FCGI_GET_VALUES), 4.2 (FCGI_UNKNOWN_TYPE), 5.1 (FCGI_BEGIN_REQUEST), 5.2 (FCGI_PARAMS), 5.3
@@ -32,7 +32,7 @@ enum arrival_state {
 	ARRIVAL_PARTIAL, /* valid so far; more must come */
 	ARRIVAL_WHOLE, /* `length` bytes are one request for the responder role */
 	ARRIVAL_MANAGEMENT, /* `length` bytes are one management record before any BEGIN_REQUEST */
-	ARRIVAL_TOO_LARGE, /* over arrival_content_max() or arrival_bytes_max(); request_id is set */
+	ARRIVAL_TOO_LARGE, /* over arrival_content_max() or _bytes_max(); request_id is set */
 	ARRIVAL_BAD_ROLE, /* BEGIN_REQUEST for another role than responder; request_id is set */
 	ARRIVAL_ABORTED, /* ABORT_REQUEST before the request was whole; request_id is set */
 	ARRIVAL_NOT_FASTCGI, /* garbage: close the connection */

@@ -20,8 +20,8 @@ static size_t libfcgi_memory(void)
 
 /*
  * libfcgi reads from pair[0] what is written to pair[1]. The pair serves one request after another,
- * as long as each is read to its end: making it anew costs as much as the rest of parsing. It is there
- * from the start. So a connection that took the last descriptor is answered all the same.
+ * as long as each is read to its end: making it anew costs as much as the rest of parsing. It is
+ * there from the start. So a connection that took the last descriptor is answered all the same.
  */
 static int pair[2] = {-1, -1};
 
@@ -54,7 +54,7 @@ bool parse_init(void)
 	return make_pair() && FCGX_Init() == 0;
 }
 
-/* Where libfcgi is to read so many bytes: more than a socket takes, from a file in memory. -1: errno. */
+/* What libfcgi reads so many bytes from: a file in memory if a socket takes fewer. -1: errno. */
 static int begin_reading(size_t length)
 {
 	if (length <= ARRIVAL_BYTES_MAX)

@@ -1,6 +1,7 @@
 /*
- * rowtail-publish: inserts what clients POST into the event log, as a FastCGI responder or a CGI program. rowtail
- * itself never writes. This file only sets the order: options, sockets, database, loop, drain.
+ * rowtail-publish: inserts what clients POST into the event log, as a FastCGI responder or a CGI
+ * program. rowtail itself never writes. This file only sets the order: options, sockets, database,
+ * loop, drain.
  */
 #include <err.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /*
  * publishing: answers a request to publish.
  *
- * Owns the order of the checks: method, size, site, shape, permission, then store. Does no I/O with the client.
+ * Owns the order of the checks: method, size, site, shape, permission, then store. Does no I/O with
+ * the client.
  */
 #ifndef ROWTAIL_PUBLISHING_H
 #define ROWTAIL_PUBLISHING_H

@@ -1,9 +1,10 @@
 /*
  * store: writes messages into the event log, each request in one transaction.
  *
- * The only module of this program that includes <sqlite3.h>. Owns the writing connection. A commit is durable when
- * store_put() returns STORE_DONE: synchronous is EXTRA, which in WAL mode is FULL, so SQLite syncs the write-ahead log
- * before COMMIT returns, and in rollback mode the directory too. Blocks while the database is locked, for wait_ms.
+ * The only module of this program that includes <sqlite3.h>. Owns the writing connection. A commit
+ * is durable when store_put() returns STORE_DONE: synchronous is EXTRA, which in WAL mode is FULL,
+ * so SQLite syncs the write-ahead log before COMMIT returns, and in rollback mode the directory
+ * too. Blocks while the database is locked, for wait_ms.
  */
 #ifndef ROWTAIL_STORE_H
 #define ROWTAIL_STORE_H
@@ -44,8 +45,8 @@ struct store_rate {
 struct store_ask {
 	const struct message *message;
 	size_t count;
-	const char *key,
-		*fingerprint; /* hashes of the Idempotency-Key and of the messages; NULL: none */
+	/* Hashes of the Idempotency-Key and of the messages; NULL: none. */
+	const char *key, *fingerprint;
 	struct store_rate rate[STORE_RATES];
 };
 
@@ -59,7 +60,10 @@ struct store_result {
 struct store *store_new(const char *path, int64_t wait_ms);
 void store_free(struct store *s);
 
-/* Opens the database if it is closed, or if the path leads to another file now. Fills sentence, and logs, if not. */
+/*
+ * Opens the database if it is closed, or if the path leads to another file now. Fills sentence, and
+ * logs, if not.
+ */
 enum store_status store_open(struct store *s, char sentence[STORE_SENTENCE_MAX]);
 
 /* Publishes all messages or none. */
@@ -69,7 +73,10 @@ enum store_status store_put(
 /* Can the database be written now? For --check and the health page. Writes nothing. */
 enum store_status store_try(struct store *s, char sentence[STORE_SENTENCE_MAX]);
 
-/* STORE_DONE if the table publishers is rowtail's. Without it only a JWT can allow publishing. After store_try(). */
+/*
+ * STORE_DONE if the table publishers is rowtail's. Without it only a JWT can allow publishing. Call
+ * it after store_try().
+ */
 enum store_status store_try_publishers(struct store *s, char sentence[STORE_SENTENCE_MAX]);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * What store.c (the connection, the wait for a lock, what errors mean) and store_put.c (what happens inside a transaction)
- * share. For these two only.
+ * What store.c (the connection, the wait for a lock, what errors mean) and store_put.c (what
+ * happens inside a transaction) share. For these two only.
  */
 #ifndef ROWTAIL_PUBLISH_STORE_IMPL_H
 #define ROWTAIL_PUBLISH_STORE_IMPL_H
@@ -35,7 +35,7 @@ enum store_status store_no_memory(char *sentence);
 /* STORE_DONE if the database is not a copy that rowtail-mirror keeps. */
 enum store_status store_refuse_copy(struct store *s, char *sentence);
 
-/* Inserts all messages, keeps the answer under the key, and counts. The caller begins and ends the transaction. */
+/* Inserts all messages, stores the answer under the key, and counts, in the open transaction. */
 enum store_status store_put_inside(
 	struct store *s, const struct store_ask *ask, struct store_result *result);
 

@@ -7,7 +7,7 @@
 
 enum { MINUTE_S = 60 };
 
-/* A query with at most two texts and a number. Its row, if any, is read before the caller finalizes it. */
+/* A query with up to two texts and a number. Read its row, if any, before finalizing it. */
 static int query(struct store *s, sqlite3_stmt **st, const char *sql, const char *first,
 	const char *second, int64_t number)
 {

@@ -1,8 +1,9 @@
 /*
  * submission: reads what a POST wants to publish: one message, or a list of them.
  *
- * Pure. Owns the names and formats of rowtail-publish(8): the path, the query string, a form, JSON, plain text. Never
- * checks what the schema checks (an event type, the range of retry), or who may publish.
+ * Pure. Owns the names and formats of rowtail-publish(8): the path, the query string, a form, JSON,
+ * plain text. Never checks what the schema checks (an event type, the range of retry), or who may
+ * publish.
  */
 #ifndef ROWTAIL_SUBMISSION_H
 #define ROWTAIL_SUBMISSION_H
@@ -43,8 +44,8 @@ struct submission {
 };
 
 /*
- * params: "NAME=value" strings, ending with NULL. Returns 0 and fills *s, or -1 and fills *problem. The caller calls
- * submission_free() in both cases. Keeps pointers to body.
+ * params: "NAME=value" strings, ending with NULL. Returns 0 and fills *s, or -1 and fills *problem.
+ * The caller calls submission_free() in both cases. Keeps pointers to body.
  */
 int submission_parse(struct submission *s, char *const *params, const void *body, size_t length,
 	struct request_problem *problem);

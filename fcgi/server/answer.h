@@ -28,7 +28,7 @@ struct answer_cors answer_cors_of(const char *origin, const char *const *allowed
 /* Writes the head of an event stream, including the empty line. */
 void answer_stream_head(struct buffer *out, const struct answer_cors *cors);
 
-/* Writes the head of a JSON answer, including the empty line. retry_after_s: 0 for no Retry-After. */
+/* Writes the head of a JSON answer, with the empty line. retry_after_s: 0 for no Retry-After. */
 void answer_json_head(struct buffer *out, int retry_after_s, const struct answer_cors *cors);
 
 /* A finite answer. */

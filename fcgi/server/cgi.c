@@ -137,8 +137,9 @@ static size_t read_some(uint8_t *bytes, size_t size, bool *ended)
 }
 
 /*
- * Reads the rest of a body that is too large, and forgets it. Apache's mod_cgid writes the whole body before it reads the
- * answer, and closes the client's connection without one if the program has ended.
+ * Reads the rest of a body that is too large, and forgets it. Apache's mod_cgid writes the whole
+ * body before it reads the answer, and closes the client's connection without one if the program
+ * has ended.
  */
 static void read_away(unsigned long long left, int64_t until)
 {

@@ -23,8 +23,9 @@
 enum { CREW_MOST = 64 };
 
 /*
- * Forks the processes, with signals held, before anything but the sockets is open, and returns in each of them. The parent never returns: it
- * removes its sockets and exits when all have ended. False if the system refuses.
+ * Forks the processes, with signals held, before anything but the sockets is open, and returns in
+ * each of them. The parent never returns: it removes its sockets and exits when all have ended.
+ * False if the system refuses.
  */
 bool crew_begin(struct listeners *l, const struct config *config);
 

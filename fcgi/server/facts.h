@@ -19,7 +19,7 @@ enum fact_kind {
 	FACT_NUMBER, /* so is FACTS_UNKNOWN, of these three */
 	FACT_BYTES,
 	FACT_MS, /* a time */
-	FACT_REASONS, /* an object in JSON; on the page a line for each reason, hidden if it has not occurred */
+	FACT_REASONS, /* an object in JSON; on the page a line for each reason that occurred */
 };
 
 #define FACTS_UNKNOWN INT64_MIN
@@ -53,8 +53,8 @@ void facts_reasons(struct facts *f, const char *name, const char *label,
 void facts_escape(struct buffer *out, const char *text);
 
 /*
- * Appends a section with a table for each heading. A cell has attributes that say which fact it is, of
- * which kind, so that the page's script can renew it.
+ * Appends a section with a table for each heading. A cell has attributes that say which fact it is,
+ * of which kind, so that the page's script can renew it.
  */
 void facts_html(struct buffer *out, const struct facts *f);
 

@@ -41,8 +41,8 @@ static bool begins(const char *line, size_t length, const char *with)
 }
 
 /*
- * Prints what a row may hold. A terminal would obey control characters: it gets them as cat -v shows them, and C1, which is
- * ESC in one character, as U+FFFD.
+ * Prints what a row may hold. A terminal would obey control characters: it gets them as cat -v
+ * shows them, and C1, which is ESC in one character, as U+FFFD.
  */
 static void put(const char *text, size_t length)
 {
@@ -178,8 +178,8 @@ static void look_for_hangup(struct loop_timer *timer)
 }
 
 /*
- * Copies a query without its format=json, and asks for the stream that gives the same rows. Returns NULL if there is no
- * memory; the caller frees the result.
+ * Copies a query without its format=json, and asks for the stream that gives the same rows. Returns
+ * NULL if there is no memory; the caller frees the result.
  */
 static char *as_stream(const char *query)
 {

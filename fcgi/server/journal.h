@@ -1,9 +1,10 @@
 /*
- * journal: the log lines about one request: what it asked for, what it got, and how its stream ended.
+ * journal: the log lines about one request: what it asked for, what it got, and how its stream
+ * ended.
  *
- * At info a line for each stream that ended; of a crowd that ends within a second, ENDS_MOST lines and
- * the number of the others. At debug also the requests, refusals and JSON answers. Never a token: only
- * the parts of a request that are named here.
+ * At info a line for each stream that ended; of a crowd that ends within a second, ENDS_MOST lines
+ * and the number of the others. At debug also the requests, refusals and JSON answers. Never a
+ * token: only the parts of a request that are named here.
  */
 #ifndef ROWTAIL_JOURNAL_H
 #define ROWTAIL_JOURNAL_H

@@ -1,8 +1,8 @@
 /*
  * page: the pages for administrators: metrics, status, health (interface, section 7).
  *
- * The web server decides who may see them: it sets ROWTAIL_PAGE. Reads the oldest and newest id from
- * the current database file. Changes nothing.
+ * The web server decides who may see them: it sets ROWTAIL_PAGE. Reads the oldest and newest id
+ * from the current database file. Changes nothing.
  */
 #ifndef ROWTAIL_PAGE_H
 #define ROWTAIL_PAGE_H

@@ -32,14 +32,14 @@ struct responder {
 	bool alone; /* CGI: a request that waits for a lock delays no other */
 	int64_t impatient_us; /* until this clock_us(), no request waits for a lock */
 	/*
-	 * Writes the pages of a program that serves no streams (rowtail-mirror); only config and closing
-	 * are needed then. NULL: rowtail's own pages.
+	 * Writes the pages of a program that serves no streams (rowtail-mirror); only config and
+	 * closing are needed then. NULL: rowtail's own pages.
 	 */
 	void (*page)(struct buffer *out, enum request_page which, bool head_only,
 		const struct answer_cors *cors);
 	/*
-	 * Answers every request, in a program that serves no streams (rowtail-publish); only config,
-	 * body_max and closing are needed then. NULL: rowtail's own answers.
+	 * Answers every request, in a program that serves no streams (rowtail-publish); only
+	 * config, body_max and closing are needed then. NULL: rowtail's own answers.
 	 */
 	void (*respond)(
 		struct buffer *out, char *const *params, const void *body, size_t body_length);

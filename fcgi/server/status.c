@@ -315,7 +315,7 @@ static unsigned hex_value(char c)
 	return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
-/* The SHA-256 of a text in base64 (RFC 4648, section 4): 32 bytes, so there is one '=' at the end. */
+/* The SHA-256 of a text in base64 (RFC 4648, section 4). 32 bytes: so it ends in one '='. */
 static void add_hash(struct buffer *out, const char *text)
 {
 	static const char digits[] =

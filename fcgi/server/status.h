@@ -1,10 +1,10 @@
 /*
  * status: the status page: facts, charts, channels and the last log lines, for people and as JSON.
  *
- * For administrators: it names the database, channels, and whatever is in the log. Contains no secret
- * and no token. The page loads nothing else: its script (status.js) and its style (status.css) are
- * inside it, and the policy allows just these and requests to the page's own server. Without
- * JavaScript it has the same facts, as tables, and loads itself again.
+ * For administrators: it names the database, channels, and whatever is in the log. Contains no
+ * secret and no token. The page loads nothing else: its script (status.js) and its style
+ * (status.css) are inside it, and the policy allows just these and requests to the page's own
+ * server. Without JavaScript it has the same facts, as tables, and loads itself again.
  */
 #ifndef ROWTAIL_STATUS_H
 #define ROWTAIL_STATUS_H

@@ -22,8 +22,8 @@ static bool copy(char *to, struct statement *st, int column)
 }
 
 /*
- * Prepares a statement with one text, calls `take` for each row until it returns false. False if the database or
- * `take` fails.
+ * Prepares a statement with one text, calls `take` for each row until it returns false. False if
+ * the database or `take` fails.
  */
 static bool each_row(struct database *db, const char *sql, const char *text, void *context,
 	bool (*take)(void *context, struct statement *st))
@@ -224,7 +224,7 @@ static bool is_trackable(const struct kind *k, const char *name, char *sentence)
 	"(l.partial OR EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) e WHERE e.key AND "        \
 	"e.name IS NULL))"
 
-/* Two keys can be equal to the index, but not as texts: by its collation, or as numbers without a type. */
+/* The index may find keys equal that differ as texts: by its collation, or as untyped numbers. */
 #define LOOSE                                                                                      \
 	"EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) e JOIN pragma_table_xinfo(?1) c ON "     \
 	"c.cid = e.cid WHERE e.key AND (lower(e.coll) <> 'binary' OR lower(c.type) IN ('', "       \

@@ -24,7 +24,7 @@ struct track_column {
 	char name[TRACK_NAME_MAX];
 	int key; /* its place in the primary key, from 1; 0: not in it */
 	bool tracked; /* the caller's choice; true at first */
-	/* What REPLACE puts in the place of a NULL, since the column is NOT NULL: a literal; "" if it puts nothing. */
+	/* The literal that REPLACE puts in place of a NULL in a NOT NULL column; "" for none. */
 	char otherwise[TRACK_DEFAULT_MAX];
 	bool odd_default; /* it puts something that is no literal */
 };
@@ -43,23 +43,24 @@ struct track_table {
 	char name[TRACK_NAME_MAX]; /* as the schema spells it */
 	struct track_column *columns;
 	size_t count;
-	struct track_unique *
-		uniques; /* with the key only if keys that differ can be equal: 'A' and 'a', 1 and 1.0 */
+	/* The key is one of them only if different keys can be equal: 'A' and 'a', 1 and 1.0. */
+	struct track_unique *uniques;
 	size_t unique_count;
 	struct track_term *terms; /* of all unique indexes */
 	size_t term_count;
-	char odd_index
-		[TRACK_NAME_MAX]; /* a unique index on an expression or on some rows; "" for none */
-	const struct track_column
-		*odd_column; /* in a unique index or the key, with odd_default; NULL for none */
+	/* A unique index on an expression or on some rows; "" for none. */
+	char odd_index[TRACK_NAME_MAX];
+	/* In a unique index or the key, with odd_default; NULL for none. */
+	const struct track_column *odd_column;
 	const char *rowid; /* a name of the rowid that no column has; NULL: WITHOUT ROWID */
 	bool integer_key; /* the key is the rowid */
 	bool wide; /* the database stores texts as UTF-16 */
 };
 
 /*
- * Reads what the schema says of a table. Returns false if the table can't be tracked; sentence[TRACK_SENTENCE_MAX] then
- * says why, and what would be right. The caller frees *table with track_table_free() in both cases.
+ * Reads what the schema says of a table. Returns false if the table can't be tracked;
+ * sentence[TRACK_SENTENCE_MAX] then says why, and what would be right. The caller frees *table with
+ * track_table_free() in both cases.
  */
 bool track_table_read(
 	struct track_table *table, struct database *db, const char *name, char *sentence);

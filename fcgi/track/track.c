@@ -63,7 +63,7 @@ static size_t next_name(const char **list, const char **name)
 	return length;
 }
 
-/* Sets `tracked` of the columns that the list names. False, with a sentence, if the table lacks one. */
+/* Sets `tracked` of the columns in the list. False, with a sentence, if the table lacks one. */
 static bool choose(
 	struct track_table *t, const char *option, const char *list, bool tracked, char *sentence)
 {
@@ -171,8 +171,8 @@ static bool log_is_there(struct database *db, const char *path, char *sentence)
 }
 
 /*
- * Finds the table's name when it was tracked, if the application has renamed it since: ALTER TABLE leaves the names of
- * triggers alone.
+ * Finds the table's name when it was tracked, if the application has renamed it since: ALTER TABLE
+ * leaves the names of triggers alone.
  */
 static void find_former(char former[TRACK_NAME_MAX], struct database *db, const char *table)
 {

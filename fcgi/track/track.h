@@ -12,8 +12,9 @@
 #include "track/table.h"
 
 /*
- * Runs config->action: CONFIG_TRACK, CONFIG_UNTRACK or CONFIG_TRACKED. Prints to standard output, errors and warnings to
- * standard error. Returns the exit status: 0, 66 (no such database), 65 (the table can't be tracked), 64 (a wrong option).
+ * Runs config->action: CONFIG_TRACK, CONFIG_UNTRACK or CONFIG_TRACKED. Prints to standard output,
+ * errors and warnings to standard error. Returns the exit status: 0, 66 (no such database), 65 (the
+ * table can't be tracked), 64 (a wrong option).
  */
 int track_run(const struct config *config);
 
@@ -23,10 +24,10 @@ struct tracked {
 	char channel[TRACK_NAME_MAX + 64]; /* "TABLE/KEY", or the template */
 	const char *untracked; /* "note" "total": the columns that are left out; "" for none */
 	bool changed; /* the table's columns are not what they were */
-	bool lost; /* its triggers are gone, since the table was dropped or made anew; no more is known */
+	bool lost; /* the triggers went with a dropped table; no more is known */
 };
 
-/* Calls `each` for each tracked table, in the order of their names. False if the database can't be read. */
+/* Calls `each` for each tracked table, ordered by name. False if the database can't be read. */
 bool track_each(struct database *db, void *context,
 	void (*each)(void *context, const struct tracked *tracked));
 

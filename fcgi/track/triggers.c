@@ -15,7 +15,7 @@ enum {
 	ESCAPED_MAX = DATA_MAX / 6, /* characters, of which each may become \u001f */
 };
 
-/* Replaces some control characters in NEW.data. SQLite 3.7.17 can't parse calls that are nested more deeply. */
+/* Replaces some control characters in NEW.data. SQLite 3.7.17 can't parse deeper nested calls. */
 static void escaped_some(struct buffer *sql, int step)
 {
 	int first = step > 0 ? step * STEP_CHARACTERS : 1, end = (step + 1) * STEP_CHARACTERS;
@@ -55,10 +55,10 @@ static void escaping_views(struct buffer *sql)
 }
 
 /*
- * An INSERT into the view puts a row into events. In a database of UTF-16 nobody can count the bytes of UTF-8 quickly, so a
- * channel that isn't ASCII may have 63 characters there, of 4 bytes at most. A channel that has ended takes no rows, and
- * that must not be an error of the application: such events go to TABLE/ unless it has ended too. rowtail.sql 0.1.0 made no
- * events_ended.
+ * An INSERT into the view puts a row into events. In a database of UTF-16 nobody can count the
+ * bytes of UTF-8 quickly, so a channel that isn't ASCII may have 63 characters there, of 4 bytes at
+ * most. A channel that has ended takes no rows, and that must not be an error of the application:
+ * such events go to TABLE/ unless it has ended too. rowtail.sql 0.1.0 made no events_ended.
  */
 static void shared_views(struct buffer *sql, bool wide)
 {
@@ -111,8 +111,8 @@ static void remove_former(struct buffer *sql, const char *table)
 }
 
 /*
- * DROP TABLE drops the triggers too, and many migrations make a table anew and drop the old one. This view stays, and shows
- * that the table was tracked.
+ * DROP TABLE drops the triggers too, and many migrations make a table anew and drop the old one.
+ * This view stays, and shows that the table was tracked.
  */
 static void remember(struct buffer *sql, const char *table)
 {
@@ -131,7 +131,7 @@ static void refuse_if(struct buffer *sql, const char *sentence, const char *cond
 	buffer_printf(sql, ")\n\tWHERE %s", condition);
 }
 
-/* The sqlite3 shell continues after an error. So the last statement checks everything, and rolls back. */
+/* The sqlite3 shell continues after an error. The last statement checks all, and rolls back. */
 static void check(const struct writing *w, const char *seen)
 {
 	struct buffer *sql = w->sql;
@@ -185,8 +185,8 @@ static void begin_whole(struct buffer *sql)
 }
 
 /*
- * SQLite waits for another writer only if the transaction has read nothing yet, and a DROP that finds nothing reads. So
- * the first statement is one that always writes.
+ * SQLite waits for another writer only if the transaction has read nothing yet, and a DROP that
+ * finds nothing reads. So the first statement is one that always writes.
  */
 static void begin_changes(struct buffer *sql)
 {

@@ -1,6 +1,6 @@
 /*
- * What triggers.c (the frame of the SQL), triggers_table.c (a table's triggers) and triggers_row.c (the channel and the
- * JSON of a row) share. For these three only.
+ * What triggers.c (the frame of the SQL), triggers_table.c (a table's triggers) and triggers_row.c
+ * (the channel and the JSON of a row) share. For these three only.
  */
 #ifndef ROWTAIL_TRACK_TRIGGERS_IMPL_H
 #define ROWTAIL_TRACK_TRIGGERS_IMPL_H
@@ -10,8 +10,9 @@
 enum {
 	TRIGGERS_NAME_TEXT_MAX = 8 * TRACK_NAME_MAX,
 	/*
-	 * The writer's own statement fails if a text becomes longer than SQLite allows, 10^9 bytes. So the texts of a row
-	 * may have so many characters together, of 4 bytes at most, in the object.
+	 * The writer's own statement fails if a text becomes longer than SQLite allows, 10^9 bytes.
+	 * So the texts of a row may have so many characters together, of 4 bytes at most, in the
+	 * object.
 	 */
 	TRIGGERS_CHARACTERS_MAX = 249000000,
 };
@@ -19,7 +20,10 @@ enum {
 /* Instead of an object that the log does not take: rowtail.sql allows 256 MiB. */
 #define TRIGGERS_LARGE "'{\"_large\":true}'"
 
-/* The view through which each event goes into the log: channel, event, data, and the channel to take if that is none. */
+/*
+ * The view through which each event goes into the log: channel, event, data, and the channel to
+ * take if that is none.
+ */
 #define TRIGGERS_VIEW TRIGGERS_PREFIX "event"
 #define TRIGGERS_LOCK TRIGGERS_PREFIX "lock"
 

@@ -50,8 +50,8 @@ static void same_row(struct buffer *sql, const struct track_table *t, const char
 }
 
 /*
- * VACUUM, and a dump that is read in again, give the rows other rowids, unless the key is the rowid. So the notes hold the
- * key too.
+ * VACUUM, and a dump that is read in again, give the rows other rowids, unless the key is the
+ * rowid. So the notes hold the key too.
  */
 static bool keeps_key(const struct track_table *t)
 {
@@ -145,8 +145,8 @@ void triggers_write_columns(struct buffer *text, const struct track_table *t)
 }
 
 /*
- * Appends an INSERT of the row's event into the view that checks it. With TABLE/ as its last column, the channel if the
- * row's own is not one.
+ * Appends an INSERT of the row's event into the view that checks it. With TABLE/ as its last
+ * column, the channel if the row's own is not one.
  */
 static void begin_event(const struct writing *w, const char *event)
 {
@@ -169,8 +169,8 @@ static void from_table(const struct writing *w)
 }
 
 /*
- * Rows that a REPLACE has deleted: the notes of rows that are gone, and of a row in whose place the new row is, in another
- * channel.
+ * Rows that a REPLACE has deleted: the notes of rows that are gone, and of a row in whose place the
+ * new row is, in another channel.
  */
 static void replaced_rows(struct writing *w)
 {
@@ -297,9 +297,10 @@ static void conflicts(const struct writing *w)
 }
 
 /*
- * Removes the notes of a statement that deleted nothing, such as INSERT OR IGNORE. A row that is gone already waits for
- * the end of a REPLACE that this statement, of a trigger or a foreign key, is a part of. A row that is still in its channel
- * under another rowid isn't gone: the note was made before a VACUUM.
+ * Removes the notes of a statement that deleted nothing, such as INSERT OR IGNORE. A row that is
+ * gone already waits for the end of a REPLACE that this statement, of a trigger or a foreign key,
+ * is a part of. A row that is still in its channel under another rowid isn't gone: the note was
+ * made before a VACUUM.
  */
 static void remove_notes(struct writing *w)
 {
