@@ -324,6 +324,7 @@ BANNED := sprintf|vsprintf|strcpy|strcat|strncpy|strncat|atoi|atol|gets|strtok
 lint:
 	$(PYTHON) tests/lint/floors.py
 	clang-format --dry-run --Werror $(LINT_C)
+	$(PYTHON) tests/lint/columns.py $(LINT_C)
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --error-exitcode=1 -Ifcgi \
 		--suppress=unknownMacro:fcgi/stream/groups.c --suppress=unknownMacro:fcgi/base/tally.c -DROWTAIL_VERSION='"x"' fcgi

@@ -23,9 +23,9 @@ sqlite3 *events_open(const char *path)
 }
 
 /*
- * All texts are UTF-8 and end at a NUL. If the data may contain a NUL, pass its length instead of -1. event is
- * NULL for a plain message. Returns the record's id, or 0 on an error, which sqlite3_errmsg(db) describes. If
- * you publish a lot, keep the prepared statement.
+ * All texts are UTF-8 and end at a NUL. If the data may contain a NUL, pass its length instead of
+ * -1. event is NULL for a plain message. Returns the record's id, or 0 on an error, which
+ * sqlite3_errmsg(db) describes. If you publish a lot, keep the prepared statement.
  */
 int64_t publish(sqlite3 *db, const char *channel, const char *event, const char *data)
 {

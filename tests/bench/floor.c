@@ -8,9 +8,9 @@
  * every event, reads a request until its empty STDIN record (HTTP: its empty line) and looks only
  * for the position in it.
  *
- * A FAULT breaks one event in 50, so that the benchmark can show that its checks see it. With BEAT-S
- * it wakes up ten times a second, and sends each stream a heartbeat every BEAT-S seconds: the cost of
- * idle streams.
+ * A FAULT breaks one event in 50, so that the benchmark can show that its checks see it. With
+ * BEAT-S it wakes up ten times a second, and sends each stream a heartbeat every BEAT-S seconds:
+ * the cost of idle streams.
  */
 #include <err.h>
 #include <errno.h>

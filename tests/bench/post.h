@@ -3,7 +3,8 @@
  * the peer lets it.
  *
  * nchan takes the payload as the body. Pushpin's control port takes JSON that holds the event as it
- * goes to the clients, and takes one POST on a connection. Waits for each answer. A payload has no character that JSON escapes.
+ * goes to the clients, and takes one POST on a connection. Waits for each answer. A payload has no
+ * character that JSON escapes.
  */
 #ifndef BENCH_POST_H
 #define BENCH_POST_H

@@ -28,7 +28,7 @@ int target_init(struct target *t, const char *name);
 
 enum { TARGET_QUERY_MAX = 110 };
 
-/* The request for a stream: a query of at most TARGET_QUERY_MAX bytes; last_event_id "" for none. */
+/* The request for a stream. query: up to TARGET_QUERY_MAX bytes; last_event_id: "" for none. */
 void target_request(struct target_request *r, const struct target *t, const char *query,
 	const char *last_event_id);
 

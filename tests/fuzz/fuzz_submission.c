@@ -1,7 +1,8 @@
 /*
  * links: publish/submission publish/submission_body base/json base/text base/utf8 log/channel request/form request/path request/request request/parameters
  * libs: -ljansson
- * What a POST wants to publish. The first byte chooses the Content-Type, the first line is the query string, the rest is the body.
+ * What a POST wants to publish. The first byte chooses the Content-Type, the first line is the
+ * query string, the rest is the body.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -1,9 +1,10 @@
 /*
  * clients: the readers of the torture run, in one process, each with a ledger.
  *
- * clients COUNT SEED TARGET… connects COUNT clients to the targets in turn (see target.h), each with
- * its own filter. A client that loses its connection reconnects with its last event ID. Now and
- * then one stops reading, reads a byte at a time, disconnects, or starts again without a position.
+ * clients COUNT SEED TARGET… connects COUNT clients to the targets in turn (see target.h), each
+ * with its own filter. A client that loses its connection reconnects with its last event ID. Now
+ * and then one stops reading, reads a byte at a time, disconnects, or starts again without a
+ * position.
  *
  * Orders are lines on standard input. "tell" prints the counts as one line of JSON. "finish FILE"
  * lets all read to the end of the log, prints the counts, and exits; FILE has a line of ID and
@@ -44,7 +45,7 @@ struct client {
 	struct ledger ledger;
 	enum state state;
 	int fd;
-	int64_t next_ms; /* when it does something else: reconnects, reads again, changes its behaviour */
+	int64_t next_ms; /* when it changes what it does: reconnects, reads again, misbehaves */
 };
 
 static struct target targets[TARGETS_MAX];

@@ -85,8 +85,8 @@ static int64_t larger(int64_t a, int64_t b)
 }
 
 /*
- * After a gap, with each row (INT64_MAX at the end) and what was before it in its key: whether a row
- * is missing that this client had not received. Up to gap_until there may still be one.
+ * After a gap, with each row (INT64_MAX at the end) and what was before it in its key: whether a
+ * row is missing that this client had not received. Up to gap_until there may still be one.
  */
 static void judge_gap(struct ledger *l, int key, int64_t id, int64_t before, struct ledger_tally *t)
 {

@@ -34,7 +34,7 @@ struct ledger_tally {
 	int64_t rows;
 	int64_t positions;
 	int64_t gaps[3]; /* announced: for rows deleted, for a file replaced, for another reason */
-	int64_t owed; /* of the first: a row of this client was after its position; the next rows show it */
+	int64_t owed; /* of the first: a row of this client was after its position */
 	int64_t restored; /* below it nothing is known about rows lost with the old file */
 	int64_t denied; /* streams that ended since their grant did */
 	struct seen *seen; /* the rows of all clients; the caller's, or NULL */

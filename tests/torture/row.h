@@ -4,8 +4,8 @@
  * A row belongs to a key, which is a channel with an event type. The rows of a key are numbered
  * consecutively in the order of the log. Its data is "KEY NUMBER BEFORE LINES LENGTH fill", where
  * BEFORE is the id of the key's row before it (0: none; or ROW_SAME_COMMIT), LINES how many further
- * lines follow, each "NUMBER", and LENGTH how many bytes of fill end the first line, all of them one
- * letter.
+ * lines follow, each "NUMBER", and LENGTH how many bytes of fill end the first line, all of them
+ * one letter.
  *
  * Used by the writer and by the checker; does no I/O.
  */

@@ -1,9 +1,10 @@
 /*
- * changing: a log (logfile.h) that changes at random, and its model (follower.h): rows are inserted and
- * deleted, channels end and are opened again. This also happens between two transactions of the reader,
- * by these options for the linker, which the test must name:
- * --wrap=eventlog_begin,--wrap=eventlog_hold,--wrap=eventlog_bounds. The clock is also the model's, by
- * --wrap=clock_us,--wrap=clock_ms,--wrap=clock_awake_ms: then a seed of random() gives the same each time.
+ * changing: a log (logfile.h) that changes at random, and its model (follower.h): rows are inserted
+ * and deleted, channels end and are opened again. This also happens between two transactions of the
+ * reader, by these options for the linker, which the test must name:
+ * --wrap=eventlog_begin,--wrap=eventlog_hold,--wrap=eventlog_bounds. With
+ * --wrap=clock_us,--wrap=clock_ms,--wrap=clock_awake_ms the clock is the model's, too, so that a
+ * seed of random() gives the same run each time.
  */
 #ifndef ROWTAIL_TESTS_CHANGING_H
 #define ROWTAIL_TESTS_CHANGING_H

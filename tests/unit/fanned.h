@@ -58,8 +58,8 @@ static inline void fanned_turn(void)
 }
 
 /*
- * Opens a stream; takes over the filter. request_id 0: without frames. False if the client gets a 204,
- * because the channels have ended.
+ * Opens a stream; takes over the filter. request_id 0: without frames. False if the client gets a
+ * 204, because the channels have ended.
  */
 static inline bool fanned_open(struct subscriber *subscriber, struct sink *sink,
 	struct filter *filter, const struct position *asked, uint16_t request_id, bool envelope)

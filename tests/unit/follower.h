@@ -1,8 +1,8 @@
 /*
  * follower: checks what a client of a stream sees against a model of the log: every matching row
  * after its position, once, in order, unchanged; a gap if rows of its channels were deleted before
- * it received them; and the end of the stream if all its channels have ended. The test that includes
- * it keeps `model` up to date.
+ * it received them; and the end of the stream if all its channels have ended. The test that
+ * includes it keeps `model` up to date.
  */
 #ifndef ROWTAIL_TESTS_FOLLOWER_H
 #define ROWTAIL_TESTS_FOLLOWER_H

@@ -52,7 +52,7 @@ static void test_help_explains_how_to_start_and_the_defaults(void **state)
 	free(text);
 }
 
-/* "  --max-streams N" in --help is ".It Fl -max-streams Ar N" in the manual. Returns how many there are. */
+/* "--max-streams N" in --help is ".It Fl -max-streams Ar N" in the manual. Returns the count. */
 static int options_in(const char *path)
 {
 	static char manual[200000];

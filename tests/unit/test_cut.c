@@ -238,7 +238,7 @@ static void choose_row(size_t k)
 	long_text = shortened ? long_row + LONG_ROW - SHORTENED_ROW : long_row;
 }
 
-/* After a cut in the short records the rest of a long row comes in larger pieces, which are read anew less often. */
+/* After a cut in the short records the client reads a long row in larger pieces, to save time. */
 static size_t piece_after(size_t k, size_t piece)
 {
 	return k < SHORT_RECORDS && long_text == long_row ? piece * 10 : piece;

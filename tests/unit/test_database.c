@@ -125,7 +125,7 @@ static void expect_text(int column, const char *wanted, size_t wanted_length)
 	assert_memory_equal(text, wanted, length);
 }
 
-/* Asks for the same value in both ways, and for the bytes also as if the database were not in UTF-8. */
+/* Reads the value in both ways, and the bytes also as if the database were not in UTF-8. */
 static void expect_bytes(int column, const char *wanted, size_t wanted_length)
 {
 	for (int utf8 = 1; utf8 >= 0; utf8--) {

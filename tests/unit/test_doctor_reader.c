@@ -1,5 +1,6 @@
 /*
- * rowtail-doctor reads event streams and heads as a browser does, in any pieces, and prints no secret.
+ * rowtail-doctor reads event streams and heads as a browser does, in any pieces, and prints no
+ * secret.
  * links: doctor/reader doctor/head doctor/target doctor/secret doctor/mark base/buffer base/text base/utf8
  */
 #include <setjmp.h>

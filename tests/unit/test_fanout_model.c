@@ -1,10 +1,10 @@
 /*
  * The fan-out against a model. A real log; clients that join anywhere with any filter, read any
- * number of bytes, stall, disconnect and resume; rows that are inserted and deleted, and channels that
- * end and are opened again, also between any two transactions of the fan-out; a small window, which is
- * refilled at any time. Each client's parser gets the log of its channels after its position, once, in
- * order, a gap wherever rows of its channels are missing, and the end of its stream when they have
- * ended.
+ * number of bytes, stall, disconnect and resume; rows that are inserted and deleted, and channels
+ * that end and are opened again, also between any two transactions of the fan-out; a small window,
+ * which is refilled at any time. Each client's parser gets the log of its channels after its
+ * position, once, in order, a gap wherever rows of its channels are missing, and the end of its
+ * stream when they have ended.
  *
  * The clock is the model's own, so a seed gives the same run each time: MODEL_SEED=7 repeats what
  * failed with seed 7. With TEST_FULL=1 it runs for a minute.
@@ -178,7 +178,7 @@ static void come_back(struct client *c)
 	join(c, old.follower.position);
 }
 
-/* A stream ends by itself if its channels have, or if its record was deleted while it was being sent. */
+/* A stream ends by itself if its channels have ended, or if its unfinished record was deleted. */
 static void collect(struct client *c)
 {
 	size_t reopenings = c->reopenings;

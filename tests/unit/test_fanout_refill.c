@@ -1,6 +1,7 @@
 /*
- * A crowd comes back for the same rows. After some replays the window is filled with these rows again,
- * and serves the other clients. Each client gets every row, and a gap if it missed deleted ones.
+ * A crowd comes back for the same rows. After some replays the window is filled with these rows
+ * again, and serves the other clients. Each client gets every row, and a gap if it missed deleted
+ * ones.
  * links: stream/fanout stream/fanout_sweep stream/fanout_feed stream/fanout_look stream/fanout_step stream/fanout_end stream/fanout_poll stream/poll stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse protocol/wire log/gap stream/window stream/run protocol/record stream/subscriber stream/lane protocol/framing stream/leave log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/eventlog_seek log/eventlog_place log/row log/database stream/opening log/copied base/clock base/logging base/metrics base/file log/place log/trouble base/who
  * libs: -lsqlite3 -Wl,--wrap=eventlog_begin,--wrap=eventlog_hold,--wrap=eventlog_bounds,--wrap=clock_us,--wrap=clock_ms,--wrap=clock_awake_ms
  */
@@ -94,7 +95,7 @@ static void take_turns(void)
 		fanned_turn();
 }
 
-/* Each client has everything, and so many gaps. Returns how many rows were read for single clients. */
+/* Each client has all rows, and so many gaps. Returns how many rows single clients read. */
 static size_t serve(int64_t position, size_t gaps)
 {
 	uint64_t before = metrics_get(METRIC_ROWS_REPLAYED), replayed;
@@ -142,7 +143,7 @@ static void test_a_crowd_shares_one_read(void **state)
 	expect_shared(serve(0, 0), 0);
 }
 
-/* The window has only the rows after the last one that was deleted: no client may skip that one there. */
+/* The window has only the rows after the last deleted one, which no client may skip there. */
 static void test_rows_that_were_deleted(void **state)
 {
 	delete_range(300, 310);

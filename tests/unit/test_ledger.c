@@ -243,7 +243,7 @@ static void test_gap_after_a_restore_is_not_needless(void **state)
 	assert_int_equal(wrong(), 0);
 }
 
-/* A failover takes back the deleted rows and their deletion, after the client was told of the gap. */
+/* The client gets a gap; then a failover takes back the deleted rows and their deletion. */
 static void test_gap_whose_deletion_was_taken_back_is_not_needless(void **state)
 {
 	int64_t none[ROW_KEYS] = {0};
@@ -313,7 +313,7 @@ static void test_cut_event_is_dropped(void **state)
 	assert_int_equal(wrong(), 0);
 }
 
-/* Rows from the middle were deleted: the gap says up to where rows may be missing, and the rest follows it. */
+/* Rows in the middle were deleted: the gap says where the last may be missing; the rest follows. */
 static void test_gap_before_a_deleted_middle(void **state)
 {
 	row(11, A, 5, 9);

@@ -103,7 +103,7 @@ static void test_published_ecdsa(void **state)
 	assert_false(signature_is_of_key(&s, &key));
 }
 
-/* r and s are from 1 to the order of the curve less 1. These are the order and the prime of P-256. */
+/* r and s are below the order of the curve and above 0. Here: order and prime of P-256. */
 static void test_ecdsa_numbers_out_of_range(void **state)
 {
 	static const char *const numbers[] = {"0",
