@@ -186,6 +186,23 @@ def _resumed(scale, position):
     return peer if peer.events else None
 
 
+@pytest.mark.parametrize("balancer", [start_haproxy, start_nginx])
+def test_crowd_comes_back_after_all_machines_were_restarted(scale, balancer):
+    balancer(scale, scale.stack)
+    number = scale.publish("one")
+    for machine in scale.machines:
+        machine.rowtail.kill()
+    for _ in range(4):
+        assert _resumed(scale, "0") is None, "a stream from nowhere"
+    for machine in scale.machines:
+        machine.rowtail.start()
+    mirror.wait(lambda: _resumed(scale, "0"), "a machine")
+    for place in range(20):
+        peer = _resumed(scale, "0")
+        assert peer, f"client {place} was refused, though a machine serves"
+        assert peer.next_row().last_event_id == str(number)
+
+
 def test_balancer_leaves_a_machine_whose_copy_is_old(scale):
     start_haproxy(scale, scale.stack)
     old = scale.machines[0]

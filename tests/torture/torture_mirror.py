@@ -615,6 +615,8 @@ def report(run, counts, wrong, minutes):
     print(f"  {wrongs(counts)}")
     for line in wrong:
         print(f"  {line}")
+    if counts["lost"]:  # perhaps no connection came through
+        print(f"  nginx: {(run.directory / 'nginx.log').read_text(errors='replace')[-1000:]}")
     good = counts["deliveries"] > 0 and counts["gaps_other"] == 0 and not wrong
     return good and not any(counts[name] for name in WRONG)
 
