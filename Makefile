@@ -330,7 +330,7 @@ lint:
 		--suppress=unknownMacro:fcgi/stream/groups.c --suppress=unknownMacro:fcgi/base/tally.c -DROWTAIL_VERSION='"x"' fcgi
 	shellcheck $(LINT_SH)
 	mandoc -Tlint -W warning fcgi/rowtail.8 fcgi/rowtail.5 fcgi/rowtail-mirror.8 fcgi/rowtail-publish.8 fcgi/rowtail-doctor.1
-	@! grep -nwE '($(BANNED)) *\(' $(SRC) $(MIRROR_SRC) $(DOCTOR_SRC) $(PUBLISH_SRC) || { echo 'lint: a banned function'; exit 1; }
+	@! grep -nE '(^|[^A-Za-z0-9_])($(BANNED)) *\(' $(SRC) $(MIRROR_SRC) $(DOCTOR_SRC) $(PUBLISH_SRC) || { echo 'lint: a banned function'; exit 1; }
 	$(PYTHON) tests/lint/targets.py
 
 ## tidy: clang-tidy, which takes minutes

@@ -48,9 +48,9 @@ static struct statement *first(struct checking *c, const char *sql, const char *
 	return NULL;
 }
 
-bool query_text(struct checking *c, const char *sql, const char *bind, char *out, size_t size)
+bool query_text(struct checking *c, const char *sql, char *out, size_t size)
 {
-	struct statement *st = first(c, sql, bind);
+	struct statement *st = first(c, sql, NULL);
 	const char *text;
 	size_t length;
 	bool found = st && (text = database_text(st, 0, &length));
@@ -62,9 +62,9 @@ bool query_text(struct checking *c, const char *sql, const char *bind, char *out
 	return found;
 }
 
-bool query_int(struct checking *c, const char *sql, const char *bind, int64_t *out)
+bool query_int(struct checking *c, const char *sql, int64_t *out)
 {
-	struct statement *st = first(c, sql, bind);
+	struct statement *st = first(c, sql, NULL);
 	bool found = st && !database_is_null(st, 0);
 
 	*out = found ? database_int(st, 0) : 0;
@@ -102,7 +102,8 @@ static void find_schema(char *directory, size_t size)
 	for (int i = 0; i < 2; i++)
 		if ((slash = strrchr(program, '/')))
 			*slash = '\0';
-	strncat(program, "/share/rowtail/schema", sizeof(program) - strlen(program) - 1);
+	snprintf(program + strlen(program), sizeof(program) - strlen(program), "%s",
+		"/share/rowtail/schema");
 	if (access(program, R_OK) == 0)
 		snprintf(directory, size, "%s", program);
 }
