@@ -52,7 +52,7 @@ static void tell_bounds(struct checking *c)
 	char last[64] = "";
 
 	if (!strcasecmp(c->config->table, "events"))
-		query_text(c, "SELECT created_at FROM events ORDER BY id DESC LIMIT 1", NULL, last,
+		query_text(c, "SELECT created_at FROM events ORDER BY id DESC LIMIT 1", last,
 			sizeof(last));
 	if (c->bounds.oldest > c->bounds.newest)
 		report_ok(c->report, "%s can be followed: it has no rows yet, and the file is %s",
@@ -68,7 +68,7 @@ static void check_journal(struct checking *c)
 	char cure[REPORT_CURE_MAX];
 	char mode[32];
 
-	query_text(c, "PRAGMA journal_mode", NULL, mode, sizeof(mode));
+	query_text(c, "PRAGMA journal_mode", mode, sizeof(mode));
 	/* The header says so as well, of a file that was opened without a trace. */
 	if (!strcasecmp(mode, "wal") || c->header.is_wal)
 		report_ok(c->report, "the journal mode is WAL");

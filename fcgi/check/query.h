@@ -13,13 +13,13 @@
 
 #include "check/section.h"
 
-/* The first value of the first row, as text. bind: for ?1, or NULL. False, and "", without one. */
-bool query_text(struct checking *c, const char *sql, const char *bind, char *out, size_t size);
+/* The first value of the first row, as text. False, and "", if there is none or it is NULL. */
+bool query_text(struct checking *c, const char *sql, char *out, size_t size);
 
 /* The same as a number; 0 if there is none. */
-bool query_int(struct checking *c, const char *sql, const char *bind, int64_t *out);
+bool query_int(struct checking *c, const char *sql, int64_t *out);
 
-/* Does it return a row? */
+/* Does it return a row? bind: for ?1, or NULL. */
 bool query_any(struct checking *c, const char *sql, const char *bind);
 
 /* Steps through rows. False at the end, and if the database cannot be read. */

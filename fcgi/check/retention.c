@@ -46,7 +46,7 @@ static bool check_triggers(struct checking *c)
 		"SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = "
 		"'events' AND name IN ('retention_whole', 'retention_quiet', 'retention_inserted', "
 		"'retention_counted', 'retention_deleted')",
-		NULL, &count);
+		&count);
 	/* The schema's section tells of the version of 0.1.0, which has others. */
 	if (count == 5 ||
 		!query_any(c, "SELECT 1 FROM sqlite_master WHERE name = 'retention_counts'", NULL))
@@ -64,9 +64,9 @@ static void check_count(struct checking *c)
 	int64_t counted, there;
 
 	if (rows(c) > COUNTED_ROWS ||
-		!query_int(c, "SELECT row_count FROM retention_counts WHERE number = 1", NULL,
-			&counted) ||
-		!query_int(c, "SELECT count(*) FROM events", NULL, &there) || counted == there)
+		!query_int(
+			c, "SELECT row_count FROM retention_counts WHERE number = 1", &counted) ||
+		!query_int(c, "SELECT count(*) FROM events", &there) || counted == there)
 		return;
 	report_note(c->report, cure_schema(cure, c, "retention.sql"),
 		"retention counts %lld rows, and there are %lld: somebody inserted or deleted "
@@ -85,7 +85,7 @@ static void check_due(struct checking *c)
 	query_int(c,
 		"SELECT count(*) FROM (SELECT 1 FROM retention_due WHERE too_many > 8 OR "
 		"julianday(not_before) - julianday(oldest) > 1.0 / 24 LIMIT 1000)",
-		NULL, &due);
+		&due);
 	if (!due) {
 		report_ok(c->report, "the rules of retention hold");
 		return;
@@ -97,7 +97,7 @@ static void check_due(struct checking *c)
 		"oldest "
 		"row is of ' || oldest END FROM retention_due WHERE too_many > 8 OR "
 		"julianday(not_before) - julianday(oldest) > 1.0 / 24",
-		NULL, first, sizeof(first));
+		first, sizeof(first));
 	snprintf(cure, sizeof(cure),
 		"until sqlite3 -cmd '.timeout 10000' %s 'INSERT INTO retention_step VALUES (1000); "
 		"SELECT count(*) FROM retention_due;' | grep -qx 0; do sleep 0.1; done",

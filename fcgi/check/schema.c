@@ -32,7 +32,7 @@ static bool check_kind(struct checking *c)
 	if (query_any(c, "SELECT 1 FROM sqlite_master WHERE lower(name) = 'events' AND " IS_LOG,
 		    NULL))
 		return true;
-	query_text(c, "SELECT type FROM sqlite_master WHERE lower(name) = 'events'", NULL, type,
+	query_text(c, "SELECT type FROM sqlite_master WHERE lower(name) = 'events'", type,
 		sizeof(type));
 	report_wrong(c->report, EX_CONFIG, NULL,
 		"the %s events is not one that schema/rowtail.sql makes: deleted rows make no gap, "

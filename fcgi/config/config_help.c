@@ -17,26 +17,27 @@ static const char *ways(void)
 	       "           socket: one answer on standard output, then exit\n";
 }
 
-/* Prints words from `column` on, in lines of at most 79 columns. The text is ASCII. */
-static void print_wrapped(FILE *out, const char *text, int column)
+enum { COLUMN = 30 }; /* where the descriptions of options begin */
+
+/* Prints words from COLUMN on, in lines of at most 79 columns. The text is ASCII. */
+static void print_wrapped(FILE *out, const char *text)
 {
-	int at = column;
+	int at = COLUMN;
 	int length;
 
 	for (; *text; text += length + (text[length] == ' ')) {
 		length = (int)strcspn(text, " ");
-		if (at > column && at + 1 + length > 79) {
-			fprintf(out, "\n%*s", column, "");
-			at = column;
+		if (at > COLUMN && at + 1 + length > 79) {
+			fprintf(out, "\n%*s", COLUMN, "");
+			at = COLUMN;
 		}
-		at += fprintf(out, "%s%.*s", at > column ? " " : "", length, text);
+		at += fprintf(out, "%s%.*s", at > COLUMN ? " " : "", length, text);
 	}
 	putc('\n', out);
 }
 
 static void print_options(FILE *out)
 {
-	enum { COLUMN = 30 };
 	const struct setting *s;
 	char text[300];
 
@@ -47,7 +48,7 @@ static void print_options(FILE *out)
 		fprintf(out, "  %-*s", COLUMN - 2, text);
 		snprintf(text, sizeof(text), "%s%s%s%s", s->help, s->standard ? " (default " : "",
 			s->standard ? s->standard : "", s->standard ? ")" : "");
-		print_wrapped(out, text, COLUMN);
+		print_wrapped(out, text);
 	}
 }
 

@@ -24,7 +24,8 @@ static void *member_of(const struct setting *s, struct config *c)
 	return (char *)c + s->member;
 }
 
-bool setting_add(const struct setting *s, struct config *c, const char *text, char *advice)
+/* Adds a text to a list. */
+static bool add(const struct setting *s, struct config *c, const char *text, char *advice)
 {
 	const char **list = *(const char ***)member_of(s, c);
 	size_t count = 0;
@@ -52,7 +53,7 @@ bool setting_parse_text(const struct setting *s, struct config *c, const char *t
 	if (!*text)
 		return setting_advise(advice, "give a value, or leave it out");
 	if (s->is_list)
-		return setting_add(s, c, text, advice);
+		return add(s, c, text, advice);
 	*member = text;
 	return true;
 }
@@ -195,7 +196,7 @@ bool setting_parse_origin(const struct setting *s, struct config *c, const char 
 		snprintf(advice, SETTING_ADVICE_MAX, "give %.180s", usual);
 		return false;
 	}
-	return setting_add(s, c, text, advice);
+	return add(s, c, text, advice);
 }
 
 static bool parse_proxy(const struct setting *s, struct config *c, const char *text, char *advice)
@@ -206,7 +207,7 @@ static bool parse_proxy(const struct setting *s, struct config *c, const char *t
 		return setting_advise(advice,
 			"give an address or a range whose other bits are 0, as in 127.0.0.1, "
 			"10.0.0.0/8 or 2001:db8::/32, or the word unix for unix sockets");
-	return setting_add(s, c, text, advice);
+	return add(s, c, text, advice);
 }
 
 /* A path is compared with the decoded path of a URL. */

@@ -17,9 +17,6 @@ bool setting_read_number(const char *text, int64_t least, int64_t most, int64_t 
 /* A name, an IPv4 address, nothing at all, or an IPv6 address in brackets. */
 bool setting_is_host(const char *host, size_t length);
 
-/* Adds a text to a list. */
-bool setting_add(const struct setting *s, struct config *c, const char *text, char *advice);
-
 /* For the tables. */
 #define AT(field) offsetof(struct config, field)
 #define TEXT(field) .parse = setting_parse_text, .member = AT(field)

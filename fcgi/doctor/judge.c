@@ -12,7 +12,8 @@ bool judge_is_stream(const struct answer *a)
 	return text_is_media_type(a->type, strlen(a->type), "text/event-stream");
 }
 
-bool judge_is_page(const struct answer *a)
+/* Is it an HTML page, by its type or its beginning? */
+static bool is_page(const struct answer *a)
 {
 	return strcasestr(a->type, "html") || strcasestr(a->body, "<html") ||
 	       strcasestr(a->body, "<!doctype html");
@@ -23,7 +24,7 @@ const char *judge_line(const struct answer *a, char line[JUDGE_LINE])
 {
 	size_t length = strcspn(a->body, "\r\n");
 
-	if (judge_is_page(a))
+	if (is_page(a))
 		return "an HTML page";
 	if (!length)
 		return "nothing";
@@ -126,7 +127,7 @@ static bool judge_status(const struct facts *f, struct findings *out)
 				" The log that --db names has a grant for the doctor: does rowtail "
 				"serve "
 				"another log?");
-	} else if (a->status == 404 || (a->status == 405 && judge_is_page(a)))
+	} else if (a->status == 404 || (a->status == 405 && is_page(a)))
 		fault = FAULT_FRONT_CONTROLLER, name = "not-found";
 	else if (a->status >= 500)
 		fault = FAULT_DOWN, name = "down";

@@ -8,9 +8,6 @@
 
 enum { JUDGE_LINE = 200 };
 
-/* Is it an HTML page, by its type or its beginning? */
-bool judge_is_page(const struct answer *a);
-
 /* The first line of a body, made harmless, or what the body is. */
 const char *judge_line(const struct answer *a, char line[JUDGE_LINE]);
 

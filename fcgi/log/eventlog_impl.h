@@ -124,9 +124,6 @@ enum {
  */
 bool eventlog_read_names(const struct eventlog *log, struct statement *st, struct row *row);
 
-/* Does a filter want this row? NULL wants all. */
-bool eventlog_wants(const struct filter *f, const struct row *row);
-
 /* The ids of the channels that a filter follows, from the index. */
 struct eventlog_ids {
 	struct eventlog *log;

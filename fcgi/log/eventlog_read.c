@@ -46,7 +46,8 @@ bool eventlog_read_names(const struct eventlog *log, struct statement *st, struc
 	return true;
 }
 
-bool eventlog_wants(const struct filter *f, const struct row *row)
+/* Does a filter want this row? NULL wants all. */
+static bool wants(const struct filter *f, const struct row *row)
 {
 	return !f ||
 	       filter_wants(f, row->channel, row->channel_length, row->event, row->event_length);
@@ -128,7 +129,7 @@ static enum step offer(struct reading *r, struct statement *st, struct statement
 		r->s = DATABASE_SCHEMA;
 		return STEP_FAILED;
 	}
-	if (eventlog_wants(r->f, &row) && find_payload(r, st, payload, row.id)) {
+	if (wants(r->f, &row) && find_payload(r, st, payload, row.id)) {
 		if (r->s != DATABASE_ROW)
 			return STEP_FAILED;
 		if (!read_payload(r->log, payload, &row)) {
@@ -287,7 +288,7 @@ static void find_obstacle(struct reading *r)
 		r->s = DATABASE_DONE;
 		return;
 	}
-	wanted = next_names(r, &row) && eventlog_wants(r->f, &row);
+	wanted = next_names(r, &row) && wants(r->f, &row);
 	id = row.id;
 	database_reset(r->log->st[ST_NAMES]);
 	if (r->s != DATABASE_ROW)

@@ -52,11 +52,6 @@ size_t crew_size(void)
 	return crew.size;
 }
 
-size_t crew_number(void)
-{
-	return crew.number;
-}
-
 void crew_set_streams(size_t streams)
 {
 	__atomic_store_n(&crew.shared->streams[crew.number], streams, __ATOMIC_RELAXED);

@@ -29,9 +29,8 @@ enum { CREW_MOST = 64 };
  */
 bool crew_begin(struct listeners *l, const struct config *config);
 
-/* How many processes serve, and the number of this one, from 0. */
+/* How many processes serve. */
 size_t crew_size(void);
-size_t crew_number(void);
 
 /* This process has so many streams open. */
 void crew_set_streams(size_t streams);

@@ -78,12 +78,11 @@ static void add(struct http_params *p, const char *name, const char *value)
 }
 
 /* Keeps "%00" escaped, because a parameter cannot contain a NUL. */
-static void add_decoded(struct http_params *p, const char *name, struct part path)
+static void add_path_info(struct http_params *p, struct part path)
 {
 	char byte;
 
-	buffer_text(&p->text, name);
-	buffer_text(&p->text, "=");
+	buffer_text(&p->text, "PATH_INFO=");
 	for (size_t at = 0; at < path.length; at++) {
 		if (form_unescape(path.at + at, path.length - at, &byte) && byte)
 			at += FORM_ESCAPE_LENGTH - 1;
@@ -108,7 +107,7 @@ static void add_url(struct http_params *p, const char *target, const struct http
 	}
 	add(p, "REQUEST_URI", target);
 	add(p, "SCRIPT_NAME", strcmp(place->mount, "/") ? place->mount : "");
-	add_decoded(p, "PATH_INFO", path);
+	add_path_info(p, path);
 	add(p, "QUERY_STRING", query ? query + 1 : "");
 }
 
