@@ -16,13 +16,13 @@ struct census_entry;
 
 enum { CENSUS_NAME = 16 }; /* bytes of a client's hash, which must not be easy to collide with */
 
-/* For so many processes and clients with streams. NULL if there is no memory. */
+/* Has room for so many processes, and clients with streams. NULL if there is no memory. */
 struct census *census_new(size_t processes, size_t clients);
 void census_free(struct census *c);
 
 /*
- * Counts one stream more of a client in a process. NULL if the client has `most` in all processes
- * already, or if there are too many clients.
+ * Counts one more stream of a client in a process. NULL if the client already has `most` in all
+ * processes together, or if there are too many clients.
  */
 struct census_entry *census_take(
 	struct census *c, size_t process, const uint8_t name[CENSUS_NAME], int64_t most);

@@ -34,7 +34,7 @@ void log_find_journal(const char *stream);
 /* Sets the name in each line, "rowtail" at first. Borrowed for good. */
 void log_set_program(const char *name);
 
-/* Of the last lines, so much is kept for log_recent(). */
+/* How many lines are kept for log_recent(), and the bytes of each. */
 enum { LOG_RECENT = 50, LOG_RECENT_MAX = 320 };
 
 /*
@@ -68,8 +68,8 @@ void log_fields(
 	enum log_level level, const char *message, const struct log_field *fields, size_t count);
 
 /*
- * Says how often the last line was repeated, if it is time or `ending`. Call it about every second,
- * and at the end.
+ * Logs how often the last line was repeated, if LOG_REPEAT_S have passed or `ending` is set. Call
+ * it about every second, and at the end.
  */
 void log_settle(bool ending);
 

@@ -21,12 +21,14 @@ bool loop_init(void);
 /* Runs until loop_stop(). Returns at once if there is no loop. */
 void loop_run(void);
 
+/* Makes loop_run() return after this round. */
+void loop_stop(void);
+
 /*
- * Calls `was` after each round whose work took longer than this, with its time. Call it once,
- * before any turn is wanted.
+ * Calls `was` after each round whose work took longer than longest_us, with the time that it took.
+ * Call it once, before any turn is wanted.
  */
 void loop_on_long_round(int64_t longest_us, void (*was)(int64_t us));
-void loop_stop(void);
 
 /*
  * True if this round has already taken so long that new requests, of which a crowd can bring many,
@@ -110,7 +112,7 @@ void loop_turn_want(struct loop_turn *t);
 
 /*
  * Calls `came` in the loop when the signal arrives. A second call for a signal replaces the
- * function.
+ * function. False if the system refuses.
  */
 bool loop_on_signal(int number, void (*came)(int number));
 

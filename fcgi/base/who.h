@@ -70,11 +70,12 @@ enum who_may {
 	WHO_UNKNOWN, /* the file has an access control list, or the user is not in /etc/passwd */
 };
 
+struct stat;
+
 /*
  * May this user read (R_OK), write (W_OK) or enter (X_OK) a file, by its mode, its group and the
  * user's groups in /etc/passwd and /etc/group? st: of the path.
  */
-struct stat;
 enum who_may who_may(uid_t user, const char *path, const struct stat *st, int what);
 
 /* Finds the process that listens on this TCP port, on any address. */

@@ -23,14 +23,15 @@ void judge_path(const struct facts *f, struct findings *out);
 /* Does a token arrive in the header, and in the cookie? */
 void judge_token(const struct facts *f, struct findings *out);
 
-/* When records come, and whether the stream stays open. */
-/* False if nothing else need be judged. */
+/*
+ * When records come, and whether the stream stays open. False if nothing else needs to be judged.
+ */
 bool judge_flow(const struct facts *f, struct findings *out);
 
-/* What reaches rowtail of a request. */
+/* Which parts of a request reach rowtail. */
 void judge_request(const struct facts *f, struct findings *out);
 
-/* What becomes of an answer: its head, copies of it, other origins; leaving. */
+/* What the web server does to an answer: head, cache, CORS; and when a client leaves. */
 void judge_answer(const struct facts *f, struct findings *out);
 
 #endif

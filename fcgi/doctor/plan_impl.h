@@ -7,7 +7,7 @@
 #include "doctor/client.h"
 #include "doctor/plan.h"
 
-/* What goes on; `exchange[PROBES + i]` are those that will leave. */
+/* The state of the requests. exchange[PROBES + i] are the streams that will leave. */
 struct run {
 	const struct options *o;
 	struct rows *rows;

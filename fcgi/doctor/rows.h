@@ -1,8 +1,8 @@
 /*
  * rows: test rows in a channel of the doctor's own, and a token that is granted it.
  *
- * Writes to the log that --db names: with rows_end() everything is taken out again, and readers of
- * other channels get no gap for it. Rows of a doctor that was killed go with the next one.
+ * Writes to the log that --db names. rows_end() removes everything again, and readers of other
+ * channels get no gap for that. The next doctor removes the rows of one that was killed.
  */
 #ifndef ROWTAIL_DOCTOR_ROWS_H
 #define ROWTAIL_DOCTOR_ROWS_H
@@ -31,7 +31,7 @@ int64_t rows_position(const struct rows *r);
 /* Inserts and commits one row. False if it fails. */
 bool rows_insert(struct rows *r, bool leaving, const char *data);
 
-/* Takes everything out. Returns false with a sentence if it fails. Frees r. */
+/* Removes everything, and frees r. Returns false with a sentence if removing fails. */
 bool rows_end(struct rows *r, char *sentence, size_t size);
 
 #endif

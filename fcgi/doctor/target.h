@@ -19,7 +19,7 @@ struct target {
 /* Reads an absolute http or https URL. On failure *advice says what would be right. */
 bool target_read(struct target *t, const char *url, const char **advice);
 
-/* Takes the parameters that name channels out of the query. */
+/* Removes the parameters that name channels from the query. */
 void target_drop_channels(struct target *t);
 
 /* Writes the URL with more behind the path and more parameters; either may be "". */

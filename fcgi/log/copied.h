@@ -17,8 +17,8 @@ enum { COPIED_WHERE_MAX = 256 };
 struct copied {
 	bool is_copy; /* if not, the rest is 0 */
 	/*
-	 * How often the copy was found complete. A check that was begun before a moment may end
-	 * after it, so the copy has all that there was at that moment when this has grown by two.
+	 * How often the copy was found complete. Once this has grown by two since a moment, the
+	 * copy has everything of that moment: the first check may have begun before it.
 	 */
 	int64_t looks;
 	int64_t age_ms; /* how long ago it was last complete; -1: never */
@@ -30,13 +30,12 @@ struct copied {
 enum { COPIED_TIMELINE_BITS = 40 }; /* ids of the first server are below 2^40, see postgresql.sql */
 
 /*
- * Is this the position of a row that never was, as a failover took it back? *base: where the ids of
- * the server begin that took over; 0 if it is not. Only a log with an id above
- * 2^COPIED_TIMELINE_BITS needs to be asked.
+ * Did a failover take back the row at this position? *base: where the ids of the server that took
+ * over begin; 0: no. Only a log with an id above 2^COPIED_TIMELINE_BITS needs to be asked.
  */
 enum eventlog_status copied_was_lost(struct eventlog *log, int64_t position, int64_t *base);
 
-/* Reads the state of the copy. EVENTLOG_OK as well if the log is none. */
+/* Reads the state of the copy. EVENTLOG_OK also if the log is no copy, FAULT if it is closed. */
 enum eventlog_status copied_read(struct eventlog *log, struct copied *copied);
 
 #endif

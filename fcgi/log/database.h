@@ -108,9 +108,9 @@ const char *database_type(struct statement *st, int column);
 const char *database_text(struct statement *st, int column, size_t *length);
 
 /*
- * The same for reading many values: SQLite neither copies a text to add its final NUL, which is
- * missing here, nor does each question about a value cost as much as the first. utf8: the
- * database's encoding is UTF-8. False if there is no memory; then *text is NULL.
+ * The same at a lower cost, for reading many values: it looks up the value once, and SQLite does
+ * not copy a text to add a NUL, so there is none. utf8: the database's encoding is UTF-8. False if
+ * there is no memory; *text is then NULL.
  */
 bool database_bytes(struct statement *st, int column, bool utf8, const char **text, size_t *length);
 /* Is the value an integer? Sets *number only if it is. */

@@ -94,9 +94,9 @@ bool eventlog_is_view(const struct eventlog *log);
 
 /*
  * Makes a mark that identifies the row with this id; 0: it gets none. Only one row has a mark at a
- * time. Every look at the log reads the marked row, so the mark of a row with more than
- * EVENTLOG_MARKED_MAX bytes of data is of their number; in a table that is not ours it gets none.
- * data_length: how many it has; -1: unknown.
+ * time. Every look at the log reads the marked row. So if a row has more than EVENTLOG_MARKED_MAX
+ * bytes of data, its mark is made of their number; in a table that is not ours it gets none.
+ * data_length: how many bytes of data it has; -1: unknown.
  */
 enum { EVENTLOG_MARKED_MAX = 64 * 1024 };
 enum eventlog_status eventlog_mark(
@@ -153,7 +153,7 @@ struct eventlog_missing {
 	int64_t deletion;
 };
 
-/* Where a stream continues that asks for the rows after `position`. */
+/* Where a stream continues whose client asks for the rows after `position`. */
 struct eventlog_place {
 	int64_t id; /* continues after this: the position itself if it is valid */
 	bool gap; /* it is not valid, for `reason` */

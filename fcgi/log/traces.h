@@ -1,6 +1,5 @@
 /*
- * traces: the -wal and -shm that reading a database in WAL mode creates, and how to take them away
- * again.
+ * traces: removes the -wal and -shm that reading a database in WAL mode creates.
  *
  * A reader that may not write the database leaves both files behind, with its own user as their
  * owner: then programs of other users may be unable to write. traces removes them as SQLite does,

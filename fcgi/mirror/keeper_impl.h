@@ -52,7 +52,7 @@ struct keeper {
 	int64_t compared; /* id of the event that was asked for */
 	uint64_t hash; /* of that event in the copy */
 	bool same; /* the source has it, unchanged */
-	int64_t suspect; /* an event that the source lacks: a deletion of it must keeper; 0: none */
+	int64_t suspect; /* an event that the source lacks: its deletion must follow; 0: none */
 	bool compare; /* look again whether the source has the newest event: it lags */
 	bool rebuild; /* the copy cannot be mended */
 	int64_t lost; /* for copy_state.lost_base of a rebuilt copy */

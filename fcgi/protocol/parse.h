@@ -2,8 +2,9 @@
  * parse: turns a complete FastCGI request into parameters and a body, with libfcgi.
  *
  * The only file that includes <fcgiapp.h>. libfcgi can only block, and trusts its peer. So it never
- * gets a connection. It reads from a socket pair with exactly the bytes that `arrival` found
- * complete and valid. The pair does not block. So libfcgi fails instead of waiting for more.
+ * gets a connection. It reads exactly the bytes that `arrival` found complete and valid, from a
+ * socket pair that does not block, or from a file in memory if they are more than
+ * ARRIVAL_BYTES_MAX. So libfcgi fails instead of waiting for more.
  */
 #ifndef ROWTAIL_PARSE_H
 #define ROWTAIL_PARSE_H

@@ -2,7 +2,7 @@
  * wire: writes numbers, text and JSON into the bytes of an answer.
  *
  * Pure. Owns two rules: ill-formed UTF-8 becomes U+FFFD, and which bytes JSON escapes. Event
- * streams (sse) and JSON answers (answer_rows) use these functions.
+ * streams (sse), JSON answers (poll) and the status page (facts) use these functions.
  *
  * Source: RFC 8259, section 7 (JSON strings).
  */

@@ -1,7 +1,7 @@
 /*
  * facts: what the status page says, as one list that both its HTML and its JSON print.
  *
- * Pure. A new fact is one line where the list is filled (page.c). Knows no values by itself.
+ * Pure. A new fact is one line in status.c, which fills the list. Knows no values by itself.
  */
 #ifndef ROWTAIL_FACTS_H
 #define ROWTAIL_FACTS_H
@@ -53,8 +53,8 @@ void facts_reasons(struct facts *f, const char *name, const char *label,
 void facts_escape(struct buffer *out, const char *text);
 
 /*
- * Appends a section with a table for each heading. A cell has attributes that say which fact it is,
- * of which kind, so that the page's script can renew it.
+ * Appends a section with a table for each heading. Each cell has attributes with its fact's name
+ * and kind, so that the page's script can update it.
  */
 void facts_html(struct buffer *out, const struct facts *f);
 

@@ -1,5 +1,5 @@
 /*
- * vitals: how this process is: samples for the charts of the status page, memory and descriptors.
+ * vitals: samples for the charts of the status page; memory and descriptors of this process.
  *
  * Owns the history and the timer that adds to it each second. Reads /proc. With --processes, each
  * process samples the sums of all, so any of them can show them.

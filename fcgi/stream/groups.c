@@ -19,8 +19,7 @@ enum {
  */
 struct follower {
 	union {
-		struct follower
-			*next; /* of a first one: another pattern at the same place in the table */
+		struct follower *next; /* of a first one: in the same slot of the table */
 		struct follower *previous; /* of the others: in the list of the pattern */
 	};
 	struct follower *same; /* the next in the list of the pattern */

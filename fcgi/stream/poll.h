@@ -19,8 +19,7 @@ enum {
 	POLL_ROWS_MAX = 1000,
 	POLL_BYTES = 1 << 20, /* an answer is full at this size; a single row may be larger */
 	POLL_BYTES_ALONE = 4 << 20, /* a row of this size gets an answer of its own */
-	POLL_ROWS_DROPPED =
-		8, /* a page reads at most this many rows in vain: see poll_overflows() */
+	POLL_ROWS_DROPPED = 8, /* a page may read so many rows in vain: see poll_overflows() */
 };
 
 /* What a client asks for. */
@@ -80,8 +79,8 @@ bool poll_has_room(const struct poll *p, size_t length);
 bool poll_add(struct poll *p, const uint8_t *object, size_t length);
 
 /*
- * Has a page lost a row although many are still to come, which will push out more? Returns how many
- * of the newest rows to begin again with: about half of those. 0: go on.
+ * If a page has lost rows and many are still to come, most of its rows will be pushed out. Returns
+ * with how many of the newest rows to begin again: half of those to come. 0: continue.
  */
 int64_t poll_overflows(const struct poll *p);
 

@@ -84,8 +84,7 @@ struct subscriber {
 	uint8_t *farewell; /* the last record and the end, framed; only in DRAIN */
 	uint32_t farewell_length;
 	struct access_session *session; /* for rechecks; NULL: anyone may read */
-	struct census_entry
-		*client; /* counts streams; the responder owns session, client and who */
+	struct census_entry *client; /* counts streams; the responder owns session, client, who */
 	char *who; /* for log lines: the client's address, a NUL, its user's name or ""; or NULL */
 };
 

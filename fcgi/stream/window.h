@@ -19,8 +19,7 @@ struct window;
 
 struct window_entry {
 	int64_t id;
-	const uint8_t
-		*bytes; /* framed; valid until the entry is pushed out; NULL: no record is kept */
+	const uint8_t *bytes; /* framed; valid until the entry is pushed out; NULL: not kept */
 	uint32_t length; /* of bytes */
 	uint32_t content; /* length without frames */
 	uint64_t hash; /* window_hash() of bytes */

@@ -26,7 +26,7 @@ struct track_column {
 	bool tracked; /* the caller's choice; true at first */
 	/* The literal that REPLACE puts in place of a NULL in a NOT NULL column; "" for none. */
 	char otherwise[TRACK_DEFAULT_MAX];
-	bool odd_default; /* it puts something that is no literal */
+	bool odd_default; /* it puts something else, such as an expression */
 };
 
 /* A unique index, or a key, by which INSERT OR REPLACE finds rows to delete. */

@@ -8,7 +8,7 @@
  * INSERT OR REPLACE deletes rows without running DELETE triggers, unless the writer has set
  * recursive_triggers. So, if it can delete a row whose channel is not that of the new row, a BEFORE
  * trigger notes in a table of its own which rows the statement might replace, and the AFTER trigger
- * looks which of them are gone.
+ * finds those that are gone.
  */
 #ifndef ROWTAIL_TRACK_TRIGGERS_H
 #define ROWTAIL_TRACK_TRIGGERS_H
