@@ -32,8 +32,8 @@ struct access {
 };
 
 /*
- * A reader. `texts` holds its subjects (except everyone), and from `channels` on what a JWT grants
- * by itself. Each text ends with a NUL, and an empty text ends each of the two lists.
+ * A reader. `texts` holds its subjects (except everyone) and then, from index `channels` on, the
+ * channels that a JWT grants. Each text ends with a NUL, and an empty text ends each of the lists.
  */
 struct access_session {
 	int64_t checked_ms;

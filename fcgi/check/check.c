@@ -83,7 +83,7 @@ static void tell_progress(void)
 		return; /* nobody waits any more */
 }
 
-/* Ctrl-C must not end this process before it has taken its traces away. */
+/* Ctrl-C must not end this process before it has removed its traces. */
 static void hold_signals(void)
 {
 	static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};

@@ -105,7 +105,7 @@ void section_clock(struct checking *c)
 			"this machine's clock was never set: grants and JWTs are judged by it");
 		return;
 	}
-	/* Tables of one's own have created_at only for the envelope. */
+	/* In a table that is not ours, created_at is only for the envelope. */
 	if (!c->ours)
 		return;
 	look(&seen, c, now_s);

@@ -69,7 +69,7 @@ static void check_journal(struct checking *c)
 	char mode[32];
 
 	query_text(c, "PRAGMA journal_mode", mode, sizeof(mode));
-	/* The header says so as well, of a file that was opened without a trace. */
+	/* Of a file that was opened without a trace, only the header tells. */
 	if (!strcasecmp(mode, "wal") || c->header.is_wal)
 		report_ok(c->report, "the journal mode is WAL");
 	else

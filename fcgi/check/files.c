@@ -198,7 +198,7 @@ static void check_directory(
 				who_user(&us, w->user[i]), c->config->db, directory);
 }
 
-/* What the kernel or a writer has stamped with a time to come shows that a clock was set back. */
+/* A file time in the future shows that a clock was set back. */
 static void check_time(struct checking *c, const struct stat *st)
 {
 	enum { TOLERATED_S = 120 };

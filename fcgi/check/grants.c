@@ -74,7 +74,7 @@ static bool is_subject(const char *text, size_t length)
 	return length == 1 && *text == '*';
 }
 
-/* Nothing can come in this channel, and for a reader nothing is left. */
+/* Has the channel ended? For a reader, it must also have no rows left. */
 static bool is_over(const struct scan *s, const char *channel)
 {
 	return s->ends &&
@@ -204,7 +204,7 @@ void section_grants(struct checking *c)
 			"channel");
 		return;
 	}
-	/* The schema's section tells of a missing table. */
+	/* section_schema() reports a missing table. */
 	if (!begin(&s, c))
 		return;
 	if (s.good)

@@ -47,7 +47,7 @@ static bool check_triggers(struct checking *c)
 		"'events' AND name IN ('retention_whole', 'retention_quiet', 'retention_inserted', "
 		"'retention_counted', 'retention_deleted')",
 		&count);
-	/* The schema's section tells of the version of 0.1.0, which has others. */
+	/* section_schema() reports a log of 0.1.0, which has other triggers. */
 	if (count == 5 ||
 		!query_any(c, "SELECT 1 FROM sqlite_master WHERE name = 'retention_counts'", NULL))
 		return true;

@@ -90,7 +90,7 @@ static void check_triggers(struct checking *c, int64_t version)
 			"events has no triggers; they keep ids growing and record what was pruned");
 		return;
 	}
-	/* A log of 0.1.0 has others, but for the first. */
+	/* Of these, a log of 0.1.0 has only the first. */
 	for (size_t i = 0; i < (version < 2 ? 1 : sizeof(names) / sizeof(*names)); i++)
 		if (!query_any(c,
 			    "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = ?1",

@@ -12,7 +12,7 @@
 
 void section_configuration(struct checking *c)
 {
-	/* A wrong one ends rowtail before any section. */
+	/* rowtail has refused a wrong configuration before this. */
 	if (c->config->file)
 		report_ok(c->report, "the configuration is valid (%s)", c->config->file);
 	else

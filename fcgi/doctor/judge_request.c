@@ -54,7 +54,7 @@ static void judge_post(const struct facts *f, struct findings *out)
 	static const char harm[] =
 		"EventSource works. Clients that POST (fetch-event-source) do not.";
 
-	/* If every answer is held back, this one is no news. */
+	/* If every answer is held back, this one need not be reported again. */
 	if (!a->asked || (!a->records && f->answer[PROBE_FIRST].first_record_ms < 0))
 		return;
 	if (a->status == 200 && was_heard(a)) {

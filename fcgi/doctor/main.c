@@ -1,6 +1,6 @@
 /*
- * rowtail-doctor: opens the stream through the web server, and says what is between. This file only
- * sets the order: options, rows, requests, judgement, report.
+ * rowtail-doctor: opens the stream through the web server, and reports what breaks it on the way.
+ * This file only sets the order: options, rows, requests, judgement, report.
  */
 #include <err.h>
 #include <signal.h>
@@ -25,7 +25,7 @@ static void on_signal(int number)
 	plan_stop();
 }
 
-/* Also after Ctrl-C the test rows are taken out again. */
+/* Ctrl-C must not leave the test rows behind. */
 static void catch_signals(void)
 {
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};

@@ -16,8 +16,7 @@
 enum {
 	TICK_MS = 20,
 	FIRST_MS = 4000, /* a head that takes longer is held back */
-	READY_MS =
-		6000, /* so long the streams may take to begin: mod_fcgid starts processes slowly */
+	READY_MS = 6000, /* for the streams to begin: mod_fcgid starts processes slowly */
 	/* From then on: */
 	ROW_FIRST_MS = 500, /* when the first row is inserted, then every ROW_EVERY_MS */
 	ROW_EVERY_MS = 400,
@@ -35,7 +34,7 @@ void plan_stop(void)
 	stopped = 1;
 }
 
-/* How long it is that all streams have begun, or had the time to; negative before. */
+/* The time since all streams have begun, or had the time to; negative before that. */
 static int64_t since(const struct run *r)
 {
 	return r->ready_ms < 0 ? -1 : clock_ms() - r->ready_ms;
@@ -63,8 +62,8 @@ static void see_if_ready(struct run *r)
 }
 
 /*
- * Waits until the first request has said what it is: a record, an end, or too long nothing. libcurl
- * ends the wait for a connection.
+ * Waits until the answer shows what it is: by a record, by its end, or by a silence that is too
+ * long. libcurl ends the wait for a connection.
  */
 static void wait_first(struct run *r, enum probe probe)
 {
@@ -258,8 +257,7 @@ static void watch_leaving(struct run *r)
 	}
 }
 
-/* Rows, and what is asked when they have come. */
-
+/* Inserts the next row when it is due. */
 static void insert_rows(struct run *r)
 {
 	char text[MARK_MAX];

@@ -32,7 +32,7 @@ void plan_make_tokens(struct run *r)
 
 enum tokens { TOKENS_USUAL, TOKENS_HEADER_ONLY, TOKENS_COOKIE_ONLY };
 
-/* --header's, less those that the doctor's own replace, and the doctor's. */
+/* Collects the doctor's headers, and those of --header that they do not replace. */
 static void collect(const struct run *r, const char **out, enum tokens tokens)
 {
 	bool user_authorization = options_header(r->o, "Authorization");
@@ -89,7 +89,6 @@ void plan_ask_broken(struct run *r)
 	ask(r, PROBE_BROKEN, &q, "", "", TOKENS_USUAL);
 }
 
-/* Refused: does the token come through one way and not the other? */
 void plan_ask_tokens(struct run *r)
 {
 	struct request q = {.more_headers = as_stream};
@@ -101,7 +100,6 @@ void plan_ask_tokens(struct run *r)
 	ask(r, PROBE_COOKIE, &q, "", "", TOKENS_COOKIE_ONLY);
 }
 
-/* A POST whose form has everything. */
 void plan_ask_form(struct run *r, const char *parameters)
 {
 	static const char *const headers[] = {"Accept: text/event-stream",

@@ -112,7 +112,7 @@ static void print_string(const char *text)
 {
 	char whole[TEXT];
 
-	/* No half of a character, where a text was cut. */
+	/* A text may have been cut within a character. */
 	text_harmless(whole, sizeof(whole) - 1, text, strlen(text), true);
 	putchar('"');
 	for (text = whole; *text; text++) {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* A shorter word, such as a number of a cookie, is in too many texts. */
+/* A shorter word, such as the number in a cookie, occurs in too many texts. */
 enum { SHORTEST = 4 };
 
 static void hide(char *text, const char *secret, size_t length)

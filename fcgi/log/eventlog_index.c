@@ -7,8 +7,7 @@
 enum {
 	CHANNELS_MAX = 256, /* to look up in one call, including those of patterns */
 	WALK_MAX = EVENTLOG_IDS_MAX, /* entries of the index to step over in one call */
-	WILD_EACH =
-		128, /* ids of a channel, if there is a pattern: there may be many such channels */
+	WILD_EACH = 128, /* ids of a channel, with a pattern, which many channels may match */
 	WALK_LONG = 32, /* after so many entries of a channel, look it up and go to the next one */
 };
 

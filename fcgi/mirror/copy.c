@@ -40,7 +40,7 @@ static const char tables[] =
 		REFUSE("regrant", "UPDATE", "grants")
 			REFUSE("revoke", "DELETE", "grants") "COMMIT;";
 
-/* PostgreSQL has checked the rows, and numbers them. What marks deleted rows stays. */
+/* PostgreSQL checks and numbers the rows. The triggers that mark deleted rows stay. */
 enum copy_status copy_drop_triggers(struct copy *c, sqlite3 *db)
 {
 	static const char sql[] = "SELECT 'DROP TRIGGER \"' || name || '\"' FROM sqlite_master "
@@ -316,7 +316,7 @@ enum copy_status copy_open(struct copy *c)
 	}
 	if (st.st_size == 0 && S_ISREG(st.st_mode))
 		return COPY_ABSENT;
-	/* Only then it is opened for writing: that alone may change a file. */
+	/* Only now opens it for writing, since that alone may change a file. */
 	if ((s = copy_look(c)) == COPY_FOREIGN)
 		return s;
 	if (sqlite3_open_v2(c->real, &c->file.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,

@@ -52,7 +52,7 @@ static void drop_work(void)
 	}
 }
 
-/* The copy says that it is not being kept up to date. It says so as well by its age. */
+/* Notes in the copy that nobody keeps it up to date. Its age shows that, too. */
 static void note_absence(void)
 {
 	struct copy_state *state = copy_state(keeper.copy);
@@ -63,7 +63,6 @@ static void note_absence(void)
 	copy_commit(keeper.copy);
 }
 
-/* Closes the connection, and begins again after a pause. what: ends the line in the log. */
 void keeper_begin_again(const char *sentence, const char *what)
 {
 	bool was_connected = keeper.phase != AWAY;
@@ -99,7 +98,6 @@ static void lengthen_pause(int64_t ms)
 		keeper.pause_ms = ms;
 }
 
-/* The copy cannot be written. */
 void keeper_copy_failed(enum copy_status s)
 {
 	char sentence[512];
@@ -187,7 +185,6 @@ void keeper_begin_work(void)
 	}
 }
 
-/* The copy is of no use any more. */
 void keeper_begin_rebuild(const char *why)
 {
 	if (copy_in_transaction(keeper.copy))
@@ -239,7 +236,7 @@ static void note_log(const struct change *c)
 
 static void note_timeline(const struct change *c)
 {
-	/* A whole copy brings all; those from before the copy that it replaces say nothing. */
+	/* A whole copy lists all takeovers. Those before the replaced copy do not matter. */
 	if (keeper.phase == COPYING && c->last <= -keeper.lost)
 		return;
 	if (!keeper.look.base || c->last < keeper.look.base) {

@@ -45,7 +45,7 @@ static bool take_back(struct copy_state *state)
 {
 	enum copy_status s;
 
-	/* A copy that was made anew meanwhile: the one before had such rows. */
+	/* Did the copy before this one have rows that the takeover lost? */
 	bool had = state->lost_base < 0 && keeper.look.after < -state->lost_base;
 
 	if (state->cursor <= keeper.look.after && !had)
@@ -224,7 +224,7 @@ void keeper_finish_copy(void)
 		.looks = copy_state(keeper.copy)->looks + 1,
 		.fresh_ms = l->began_ms,
 		.lost_base = lost};
-	/* All who come with a position from before are told, as if the rows had been taken back. */
+	/* A reader whose position is from before gets a gap, as if the rows had been taken back. */
 	const struct change mark = {.kind = CHANGE_PRUNED, .channel = {"*", 1}, .last = lost};
 	int64_t took_ms = progress_end();
 	enum copy_status s;

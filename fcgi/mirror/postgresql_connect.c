@@ -83,7 +83,7 @@ static bool is_list(const char *name, const char *value)
 	       value && strchr(value, ',');
 }
 
-/* libpq would write what the server remarks to standard error, as it is. */
+/* libpq would write the server's notices to standard error unchanged. */
 static void pass_over(void *context, const char *remark)
 {
 }

@@ -13,9 +13,9 @@
 enum { LINE_MAX_BYTES = 1024 };
 
 /*
- * A session of a mirror, whatever is set for its role or the database. The questions are planned
- * once: the planner takes five times as long as they do. As it does not know then how many rows are
- * new, it is told to use the indexes.
+ * A session of a mirror, whatever is set for its role or the database. Each question is planned
+ * once, since planning takes five times as long as the question. The planner then does not know how
+ * many rows are new, so it is told to use the indexes.
  */
 #define SETUP                                                                                      \
 	"SET statement_timeout = 0; SET idle_session_timeout = 0; SET lock_timeout = '5s'; "       \

@@ -237,10 +237,7 @@ static void publish(struct answering *a, const void *body, size_t length)
 		refuse(a, problem.status, problem.status == 503 ? 1 : 0, problem.sentence);
 		return;
 	}
-	/*
-	 * Before the log: if nobody has a WAL-mode database open, only a writer may be able to open
-	 * it.
-	 */
+	/* Before the log, since only a writer may open a WAL-mode database that nobody has open. */
 	if ((status = store_open(serves->store, sentence)) != STORE_DONE) {
 		struct store_result result = {.retry_after_s = 0};
 

@@ -79,6 +79,6 @@ bool site_may_publish(char *const *params, const char *const *allowed)
 		return is_ours(params, origin);
 	if (referer && *referer)
 		return is_ours(params, referer);
-	/* Old browsers can send none of the three. Programs do not send logins for others. */
+	/* An old browser may send none of the three. Other programs obey no page. */
 	return !has_login(params) || !is_browser(request_param(params, "HTTP_USER_AGENT"));
 }

@@ -140,7 +140,7 @@ static int run(struct store *s, const char *sql)
 	return sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 }
 
-/* Calls what SQLite says when it is not open yet. */
+/* What a failure to open means. Closes the database. */
 static enum store_status not_opened(struct store *s, int code, char *sentence)
 {
 	enum store_status status = store_failed(s, code, sentence);
@@ -194,7 +194,7 @@ static enum store_status commit(struct store *s, char *sentence)
 		return store_failed(s, code, sentence);
 	if (is_same_file(s))
 		return STORE_DONE;
-	/* Nobody will read the file that has the rows. */
+	/* The rows are in a file that nobody reads any more. */
 	store_say(sentence,
 		"the database was replaced meanwhile, so the message is lost; send it again");
 	return STORE_BUSY;
@@ -217,7 +217,7 @@ enum store_status store_put(
 		status = commit(s, result->sentence);
 	roll_back(s);
 	end_wait(s, status == STORE_BUSY);
-	/* Such as after a disk came back: begin anew. */
+	/* Open it again next time: an unmounted disk may have come back, for example. */
 	if (status == STORE_FAULT)
 		close_database(s);
 	return status;

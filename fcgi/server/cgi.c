@@ -137,7 +137,7 @@ static size_t read_some(uint8_t *bytes, size_t size, bool *ended)
 }
 
 /*
- * Reads the rest of a body that is too large, and forgets it. Apache's mod_cgid writes the whole
+ * Reads and discards the rest of a body that is too large. Apache's mod_cgid writes the whole
  * body before it reads the answer, and closes the client's connection without one if the program
  * has ended.
  */

@@ -82,7 +82,7 @@ static void handle_ended(struct loop_poll *p)
 	free((char *)p - offsetof(struct connection, poll));
 }
 
-/* The memory is freed later, when libuv has closed the handle. */
+/* The memory is freed later, once the poll has ended. */
 void connection_end(struct connection *c)
 {
 	if (c->phase == PHASE_ENDED)

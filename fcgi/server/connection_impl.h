@@ -110,7 +110,7 @@ ssize_t connection_receive(struct connection *c, uint8_t *bytes, size_t size);
 /* Writes all bytes. False if that failed: then the connection is unusable. */
 bool connection_reply(struct connection *c, const uint8_t *bytes, size_t length);
 
-/* Ends the connection. Its memory stays valid until the loop has closed its handle. */
+/* Ends the connection. Its memory stays valid until its poll has ended (loop.h). */
 void connection_end(struct connection *c);
 
 /* Gives the peer time to take the answer, or the rest of it. */

@@ -311,7 +311,7 @@ static int bind_all(struct listeners *l, const struct listen_addresses *addresse
 	return l->count > before ? 0 : missing;
 }
 
-/* HTTP is for everybody, if the port is: nobody can claim anything there. */
+/* No warning for HTTP: a client cannot claim there to be anyone. */
 static void warn_if_exposed(
 	const struct listen_addresses *addresses, const struct listen_wish *wish)
 {

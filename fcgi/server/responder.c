@@ -77,7 +77,7 @@ static bool is_full(struct deciding *d)
 {
 	struct responder *r = d->r;
 
-	/* Rows are answered at once: a client that asks for them may not expect to ask again. */
+	/* A request for rows is still answered: its client may not expect to ask again. */
 	if (r->closing && !d->request.json)
 		come_back(d, REFUSED_SHUTDOWN, restarting);
 	else if (fanout_count(r->fanout) >= (size_t)r->max_streams ||

@@ -325,7 +325,6 @@ void fanout_queue_lane(struct fanout *f, int lane)
 		fanout_queue_idle(f, g);
 }
 
-/* Resets the windows, which lack rows after those that were fed. Streams that wait there replay. */
 void fanout_reset_windows(struct fanout *f, int64_t base)
 {
 	for (int lane = 0; lane < f->lane_count; lane++) {

@@ -5,8 +5,7 @@
 #include "stream/fanout_impl.h"
 
 enum {
-	LARGE_ROW =
-		256 * 1024, /* bytes of data; may push all others out of a window; is sent alone */
+	LARGE_ROW = 256 * 1024, /* bytes of data; may push all others out; is sent alone */
 	UNFOLLOWED_ROW = 4096, /* bytes of data; is encoded only if a stream follows it */
 	REFILL_IDS = 1024, /* how far back; a read takes RUN_RECORDS rows */
 	REFILL_READS = REFILL_IDS / RUN_RECORDS + 1,

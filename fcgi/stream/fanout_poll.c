@@ -191,7 +191,6 @@ static bool is_page_complete(const struct subscriber *s)
 	       (poll_is_full(p) || s->cursor >= p->before - 1 || s->cursor >= p->page_end);
 }
 
-/* Adds f->run to the answer. With its last row, everything up to `scanned` is done. */
 enum turn fanout_poll_take(
 	struct fanout *f, struct subscriber *s, int64_t scanned, enum turn when_taken)
 {

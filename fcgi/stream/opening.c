@@ -102,7 +102,7 @@ static enum eventlog_status begin_at_position(struct opening *o, struct eventlog
 	struct copied copied;
 	enum eventlog_status e;
 
-	/* The copy's state first: what it says is then true of the place, too. */
+	/* Reads the copy's state first, so that the place is at least as new as that state. */
 	if (o->waits_until_ms && (e = copied_read(log, &copied)) != EVENTLOG_OK)
 		return e;
 	e = eventlog_place(log, f, asked->id, &place);

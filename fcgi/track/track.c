@@ -433,7 +433,7 @@ static int list(struct database *db)
 	return 0;
 }
 
-/* The table may be gone: what is left of its tracking goes too. */
+/* The table may be gone. Removes what is left of its tracking, too. */
 static int untrack(const struct config *c, struct database *db)
 {
 	char former[TRACK_NAME_MAX];

@@ -88,7 +88,6 @@ size_t triggers_key_count(const struct track_table *t)
 	return (size_t)n;
 }
 
-/* Writes the table's name as the first part of a channel, then a slash if asked for. */
 void triggers_table_part(struct buffer *sql, const struct track_table *t, const char *end)
 {
 	struct buffer text;
@@ -101,7 +100,6 @@ void triggers_table_part(struct buffer *sql, const struct track_table *t, const 
 	buffer_free(&text);
 }
 
-/* Appends the channel of a row, which may yet be too long. */
 void triggers_channel(struct buffer *sql, const struct writing *w)
 {
 	if (w->choice->channel) {
