@@ -6,7 +6,7 @@
 struct finding *findings_add(
 	struct findings *f, enum level level, const char *name, const char *format, ...)
 {
-	/* Findings that do not fit would share the last place; there are more places than checks. */
+	/* Findings that do not fit would share the last place. There are fewer checks. */
 	struct finding *new = &f->finding[f->count < FINDINGS_MAX - 1 ? f->count++ : f->count];
 	va_list arguments;
 
