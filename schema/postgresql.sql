@@ -57,8 +57,8 @@
 --     SELECT token, floor, position, timeline, standby, system FROM events_server
 --
 -- token: which log this is. floor: changes up to this number are no longer listed, so a mirror below it begins again.
--- position: the highest number. timeline: of this server; a lower one than before is a server that was replaced.
--- standby: whether it is one. system: the cluster's identifier.
+-- position: the highest number. timeline: which server this is, counted in the log's own way; a lower one than before is
+-- a server that was replaced. standby: whether it is one. system: the cluster's identifier, or 0 if it cannot be read.
 BEGIN;
 SET LOCAL lock_timeout = '10s';
 SET LOCAL client_min_messages = warning;
@@ -93,7 +93,8 @@ BEGIN
 			'events_refused', 'events_refuse', 'events_number', 'events_number_rows', 'events_timeline_begins',
 			'events_changes_number', 'events_deleted', 'events_changes_floor', 'events_changes_prune', 'events_row_is_final',
 			'events_opened', 'events_end_counts', 'events_end_numbered', 'events_clock', 'events_lost', 'events_position',
-			'events_after_restore', 'events_allow_publisher', 'events_allow_mirror', 'grants_refused', 'grants_changed');
+			'events_after_restore', 'events_allow_publisher', 'events_allow_mirror', 'grants_refused', 'grants_changed',
+			'events_here', 'events_system', 'events_timeline_next', 'events_order_lock', 'events_numbered');
 		IF FOUND THEN
 			RAISE EXCEPTION 'the application has a function %, which postgresql.sql would replace; make the log in a schema of its own', name;
 		END IF;
@@ -180,7 +181,10 @@ CREATE TABLE IF NOT EXISTS events_changes(
 -- For a mirror that begins: the highest id that was ever deleted from each channel. '*' stands for every channel.
 CREATE TABLE IF NOT EXISTS events_pruned(channel text PRIMARY KEY, id bigint NOT NULL);
 
--- Where a standby took over: it had numbers up to "after" and gives out those above "base".
+-- Where a server took over: it had numbers up to "after" and gives out those above "base". PostgreSQL gives each standby
+-- that is promoted a new timeline, but after pg_upgrade, and in a cluster to which the log was moved, they begin at 1 again.
+-- So "timeline" counts on, and the server that the newest row is of is known by the cluster's identifier ("system", 0 if it
+-- cannot be read) and PostgreSQL's timeline ("of_system").
 CREATE TABLE IF NOT EXISTS events_timelines(
 	timeline bigint PRIMARY KEY,
 	after bigint NOT NULL,
@@ -189,10 +193,12 @@ CREATE TABLE IF NOT EXISTS events_timelines(
 	made_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 ALTER TABLE events_timelines ADD COLUMN IF NOT EXISTS begun_by xid8 DEFAULT pg_current_xact_id();
+ALTER TABLE events_timelines ADD COLUMN IF NOT EXISTS system bigint;
+ALTER TABLE events_timelines ADD COLUMN IF NOT EXISTS of_system bigint;
 
 -- What events_number must know of tables, in sequences, which it reads without a query. A sequence does not return to its
--- former value when a transaction is rolled back, so each errs on the safe side. events_begun: a timeline of which the row
--- in events_timelines is committed. events_ends: NULL as long as there was never a row in events_ended.
+-- former value when a transaction is rolled back, so each errs on the safe side. events_begun: events_here() of a server of
+-- which the row in events_timelines is committed. events_ends: NULL as long as there was never a row in events_ended.
 CREATE SEQUENCE IF NOT EXISTS events_begun AS bigint;
 CREATE SEQUENCE IF NOT EXISTS events_ends AS bigint;
 DO $$
@@ -200,6 +206,20 @@ BEGIN
 	IF EXISTS (SELECT 1 FROM events_ended) THEN
 		PERFORM nextval('events_ends');
 	END IF;
+END $$;
+
+-- Which server this is, as far as can be said without reading a file: a cluster does not become another one while it runs.
+-- events_number has the same expression.
+CREATE OR REPLACE FUNCTION events_here() RETURNS bigint LANGUAGE sql VOLATILE
+RETURN (date_part('epoch', pg_postmaster_start_time())::bigint << 20)
+	+ ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
+
+CREATE OR REPLACE FUNCTION events_system() RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+	RETURN (SELECT system_identifier FROM pg_control_system());
+EXCEPTION WHEN insufficient_privilege OR feature_not_supported OR undefined_function THEN
+	RETURN 0;
 END $$;
 
 CREATE TABLE IF NOT EXISTS events_log(
@@ -211,9 +231,17 @@ CREATE TABLE IF NOT EXISTS events_log(
 
 INSERT INTO events_log DEFAULT VALUES ON CONFLICT DO NOTHING;
 UPDATE events_log SET version = 2;
-INSERT INTO events_timelines(timeline, after, base)
-SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint, 0, 0
-WHERE NOT EXISTS (SELECT 1 FROM events_timelines);
+DO $$
+DECLARE
+	timeline_now bigint := ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
+BEGIN
+	-- In rows of an older postgresql.sql, "timeline" is PostgreSQL's. If that is above the current one, it was set back.
+	UPDATE events_timelines SET of_system = timeline,
+		system = CASE WHEN timeline_now >= (SELECT max(timeline) FROM events_timelines) THEN events_system() END
+	WHERE of_system IS NULL;
+	INSERT INTO events_timelines(timeline, after, base, system, of_system)
+	SELECT timeline_now, 0, 0, events_system(), timeline_now WHERE NOT EXISTS (SELECT 1 FROM events_timelines);
+END $$;
 
 -- The two functions that run for each row. Both run as the log's owner, and neither has a SET clause, which would take
 -- longer than the rest of them. So a publisher chooses the search_path, and every name and operator has its schema; format()
@@ -285,15 +313,17 @@ $sql$, home, replace(home, '''', ''''''));
 -- table has so many pages that no plan for the UPDATE reads all of them. The UPDATE finds the row by its ctid, which takes
 -- less time than the primary key; no other row can get this ctid before this transaction ends. In that case, all that can be done before the lock is
 -- done before. Nobody may see a row that a crash takes back, or its number would be given out again: thus
--- synchronous_commit. The name of a WAL file has the timeline; a server that takes writes keeps to one.
+-- synchronous_commit. The name of a WAL file has the timeline; a server that takes writes keeps to one, so any position
+-- will do, and PostgreSQL computes this once for a session.
 EXECUTE format($sql$
 CREATE OR REPLACE FUNCTION %1$s.events_number() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
 	IF NEW.id OPERATOR(pg_catalog.=) pg_catalog.currval('%2$s.events_draft'::pg_catalog.regclass)
 		AND NEW.ctid OPERATOR(pg_catalog.>=) '(16,0)'::pg_catalog.tid
 		AND pg_catalog.pg_sequence_last_value('%2$s.events_begun'::pg_catalog.regclass) OPERATOR(pg_catalog.=)
-			('x' OPERATOR(pg_catalog.||) pg_catalog.left(pg_catalog.pg_walfile_name('0/1000000'::pg_catalog.pg_lsn), 8)
-			)::pg_catalog.bit(32)::pg_catalog.int8
+			((pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::pg_catalog.int8 OPERATOR(pg_catalog.<<) 20)
+			OPERATOR(pg_catalog.+) ('x' OPERATOR(pg_catalog.||) pg_catalog.left(
+				pg_catalog.pg_walfile_name('0/1000000'::pg_catalog.pg_lsn), 8))::pg_catalog.bit(32)::pg_catalog.int8)
 		AND (pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.<>) 'off'
 			OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)
 		AND (pg_catalog.current_setting('rowtail.notify', true) OPERATOR(pg_catalog.=) ANY ('{off,false,no,0}'::pg_catalog.text[])
@@ -325,16 +355,16 @@ END $make$;
 CREATE OR REPLACE FUNCTION events_end_numbered(of_channel text, draft bigint, number bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
-	timeline_now bigint := ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
 	ended bigint;
 BEGIN
 	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-		PERFORM 1 FROM events_timelines WHERE timeline = timeline_now FOR SHARE;
+		PERFORM events_order_lock();
+		PERFORM 1 FROM events_timelines ORDER BY timeline DESC LIMIT 1 FOR SHARE;
 	END IF;
 	SELECT id INTO ended FROM events_ended WHERE channel = of_channel;
 	IF ended = draft THEN
 		UPDATE events_ended SET id = number WHERE channel = of_channel;
-		UPDATE events_timelines SET ends = ends + 1 WHERE timeline = timeline_now;
+		UPDATE events_timelines SET ends = ends + 1 WHERE timeline = (SELECT max(timeline) FROM events_timelines);
 	ELSIF ended > 0 THEN
 		RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
 	END IF;
@@ -381,29 +411,65 @@ CREATE OR REPLACE FUNCTION events_clock() RETURNS bigint LANGUAGE sql VOLATILE S
 	SELECT 4503599627370496 + (extract(epoch FROM clock_timestamp() - timestamptz '2020-01-01 00:00:00Z') * 1000000)::bigint;
 $$;
 
--- A standby that was promoted does not know the last number that the former primary gave out. So the numbers of a
--- timeline begin at the next multiple of 2^40; in a log that was restored, at the time. Returns false if this timeline
--- has begun already. A number that a transaction took and that was rolled back is given out again: so what says that a
--- timeline has begun is the row, which is rolled back too, and not the sequence.
+-- The number that events_timelines has, or will have, for this server.
+CREATE OR REPLACE FUNCTION events_timeline_next(new_system bigint, new_timeline bigint) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+	SELECT CASE WHEN t.system IS DISTINCT FROM new_system THEN t.timeline + new_timeline
+		WHEN t.of_system = new_timeline THEN t.timeline
+		ELSE t.timeline + greatest(new_timeline - t.of_system, 1) END
+	FROM events_timelines AS t ORDER BY t.timeline DESC LIMIT 1;
+$$;
+
+-- A standby that was promoted does not know the last number that the former primary gave out. So its numbers begin
+-- at the next multiple of 2^40; in a log that was restored, at the time. There may have been timelines in between,
+-- of which it knows nothing. The same happens in a cluster to which the log was moved; and if the table has numbers above
+-- the sequence's, as after a copy of the table alone. Returns false if this server has begun already. A number that a
+-- transaction took and that was rolled back is given out again: so what says that a timeline has begun is the row, which
+-- is rolled back too, and not the sequence.
 CREATE OR REPLACE FUNCTION events_timeline_begins(new_timeline bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
+	last events_timelines;
+	new_system bigint := events_system();
 	highest bigint;
+	slot bigint;
 	start bigint;
 BEGIN
-	IF EXISTS (SELECT 1 FROM events_timelines WHERE timeline = new_timeline) THEN
+	SELECT * INTO last FROM events_timelines ORDER BY timeline DESC LIMIT 1;
+	IF last.system = new_system AND last.of_system = new_timeline AND (pg_sequence_last_value('events_begun') = events_here()
+		OR events_position() <= (SELECT last_value FROM events_order)) THEN
 		RETURN false;
 	END IF;
 	SELECT position INTO highest FROM events_position() AS position;
-	IF highest < 4503599627370496 THEN
-		start := greatest(new_timeline - 1, (highest >> 40) + 1) << 40;
+	slot := CASE WHEN last.system = new_system
+		THEN greatest((last.base >> 40) + new_timeline - last.of_system, (highest >> 40) + 1)
+		ELSE (highest >> 40) + new_timeline END;
+	IF slot < 4096 THEN
+		start := slot << 40;
 	ELSE
 		start := greatest(events_clock(), highest);
 	END IF;
 	-- Under REPEATABLE READ, when another transaction did it after this one's snapshot, it is a serialization failure.
-	INSERT INTO events_timelines(timeline, after, base) VALUES (new_timeline, highest, start) ON CONFLICT DO NOTHING;
+	INSERT INTO events_timelines(timeline, after, base, system, of_system) VALUES (
+		greatest(events_timeline_next(new_system, new_timeline), coalesce(last.timeline, 0) + 1),
+		highest, start, new_system, new_timeline) ON CONFLICT DO NOTHING;
 	PERFORM setval('events_order', start);
 	RETURN true;
+END $$;
+
+-- Whoever gives out numbers calls this first.
+CREATE OR REPLACE FUNCTION events_order_lock() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+	PERFORM pg_advisory_xact_lock(1919776884, 'events_order'::regclass::oid::int);
+	-- An old snapshot may lack the newest row of events_timelines.
+	IF pg_sequence_last_value('events_begun') = events_here()
+		AND current_setting('transaction_isolation') NOT IN ('repeatable read', 'serializable') THEN
+		RETURN;
+	END IF;
+	IF NOT events_timeline_begins(('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint)
+		AND (SELECT begun_by IS DISTINCT FROM pg_current_xact_id() FROM events_timelines ORDER BY timeline DESC LIMIT 1) THEN
+		PERFORM setval('events_begun', events_here());
+	END IF;
 END $$;
 
 -- The same for the drafts from first to last of this transaction, in their order. Nobody else's are visible. The
@@ -413,19 +479,12 @@ CREATE OR REPLACE FUNCTION events_number_rows(first bigint, last bigint) RETURNS
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
-	timeline_now bigint;
 	refused boolean;
 	new_ends bigint;
 BEGIN
-	PERFORM pg_advisory_xact_lock(1919776884, 'events_order'::regclass::oid::int);
-	timeline_now := ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
+	PERFORM events_order_lock();
 	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-		PERFORM 1 FROM events_timelines WHERE timeline = timeline_now FOR SHARE;
-	END IF;
-	PERFORM events_timeline_begins(timeline_now);
-	IF pg_sequence_last_value('events_begun') IS DISTINCT FROM timeline_now AND EXISTS (SELECT 1 FROM events_timelines
-		WHERE timeline = timeline_now AND begun_by IS DISTINCT FROM pg_current_xact_id()) THEN
-		PERFORM setval('events_begun', timeline_now);
+		PERFORM 1 FROM events_timelines ORDER BY timeline DESC LIMIT 1 FOR SHARE;
 	END IF;
 	WITH draft AS MATERIALIZED (
 		SELECT e.id FROM events AS e WHERE e.id BETWEEN first AND last ORDER BY e.id
@@ -443,7 +502,8 @@ BEGIN
 	IF refused THEN
 		RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
 	END IF;
-	UPDATE events_timelines SET ends = ends + new_ends WHERE timeline = timeline_now AND new_ends > 0;
+	UPDATE events_timelines SET ends = ends + new_ends
+	WHERE new_ends > 0 AND timeline = (SELECT max(timeline) FROM events_timelines);
 	PERFORM set_config('rowtail.numbered' || 'events'::regclass::oid, last::text, true);
 	PERFORM events_numbered();
 END $$;
@@ -462,12 +522,8 @@ END $$;
 -- Numbers a change, and does at COMMIT, under the lock, what would make deletions wait for each other.
 CREATE OR REPLACE FUNCTION events_changes_number() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
-DECLARE
-	timeline_now bigint;
 BEGIN
-	PERFORM pg_advisory_xact_lock(1919776884, 'events_order'::regclass::oid::int);
-	timeline_now := ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
-	PERFORM events_timeline_begins(timeline_now);
+	PERFORM events_order_lock();
 	UPDATE events_changes SET id = nextval('events_order') WHERE id = NEW.id;
 	INSERT INTO events_pruned AS p(channel, id)
 	SELECT u.channel, u.mark FROM unnest(NEW.channels, NEW.marks) AS u(channel, mark)
@@ -622,9 +678,11 @@ $$;
 
 CREATE OR REPLACE VIEW events_server AS
 SELECT token, floor, events_position() AS position,
-	CASE WHEN pg_is_in_recovery() THEN (SELECT max(timeline) FROM events_timelines)
-	ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint END AS timeline,
-	pg_is_in_recovery() AS standby, (SELECT system_identifier FROM pg_control_system()) AS system
+	CASE WHEN CASE WHEN pg_is_in_recovery() THEN true
+		ELSE (SELECT b.is_called AND b.last_value = events_here() FROM events_begun AS b) END
+	THEN (SELECT max(timeline) FROM events_timelines)
+	ELSE events_timeline_next(events_system(), ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint)
+	END AS timeline, pg_is_in_recovery() AS standby, events_system() AS system
 FROM events_log;
 
 -- For a mirror that has deleted what was lost with a former primary: readers that were before "base" are told.
@@ -644,6 +702,8 @@ CREATE OR REPLACE FUNCTION events_after_restore() RETURNS bigint
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
 	start bigint;
+	timeline_now bigint := ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
+	new_timeline bigint := events_timeline_next(events_system(), timeline_now);
 BEGIN
 	LOCK TABLE events, grants, events_changes, events_ended IN SHARE ROW EXCLUSIVE MODE;
 	PERFORM pg_advisory_xact_lock(1919776884, 'events_order'::regclass::oid::int);
@@ -651,8 +711,8 @@ BEGIN
 	PERFORM setval('events_order', start);
 	DELETE FROM events_changes;
 	DELETE FROM events_timelines;
-	INSERT INTO events_timelines(timeline, after, base)
-	VALUES (('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint, start, start);
+	INSERT INTO events_timelines(timeline, after, base, system, of_system)
+	VALUES (coalesce(new_timeline, timeline_now), start, start, events_system(), timeline_now);
 	DELETE FROM events_pruned;
 	INSERT INTO events_pruned(channel, id) VALUES ('*', start);
 	UPDATE events_log SET token = gen_random_uuid(), floor = start;
@@ -685,12 +745,14 @@ BEGIN
 	FOR made IN SELECT p.oid::regprocedure::text FROM pg_proc AS p
 		WHERE p.pronamespace = to_regnamespace(quote_ident(current_schema())) AND p.proname IN (
 			'events_refused', 'events_refuse', 'events_number', 'events_number_rows', 'events_numbered',
-			'events_timeline_begins', 'events_changes_number', 'events_deleted', 'events_changes_floor',
+			'events_timeline_begins', 'events_order_lock', 'events_changes_number', 'events_deleted', 'events_changes_floor',
 			'events_changes_prune', 'events_row_is_final', 'events_opened', 'events_end_counts', 'events_end_numbered',
 			'events_clock', 'events_lost', 'events_position', 'events_after_restore', 'events_allow_publisher', 'events_allow_mirror', 'grants_refused', 'grants_changed')
 	LOOP
 		EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', made);
 	END LOOP;
+	-- The view events_server calls these as its reader. They tell nothing but which server this is.
+	GRANT EXECUTE ON FUNCTION events_here(), events_system(), events_timeline_next(bigint, bigint) TO PUBLIC;
 	REVOKE ALL ON events, grants, events_changes, events_pruned, events_ended, events_timelines, events_log,
 		events_news, events_grants, events_server FROM PUBLIC;
 	REVOKE ALL ON SEQUENCE events_order, events_draft, events_changes_draft, events_begun, events_ends FROM PUBLIC;

@@ -30,7 +30,7 @@ new_and_grown = pytest.mark.parametrize("db", ["new", "grown"], indirect=True)
 def grow(db):
     """Leaves pages of rows that were rolled back, before the place of the next row, and notes that the timeline has begun."""
     run(db, "BEGIN; INSERT INTO events(data) SELECT repeat('x', 100) FROM generate_series(1, 1500); ROLLBACK")
-    run(db, "SELECT setval('events_begun', timeline) FROM events_timelines")
+    run(db, "SELECT setval('events_begun', events_here())")
 
 
 def run(db, statement, parameters=None):

@@ -12,7 +12,7 @@ PostgreSQL refuses to run as root, so root runs it as `nobody`. It ends when the
 happens. fsync is off: a test that pulls the plug on PostgreSQL kills processes, not the machine.
 
 initdb runs once and not for each cluster: its result is in build/postgresql, and each cluster starts with a copy. So all
-clusters have the same system identifier.
+clusters have the same system identifier, except one that upgrade() has made.
 """
 
 import contextlib
@@ -80,12 +80,12 @@ def _as_user(*command):
     return ["setpriv", *change, "--pdeathsig", "INT", *map(str, command)]
 
 
-def _tool(name, *arguments):
+def _tool(name, *arguments, cwd="/"):
     done = subprocess.run(
-        _as_user(BIN / name, *arguments), cwd="/", capture_output=True, text=True, timeout=120, check=False
+        _as_user(BIN / name, *arguments), cwd=cwd, capture_output=True, text=True, timeout=120, check=False
     )
     if done.returncode != 0:
-        raise Failed(f"{name}: {done.stderr}")
+        raise Failed(f"{name}: {done.stdout[-2000:]} {done.stderr}")
 
 
 # Without checksums pg_rewind would refuse.
@@ -93,10 +93,10 @@ INITDB = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--
 
 
 @functools.cache
-def _initialized():
-    """The files that initdb makes, made once by whichever process comes first."""
+def _initialized(which="first"):
+    """The files that initdb makes, made once by whichever process comes first; each `which` is another system."""
     binary = (BIN / "initdb").resolve()
-    made_from = repr((str(binary), binary.stat().st_mtime, os.getuid(), INITDB))
+    made_from = repr((str(binary), binary.stat().st_mtime, os.getuid(), INITDB, *([which] if which != "first" else [])))
     home = ROOT / "build" / "postgresql"
     home.mkdir(parents=True, exist_ok=True)
     made = home / hashlib.sha256(made_from.encode()).hexdigest()[:16]
@@ -119,9 +119,9 @@ def _initialize(made):
         partial.rename(made)
 
 
-def _copy_initialized(data):
+def _copy_initialized(data, which="first"):
     """A copy for a cluster; cp shares the blocks where the file system can."""
-    subprocess.run(["cp", "-r", _initialized(), data], check=True)
+    subprocess.run(["cp", "-r", _initialized(which), data], check=True)
     data.chmod(0o700)
     if _user():
         subprocess.run(["chown", "-R", f"{_user().pw_uid}:{_user().pw_gid}", data], check=True)
@@ -146,9 +146,7 @@ class Cluster:
             self.directory.chmod(0o755)
             if source is None:
                 _copy_initialized(self.data)
-                # Also for the server that pg_rewind starts.
-                with open(self.data / "postgresql.conf", "a", encoding="utf-8") as file:
-                    file.write("".join(f"{name} = '{value}'\n" for name, value in self.settings.items()))
+                self._write_settings(self.data)
             else:
                 self._copy(source)
             self.start()
@@ -168,6 +166,11 @@ class Cluster:
             self.resume()
             self.stop("immediate")
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _write_settings(self, data):
+        """Also for the servers that pg_rewind and pg_upgrade start."""
+        with open(data / "postgresql.conf", "a", encoding="utf-8") as file:
+            file.write("".join(f"{name} = '{value}'\n" for name, value in self.settings.items()))
 
     def _copy(self, source):
         _tool("pg_basebackup", "-d", source.dsn(), "-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
@@ -284,6 +287,17 @@ class Cluster:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             return [main, *map(int, children.read_text().split())]
         return []
+
+    def upgrade(self):
+        """pg_upgrade to a new cluster, of the same version: another system identifier, and the timeline is 1 again."""
+        old = self.directory / "old"
+        self.stop()
+        self.data.rename(old)
+        _copy_initialized(self.data, "second")
+        self._write_settings(self.data)
+        _tool("pg_upgrade", "-b", BIN, "-B", BIN, "-d", old, "-D", self.data, "-U", "postgres", "-s", self.directory,
+              "--link", *(["--no-sync"] if int((self.data / "PG_VERSION").read_text()) >= 15 else []), cwd=self.directory)
+        self.start()
 
     # Replication
 
