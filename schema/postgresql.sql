@@ -110,7 +110,7 @@ BEGIN
 END $$;
 
 -- Numbers are only taken under one lock, see events_number. Those of a timeline are above those of the one before,
--- which has 2^40 for itself. JavaScript counts exactly up to the maximum.
+-- which has 2^39 or more for itself. JavaScript counts exactly up to the maximum.
 CREATE SEQUENCE IF NOT EXISTS events_order AS bigint MINVALUE 1 MAXVALUE 9007199254740991 CACHE 1 NO CYCLE;
 
 -- The event log: one row per record. The trigger events_refused says what each column may hold.
@@ -211,7 +211,7 @@ END $$;
 -- Which server this is, as far as can be said without reading a file: a cluster does not become another one while it runs.
 -- events_number has the same expression.
 CREATE OR REPLACE FUNCTION events_here() RETURNS bigint LANGUAGE sql VOLATILE
-RETURN (date_part('epoch', pg_postmaster_start_time())::bigint << 20)
+RETURN ((date_part('epoch', pg_postmaster_start_time()) * 1000)::bigint << 20)
 	+ ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
 
 CREATE OR REPLACE FUNCTION events_system() RETURNS bigint
@@ -321,7 +321,8 @@ BEGIN
 	IF NEW.id OPERATOR(pg_catalog.=) pg_catalog.currval('%2$s.events_draft'::pg_catalog.regclass)
 		AND NEW.ctid OPERATOR(pg_catalog.>=) '(16,0)'::pg_catalog.tid
 		AND pg_catalog.pg_sequence_last_value('%2$s.events_begun'::pg_catalog.regclass) OPERATOR(pg_catalog.=)
-			((pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::pg_catalog.int8 OPERATOR(pg_catalog.<<) 20)
+			(((pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) OPERATOR(pg_catalog.*) 1000)::pg_catalog.int8
+				OPERATOR(pg_catalog.<<) 20)
 			OPERATOR(pg_catalog.+) ('x' OPERATOR(pg_catalog.||) pg_catalog.left(
 				pg_catalog.pg_walfile_name('0/1000000'::pg_catalog.pg_lsn), 8))::pg_catalog.bit(32)::pg_catalog.int8)
 		AND (pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.<>) 'off'
@@ -421,9 +422,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
 $$;
 
 -- A standby that was promoted does not know the last number that the former primary gave out. So its numbers begin
--- at the next multiple of 2^40; in a log that was restored, at the time. There may have been timelines in between,
--- of which it knows nothing. The same happens in a cluster to which the log was moved; and if the table has numbers above
--- the sequence's, as after a copy of the table alone. Returns false if this server has begun already. A number that a
+-- above the next multiple of 2^40; in a log that was restored, at the time. There may have been timelines in between,
+-- of which it knows nothing. If another standby was promoted as well, both may have the same timeline; thus random().
+-- All this happens also in a cluster to which the log was moved; and if the table has numbers above the sequence's, as
+-- after a copy of the table alone. Returns false if this server has begun already. A number that a
 -- transaction took and that was rolled back is given out again: so what says that a timeline has begun is the row, which
 -- is rolled back too, and not the sequence.
 CREATE OR REPLACE FUNCTION events_timeline_begins(new_timeline bigint) RETURNS boolean
@@ -445,7 +447,7 @@ BEGIN
 		THEN greatest((last.base >> 40) + new_timeline - last.of_system, (highest >> 40) + 1)
 		ELSE (highest >> 40) + new_timeline END;
 	IF slot < 4096 THEN
-		start := slot << 40;
+		start := (slot << 40) + floor(random() * (1::bigint << 39))::bigint;
 	ELSE
 		start := greatest(events_clock(), highest);
 	END IF;

@@ -43,6 +43,7 @@ LONG_FILES_S = {
     "integration/test_pauses.py": 45,
     "integration/test_publishers.py": 40,
     "integration/test_mirror_file.py": 35,
+    "integration/test_mirror_cluster.py": 15,
     "integration/test_doctor_hostile.py": 35,
     "integration/test_json_adverse.py": 30,
     "integration/test_http_hostile.py": 25,

@@ -593,6 +593,49 @@ def test_a_dump_that_is_restored_twice_gives_no_id_to_two_rows(cluster, db):
     assert sum(given, []) == sorted(sum(given, [])) and given[2][-1] < 1 << 53
 
 
+@pytest.mark.parametrize("timelines, after", [([1], 2), ([1, 3], 1 << 40)], ids=["kept", "set back"])
+def test_log_of_an_older_file_knows_whether_its_timeline_was_set_back(cluster, db, timelines, after):
+    """In its table is PostgreSQL's timeline alone. pg_upgrade had set that back to 1 if there is a higher one."""
+    run(db, "INSERT INTO events(data) VALUES ('a')")
+    run(db, "ALTER TABLE events_timelines DROP COLUMN system, DROP COLUMN of_system")
+    run(db, "DELETE FROM events_timelines")
+    run(db, "INSERT INTO events_timelines(timeline, after, base) SELECT unnest(%s), 0, 0", [timelines])
+    run(db, "SELECT setval('events_begun', 1)")
+    done = cluster.psql("-v", "ON_ERROR_STOP=1", "-f", FILE, dbname=db.info.dbname)
+    assert (done.returncode, done.stderr) == (0, "")
+    number = timelines[-1] + (timelines[-1] > 1)
+    for published in (1, 2, 3):
+        assert run(db, "SELECT timeline FROM events_server") == [(number,)], published
+        run(db, "INSERT INTO events(data) VALUES ('b')")
+    numbers = ids(db)
+    assert numbers[1] >= after and (numbers[1] == 2 or after > 2) and numbers[3] == numbers[1] + 2
+
+
+def test_timeline_far_above_the_last_one_leaves_room_for_ids(db):
+    """pg_resetwal can set it to anything."""
+    run(db, "INSERT INTO events(data) VALUES ('a')")
+    run(db, "SELECT events_timeline_begins(4000000000)")
+    assert 1 << 52 < run(db, "SELECT last_value FROM events_order")[0][0] < (1 << 52) + (1 << 51)
+
+
+def test_log_of_an_owner_who_may_not_read_the_identifier_of_the_cluster(cluster):
+    name = cluster.database()
+    cluster.rows("CREATE ROLE no_superuser LOGIN", name)
+    try:
+        cluster.rows("CREATE SCHEMA log AUTHORIZATION no_superuser", name)
+        cluster.rows("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC", name)
+        done = cluster.psql("-v", "ON_ERROR_STOP=1", "-f", FILE, dbname=name, user="no_superuser",
+                            environment={"PGOPTIONS": "-c search_path=log"})
+        assert (done.returncode, done.stderr) == (0, "")
+        with contextlib.closing(cluster.connect(name, "no_superuser")) as owner:
+            run(owner, "SET search_path = log")
+            run(owner, "INSERT INTO events(data) VALUES ('a'), ('b')")
+            assert run(owner, "SELECT position, timeline, system FROM events_server") == [(2, 1, 0)]
+    finally:
+        cluster.rows(f"DROP DATABASE {name}")
+        cluster.rows("DROP ROLE no_superuser")
+
+
 # Retention
 
 
