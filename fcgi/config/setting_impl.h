@@ -61,7 +61,7 @@ bool setting_parse_listen(
 		{"jwt-issuer", "TEXT", NULL, "accept only JWTs whose iss is this",                 \
 			TEXT(jwt_issuer)},                                                         \
 	{                                                                                          \
-		"jwt-leeway", "SECONDS", "0", "clock difference to tolerate in exp and nbf",       \
+		"jwt-leeway", "SECONDS", "0", "clock difference to tolerate in exp, nbf and iat",  \
 			NUMBER(jwt_leeway_ms, 0, 300, 1000)                                        \
 	}
 

@@ -14,10 +14,10 @@ static const struct setting table[] = {
 		NUMBER(max_request, 4096, 16 << 20, 1)},
 	{"wait", "SECONDS", "5", "how long to wait for a locked database; then the answer is 503",
 		NUMBER(wait_ms, 0, 60, 1000)},
-	{"rate", "N", "0", "at most so many messages a minute from each user or token; 0: no limit",
+	{"rate", "N", "0", "the most messages a minute from each user or token; 0: no limit",
 		NUMBER(rate, 0, 1000000000, 1)},
 	{"rate-per-address", "N", "0",
-		"at most so many messages a minute from each REMOTE_ADDR; 0: no limit",
+		"the most messages a minute from each REMOTE_ADDR; 0: no limit",
 		NUMBER(rate_per_address, 0, 1000000000, 1)},
 	{"allow-origin", "ORIGIN", NULL,
 		"allow pages of this origin to publish (CORS); repeatable; * allows any, without "
