@@ -153,7 +153,7 @@ $(BUILD)/rowtail-doctor-san: $(DOCTOR_PARTS:%=$(BUILD)/san/%.o)
 
 $(DOCTOR_SRC:fcgi/%.c=$(BUILD)/obj/%.o) $(DOCTOR_SRC:fcgi/%.c=$(BUILD)/san/%.o): CPPFLAGS += $(LIBCURL_FLAGS)
 
-# The cures name the files that make install puts there.
+# The cures name the files that make install copies to DATADIR.
 $(BUILD)/obj/doctor/cure.o $(BUILD)/san/doctor/cure.o: CPPFLAGS += -DROWTAIL_DATADIR='"$(DATADIR)"'
 
 $(BUILD)/llhttp/%.o: $(LLHTTP_SOURCES)/%.c Makefile
@@ -171,9 +171,9 @@ $(BUILD)/san/%.o: fcgi/%.c Makefile
 	$(call say,CC,$< (sanitizers))
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -MMD -MP -c -o $@ $<
 
-# These are inside the object file.
+# The object file contains the script and the style.
 $(BUILD)/obj/server/status.o $(BUILD)/san/server/status.o: fcgi/server/status.css fcgi/server/status.js
-# With -flto the linker would assemble it, without -I.
+# With -flto the linker would assemble it, and would not know -I.
 $(BUILD)/obj/server/status.o: override CFLAGS += -fno-lto
 
 $(BUILD)/rowtail-san: $(SRC:fcgi/%.c=$(BUILD)/san/%.o) $(LLHTTP_OBJ)
@@ -185,7 +185,7 @@ $(BUILD)/unit/%: tests/unit/%.c $$(call links,tests/unit/%.c) $$(call llhttp,tes
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -o $@ $< $(filter %.o,$^) $(call libs,$<) -lcmocka
-# It includes them.
+# This test includes the torture's sources.
 $(BUILD)/unit/test_ledger: $(wildcard tests/torture/*.[ch])
 
 $(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $$(call links,tests/fuzz/%.c) $$(call llhttp,tests/fuzz/%.c) \
@@ -194,7 +194,7 @@ $(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $$(call links,tests/fuzz/%
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(WARN) $(SAN) -o $@ $(filter-out %.h,$^) $(call libs,$<)
 
-# Every program runs, also behind one that fails.
+# All programs run, even after one has failed.
 ## unit: the unit tests, with sanitizers; UNIT=build/unit/test_buffer for one file
 unit: $(UNIT)
 	@failed=0; for t in $(UNIT); do echo "== $$t"; $$t || { echo "$$t: FAILED"; failed=1; }; done; exit $$failed
@@ -203,8 +203,8 @@ unit: $(UNIT)
 replay: $(REPLAY)
 	@set -e; for f in $(FUZZ); do $(BUILD)/replay/$$f tests/fuzz/corpus/$$f; done
 
-# What failed last is remembered for each suite by itself. Most tests wait most of the time, so so many files of them run
-# side by side, where python3-pytest-xdist is installed; the tests of one file run one after the other, and share servers.
+# Each suite remembers what failed last. Tests mostly wait, so SIDE_BY_SIDE files run at the same time, if
+# python3-pytest-xdist is installed. The tests of one file run one after the other, and share servers.
 PYTEST = $(PYTHON) -m pytest -q -o cache_dir=$(CURDIR)/$(BUILD)/pytest/$@
 SIDE_BY_SIDE ?= 5
 SPREAD = $(if $(filter-out 0,$(SIDE_BY_SIDE)),$(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo ' -n' $(SIDE_BY_SIDE) --dist loadfile))
@@ -214,13 +214,13 @@ SERVERS ?= tests/servers
 integration: $(BUILD)/rowtail $(PUBLISH) $(MIRROR) $(DOCTOR) bench-tools
 	$(PYTEST) $(SPREAD) --ignore=$(ENDURANCE) $(INTEGRATION)
 
-# Crowds, which want the machine for themselves.
+# Crowds need the whole machine.
 ENDURANCE := tests/integration/test_endurance.py
 ## endurance: crowds of streams
 endurance: $(BUILD)/rowtail bench-tools
 	$(PYTEST) $(ENDURANCE)
 
-# The same tests, of a program that looks at its own memory; not part of make test, for their time.
+# The same tests with a program that checks its own memory. They take too long for make test.
 ## integration-san: the integration tests of a program with sanitizers
 integration-san: $(BUILD)/rowtail-san $(PUBLISH)-san $(MIRROR:%=%-san) $(DOCTOR:%=%-san) bench-tools
 	PUBLISH_BIN=$(PUBLISH)-san ROWTAIL_BIN=$(BUILD)/rowtail-san MIRROR_BIN=$(BUILD)/rowtail-mirror-san DOCTOR_BIN=$(BUILD)/rowtail-doctor-san \
@@ -230,7 +230,7 @@ integration-san: $(BUILD)/rowtail-san $(PUBLISH)-san $(MIRROR:%=%-san) $(DOCTOR:
 integration-valgrind: $(BUILD)/rowtail bench-tools
 	ROWTAIL_BIN=tests/lib/valgrind.sh TEST_PATIENCE=10 $(PYTEST) tests/integration
 
-# Ninety seconds in which nothing happens, which no other test should wait for.
+# Ninety seconds without a row. No other test should have to wait for them.
 SILENCE := tests/servers/test_silence.py
 ## servers: every web server of deploy/; SERVERS=tests/servers/test_apache.py for one file
 servers: $(BUILD)/rowtail $(PUBLISH) $(DOCTOR) $(BROWSER)
@@ -252,11 +252,11 @@ TWO_FILES = $(shell node --help | grep -q -e --test-concurrency && echo --test-c
 browser: $(BUILD)/rowtail $(BROWSER)
 	$(NODE_TEST)
 
-## browser-chromium: the same in Chromium with its windows, where browser uses Debian's chromium-headless-shell
+## browser-chromium: the same in Chromium with its windows; browser uses Debian's chromium-headless-shell
 browser-chromium: $(BUILD)/rowtail $(BROWSER)
 	CHROMIUM=/usr/bin/chromium; export CHROMIUM; $(NODE_TEST)
 
-# What stands between the comments "grants {" and "}" is left out.
+# Leaves out what is between the comments "grants {" and "}".
 ## log-sql: make schema/log.sql, the log without grants, from rowtail.sql
 log-sql: schema/log.sql
 schema/log.sql: schema/rowtail.sql
@@ -273,19 +273,19 @@ deploy/browser/rowtail.classic.js: deploy/browser/rowtail.js
 		sed 's/^export //' $<; echo 'globalThis.Rowtail = Rowtail;'; echo '})();'; } >$@
 
 # Look at both before you commit them.
-## pictures: take the screenshots of the demo page and the status page anew, in deploy/pictures
+## pictures: take new screenshots of the demo page and the status page, in deploy/pictures
 pictures: $(BUILD)/rowtail $(BROWSER)
 	cd tests/browser && PICTURES=1 node --test pictures.test.mjs status.test.mjs
 
-# The bytecode of the tests, which many processes read. They all begin at once, so each would compile them.
+# Compiles the tests to bytecode. Otherwise each process would do that, since they all start together.
 $(BUILD)/pycache/.made: $(wildcard tests/conftest.py tests/*/*.py)
 	@mkdir -p $(@D)
 	$(call say,PYTHON,$(@D))
 	$(Q)for suite in integration servers; do $(PYTHON) -m pytest -q --collect-only -p no:cacheprovider tests/$$suite >/dev/null || exit 1; done
 	@touch $@
 
-# What the parts share is built before, since they run side by side.
-## test: every part in ten minutes; the end says what is left out
+# Builds first what the parts share, since they run at the same time.
+## test: every part, in ten minutes; the summary says what is left out
 ## test-all: every part in full; takes hours
 test test-all:
 	sh tests/deps.sh build test
@@ -300,7 +300,7 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@exec env PORT=$(PORT) sh deploy/demo/demo.sh
 
-# Coverage-guided, so many seconds for each target; what is found stays in build/fuzz.
+# What is found stays in build/fuzz.
 FUZZ_SECONDS ?= 60
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(LLHTTP_OBJ) $(wildcard fcgi/*.c fcgi/*/*.[ch])
 	@mkdir -p $(@D)
@@ -320,7 +320,7 @@ LINT_C := $(wildcard fcgi/*.c fcgi/*/*.[ch] tests/unit/*.c tests/unit/*.h tests/
 LINT_SH := $(shell grep -lrE '^\#!/bin/(ba)?sh|^\#!/usr/bin/env bash' --include='*' .ci deploy tests schema \
 	2>/dev/null | grep -v -e node_modules -e __pycache__)
 BANNED := sprintf|vsprintf|strcpy|strcat|strncpy|strncat|atoi|atol|gets|strtok
-## lint: the floors, clang-format, cppcheck, shellcheck, mandoc, no banned function, make help is complete
+## lint: the floors, clang-format, 100 columns, cppcheck, shellcheck, mandoc, no banned function, make help is complete
 lint:
 	$(PYTHON) tests/lint/floors.py
 	clang-format --dry-run --Werror $(LINT_C)
@@ -359,7 +359,7 @@ install: $(BUILD)/rowtail $(PUBLISH) $(MIRROR) $(DOCTOR)
 uninstall:
 	$(Q)sh deploy/packaging/install.sh uninstall $(BUILD)
 
-# The chroots take minutes to make: they go with make releases-clean.
+# The chroots take minutes to make. make releases-clean removes them.
 ## clean: remove build/, but not the chroots of make test-releases
 clean:
 	[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name releases -exec rm -rf {} +

@@ -34,8 +34,8 @@ kit: portable
 	sh deploy/packaging/kit.sh $(PORTABLE)/rowtail $(KIT_NAME) $(BUILD)/$(KIT_NAME).tar.gz
 	@echo $(BUILD)/$(KIT_NAME).tar.gz
 
-# All of tests/portable, and of the other suites what the libraries do that are linked here and not there. make test-all
-# runs them as a whole.
+# All of tests/portable, and those tests of the other suites that depend on the libraries, which are linked statically
+# here. make test-all runs these suites whole.
 PORTABLE_TESTS ?= tests/portable $(addprefix tests/integration/test_,cgi.py fastcgi.py retention.py jwt.py http.py)
 ## portable-test: the static executable and the archive
 portable-test: portable bench-tools

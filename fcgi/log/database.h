@@ -1,7 +1,8 @@
 /*
  * database: the part of SQLite that rowtail uses, with its many status codes reduced to a few.
  *
- * The only file that includes <sqlite3.h>. Opens read-only, never writes, never waits for a lock.
+ * The only file of rowtail that includes <sqlite3.h>; the programs that write have others. Opens
+ * read-only, never writes, waits for a lock only as database_wait_until() allows.
  * Knows nothing of events or grants. Never opens the files in another way: closing any descriptor
  * of a database file in this process would drop SQLite's POSIX locks on it.
  */

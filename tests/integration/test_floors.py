@@ -1,4 +1,4 @@
-"""make lint knows which file of fcgi/ may include which: one wrong line is found, and both files named."""
+"""make lint finds each wrong #include of fcgi/ and names both files; CONTRIBUTING.md's table names every module."""
 
 import shutil
 import subprocess
@@ -45,6 +45,7 @@ def test_the_source_tree_keeps_the_order():
         # From one that the folder knows nothing of.
         ("access/access.h", "stream/leave.h"),
         ("request/request.c", "stream/opening.h"),
+        ("mirror/keeper.c", "access/access.h"),
         # A circle of two modules, and one of several.
         ("stream/run.h", "stream/subscriber.h"),
         ("stream/window.c", "stream/fanout.h"),
@@ -70,6 +71,15 @@ def test_a_family_names_its_files(tree):
     assert result.returncode == 1
     assert "fcgi/stream/fanout_new.c" in result.stdout
     assert "stream/fanout_impl.h" in result.stdout
+
+
+def test_the_map_names_each_module_and_no_other(tree):
+    include(tree, "base/barometer.h", "base/text.h")
+    (tree / "base/version.c").unlink()
+    (tree / "base/version.h").unlink()
+    lines = floors(tree).stdout.splitlines()
+    assert "CONTRIBUTING.md does not name barometer (fcgi/base/barometer.h) in the row of base" in lines
+    assert "CONTRIBUTING.md names version in the row of base, which has no such file" in lines
 
 
 def test_a_new_folder_has_no_floor(tree):

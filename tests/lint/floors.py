@@ -7,6 +7,7 @@ usage: floors.py [DIRECTORY]    fcgi by default
 - X_impl.h belongs to the family X: only X.c and X_*.c include it, and its first comment names them.
 - Modules of one folder include each other in one direction only. A module is the files X.c and X.h,
   or a family. Files of one family may call each other in circles.
+- CONTRIBUTING.md's table of folders names each module with a header, and no others.
 
 Prints a line with both names for each include that is wrong, and exits with 1 if there is one.
 """
@@ -23,12 +24,15 @@ NEVER = {
     "access": {"protocol", "stream"},
     "track": {"protocol", "stream", "request", "access"},
     "check": {"stream", "request"},
+    "mirror": {"stream", "access"},
     "publish": {"stream", "track", "check", "mirror"},
     "doctor": {"config", "log", "protocol", "stream", "request", "track", "server", "check", "mirror", "publish"},
 }
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]*)"', re.MULTILINE)
 FIRST_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 IMPL = "_impl.h"
+ROW = re.compile(r"^\| `(\w+)` \| (.*?) \|", re.MULTILINE)  # folder, what it owns
+NAME = re.compile(r"`(\w+)`")
 
 
 class Tree:
@@ -118,6 +122,18 @@ def circles(tree):
                 yield f'{tree.label(name)} includes "{other}" in a circle: {back}'
 
 
+def unmapped(tree):
+    table = dict(ROW.findall((Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text()))
+    for floor in FLOORS:
+        named = set(NAME.findall(table.get(floor, "")))
+        files = {Path(name).stem: name for name in sorted(tree.text) if folder(name) == floor}
+        for stem, name in files.items():
+            if name.endswith(".h") and not name.endswith(IMPL) and stem not in named:
+                yield f"CONTRIBUTING.md does not name {stem} ({tree.label(name)}) in the row of {floor}"
+        for stem in sorted(named - set(files)):
+            yield f"CONTRIBUTING.md names {stem} in the row of {floor}, which has no such file"
+
+
 def path(edges, start, goal):
     """The includes that lead from one module to another; empty if there is no path."""
     found = {start: []}
@@ -134,7 +150,7 @@ def main(root):
     tree = Tree(root)
     if not tree.text:
         sys.exit(f"floors.py: {root} holds no C files")
-    checks = (missing, strangers, above, strays, circles)
+    checks = (missing, strangers, above, strays, circles, unmapped)
     wrong = [line for check in checks for line in check(tree)]
     print("\n".join(wrong), end="\n" if wrong else "")
     sys.exit(1 if wrong else 0)

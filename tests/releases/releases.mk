@@ -1,5 +1,5 @@
 # releases: make test-releases builds and tests rowtail in chroots of Debian's releases; see tests/releases/releases.py.
-# make clean leaves the chroots where they are, for they take minutes to make.
+# make clean keeps the chroots, since they take minutes to make.
 
 RELEASES ?= bullseye bookworm trixie sid
 RELEASE ?= trixie
@@ -11,15 +11,15 @@ RELEASES_RUN := $(PYTHON) tests/releases/releases.py --cache $(RELEASES_CACHE)
 
 .PHONY: test-releases test-releases-ci releases-shell releases-clean
 
-# They have no network, and take the shells of SQLite from here.
+# The chroots have no network, and take SQLite's shells from here.
 test-releases test-releases-ci: $(SQLITES)
 
 ## test-releases: build, unit, replay, integration, servers, packages in chroots of RELEASES="bullseye bookworm trixie sid" (root)
 test-releases:
 	$(RELEASES_RUN) --compilers '$(COMPILERS)' --suites '$(SUITES)' --tests '$(TESTS)' $(RELEASES)
 
-# The part of it that make test runs, in today's stable release; nice, for it runs beside the others.
-## test-releases-ci: the part of it that make test runs
+# In today's stable release; nice, since it runs beside other parts.
+## test-releases-ci: the part of test-releases that make test runs
 test-releases-ci:
 	nice $(RELEASES_RUN) --ci --compilers gcc --suites 'build integration servers' $(RELEASE)
 

@@ -33,7 +33,7 @@ torture-tools: $(BUILD)/torture/clients $(BUILD)/torture/writer $(BUILD)/torture
 torture: $(BUILD)/rowtail torture-tools
 	$(PYTHON) $(TORTURE_SRC)/torture.py --build $(BUILD) --minutes $(MINUTES) $(SEED:%=--seed %)
 
-## torture-short: 42 seconds of it
+## torture-short: 42 seconds of torture
 torture-short: $(BUILD)/rowtail torture-tools
 	$(PYTHON) $(TORTURE_SRC)/torture.py --build $(BUILD) --minutes 0.7 $(SEED:%=--seed %)
 
@@ -41,6 +41,6 @@ torture-short: $(BUILD)/rowtail torture-tools
 torture-mirror: $(BUILD)/rowtail $(MIRROR) torture-tools
 	$(PYTHON) $(TORTURE_SRC)/torture_mirror.py --build $(BUILD) --minutes $(MINUTES) $(SEED:%=--seed %)
 
-## torture-mirror-short: half a minute of it
+## torture-mirror-short: half a minute of torture-mirror
 torture-mirror-short: $(BUILD)/rowtail $(MIRROR) torture-tools
 	$(PYTHON) $(TORTURE_SRC)/torture_mirror.py --build $(BUILD) --minutes 0.5 --bulk 10000 $(SEED:%=--seed %)
