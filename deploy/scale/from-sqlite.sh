@@ -3,8 +3,8 @@
 #
 #   sh from-sqlite.sh /var/lib/rowtail/events.db | psql -v ON_ERROR_STOP=1 -q -1 'dbname=app'
 #
-# Before: schema/postgresql.sql in an empty log there; schema/rowtail.sql of this version in the SQLite log; and no
-# publisher. The role must own the tables. Afterwards publishers insert into PostgreSQL, and rowtail-mirror keeps the copy.
+# First stop the publishers, make an empty log there with schema/postgresql.sql, and run this version's schema/rowtail.sql on
+# the SQLite log. The role must own the tables. Afterwards publishers insert into PostgreSQL, and rowtail-mirror keeps the copy.
 # PostgreSQL cannot store a NUL: a text ends before it.
 set -eu
 if [ $# -ne 1 ] || [ ! -r "$1" ]; then

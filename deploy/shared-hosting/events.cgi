@@ -12,11 +12,11 @@ db = /home/USER/rowtail/events.db
 # and resumes where it was.
 max-stream-age = 300
 
-# The streams of all visitors together. Whoever comes later polls until one is free. Hosts allow an account 20 to 100
-# processes; leave some for polls and for your site. (If Linux itself limits the processes, rowtail keeps to three
-# quarters of that.)
+# The streams of all visitors together. Further visitors poll until one is free. Hosts allow an account 20 to 100
+# processes; leave some for polls and for your site. (If Linux itself limits the processes, rowtail uses at most
+# three quarters of them.)
 max-streams = 12
 
-# A file watch notices each commit at once. Looking too every tenth of a second, as rowtail does unless told, would cost
-# each of these processes three times as much.
+# A file watch notices each commit at once. With the default, which also looks ten times a second, each of these
+# processes would take three times as much CPU.
 poll = 1000

@@ -4,7 +4,7 @@
 
 db = /home/USER/rowtail/events.db
 
-# Only those with a row in the table publishers may publish. A row of grants does not count.
+# Only those with a row in the table publishers may publish. A row in grants does not count.
 
 # Messages a minute: from each user or token, and from each address.
 rate = 60

@@ -22,7 +22,7 @@ if (may_call('set_time_limit')) {
 
 define('SAMPLE_PROGRAM', '/home/USER/rowtail/rowtail');
 define('SAMPLE_DB', '/home/USER/rowtail/events.db');
-define('HELD_BACK_S', 6); // a stream that has not begun by then is held back
+define('HELD_BACK_S', 6); // a stream that has not begun by then is buffered
 
 /* What was found: array(kind, sentence), in order. Kinds: ok, note, WRONG. */
 $said = array();
@@ -209,7 +209,7 @@ function check_program($path)
 {
 	$head = (string) @file_get_contents($path, false, null, 0, 64);
 	if (strlen($head) < 64 || substr($head, 0, 4) !== "\x7fELF") {
-		return say('WRONG', "$path is no Linux program, or PHP cannot read it. Upload the file rowtail of the archive again.");
+		return say('WRONG', "$path is not a Linux program, or PHP cannot read it. Upload the file rowtail of the archive again.");
 	}
 	$little = ord($head[5]) === 1;
 	$short = $little ? 'v' : 'n';
@@ -262,7 +262,7 @@ function place_program($folder)
 		return '';
 	}
 	if (strlen($program) > 124) {
-		say('WRONG', "The path $program is too long: Linux allows a program 124 letters there. Choose a shorter folder.");
+		say('WRONG', "The path $program is too long: Linux allows at most 124 letters. Choose a shorter folder.");
 		return '';
 	}
 	return runs($program) ? $program : '';
@@ -295,7 +295,7 @@ function check_modes()
 				. 'by FTP.', $path, $mode & 0777));
 		}
 		if (@fileowner($path) !== $owner) {
-			say('WRONG', "$path does not belong to the owner of its folder, and suexec refuses that. Upload it anew with "
+			say('WRONG', "$path does not belong to the owner of its folder, and suexec refuses that. Upload it again with "
 				. 'the account that made the folder.');
 		}
 	}
@@ -517,7 +517,7 @@ function explain($answer)
 	case 401:
 		return 'The site asks for a password here. Log in on the site first, and then open this page again.';
 	case 403:
-		return 'The host forbids events.cgi. It runs no CGI programs in this folder, or .htaccess misses "Options '
+		return 'The host forbids events.cgi. It runs no CGI programs in this folder, or .htaccess lacks "Options '
 			. '+ExecCGI". Switch CGI on in the control panel, or ask the host.' . $quoted;
 	case 404:
 		return 'events.cgi is not found at its address. A RewriteRule of the site takes the address, or the host has CGI '
@@ -525,7 +525,7 @@ function explain($answer)
 	case 500:
 		return 'The host cannot run events.cgi. Its error log says why; the control panel shows it. The usual causes: CGI '
 			. 'programs run as another user than the owner of the files (suexec); the folder or events.cgi has a mode '
-			. 'other than 755; the account has as many processes as it may.' . $quoted;
+			. 'other than 755; the account has reached its limit of processes.' . $quoted;
 	}
 	if ($answer['status'] >= 300 && $answer['status'] < 400) {
 		preg_match('/^Location:\s*(\S+)/mi', $answer['head'], $found);
@@ -591,9 +591,9 @@ function check_stream($channel, $pdo)
 	}
 	$zipped = preg_match('/^Content-Encoding:\s*(?!identity)\S/mi', $answer['head'])
 		? ' The host compresses the answer, which can cause it.' : '';
-	return say('note', 'Something holds streams back: in ' . HELD_BACK_S . ' s ' . ($first ? 'only the beginning' : 'nothing')
-		. " came.$zipped rowtail.js notices that, and polls: a row arrives at the latest 5 s after it was written, or at "
-		. 'once if the host has processes to spare. For pages with a plain EventSource, set max-stream-age = 5 in events.cgi.');
+	return say('note', 'Something buffers streams: in ' . HELD_BACK_S . ' s ' . ($first ? 'only the beginning' : 'nothing')
+		. " arrived.$zipped rowtail.js notices that, and polls: a row arrives at most 5 s after it was written, or at "
+		. 'once if a process is free. For pages with a plain EventSource, set max-stream-age = 5 in events.cgi.');
 }
 
 /* The stream, as a visitor gets it. False: it does not work. */
@@ -641,7 +641,7 @@ function set_up($folder, $public)
 	}
 	$db = "$folder/events.db";
 	if (@file_exists($db)) {
-		say('WRONG', "There is a log already: $db. This page changes none. Write its path into events.cgi, and delete "
+		say('WRONG', "There is a log already: $db. This page does not change it. Write its path into events.cgi, and delete "
 			. 'setup.php.');
 	}
 	check_modes();
@@ -657,7 +657,7 @@ function set_up($folder, $public)
 	if (!$works) {
 		remove_log($db);
 		@file_put_contents(__DIR__ . '/events.cgi', $shipped, LOCK_EX);
-		say('note', 'Nothing was left behind but the program. Mend the lines with WRONG, and press the button again.');
+		say('note', 'Nothing is left but the program. Fix what the lines with WRONG say, and press the button again.');
 		return false;
 	}
 	grant_and_greet($db, $public);

@@ -118,7 +118,7 @@ def home_not_writable(host):
 
 WRONGS = {
     "no program": (lambda host: (host.place / "rowtail").unlink(), "The program is missing"),
-    "a page for the program": (lambda host: (host.place / "rowtail").write_text("<html>"), "no Linux program"),
+    "a page for the program": (lambda host: (host.place / "rowtail").write_text("<html>"), "not a Linux program"),
     "another processor": (other_processor, "another processor"),
     "a cut transfer": (truncated, "damaged"),
     "a transfer as text": (sent_as_text, "damaged"),
@@ -272,7 +272,7 @@ def test_host_that_holds_streams_back():
         host.start()
         done = host.setup()
         assert lines(done, "WRONG") == [], done.text + host.server.log()
-        assert any("holds streams back" in line for line in lines(done, "note")), done.text
+        assert any("buffers streams" in line for line in lines(done, "note")), done.text
         answer = host.page(f"{host.mount}/events.cgi?format=json&channel=news/*&last_event_id=0")
         assert "rowtail is set up" in answer.text
 
