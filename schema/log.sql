@@ -134,7 +134,7 @@ INSERT INTO rowtail_setup SELECT 'former triggers are gone' WHERE NOT EXISTS (SE
 SAVEPOINT step;
 CREATE VIEW rowtail_schema AS SELECT 2 AS version;
 
--- The event log: one row per record. To publish is to insert:
+-- The event log: one row per record. Publishers insert rows:
 --
 --     INSERT INTO events(data) VALUES ('hello');
 --     INSERT INTO events(channel, event, data) VALUES ('orders/42', 'paid', '{"total":12}');
@@ -181,8 +181,8 @@ CREATE INDEX IF NOT EXISTS events_pruned_channel ON events_pruned(channel, id);
 SAVEPOINT step;
 CREATE INDEX IF NOT EXISTS events_pruned_id ON events_pruned(id);
 
--- Which channels have ended: with a row of event type 'end', which is the last of its channel. The end outlives its
--- row. To open the channel again: DELETE FROM events_ended WHERE channel = 'jobs/7';
+-- The channels that have ended: each has a row of event type 'end', its last. The end stays here when that row is
+-- deleted. To open the channel again: DELETE FROM events_ended WHERE channel = 'jobs/7';
 SAVEPOINT step;
 CREATE TABLE IF NOT EXISTS events_ended(
 	channel TEXT NOT NULL PRIMARY KEY,
@@ -202,8 +202,8 @@ FROM (SELECT 0 AS a UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
 -- Triggers, not CHECKs, refuse what cannot be a record. With triggers every version of SQLite tells the writer
 -- what would be right, and INSERT OR IGNORE does not drop a row silently.
 --
--- Every row pays for each trigger and each statement in it. So one trigger checks everything, and its WHEN lets pass
--- what needs no closer look: SQLite chooses the id, and the names are printable ASCII, as most are.
+-- Each trigger, and each statement in it, takes time for every row. So one trigger checks everything, and its WHEN
+-- skips most rows: SQLite chooses their ids, and their names are printable ASCII.
 --
 -- In a BEFORE INSERT trigger NEW.id is -1 if the statement gives no id. sqlite_sequence lags until the statement
 -- ends, so this looks in all three places where an earlier id can be. A given id must leave room for the ids of

@@ -1,4 +1,4 @@
--- postgresql-retention.sql: optional. Prunes the log in PostgreSQL by rules. Mirrors prune their copies alike.
+-- postgresql-retention.sql: optional. Prunes the log in PostgreSQL by rules. Mirrors delete the same rows from their copies.
 --
 --     psql -v ON_ERROR_STOP=1 -f postgresql-retention.sql      (after postgresql.sql, in the same schema)
 --
@@ -21,7 +21,7 @@
 --
 --     psql -c 'CALL retention_run()'
 --
--- It deletes in transactions of 1000 rows, so that mirrors and publishers get their turn between them. The age is
+-- It deletes in transactions of 1000 rows, so that mirrors and publishers can run between them. The age is
 -- that of created_at, checked from the lowest id up: a row that was given a later time by hand delays those after it.
 --
 -- The file runs as a whole or not at all. Running it again keeps the rules.
@@ -83,7 +83,7 @@ SELECT f.channel, r.keep_rows, r.keep_seconds FROM found AS f CROSS JOIN LATERAL
 WHERE f.channel IS NOT NULL;
 
 -- Deletes up to at_most rows that exceed a rule, and returns how many it deleted.
--- Without sequential scans the planner takes the small queries here for expensive ones, and would compile each.
+-- Without sequential scans the planner overestimates the small queries here, and would compile each.
 CREATE OR REPLACE FUNCTION retention_step(at_most bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 DECLARE
