@@ -95,6 +95,11 @@ static void opened(void *context)
 	loop_timer_start(&pulse, CLOCK_PULSE_MS, CLOCK_PULSE_MS);
 }
 
+static void waits(void *context)
+{
+	tail_set_pace();
+}
+
 static void left(void *context, struct subscriber *s)
 {
 	responder_left(&responder, s);
@@ -268,15 +273,19 @@ static void open_fanout(void)
 		.sweep_ms = sweep_ms(),
 		.retry_ms = config.retry_ms,
 		.retry_jitter_ms = config.retry_jitter_ms};
-	const struct fanout_calls calls = {
-		.want_turn = want_turn, .recheck = recheck, .left = left, .opened = opened};
+	const struct fanout_calls calls = {.want_turn = want_turn,
+		.recheck = recheck,
+		.waits = waits,
+		.left = left,
+		.opened = opened};
 
 	share_framings(&limits);
 	responder.fanout = fanout_new(responder.log, &limits, &calls);
 	if (!responder.fanout)
 		fail();
 	if (!loop_init() || !signals_begin(stop) || !parse_init() ||
-		!tail_init(responder.log, responder.fanout, config.db, config.poll_ms))
+		!tail_init(responder.log, responder.fanout, config.db, config.poll_ms,
+			config.polls_always))
 		fail();
 	loop_turn_init(&turn, take_turn, NULL);
 	loop_timer_init(&sweep, sweep_due, NULL);

@@ -35,12 +35,21 @@ static void look_at_name(struct watch *w, const char *name)
 	}
 }
 
+/* The kernel removed the watch: the directory is gone. Another one may come to its place. */
+static void lose_directory(struct watch *w)
+{
+	w->directory = 0;
+	watch_end(w);
+}
+
 static void take_event(struct watch *w, const struct inotify_event *e)
 {
 	if (e->wd < 0) {
 		/* The kernel's queue overflowed. */
 		w->changed(w, NULL, true);
 	} else if (e->wd == w->directory) {
+		if (e->mask & IN_IGNORED)
+			lose_directory(w);
 		if (e->len > 0)
 			look_at_name(w, e->name);
 		else
@@ -121,11 +130,17 @@ void watch_end(struct watch *w)
 	if (!w->begun)
 		return;
 	w->begun = false;
-	inotify_rm_watch(w->fd, w->directory);
+	if (w->directory)
+		inotify_rm_watch(w->fd, w->directory);
 	w->directory = 0;
 	for (int i = 0; i < WATCH_FILES; i++) {
 		if (w->files[i])
 			inotify_rm_watch(w->fd, w->files[i]);
 		w->files[i] = 0;
 	}
+}
+
+bool watch_sees(const struct watch *w, int file)
+{
+	return w->begun && w->files[file];
 }

@@ -311,6 +311,13 @@ static int require(struct config_load *l, bool there, const char *name, const ch
 		what, name, s->operand, variable, name, s->operand, setting_used()->program);
 }
 
+static bool is_given(const struct config_load *l, const char *name)
+{
+	const struct setting *s = setting_find(name, strlen(name));
+
+	return s && l->from[setting_index(s)] != CONFIG_FROM_DEFAULT;
+}
+
 /* Checks that involve more than one setting. */
 static int check_whole(struct config_load *l)
 {
@@ -325,6 +332,7 @@ static int check_whole(struct config_load *l)
 		return config_fail(l, status_of(l->source), "%s needs %s; give both or neither",
 			given, missing);
 	}
+	c->polls_always = is_given(l, "poll");
 	l->source = CONFIG_FROM_DEFAULT;
 	if (require(l, c->from, "from", "PostgreSQL database"))
 		return -1;

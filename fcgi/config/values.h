@@ -31,6 +31,7 @@ struct config {
 	const char *pages; /* like listen; NULL if not given */
 	const char **trusted_proxies; /* network_read() accepts each, or "unix"; ends with a NULL */
 	int64_t poll_ms; /* 100; 1 to 60000 */
+	bool polls_always; /* --poll was given */
 	int64_t heartbeat_ms; /* 15 s; 1 to 3600 s */
 	int64_t retry_ms; /* 2000; 0 to 3600000 */
 	int64_t retry_jitter_ms; /* 1000; 0 to 3600000 */

@@ -154,6 +154,20 @@ void place_type(const char *path, char *type, size_t size)
 		snprintf(type, size, "%s", type_by_number(l.real));
 }
 
+bool place_is_local(const char *path)
+{
+	static const uint32_t local[] = {0xef53 /* ext2, ext3, ext4 */, 0x58465342 /* xfs */,
+		0x9123683e /* btrfs */, 0xf2f52010 /* f2fs */, 0x2fc12fc1 /* zfs */,
+		0xca451a4e /* bcachefs */, 0x01021994 /* tmpfs */};
+	struct statfs fs;
+
+	if (statfs(path, &fs) == 0)
+		for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
+			if ((uint32_t)fs.f_type == local[i])
+				return true;
+	return false;
+}
+
 bool place_is_read_only_here(const char *path)
 {
 	char real[PATH_MAX], type[64];

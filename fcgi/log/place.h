@@ -41,6 +41,12 @@ const char *place_real(const char *path, char *real);
 void place_type(const char *path, char *type, size_t size);
 
 /*
+ * Is the path on a file system that only this machine's kernel changes, so that inotify(7) reports every
+ * change? False for a type that is not known to be one.
+ */
+bool place_is_local(const char *path);
+
+/*
  * Is the path mounted read-only although its file system is not? A service's sandbox and a
  * container's read-only volume are made this way.
  */

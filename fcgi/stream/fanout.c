@@ -223,6 +223,8 @@ static void settle(struct fanout *f, struct subscriber *s, enum turn turn)
 		break;
 	case TURN_WAIT:
 		subscriber_list_push(&f->waiting, s, SUBSCRIBER_WAITING);
+		if (f->calls.waits)
+			f->calls.waits(f->calls.context);
 		break;
 	case TURN_BLOCKED:
 		break;

@@ -47,6 +47,8 @@ struct fanout_calls {
 	 * and fanout ends the stream with a `denied` record. NULL: every stream may.
 	 */
 	bool (*recheck)(void *context, struct subscriber *s, enum leave_reason *reason);
+	/* A stream waits for the log, which cannot be read now. NULL: nobody has to know. */
+	void (*waits)(void *context);
 	/* A subscriber has left, but still has its group. Its sink has not been told yet. */
 	void (*left)(void *context, struct subscriber *s);
 	void *context;

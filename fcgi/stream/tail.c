@@ -13,6 +13,7 @@
 #include "base/watch.h"
 #include "log/place.h"
 #include "log/trouble.h"
+#include "stream/pace.h"
 
 enum {
 	PAUSE_MAX_US = 32768, /* between two looks after one notice */
@@ -24,6 +25,7 @@ enum {
 	CHECK_MS = 1000, /* how often to check the files if nothing seems to have changed */
 	OTHERS_MS = 2000, /* how often to look for processes with another -wal */
 	LOCKED_MS = 5000, /* a commit in rollback mode, with its fsync, takes less */
+	WAL = 1, /* the number of the -wal among the watched files */
 };
 
 static struct {
@@ -32,9 +34,10 @@ static struct {
 	const char *path;
 	char directory[PATH_MAX];
 	char name[256]; /* of the database in the directory */
-	int64_t poll_ms;
+	struct pace pace;
 	struct watch watch;
 	struct loop_timer poll;
+	int64_t every_ms; /* of that timer */
 	struct loop_turn soon; /* the look after a notice */
 	struct loop_alarm ladder; /* the further looks after a notice */
 	int64_t check_ms; /* when to check the files next */
@@ -45,6 +48,7 @@ static struct {
 	int factor; /* by which the pauses grow */
 	bool waiting; /* no commit has become visible since the last notice */
 	bool awake;
+	bool resting; /* polls are rare */
 	bool well; /* the last look at the log succeeded */
 	bool quiet; /* the failure of the last look was logged before */
 	bool locked; /* the last look found the database locked */
@@ -56,6 +60,7 @@ static struct {
 	unsigned generation; /* of the log, then */
 	unsigned doubts; /* doubts about the file's place that were logged, one bit each */
 	int watch_error; /* why the files can't be watched; 0: they are */
+	bool local; /* the kernel sees every change of the watched files */
 	struct {
 		int64_t due_ms;
 		pid_t suspect, told;
@@ -92,6 +97,7 @@ static enum eventlog_status reopen(void)
 		tail.links != eventlog_links(tail.log)) {
 		tail.generation = eventlog_generation(tail.log);
 		tail.links = eventlog_links(tail.log);
+		pace_begin(&tail.pace);
 		tell_doubts();
 	}
 	if (eventlog_was_replaced(tail.log) && fanout_count(tail.fanout) > 0 &&
@@ -184,7 +190,7 @@ static void tell_unwatched(int error)
 		log_warn(
 			"files in %s cannot be watched for changes (%s), so rowtail finds each row "
 			"up to %lld ms later (--poll): %s",
-			tail.directory, strerror(error), (long long)tail.poll_ms, cure);
+			tail.directory, strerror(error), (long long)tail.pace.poll_ms, cure);
 	else
 		log_debug("%s cannot be watched (%s); polling", tail.directory, strerror(error));
 }
@@ -200,7 +206,7 @@ static void noticed(struct watch *watch, const char *name, bool appeared)
 /* Watches the database and the files beside it that SQLite writes at a commit. */
 static bool watch_files(void)
 {
-	static const char *const endings[WATCH_FILES] = {"", "-wal", "-journal"};
+	static const char *const endings[WATCH_FILES] = {"", [WAL] = "-wal", "-journal"};
 	char names[WATCH_FILES][sizeof(tail.name) + 16];
 	const char *all[WATCH_FILES];
 
@@ -213,11 +219,16 @@ static bool watch_files(void)
 
 static void begin_watch(void)
 {
-	int error = watch_files() ? 0 : tail.watch.error;
+	int error;
 
+	if (tail.watch.begun)
+		return;
+	error = watch_files() ? 0 : tail.watch.error;
 	if (error && error != tail.watch_error)
 		tell_unwatched(error);
 	tail.watch_error = error;
+	tail.local = !error && place_is_local(tail.directory);
+	pace_noticed(&tail.pace, clock_ms());
 }
 
 /* The file may be in another place now: a link was changed, or its directory was created again. */
@@ -287,7 +298,33 @@ static enum eventlog_status look(bool *news, enum metric why)
 
 	if (*news)
 		metrics_add(why, 1);
+	if (*news && why == METRIC_SEEN_BY_WATCH)
+		pace_found(&tail.pace);
 	return e;
+}
+
+/*
+ * May polls be rare? Only if everything is well, every commit would be noticed, and none is on its way.
+ * A writer may be stopped between its last write, which gives a notice, and the end of its commit.
+ */
+static bool may_rest(void)
+{
+	return pace_may_rest(&tail.pace, clock_ms()) && tail.local &&
+	       watch_sees(&tail.watch, WAL) && tail.well && !tail.locked &&
+	       !eventlog_is_view(tail.log) && !fanout_is_look_due(tail.fanout) &&
+	       (tail.resting || fanout_is_current(tail.fanout));
+}
+
+void tail_set_pace(void)
+{
+	int64_t every_ms;
+
+	tail.resting = tail.awake && may_rest();
+	every_ms = tail.resting ? PACE_RARE_MS : tail.pace.poll_ms;
+	if (every_ms == tail.every_ms || !tail.awake)
+		return;
+	tail.every_ms = every_ms;
+	loop_timer_start(&tail.poll, every_ms, every_ms);
 }
 
 /* Schedules the next look after a longer pause than the last, unless the ladder ends. */
@@ -347,6 +384,8 @@ static void look_soon(struct loop_turn *turn)
 
 	if (!tail.awake)
 		return;
+	pace_noticed(&tail.pace, clock_ms());
+	tail_set_pace();
 	look(&news, METRIC_SEEN_BY_WATCH);
 	if (news)
 		note_delay();
@@ -393,25 +432,33 @@ static bool is_poll_needed(void)
 	return is_check_due() || eventlog_is_view(tail.log) || fanout_is_look_due(tail.fanout);
 }
 
-static void poll_due(struct loop_timer *timer)
+static bool poll_files(void)
 {
-	bool news;
+	bool news = false;
 
-	if (!is_poll_needed())
-		return;
 	begin_watch();
 	if (eventlog_is_view(tail.log))
 		fanout_distrust(tail.fanout);
 	if (check_file() == EVENTLOG_OK)
 		look(&news, METRIC_SEEN_BY_POLL);
 	look_for_others();
+	return news;
 }
 
-bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms)
+static void poll_due(struct loop_timer *timer)
+{
+	if (tail.resting)
+		tail.check_ms = 0;
+	pace_polled(&tail.pace, is_poll_needed() && poll_files(), clock_ms());
+	tail_set_pace();
+}
+
+bool tail_init(
+	struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms, bool always)
 {
 	tail.log = log;
 	tail.fanout = fanout;
-	tail.poll_ms = poll_ms;
+	pace_init(&tail.pace, poll_ms, always);
 	tail.well = true;
 	loop_timer_init(&tail.poll, poll_due, NULL);
 	loop_turn_init(&tail.soon, look_soon, NULL);
@@ -428,12 +475,13 @@ enum eventlog_status tail_wake(void)
 
 	if (e == EVENTLOG_OK && !tail.awake)
 		e = note(fanout_wake(tail.fanout));
+	tail_set_pace();
 	if (e == EVENTLOG_FAULT || tail.awake)
 		return e;
 	tail.awake = true;
 	split_path();
 	begin_watch();
-	loop_timer_start(&tail.poll, tail.poll_ms, tail.poll_ms);
+	tail_set_pace();
 	return e == EVENTLOG_OK ? look(&news, METRIC_SEEN_BY_POLL) : e;
 }
 
@@ -442,6 +490,7 @@ void tail_sleep(void)
 	tail.awake = tail.waiting = false;
 	loop_alarm_stop(&tail.ladder);
 	loop_timer_stop(&tail.poll);
+	tail.every_ms = 0;
 	watch_end(&tail.watch);
 }
 

@@ -15,6 +15,7 @@ import time
 import pytest
 
 import database
+import faults
 
 WATCH_ONLY = ("--poll", 60000, "--heartbeat", 3600)
 POLL_MS = 3000
@@ -61,39 +62,12 @@ def test_polling_without_file_watches(launch, log, no_watch, journal):
     follow_each(server.open(), log, 10)
 
 
-BLIND = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <stdlib.h>
-#include <sys/inotify.h>
-#include <unistd.h>
-static int watch = -1;
-int inotify_init1(int flags)
-{
-    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "inotify_init1");
-    return watch = real(flags);
-}
-ssize_t read(int fd, void *buffer, size_t size)
-{
-    ssize_t (*real)(int, void *, size_t) = (ssize_t (*)(int, void *, size_t))dlsym(RTLD_NEXT, "read");
-    ssize_t got = real(fd, buffer, size);
-    if (fd != watch || got <= 0 || access(getenv("BLIND"), F_OK) < 0)
-        return got;
-    errno = EAGAIN;
-    return -1;
-}
-"""
-
-
 @pytest.mark.parametrize("journal", ["wal", "delete"])
 def test_poll_is_kept_when_the_watch_goes_blind(launch, log, workdir, journal):
     """A watch that has announced commits may miss those of another machine or container."""
     log.sql(f"PRAGMA journal_mode={journal}")
-    library, blind = workdir / "blind.so", workdir / "blind"
-    command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
-    subprocess.run(command, input=BLIND, text=True, check=True)
-    env = {"LD_PRELOAD": str(library), "BLIND": str(blind), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    blind = workdir / "blind"
+    env = {**faults.preload(workdir, faults.BLIND_WATCH), "BLIND": str(blind)}
     peer = launch("--heartbeat", 3600, env=env).open()
     follow_each(peer, log, 5)
     blind.touch()

@@ -109,6 +109,7 @@ static void test_defaults(void **state)
 	assert_string_equal(config.table, "events");
 	assert_int_equal(config.listen_mode, 0660);
 	assert_int_equal(config.poll_ms, 100);
+	assert_false(config.polls_always);
 	assert_int_equal(config.heartbeat_ms, 15000);
 	assert_int_equal(config.stall_timeout_ms, 60000);
 	assert_int_equal(config.max_streams, 10000);
@@ -169,6 +170,20 @@ static void test_lists_add_up_within_a_source_and_override_other_sources(void **
 	origins_are(LIST("http://f", "http://g", "http://h"));
 	taken(LOAD(NOTHING, "--db", "x", "--allow-origin", " http://F:80/,\thttp://g, \nNULL,"));
 	origins_are(LIST("http://f", "http://g", "null"));
+}
+
+/* Then the polls never become rare, even if it is the default's value. */
+static void test_poll_is_given_anywhere(void **state)
+{
+	taken(LOAD(NOTHING, "--db", "x", "--poll", "100"));
+	assert_true(config.polls_always);
+	taken(LOAD(LIST("ROWTAIL_POLL=100"), "--db", "x"));
+	assert_true(config.polls_always);
+	write_file("poll = 100\n");
+	taken(LOAD(NOTHING, path, "--db", "x"));
+	assert_true(config.polls_always);
+	taken(LOAD(LIST("ROWTAIL_POLL="), "--db", "x", "--heartbeat", "3"));
+	assert_false(config.polls_always);
 }
 
 static void test_the_last_of_equal_options_wins(void **state)
@@ -488,6 +503,7 @@ int main(void)
 		TEST(command_line_overrides_environment_overrides_file),
 		TEST(a_flag_can_be_taken_back),
 		TEST(lists_add_up_within_a_source_and_override_other_sources),
+		TEST(poll_is_given_anywhere),
 		TEST(the_last_of_equal_options_wins),
 		TEST(bad_value_is_an_error_even_if_overridden),
 		TEST(check_can_be_anywhere),

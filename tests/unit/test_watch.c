@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -158,6 +159,27 @@ static void test_nothing_is_reported_after_the_end(void **state)
 	assert_int_equal(changes, 1);
 }
 
+/* Afterwards the same path may be another directory. */
+static void test_directory_removed_and_recreated(void **state)
+{
+	write_to("log");
+	listen_a_while();
+	assert_true(watch_sees(&watch, 0));
+	assert_false(watch_sees(&watch, 1));
+	assert_int_equal(unlink(path_of("log")), 0);
+	assert_int_equal(rmdir(directory), 0);
+	listen_a_while();
+	assert_true(unknown > 0);
+	assert_false(watch_sees(&watch, 0));
+	assert_false(watch_begin(&watch, directory, names, count));
+	assert_int_equal(mkdir(directory, 0700), 0);
+	assert_true(watch_begin(&watch, directory, names, count));
+	write_to("log");
+	listen_a_while();
+	assert_int_equal(appearances, 1);
+	assert_true(watch_sees(&watch, 0));
+}
+
 static void test_missing_directory(void **state)
 {
 	static struct watch none;
@@ -183,6 +205,7 @@ int main(void)
 		TEST(test_file_removed_and_recreated),
 		TEST(test_file_replaced_by_another),
 		TEST(test_nothing_is_reported_after_the_end),
+		TEST(test_directory_removed_and_recreated),
 		TEST(test_missing_directory),
 	};
 
