@@ -38,6 +38,7 @@ class Bench:
         self.shared_s = 30 if named and not quick else 1 if quick else 6
         self.opens = 100 if quick else 500
         self.lone_rate = 50 if quick else 40
+        self.settled_s = 1 if quick else 5
         self.idle_s = 1 if quick else 16
         self.recheck_s = 1 if quick else 6
         self.stalled_mib = 16 if quick else 64

@@ -66,7 +66,7 @@ def local(workdir):
 
 
 class Followed:
-    """A log with a stream that follows it."""
+    """A log with a stream that follows it. before: SQL that runs before rowtail starts."""
 
     def __init__(self, name, launch, log, *options, before="", **how):
         path = log.path.with_name(f"{name}.db")
@@ -115,7 +115,7 @@ def test_polls_stay_frequent_where_notices_may_be_missing(launch, log, workdir, 
         "other": Followed("other", launch, log, env=preload(workdir, "other", OTHER_FILE_SYSTEM)),
         "unwatched": Followed("unwatched", launch, log, env=preload(workdir, "unwatched", NO_FILE_WATCH)),
         "writing": Followed("writing", launch, log),
-        "new": Followed("new", launch, log),
+        "new": Followed("new", launch, log, before="INSERT INTO events(data) VALUES ('before')"),
         "view": Followed(
             "view",
             launch,
