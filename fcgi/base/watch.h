@@ -37,8 +37,8 @@ struct watch {
 /*
  * Begins to watch up to WATCH_FILES names in a directory, whether they exist or not; NULL stands
  * for no name. Copies names and path. False, with w->error set, if the system does not watch them.
- * Does nothing if the watch has already begun. If the directory is removed, the watch ends by itself,
- * and then calls `changed`.
+ * Does nothing if the watch has already begun. If the directory is removed, the watch ends by
+ * itself, and then calls `changed`.
  */
 bool watch_begin(struct watch *w, const char *directory, const char *const *names,
 	void (*changed)(struct watch *w, const char *name, bool appeared));

@@ -41,8 +41,8 @@ const char *place_real(const char *path, char *real);
 void place_type(const char *path, char *type, size_t size);
 
 /*
- * Is the path on a file system that only this machine's kernel changes, so that inotify(7) reports every
- * change? False for a type that is not known to be one.
+ * Is the path on a file system that only this machine's kernel changes, so that inotify(7) reports
+ * every change? False for a type that is not known to be one.
  */
 bool place_is_local(const char *path);
 

@@ -1,9 +1,9 @@
 /*
  * pace: how often to poll.
  *
- * Pure. The poll finds the commits that the file watch does not report. Once the watch has reported a
- * commit, and no commit came without a notice, the poll is only a safety net: then it is rare while
- * nothing happens. A user who sets --poll gets just that. The caller passes times as clock_ms().
+ * Pure. The poll finds the commits that the file watch does not report. Once the watch has reported
+ * a commit, and no commit came without a notice, the poll is only a safety net: then it is rare
+ * while nothing happens. A user who sets --poll gets just that. Times are those of clock_ms().
  */
 #ifndef ROWTAIL_PACE_H
 #define ROWTAIL_PACE_H
@@ -14,8 +14,8 @@
 enum {
 	PACE_RARE_MS = 1000,
 	/*
-	 * How long to poll at the usual pace after a notice. A look right after the notice may be too
-	 * early for the commit, and no second notice follows.
+	 * How long to poll at the usual pace after a notice. A look right after the notice may be
+	 * too early for the commit, and no second notice follows.
 	 */
 	PACE_CALM_MS = 3000,
 };

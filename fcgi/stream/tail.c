@@ -304,7 +304,7 @@ static enum eventlog_status look(bool *news, enum metric why)
 }
 
 /*
- * May polls be rare? Only if everything is well, every commit would be noticed, and none is on its way.
+ * May polls be rare? Only if all is well, every commit would be noticed, and none is on its way.
  * A writer may be stopped between its last write, which gives a notice, and the end of its commit.
  */
 static bool may_rest(void)

@@ -17,8 +17,8 @@
 #include "stream/fanout.h"
 
 /*
- * Sets up the tail of this process, which polls every poll_ms; without `always` more rarely where the
- * watch is reliable. Borrows all arguments for good.
+ * Sets up the tail of this process, which polls every poll_ms; without `always` more rarely where
+ * the watch is reliable. Borrows all arguments for good.
  */
 bool tail_init(struct eventlog *log, struct fanout *fanout, const char *path, int64_t poll_ms,
 	bool always);
@@ -32,7 +32,7 @@ enum eventlog_status tail_wake(void);
 /* Stops watching and polling, because no clients are left. */
 void tail_sleep(void);
 
-/* Decides how often to poll. Call it when a stream begins to wait for a log that cannot be read now. */
+/* Decides how often to poll. Call it when a stream begins to wait for a log that cannot be read. */
 void tail_set_pace(void);
 
 /* Why the last look failed to read the log. NULL: it succeeded, or no client is there. Borrowed. */
