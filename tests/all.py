@@ -61,7 +61,7 @@ FULL = {"TEST_FULL": "1"}  # what make test-all sets: tests take all combination
 
 
 class Tests:
-    """A part whose tests nobody counts: it passes or fails as a whole."""
+    """A part that passes or fails as a whole, without a count of its tests."""
 
     closing = re.compile(r"(?!)")  # the lines in which the part's own runner sums up
 
@@ -142,7 +142,7 @@ class Pytest(Tests):
 
 
 class Node(Tests):
-    """Its unit is the file."""
+    """Counts files, not tests."""
 
     closing = re.compile(r"^# (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ")
 
@@ -224,7 +224,7 @@ class Run:
         self.ending = False
 
     def say(self, *lines):
-        """These lines together, whatever other lanes have to say."""
+        """Prints these lines together, not mixed with those of other lanes."""
         with self.speaking:
             print(f"{stamp(self.began)}  {lines[0]}", *lines[1:], sep="\n", flush=True)
 

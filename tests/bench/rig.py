@@ -98,7 +98,7 @@ class Server:
             time.sleep(0.01)
 
     def stop(self):
-        """Ends it, politely first."""
+        """Ends it: SIGTERM first, then SIGKILL."""
         self.process.terminate()
         try:
             self.process.wait(START_DEADLINE)
@@ -253,7 +253,7 @@ class Load(load.Load):
         super().__init__(rig.tool("load"), target, LOAD_DEADLINE, **options)
 
     def stop(self):
-        """Ends what would go on, and checks what came so far."""
+        """Ends streams that would continue, and checks what came so far."""
         self.order("stop")
         return self.wait_done()
 

@@ -106,7 +106,7 @@ def test_peer_that_reads_a_record_slowly(launch, log):
 
 
 def test_unreadable_log(launch, log, workdir):
-    """In the middle of a record, before the first, and between two."""
+    """Streams in the middle of a record, before the first, and between two."""
     files = faults.Files(workdir)
     server = launch(
         "--max-stream-age", 2, "--stall-timeout", 1, "--heartbeat", 1, env=files.env

@@ -1,4 +1,4 @@
-"""rowtail-doctor against servers that mean no good, and against users who are careless: it ends, and keeps secrets."""
+"""rowtail-doctor with hostile servers and careless users: it ends, and keeps secrets."""
 
 import base64
 import contextlib
@@ -290,7 +290,7 @@ def test_the_grant_outlives_the_longest_silence(server, log):
 
 @httpserver.needed
 @pytest.mark.parametrize("after_s", [0.02, 0.3, 1.5])
-def test_ctrl_c_at_any_time_takes_everything_out(server, log, after_s):
+def test_ctrl_c_at_any_time_removes_everything(server, log, after_s):
     running = doctor.start(url(server), "--db", log.path, silence=60)
     time.sleep(after_s)
     running.send_signal(signal.SIGINT)
@@ -302,7 +302,7 @@ def test_ctrl_c_at_any_time_takes_everything_out(server, log, after_s):
 
 
 @httpserver.needed
-def test_a_busy_writer_does_not_keep_the_rows_in(server, log, tmp_path):
+def test_a_busy_writer_does_not_prevent_removing_the_rows(server, log, tmp_path):
     running = doctor.start(url(server), "--db", log.path, silence=60)
     deadline = time.monotonic() + 20
     while not log.sql("SELECT 1 FROM events"):
@@ -318,7 +318,7 @@ def test_a_busy_writer_does_not_keep_the_rows_in(server, log, tmp_path):
 
 @httpserver.needed
 @pytest.mark.parametrize(("options", "finding"), [(["--public"], "other-log"), ([], "access")], ids=["public", "closed"])
-def test_another_log_is_thought_of(log, tmp_path, options, finding):
+def test_db_of_another_log_is_found(log, tmp_path, options, finding):
     running = httpserver.HttpServer(tmp_path, ["--db", log.path, *options]).start()
     with Database.create(tmp_path / "other.db") as other:
         report = doctor.examine(url(running), "--db", other.path)

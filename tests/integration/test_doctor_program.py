@@ -82,7 +82,7 @@ def test_secrets_are_never_printed(server, log, options):
     assert TOKEN not in done.stdout.replace(url(server, f"?channel={TOKEN}*"), "")
 
 
-def test_rows_are_inserted_and_taken_out(server, log):
+def test_rows_are_inserted_and_removed(server, log):
     log.insert("mine")
     log.grant("*", "default")
     before = log.sql(EVERYTHING)
@@ -97,7 +97,7 @@ def test_rows_are_inserted_and_taken_out(server, log):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_takes_rows_out(server, log, number):
+def test_signal_removes_rows(server, log, number):
     before = log.sql(EVERYTHING)
     running = doctor.start(url(server), "--db", log.path, silence=60)
     deadline = time.monotonic() + 20
@@ -110,7 +110,7 @@ def test_signal_takes_rows_out(server, log, number):
     assert log.sql(EVERYTHING) == before
 
 
-def test_rows_of_a_killed_doctor_go_with_the_next(server, log):
+def test_next_doctor_removes_the_rows_of_a_killed_one(server, log):
     log.sql(
         "INSERT INTO events(channel, data, created_at) VALUES ('rowtail-doctor/1/rows', 'x', '2020-01-01T00:00:00.000Z')"
     )

@@ -392,7 +392,7 @@ def test_end_that_was_pruned_at_once(launch, log):
 
 
 def test_clients_that_come_while_the_channel_ends(server, log):
-    """Whatever a client's moment is, it gets all rows, once, and stops."""
+    """Whenever a client comes, it gets all rows, once, and stops."""
     got = []
 
     def come():

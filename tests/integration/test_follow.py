@@ -122,7 +122,7 @@ def test_a_closed_output_ends_it(log):
 
 
 @pytest.mark.parametrize("word", ["limit=1", "before=3", "wait=5"])
-def test_words_for_pages_are_refused(log, word):
+def test_parameters_of_json_pages_are_refused(log, word):
     done = rowtail.run("--db", log.path, "--follow", f"format=json&{word}")
     assert (done.returncode, done.stdout) == (os.EX_USAGE, "")
     assert "leave out limit, before and wait" in done.stderr
@@ -147,7 +147,7 @@ def test_a_terminal_gets_colours_unless_no_color_is_set(log):
 
 @pytest.mark.parametrize("query", ["since=0", "since=0&format=json"])
 @pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["colours", "none", "dumb"])
-def test_a_terminal_does_not_obey_what_a_row_holds(log, query, env):
+def test_a_terminal_gets_no_control_characters_of_rows(log, query, env):
     """Publishers are not to set an administrator's title, clear the screen, or type into the shell."""
     log.insert("\x1b]0;title\x07\x1b[2J\x7f\x9b31m\x08 é\tend")
     seen = re.sub(rb"\x1b\[[0-9]?m", b"", on_terminal(log, query, end=b"end", **env))
@@ -155,7 +155,7 @@ def test_a_terminal_does_not_obey_what_a_row_holds(log, query, env):
     assert b"\xc2\x9b" not in seen and b"\xc3\xa9" in seen
 
 
-def test_a_pipe_gets_what_a_row_holds(log):
+def test_a_pipe_gets_rows_unchanged(log):
     data = "\x1b]0;title\x07\x9b31m"
     log.insert(data)
     with following(log, "since=0") as running:

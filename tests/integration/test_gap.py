@@ -71,7 +71,7 @@ def test_pruned(server, log):
 
 
 def test_rows_behind_a_gap_do_not_come_from_memory(server, log):
-    """Rows that the gap says are gone do not come after it, though rowtail still has them for live readers."""
+    """Rows that the gap reports do not come after it, though rowtail still has them for live readers."""
     delete_behind_a_live_reader(server, log)
     peer = server.open("channel=a&channel=b", last_event_id=4)
     assert gap(peer.first)["reason"] == "pruned"

@@ -164,7 +164,7 @@ def test_shutdown_answers_a_request_that_is_still_arriving(server):
     assert server.wait_exit(5) == 0
 
 
-def test_shutdown_answers_rows_that_are_asked_for(server, log):
+def test_shutdown_answers_a_request_for_rows(server, log):
     """A request for JSON whose last bytes come after the signal is answered, and at once."""
     log.insert("row")
     opened = server.follow()

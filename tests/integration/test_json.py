@@ -129,7 +129,7 @@ def test_other_ways_to_ask(ask, log):
         ("since=x", {"requested": "x", "oldest": 1, "newest": 3, "reason": "malformed"}),
     ],
 )
-def test_gap_at_a_position_that_means_nothing(ask, log, query, gap):
+def test_gap_at_an_invalid_position(ask, log, query, gap):
     log.insert_many(3)
     assert ask(f"{query}&wait=30") == {
         "position": 3,
@@ -279,7 +279,7 @@ def test_replaced_file_while_waiting(launch, log, workdir):
     assert (answer["gap"]["reason"], answer["position"]) == ("replaced", 2)
 
 
-def test_shutdown_answers_who_waits(launch, log):
+def test_shutdown_answers_waiting_polls(launch, log):
     server = launch()
     log.insert_many(2)
     peer = server.ask("format=json&since=2&wait=60")
@@ -289,7 +289,7 @@ def test_shutdown_answers_who_waits(launch, log):
     assert (ids(answer), answer["position"]) == ([], 2)
 
 
-def test_revoked_grant_answers_who_waits(launch, log):
+def test_revoked_grant_answers_waiting_polls(launch, log):
     server = launch()
     log.insert_many(2)
     peer = server.ask("format=json&since=2&wait=60")
@@ -314,7 +314,7 @@ def test_revoked_grant_answers_who_waits(launch, log):
         ("tail=x", "tail"),
     ],
 )
-def test_bad_questions_are_refused_with_a_sentence(server, query, word):
+def test_invalid_parameters_are_refused_with_a_sentence(server, query, word):
     peer = server.ask(f"format=json&{query}").wait_complete()
     assert peer.head.status == 400
     assert word in peer.sentence()

@@ -328,7 +328,7 @@ def test_refusal_of_before(server, log):
 
 
 def test_database_that_goes_away(launch, log, workdir):
-    """Who waits keeps waiting; who asks is refused; both get the next row."""
+    """Waiting polls keep waiting, and new ones are refused; both get the next row."""
     server = launch("--poll", 20)
     log.insert_many(3)
     waiting = server.ask("format=json&since=3&wait=60")

@@ -130,7 +130,7 @@ def test_logs_as_json(launch, log):
     assert max(map(len, server.stderr.splitlines())) < 4096
 
 
-def test_debug_tells_the_way_of_a_request(launch, log):
+def test_debug_level_logs_each_step_of_a_request(launch, log):
     server = launch("--log-level", "debug")
     server.open("channel=a&tail=3", addr="192.0.2.7").close()
     server.ask("tail=x").wait_complete()

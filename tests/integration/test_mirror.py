@@ -121,7 +121,7 @@ def test_without_notices_the_poll_finds_rows(pg, keep):
     kept.wait(lambda: kept.ids() == [number], "the row")
 
 
-def test_whoever_publishes_to_the_copy_is_told_where_to(pg, keep):
+def test_publishing_to_the_copy_fails_and_says_where_to_publish(pg, keep):
     kept = keep(pg)
     for statement in (
         "INSERT INTO events(data) VALUES ('x')",
@@ -206,7 +206,7 @@ def test_once_says_why_it_failed(workdir):
         (["--from", "dbname=app", "--db", "/nonexistent/x.db"], 78, "/nonexistent/x.db.lock"),
     ],
 )
-def test_what_is_wrong_is_said(workdir, arguments, status, word):
+def test_each_fault_is_reported(workdir, arguments, status, word):
     arguments = [str(workdir / word) if word == "x.db" else word for word in arguments]
     done = mirror.run(*arguments)
     assert done.returncode == status, done.stderr

@@ -119,7 +119,7 @@ def test_status_as_json_says_what_the_page_says(server, log):
             assert server.metric(f"rowtail_{name}", reason=reason) == count
 
 
-def test_status_for_who_accepts_json(server):
+def test_status_is_json_for_a_client_that_accepts_it(server):
     status = {"ROWTAIL_PAGE": "status"}
     assert facts_of(server, extra=status, accept="application/json")["version"]
     assert server.answer(extra=status, accept="text/html,*/*;q=0.8").head.get("Content-Type").startswith("text/html")

@@ -386,7 +386,7 @@ def test_an_application_can_have_publishers_of_its_own(path, name, theirs, file)
     assert (done.stdout, done.stderr) == ("x\n", "")
 
 
-def test_an_index_named_publishers_is_refused_with_what_to_do(path):
+def test_an_index_named_publishers_is_refused_with_advice(path):
     run_text(path, "CREATE TABLE a(x); CREATE INDEX publishers ON a(x);")
     before = dump(path)
     done = run_script(path, "rowtail.sql")

@@ -1,7 +1,7 @@
 """rowtail --track: what happens in an application's table becomes events, with every SQLite that may write it.
 
 The main test runs random statements, then replays the events: they must end in exactly the rows that the table has. Events
-of a row that nobody replays correctly (a lost delete, a stale update) so show themselves. FAST=0 runs more of them.
+of a row that nobody replays correctly (a lost delete, a stale update) show in this way. With TEST_FULL=1 there are more.
 """
 
 import json
@@ -12,6 +12,7 @@ import sqlite3
 
 import pytest
 
+import full
 import rowtail
 from schema import SHELLS, VERSIONS, literal, run_text, set_up
 
@@ -422,7 +423,7 @@ def test_replaying_the_events_gives_the_table(path, shape, name, encoding):
     with sqlite3.connect(path) as db:
         facts = db.execute("SELECT name, pk, hidden FROM pragma_table_xinfo(?)", (table,)).fetchall()
         key_columns = [column for column, pk, _ in facts if pk]
-        count = 150 if os.environ.get("FAST", "1") == "1" else 3000
+        count = 1000 if full.FULL else 150
         writable = [column for column, _, hidden in facts if hidden == 0]
         # Statements that the table's own constraints refuse are part of it.
         run_text(path, "\n".join(statements(rng, table, writable, key_columns, count)), SQLITES[name])

@@ -50,7 +50,7 @@ def assert_not_started(path, *words):
 
 
 def assert_serves_all(path, log=None):
-    """Asserts that Asserts that Asserts that rowtail finds nothing wrong."""
+    """Asserts that rowtail --check finds nothing wrong."""
     status, said = check(path)
     assert status == 0 and "WRONG" not in said, said
 

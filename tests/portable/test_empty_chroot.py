@@ -89,7 +89,7 @@ def test_check_names_what_is_missing(kernel, jail):
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
-def test_words(kernel, jail, option):
+def test_help_and_version(kernel, jail, option):
     done = run(jail, option)
     assert done.returncode == 0
     assert "rowtail" in done.stdout

@@ -57,7 +57,7 @@ class Place:
         )
 
     def start(self):
-        """Starts Starts rowtail as the reader."""
+        """Starts rowtail as the reader."""
         words = as_ids(READER, self.binary, "--public", "--db", self.database)
         address = self.run_directory / "rowtail.sock"
         words += ["--listen", address]

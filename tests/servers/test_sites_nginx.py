@@ -324,7 +324,7 @@ def test_answers_are_not_cached(visit):
 
 
 @pytest.mark.parametrize("name", ["allowed.test", "office.test"])
-def test_who_gets_in(visit, name):
+def test_access_rules_of_the_site(visit, name):
     sites.assert_streams(visit(name))
 
 

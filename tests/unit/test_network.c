@@ -41,7 +41,7 @@ static void test_both_spellings_of_ipv4(void **state)
 	assert_true(has("::ffff:10.1.2.3", "10.1.2.3"));
 }
 
-static void test_what_is_no_range(void **state)
+static void test_invalid_ranges(void **state)
 {
 	static const char *const bad[] = {"", "a", "10.0.0.0/", "10.0.0.0/33", "10.0.0.1/8",
 		"::/129", "::1/0", "10.0.0.0/8/8", "10.0.0.0/+8", "10.0.0.0/ 8", "10.0.0", "/8",
@@ -79,7 +79,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_both_spellings_of_ipv4),
-		cmocka_unit_test(test_what_is_no_range),
+		cmocka_unit_test(test_invalid_ranges),
 		cmocka_unit_test(test_addresses_as_proxies_write_them),
 	};
 

@@ -253,7 +253,7 @@ static void test_complete_pairs_of_a_truncated_query_are_answered(void **state)
 	buffer_free(&asked);
 }
 
-static void test_of_a_question_that_lies_the_pairs_before_the_lie_are_answered(void **state)
+static void test_complete_pairs_before_a_wrong_length_are_answered(void **state)
 {
 	const uint32_t lies[] = {3, 127, 128, 65536, 0x7fffffff};
 	struct buffer asked;
@@ -478,7 +478,7 @@ int main(void)
 		cmocka_unit_test(test_the_largest_number_of_streams_fits),
 		cmocka_unit_test(test_complete_pairs_of_a_truncated_query_are_answered),
 		cmocka_unit_test(
-			test_of_a_question_that_lies_the_pairs_before_the_lie_are_answered),
+			test_complete_pairs_before_a_wrong_length_are_answered),
 		cmocka_unit_test(test_padding_is_not_parsed_as_a_name),
 		cmocka_unit_test(test_query_shorter_than_its_lengths),
 		cmocka_unit_test(test_incoming_records_are_recognized_in_any_pieces),
