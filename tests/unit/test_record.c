@@ -477,8 +477,7 @@ int main(void)
 		cmocka_unit_test(test_known_values_are_answered_once_each),
 		cmocka_unit_test(test_the_largest_number_of_streams_fits),
 		cmocka_unit_test(test_complete_pairs_of_a_truncated_query_are_answered),
-		cmocka_unit_test(
-			test_complete_pairs_before_a_wrong_length_are_answered),
+		cmocka_unit_test(test_complete_pairs_before_a_wrong_length_are_answered),
 		cmocka_unit_test(test_padding_is_not_parsed_as_a_name),
 		cmocka_unit_test(test_query_shorter_than_its_lengths),
 		cmocka_unit_test(test_incoming_records_are_recognized_in_any_pieces),
