@@ -147,8 +147,6 @@ static enum http_state bad_by_llhttp(struct http_reader *r)
 
 	if (r->body.failed)
 		return r->body.full ? bad(r, 413, too_large) : HTTP_NO_MEMORY;
-	if (error == HPE_INVALID_METHOD)
-		return bad(r, 501, "the method is unknown; use GET, HEAD, POST or OPTIONS");
 	if (error == HPE_INVALID_VERSION)
 		return bad(r, 505, "only HTTP/1.1 and HTTP/1.0 are served here");
 	if (r->has_head)
@@ -163,6 +161,22 @@ static bool parse(struct http_reader *r, const void *bytes, size_t length)
 
 	return error == HPE_OK ||
 	       ((error == HPE_PAUSED || error == HPE_PAUSED_UPGRADE) && r->whole);
+}
+
+/*
+ * Passes the head to llhttp. It rejects methods that it does not know, or takes for another
+ * protocol's; rowtail refuses all of them with 405. So llhttp gets PUT for them.
+ */
+static bool parse_head(struct http_reader *r)
+{
+	static const char *const known[] = {"GET ", "HEAD ", "POST ", "OPTIONS ", "CONNECT "};
+	const char *head = (const char *)r->head.data;
+	size_t method = strcspn(head, " ");
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (!strncmp(head, known[i], strlen(known[i])))
+			return parse(r, head, r->head.length);
+	return parse(r, "PUT", strlen("PUT")) && parse(r, head + method, r->head.length - method);
 }
 
 /* Terminates a text. Overwrites the byte after it: a space, a colon or the line end. */
@@ -202,7 +216,7 @@ static enum http_state use_head(struct http_reader *r)
 
 	if (!http_head_is_sane((const char *)r->head.data, r->head.length, &r->problem))
 		return HTTP_BAD;
-	if (!parse(r, r->head.data, r->head.length) || !r->target.at)
+	if (!parse_head(r) || !r->target.at)
 		return bad_by_llhttp(r);
 	make_strings(r);
 	r->has_head = true;

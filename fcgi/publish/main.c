@@ -83,6 +83,12 @@ static void tell_ways(void)
 		"Each needs --db PATH. See rowtail-publish --help for the options.");
 }
 
+/* The exit status for a database that cannot be used. */
+static int unusable(void)
+{
+	return access(config.db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG;
+}
+
 /* Returns the exit status. */
 static int check(void)
 {
@@ -98,7 +104,7 @@ static int check(void)
 		report_ok(&report, "%s can be written, and has the tables of schema/rowtail.sql",
 			config.db);
 	else
-		report_wrong(&report, EX_CONFIG, NULL, "%s: %s", config.db, sentence);
+		report_wrong(&report, unusable(), NULL, "%s: %s", config.db, sentence);
 	report_section(&report, "publishers", writable);
 	if (writable && store_try_publishers(publishing.store, sentence) != STORE_DONE) {
 		if (config.jwt_key)
@@ -144,8 +150,7 @@ static void open_all(void)
 	if (listeners.kind == LISTEN_SOCKETS &&
 		store_open(publishing.store, sentence) == STORE_FAULT) {
 		listen_close(&listeners);
-		errx(access(config.db, R_OK) < 0 ? EX_NOINPUT : EX_CONFIG, "%s: %s", config.db,
-			sentence);
+		errx(unusable(), "%s: %s", config.db, sentence);
 	}
 	publishing.access = access_new(
 		&config, &access_publishing, publishing.log, &status, sentence, sizeof(sentence));

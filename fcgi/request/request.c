@@ -111,10 +111,12 @@ static bool read_page(struct parameters *p, char *const *params)
 		text_quote(&q, page, strlen(page)));
 }
 
+/* REQUEST_URI repeats the path and the query, so it does not count. */
 static bool check_size(struct parameters *p, char *const *params, size_t size)
 {
 	for (; *params && size <= REQUEST_SIZE_MAX; params++)
-		size += strlen(*params);
+		if (strncmp(*params, "REQUEST_URI=", strlen("REQUEST_URI=")) != 0)
+			size += strlen(*params);
 	if (size <= REQUEST_SIZE_MAX)
 		return true;
 	return parameters_refuse(p, 413,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/loop.h"
+#include "request/form.h"
 
 enum {
 	HANGUP_MS = 500, /* how often it checks whether anyone still reads */
@@ -177,14 +178,29 @@ static void look_for_hangup(struct loop_timer *timer)
 		fanout_writable(follow.responder->fanout, &follow.subscriber);
 }
 
+/* Is this piece of a query format=json, however it is encoded? */
+static bool asks_for_json(const char *piece, size_t length)
+{
+	char copy[64];
+	struct form form;
+	struct form_pair pair;
+
+	if (length >= sizeof(copy))
+		return false;
+	memcpy(copy, piece, length);
+	form_init(&form, copy, length);
+	return form_next(&form, &pair) && !strcmp(pair.value, "json") &&
+	       (!strcmp(pair.name, "format") || !strcmp(pair.name, "format[]"));
+}
+
 /*
- * Copies a query without its format=json, and asks for the stream that gives the same rows. Returns
- * NULL if there is no memory; the caller frees the result.
+ * Copies a query without its format=json, and asks for the stream that gives the same rows. A `?'
+ * in front, as in a URL, is no part of the query. Returns NULL if there is no memory; the caller
+ * frees the result.
  */
 static char *as_stream(const char *query)
 {
-	static const char name[] = "QUERY_STRING=", asks[] = "format=json",
-			  instead[] = "envelope=json&positions=0";
+	static const char name[] = "QUERY_STRING=", instead[] = "envelope=json&positions=0";
 	char *copy = malloc(sizeof(name) + strlen(query) + 1 + sizeof(instead));
 	char *to = copy;
 	size_t length;
@@ -193,9 +209,9 @@ static char *as_stream(const char *query)
 		return NULL;
 	memcpy(to, name, sizeof(name));
 	to += strlen(name);
-	for (; *query; query += length + (query[length] == '&')) {
+	for (query += *query == '?'; *query; query += length + (query[length] == '&')) {
 		length = strcspn(query, "&");
-		if (length == strlen(asks) && !memcmp(query, asks, length)) {
+		if (asks_for_json(query, length)) {
 			follow.json = true;
 			continue;
 		}

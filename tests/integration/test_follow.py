@@ -71,6 +71,20 @@ def test_json_prints_a_row_a_line(log):
         assert json.loads(process.stdout.readline())["data"] == "z" * 100000
 
 
+@pytest.mark.parametrize("query", ["?format=json&tail=1", "tail=1&format=j%73on", "format%5B%5D=json&&tail=1"])
+def test_json_is_recognized_however_the_query_is_written(log, query):
+    log.insert("row")
+    with following(log, query) as process:
+        assert json.loads(process.stdout.readline())["data"] == "row"
+
+
+def test_question_mark_in_front_is_no_part_of_the_query(log):
+    log.insert("row", channel="a")
+    log.insert("other")
+    with following(log, "?channel=a&tail=1") as process:
+        assert records(process, 2)[1] == ["data: row", "id: 1"]
+
+
 def test_json_reports_a_gap_on_standard_error(log):
     log.insert("a")
     with following(log, "since=99&format=json") as process:

@@ -274,14 +274,28 @@ def test_cors(serve, log):
         assert answer.head.get("Access-Control-Allow-Origin") == "https://app.example"
 
 
-def test_other_methods(server):
-    for method in "PUT", "DELETE", "TRACE", "PATCH":
-        answer = server.request(method=method).wait_complete()
+def test_other_methods(serve):
+    origin = "https://app.example"
+    server = serve("--allow-origin", origin)
+    for method in "PUT", "DELETE", "TRACE", "PATCH", "BREW", "get", "PRI", "SETUP", "QUERY", "X-!#$%&'*+.^_`|~":
+        answer = server.request(method=method, headers={"Origin": origin}).wait_complete()
         assert answer.head.status == 405
         assert answer.head.get("Allow") == "GET, HEAD, POST, OPTIONS"
+        assert answer.head.get("Access-Control-Allow-Origin") == origin
     assert statuses(server.raw(b"OPTIONS * HTTP/1.1\r\n" + LAST)) == [204]
     assert statuses(server.raw(b"CONNECT a:1 HTTP/1.1\r\n" + LAST)) == [405]
-    assert statuses(server.raw(b"BREW /events HTTP/1.1\r\n" + LAST)) == [501]
+    two = b"BREW /events HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /" + b"GET /no HTTP/1.1\r\n" + LAST
+    assert statuses(server.raw(two)) == [405, 404]
+
+
+def test_url_of_nearly_48_kib(server, log):
+    """A web server's REQUEST_URI repeats the query, but a request counts once."""
+    log.insert("row", channel="c" * 255)
+    channels = "&".join(f"channel={n:03}{'%F0%9F%98%80' * 38}" for n in range(99))
+    target = f"/events/{'c' * 255}?{channels}&tail=1"
+    assert 45_000 < len(target) < 48 * 1024
+    with server.request(target) as peer:
+        assert peer.next_row().data == "row"
 
 
 # One connection, several requests.

@@ -436,6 +436,16 @@ def test_a_replaced_database(pub, log, workdir):
     assert not log.path.exists()
 
 
+@pytest.mark.parametrize(
+    "make, status", [(lambda path: None, os.EX_NOINPUT), (pathlib.Path.mkdir, os.EX_CONFIG)], ids=["missing", "directory"]
+)
+def test_unusable_database_has_one_status_also_in_a_check(workdir, make, status):
+    path = workdir / "other.db"
+    make(path)
+    for arguments in ["--check"], ["--check", "--json"], ["--listen", str(workdir / "s.sock")]:
+        assert publisher.run("--db", path, *arguments).returncode == status
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="drops privileges")
 def test_a_database_that_cannot_be_written(workdir, log):
     log.sql("INSERT INTO publishers(subject, channel) VALUES ('user:ann', '*')")

@@ -271,6 +271,18 @@ static void test_sizes(void **state)
 	assert_int_equal(request.method, REQUEST_POST);
 }
 
+/* A web server repeats the query in REQUEST_URI. */
+static void test_size_counts_a_query_once(void **state)
+{
+	enum { LENGTH = REQUEST_SIZE_MAX - 100 };
+	static char query[LENGTH + 32] = "QUERY_STRING=", uri[LENGTH + 32] = "REQUEST_URI=/?";
+
+	memset(query + strlen("QUERY_STRING="), 'x', LENGTH);
+	memset(uri + strlen("REQUEST_URI=/?"), 'x', LENGTH);
+	ASK(query, uri);
+	expect_list(&request.channels, "default|");
+}
+
 static void test_refusal_keeps_what_its_answer_needs(void **state)
 {
 	ASK("REQUEST_METHOD=HEAD", "HTTP_ORIGIN=https://a.example", "REMOTE_ADDR=10.0.0.1",
@@ -354,6 +366,7 @@ int main(void)
 		cmocka_unit_test(test_media_types_of_bodies),
 		cmocka_unit_test(test_only_a_post_has_a_body),
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_size_counts_a_query_once),
 		cmocka_unit_test(test_refusal_keeps_what_its_answer_needs),
 		cmocka_unit_test(test_zeroed_request_can_be_freed),
 		cmocka_unit_test(test_every_allocation_can_fail),
