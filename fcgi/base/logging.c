@@ -330,7 +330,8 @@ static void report_repeats(void)
 
 	if (!last.left_out)
 		return;
-	snprintf(text, sizeof(text), "the line before was repeated %lu more times", last.left_out);
+	snprintf(
+		text, sizeof(text), "the previous line was repeated %lu more times", last.left_out);
 	last.left_out = 0;
 	emit(last.level, text, NULL, 0);
 }

@@ -191,13 +191,13 @@ void metrics_text(struct buffer *out, const struct metrics_now *now)
 		const char *name, *help;
 	} counters[] = {
 		{METRIC_STREAMS_TOTAL, "streams_total", "Streams opened, and JSON answers begun."},
-		{METRIC_RECORDS_SENT, "records_sent_total", "Records of rows written whole."},
+		{METRIC_RECORDS_SENT, "records_sent_total", "Records of rows written completely."},
 		{METRIC_BYTES_SENT, "bytes_sent_total", "Bytes written to web servers."},
 		{METRIC_ROWS_READ, "rows_read_total",
 			"New rows read from the log, once for all streams."},
 		{METRIC_ROWS_REPLAYED, "rows_replayed_total",
 			"Rows read for one stream that is behind."},
-		{METRIC_REQUESTS, "requests_total", "Requests that arrived whole."},
+		{METRIC_REQUESTS, "requests_total", "Requests that arrived completely."},
 		{METRIC_ACCEPTED, "connections_accepted_total",
 			"Connections accepted from web servers, or from clients of --http."},
 		{METRIC_WINDOW_HITS, "window_hits_total",

@@ -102,7 +102,8 @@ void section_clock(struct checking *c)
 
 	if (now_s < BUILT_S) {
 		report_wrong(c->report, EX_CONFIG, "timedatectl set-ntp true",
-			"this machine's clock was never set: grants and JWTs are judged by it");
+			"this machine's clock was never set: the end of grants and JWTs depends on "
+			"it");
 		return;
 	}
 	/* In a table that is not ours, created_at is only for the envelope. */

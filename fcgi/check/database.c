@@ -186,10 +186,9 @@ static void check_pages(struct checking *c)
 static void tell_traceless(struct checking *c)
 {
 	report_note(c->report, NULL,
-		"to leave no -wal and -shm behind, which this user could not remove, this reads "
-		"the "
-		"file alone%s",
-		c->traces.wal.st_ino ? ": what is in the -wal is not seen" : "");
+		"this reads only the file%s, to leave no -wal and -shm behind that this user "
+		"could not remove",
+		c->traces.wal.st_ino ? ", not the -wal" : "");
 }
 
 void section_database(struct checking *c)

@@ -103,7 +103,7 @@ static void check_due(struct checking *c)
 		"SELECT count(*) FROM retention_due;' | grep -qx 0; do sleep 0.1; done",
 		c->word);
 	report_note(c->report, cure,
-		"the limits of retention are passed, in %lld%s cases (%s): each INSERT deletes a "
+		"the limits of retention are exceeded, in %lld%s cases (%s): each INSERT deletes a "
 		"few "
 		"rows, so run this once, or from cron if little is inserted",
 		(long long)due, due == DUE_MAX ? " or more" : "", first);

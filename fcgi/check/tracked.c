@@ -56,7 +56,7 @@ static void take(void *context, const struct tracked *t)
 
 	if (t->lost) {
 		report_wrong(c->report, EX_CONFIG, cure_track(cure, c, t),
-			"%s was tracked, but its triggers are gone, since the table was made anew "
+			"%s was tracked, but its triggers are gone, since the table was recreated "
 			"or dropped; add the other --track options that were used",
 			t->table);
 		return;

@@ -387,7 +387,7 @@ const char *eventlog_slow(struct eventlog *log, char *sentence, size_t size)
 		return NULL;
 	snprintf(sentence, size,
 		"%s: \"%s\" has no index that gives its rows in the order of id, so rowtail sorts "
-		"all of them at each look: %s",
+		"all of them on each read: %s",
 		log->path, log->table,
 		log->is_view ? "let the view select from one table whose id is INTEGER PRIMARY KEY"
 			     : "make id INTEGER PRIMARY KEY, or add a unique index on it");

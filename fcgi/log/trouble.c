@@ -119,8 +119,7 @@ static void tell_absent(struct telling *t)
 	else if (error == ENOENT && access(t->directory, F_OK) < 0)
 		tell(t,
 			"%s cannot be opened: there is no directory %s; create it, or wait until "
-			"it "
-			"is mounted, then create the database: sqlite3 %s < schema/rowtail.sql",
+			"it is mounted, then create the database: sqlite3 %s < schema/rowtail.sql",
 			t->path, t->directory, t->path);
 	else if (error == ENOENT)
 		tell(t, "%s cannot be opened: %s (create it with: sqlite3 %s < schema/rowtail.sql)",

@@ -77,7 +77,7 @@ static void answered(void *context)
 		[SOURCE_SIZE] = SOURCE_ALL};
 
 	if (inspect.question == SOURCE_LISTEN) {
-		report_ok(&inspect.report, "it tells of new rows (LISTEN)");
+		report_ok(&inspect.report, "it sends notices of new rows (LISTEN)");
 		loop_stop();
 	} else if (inspect.question != SOURCE_ALL && !inspect.notices) {
 		ask(next[inspect.question]);
@@ -89,7 +89,8 @@ static void answered(void *context)
 		report_ok(&inspect.report, "the log can be read");
 		if (!inspect.config->notices)
 			report_note(&inspect.report, NULL,
-				"a standby tells nobody of new rows, so each comes up to %" PRId64
+				"a standby sends no notices of new rows, so each arrives up to "
+				"%" PRId64
 				" ms later (--poll); --notices with the primary is faster",
 				inspect.config->poll_ms);
 		loop_stop();

@@ -35,7 +35,7 @@ static void metrics(struct buffer *out, const struct keeper_view *v)
 	number(out, "standby", "gauge", "1 if that server is a standby.",
 		v->connected && v->standby);
 	number(out, "since_seconds", "gauge",
-		"Since when it has been connected, or has not been: seconds since 1970.",
+		"When it was last connected or disconnected, in seconds since 1970.",
 		(double)v->since_ms / 1000);
 	number(out, "lag_seconds", "gauge",
 		"Age of the copy: how long ago it was complete; -1: never.",

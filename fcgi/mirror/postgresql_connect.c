@@ -30,7 +30,7 @@ bool source_is_good(const char *text, char *sentence, size_t size)
 
 	if (!options)
 		snprintf(sentence, size,
-			"is no connection string that libpq understands; write it as in "
+			"is not a connection string that libpq understands; write it as in "
 			"\"host=db1,db2 "
 			"dbname=app user=mirror\", postgresql://mirror@db1,db2/app or service=app");
 	for (PQconninfoOption *o = options; o && o->keyword; o++)

@@ -173,7 +173,8 @@ static bool check_length(
 		return fail(
 			problem, 400, "Transfer-Encoding must be one header, and only of HTTP/1.1");
 	if (coding && strcasecmp(coding, "chunked") != 0)
-		return fail(problem, 501, "no Transfer-Encoding is read here but chunked");
+		return fail(
+			problem, 501, "the only Transfer-Encoding that is supported is chunked");
 	length->has_length = digits;
 	length->chunked = coding;
 	if (length->length > HTTP_BODY_MAX)

@@ -68,7 +68,7 @@ bool submission_set(struct submission_reading *r, struct submission_draft *d, in
 
 	if (utf8_valid_prefix((const uint8_t *)text, length) != length)
 		return submission_refuse(
-			r, 400, "%s: this is not UTF-8, the only encoding here", names[field]);
+			r, 400, "%s: this is not UTF-8; send text in UTF-8", names[field]);
 	if (memchr(text, '\0', length))
 		return submission_refuse(r, 400,
 			"%s: a NUL character cannot be published; send binary data as base64",

@@ -186,7 +186,7 @@ bool submission_body(
 	struct text_quote q;
 
 	if (!is_utf8(type))
-		return submission_refuse(r, 415, "the body is to be UTF-8");
+		return submission_refuse(r, 415, "the body must be UTF-8");
 	if (text_is_media_type(type, type_length, "application/json"))
 		return add_json(r, body, length);
 	if (length == 0 || !*type || text_is_media_type(type, type_length, "text/plain"))
@@ -195,7 +195,7 @@ bool submission_body(
 		return is_form(body, length) ? add_form(r, body, length)
 					     : add_text(r, body, length);
 	return submission_refuse(r, 415,
-		"a body of Content-Type \"%s\" is not read here; send text/plain, "
+		"a body of Content-Type \"%s\" is not supported; send text/plain, "
 		"application/x-www-form-urlencoded or application/json",
 		text_quote(&q, type, type_length));
 }

@@ -135,7 +135,7 @@ static bool read_body(struct parameters *p, const char *type, const char *body, 
 	if (text_is_media_type(type, strlen(type), "application/json"))
 		return parameters_json(p, body, length);
 	return parameters_refuse(p, 415,
-		"a body of Content-Type \"%s\" is not read here; send"
+		"a body of Content-Type \"%s\" is not supported; send"
 		" application/x-www-form-urlencoded or application/json",
 		text_quote(&q, type, strlen(type)));
 }

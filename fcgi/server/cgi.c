@@ -254,7 +254,8 @@ bool cgi_begin(struct responder *responder, char *const *environment)
 		responder_decide(responder, environment, body, length, &response);
 	else
 		responder_refuse(responder, &response, 408,
-			"the body of the request did not arrive whole; send it again", environment);
+			"the body of the request did not arrive completely; send it again",
+			environment);
 	if (response.is_stream)
 		runs = begin_stream(&response);
 	else

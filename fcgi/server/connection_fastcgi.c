@@ -357,7 +357,7 @@ static void late(struct connection *c)
 	if (c->waits)
 		connection_end(c);
 	else
-		refuse_early(c, 408, "the request did not arrive whole in 10 seconds");
+		refuse_early(c, 408, "the request did not arrive completely in 10 seconds");
 }
 
 /* FCGI_ABORT_REQUEST and invalid records end a held answer. Other records can wait. */

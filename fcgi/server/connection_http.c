@@ -330,7 +330,7 @@ static void late(struct connection *c)
 	if (!c->reader || !http_has_begun(c->reader))
 		connection_end(c);
 	else
-		refuse_early(c, 408, "the request did not arrive whole in 10 seconds");
+		refuse_early(c, 408, "the request did not arrive completely in 10 seconds");
 }
 
 /* Does not answer a request that arrives while a stream runs. */

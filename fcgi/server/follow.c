@@ -293,8 +293,7 @@ bool follow_begin(struct responder *responder, const char *query, int *status)
 	if (!variable)
 		return false;
 	if (follow.json && asks_for_pages(query)) {
-		warnx("--follow has no pages and never waits in vain: leave out limit, before and "
-		      "wait");
+		warnx("--follow neither pages nor waits: leave out limit, before and wait");
 		*status = EX_USAGE;
 		free(variable);
 		return false;

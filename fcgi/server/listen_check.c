@@ -49,7 +49,7 @@ static bool check_directory(struct looking *l, const char *directory)
 			"(in a systemd unit, RuntimeDirectory= does)",
 			l->wish->address, directory, strerror(errno));
 	else if (!S_ISDIR(st.st_mode))
-		SAY(l, "%s is no directory; name another path", directory);
+		SAY(l, "%s is not a directory; name another path", directory);
 	else if (access(directory, W_OK | X_OK) < 0)
 		SAY(l,
 			"%s cannot be made, because %s may not write to the directory %s: %s; give "

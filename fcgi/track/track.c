@@ -407,7 +407,7 @@ static void print_tracked(void *context, const struct tracked *t)
 
 	*(size_t *)context += 1;
 	if (t->lost) {
-		printf("%s: its triggers are gone, since the table was made anew or dropped: run "
+		printf("%s: its triggers are gone, since the table was recreated or dropped: run "
 		       "rowtail --track %s again, or --untrack %s\n",
 			t->table, t->table, t->table);
 		return;

@@ -100,7 +100,7 @@ def test_missing_directory(log, workdir):
 def test_directory_that_is_a_file(log, workdir):
     (workdir / "letter").touch()
     path = workdir / "letter" / "s"
-    assert_wrong(check(log, path), workdir / "letter", "no directory")
+    assert_wrong(check(log, path), workdir / "letter", "not a directory")
     assert_refused(log, path, "directory")
 
 

@@ -162,7 +162,7 @@ def test_a_line_that_repeats_is_counted(launch, log):
     server.serves(log)
     server.stop()
     lines = server.stderr.count("SIGHUP ignored")
-    more = sum(map(int, re.findall(r"the line before was repeated (\d+) more times", server.stderr)))
+    more = sum(map(int, re.findall(r"the previous line was repeated (\d+) more times", server.stderr)))
     assert lines == 5 and 10 < more <= 25
 
 

@@ -288,7 +288,7 @@ static void test_a_line_that_repeats(void **state)
 	log_settle(false);
 	assert_string_equal(next_write(), "");
 	log_warn("other");
-	assert_string_equal(next_text("warn"), "the line before was repeated 7 more times");
+	assert_string_equal(next_text("warn"), "the previous line was repeated 7 more times");
 	assert_string_equal(next_text("warn"), "other");
 	log_settle(true);
 	assert_string_equal(next_write(), "");

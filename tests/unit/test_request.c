@@ -218,7 +218,7 @@ static void test_media_types_of_bodies(void **state)
 	ask_post("text/plain;charset=UTF-8", "");
 	expect_list(&request.channels, "default|");
 	ask_post("text/plain;charset=UTF-8", "channel=a");
-	expect_refusal(415, "\"text/plain;charset=UTF-8\" is not read here; send "
+	expect_refusal(415, "\"text/plain;charset=UTF-8\" is not supported; send "
 			    "application/x-www-form-urlencoded"
 			    " or application/json");
 	ask_post("", "channel=a");
