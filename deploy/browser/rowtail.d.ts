@@ -20,7 +20,7 @@ export interface RowtailOptions {
   share?: boolean;
   /** How long to wait for a stream's first record before polling. Default: 5000. */
   timeout?: number;
-  /** A stream that is silent for so long is taken for dead. More than rowtail's --heartbeat. Default: 45000. */
+  /** A stream that is silent for this long counts as dead. Must be longer than rowtail's --heartbeat. Default: 45000. */
   silence?: number;
   /** How long the server may hold a poll until a row comes; at most 60000; 0: not at all. Default: 20000. */
   wait?: number;
@@ -28,13 +28,13 @@ export interface RowtailOptions {
   interval?: number;
   /** How long to poll, at most, before the next attempt to stream. The first comes sooner where streams are refused. Default: 180000. */
   streamAgain?: number;
-  /** The pause after a disconnect, until the server says another (`retry:`). It grows. Default: 2000. */
+  /** The pause after a disconnect, until the server sends another (`retry:`). It grows. Default: 2000. */
   retry?: number;
   /** The pause does not grow beyond this. Up to half of it is added at random. Default: 60000. */
   maxRetry?: number;
 }
 
-/** `status` is 0 without an answer. readyState says whether this is for good: CLOSED, otherwise CONNECTING. */
+/** `status` is 0 without an answer. readyState is CLOSED if it does not reconnect, otherwise CONNECTING. */
 export interface RowtailErrorEvent extends Event {
   readonly status: number;
   readonly message: string;
@@ -101,6 +101,6 @@ export class Rowtail extends EventTarget {
   removeEventListener(
     type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | EventListenerOptions): void;
 
-  /** Ends it for good. */
+  /** Closes the stream. It does not reconnect. */
   close(): void;
 }

@@ -1,11 +1,11 @@
 <?php
-// A client of rowtail in PHP, with Symfony's HttpClient: prints each row as a line of JSON, for ever.
+// A client of rowtail in PHP, with Symfony's HttpClient: prints each row as a line of JSON, until you stop it.
 //
 //     php client.php 'http://127.0.0.1:8080/events?channel=orders/*' [POSITION]
 //
-// EventSourceHttpClient reconnects when a connection breaks. It does not when a stream ends, as at a restart of rowtail or at
-// --max-stream-age: the loop is for that. The position is in the URL, since it forgets a header that it was given if the first
-// connection breaks before its first event. A `gap` event says that rows are missing: fetch the state anew.
+// EventSourceHttpClient reconnects when a connection breaks, but not when a stream ends, as at a restart of rowtail or at
+// --max-stream-age: the loop is for that. The position is in the URL, since the client forgets a header with it if the first
+// connection breaks before its first event. A `gap` event says that rows are missing: fetch the state again.
 
 use Symfony\Component\HttpClient\Chunk\ServerSentEvent;
 use Symfony\Component\HttpClient\EventSourceHttpClient;

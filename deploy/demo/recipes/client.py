@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""A client of rowtail in Python's standard library: prints each row as it comes, for ever.
+"""A client of rowtail in Python's standard library: prints each row as it arrives, until you stop it.
 
     client.py http://127.0.0.1:8080/events?channel=orders/* [POSITION]
 
 follow() is all that a program needs. It loses nothing and repeats nothing, however a connection ends: the rules are those of
-"If you write a client" in deploy/clients.md. A `gap` record says that rows are missing: fetch the state anew.
+"If you write a client" in deploy/clients.md. A `gap` record says that rows are missing: fetch the state again.
 """
 
 import http.client

@@ -1,6 +1,6 @@
 <?php
-// Starts a job for job.html. DATABASE is the path of the database. The row is all that the job needs: whoever works on the jobs
-// goes on after a restart with those that are not finished (deploy/demo/insert.sh), and a trigger publishes each step
+// Starts a job for job.html. DATABASE is the path of the database. The row is all that a job needs: after a restart the worker
+// continues with the jobs that are not finished (deploy/demo/insert.sh), and a trigger publishes each step
 // (deploy/demo/demo.sql).
 
 $steps = filter_input(INPUT_POST, 'steps', FILTER_VALIDATE_INT, ['options' => ['min_range' => 1, 'max_range' => 100]]);

@@ -1,6 +1,6 @@
 <?php
 // A page in PHP and plain JavaScript. State and position come from one read transaction: what was committed before is in the
-// page, and the stream goes on after it. DATABASE is the path of the database.
+// page, and the stream continues after it. DATABASE is the path of the database.
 
 $db = new PDO('sqlite:' . getenv('DATABASE'), null, null, [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION]);
 $db->exec('PRAGMA query_only = ON; PRAGMA busy_timeout = 5000');
