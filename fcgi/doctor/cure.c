@@ -88,10 +88,9 @@ static const struct cure cures[] = {
 		"delete these lines from the reverse_proxy { … } of @",
 		"buffer_responses\nresponse_buffers"},
 	{FAULT_BUFFERED, SERVER_CADDY, CADDY, CADDY_TEMPLATES},
-	{FAULT_BUFFERED, SERVER_CADDY, CADDY, "in the site's block",
-		"request_header @* -Accept-Encoding"},
-	{FAULT_BUFFERED, SERVER_HAPROXY, HAPROXY, IN_BACKEND,
-		"option http-no-delay\nno option http-buffer-request"},
+	{FAULT_BUFFERED, SERVER_HAPROXY, HAPROXY,
+		"delete the line of this kind from the frontend and the backend",
+		"http-response wait-for-body"},
 	PIPED(FAULT_BUFFERED),
 
 	{FAULT_COMPRESSED, SERVER_NGINX, NGINX, IN_LOCATION, "gzip off;"},
@@ -99,12 +98,10 @@ static const struct cure cures[] = {
 		APACHE_HERE
 		"<IfModule mod_deflate.c>\n\t\t\tSetOutputFilter INFLATE\n\t\t</IfModule>\n"
 		"\t\t<IfModule mod_filter.c>\n\t\t\tFilterChain !\n\t\t</IfModule>" APACHE_END},
-	LIGHTTPD_THERE(FAULT_COMPRESSED, "deflate.mimetypes = () }"),
 	{FAULT_COMPRESSED, SERVER_CADDY, CADDY, "in the site's block",
 		"request_header @* -Accept-Encoding"},
 	{FAULT_COMPRESSED, SERVER_HAPROXY, HAPROXY, IN_FRONTEND,
 		"http-request del-header Accept-Encoding if { path @ } or { path_beg @/ }"},
-	PIPED(FAULT_COMPRESSED),
 
 	/* A stream that is ended. */
 	{FAULT_CUT, SERVER_NGINX, NGINX, IN_LOCATION,
@@ -166,12 +163,14 @@ static const struct cure cures[] = {
 	{FAULT_PATH, SERVER_CADDY, CADDY, "in the transport fastcgi { … } of @", "split @"},
 	{FAULT_PATH, SERVER_HAPROXY, HAPROXY, "in the frontend, before the other use_backend lines",
 		"use_backend rowtail if { path @ } or { path_beg @/ }"},
+	{FAULT_PATH, SERVER_HAPROXY, HAPROXY, IN_BACKEND " with use-fcgi-app",
+		"http-request set-var(txn.rowtail_path) path,regsub(^@,)"},
+	{FAULT_PATH, SERVER_HAPROXY, HAPROXY,
+		"in the fcgi-app of that backend, in place of other lines of these names",
+		"set-param SCRIPT_NAME @\nset-param PATH_INFO %[var(txn.rowtail_path)]"},
 
 	{FAULT_SLASH, SERVER_APACHE, APACHE, "in the site's <VirtualHost>",
 		"AllowEncodedSlashes On"},
-	{FAULT_SLASH, SERVER_NGINX, NGINX,
-		IN_LOCATION " with proxy_pass, without a path behind the host",
-		"proxy_pass http://rowtail;"},
 
 	{FAULT_ERROR_PAGES, SERVER_NGINX, NGINX, IN_LOCATION,
 		"fastcgi_intercept_errors off;\nproxy_intercept_errors off;"},
@@ -252,8 +251,6 @@ static const struct cure cures[] = {
 		APACHE_HERE
 		"SetOutputFilter INFLATE\n\t\t<IfModule mod_filter.c>\n\t\t\tFilterChain !\n"
 		"\t\t</IfModule>" APACHE_END},
-	{FAULT_REWRITTEN, SERVER_CADDY, CADDY, CADDY_TEMPLATES},
-	PIPED(FAULT_REWRITTEN),
 
 	/* Other origins. @O is the origin. */
 	{FAULT_CORS, SERVER_ROWTAIL, ROWTAIL, "as a line of its own, then restart rowtail",
@@ -275,7 +272,7 @@ static const struct cure cures[] = {
 		"$HTTP[\"request-method\"] == \"OPTIONS\" { url.access-deny = () } }"),
 	CADDY_EXCEPT(FAULT_PREFLIGHT, "in the matcher that refuses the method"),
 
-	{FAULT_LEAVING, SERVER_NGINX, NGINX, IN_LOCATION,
+	{FAULT_LEAVING_LATE, SERVER_NGINX, NGINX, IN_LOCATION,
 		"fastcgi_ignore_client_abort off;\nproxy_ignore_client_abort off;"},
 	LIGHTTPD_THERE(FAULT_LEAVING, "server.stream-response-body = 2 }"),
 	PIPED(FAULT_LEAVING),

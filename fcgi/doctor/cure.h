@@ -34,6 +34,7 @@ enum fault {
 	FAULT_CORS_TWICE,
 	FAULT_PREFLIGHT,
 	FAULT_LEAVING,
+	FAULT_LEAVING_LATE, /* not noticed while no row comes */
 	FAULT_DOWN, /* rowtail is not reached */
 	FAULT_DOWN_ANSWER, /* and the answer ends an EventSource */
 	FAULT_HTTP10,

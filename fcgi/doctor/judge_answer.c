@@ -179,7 +179,7 @@ static void judge_leaving(const struct facts *f, struct findings *out)
 			"rowtail did not notice within the silence that clients had left. Some "
 			"servers need up to four heartbeats; with --db the doctor sends rows "
 			"instead.")
-			->fault = FAULT_LEAVING;
+			->fault = FAULT_LEAVING_LATE;
 	} else {
 		char what[FINDINGS_TEXT];
 

@@ -56,12 +56,20 @@ static const struct {
 };
 enum { STREAMS = sizeof(streams) / sizeof(*streams) };
 
+/* A server that waits for the whole answer gives up; the first request was closed before that. */
+static bool was_given_up(const struct facts *f, const struct answer *a)
+{
+	const struct answer *first = &f->answer[PROBE_FIRST];
+
+	return a->status >= 500 && !first->status && !first->failure;
+}
+
 /* HTTP/2 was offered, but may not have been chosen. */
 static bool was_streamed(const struct facts *f, int i)
 {
 	const struct answer *a = &f->answer[streams[i].probe];
 
-	if (!a->asked || (a->status && a->status != 200))
+	if (!a->asked || (a->status && a->status != 200 && !was_given_up(f, a)))
 		return false;
 	return i < 2 || a->version == 20;
 }
@@ -115,7 +123,8 @@ static bool judge_buffered(const struct facts *f, struct findings *out)
 	w = findings_add(out, LEVEL_WRONG, plain ? "buffered" : "compressed",
 		"%s, asked by %s. rowtail sends its head and each row at once: something holds the "
 		"answer back%s.",
-		a->head_ms < 0           ? "Nothing arrived, not even the head"
+		was_given_up(f, a)       ? "Nothing arrived until the server gave up"
+		: a->head_ms < 0         ? "Nothing arrived, not even the head"
 		: a->first_record_ms < 0 ? "The head arrived, but no record"
 					 : "Records arrived late or not at all",
 		which, plain ? "" : " to compress it");

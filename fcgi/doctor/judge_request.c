@@ -73,13 +73,18 @@ static void judge_post(const struct facts *f, struct findings *out)
 	wrong(out, "post", FAULT_POST, false, harm, what);
 }
 
-/* Does rowtail name the mount before the channel that it refuses? */
+/* Does rowtail name the mount, or its last parts, before the channel that it refuses? */
 bool judge_mount_is_channel(const struct facts *f)
 {
 	char channel[FACTS_FIELD * 2];
 
-	snprintf(channel, sizeof(channel), "%s/" FACTS_CHANNEL, f->path + (f->path[0] == '/'));
-	return f->path[1] && strstr(f->answer[PROBE_PATH].body, channel);
+	for (const char *part = strchr(f->path, '/'); part && part[1];
+		part = strchr(part + 1, '/')) {
+		snprintf(channel, sizeof(channel), "%s/" FACTS_CHANNEL, part + 1);
+		if (strstr(f->answer[PROBE_PATH].body, channel))
+			return true;
+	}
+	return false;
 }
 
 /* As encodeURIComponent() writes a channel such as orders/42. */

@@ -138,11 +138,11 @@ class Place(contextlib.ExitStack):
                 server.stop()
 
     def reports(self):
-        # Who counts streams runs alone: the count is rowtail's, for all sites.
+        # Who counts streams runs alone, and first: the count is rowtail's, for all sites, and streams end late.
         counting = [[case] for case in self.cases if "--status" in case.use]
         others = [case for case in self.cases if "--status" not in case.use]
         batches = [others[begin : begin + AT_ONCE] for begin in range(0, len(others), AT_ONCE)]
-        for some in [*batches, *counting]:
+        for some in [*counting, *batches]:
             running = [(case, doctor.start(self.url(case), *self.options(case), silence=case.silence)) for case in some]
             try:
                 yield from ((case.name, doctor.finish(process)) for case, process in running)

@@ -11,6 +11,9 @@ LOGIN = "RewriteCond %{HTTP_COOKIE} !session=\nRewriteRule ^ /login [R=302,L]"
 NO_POST = '<Location "/">\n<LimitExcept GET HEAD OPTIONS>\nRequire all denied\n</LimitExcept>\n</Location>'
 SUBSTITUTE = 'AddOutputFilterByType SUBSTITUTE text/event-stream\nSubstitute "s/localhost/example/"'
 SECURITY = "SecRuleEngine On\nSecResponseBodyAccess On\nSecResponseBodyMimeType text/event-stream"
+MOUNT = 'SetEnv ROWTAIL_MOUNT "/events"'
+HANDLER = 'SetHandler "proxy:unix:<socket>|fcgi://rowtail"'
+SCRIPT = 'RewriteRule "^/events(/|$)" "unix:<socket>|fcgi://rowtail/srv/app/live.php" [P]'
 CASES = [
     Case("buffered", "buffered", {}, without=(FLUSH,), fatal=True),
     Case(
@@ -34,6 +37,8 @@ CASES = [
     Case("cors-twice", "cors-twice", {"#SITE": "Header add Access-Control-Allow-Origin *"}),
     Case("no-options", "preflight", {"#SITE": NO_POST.replace("OPTIONS", "POST")}),
     Case("no-query", "query", {"#REWRITE": "RewriteRule ^(/events.*)$ $1 [PT,QSD]"}, fatal=True),
+    Case("other-mount", "path", {}, without=(MOUNT,), query="/live", fatal=True),
+    Case("script", "path", {"#REWRITE": SCRIPT}, without=(MOUNT, HANDLER)),
     Case("no-slash", "encoded-slash", {}, without=("AllowEncodedSlashes On",), level="note"),
     Case("substitute", "rewritten", {"#SITE": SUBSTITUTE}, fatal=True),
     Case("modsecurity", "buffered", {"#SITE": SECURITY}, fatal=True),
@@ -59,15 +64,15 @@ class Apache(webserver.Apache):
 
 
 def right(place, case):
-    nowhere = "unix:/nowhere.sock" if case.name == "away" else ""
+    handler = HANDLER.replace("|", "unix:/nowhere.sock|") if case.name == "away" else HANDLER
     return f"""
 #SITE
 AllowEncodedSlashes On
 RewriteEngine On
 #REWRITE
-<Location "/events">
-SetEnv ROWTAIL_MOUNT "/events"
-SetHandler "proxy:unix:<socket>{nowhere}|fcgi://rowtail"
+<Location "/events{case.query}">
+{MOUNT}
+{handler}
 CGIPassAuth On
 </Location>
 {FLUSH}

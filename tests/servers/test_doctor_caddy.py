@@ -28,6 +28,8 @@ CASES = [
     ),
     Case("encode", "compressed", {"#SITE": "encode {\ngzip\nminimum_length 1\nmatch {\nheader Content-Type text/event-stream*\n}\n}"}, fatal=True),
     Case("buffered", "buffered", {"#PROXY": "buffer_responses"}, fatal=True),
+    # Caddy flushes what is text/event-stream.
+    Case("other-type", "buffered", {"#PROXY": "header_down Content-Type text/plain"}, fatal=True, clean=False),
     Case("no-post", "post", {"#SITE": "@all {\n#MATCHER\nmethod POST\n}\nhandle @all {\nrespond 405\n}"}),
     Case("no-options", "preflight", {"#SITE": "@all {\n#MATCHER\nmethod OPTIONS\n}\nhandle @all {\nrespond 405\n}"}),
     Case("cors-twice", "cors-twice", {"#SITE": "header Access-Control-Allow-Origin *"}),

@@ -7,7 +7,23 @@ from faulty import Case, check, outcomes
 
 DENY = "http-request deny deny_status 405 if METH_POST"
 LOGIN = "http-request redirect location /login unless { req.cook(session) -m found }"
+SCRIPT = "set-param SCRIPT_NAME /events"
+PATH = "set-param PATH_INFO %[var(txn.rowtail_path)]"
+# A server behind it that leaves out no-transform, without which HAProxy would not compress.
+INNER = """
+frontend inner-<name>
+bind 127.0.0.1:<inner>
+http-response set-header Cache-Control no-cache
+default_backend inner-<name>
+backend inner-<name>
+option http-no-delay
+timeout server 60s
+server rowtail 127.0.0.1:%d
+"""
 CASES = [
+    Case("buffered", "buffered", {"#BACKEND": "http-response wait-for-body time 50s"}, fatal=True),
+    # HAProxy gives up before the doctor does, and answers 504.
+    Case("gives-up", "buffered", {"#SITE": "http-response wait-for-body time 5s"}, fatal=True),
     Case("impatient", "cut", {"#BACKEND": "timeout server 1s"}, without=("timeout server 60s",)),
     Case("no-token", "authorization", {}, without=("pass-header Authorization",)),
     Case("no-position", "last-event-id", {"#SITE": "http-request del-header Last-Event-ID"}),
@@ -20,6 +36,10 @@ CASES = [
     Case("no-options", "preflight", {"#SITE": DENY.replace("POST", "OPTIONS")}),
     Case("front-controller", "not-found", {"#SITE": "use_backend files if { path_beg /events }"}, fatal=True),
     Case("503", "down-answer", {}, without=("<tcp>",), use=(), fatal=True, clean=False),
+    Case("no-path", "path", {}, without=(PATH,)),
+    Case("no-mount", "path", {}, without=(SCRIPT, PATH)),
+    Case("gzip", "compressed", {"#SITE": "compression algo gzip\ncompression type text/event-stream"}, fatal=True),
+    Case("exact", "path", {"#SITE": "use_backend rowtail if { path /events }\nuse_backend files if { path_beg / }"}),
     Case("slow", "delayed", {}, without=("option http-no-delay",), level="note"),
 ]
 
@@ -39,15 +59,19 @@ class HAProxy(webserver.HAProxy):
 
 def right(place, case):
     nowhere = "127.0.0.1:1" if case.name == "503" else ""
-    return """
+    site = """
 frontend site-<name>
 bind 127.0.0.1:<port>
 #SITE
 default_backend rowtail-<name>
 backend rowtail-<name>
 mode http
+"""
+    if case.name == "gzip":
+        return site + "server inner 127.0.0.1:<inner>\noption http-no-delay\n" + INNER % place.http[1]
+    return f"""{site}
 use-fcgi-app app-<name>
-server rowtail <tcp><nowhere> proto fcgi
+server rowtail <tcp>{nowhere} proto fcgi
 #BACKEND
 option http-no-delay
 timeout server 60s
@@ -55,12 +79,12 @@ retries 0
 http-request set-var(txn.rowtail_path) path,regsub(^/events,)
 fcgi-app app-<name>
 docroot /
-set-param SCRIPT_NAME /events
-set-param PATH_INFO %[var(txn.rowtail_path)]
+{SCRIPT}
+{PATH}
 no option keep-conn
 pass-header Authorization
 #APP
-""".replace("<nowhere>", nowhere)
+"""
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ STREAM = "server.stream-response-body = 2"
 MODULES = 'server.modules += ( "mod_rewrite", "mod_redirect", "mod_access", "mod_setenv", "mod_fastcgi" )\n'
 CASES = [
     Case("buffered", "buffered", {}, without=(STREAM,), fatal=True),
+    # It notices nothing of clients to whom it has not answered.
+    Case("unnoticed", "leaving", {}, without=(STREAM,), use=("--db", "--status"), fatal=True),
     Case("impatient", "cut", {"#SITE": "server.max-write-idle = 1"}),
     Case("no-post", "post", {"#SITE": '$HTTP["request-method"] == "POST" { url.access-deny = ( "" ) }'}),
     Case("front-controller", "front-controller", {"#SITE": 'url.rewrite-once = ( "" => "/index.html" )'}, fatal=True),

@@ -62,6 +62,11 @@ CASES = [
         "cut",
         {"#LOCATION": "proxy_pass http://127.0.0.1:<inner>;\nproxy_buffering off;\nproxy_read_timeout 1s;"},
     ),
+    Case(
+        "proxy-no-token",
+        "authorization",
+        {"#LOCATION": 'proxy_pass http://127.0.0.1:<inner>;\nproxy_buffering off;\nproxy_set_header Authorization "";'},
+    ),
 ]
 """A case with proxy_pass has a second nginx behind it, which does not pass X-Accel-Buffering on."""
 

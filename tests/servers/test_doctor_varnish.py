@@ -31,6 +31,14 @@ CASES = [
     Case("type", "type", {"#SITE": RESPONSE.format('set beresp.http.Content-Type = "text/plain";')}, fatal=True),
     Case("error-pages", "error-pages", {"#SITE": "sub vcl_deliver { if (resp.status >= 400) { return (synth(400)); } }"}),
     Case("gzip", "buffered", {"#SITE": RESPONSE.format("set beresp.do_gzip = true;")}, fatal=True),
+    Case("away", "down-answer", {}, use=(), fatal=True, clean=False),
+    # One answer for all, which Varnish goes on reading when its clients have left.
+    Case(
+        "unnoticed",
+        "leaving",
+        {"#SITE": "sub vcl_recv { return (hash); } " + RESPONSE.format("set beresp.ttl = 1h; return (deliver);")},
+        use=("--db", "--status"),
+    ),
     Case(
         "cached",
         "cached",
@@ -54,7 +62,8 @@ class Varnish(webserver.WebServer):
 
     def configure(self, configuration):
         for name, text in self.texts.items():
-            backend = 'vcl 4.1;\nbackend default { .host = "127.0.0.1"; .port = "%d"; }\n' % self.place.http[1]
+            port = 1 if name == "away" else self.place.http[1]
+            backend = 'vcl 4.1;\nbackend default { .host = "127.0.0.1"; .port = "%d"; }\n' % port
             (self.directory / f"{name}.vcl").write_text(backend + text)
 
     def start(self):

@@ -275,6 +275,34 @@ static void test_cures_name_the_path(void **state)
 	}
 }
 
+/* A web server whose mount has several parts splits the path at any of them. */
+static void test_part_of_the_mount_is_in_the_channel(void **state)
+{
+	struct answer *a = &f.answer[PROBE_PATH];
+
+	stream(PROBE_PATH);
+	a->status = 400;
+	strcpy(f.path, "/app/live");
+	strcpy(a->body, "channel: \"" FACTS_CHANNEL "\" is not a channel");
+	judge();
+	assert_int_equal(named("path")->level, LEVEL_OK);
+	fine(state);
+	stream(PROBE_PATH);
+	a->status = 400;
+	strcpy(f.path, "/app/live");
+	strcpy(a->body, "channel: \"live/" FACTS_CHANNEL "\" is not a channel");
+	wrong("path", 1);
+}
+
+static void test_server_that_gives_up_held_the_stream_back(void **state)
+{
+	stream(PROBE_FIRST);
+	f.answer[PROBE_FIRST].status = 0;
+	f.answer[PROBE_FIRST].first_record_ms = -1;
+	f.answer[PROBE_PLAIN].status = f.answer[PROBE_BROWSER].status = 504;
+	wrong("buffered", 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, fine)
 
 int main(void)
@@ -298,6 +326,8 @@ int main(void)
 		TEST(test_caches),
 		TEST(test_leaving),
 		TEST(test_servers_are_named),
+		TEST(test_part_of_the_mount_is_in_the_channel),
+		TEST(test_server_that_gives_up_held_the_stream_back),
 		TEST(test_cures_name_the_path),
 	};
 
