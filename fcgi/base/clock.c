@@ -54,3 +54,11 @@ int64_t clock_unix(void)
 {
 	return (int64_t)time(NULL);
 }
+
+int64_t clock_unix_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}

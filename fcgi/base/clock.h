@@ -31,7 +31,8 @@ int64_t clock_absent_ms(void);
 /* clock_ms() in microseconds. */
 int64_t clock_us(void);
 
-/* The wall clock: seconds since 1970, UTC. */
+/* The wall clock: seconds since 1970, UTC; and in milliseconds. */
 int64_t clock_unix(void);
+int64_t clock_unix_ms(void);
 
 #endif

@@ -2,19 +2,17 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "log/database.h"
 
 static void take(struct statement *st, struct copied *c)
 {
-	struct timespec now;
-	int64_t now_ms, fresh_ms = database_int(st, 1), max_stale_ms = database_int(st, 2);
+	int64_t now_ms = clock_unix_ms();
+	int64_t fresh_ms = database_int(st, 1), max_stale_ms = database_int(st, 2);
 	const char *where;
 	size_t length;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	now_ms = now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 	c->is_copy = true;
 	c->looks = database_int(st, 0);
 	/* The clock may have been set back. */

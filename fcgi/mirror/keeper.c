@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/logging.h"
@@ -19,14 +18,6 @@ enum {
 };
 
 struct keeper keeper;
-
-int64_t keeper_wall_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 void keeper_ask(enum phase phase, enum source_question question, int64_t a, int64_t b)
 {
@@ -74,7 +65,7 @@ void keeper_begin_again(const char *sentence, const char *what)
 	keeper.listens = false;
 	keeper.copying_ms = 0;
 	if (was_connected)
-		keeper.since_ms = keeper_wall_ms();
+		keeper.since_ms = clock_unix_ms();
 	loop_timer_stop(&keeper.poll);
 	if (strcmp(keeper.told, keeper.fault) != 0)
 		log_warn("%s; %s", keeper.fault, what);
@@ -132,7 +123,7 @@ static void size_up(void)
 /* Looks for changes. */
 static void ask_for_changes(void)
 {
-	keeper.look = (struct look){.began_ms = keeper_wall_ms(), .whole = keeper.whole};
+	keeper.look = (struct look){.began_ms = clock_unix_ms(), .whole = keeper.whole};
 	keeper.again = keeper.whole = false;
 	keeper_ask(LOOKING, keeper.look.whole ? SOURCE_LOOK_WHOLE : SOURCE_LOOK,
 		copy_state(keeper.copy)->cursor, 0);
@@ -325,7 +316,7 @@ static void answered(void *context)
 static void ready(void *context)
 {
 	keeper.counted.connects_total++;
-	keeper.since_ms = keeper_wall_ms();
+	keeper.since_ms = clock_unix_ms();
 	keeper.phase = RESTING;
 	keeper.listens = false;
 	keeper_begin_work();
@@ -395,7 +386,7 @@ bool keeper_begin(const struct config *config, struct copy *copy)
 	keeper.config = config;
 	keeper.copy = copy;
 	keeper.pause_ms = KEEPER_PAUSE_LEAST_MS;
-	keeper.since_ms = keeper_wall_ms();
+	keeper.since_ms = clock_unix_ms();
 	if (!(keeper.source = source_new(config->from, &calls, NULL)))
 		return false;
 	loop_timer_init(&keeper.poll, poll_due, NULL);
@@ -430,7 +421,7 @@ void keeper_show(struct keeper_view *view)
 {
 	const struct copy_state *state = copy_state(keeper.copy);
 	bool there = copy_is_open(keeper.copy);
-	int64_t lag_ms = keeper_wall_ms() - state->fresh_ms;
+	int64_t lag_ms = clock_unix_ms() - state->fresh_ms;
 
 	*view = keeper.counted;
 	view->connected = keeper.phase != AWAY;

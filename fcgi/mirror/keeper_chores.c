@@ -18,7 +18,7 @@ void keeper_prune(void)
 {
 	char oldest[32];
 	struct tm utc;
-	time_t then = (time_t)((keeper_wall_ms() - keeper.config->keep_ms) / 1000);
+	time_t then = (time_t)((clock_unix_ms() - keeper.config->keep_ms) / 1000);
 	bool more = true;
 	int64_t until_ms = clock_ms() + PRUNE_MS;
 

@@ -70,9 +70,6 @@ struct keeper {
 
 extern struct keeper keeper;
 
-/* Milliseconds since 1970. */
-int64_t keeper_wall_ms(void);
-
 /* Ends the loop. */
 void keeper_stop_with(int status);
 

@@ -172,7 +172,7 @@ static void end_once(void)
 void keeper_finish_look(void)
 {
 	struct copy_state *state = copy_state(keeper.copy);
-	int64_t took_ms = keeper_wall_ms() - keeper.look.began_ms;
+	int64_t took_ms = clock_unix_ms() - keeper.look.began_ms;
 	enum copy_status s = COPY_OK;
 
 	keeper.counted.looks_total++;
@@ -266,7 +266,7 @@ void keeper_begin_copy(const struct change *size)
 		keeper_copy_failed(s);
 		return;
 	}
-	keeper.look = (struct look){.began_ms = keeper_wall_ms()};
+	keeper.look = (struct look){.began_ms = clock_unix_ms()};
 	log_info("copying %" PRId64 " rows from %s", total, source_where(keeper.source));
 	progress_begin(total);
 	keeper.copying_ms = clock_ms();

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/logging.h"
 #include "base/loop.h"
 #include "mirror/source.h"
@@ -25,18 +25,10 @@ static struct {
 	char fault[512]; /* that was logged */
 } notices;
 
-static int64_t wall_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 static void ask(enum source_question question, int64_t a)
 {
 	notices.asked = question;
-	notices.asked_ms = wall_ms();
+	notices.asked_ms = clock_unix_ms();
 	source_ask(notices.source, question, a, 0);
 }
 
