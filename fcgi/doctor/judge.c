@@ -60,7 +60,7 @@ static bool judge_reached(const struct answer *a, struct findings *out)
 	snprintf(what, sizeof(what), "%s: %s.", why[a->failure], a->failure_text);
 	what[0] = (char)(what[0] >= 'a' && what[0] <= 'z' ? what[0] - 32 : what[0]);
 	say(out, a->failure == FAILURE_CERTIFICATE ? "certificate" : "unreachable", FAULT_NONE,
-		"Its EventSource never opens, and tries again for ever.", what);
+		"Its EventSource never opens, and keeps trying.", what);
 	return false;
 }
 
@@ -99,8 +99,7 @@ static bool judge_redirect(const struct answer *a, struct findings *out)
 static void judge_refused(const struct facts *f, struct findings *out)
 {
 	if (f->answer[PROBE_POST].status == 200 && judge_is_stream(&f->answer[PROBE_POST]))
-		say(out, "query", FAULT_QUERY,
-			"It asks for one channel, and is answered for another.",
+		say(out, "query", FAULT_QUERY, "It asks for one channel and gets another.",
 			"The query string does not reach rowtail: the same request as a form is "
 			"accepted.");
 	if (judge_mount_is_channel(f))
@@ -134,10 +133,10 @@ static bool judge_status(const struct facts *f, struct findings *out)
 	say(out, name, fault, for_good, what);
 	if (a->status >= 500)
 		say(out, "down-answer", FAULT_DOWN_ANSWER,
-			"Its EventSource gives up for good, instead of asking again in a few "
+			"Its EventSource gives up for good, instead of reconnecting in a few "
 			"seconds.",
 			"While rowtail is down, the web server answers with an error, not with an "
-			"event stream that says when to ask again.");
+			"event stream that says when to reconnect.");
 	return false;
 }
 
@@ -149,15 +148,16 @@ static bool judge_away(const struct answer *a, struct findings *out)
 	if (a->records || a->end_ms < 0 || a->retry_ms < 0)
 		return true;
 	f = findings_add(out, LEVEL_WRONG, "down",
-		"The answer only says to ask again in %lld ms: \"%s\". rowtail is down, or serves "
-		"as "
-		"many streams as it may.",
+		"The answer only says to reconnect in %lld ms: \"%s\". rowtail is down, or has "
+		"reached its connection limit.",
 		(long long)a->retry_ms, a->comment);
 	f->fatal = true;
 	f->fault = FAULT_DOWN;
-	f->harm = "Its EventSource asks again and again, and gets nothing until rowtail is back.";
+	f->harm = "Its EventSource reconnects again and again, and gets nothing until rowtail is "
+		  "back.";
 	findings_add(out, LEVEL_OK, "down-answer",
-		"While rowtail is down, an EventSource is told to ask again. It stays alive.");
+		"While rowtail is down, an EventSource is told to reconnect, and does not give "
+		"up.");
 	return false;
 }
 
@@ -214,7 +214,7 @@ bool judge_first(const struct facts *f, struct findings *out)
 	if (f->redirected)
 		findings_add(out, LEVEL_NOTE, "redirect",
 			"The URL redirects to %s, where the stream is. Use that URL: each "
-			"reconnection asks twice now.",
+			"reconnection now takes two requests.",
 			f->redirect);
 	if (!a->status) /* held back, perhaps */
 		return true;

@@ -147,7 +147,7 @@ static void judge_preflight(const struct facts *f, struct findings *out)
 		return;
 	if (a->status < 200 || a->status > 299 || !a->allow_origins)
 		snprintf(what, sizeof(what),
-			"The browser's question before a POST (OPTIONS) gets %d%s.", a->status,
+			"The browser's preflight before a POST (OPTIONS) gets %d%s.", a->status,
 			a->allow_origins ? "" : " without Access-Control-Allow-Origin");
 	else if (!has_word(a->allow_methods, "POST"))
 		snprintf(what, sizeof(what), "OPTIONS allows no POST (\"%s\").", a->allow_methods);
@@ -156,7 +156,7 @@ static void judge_preflight(const struct facts *f, struct findings *out)
 			"OPTIONS does not allow the header Authorization (\"%s\").",
 			a->allow_headers);
 	else {
-		findings_add(out, LEVEL_OK, "preflight", "POST and headers are allowed to it too.");
+		findings_add(out, LEVEL_OK, "preflight", "It may also POST and send headers.");
 		return;
 	}
 	wrong(out, "preflight", FAULT_PREFLIGHT,
@@ -172,11 +172,11 @@ static void judge_leaving(const struct facts *f, struct findings *out)
 		findings_add(out, LEVEL_NOTE, "leaving", "%s", f->status_text);
 	} else if (f->left_ms >= 0) {
 		findings_add(out, LEVEL_OK, "leaving",
-			"rowtail knows %.1f s later that a client has left.",
+			"rowtail notices after %.1f s that a client has left.",
 			(double)f->left_ms / 1000);
 	} else if (!f->with_rows) {
 		findings_add(out, LEVEL_NOTE, "leaving",
-			"rowtail did not notice within the silence that clients had left. Some "
+			"rowtail did not notice within --silence that clients had left. Some "
 			"servers need up to four heartbeats; with --db the doctor sends rows "
 			"instead.")
 			->fault = FAULT_LEAVING_LATE;
@@ -208,9 +208,8 @@ static void judge_versions(const struct facts *f, struct findings *out)
 			out, LEVEL_OK, "http2", "HTTP/2 works: many streams share a connection.");
 	else
 		findings_add(out, LEVEL_NOTE, "http1",
-			"%s: a browser opens six connections to a host, so six streams of all its "
-			"tabs "
-			"together. One stream can follow many channels.",
+			"%s: a browser opens six connections to a host, so all its tabs together "
+			"have at most six streams. One stream can follow many channels.",
 			f->secure ? "The server does not speak HTTP/2"
 				  : "Browsers speak HTTP/2 over https:// only");
 }

@@ -121,8 +121,8 @@ static bool judge_buffered(const struct facts *f, struct findings *out)
 	if (!a)
 		return true;
 	w = findings_add(out, LEVEL_WRONG, plain ? "buffered" : "compressed",
-		"%s, asked by %s. rowtail sends its head and each row at once: something holds the "
-		"answer back%s.",
+		"%s, asked by %s. rowtail sends its head and each row at once: something buffers "
+		"the answer%s.",
 		was_given_up(f, a)       ? "Nothing arrived until the server gave up"
 		: a->head_ms < 0         ? "Nothing arrived, not even the head"
 		: a->first_record_ms < 0 ? "The head arrived, but no record"
@@ -145,11 +145,11 @@ static void judge_compressed(const struct facts *f, struct findings *out)
 	}
 	w = findings_add(out, LEVEL_WRONG, "compressed",
 		"The stream is compressed (Content-Encoding: %s), although rowtail says "
-		"no-transform. Records come one by one all the same.",
+		"no-transform. Records still come one by one.",
 		a->encoding[0] ? a->encoding : h2->encoding);
 	w->fault = FAULT_COMPRESSED;
 	w->harm = "Rows arrive, but each stream takes several times the server's memory, and a "
-		  "further proxy may hold it back.";
+		  "further proxy may buffer it.";
 }
 
 /* The records that fill a compressor's first buffer, such as after a reconnection. */
@@ -161,12 +161,12 @@ static void judge_replay(const struct facts *f, struct findings *out)
 	if (!a->asked || a->status != 200 || a->first_record_ms >= 0)
 		return;
 	w = findings_add(out, LEVEL_WRONG, "compressed",
-		"A stream that begins with some KiB of rows, as after a reconnection, is held back "
-		"when a client offers to take it compressed%s.",
+		"A stream that begins with some KiB of rows, as after a reconnection, is buffered "
+		"when a client accepts compression%s.",
 		a->encoding[0] ? ", as browsers do" : "");
 	w->fatal = true;
 	w->fault = FAULT_COMPRESSED;
-	w->harm = "It gets nothing any more after its first reconnection.";
+	w->harm = "It gets nothing after its first reconnection.";
 }
 
 static void judge_pace(const struct facts *f, struct findings *out)
@@ -256,13 +256,12 @@ static void judge_cut(const struct facts *f, struct findings *out)
 		(double)(a->end_ms - a->asked_ms) / 1000,
 		(double)(a->end_ms - (a->last_byte_ms < 0 ? a->asked_ms : a->last_byte_ms)) / 1000,
 		a->page_in_stream ? ", with an HTML page inside it" : "",
-		a->ended_with_retry ? ". rowtail itself said goodbye: its max-stream-age is that "
-				      "short, or somebody ended the process"
+		a->ended_with_retry ? ". rowtail itself ended it: its max-stream-age is that "
+				      "short, or somebody stopped the process"
 				    : "");
 	w->fault = FAULT_CUT;
 	w->harm = "Its EventSource loses the stream again and again. It resumes and loses no row, "
-		  "but "
-		  "rows come late and the server works for nothing.";
+		  "but rows come late and the server does needless work.";
 }
 
 static void judge_heartbeat(const struct facts *f, struct findings *out)

@@ -35,7 +35,7 @@ static void judge_position(const struct facts *f, struct findings *out)
 
 	if (was_ignored(header))
 		wrong(out, "last-event-id", FAULT_LAST_EVENT_ID, false,
-			"After each reconnection it misses the rows of the meantime.",
+			"After each reconnection it misses the rows that came meanwhile.",
 			"The header Last-Event-ID does not reach rowtail.");
 	else if (was_heard(header))
 		findings_add(out, LEVEL_OK, "last-event-id", "Last-Event-ID reaches rowtail.");
@@ -100,8 +100,8 @@ static void judge_slash(const struct facts *f, struct findings *out)
 		"An encoded slash (%%2F) in the path behind %s does not reach rowtail: %d, %s.",
 		f->path, a->status, judge_line(a, line));
 	n->fault = FAULT_SLASH;
-	n->harm = "Channels such as orders/42 do not work if it encodes them for the path. In "
-		  "?channel= they do, and in the path as they are.";
+	n->harm = "Channels such as orders/42 do not work if it encodes them for the path. They "
+		  "work in ?channel=, and unencoded in the path.";
 }
 
 void judge_path(const struct facts *f, struct findings *out)
@@ -113,10 +113,10 @@ void judge_path(const struct facts *f, struct findings *out)
 		return;
 	if (judge_mount_is_channel(f)) {
 		wrong(out, "path", FAULT_PATH, false,
-			"It asks for another channel than it says, and for a wrong one if it says "
+			"It gets another channel than it asks for, and a wrong one if it names "
 			"none.",
-			"rowtail takes the path of the URL itself for the beginning of a channel: "
-			"the web server does not tell it where it is mounted.");
+			"rowtail takes the mount point for the beginning of a channel: the web "
+			"server does not tell it where it is mounted.");
 		return;
 	}
 	if (a->status == 400 && strstr(a->body, FACTS_CHANNEL)) {
@@ -128,9 +128,8 @@ void judge_path(const struct facts *f, struct findings *out)
 	}
 	if (a->status == 400) {
 		snprintf(what, sizeof(what),
-			"rowtail's error messages are replaced: a request for a channel that "
-			"cannot "
-			"be got %s.",
+			"rowtail's error messages are replaced: a request for an impossible "
+			"channel got %s.",
 			judge_line(a, line));
 		wrong(out, "error-pages", FAULT_ERROR_PAGES, false,
 			"Its developer does not learn what is wrong.", what);
@@ -185,7 +184,7 @@ static void judge_head(const struct facts *f, struct findings *out)
 	if (!a->asked || (a->end_ms >= 0 && a->status))
 		return;
 	n = findings_add(out, LEVEL_NOTE, "head", "HEAD gets no answer.");
-	n->harm = "Monitors that ask with HEAD hang.";
+	n->harm = "Monitors that use HEAD hang.";
 }
 
 void judge_request(const struct facts *f, struct findings *out)

@@ -281,7 +281,8 @@ static void show_progress(const struct run *r, int64_t whole_ms)
 		return;
 	shown = now;
 	fprintf(stderr, "\r\033[K%lld of %lld s: %s ", (long long)shown, (long long)whole_ms / 1000,
-		since(r) < ROWS_MS ? "asking as clients do" : "waiting through a silence");
+		since(r) < ROWS_MS ? "sending requests as clients do"
+				   : "watching streams without rows");
 	fflush(stderr);
 }
 

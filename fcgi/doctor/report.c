@@ -78,8 +78,8 @@ static void print_hops(const struct options *o, const struct hops *h)
 	if (h->cdn[0])
 		printf("note   cdn: %s is in front of everything.\n", clean(o, h->cdn));
 	if (!h->front)
-		printf("note   server: the web server does not say what it is. Cures for all are "
-		       "shown.\n");
+		printf("note   server: the web server does not say what it is. The lines for all "
+		       "servers are shown.\n");
 	else if (h->inner)
 		printf("ok     server: %s, and behind it %s.\n", clean(o, h->front_text),
 			hops_name(h->inner));
