@@ -141,20 +141,13 @@ bool submission_room(struct submission_reading *r, size_t count)
 	return r->s->message || submission_refuse_memory(r);
 }
 
-static const char *param(char *const *params, const char *name)
-{
-	const char *value = request_param(params, name);
-
-	return value ? value : "";
-}
-
 static bool read_path(struct submission_reading *r, char *const *params)
 {
 	struct path path = {
-		.request_uri = param(params, "REQUEST_URI"),
-		.script_name = param(params, "SCRIPT_NAME"),
-		.path_info = param(params, "PATH_INFO"),
-		.mount = param(params, "ROWTAIL_MOUNT"),
+		.request_uri = request_param_or_empty(params, "REQUEST_URI"),
+		.script_name = request_param_or_empty(params, "SCRIPT_NAME"),
+		.path_info = request_param_or_empty(params, "PATH_INFO"),
+		.mount = request_param_or_empty(params, "ROWTAIL_MOUNT"),
 	};
 	size_t length;
 
@@ -194,11 +187,11 @@ static bool read_all(
 	struct submission_reading *r, char *const *params, const char *body, size_t length)
 {
 	const char *key = request_param(params, "HTTP_IDEMPOTENCY_KEY");
-	const char *query = param(params, "QUERY_STRING");
+	const char *query = request_param_or_empty(params, "QUERY_STRING");
 
 	return (!key || read_key(r, key)) && read_path(r, params) &&
 	       submission_query(r, query, strlen(query)) &&
-	       submission_body(r, param(params, "CONTENT_TYPE"), body, length);
+	       submission_body(r, request_param_or_empty(params, "CONTENT_TYPE"), body, length);
 }
 
 int submission_parse(struct submission *s, char *const *params, const void *body, size_t length,

@@ -17,7 +17,7 @@ const char *request_param(char *const *params, const char *name)
 	return NULL;
 }
 
-static const char *param_or_empty(char *const *params, const char *name)
+const char *request_param_or_empty(char *const *params, const char *name)
 {
 	const char *value = request_param(params, name);
 
@@ -39,8 +39,8 @@ static bool asks_for_json(const char *query)
 
 bool request_accepts_stream(char *const *params)
 {
-	return text_accepts(param_or_empty(params, "HTTP_ACCEPT"), "text/event-stream") &&
-	       !asks_for_json(param_or_empty(params, "QUERY_STRING"));
+	return text_accepts(request_param_or_empty(params, "HTTP_ACCEPT"), "text/event-stream") &&
+	       !asks_for_json(request_param_or_empty(params, "QUERY_STRING"));
 }
 
 static void read_headers(struct request *r, char *const *params)
@@ -50,7 +50,7 @@ static void read_headers(struct request *r, char *const *params)
 	r->remote_user = request_param(params, "REMOTE_USER");
 	if (r->remote_user && !*r->remote_user)
 		r->remote_user = NULL;
-	r->remote_addr = param_or_empty(params, "REMOTE_ADDR");
+	r->remote_addr = request_param_or_empty(params, "REMOTE_ADDR");
 	r->authorization = request_param(params, "HTTP_AUTHORIZATION");
 	r->cookie = request_param(params, "HTTP_COOKIE");
 	r->accepts_stream = request_accepts_stream(params);
@@ -94,14 +94,15 @@ static bool read_page(struct parameters *p, char *const *params)
 		[REQUEST_STATUS_JSON] = "status.json",
 		[REQUEST_HEALTH] = "health",
 	};
-	const char *page = param_or_empty(params, "ROWTAIL_PAGE");
+	const char *page = request_param_or_empty(params, "ROWTAIL_PAGE");
 	int found = find_word(page, pages, REQUEST_HEALTH);
 	struct text_quote q;
 
 	if (found >= 0) {
 		p->request->page = (enum request_page)found;
 		if (found == REQUEST_STATUS &&
-			text_accepts(param_or_empty(params, "HTTP_ACCEPT"), "application/json"))
+			text_accepts(
+				request_param_or_empty(params, "HTTP_ACCEPT"), "application/json"))
 			p->request->page = REQUEST_STATUS_JSON;
 		return true;
 	}
@@ -152,20 +153,20 @@ static void read_last_event_ids(struct parameters *p, char *const *params)
 
 static bool read_stream(struct parameters *p, char *const *params, const void *body, size_t length)
 {
-	const char *query = param_or_empty(params, "QUERY_STRING");
+	const char *query = request_param_or_empty(params, "QUERY_STRING");
 	bool post = p->request->method == REQUEST_POST;
 	struct path path = {
-		.request_uri = param_or_empty(params, "REQUEST_URI"),
-		.script_name = param_or_empty(params, "SCRIPT_NAME"),
-		.path_info = param_or_empty(params, "PATH_INFO"),
-		.mount = param_or_empty(params, "ROWTAIL_MOUNT"),
+		.request_uri = request_param_or_empty(params, "REQUEST_URI"),
+		.script_name = request_param_or_empty(params, "SCRIPT_NAME"),
+		.path_info = request_param_or_empty(params, "PATH_INFO"),
+		.mount = request_param_or_empty(params, "ROWTAIL_MOUNT"),
 	};
 
 	p->request->positions = !post;
 	read_last_event_ids(p, params);
 	if (!parameters_path(p, &path) || !parameters_form(p, query, strlen(query)))
 		return false;
-	if (post && !read_body(p, param_or_empty(params, "CONTENT_TYPE"), body, length))
+	if (post && !read_body(p, request_param_or_empty(params, "CONTENT_TYPE"), body, length))
 		return false;
 	parameters_default(p);
 	return parameters_end(p);

@@ -34,6 +34,9 @@ void request_free(struct request *r);
  */
 const char *request_param(char *const *params, const char *name);
 
+/* The same; "" if it is not in the list. */
+const char *request_param_or_empty(char *const *params, const char *name);
+
 /*
  * Should a refused client get an event stream, not a plain status? Yes if its Accept names
  * text/event-stream, unless its query asks for format=json. Allocates nothing.
