@@ -17,6 +17,6 @@ max-stream-age = 300
 # three quarters of them.)
 max-streams = 12
 
-# A file watch notices each commit at once. With the default, which also looks ten times a second, each of these
-# processes would take three times as much CPU.
+# A file watch notices each commit at once. By default rowtail also looks ten times a second, at least until the watch has
+# proven reliable. That would take each of these processes three times as much CPU.
 poll = 1000

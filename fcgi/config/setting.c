@@ -283,7 +283,9 @@ static const struct setting table[] = {
 	{"pages", "ADDR", NULL,
 		"serve /metrics, /status, /status.json and /health by HTTP on this address",
 		.parse = setting_parse_listen, .member = AT(pages)},
-	{"poll", "MS", "100", "how often to check the log if no file change is reported",
+	{"poll", "MS", "100",
+		"longest time between two looks at the log without a file-change notice; "
+		"unless set, longer while nothing happens",
 		NUMBER(poll_ms, 1, 60000, 1)},
 	{"heartbeat", "SECONDS", "15", "longest silence on a stream; then it sends a heartbeat",
 		NUMBER(heartbeat_ms, 1, 3600, 1000)},
