@@ -59,7 +59,7 @@ struct config {
 	bool track_changes;
 	bool track_json_functions; /* --track-json=functions */
 
-	/* rowtail-mirror's. It also has action, file, db, pages, poll_ms and log_level. */
+	/* rowtail-mirror's. It also has action, file, db, pages, poll_ms, log_level and json. */
 	const char *from; /* libpq's connection string; required */
 	const char *notices; /* another one; NULL if not given */
 	int64_t keep_rows; /* 0: all */
@@ -69,7 +69,7 @@ struct config {
 
 	/*
 	 * rowtail-publish's. It also has action, file, db, listen, listen_mode, allow_origins,
-	 * jwt_* and log_level.
+	 * jwt_*, log_level and json.
 	 */
 	int64_t max_request; /* bytes: 65536 */
 	int64_t wait_ms; /* 5 s; given in seconds */

@@ -7,9 +7,9 @@
 enum { LATE_MS = 1500, SLOW_MS = 100, FIRST_MS = 3000, HEARTBEAT_MS = 30000 };
 
 /* The middle one of the rows' delays; -1 if a row never came. */
-static int64_t middle_delay(const struct facts *f, const struct answer *a)
+static int64_t middle_delay_ms(const struct facts *f, const struct answer *a)
 {
-	int64_t delay[FACTS_ROWS];
+	int64_t delay_ms[FACTS_ROWS];
 	int count = 0;
 
 	for (int i = 0; i < FACTS_ROWS; i++) {
@@ -21,11 +21,11 @@ static int64_t middle_delay(const struct facts *f, const struct answer *a)
 		if (a->row_ms[i] < 0)
 			return -1;
 		d = a->row_ms[i] - f->rows_ms[i];
-		for (at = count++; at > 0 && delay[at - 1] > d; at--)
-			delay[at] = delay[at - 1];
-		delay[at] = d;
+		for (at = count++; at > 0 && delay_ms[at - 1] > d; at--)
+			delay_ms[at] = delay_ms[at - 1];
+		delay_ms[at] = d;
 	}
-	return count ? delay[count / 2] : 0;
+	return count ? delay_ms[count / 2] : 0;
 }
 
 static bool is_held_back(const struct facts *f, const struct answer *a)
@@ -42,7 +42,7 @@ static bool is_held_back(const struct facts *f, const struct answer *a)
 	/* A stream that was cut in the middle is judged as such. */
 	if (a->end_ms >= 0 && a->row_ms[0] < 0 && f->rows_ms[0] >= a->end_ms)
 		return false;
-	return middle_delay(f, a) < 0 ? a->end_ms < 0 : middle_delay(f, a) > LATE_MS;
+	return middle_delay_ms(f, a) < 0 ? a->end_ms < 0 : middle_delay_ms(f, a) > LATE_MS;
 }
 
 static const struct {
@@ -175,8 +175,8 @@ static void judge_pace(const struct facts *f, struct findings *out)
 	struct finding *w;
 
 	for (int i = 0; i < STREAMS; i++)
-		if (was_streamed(f, i) && middle_delay(f, &f->answer[streams[i].probe]) > most)
-			most = middle_delay(f, &f->answer[streams[i].probe]);
+		if (was_streamed(f, i) && middle_delay_ms(f, &f->answer[streams[i].probe]) > most)
+			most = middle_delay_ms(f, &f->answer[streams[i].probe]);
 	if (!f->with_rows) {
 		const struct answer *a = &f->answer[PROBE_FIRST];
 

@@ -171,7 +171,7 @@ static void scan(struct reading *r, int64_t after)
 	bool names = reads_names_first(r), late = false;
 	struct statement *st = r->log->st[names ? ST_NAMES : ST_SCAN];
 	struct statement *payload = names ? r->log->st[ST_ROW] : st;
-	int64_t until = clock_us() + EVENTLOG_SCAN_US;
+	int64_t until_us = clock_us() + EVENTLOG_SCAN_US;
 	enum step step = STEP_ON;
 
 	database_bind_int(st, 1, after);
@@ -180,7 +180,7 @@ static void scan(struct reading *r, int64_t after)
 		step = offer(r, st, payload);
 		if (names)
 			database_reset(payload);
-		late = r->f && r->looked % CLOCK_ROWS == 0 && clock_us() > until;
+		late = r->f && r->looked % CLOCK_ROWS == 0 && clock_us() > until_us;
 	}
 	database_reset(st);
 	r->batch->at_end =

@@ -47,7 +47,7 @@ static size_t ids_of_each(const struct filter *f, const struct eventlog_seek *se
 static enum database_status seek_ids(struct eventlog *log, const struct filter *f,
 	struct eventlog_seek *seek, const struct eventlog_ids *ids)
 {
-	int64_t until = clock_us() + EVENTLOG_SCAN_US, began = seek->last;
+	int64_t until_us = clock_us() + EVENTLOG_SCAN_US, began = seek->last;
 	enum database_status s = DATABASE_DONE;
 	int64_t looked = 0;
 	bool wanted, late = false;
@@ -62,7 +62,7 @@ static enum database_status seek_ids(struct eventlog *log, const struct filter *
 			seek->done = true;
 			return s;
 		}
-		late = f->event_count && clock_us() > until;
+		late = f->event_count && clock_us() > until_us;
 	}
 	if (!late && ids->complete)
 		seek->done = true;
@@ -105,14 +105,14 @@ static enum database_status seek_scan(
 	struct eventlog *log, const struct filter *f, struct eventlog_seek *seek)
 {
 	struct statement *st = log->st[ST_BACK];
-	int64_t until = clock_us() + EVENTLOG_SCAN_US;
+	int64_t until_us = clock_us() + EVENTLOG_SCAN_US;
 	enum database_status s = DATABASE_ROW;
 	int64_t looked = 0, followed = 0;
 
 	database_bind_int(st, 1, seek->floor);
 	database_bind_int(st, 2, seek->last);
 	database_bind_int(st, 3, SEEK_ROWS);
-	while (!seek->done && clock_us() < until && (s = database_step(st)) == DATABASE_ROW) {
+	while (!seek->done && clock_us() < until_us && (s = database_step(st)) == DATABASE_ROW) {
 		struct row row;
 
 		if (!eventlog_read_names(log, st, &row)) {

@@ -10,7 +10,7 @@
 
 /*
  * Prints its findings to standard output. Needs loop_init(). Returns 0 if all is well, else an exit
- * status (69: PostgreSQL cannot be reached, 78).
+ * status (66: the copy cannot be made there, 69: PostgreSQL cannot be reached, 78).
  */
 int inspect_run(const struct config *config, struct copy *copy);
 

@@ -141,12 +141,12 @@ static size_t read_some(uint8_t *bytes, size_t size, bool *ended)
  * body before it reads the answer, and closes the client's connection without one if the program
  * has ended.
  */
-static void read_away(unsigned long long left, int64_t until)
+static void read_away(unsigned long long left, int64_t until_ms)
 {
 	static uint8_t bytes[32768];
 	bool ended = false;
 
-	while (left > 0 && !ended && clock_awake_ms() < until && !cgi.responder->closing) {
+	while (left > 0 && !ended && clock_awake_ms() < until_ms && !cgi.responder->closing) {
 		left -= read_some(bytes, left < sizeof(bytes) ? left : sizeof(bytes), &ended);
 		loop_look();
 	}
@@ -163,17 +163,17 @@ static size_t read_body(uint8_t *body, const char *content_length, bool *whole)
 	unsigned long long whole_length =
 		announced ? strtoull(content_length, NULL, 10) : ULLONG_MAX;
 	size_t length = 0, wanted = whole_length < body_max() ? whole_length : body_max();
-	int64_t until = clock_awake_ms() + BODY_MS;
+	int64_t until_ms = clock_awake_ms() + BODY_MS;
 
 	do {
 		if (length == wanted || ended)
 			break;
 		length += read_some(body + length, wanted - length, &ended);
 		loop_look();
-	} while (clock_awake_ms() < until && !cgi.responder->closing);
+	} while (clock_awake_ms() < until_ms && !cgi.responder->closing);
 	*whole = length == wanted || (!announced && (ended || length == 0));
 	if (length == body_max())
-		read_away(whole_length - length, until);
+		read_away(whole_length - length, until_ms);
 	return length;
 }
 

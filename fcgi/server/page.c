@@ -35,7 +35,7 @@ static const char *look_at_log(const struct page *p, struct eventlog_bounds *bou
 }
 
 /* Seconds since a row was created; -1: unknown. */
-static int64_t age_of(const struct page *p, int64_t id)
+static int64_t age_s_of(const struct page *p, int64_t id)
 {
 	int64_t created_s;
 
@@ -55,8 +55,8 @@ static void status_page(struct buffer *out, const struct page *p)
 		.copied = &copied,
 		.oldest_id = bounds.oldest,
 		.newest_id = bounds.newest,
-		.oldest_age_s = trouble ? -1 : age_of(p, bounds.oldest),
-		.newest_age_s = trouble ? -1 : age_of(p, bounds.newest),
+		.oldest_age_s = trouble ? -1 : age_s_of(p, bounds.oldest),
+		.newest_age_s = trouble ? -1 : age_s_of(p, bounds.newest),
 		.max_streams = p->max_streams,
 		.started_ms = p->started_ms};
 
@@ -89,8 +89,8 @@ static void metrics_page(struct buffer *out, const struct page *p)
 	now.newest_id = now.database_ok ? bounds.newest : fanout_newest(p->fanout);
 	now.oldest_id = now.database_ok ? bounds.oldest : now.newest_id + 1;
 	if (now.database_ok) {
-		now.oldest_age_s = age_of(p, bounds.oldest);
-		now.newest_age_s = age_of(p, bounds.newest);
+		now.oldest_age_s = age_s_of(p, bounds.oldest);
+		now.newest_age_s = age_s_of(p, bounds.newest);
 	}
 	metrics_text(out, &now);
 	if (copied_read(p->log, &copied) != EVENTLOG_OK || !copied.is_copy)

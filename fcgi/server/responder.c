@@ -194,7 +194,7 @@ static void write_stream_head(struct deciding *d)
 }
 
 /* --max-stream-age limits a poll too: a web server or a host may end what takes longer. */
-static int64_t longest_wait(const struct deciding *d)
+static int64_t longest_wait_ms(const struct deciding *d)
 {
 	int64_t wait_ms = d->request.wait_s * 1000, age_ms = d->r->config->max_stream_age_ms;
 
@@ -209,7 +209,7 @@ static bool make_poll(struct deciding *d)
 	const struct request *q = &d->request;
 	struct buffer *head = &d->response->bytes, later;
 	struct poll_ask ask = {.limit = q->limit,
-		.wait_ms = longest_wait(d),
+		.wait_ms = longest_wait_ms(d),
 		.before = q->before,
 		.at_once =
 			q->position.kind == POSITION_NONE && q->position.tail < 0 && q->before < 0};

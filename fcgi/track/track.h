@@ -13,8 +13,8 @@
 
 /*
  * Runs config->action: CONFIG_TRACK, CONFIG_UNTRACK or CONFIG_TRACKED. Prints to standard output,
- * errors and warnings to standard error. Returns the exit status: 0, 66 (no such database), 65 (the
- * table can't be tracked), 64 (a wrong option).
+ * errors and warnings to standard error. Returns the exit status: 0, 64 (a wrong option), 65 (the
+ * table can't be tracked), 66 (no such database), 74 (standard output can't be written).
  */
 int track_run(const struct config *config);
 
