@@ -68,6 +68,12 @@ static bool find_closed(const char *path, char *directory)
 	return false;
 }
 
+/* A home directory that others could enter and write would be a hole in its user's security. */
+static bool is_home(const char *directory)
+{
+	return !strncmp(directory, "/home/", strlen("/home/")) || !strcmp(directory, "/root");
+}
+
 /* The service manager hides the file; others see it. */
 static bool tell_hidden(struct telling *t)
 {
@@ -105,7 +111,12 @@ static void tell_absent(struct telling *t)
 
 	if (tell_hidden(t) || tell_link(t, error))
 		return;
-	if (find_closed(t->path, place))
+	if (find_closed(t->path, place) && is_home(place))
+		tell(t,
+			"%s cannot be reached: rowtail's user may not enter the home directory %s; "
+			"put the database elsewhere, as in /var/lib/rowtail",
+			t->path, place);
+	else if (find_closed(t->path, place))
 		tell(t,
 			"%s cannot be reached: rowtail's user may not enter %s (give the directory "
 			"a group that rowtail is in, and mode 2770)",

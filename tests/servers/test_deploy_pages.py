@@ -107,7 +107,7 @@ class Host:
 
     copied = (
         "adduser.conf alternatives deluser.conf login.defs nsswitch.conf pam.d security mime.types ld.so.cache "
-        "apache2 caddy haproxy lighttpd modsecurity nginx ssl"
+        "apache2 caddy haproxy lighttpd modsecurity nginx php ssl"
     ).split()
     directories = (
         "lib/apache2 lib/caddy lib/haproxy lib/nginx log/apache2 log/caddy log/lighttpd log/nginx cache/apache2 "
@@ -332,8 +332,8 @@ def test_without_systemd(host):
 
 def test_program_that_publishes(host):
     """A member of the group can insert, as the section says."""
-    (block,) = blocks(README, USERS)
-    host.run("useradd shop")
+    block, _, _ = blocks(README, USERS)
+    host.run("id shop || useradd shop")
     insert = "sqlite3 /var/lib/rowtail/events.db \"INSERT INTO events(channel, data) VALUES ('news/a', 'hello')\""
     host.run(insert, user="shop", statuses=(1, 8, 14))
     host.use(block)
@@ -341,6 +341,58 @@ def test_program_that_publishes(host):
         assert stream.ask("channel=news/a").next().type == "position"
         host.run(insert, user="shop")
         assert stream.next_row().data == "hello"
+
+
+def test_php_that_publishes(host):
+    """PHP inserts by README's lines as soon as the commands have run, and not before."""
+    units = sorted(pathlib.Path("/lib/systemd/system").glob("php*-fpm.service"))
+    if not units:
+        pytest.skip("there is no php-fpm")
+    _, block, _ = blocks(README, USERS)
+    (lines,) = (block.text for block in pages.blocks(ROOT / "README.md") if block.language == "php")
+    script = host.root / "var/www/publish.php"
+    script.write_text("<?php\n" + lines.replace("events.db", "/var/lib/rowtail/events.db") + 'echo "published";\n')
+    host.run("gpasswd --delete www-data rowtail || true; mkdir -p /run/php")
+    host.systemctl("start", units[0].name)
+
+    def ask():
+        (socket,) = host.machine.path("/run/php").glob("*.*-fpm.sock")
+        with fcgi.Connection(socket) as peer:
+            peer.ask(extra={"SCRIPT_FILENAME": "/var/www/publish.php"}).wait_complete()
+            return bytes(peer.stderr).decode() + str(peer.body)
+
+    try:
+        assert "published" not in ask()
+        host.use(block)
+        assert "published" in ask()
+    finally:
+        host.systemctl("stop", units[0].name)
+
+
+def test_log_in_the_database_of_an_application(host):
+    """The service follows it, and its user goes on writing."""
+    _, _, block = blocks(README, USERS)
+    host.run("id shop || useradd shop; gpasswd --delete shop rowtail || true; install -d -o shop -g shop /srv/shop")
+    host.run("sqlite3 /srv/shop/shop.db 'PRAGMA journal_mode = WAL; CREATE TABLE orders(id)'", user="shop")
+    try:
+        host.use(block)
+        host.run("sqlite3 /srv/shop/shop.db \"INSERT INTO grants(subject, channel) VALUES ('*', '*')\"", user="shop")
+        with host.connect() as stream:
+            assert stream.ask("channel=news/a").next().type == "position"
+            insert = "sqlite3 /srv/shop/shop.db \"INSERT INTO events(channel, data) VALUES ('news/a', 'hello')\""
+            host.run(insert, user="shop")
+            assert stream.next_row().data == "hello"
+    finally:
+        host.run("rm -r /etc/systemd/system/rowtail.service.d; install -m 644 deploy/rowtail.conf /etc/rowtail.conf")
+        host.run("systemctl daemon-reload; systemctl restart rowtail")
+
+
+def test_log_in_a_home_directory(host):
+    """Nobody is told to let rowtail write into it."""
+    host.run("useradd --create-home --key HOME_MODE=0700 ann; runuser -u ann -- sqlite3 /home/ann/events.db < schema/rowtail.sql")
+    check = "runuser -u rowtail -- rowtail --check --db /home/ann/events.db"
+    said = host.run(check, statuses=(66,))
+    assert "may not enter the home directory /home/ann; put the database elsewhere" in said and "2770" not in said
 
 
 SHARED_SITE = """
