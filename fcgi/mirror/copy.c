@@ -429,18 +429,52 @@ enum copy_status copy_newest(struct copy *c, int64_t *id, uint64_t *hash)
 							 : copy_fail(c, c->file.db, "read");
 }
 
-enum copy_status copy_has(struct copy *c, int64_t id, bool *has)
+/* A question with one or two numbers, whose answer is one number; 0 if there is no row. */
+static enum copy_status ask_about(
+	struct copy *c, const char *sql, int64_t first, int64_t last, int64_t *answer)
 {
 	sqlite3_stmt *st;
-	int code =
-		sqlite3_prepare_v2(c->file.db, "SELECT 1 FROM events WHERE id = ?1", -1, &st, NULL);
+	int code = sqlite3_prepare_v2(c->file.db, sql, -1, &st, NULL);
 
+	*answer = 0;
 	if (code == SQLITE_OK) {
-		sqlite3_bind_int64(st, 1, id);
-		code = sqlite3_step(st);
+		sqlite3_bind_int64(st, 1, first);
+		sqlite3_bind_int64(st, 2, last);
+		if ((code = sqlite3_step(st)) == SQLITE_ROW)
+			*answer = sqlite3_column_int64(st, 0);
 	}
-	*has = code == SQLITE_ROW;
 	sqlite3_finalize(st);
 	return code == SQLITE_ROW || code == SQLITE_DONE ? COPY_OK
 							 : copy_fail(c, c->file.db, "read");
+}
+
+enum copy_status copy_has(struct copy *c, int64_t id, bool *has)
+{
+	int64_t answer;
+	enum copy_status s = ask_about(c, "SELECT 1 FROM events WHERE id = ?1", id, 0, &answer);
+
+	*has = answer;
+	return s;
+}
+
+enum copy_status copy_had(struct copy *c, int64_t first, int64_t last, bool *had)
+{
+	int64_t answer;
+	/* --keep-rows and --keep-seconds leave marks of what they deleted. */
+	enum copy_status s = ask_about(c,
+		"SELECT EXISTS (SELECT 1 FROM events WHERE id BETWEEN ?1 AND ?2) OR EXISTS "
+		"(SELECT 1 FROM events_pruned AS p WHERE p.id BETWEEN ?1 AND ?2 AND NOT "
+		"(p.channel = '*' AND p.id IN (SELECT base FROM rowtail_mirror_timelines)))",
+		first, last, &answer);
+
+	*had = answer;
+	return s;
+}
+
+enum copy_status copy_told(struct copy *c, int64_t number, int64_t *base)
+{
+	return ask_about(c,
+		"SELECT max(base) FROM rowtail_mirror_timelines WHERE base <= ?1 AND base <= "
+		"(SELECT id FROM events_pruned WHERE channel = '*')",
+		number, 0, base);
 }

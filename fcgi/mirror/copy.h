@@ -38,7 +38,7 @@ struct copy_state {
 	char token[COPY_TOKEN_MAX]; /* which log it is a copy of */
 	int64_t timeline; /* of the server it was last read from */
 	int64_t cursor; /* it has everything up to this number */
-	int64_t changed; /* number of the last change that was no event */
+	int64_t changed; /* number of the last change that was no event, and no word of lost rows */
 	int64_t looks; /* how often it was complete */
 	int64_t fresh_ms; /* when it was last complete, in ms since 1970; 0: never */
 	int64_t behind; /* rows that it lacks, as far as known */
@@ -93,6 +93,11 @@ enum copy_status copy_newest(struct copy *c, int64_t *id, uint64_t *hash);
 /* The same hash, of an event from the source. */
 uint64_t copy_hash(const struct change *event);
 enum copy_status copy_has(struct copy *c, int64_t id, bool *has);
+
+/* Was there ever an event with an id from `first` to `last`? An event that the source deleted does not count. */
+enum copy_status copy_had(struct copy *c, int64_t first, int64_t last, bool *had);
+/* The newest takeover, up to this number, of which all readers were told that rows were lost; 0: none. */
+enum copy_status copy_told(struct copy *c, int64_t number, int64_t *base);
 
 /* A transaction: any number of changes, in any order; all or nothing. */
 enum copy_status copy_begin(struct copy *c);

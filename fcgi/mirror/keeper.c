@@ -238,6 +238,12 @@ static void note_timeline(const struct change *c)
 		keeper.look.last_base = c->last;
 }
 
+/* Did a mirror tell that rows were lost? If that is lost itself, it can be told again. */
+static bool is_word_of_lost_rows(const struct change *c)
+{
+	return c->kind == CHANGE_PRUNED && c->channel.length == 1 && *c->channel.at == '*';
+}
+
 static void take_change(const struct change *c)
 {
 	enum copy_status s = COPY_OK;
@@ -248,7 +254,7 @@ static void take_change(const struct change *c)
 		keeper.look.rows++;
 	else if (c->kind == CHANGE_TIMELINE)
 		note_timeline(c);
-	else if (c->number > keeper.look.changed)
+	else if (c->number > keeper.look.changed && !is_word_of_lost_rows(c))
 		keeper.look.changed = c->number;
 	if (keeper.phase == COPYING) {
 		s = copy_add(keeper.copy, c);

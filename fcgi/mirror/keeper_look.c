@@ -40,6 +40,27 @@ static void note_complete(struct copy_state *state)
 	state->behind = 0;
 }
 
+/*
+ * A standby took over, which lacks what has a number from `first` to `last`. *nothing: that was no more than
+ * a mirror's word of rows that were lost before, so this mirror tells it again.
+ */
+static enum copy_status lost_nothing(
+	struct copy_state *state, int64_t first, int64_t last, bool *nothing)
+{
+	int64_t base = 0;
+	bool had = true;
+	enum copy_status s = COPY_OK;
+
+	if (state->changed < first && state->lost_base >= 0)
+		s = copy_had(keeper.copy, first, last, &had);
+	if (s == COPY_OK && !had)
+		s = copy_told(keeper.copy, first, &base);
+	*nothing = s == COPY_OK && !had;
+	if (*nothing && base > state->lost_base)
+		state->lost_base = base;
+	return s;
+}
+
 /* A standby took over. Returns false if the copy has to be made anew. */
 static bool take_back(struct copy_state *state)
 {
@@ -48,7 +69,16 @@ static bool take_back(struct copy_state *state)
 	/* Did the copy before this one have rows that the takeover lost? */
 	bool had = state->lost_base < 0 && keeper.look.after < -state->lost_base;
 
+	bool nothing;
+
 	if (state->cursor <= keeper.look.after && !had)
+		return true;
+	if ((s = lost_nothing(state, keeper.look.after + 1, keeper.look.base - 1, &nothing)) !=
+		COPY_OK) {
+		keeper_copy_failed(s);
+		return false;
+	}
+	if (nothing)
 		return true;
 	log_warn("a standby took over, without what had a number above %" PRId64
 		 ", and the copy has up to %" PRId64,
@@ -72,8 +102,30 @@ static bool take_back(struct copy_state *state)
 	return true;
 }
 
+/*
+ * The primary lacks numbers that the copy has, and has not begun a timeline of its own. Returns false if the copy
+ * can continue all the same; if not, begins to make a new one. position: the primary's highest number.
+ */
+static bool was_put_back(struct copy_state *state, int64_t position)
+{
+	bool took_over = keeper.look.log.last > state->timeline, nothing = false;
+	enum copy_status s = COPY_OK;
+
+	/* Once it publishes, its numbers are above those of the copy. */
+	if (took_over)
+		s = lost_nothing(state, position + 1, INT64_MAX, &nothing);
+	if (s != COPY_OK) {
+		keeper_copy_failed(s);
+	} else if (!nothing) {
+		if (took_over)
+			keeper.lost = -state->cursor;
+		keeper_begin_rebuild("the log was put back to an earlier state");
+	}
+	return !nothing;
+}
+
 /* Can the copy continue with this log? If not, begins what is needed instead. */
-static bool is_right_source(const struct copy_state *state)
+static bool is_right_source(struct copy_state *state)
 {
 	const struct change *log = &keeper.look.log;
 	int64_t position = log->number > log->first ? log->number : log->first;
@@ -92,13 +144,9 @@ static bool is_right_source(const struct copy_state *state)
 			"looking for another one");
 	} else if (state->cursor < log->first) {
 		keeper_begin_rebuild("the copy is older than the list of changes");
-	} else if (keeper.look.whole && !keeper.standby && position < state->cursor &&
-		   keeper.look.base == 0) {
-		if (log->last > state->timeline)
-			keeper.lost = -state->cursor;
-		keeper_begin_rebuild("the log was put back to an earlier state");
 	} else {
-		return true;
+		return !keeper.look.whole || keeper.standby || position >= state->cursor ||
+		       keeper.look.base || !was_put_back(state, position);
 	}
 	return false;
 }

@@ -253,6 +253,49 @@ def test_position_of_a_lost_row_is_a_gap_before_the_mirrors_told_each_other(pair
     assert server.open(last_event_id=kept_position).first.type == "position"
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["soon", "late"])
+def test_takeover_that_loses_only_what_a_mirror_told_is_no_gap(pair, keep, serve, late):
+    """The new primary is killed right after a mirror told it of lost rows. The next one is told again.
+
+    late: the mirror sees that one only after it has published."""
+    primary, standby, log = pair
+    kept = keep(both(primary, standby, log))
+    lost = lose_rows(primary, standby, log, kept, pause=True)
+    new = log.on(standby)
+    new.insert("the new primary's row")
+    with standby.standby() as third:
+        third.wait_for(standby)
+        third.cut()
+        other = keep(third.dsn(log.name), "--poll", 20)
+        kept.kill()
+        kept.command[2] = kept.command[2].replace(str(primary.directory), str(third.directory))
+        kept.start(wait_copy=False)
+        kept.wait_same(new)
+        [(base, told)] = kept.wait(lambda: new.rows("SELECT p.id, c.id FROM events_pruned AS p, events_changes AS c "
+                                                    "WHERE p.channel = '*' AND c.channels = '{*}'"), "it tells")
+        kept.wait(lambda: kept.position() >= told, "its own word")
+        peer = serve(kept).open(last_event_id=new.newest())
+        assert peer.first.type == "position"
+        if late:
+            kept.pause()
+        standby.kill()
+        third.promote()
+        last = log.on(third)
+        if late:
+            assert not last.rows("SELECT 1 FROM events_pruned WHERE channel = '*'")
+        else:
+            kept.wait(lambda: kept.sql("SELECT source LIKE ? FROM rowtail_mirror", f"{third.directory}%")[0][0], "the server")
+        number = last.insert("the last primary's row")
+        if late:
+            kept.resume()
+        for one in kept, other:
+            one.wait_same(last)
+            one.wait(lambda one=one: (base,) in one.sql("SELECT id FROM events_pruned WHERE channel = '*'"), "the mark")
+        peer.wait(lambda: number in peer.ids, "the row")
+        assert not [event for event in peer.events if event.type == "gap"] and "new copy" not in kept.stderr
+        assert mirror.gap(serve(other).open(last_event_id=lost).first)["reason"] == "pruned"
+
+
 def test_former_primary_that_comes_back_is_passed_over(pair, keep):
     primary, standby, log = pair
     kept = keep(both(primary, standby, log))
