@@ -328,7 +328,7 @@ enum copy_status copy_open(struct copy *c)
 	sqlite3_busy_timeout(c->file.db, BUSY_MS);
 	sqlite3_extended_result_codes(c->file.db, 1);
 	c->is = st;
-	c->examined = c->examine_ms = 0;
+	c->examined = c->examine_ms = c->aged = 0;
 	if ((s = check(c, st.st_size)) != COPY_OK)
 		copy_close(c);
 	else

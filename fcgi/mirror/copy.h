@@ -111,9 +111,11 @@ bool copy_in_transaction(const struct copy *c);
 /*
  * Deletes some of the events above the newest keep_rows (0: all are kept), and of those made before
  * `oldest` ("2026-01-31T…Z"; NULL: of any age). *more: there are further ones. A transaction of its
- * own.
+ * own. Old events after younger ones are found if it is called each second, which reads the file in turns; or at
+ * once with `all`.
  */
-enum copy_status copy_prune(struct copy *c, int64_t keep_rows, const char *oldest, bool *more);
+enum copy_status copy_prune(
+	struct copy *c, int64_t keep_rows, const char *oldest, bool all, bool *more);
 
 /*
  * A new file: copy_make() begins PATH.new, copy_add() fills it in, copy_replace() puts it in the

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PRUNE_ROWS = 1000, PRUNE_AGED = 1000 };
+#include "base/clock.h"
+
+enum { PRUNE_ROWS = 1000, PRUNE_AGED = 1000, PRUNE_AGED_US = 2000 };
 
 static const char *const statements[DO_COUNT] = {
 	[DO_EVENT] = "INSERT INTO events(id, channel, event, data, retry, created_at) "
@@ -234,17 +236,16 @@ void copy_rollback(struct copy *c)
 }
 
 /* Runs a statement that deletes some events. */
-static enum copy_status prune(
-	struct copy *c, const char *sql, int64_t number, const char *text, int64_t *deleted)
+static enum copy_status prune(struct copy *c, const char *sql, int64_t first, int64_t last,
+	const char *text, int64_t *deleted)
 {
 	sqlite3_stmt *st;
 	int code = sqlite3_prepare_v2(c->file.db, sql, -1, &st, NULL);
 
 	if (code == SQLITE_OK) {
-		if (text)
-			sqlite3_bind_text(st, 1, text, -1, SQLITE_STATIC);
-		else
-			sqlite3_bind_int64(st, 1, number);
+		sqlite3_bind_int64(st, 1, first);
+		sqlite3_bind_int64(st, 2, last);
+		sqlite3_bind_text(st, 3, text, -1, SQLITE_STATIC);
 		code = sqlite3_step(st);
 	}
 	sqlite3_finalize(st);
@@ -254,7 +255,45 @@ static enum copy_status prune(
 	return COPY_OK;
 }
 
-enum copy_status copy_prune(struct copy *c, int64_t keep_rows, const char *oldest, bool *more)
+/* Old events after younger ones: those after c->aged, and no more than some rows, or some time; or all. */
+static enum copy_status prune_between(
+	struct copy *c, const char *oldest, bool all, int64_t *deleted, bool *more)
+{
+	int64_t first = c->aged, rows = 0, old = 0, before = *deleted;
+	int64_t until_us = clock_us() + PRUNE_AGED_US;
+	sqlite3_stmt *st;
+	int code = sqlite3_prepare_v2(c->file.db,
+		"SELECT id, created_at < ?1 FROM events WHERE id > ?2 ORDER BY id", -1, &st, NULL);
+
+	if (code == SQLITE_OK) {
+		sqlite3_bind_text(st, 1, oldest, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(st, 2, first);
+		while ((code = sqlite3_step(st)) == SQLITE_ROW) {
+			c->aged = sqlite3_column_int64(st, 0);
+			old += sqlite3_column_int(st, 1);
+			if (!all && (++rows == PRUNE_AGED || clock_us() > until_us))
+				break;
+		}
+	}
+	sqlite3_finalize(st);
+	if (code != SQLITE_ROW && code != SQLITE_DONE)
+		return copy_fail(c, c->file.db, "read");
+	if (old > 0) {
+		enum copy_status s = prune(c,
+			"DELETE FROM events WHERE id > ?1 AND id <= ?2 AND created_at < ?3", first,
+			c->aged, oldest, deleted);
+
+		if (s != COPY_OK)
+			return s;
+	}
+	if (code == SQLITE_DONE)
+		c->aged = 0;
+	*more |= *deleted > before && code == SQLITE_ROW;
+	return COPY_OK;
+}
+
+enum copy_status copy_prune(
+	struct copy *c, int64_t keep_rows, const char *oldest, bool all, bool *more)
 {
 	int64_t over = keep_rows > 0 ? c->rows - keep_rows : 0, deleted = 0;
 	enum copy_status s;
@@ -268,7 +307,7 @@ enum copy_status copy_prune(struct copy *c, int64_t keep_rows, const char *oldes
 		s = prune(c,
 			"DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT "
 			"?1)",
-			over < PRUNE_ROWS ? over : PRUNE_ROWS, NULL, &deleted);
+			over < PRUNE_ROWS ? over : PRUNE_ROWS, 0, NULL, &deleted);
 	*more = over > PRUNE_ROWS;
 	if (s == COPY_OK && oldest) {
 		int64_t before = deleted;
@@ -276,9 +315,12 @@ enum copy_status copy_prune(struct copy *c, int64_t keep_rows, const char *oldes
 		_Static_assert(PRUNE_AGED == 1000, "in the statement");
 		s = prune(c,
 			"DELETE FROM events WHERE id IN (SELECT id FROM (SELECT id, created_at "
-			"FROM events ORDER BY id LIMIT 1000) WHERE created_at < ?1)",
-			0, oldest, &deleted);
-		*more |= deleted - before == PRUNE_AGED;
+			"FROM events ORDER BY id LIMIT 1000) WHERE created_at < ?3)",
+			0, 0, oldest, &deleted);
+		if (deleted - before == PRUNE_AGED)
+			*more = true;
+		else if (s == COPY_OK)
+			s = prune_between(c, oldest, all, &deleted, more);
 	}
 	if (s != COPY_OK || deleted == 0) {
 		copy_rollback(c);

@@ -42,6 +42,7 @@ struct copy {
 	struct copy_state before; /* the transaction */
 	int64_t rows, rows_before;
 	int64_t examined; /* everything up to this id was read; 0: nothing yet */
+	int64_t aged; /* old events up to this id were deleted; 0: begins again */
 	int64_t examine_ms; /* by clock_ms(): when to begin again */
 	char error[512];
 };

@@ -23,13 +23,17 @@ static struct {
 	struct report report;
 } inspect;
 
+/* What is newer than the newest row, the newest row's size, and one mark, grant and end: so little is read. */
+static const int64_t parameters[SOURCE_QUESTIONS][2] = {
+	[SOURCE_LOOK] = {INT64_MAX}, [SOURCE_SIZE] = {1}, [SOURCE_ALL] = {INT64_MAX, 1}};
+
 static const char upgrade[] = "psql -v ON_ERROR_STOP=1 -f schema/postgresql.sql";
 
 /* Everything that the mirror asks is asked here, too. */
 static void ask(enum source_question question)
 {
 	inspect.question = question;
-	source_ask(inspect.source, question, question == SOURCE_SIZE ? 1 : INT64_MAX, 1);
+	source_ask(inspect.source, question, parameters[question][0], parameters[question][1]);
 }
 
 static void ready(void *context)

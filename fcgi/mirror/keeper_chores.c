@@ -25,7 +25,7 @@ void keeper_prune(void)
 	strftime(oldest, sizeof(oldest), "%Y-%m-%dT%H:%M:%S.000Z", gmtime_r(&then, &utc));
 	while (more && (keeper.config->once || clock_ms() < until_ms)) {
 		enum copy_status s = copy_prune(keeper.copy, keeper.config->keep_rows,
-			keeper.config->keep_ms ? oldest : NULL, &more);
+			keeper.config->keep_ms ? oldest : NULL, keeper.config->once, &more);
 
 		if (s == COPY_BUSY)
 			return;
@@ -48,22 +48,14 @@ void keeper_prune_due(struct loop_timer *timer)
 		keeper.due = true;
 }
 
-/* Follows PATH if it leads elsewhere now. Returns false if the copy was closed. */
-static bool settle(void)
+/* PATH is no longer the file that is open. */
+static void leave_file(const char *what)
 {
-	enum copy_status s = copy_settle(keeper.copy);
-
-	if (s == COPY_TAKEN) {
-		keeper_copy_failed(s);
-		return false;
-	}
-	if (copy_is_open(keeper.copy))
-		return true;
-	log_warn("%s leads to another file now", keeper.config->db);
+	log_warn("%s %s", keeper.config->db, what);
+	copy_close(keeper.copy);
 	loop_timer_stop(&keeper.poll);
 	if (keeper.phase == RESTING)
 		keeper_begin_work();
-	return false;
 }
 
 void keeper_do_chores(void)
@@ -71,17 +63,17 @@ void keeper_do_chores(void)
 	enum copy_status s;
 
 	keeper.due = false;
-	if (!copy_is_open(keeper.copy) || !settle())
+	if (!copy_is_open(keeper.copy))
 		return;
-	if (!copy_is_in_place(keeper.copy)) {
-		log_warn("%s was removed or replaced", keeper.config->db);
-		copy_close(keeper.copy);
-		loop_timer_stop(&keeper.poll);
-		if (keeper.phase == RESTING)
-			keeper_begin_work();
-	} else if ((s = copy_examine(keeper.copy)) != COPY_OK) {
+	s = copy_settle(keeper.copy);
+	if (s == COPY_TAKEN)
 		keeper_copy_failed(s);
-	} else {
+	else if (!copy_is_open(keeper.copy))
+		leave_file("leads to another file now");
+	else if (!copy_is_in_place(keeper.copy))
+		leave_file("was removed or replaced");
+	else if ((s = copy_examine(keeper.copy)) != COPY_OK)
+		keeper_copy_failed(s);
+	else
 		keeper_prune();
-	}
 }

@@ -53,6 +53,7 @@ const char *postgresql_setup(int server_version)
 	"FROM events_news "
 
 #define AND_ALSO " UNION ALL "
+#define LIMIT " LIMIT nullif($2, 0)"
 
 static const char *const questions[SOURCE_QUESTIONS] = {
 	[SOURCE_STATE] = LOG_ROW("s.position"),
@@ -72,16 +73,17 @@ static const char *const questions[SOURCE_QUESTIONS] = {
 			"WHERE id > low.id LIMIT 5000000) e), (SELECT reltuples::int8 FROM "
 			"pg_class WHERE oid = 'events'::regclass), " NO_TEXT " FROM low",
 	[SOURCE_ALL] = LOG_ROW("s.position") AND_ALSO
-	"(" NEWS "WHERE kind = 'timeline')" AND_ALSO "(" NEWS
+	"(SELECT base, 'timeline', " NO_TEXT ", " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT
+	", after, base, " NO_TEXT " FROM events_timelines)" AND_ALSO "(" NEWS
 	"WHERE kind = 'row' AND id > $1 ORDER BY id)" AND_ALSO
 	"(SELECT id, 'pruned', channel, " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT ", " NO_INT
-	", id, " NO_TEXT " FROM events_pruned)" AND_ALSO
+	", id, " NO_TEXT " FROM events_pruned" LIMIT ")" AND_ALSO
 	"(SELECT max(id), 'pruned', channel, " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT
-	", " NO_INT ", max(id), " NO_TEXT " FROM events WHERE id BETWEEN 1 AND $1 "
+	", " NO_INT ", max(id), " NO_TEXT " FROM events WHERE $2 = 0 AND id BETWEEN 1 AND $1 "
 	"GROUP BY channel)" AND_ALSO "(SELECT 0, 'grant', channel, " NO_TEXT ", " NO_TEXT
-	", " NO_INT ", expires_at, " NO_INT ", " NO_INT ", subject FROM events_grants)" AND_ALSO
-	"(SELECT id, 'end', channel, " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT ", " NO_INT
-	", " NO_INT ", " NO_TEXT " FROM events_ended)",
+	", " NO_INT ", expires_at, " NO_INT ", " NO_INT ", subject FROM events_grants" LIMIT
+	")" AND_ALSO "(SELECT id, 'end', channel, " NO_TEXT ", " NO_TEXT ", " NO_INT ", " NO_TEXT
+	", " NO_INT ", " NO_INT ", " NO_TEXT " FROM events_ended" LIMIT ")",
 	[SOURCE_EVENT] = NEWS "WHERE kind = 'row' AND id = $1",
 	[SOURCE_TELL_LOST] = "SELECT 0::int8 FROM events_lost($1)",
 	[SOURCE_LISTEN] = "LISTEN rowtail",
@@ -91,10 +93,10 @@ int postgresql_parameters(enum source_question question)
 {
 	switch (question) {
 	case SOURCE_SIZE:
+	case SOURCE_ALL:
 		return 2;
 	case SOURCE_LOOK:
 	case SOURCE_LOOK_WHOLE:
-	case SOURCE_ALL:
 	case SOURCE_EVENT:
 	case SOURCE_TELL_LOST:
 		return 1;

@@ -169,6 +169,27 @@ def test_keep_seconds(pg, keep):
     assert marks == [(newest,)]
 
 
+@pytest.mark.parametrize("once", [False, True], ids=["follows", "once"])
+def test_keep_seconds_passes_over_rows_of_the_future(pg, keep, workdir, once):
+    """Old rows that come after 1,500 rows whose clock was ahead, and between those."""
+    pg.rows("INSERT INTO events(data, created_at) SELECT CASE WHEN i % 2000 < 1500 AND i % 10 > 0 THEN 'future' ELSE 'old' END, "
+            "clock_timestamp() + CASE WHEN i % 2000 < 1500 AND i % 10 > 0 THEN 1 ELSE -1 END * interval '1 day' "
+            "FROM generate_series(1, 4000) AS i")
+    newest = pg.newest()
+    pg.rows("INSERT INTO events(data) VALUES ('young')")
+    if once:
+        done = mirror.run("--from", pg.dsn, "--db", workdir / "x.db", "--once", "--keep-seconds", 600)
+        assert done.returncode == 0, done.stderr
+        with contextlib.closing(sqlite3.connect(workdir / "x.db")) as copy:
+            left = copy.execute("SELECT data, count(*) FROM events GROUP BY 1 ORDER BY 1").fetchall()
+        assert left == [("future", 2700), ("young", 1)]
+    else:
+        kept = keep(pg, "--keep-seconds", 600)
+        kept.wait(lambda: not kept.sql("SELECT 1 FROM events WHERE data = 'old'"), "no old row")
+        assert len(kept.ids()) == 2701
+        assert kept.sql("SELECT max(id) FROM events_pruned WHERE channel = 'default'") == [(newest,)]
+
+
 # The command line.
 
 
@@ -275,6 +296,37 @@ def test_check_finds_what_is_wrong(pg, cluster, workdir):
     gone = mirror.run("--from", f"host={workdir}", "--db", workdir / "no/x.db", "--check")
     assert gone.returncode != 0
     assert len(re.findall("^WRONG", gone.stdout, re.M)) == 2
+
+
+def test_check_reads_little_of_a_long_log(pg, workdir):
+    pg.rows("INSERT INTO events(channel, data, created_at) SELECT 'c' || i % 3, 'x', now() - interval '1 day' "
+            "FROM generate_series(1, 5000) AS i")
+    pg.rows("INSERT INTO grants SELECT 'user:' || i, 'c' FROM generate_series(1, 1000) AS i")
+    pg.rows("INSERT INTO events(channel, event) SELECT 'e' || i, 'end' FROM generate_series(1, 1000) AS i")
+    pg.rows("DELETE FROM events WHERE channel LIKE 'e%'")
+    pg.close()
+
+    def read():
+        # Of events_pruned, which has 10,000 rows at most, each question reads all.
+        return pg.cluster.rows("SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables "
+                               "WHERE relname <> 'events_pruned'", pg.name)[0][0]
+
+    before = mirror.wait(lambda: (lambda first: first == read() and first)(read()), "statistics that stay")
+    done = mirror.run("--from", pg.dsn, "--db", workdir / "x.db", "--check")
+    assert done.returncode == 0 and "the log can be read" in done.stdout
+    mirror.wait(lambda: read() > before, "the statistics of its session")
+    assert read() - before < 500
+
+
+@pytest.mark.parametrize("table", ["events", "events_pruned", "events_ended", "events_grants", "events_news", "events_server",
+                                   "events_log"])
+def test_check_finds_each_right_that_is_missing(pg, cluster, workdir, table):
+    name = f"mirror_{pg.name}"
+    cluster.rows(f"CREATE ROLE {name} LOGIN")
+    pg.rows(f"SELECT events_allow_mirror('{name}')")
+    pg.rows(f"REVOKE SELECT ON {table} FROM {name}")
+    done = mirror.run("--from", cluster.dsn(pg.name, name), "--db", workdir / "x.db", "--check")
+    assert done.returncode == 78 and "events_allow_mirror" in done.stdout
 
 
 @pytest.mark.parametrize("version, words", [(1, "older postgresql.sql"), (2, "as this rowtail-mirror"), (9, "newer postgresql.sql")])
