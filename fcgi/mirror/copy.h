@@ -94,9 +94,12 @@ enum copy_status copy_newest(struct copy *c, int64_t *id, uint64_t *hash);
 uint64_t copy_hash(const struct change *event);
 enum copy_status copy_has(struct copy *c, int64_t id, bool *has);
 
-/* Was there ever an event with an id from `first` to `last`? An event that the source deleted does not count. */
+/*
+ * Was there ever an event with an id from `first` to `last`? One that the source deleted does not
+ * count.
+ */
 enum copy_status copy_had(struct copy *c, int64_t first, int64_t last, bool *had);
-/* The newest takeover, up to this number, of which all readers were told that rows were lost; 0: none. */
+/* The base of the last takeover, up to this number, of which all readers were told; 0: none. */
 enum copy_status copy_told(struct copy *c, int64_t number, int64_t *base);
 
 /* A transaction: any number of changes, in any order; all or nothing. */
@@ -111,8 +114,8 @@ bool copy_in_transaction(const struct copy *c);
 /*
  * Deletes some of the events above the newest keep_rows (0: all are kept), and of those made before
  * `oldest` ("2026-01-31T…Z"; NULL: of any age). *more: there are further ones. A transaction of its
- * own. Old events after younger ones are found if it is called each second, which reads the file in turns; or at
- * once with `all`.
+ * own. Called each second, it also finds old events after younger ones: it reads the file in turns.
+ * With `all` it reads the whole file at once.
  */
 enum copy_status copy_prune(
 	struct copy *c, int64_t keep_rows, const char *oldest, bool all, bool *more);

@@ -255,7 +255,7 @@ static enum copy_status prune(struct copy *c, const char *sql, int64_t first, in
 	return COPY_OK;
 }
 
-/* Old events after younger ones: those after c->aged, and no more than some rows, or some time; or all. */
+/* Old events after younger ones: after c->aged, for some rows or some time; or all of them. */
 static enum copy_status prune_between(
 	struct copy *c, const char *oldest, bool all, int64_t *deleted, bool *more)
 {

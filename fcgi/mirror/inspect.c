@@ -23,7 +23,7 @@ static struct {
 	struct report report;
 } inspect;
 
-/* What is newer than the newest row, the newest row's size, and one mark, grant and end: so little is read. */
+/* They read little: what comes after all rows, the newest row, one mark, grant and end. */
 static const int64_t parameters[SOURCE_QUESTIONS][2] = {
 	[SOURCE_LOOK] = {INT64_MAX}, [SOURCE_SIZE] = {1}, [SOURCE_ALL] = {INT64_MAX, 1}};
 

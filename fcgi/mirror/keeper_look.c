@@ -41,8 +41,8 @@ static void note_complete(struct copy_state *state)
 }
 
 /*
- * A standby took over, which lacks what has a number from `first` to `last`. *nothing: that was no more than
- * a mirror's word of rows that were lost before, so this mirror tells it again.
+ * A standby took over, which lacks what has a number from `first` to `last`. *nothing: that was no
+ * more than a mirror's word of rows that were lost before, so this mirror tells it again.
  */
 static enum copy_status lost_nothing(
 	struct copy_state *state, int64_t first, int64_t last, bool *nothing)
@@ -103,8 +103,9 @@ static bool take_back(struct copy_state *state)
 }
 
 /*
- * The primary lacks numbers that the copy has, and has not begun a timeline of its own. Returns false if the copy
- * can continue all the same; if not, begins to make a new one. position: the primary's highest number.
+ * The primary lacks numbers that the copy has, and has not begun a timeline of its own. Returns
+ * false if the copy can continue all the same; if not, begins to make a new one. position: the
+ * primary's highest number.
  */
 static bool was_put_back(struct copy_state *state, int64_t position)
 {

@@ -39,7 +39,7 @@ enum source_question {
 	SOURCE_LOOK, /* all changes above number a; CHANGE_LOG has no number */
 	SOURCE_LOOK_WHOLE, /* the same, with that number */
 	SOURCE_SIZE, /* a: how many of the newest, 0: all; b: how old in ms at most, 0: any */
-	SOURCE_ALL, /* the whole log: events above id a, marks, grants, ends; b: so many of the others, 0: all */
+	SOURCE_ALL, /* the whole log: events above id a, marks, grants, ends; b: so many, 0: all */
 	SOURCE_EVENT, /* the event with id a, if there is one */
 	SOURCE_TELL_LOST, /* rows before base a were taken back: tells the other mirrors */
 	SOURCE_LISTEN, /* from now on `noticed` is called */
