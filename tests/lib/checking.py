@@ -1,9 +1,12 @@
-"""Runs rowtail --check, and reads its lines."""
+"""Runs rowtail --check, reads its lines, and runs the cures that they name."""
 
 import collections
 import json
 import os
+import shutil
 import subprocess
+
+import pytest
 
 import rowtail
 import stream
@@ -86,3 +89,25 @@ def cure(line):
         cwd=rowtail.ROOT,
         env={**rowtail.environment(), "PATH": path},
     )
+
+
+def run_sql(path, *files):
+    for file in files:
+        with file.open("rb") as sql:
+            subprocess.run(["sqlite3", str(path)], stdin=sql, check=True, stdout=subprocess.DEVNULL)
+
+
+def is_cured(path, line, *options):
+    """Runs the cure of a line; then the same text is not reported again."""
+    cure(line)
+    again = check(path, *options)
+    assert line.text not in [other.text for other in again.bad()], again.said
+    return again
+
+
+@pytest.fixture
+def path(workdir, empty_log):
+    """A log that nobody has open."""
+    path = workdir / "events.db"
+    shutil.copyfile(empty_log, path)
+    return path
