@@ -65,4 +65,12 @@ bool setting_parse_listen(
 			NUMBER(jwt_leeway_ms, 0, 300, 1000)                                        \
 	}
 
+/* The last rows of each table. */
+#define SETTING_LAST_ROWS                                                                          \
+	{"json", NULL, NULL, "with --check: print one JSON object", FLAG(json)},                   \
+		{"version", NULL, NULL, "print the version", .parse = setting_parse_question},     \
+	{                                                                                          \
+		"help", NULL, NULL, "print this help", .parse = setting_parse_question             \
+	}
+
 #endif

@@ -30,9 +30,7 @@ static const struct setting table[] = {
 	{"check", NULL, NULL,
 		"say whether the database can be written, and if not, why; serve nothing",
 		.parse = setting_parse_check},
-	{"json", NULL, NULL, "with --check: print one JSON object", FLAG(json)},
-	{"version", NULL, NULL, "print the version", .parse = setting_parse_question},
-	{"help", NULL, NULL, "print this help", .parse = setting_parse_question},
+	SETTING_LAST_ROWS,
 };
 
 enum { COUNT = sizeof(table) / sizeof(*table) };
