@@ -51,11 +51,11 @@ BEGIN
 
 	SELECT RAISE(ROLLBACK, 'the application has an index, trigger, table or view with a name that retention.sql uses; make the log in a database of its own')
 	FROM main.sqlite_master WHERE lower(name) GLOB 'retention_*' AND (
-		lower(name) IN ('retention_counts', 'retention_turn') AND type <> 'table'
-		OR lower(name) IN ('retention_rules', 'retention_rule', 'retention_due', 'retention_step', 'retention_prune')
-			AND type <> 'view'
+		lower(name) IN ('retention_counts', 'retention_turn', 'retention_state') AND type <> 'table'
+		OR lower(name) IN ('retention_rules', 'retention_rule', 'retention_due', 'retention_step', 'retention_prune',
+			'retention_apply') AND type <> 'view'
 		OR lower(name) IN ('retention_inserted', 'retention_whole', 'retention_quiet', 'retention_counted',
-			'retention_deleted')
+			'retention_channel_counted', 'retention_deleted', 'retention_channel_deleted')
 			AND NOT (type = 'trigger' AND lower(tbl_name) = 'events')
 		OR lower(name) IN ('retention_rule_inserted', 'retention_rule_updated', 'retention_rule_made',
 			'retention_rule_changed', 'retention_rule_dropped')
@@ -76,20 +76,20 @@ WHEN NEW.step = 'after'
 BEGIN
 	SELECT RAISE(ROLLBACK, 'retention.sql: a statement failed, so nothing was changed; the first error says why')
 	WHERE (SELECT count(*) FROM main.sqlite_master WHERE type = 'table'
-			AND name IN ('retention', 'retention_counts')) < 2
+			AND name IN ('retention', 'retention_counts', 'retention_state')) < 3
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'view' AND name IN ('retention_rules',
-			'retention_rule', 'retention_due', 'retention_prune', 'retention_step')) < 5
+			'retention_rule', 'retention_due', 'retention_prune', 'retention_step', 'retention_apply')) < 6
 		OR (SELECT count(*) FROM main.sqlite_master WHERE type = 'trigger' AND name IN ('retention_inserted',
-			'retention_whole', 'retention_quiet', 'retention_counted', 'retention_deleted',
-			'retention_log_pruned', 'retention_channel_pruned',
-			'retention_step_taken', 'retention_rule_checked', 'retention_rule_inserted',
+			'retention_whole', 'retention_quiet', 'retention_counted', 'retention_channel_counted', 'retention_deleted',
+			'retention_channel_deleted', 'retention_applied', 'retention_oldest_pruned', 'retention_log_pruned',
+			'retention_channel_pruned', 'retention_step_taken', 'retention_rule_checked', 'retention_rule_inserted',
 			'retention_rule_updated', 'retention_rule_made', 'retention_rule_changed',
-			'retention_rule_dropped')) < 14
+			'retention_rule_dropped')) < 18
 		OR EXISTS (SELECT 1 FROM main.sqlite_master
 			WHERE name = 'rowtail_lock' OR type = 'table' AND lower(name) = 'retention' AND 96 <>
 				length(replace(replace(replace(replace(sql, char(9), ''), char(10), ''), char(13), ''), ' ', '')))
 		OR (SELECT count(DISTINCT step) FROM temp.rowtail_setup WHERE step IN ('locked', 'before', 'the former is gone',
-			'rules were copied', 'rules are back', 'all is counted', 'rules hold')) < 7;
+			'rules were copied', 'rules are back', 'tables have their row', 'rules hold')) < 7;
 END;
 
 SAVEPOINT rowtail;
@@ -112,9 +112,15 @@ DROP TRIGGER IF EXISTS retention_counted;
 SAVEPOINT step;
 DROP TRIGGER IF EXISTS retention_deleted;
 SAVEPOINT step;
+DROP TRIGGER IF EXISTS retention_channel_counted;
+SAVEPOINT step;
+DROP TRIGGER IF EXISTS retention_channel_deleted;
+SAVEPOINT step;
 DROP TABLE IF EXISTS retention_counts;
 SAVEPOINT step;
 DROP TABLE IF EXISTS retention_turn;
+SAVEPOINT step;
+DROP TABLE IF EXISTS retention_state;
 SAVEPOINT step;
 DROP VIEW IF EXISTS retention_step;
 SAVEPOINT step;
@@ -122,13 +128,16 @@ DROP VIEW IF EXISTS retention_prune;
 SAVEPOINT step;
 DROP VIEW IF EXISTS retention_due;
 SAVEPOINT step;
+DROP VIEW IF EXISTS retention_apply;
+SAVEPOINT step;
 DROP VIEW IF EXISTS retention_rules;
 SAVEPOINT step;
 DROP VIEW IF EXISTS retention_rule;
 INSERT INTO rowtail_setup SELECT 'the former is gone' WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_master
 	WHERE name IN ('retention_inserted', 'retention_whole', 'retention_quiet', 'retention_counted',
-		'retention_deleted', 'retention_counts', 'retention_turn', 'retention_step', 'retention_prune',
-		'retention_due', 'retention_rules', 'retention_rule'));
+		'retention_channel_counted', 'retention_deleted', 'retention_channel_deleted', 'retention_counts',
+		'retention_turn', 'retention_state', 'retention_step', 'retention_prune', 'retention_due', 'retention_apply',
+		'retention_rules', 'retention_rule'));
 
 -- The rules. retention_rule_checked says what each column may hold. As with grants in rowtail.sql, 0.1.0 made
 -- the table WITHOUT ROWID.
@@ -185,27 +194,32 @@ END;
 
 -- The rest is for the triggers. Nothing else writes there.
 --
--- One row for each channel of the log, and one for the log as a whole (channel '', number 1). It has the number
--- of rows, kept up to date because counting a long log takes long, and a copy of the rule that applies.
+-- One row for the log as a whole (channel '', number 1). If there is a rule for channels, also one for each channel.
+-- It has the number of rows, kept up to date because counting a long log takes long, and a copy of the rule that
+-- applies. Each count costs every INSERT, so the triggers only count what a rule needs (retention_state).
 SAVEPOINT step;
 CREATE TABLE retention_counts(
 	number INTEGER PRIMARY KEY,
 	channel TEXT NOT NULL UNIQUE,
 	row_count INTEGER NOT NULL,
 	last_id INTEGER NOT NULL DEFAULT 0, -- the last row that was counted
-	turn INTEGER NOT NULL DEFAULT 1, -- in number 1: the number of the channel to check next without its own INSERT
 	keep_rows INTEGER,
 	keep_seconds INTEGER
 );
+-- One row. It is a table of its own, because an INSERT into a table that its trigger has read is slow: SQLite makes
+-- a temporary table for it.
 SAVEPOINT step;
-INSERT INTO retention_counts(number, channel, row_count, last_id)
-SELECT 1, '', count(*), ifnull(max(id), 0) FROM events;
+CREATE TABLE retention_state(
+	number INTEGER PRIMARY KEY,
+	counted INTEGER NOT NULL, -- 1: there is a rule for the log as a whole
+	channels INTEGER NOT NULL, -- 1: there is a rule for channels; 2: one with keep_seconds
+	turn INTEGER NOT NULL -- the number of the channel to check next without its own INSERT
+);
 SAVEPOINT step;
-INSERT INTO retention_counts(channel, row_count, last_id)
-SELECT channel, count(*), max(id) FROM events GROUP BY channel;
-INSERT INTO rowtail_setup SELECT 'all is counted'
-WHERE (SELECT count(*) FROM events) = (SELECT row_count FROM retention_counts WHERE number = 1)
-	AND 2 * (SELECT count(*) FROM events) = (SELECT sum(row_count) FROM retention_counts);
+INSERT INTO retention_state VALUES (1, 0, 0, 1);
+SAVEPOINT step;
+INSERT INTO retention_counts(number, channel, row_count) VALUES (1, '', 0);
+INSERT INTO rowtail_setup SELECT 'tables have their row' FROM retention_counts, retention_state;
 
 -- The rule from retention that applies to each channel. It is copied into retention_counts when either changes.
 SAVEPOINT step;
@@ -229,44 +243,69 @@ SELECT channel, too_many, oldest, not_before FROM (
 	FROM retention_counts AS c)
 WHERE too_many > 0 OR oldest < not_before;
 
+-- An INSERT here follows each change of the rules: it counts what they need, and copies them into retention_counts.
 SAVEPOINT step;
-CREATE TRIGGER retention_rule_made AFTER INSERT ON retention
+CREATE VIEW retention_apply AS SELECT NULL AS changed WHERE 0;
+SAVEPOINT step;
+CREATE TRIGGER retention_applied INSTEAD OF INSERT ON retention_apply
 BEGIN
+	UPDATE retention_counts SET row_count = (SELECT count(*) FROM events), last_id = ifnull((SELECT max(id) FROM events), 0)
+	WHERE number = 1 AND NOT (SELECT counted FROM retention_state) AND EXISTS (SELECT 1 FROM retention
+		WHERE channel = '' AND (keep_rows IS NOT NULL OR keep_seconds IS NOT NULL));
+	INSERT INTO retention_counts(channel, row_count, last_id) SELECT channel, count(*), max(id) FROM events
+	WHERE NOT (SELECT channels FROM retention_state) AND EXISTS (SELECT 1 FROM retention
+		WHERE channel <> '' AND (keep_rows IS NOT NULL OR keep_seconds IS NOT NULL))
+	GROUP BY channel;
+
+	UPDATE retention_state SET
+		counted = EXISTS (SELECT 1 FROM retention
+			WHERE channel = '' AND (keep_rows IS NOT NULL OR keep_seconds IS NOT NULL)),
+		channels = ifnull((SELECT max(1 + (keep_seconds IS NOT NULL)) FROM retention
+			WHERE channel <> '' AND (keep_rows IS NOT NULL OR keep_seconds IS NOT NULL)), 0);
+	DELETE FROM retention_counts WHERE number > 1 AND NOT (SELECT channels FROM retention_state);
+
 	UPDATE retention_counts SET
 		keep_rows = (SELECT keep_rows FROM retention_rules AS r WHERE r.channel = retention_counts.channel),
 		keep_seconds = (SELECT keep_seconds FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
+END;
+SAVEPOINT step;
+CREATE TRIGGER retention_rule_made AFTER INSERT ON retention
+BEGIN
+	INSERT INTO retention_apply VALUES (NULL);
 END;
 SAVEPOINT step;
 CREATE TRIGGER retention_rule_changed AFTER UPDATE ON retention
 BEGIN
-	UPDATE retention_counts SET
-		keep_rows = (SELECT keep_rows FROM retention_rules AS r WHERE r.channel = retention_counts.channel),
-		keep_seconds = (SELECT keep_seconds FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
+	INSERT INTO retention_apply VALUES (NULL);
 END;
 SAVEPOINT step;
 CREATE TRIGGER retention_rule_dropped AFTER DELETE ON retention
 BEGIN
-	UPDATE retention_counts SET
-		keep_rows = (SELECT keep_rows FROM retention_rules AS r WHERE r.channel = retention_counts.channel),
-		keep_seconds = (SELECT keep_seconds FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
+	INSERT INTO retention_apply VALUES (NULL);
 END;
 SAVEPOINT step;
-UPDATE retention_counts SET
-	keep_rows = (SELECT keep_rows FROM retention_rules AS r WHERE r.channel = retention_counts.channel),
-	keep_seconds = (SELECT keep_seconds FROM retention_rules AS r WHERE r.channel = retention_counts.channel);
+INSERT INTO retention_apply VALUES (NULL);
 INSERT INTO rowtail_setup SELECT 'rules hold'
 WHERE (SELECT count(*) FROM retention_rules WHERE keep_rows IS NOT NULL OR keep_seconds IS NOT NULL)
 	= (SELECT count(*) FROM retention_counts WHERE keep_rows IS NOT NULL OR keep_seconds IS NOT NULL);
 
 -- An INSERT here prunes a channel, or the log as a whole (''). Among its at_most oldest rows it deletes the first
--- too_many, and then those created before not_before (NULL: none).
+-- too_many, and then those created before not_before (NULL: none). Most often that is one row.
 SAVEPOINT step;
 CREATE VIEW retention_prune AS
 SELECT NULL AS channel, NULL AS too_many, NULL AS not_before, NULL AS at_most WHERE 0;
 
 SAVEPOINT step;
+CREATE TRIGGER retention_oldest_pruned INSTEAD OF INSERT ON retention_prune
+WHEN NEW.too_many = 1 AND NEW.not_before IS NULL
+BEGIN
+	DELETE FROM events WHERE id = CASE NEW.channel WHEN '' THEN (SELECT id FROM events ORDER BY id LIMIT 1)
+		ELSE (SELECT id FROM events WHERE channel = NEW.channel ORDER BY id LIMIT 1) END;
+END;
+
+SAVEPOINT step;
 CREATE TRIGGER retention_log_pruned INSTEAD OF INSERT ON retention_prune
-WHEN NEW.channel = ''
+WHEN NEW.channel = '' AND (NEW.too_many > 1 OR NEW.not_before IS NOT NULL)
 BEGIN
 	DELETE FROM events WHERE NEW.too_many > 0 AND id <= (
 		SELECT id FROM events ORDER BY id LIMIT 1 OFFSET min(ifnull(NEW.too_many, 0), NEW.at_most) - 1);
@@ -276,7 +315,7 @@ END;
 
 SAVEPOINT step;
 CREATE TRIGGER retention_channel_pruned INSTEAD OF INSERT ON retention_prune
-WHEN NEW.channel <> ''
+WHEN NEW.channel <> '' AND (NEW.too_many > 1 OR NEW.not_before IS NOT NULL)
 BEGIN
 	DELETE FROM events WHERE NEW.too_many > 0 AND channel = NEW.channel AND id <= (
 		SELECT id FROM events WHERE channel = NEW.channel ORDER BY id
@@ -305,28 +344,9 @@ BEGIN
 END;
 
 SAVEPOINT step;
-CREATE TRIGGER retention_quiet AFTER INSERT ON events
-WHEN EXISTS (SELECT 1 FROM retention WHERE channel <> '' AND keep_seconds IS NOT NULL)
-BEGIN
-	UPDATE retention_counts SET turn = ifnull((SELECT c.number FROM retention_counts AS c
-		WHERE c.number > retention_counts.turn ORDER BY c.number LIMIT 1), 2) WHERE number = 1;
-	INSERT INTO retention_prune VALUES (
-		(SELECT channel FROM retention_counts
-			WHERE number = (SELECT turn FROM retention_counts WHERE number = 1)),
-		(SELECT row_count - keep_rows FROM retention_counts
-			WHERE number = (SELECT turn FROM retention_counts WHERE number = 1)),
-		(SELECT CASE WHEN keep_seconds
-				AND (SELECT created_at FROM events AS e WHERE e.channel = c.channel ORDER BY e.id LIMIT 1)
-					< strftime('%Y-%m-%dT%H:%M:%fZ', 'now', -keep_seconds || ' seconds')
-				THEN strftime('%Y-%m-%dT%H:%M:%fZ', 'now', -keep_seconds || ' seconds') END
-			FROM retention_counts AS c
-			WHERE number = (SELECT turn FROM retention_counts WHERE number = 1)),
-		8);
-END;
-
-SAVEPOINT step;
 CREATE TRIGGER retention_inserted AFTER INSERT ON events
-WHEN (SELECT CASE WHEN row_count + (last_id < NEW.id) > keep_rows THEN 1
+WHEN (SELECT channels FROM retention_state)
+	AND (SELECT CASE WHEN row_count + (last_id < NEW.id) > keep_rows THEN 1
 		WHEN keep_seconds THEN (SELECT created_at FROM events WHERE channel = NEW.channel ORDER BY id LIMIT 1)
 			< strftime('%Y-%m-%dT%H:%M:%fZ', 'now', -keep_seconds || ' seconds') END
 	FROM retention_counts WHERE channel = NEW.channel)
@@ -338,13 +358,38 @@ BEGIN
 		8);
 END;
 
--- Not INSERT OR IGNORE: it becomes INSERT OR REPLACE if the writer's statement is one.
+SAVEPOINT step;
+CREATE TRIGGER retention_quiet AFTER INSERT ON events
+WHEN (SELECT channels = 2 FROM retention_state)
+BEGIN
+	UPDATE retention_state SET turn = ifnull((SELECT c.number FROM retention_counts AS c
+		WHERE c.number > retention_state.turn ORDER BY c.number LIMIT 1), 2);
+	INSERT INTO retention_prune VALUES (
+		(SELECT channel FROM retention_counts WHERE number = (SELECT turn FROM retention_state)),
+		(SELECT row_count - keep_rows FROM retention_counts WHERE number = (SELECT turn FROM retention_state)),
+		(SELECT CASE WHEN keep_seconds
+				AND (SELECT created_at FROM events AS e WHERE e.channel = c.channel ORDER BY e.id LIMIT 1)
+					< strftime('%Y-%m-%dT%H:%M:%fZ', 'now', -keep_seconds || ' seconds')
+				THEN strftime('%Y-%m-%dT%H:%M:%fZ', 'now', -keep_seconds || ' seconds') END
+			FROM retention_counts AS c
+			WHERE number = (SELECT turn FROM retention_state)),
+		8);
+END;
+
 SAVEPOINT step;
 CREATE TRIGGER retention_counted AFTER INSERT ON events
+WHEN (SELECT counted FROM retention_state)
 BEGIN
 	UPDATE retention_counts SET row_count = row_count + 1, last_id = max(last_id, NEW.id) WHERE number = 1;
+END;
+
+SAVEPOINT step;
+CREATE TRIGGER retention_channel_counted AFTER INSERT ON events
+WHEN (SELECT channels FROM retention_state)
+BEGIN
 	UPDATE retention_counts SET row_count = row_count + 1, last_id = max(last_id, NEW.id)
 	WHERE channel = NEW.channel;
+	-- Not INSERT OR IGNORE: it becomes INSERT OR REPLACE if the writer's statement is one.
 	INSERT INTO retention_counts(channel, row_count, last_id, keep_rows, keep_seconds)
 	SELECT NEW.channel, 1, NEW.id,
 		(SELECT r.keep_rows FROM retention AS r WHERE r.channel = NEW.channel OR instr(r.channel, '*') > 0
@@ -359,8 +404,15 @@ END;
 
 SAVEPOINT step;
 CREATE TRIGGER retention_deleted AFTER DELETE ON events
+WHEN (SELECT counted FROM retention_state)
 BEGIN
 	UPDATE retention_counts SET row_count = row_count - 1 WHERE number = 1;
+END;
+
+SAVEPOINT step;
+CREATE TRIGGER retention_channel_deleted AFTER DELETE ON events
+WHEN (SELECT channels FROM retention_state)
+BEGIN
 	UPDATE retention_counts SET row_count = row_count - 1 WHERE channel = OLD.channel;
 	INSERT INTO retention_counts(channel, row_count) SELECT OLD.channel, -1 WHERE changes() = 0;
 	DELETE FROM retention_counts WHERE channel = OLD.channel AND row_count = 0;

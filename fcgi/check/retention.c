@@ -8,6 +8,7 @@ enum {
 	GROWN_ROWS = 100000, /* without retention, from so many on */
 	COUNTED_ROWS = 1000000, /* counting more takes long */
 	DUE_MAX = 1000,
+	TRIGGERS = 7, /* on events */
 };
 
 /* How many rows the table has at most. */
@@ -45,15 +46,16 @@ static bool check_triggers(struct checking *c)
 	query_int(c,
 		"SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = "
 		"'events' AND name IN ('retention_whole', 'retention_quiet', 'retention_inserted', "
-		"'retention_counted', 'retention_deleted')",
+		"'retention_counted', 'retention_channel_counted', 'retention_deleted', "
+		"'retention_channel_deleted')",
 		&count);
 	/* section_schema() reports a log of 0.1.0, which has other triggers. */
-	if (count == 5 ||
+	if (count == TRIGGERS ||
 		!query_any(c, "SELECT 1 FROM sqlite_master WHERE name = 'retention_counts'", NULL))
 		return true;
 	report_note(c->report, cure_schema(cure, c, "retention.sql"),
-		"retention does not run: %lld of its 5 triggers are missing",
-		(long long)(5 - count));
+		"retention does not run: %lld of its %d triggers are missing",
+		(long long)(TRIGGERS - count), TRIGGERS);
 	return false;
 }
 
@@ -64,8 +66,11 @@ static void check_count(struct checking *c)
 	int64_t counted, there;
 
 	if (rows(c) > COUNTED_ROWS ||
-		!query_int(
-			c, "SELECT row_count FROM retention_counts WHERE number = 1", &counted) ||
+		!query_int(c,
+			"SELECT CASE WHEN counted THEN (SELECT row_count FROM retention_counts "
+			"WHERE number = 1) ELSE (SELECT sum(row_count) FROM retention_counts WHERE "
+			"number > 1) END FROM retention_state WHERE counted OR channels",
+			&counted) ||
 		!query_int(c, "SELECT count(*) FROM events", &there) || counted == there)
 		return;
 	report_note(c->report, cure_schema(cure, c, "retention.sql"),

@@ -111,7 +111,7 @@ def test_retention_that_holds(pruned):
     check(pruned.path).find("retention", "ok", "hold")
 
 
-@pytest.mark.parametrize("trigger", ["retention_counted", "retention_whole", "retention_deleted"])
+@pytest.mark.parametrize("trigger", ["retention_counted", "retention_whole", "retention_channel_deleted"])
 def test_retention_without_a_trigger(pruned, trigger):
     pruned.sql(f"DROP TRIGGER {trigger}")
     is_cured(pruned.path, check(pruned.path).find("retention", "note", "does not run"))
@@ -134,10 +134,13 @@ def test_a_limit_of_age_that_is_passed(pruned):
     assert pruned.sql("SELECT data FROM events") == [("new",)]
 
 
-def test_rows_that_were_deleted_without_the_triggers(pruned):
+@pytest.mark.parametrize("rule, trigger", [("", "retention_deleted"), ("*", "retention_channel_deleted")])
+def test_rows_that_were_deleted_without_the_triggers(pruned, rule, trigger):
+    pruned.sql("DELETE FROM retention")
+    pruned.sql(f"INSERT INTO retention VALUES ('{rule}', 10, NULL)")
     pruned.insert_many(5)
-    [(sql,)] = pruned.sql("SELECT sql FROM sqlite_master WHERE name = 'retention_deleted'")
-    pruned.sql("DROP TRIGGER retention_deleted")
+    [(sql,)] = pruned.sql(f"SELECT sql FROM sqlite_master WHERE name = '{trigger}'")
+    pruned.sql(f"DROP TRIGGER {trigger}")
     pruned.sql("DELETE FROM events WHERE id = 1")
     pruned.sql(sql)
     is_cured(pruned.path, check(pruned.path).find("retention", "note", "counts 5 rows, and there are 4"))

@@ -5,6 +5,7 @@ triggers, so they are created in any order. A writer may set recursive_triggers 
 OR REPLACE.
 """
 
+import contextlib
 import datetime
 import random
 import sqlite3
@@ -12,7 +13,7 @@ import sqlite3
 import pytest
 
 import full
-from schema import VERSIONS, Shell
+from schema import VERSIONS, Shell, counts
 
 CHANNELS = ["a", "b", "c", "r/1", "r/2", "r/2/x"]
 RULES = ["", "", "*", "a", "b", "r/*", "r/1", "r/2/*"]
@@ -61,6 +62,9 @@ class Model:
 class World:
     """One database, its writers, and its expected contents."""
 
+    class SetBack(Exception):
+        """A statement was refused, since its ids seemed to have been used before."""
+
     def __init__(self, path, seed, versions):
         self.chance = random.Random(seed)
         self.model = Model()
@@ -76,14 +80,19 @@ class World:
         for shell in self.shells:
             shell.close()
 
+    def run(self, writer, statement):
+        try:
+            (writer.execute if writer is self.db else writer.sql)(statement)
+        except (sqlite3.IntegrityError, Shell.Refused) as refused:
+            raise World.SetBack if "sqlite_sequence was set back" in str(refused) else refused
+
     def execute(self, statement):
         """Executes a statement by any writer, with any settings."""
         writer = self.chance.choice([self.db, *self.shells])
-        run = writer.execute if writer is self.db else writer.sql
         for setting in ("recursive_triggers", "foreign_keys", "reverse_unordered_selects"):
             if self.chance.random() < 0.2:
-                run(f"PRAGMA {setting} = {self.chance.choice(['ON', 'OFF'])}")
-        run(statement)
+                self.run(writer, f"PRAGMA {setting} = {self.chance.choice(['ON', 'OFF'])}")
+        self.run(writer, statement)
 
     def shuffle_triggers(self):
         made = self.db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
@@ -131,12 +140,13 @@ class World:
 
     def insert_and_roll_back(self):
         writer = self.chance.choice([self.db, *self.shells])
-        run = writer.execute if writer is self.db else writer.sql
-        run("BEGIN")
-        for channel in self.chance.choices(CHANNELS, k=5):
-            run(f"INSERT INTO events(channel) VALUES ('{channel}')")
-        run("DELETE FROM events WHERE id % 3 = 0")
-        run("ROLLBACK")
+        self.run(writer, "BEGIN")
+        try:
+            for channel in self.chance.choices(CHANNELS, k=5):
+                self.run(writer, f"INSERT INTO events(channel) VALUES ('{channel}')")
+            self.run(writer, "DELETE FROM events WHERE id % 3 = 0")
+        finally:
+            self.run(writer, "ROLLBACK")
 
     def do_something(self):
         deeds = [self.insert] * 20 + [self.change_rule, self.drop_rule, self.delete, self.take_step]
@@ -145,9 +155,8 @@ class World:
     # Checks.
 
     def check_counts(self):
-        counted = dict(self.db.execute("SELECT channel, row_count FROM retention_counts"))
-        real = dict(self.db.execute("SELECT channel, count(*) FROM events GROUP BY channel"))
-        assert counted == {"": sum(real.values()), **real}
+        counted, needed = counts(self.db)
+        assert counted == needed
         due = {
             channel: max(count - keep, 0)
             for channel, count in counted.items()
@@ -155,7 +164,6 @@ class World:
         }
         found = self.db.execute("SELECT channel, too_many FROM retention_due WHERE too_many > 0")
         assert dict(found) == {channel: over for channel, over in due.items() if over}
-
 
     def check_rows(self):
         left = {row[0] for row in self.db.execute("SELECT id FROM events")}
@@ -226,7 +234,12 @@ def test_counts_are_right_with_other_triggers(world, theirs):
     for number in range(200):
         if number % 25 == 24:
             here.shuffle_triggers()
-        here.do_something()
+        # Here a row can be inserted and deleted before events_numbered sees the row that was inserted before it. It
+        # then refuses the statement, which changes nothing.
+        with contextlib.ExitStack() as refusals:
+            if theirs == "tells what left":
+                refusals.enter_context(contextlib.suppress(here.SetBack))
+            here.do_something()
         here.model.rows = here.db.execute("SELECT id, channel, 0 FROM events ORDER BY id").fetchall()
         here.check_counts()
 
@@ -236,7 +249,8 @@ def test_replaced_row_is_counted_where_delete_triggers_run(world):
     here = world(2, ["3.7.17"])
     ever = set()
     here.db.execute("CREATE UNIQUE INDEX by_data ON events(channel, data)")
-    here.db.execute("INSERT INTO retention VALUES ('a', 4, NULL)")
+    here.db.execute("INSERT INTO retention VALUES ('a', 4, NULL), ('', 1000, NULL)")
+    here.model.rules = {"a": (4, None), "": (1000, None)}
     for number in range(40):
         writer = here.chance.choice([here.db.execute, here.shells[0].sql])
         writer("PRAGMA recursive_triggers = ON")
@@ -258,7 +272,6 @@ def test_row_too_old_is_pruned_in_any_trigger_order(world):
             made = here.db.execute("INSERT INTO events(channel) VALUES (?)", [channel]).lastrowid
             kept = [row[0] for row in here.db.execute("SELECT id FROM events WHERE channel = ?", [channel])]
             assert made in kept, number
-            counted = dict(here.db.execute("SELECT channel, row_count FROM retention_counts"))
-            real = dict(here.db.execute("SELECT channel, count(*) FROM events GROUP BY channel"))
-            assert counted == {"": sum(real.values()), **real}
+            counted, needed = counts(here.db)
+            assert counted == needed and "" in needed and "a" in needed
     assert max(kept) == made and len(kept) == 10

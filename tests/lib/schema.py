@@ -125,3 +125,15 @@ def steps(db, statement):
     db.execute(statement)
     db.set_progress_handler(None, 0)
     return count
+
+
+def counts(db):
+    """What retention.sql has counted, and what it must have counted for its rules: each {channel: rows}, '' for all."""
+    counted = dict(db.execute(
+        "SELECT channel, row_count FROM retention_counts, retention_state WHERE channel <> '' OR counted"
+    ))
+    real = dict(db.execute("SELECT channel, count(*) FROM events GROUP BY channel"))
+    real[""] = sum(real.values())
+    rules = db.execute("SELECT channel FROM retention WHERE keep_rows IS NOT NULL OR keep_seconds IS NOT NULL")
+    kinds = {bool(channel) for (channel,) in rules}
+    return counted, {channel: rows for channel, rows in real.items() if bool(channel) in kinds}
