@@ -461,11 +461,6 @@ void source_first_host(struct source *s)
 	s->host = 0;
 }
 
-bool source_is_open(const struct source *s)
-{
-	return s->state >= IDLE;
-}
-
 bool source_is_asking(const struct source *s)
 {
 	return s->state > IDLE;

@@ -66,7 +66,7 @@ void source_first_host(struct source *s);
 
 void source_ask(struct source *s, enum source_question question, int64_t a, int64_t b);
 
-bool source_is_open(const struct source *s); /* connected and set up */
+/* Is a question open? */
 bool source_is_asking(const struct source *s);
 
 /* "db1.example:5432/app", of the current or the last connection. "" before the first. Borrowed. */

@@ -1,5 +1,5 @@
-// event-source-plus ignores `retry`, takes 200 for success, and asks again as soon as the answer has ended. Neither rowtail nor a
-// web server that answers in its place lets it ask in a circle.
+// event-source-plus ignores `retry`, takes 200 for success, and asks again as soon as the answer has ended. rowtail, and a web
+// server that answers in its place, keep it from asking in a loop.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';

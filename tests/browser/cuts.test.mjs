@@ -1,9 +1,10 @@
 // Streams that are cut off at every kind of place and in every way, between the web server and each
 // client: nothing lost, nothing twice.
 //
-// Two things no server can help, and no cut here does them unless the test's name says so. Some clients
-// keep an id as soon as its line has come: cut between that line and the empty line, they go on behind a
-// row that they never delivered. sse.js, where a body ends within an id line, takes half an id for a whole.
+// No server can prevent two faults, and no cut here causes them unless the test's name says so. Some
+// clients keep an id as soon as its line has come: cut between that line and the empty line, they continue
+// after a row that they never delivered. If a body ends within an id line, sse.js takes half an id for a
+// whole one.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -96,7 +97,7 @@ async function withCuts(stack, client, how, test) {
   }
 }
 
-// Each place with each way, in an order by chance, which each client has for itself: together they have all cuts.
+// Each place with each way, in a random order of each client's own: together they have all cuts.
 function deal(client, { least, most, count = Infinity }) {
   const random = randomFrom(SEED + CUT_KINDS.indexOf(client));
   const names = (all) => all.filter((name) => !client.without?.includes(name) && !(

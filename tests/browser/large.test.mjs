@@ -36,7 +36,7 @@ describe('rowtail ends within a large row', () => {
   }
 });
 
-// A client that guesses is told of a whole body by nginx alone, when rowtail was killed.
+// If rowtail was killed, only nginx ends the body as a whole one, which a client that guesses believes.
 function serverOf(client, signal) {
   const first = client.guesses ? 0 : CUT_KINDS.indexOf(client) % 2;
   return SERVERS[signal === 'SIGTERM' ? first : 1 - first];

@@ -1,5 +1,5 @@
 // deploy/browser/rowtail.js behind real web servers, and behind what stands in front of them in the field: nothing is lost,
-// nothing comes twice, and the page is told what is the matter.
+// nothing comes twice, and the page is told what is wrong.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -265,7 +265,7 @@ const TESTS = {
 
   'tells ids beyond 2^53 apart': async (at) => {
     const ids = [2n ** 53n, 2n ** 53n + 1n, 2n ** 53n + 2n].map(String);
-    // The schema does not number so far; a table of one's own may.
+    // The schema gives no such numbers; an application's own table may.
     const rows = ids.map((id) => `INSERT INTO events(id, data) VALUES (${id}, 'row ${id}');`);
     await at.stack.database.sql(`DROP TRIGGER events_numbered; DROP TRIGGER events_refused; ${rows.join('')}`);
     for (const act of [PASS, HOLD]) {

@@ -1,4 +1,4 @@
-// All slow tests side by side: streams that are silent for longer than any client's or proxy's
+// All slow tests at the same time: streams that are silent for longer than any client's or proxy's
 // time-out, and clients that wait their reconnection time before they reconnect.
 
 import assert from 'node:assert/strict';

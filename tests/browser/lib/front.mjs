@@ -1,5 +1,5 @@
-// front: what may stand between a page and its web server: something that holds answers back until they are whole,
-// answers in the server's place, or ends connections early. Pages and modules pass.
+// front: something between a page and its web server that holds answers back until they are complete, answers in the
+// server's place, or ends connections early. Pages and modules pass.
 
 import { once } from 'node:events';
 import http from 'node:http';
