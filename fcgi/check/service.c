@@ -79,10 +79,14 @@ void section_listen(struct checking *c)
 	struct listen_wish wish;
 
 	for (size_t n = 0; listen_wish(c->config, n, &wish); n++)
-		if (wish.protocol == LISTEN_FOR_FASTCGI || http_is_built())
-			check_socket(c, &wish);
-		else
+		if (wish.protocol != LISTEN_FOR_FASTCGI && !http_is_built())
 			report_wrong(c->report, EX_CONFIG, NULL,
 				"this rowtail was built without llhttp, so it has no --http and no "
 				"--pages");
+		else if (listen_is_repeated(c->config, n))
+			report_wrong(c->report, EX_CONFIG, NULL,
+				"%s is given twice; give each socket an address of its own",
+				wish.address);
+		else
+			check_socket(c, &wish);
 }

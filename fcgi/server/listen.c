@@ -331,12 +331,14 @@ static bool open_tcp(
 	struct listeners *l, const struct listen_wish *wish, char *sentence, size_t size)
 {
 	struct listen_addresses addresses;
-	int error;
+	int error, prefix;
 
 	if (!listen_addresses(&addresses, wish->address, sentence, size))
 		return false;
 	if ((error = bind_all(l, &addresses, wish->protocol))) {
-		snprintf(sentence, size, "listen: %s: %s", wish->address, strerror(error));
+		prefix = snprintf(sentence, size, "listen: ");
+		listen_tell(wish->address, addresses.port, error, sentence + prefix,
+			size - (size_t)prefix);
 		return false;
 	}
 	warn_if_exposed(&addresses, wish);
@@ -358,6 +360,18 @@ bool listen_wish(const struct config *config, size_t n, struct listen_wish *wish
 		if (n-- == 0)
 			return true;
 	}
+	return false;
+}
+
+bool listen_is_repeated(const struct config *config, size_t n)
+{
+	struct listen_wish wish, other;
+
+	if (!listen_wish(config, n, &wish))
+		return false;
+	while (n-- > 0)
+		if (listen_wish(config, n, &other) && !strcmp(other.address, wish.address))
+			return true;
 	return false;
 }
 
@@ -388,6 +402,12 @@ static bool open_own(struct listeners *l, const struct config *config, char *sen
 			continue;
 		if (!is_spoken(wish.protocol, sentence, size))
 			return false;
+		if (listen_is_repeated(config, n)) {
+			snprintf(sentence, size,
+				"listen: %s is given twice; give each socket an address of its own",
+				wish.address);
+			return false;
+		}
 		if (l->count == LISTEN_MAX) {
 			snprintf(sentence, size, "listen: there are more than %d sockets",
 				LISTEN_MAX);

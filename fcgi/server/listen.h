@@ -78,6 +78,9 @@ struct listen_wish {
  */
 bool listen_wish(const struct config *config, size_t n, struct listen_wish *wish);
 
+/* Has an earlier one the same address? */
+bool listen_is_repeated(const struct config *config, size_t n);
+
 /*
  * Could this socket be made? Makes and removes none. If one is there, connects to it and hangs up.
  */

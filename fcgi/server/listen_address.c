@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
+#include "base/who.h"
 #include "server/listen_impl.h"
 
 #define HOSTS "/etc/hosts"
@@ -126,4 +128,28 @@ bool listen_addresses(struct listen_addresses *a, const char *listen, char *sent
 			"; give an address of this machine, or :%u",
 			listen, host, a->port);
 	return a->count > 0;
+}
+
+void listen_tell(const char *address, uint16_t port, int error, char *sentence, size_t size)
+{
+	struct who_process by;
+
+	if (error == EADDRINUSE && who_listens(&by, port) && by.id == getpid())
+		snprintf(sentence, size,
+			"%s: this rowtail already listens on port %u; give each socket an address "
+			"of its own",
+			address, port);
+	else if (error == EADDRINUSE)
+		snprintf(sentence, size, "%s listens on %s; stop it first, or name another port",
+			by.id ? by.name : "another process", address);
+	else if (error == EACCES)
+		snprintf(sentence, size,
+			"%s: only root can use ports below 1024; give a higher port, such as :9000",
+			address);
+	else if (error == EADDRNOTAVAIL)
+		snprintf(sentence, size,
+			"%s: this machine does not have this address; give one that it has, or :%u",
+			address, port);
+	else
+		snprintf(sentence, size, "%s: %s", address, strerror(error));
 }

@@ -238,16 +238,8 @@ static enum listen_finding tell_port(struct looking *l, int error, uint16_t port
 	case EADDRINUSE:
 		who_listens(&by, port);
 		return tell_served(l, &by);
-	case EACCES:
-		SAY(l, "%s: only root can use ports below 1024; give a higher port, such as :9000",
-			what);
-		return LISTEN_IMPOSSIBLE;
-	case EADDRNOTAVAIL:
-		SAY(l, "%s: this machine does not have this address; give one that it has, or :%u",
-			what, port);
-		return LISTEN_IMPOSSIBLE;
 	default:
-		SAY(l, "%s: %s", what, strerror(error));
+		listen_tell(what, port, error, l->sentence, l->size);
 		return LISTEN_IMPOSSIBLE;
 	}
 }

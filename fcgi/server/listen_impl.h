@@ -38,6 +38,9 @@ bool listen_addresses(struct listen_addresses *a, const char *listen, char *sent
 /* May this one of the addresses be left out, which cannot be bound because of this errno? */
 bool listen_may_lack(const struct listen_addresses *a, size_t i, int error);
 
+/* Writes why nothing can listen at this address, by the errno, and what to do. */
+void listen_tell(const char *address, uint16_t port, int error, char *sentence, size_t size);
+
 socklen_t listen_address_size(const struct sockaddr *address);
 
 bool listen_is_loopback(const struct sockaddr *address);

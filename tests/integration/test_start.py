@@ -1,6 +1,7 @@
 """How rowtail starts: the sockets it can get, and its messages when it cannot start."""
 
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -210,12 +211,37 @@ def test_directory_of_the_socket_is_missing(workdir, log, where):
     assert where in done.stderr and "directory" in done.stderr, done.stderr
 
 
-def test_port_in_use(workdir, log):
+@pytest.mark.parametrize("form", [":{}", "127.0.0.1:{}"])
+@pytest.mark.parametrize("option", ["--listen", "--http", "--pages"])
+def test_port_in_use(log, option, form):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        done = rowtail.run("--db", log.path, "--listen", f"127.0.0.1:{port}")
-    assert done.returncode != 0
-    assert str(port) in done.stderr
+        address = form.format(taken.getsockname()[1])
+        done = rowtail.run("--db", log.path, option, address)
+    assert done.returncode == os.EX_CONFIG
+    assert re.search(rf"process {os.getpid()} \(.+\) listens on {address}; .* another port", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("options", [["--http", "--http"], ["--http", "--pages"], ["--listen", "--http"]])
+@pytest.mark.parametrize("unix", [False, True])
+def test_address_is_given_twice(workdir, log, options, unix):
+    address = str(workdir / "twice.sock") if unix else f":{ports.free_port()}"
+    for more in [], ["--check"]:
+        done = rowtail.run("--db", log.path, options[0], address, options[1], address, *more)
+        assert done.returncode == os.EX_CONFIG
+        assert f"{address} is given twice; give each" in done.stderr + done.stdout
+
+
+def test_port_is_given_in_two_ways(log):
+    port = ports.free_port()
+    done = rowtail.run("--db", log.path, "--http", f"127.0.0.1:{port}", "--pages", f":{port}")
+    assert done.returncode == os.EX_CONFIG
+    assert f"this rowtail already listens on port {port}" in done.stderr
+
+
+def test_address_of_another_machine(log):
+    done = rowtail.run("--db", log.path, "--http", "192.0.2.1:8080")
+    assert done.returncode == os.EX_CONFIG
+    assert "this machine does not have this address; give one that it has, or :8080" in done.stderr
 
 
 def test_listening_descriptor_overrides_cgi_variables(launch, log):
