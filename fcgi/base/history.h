@@ -57,6 +57,7 @@ void history_add(struct history *h, int64_t now_ms, const struct history_now *no
 /* The time that a point covers. */
 int64_t history_step_ms(enum history_span span);
 
+/* How many points a ring has so far. */
 size_t history_count(const struct history *h, enum history_span span);
 
 /* i: 0 for the oldest point, history_count() - 1 for the newest. */

@@ -25,6 +25,7 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 
 enum { LOG_LINE_MAX = 1024, LOG_REPEATS = 5, LOG_REPEAT_S = 10 };
 
+/* The format of all lines, LOG_TEXT at first. */
 enum log_format { LOG_TEXT, LOG_JSON };
 void log_set_format(enum log_format format);
 

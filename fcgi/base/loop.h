@@ -59,6 +59,7 @@ struct loop_poll {
  */
 bool loop_poll_begin(struct loop_poll *p, int fd, int events,
 	void (*ready)(struct loop_poll *p, int events, bool failed));
+/* Waits for these events from now on (0: paused). */
 void loop_poll_set(struct loop_poll *p, int events);
 /*
  * Ends the poll. `ready` is not called again, and the descriptor may be closed at once. The memory
@@ -99,7 +100,7 @@ bool loop_alarm_init(struct loop_alarm *a, void (*due)(struct loop_alarm *a), vo
 void loop_alarm_start(struct loop_alarm *a, int64_t after_us);
 void loop_alarm_stop(struct loop_alarm *a);
 
-/* A function that the loop calls once per round, after everything that is ready, while wanted. */
+/* A function that the loop calls, when wanted, after everything that is ready in a round. */
 struct loop_turn {
 	struct loop_handle idle, check;
 	void (*turn)(struct loop_turn *t);
@@ -108,6 +109,7 @@ struct loop_turn {
 };
 /* Begins the turn, not wanted. A second call makes it not wanted and replaces its function. */
 void loop_turn_init(struct loop_turn *t, void (*turn)(struct loop_turn *t), void *context);
+/* Wants one call, in this round or the next. Wanting it again before that adds none. */
 void loop_turn_want(struct loop_turn *t);
 
 /*

@@ -52,6 +52,7 @@ size_t metrics_size(void);
  */
 void metrics_share(void *memory, size_t count, size_t number);
 
+/* Adds to this process's counter; reads the sum of all processes. */
 void metrics_add(enum metric which, uint64_t amount);
 uint64_t metrics_get(enum metric which);
 void metrics_add_reason(enum metric_by_reason which, unsigned reason);

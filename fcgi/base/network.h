@@ -28,6 +28,7 @@ bool network_read(struct network *n, const char *text);
  */
 bool network_read_address(struct network *n, const char *text, size_t length);
 
+/* Is the address in the range? */
 bool network_has(const struct network *range, const struct network *address);
 
 /* Writes an address without its prefix. */

@@ -26,6 +26,7 @@ struct hops {
 	char cdn[FACTS_FIELD]; /* a network in front of all; "" */
 };
 
+/* Fills *h from all answers. */
 void hops_find(struct hops *h, const struct facts *f);
 
 /* "nginx", "Apache"; "the web server" for SERVER_UNKNOWN. */

@@ -35,6 +35,7 @@ void plan_ask_form(struct run *r, const char *parameters);
 /* Channels behind the mount that rowtail refuses, with their names. */
 void plan_ask_path(struct run *r);
 
+/* The rows as JSON: PROBE_JSON_1 or PROBE_JSON_2. */
 void plan_ask_json(struct run *r, enum probe probe);
 
 /* Everything else, to go on side by side. */

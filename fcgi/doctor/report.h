@@ -7,6 +7,7 @@
 #include "doctor/findings.h"
 #include "doctor/options.h"
 
+/* Prints to standard output. */
 void report_print(const struct options *o, const struct facts *f, const struct findings *found);
 
 #endif

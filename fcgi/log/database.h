@@ -81,10 +81,12 @@ void database_explain(const struct database *db, struct database_failure *why);
 enum database_status database_prepare(struct database *db, struct statement **st, const char *sql);
 void database_finalize(struct statement *st);
 
+/* index: of a parameter, from 1. */
 void database_bind_int(struct statement *st, int index, int64_t value);
 /* The text is borrowed until the statement is reset. */
 void database_bind_text(struct statement *st, int index, const char *text, size_t length);
 
+/* Goes to the next row: DATABASE_ROW, DATABASE_DONE, or why it failed. */
 enum database_status database_step(struct statement *st);
 /*
  * Ends the read transaction that stepping began, unless an outer one is open. Clears all bindings.
@@ -97,6 +99,7 @@ void database_reset(struct statement *st);
  */
 void database_limit_length(struct database *db, int bytes);
 
+/* The value in a column, from 0, of the row that was reached. */
 bool database_is_null(struct statement *st, int column);
 bool database_is_int(struct statement *st, int column);
 int64_t database_int(struct statement *st, int column);

@@ -46,6 +46,7 @@ void filter_follow_ends(struct filter *f);
 /* Does it follow all channels, with the pattern "*"? */
 bool filter_has_all(const struct filter *f);
 
+/* Does it follow this channel, by its name or by a pattern? */
 bool filter_has_channel(const struct filter *f, const char *channel, size_t length);
 
 /* Does another pattern of the filter cover this one? Then it finds whatever this one would. */

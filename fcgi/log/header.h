@@ -22,6 +22,7 @@ struct header {
 	int version;
 };
 
+/* Reads the header of the file at this path. */
 void header_read(struct header *h, const char *path);
 
 /* Writes "3.40.1" for 3040001 to text[16]. */

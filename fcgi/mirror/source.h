@@ -64,6 +64,7 @@ void source_pass_over_host(struct source *s);
 /* The next one begins with the first host again. */
 void source_first_host(struct source *s);
 
+/* Asks a question; a and b: see there. Does nothing unless connected, and while one is open. */
 void source_ask(struct source *s, enum source_question question, int64_t a, int64_t b);
 
 /* Is a question open? */

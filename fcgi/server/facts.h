@@ -41,6 +41,7 @@ struct facts {
 	size_t count;
 };
 
+/* Each adds one fact to the list. Without room for it, it is left out. */
 void facts_heading(struct facts *f, const char *label);
 void facts_text(struct facts *f, const char *name, const char *label, const char *text);
 void facts_number(struct facts *f, const char *name, const char *label, int64_t number);

@@ -16,6 +16,7 @@
 /* For struct subscriber. user: NULL if unknown. NULL if nothing is logged or there is no memory. */
 char *journal_who(const char *address, const char *user);
 
+/* What a request asks for. */
 void journal_asked(const struct request *q);
 
 /* status: of the answer. The sentence must not quote a secret. */

@@ -41,8 +41,10 @@ bool listen_may_lack(const struct listen_addresses *a, size_t i, int error);
 /* Writes why nothing can listen at this address, by the errno, and what to do. */
 void listen_tell(const char *address, uint16_t port, int error, char *sentence, size_t size);
 
+/* The size of the structure for an address of this family. */
 socklen_t listen_address_size(const struct sockaddr *address);
 
+/* Can only this machine reach it? For IPv4 and IPv6. */
 bool listen_is_loopback(const struct sockaddr *address);
 
 #endif

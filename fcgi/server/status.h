@@ -25,6 +25,7 @@ struct status {
 	int64_t max_streams, started_ms;
 };
 
+/* Appends the page. */
 void status_html(struct buffer *out, const struct status *s);
 
 /* Appends one object and a line break. */

@@ -15,6 +15,7 @@
 /* Begins to sample; borrows fanout for good. Without it the history stays empty. */
 void vitals_begin(const struct fanout *fanout);
 
+/* The samples. Borrowed for good. */
 const struct history *vitals_history(void);
 
 /* Bytes that this process holds in memory; -1: unknown. */

@@ -88,6 +88,7 @@ enum eventlog_status fanout_begin_opening(struct fanout *f, struct opening *o,
  */
 bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_stream *stream);
 
+/* How many streams are open. */
 size_t fanout_count(const struct fanout *f);
 
 /* The sink of a blocked subscriber can take bytes again. */

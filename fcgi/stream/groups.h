@@ -34,6 +34,7 @@ struct group {
 
 struct groups;
 
+/* NULL if there is no memory. */
 struct groups *groups_new(void);
 /* All groups must have been released before. */
 void groups_free(struct groups *g);

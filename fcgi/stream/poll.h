@@ -66,6 +66,7 @@ bool poll_set_texts(struct poll **p, const struct buffer *head, const struct buf
 
 void poll_free(struct poll *p);
 
+/* The texts, of head_length and later_length bytes. Borrowed until *p changes. */
 const uint8_t *poll_head(const struct poll *p);
 const uint8_t *poll_later(const struct poll *p);
 

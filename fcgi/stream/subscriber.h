@@ -138,7 +138,7 @@ void subscriber_give_up_cut(struct subscriber *s);
 /* In DRAIN, with nothing cut: sends the farewell. SENT: the stream has ended. */
 enum subscriber_result subscriber_farewell(struct subscriber *s, int64_t now_ms);
 
-/* Lists. */
+/* A list: adds at its end, and notes in s->where which list it is; removes; takes the first. */
 void subscriber_list_push(struct subscriber_list *l, struct subscriber *s, enum subscriber_where w);
 void subscriber_list_remove(struct subscriber_list *l, struct subscriber *s);
 struct subscriber *subscriber_list_pop(struct subscriber_list *l);

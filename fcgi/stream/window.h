@@ -37,6 +37,7 @@ void window_free(struct window *w);
 /* Empties the window. From now on it covers the ids above `base`. */
 void window_reset(struct window *w, int64_t base);
 
+/* The window covers the ids above its base, up to its last one. */
 int64_t window_base(const struct window *w);
 int64_t window_last(const struct window *w);
 

@@ -48,6 +48,7 @@ void triggers_object(struct buffer *sql, const struct writing *w);
 /* Appends a text that is empty if no tracked column differs between w->before and w->row. */
 void triggers_changed_names(struct buffer *sql, const struct writing *w);
 
+/* How many columns the key has. */
 size_t triggers_key_count(const struct track_table *t);
 
 /* Appends the name of a table's trigger, or of its notes. */
