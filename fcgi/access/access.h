@@ -1,5 +1,5 @@
 /*
- * access: who may read what, and until when (interface, section 6); and who may publish what.
+ * access: who may read what, and until when (rowtail(8), ACCESS); and who may publish what.
  *
  * Owns the subjects of a request (everyone, the user whom the web server names, the token or JWT
  * that the client shows), the look-up of their grants, and the repeated checks while a stream is

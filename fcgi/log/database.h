@@ -2,9 +2,9 @@
  * database: the part of SQLite that rowtail uses, with its many status codes reduced to a few.
  *
  * The only file of rowtail that includes <sqlite3.h>; the programs that write have others. Opens
- * read-only, never writes, waits for a lock only as database_wait_until() allows.
- * Knows nothing of events or grants. Never opens the files in another way: closing any descriptor
- * of a database file in this process would drop SQLite's POSIX locks on it.
+ * read-only, never writes, waits for a lock only as database_wait_until() allows. Knows nothing of
+ * events or grants. Never opens the files in another way: closing any descriptor of a database file
+ * in this process would drop SQLite's POSIX locks on it.
  */
 #ifndef ROWTAIL_DATABASE_H
 #define ROWTAIL_DATABASE_H

@@ -2,7 +2,7 @@
  * sse: encodes a row as the bytes of an event stream.
  *
  * Pure. Owns every byte after the head of a stream: records of rows, `position`, `gap` and `denied`
- * records, heartbeats and reconnection times (interface, section 4). No content of a row can forge
+ * records, heartbeats and reconnection times (rowtail(8), STREAM). No content of a row can forge
  * a field: line breaks of all three kinds split data into lines, and are replaced in an event type;
  * ill-formed UTF-8 becomes U+FFFD; NUL is data like any other character.
  *

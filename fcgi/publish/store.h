@@ -1,10 +1,10 @@
 /*
  * store: writes messages into the event log, each request in one transaction.
  *
- * The only module of this program that includes <sqlite3.h>. Owns the writing connection. A commit
- * is durable when store_put() returns STORE_DONE: synchronous is EXTRA, which in WAL mode is FULL,
- * so SQLite syncs the write-ahead log before COMMIT returns, and in rollback mode the directory
- * too. Blocks while the database is locked, for wait_ms.
+ * Includes <sqlite3.h>, as log/database.c does. Owns the writing connection. A commit is durable
+ * when store_put() returns STORE_DONE: synchronous is EXTRA, which in WAL mode is FULL, so SQLite
+ * syncs the write-ahead log before COMMIT returns, and in rollback mode the directory too. Blocks
+ * while the database is locked, for wait_ms.
  */
 #ifndef ROWTAIL_STORE_H
 #define ROWTAIL_STORE_H

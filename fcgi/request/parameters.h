@@ -1,7 +1,7 @@
 /*
  * parameters: reads the parameters of a request from a query string, a form, a JSON body or a path.
  *
- * Pure. Owns the table of names, their valid values (interface, section 3), and the sentences that
+ * Pure. Owns the table of names, their valid values (rowtail(8), REQUESTS), and the sentences that
  * say what would be right. Used only by request.c.
  */
 #ifndef ROWTAIL_PARAMETERS_H

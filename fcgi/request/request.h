@@ -1,9 +1,9 @@
 /*
- * request: parses the parameters and the body of a FastCGI or CGI request. The result is what the
- * client asks for, or a status and a sentence that says what would be right.
+ * request: parses the parameters and the body of a FastCGI, HTTP or CGI request. The result is what
+ * the client asks for, or a status and a sentence that says what would be right.
  *
- * Pure. Owns the parsing of methods, query strings, bodies, headers and positions (interface,
- * section 3). Never checks whether a position is valid or a channel is granted. Trusts only the
+ * Pure. Owns the parsing of methods, query strings, bodies, headers and positions (rowtail(8),
+ * REQUESTS). Never checks whether a position is valid or a channel is granted. Trusts only the
  * parameters that a web server sets. HTTP_* come from the client.
  */
 #ifndef ROWTAIL_REQUEST_H

@@ -1,8 +1,8 @@
 /*
  * answer: the head of a stream, and finite answers, as CGI output.
  *
- * Pure. Owns status lines, header fields, CORS fields, and bodies of one plain sentence (interface,
- * sections 4 and 5). Knows nothing of FastCGI framing.
+ * Pure. Owns status lines, header fields, CORS fields, and bodies of one plain sentence
+ * (rowtail(8), REQUESTS). Knows nothing of framing.
  *
  * Source: RFC 3875, section 6 (CGI response); Fetch standard, section 3.2 (CORS protocol).
  */

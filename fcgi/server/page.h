@@ -1,5 +1,5 @@
 /*
- * page: the pages for administrators: metrics, status, health (interface, section 7).
+ * page: the pages for administrators: metrics, status, health (rowtail(8), METRICS).
  *
  * The web server decides who may see them: it sets ROWTAIL_PAGE. Reads the oldest and newest id
  * from the current database file. Changes nothing.

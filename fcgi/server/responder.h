@@ -2,7 +2,7 @@
  * responder: turns a parsed request into a stream to open, or a finished answer.
  *
  * Owns the order of the checks (shape, page, limits, log, access, position) and the limits on
- * streams. Does no I/O with the client, so FastCGI and CGI both use it.
+ * streams. Does no I/O with the client, so FastCGI, HTTP, CGI and --follow all use it.
  */
 #ifndef ROWTAIL_RESPONDER_H
 #define ROWTAIL_RESPONDER_H

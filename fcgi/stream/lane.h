@@ -2,8 +2,8 @@
  * lane: encodes the rows of a stream, and frames the bytes.
  *
  * Pure. Streams on the same lane get the same bytes for the same row, so each row is encoded once
- * for all of them. The request chooses the encoding, the connection chooses the framing. Other
- * encodings (JSON) and framings (HTTP) belong here; no other file in stream/ knows them.
+ * for all of them. The request chooses the encoding, the connection the framing. No other file in
+ * stream/ encodes or frames.
  */
 #ifndef ROWTAIL_LANE_H
 #define ROWTAIL_LANE_H

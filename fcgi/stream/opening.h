@@ -1,10 +1,10 @@
 /*
  * opening: finds where a stream begins, from what its client asked for.
  *
- * Owns the rules of positions (interface, sections 3 and 4): a valid position, an invalid one,
+ * Owns the rules of positions (rowtail(8), REQUESTS and STREAM): a valid position, an invalid one,
  * none, the newest N, at most N records back. Reads the log, a bounded number of rows at a time.
- * The responder creates it and passes it to the stream with the request. The stream keeps it until
- * its first record is sent.
+ * The responder creates it and passes it to the stream, which keeps it until its first record is
+ * sent.
  */
 #ifndef ROWTAIL_OPENING_H
 #define ROWTAIL_OPENING_H

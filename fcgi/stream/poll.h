@@ -1,7 +1,7 @@
 /*
  * poll: a JSON answer that is being built (format=json): it collects rows until it is full.
  *
- * Pure. Owns the bounds of an answer and its text (interface, section 4a). Knows no log, no sink
+ * Pure. Owns the bounds of an answer and its text (rowtail(8), JSON). Knows no log, no sink
  * and no clock: fanout_poll.c brings the rows, and sends the answer.
  */
 #ifndef ROWTAIL_POLL_H

@@ -1,6 +1,5 @@
 /*
- * sink: the destination of a stream's bytes: a FastCGI connection, CGI's standard output, or a test
- * double.
+ * sink: the destination of a stream's bytes: a connection, standard output, or a test double.
  *
  * Only an interface. Whoever makes a sink owns it, and must keep it longer than its subscriber.
  */

@@ -18,7 +18,7 @@ const PASSWORD = 'Grüße & +ße';
 const KEY = '0123456789abcdef0123456789abcdef';
 const SHORT_S = 3; // a token's lifetimetime
 const LONG_S = 60;
-const REVOKED_MS = 13_000; // the contract says ten seconds
+const REVOKED_MS = 13_000; // rowtail(8), ACCESS: ten seconds
 const PAGE = '/page/page.html';
 
 let browser;

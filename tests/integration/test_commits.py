@@ -14,7 +14,7 @@ import pytest
 
 import database
 
-# The contract says 50 ms; the tests tolerate a busy machine, but not a row that waits for a poll.
+# It takes milliseconds; the tests tolerate a busy machine, but not a row that waits for a poll.
 BEARABLE_S = 0.5
 WATCH_ONLY = ("--poll", 60000, "--heartbeat", 3600)
 

@@ -110,7 +110,7 @@ MIB = 1 << 20
 
 
 def walk(server, query="", limit=3, wait=""):
-    """Asks as the interface says, until nothing more is there: the ids, and the reasons of gaps."""
+    """Asks as rowtail(8) says, until nothing more is there: the ids, and the reasons of gaps."""
     position, found, reasons, more = 0, [], [], True
     while more:
         answer = ask(server, f"since={position}&limit={limit}{wait}{query}")

@@ -1,4 +1,4 @@
-"""rowtail-publish: what a POST does, and what it never does (interface, section 1b)."""
+"""rowtail-publish: what a POST does, and what it never does (rowtail-publish(8))."""
 
 import concurrent.futures
 import contextlib

@@ -12,7 +12,7 @@ import database
 import pytest
 import stream
 
-PROMISED = 10.0  # seconds, interface, section 6
+PROMISED = 10.0  # seconds; rowtail(8), ACCESS
 SLACK = 3.0  # for a busy machine
 
 

@@ -207,7 +207,7 @@ class Rowtail:
         return self.process.wait(timeout)
 
     def stop(self):
-        """Sends SIGTERM; asserts exit status 0 within 5 s, as the contract says."""
+        """Sends SIGTERM; asserts exit status 0 within 5 s, as rowtail(8) says in SIGNALS."""
         self.signal(signal.SIGTERM)
         status = self.wait_exit(5.0)
         assert status == 0, f"SIGTERM ended it with {status}: {self.stderr}"

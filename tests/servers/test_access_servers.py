@@ -20,7 +20,7 @@ ASK_FOR_A_LOGIN = (
     "apache", "apache-fcgid", "lighttpd", "lighttpd-cgi", "nginx", "nginx-fcgiwrap", "caddy",
     "haproxy",
 )
-PROMISED = 10.0  # seconds from a DELETE to the end; interface, section 6
+PROMISED = 10.0  # seconds from a DELETE to the end; rowtail(8), ACCESS
 SLACK = 3.0  # for a busy machine
 
 

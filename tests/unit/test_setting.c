@@ -338,7 +338,7 @@ static void test_texts_are_kept_unchanged(void **state)
 	}
 }
 
-/* The contract's table, section 2. */
+/* As rowtail(8) says, in Options. */
 static void test_defaults(void **state)
 {
 	static const struct {
