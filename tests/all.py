@@ -3,13 +3,13 @@
     /usr/bin/python3 tests/all.py            what make test runs
     /usr/bin/python3 tests/all.py --all      what make test-all runs
 
-Each part is a target of the Makefile; its output is in build/test/PART.log. Parts run side by side, in lanes. Those in NICE
-compile or look at files: they get the CPU when the others, which wait for servers and clocks, leave it. A part that fails
+Each part is a target of the Makefile; its output is in build/test/PART.log. Parts run at the same time, in lanes. Those in
+NICE compile or read files: they get the CPU that the others, which wait for servers and clocks, leave. A part that fails
 does not stop the others.
 
-A test of integration, servers or browser that fails runs a second time, alone, when the lanes have ended: on a busy
-machine a deadline may pass. If it passes then, it counts as passed, and the summary names it. Every other failure
-counts at once: unit tests, corpora, torture, whatever a sanitizer reports, and a suite in which many tests fail.
+A failed test in Python or in the browser runs a second time, alone, when the lanes have ended: on a busy machine a
+deadline may pass. If it passes then, it counts as passed, and the summary names it. Every other failure counts at once:
+unit tests, corpora, torture, whatever a sanitizer reports, and a suite in which many tests fail.
 
 Ends with 0 if everything passed.
 """
