@@ -4,7 +4,7 @@
 #   sh tests/deps.sh build           to build
 #   sh tests/deps.sh build demo      and for make demo
 #   sh tests/deps.sh build test      and for make test, make lint
-#   sh tests/deps.sh build bench      and for make bench, and for make bench-peers and the plots
+#   sh tests/deps.sh build bench    and for make bench, make bench-peers and the plots
 #   sh tests/deps.sh build suites    and for the unit tests, the integration suite and the suite of web servers
 #   sh tests/deps.sh build packages  and for make deb
 #   sh tests/deps.sh build ci        and for the part of them that make test runs in Debian 13
