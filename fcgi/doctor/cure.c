@@ -21,6 +21,8 @@
 #define IN_FRONTEND "in the frontend, before its other http-request lines"
 #define VARNISH "/etc/varnish/default.vcl"
 #define IN_RECV "before the first other sub vcl_recv"
+#define SHELL "a shell"
+#define IF_MISSING "if it is missing, "
 #define ROWTAIL "/etc/rowtail.conf"
 /* Where make install puts the answers while rowtail is down; the Makefile says it. */
 #ifndef ROWTAIL_DATADIR
@@ -40,6 +42,13 @@
 	"\" hdr Cache-Control \"no-cache, no-transform\"\n"
 
 /* Rows of one shape. */
+#define SAID(server, lines)                                                                        \
+	{                                                                                          \
+		FAULT_DOWN, server, SHELL,                                                         \
+			"as root, for the reason (Permission denied: the socket has another "      \
+			"group, see SocketGroup= of rowtail.socket)",                              \
+			lines                                                                      \
+	}
 #define PIPED(fault)                                                                               \
 	{                                                                                          \
 		fault, SERVER_VARNISH, VARNISH, IN_RECV, PIPE                                      \
@@ -192,16 +201,26 @@ static const struct cure cures[] = {
 	PIPED(FAULT_POST),
 
 	/* What answers in rowtail's place. */
+	{FAULT_FRONT_CONTROLLER, SERVER_NGINX, "the site's file in /etc/nginx/sites-enabled",
+		IF_MISSING "in the server { … } of this name and port",
+		"include snippets/rowtail.conf;"},
 	{FAULT_FRONT_CONTROLLER, SERVER_NGINX, NGINX,
 		"in the server { … }, before its rewrite, if and return (and rowtail's location as "
 		"in deploy/nginx)",
 		"if ($uri ~ \"^@(/|$)\") { break; }"},
+	{FAULT_FRONT_CONTROLLER, SERVER_APACHE, "the site's file in /etc/apache2/sites-enabled",
+		IF_MISSING "in the <VirtualHost> of this name and port",
+		"Include conf-available/rowtail.conf"},
 	{FAULT_FRONT_CONTROLLER, SERVER_APACHE, APACHE,
 		"before all other RewriteRules, after RewriteEngine On",
 		"RewriteRule \"^/?`(/|$)\" \"-\" [L]"},
+	{FAULT_FRONT_CONTROLLER, SERVER_LIGHTTPD, SHELL, "as root, if rowtail is not enabled",
+		"lighty-enable-mod rowtail\nsystemctl restart lighttpd"},
 	LIGHTTPD_THERE(FAULT_FRONT_CONTROLLER,
 		"url.rewrite-once = () url.rewrite-if-not-file = () url.redirect = () "
 		"server.error-handler-404 = \"\" }"),
+	{FAULT_FRONT_CONTROLLER, SERVER_CADDY, CADDY, IF_MISSING "in the site's block",
+		"import rowtail"},
 	CADDY_EXCEPT(FAULT_FRONT_CONTROLLER,
 		"in the matcher of the site's redir, rewrite, respond or handle"),
 	{FAULT_FRONT_CONTROLLER, SERVER_HAPROXY, HAPROXY, IN_FRONTEND,
@@ -277,10 +296,22 @@ static const struct cure cures[] = {
 	LIGHTTPD_THERE(FAULT_LEAVING, "server.stream-response-body = 2 }"),
 	PIPED(FAULT_LEAVING),
 
+	{FAULT_ACCESS, SERVER_ROWTAIL, SHELL,
+		"as root, if everyone may read the channel (write its name in place of news/*)",
+		"runuser -u rowtail -- sqlite3 /var/lib/rowtail/events.db \"INSERT INTO "
+		"grants(subject, channel) VALUES ('*', 'news/*')\""},
+
 	/* While rowtail is down. */
-	{FAULT_DOWN, SERVER_ROWTAIL, "a shell", "as root",
+	{FAULT_DOWN, SERVER_ROWTAIL, SHELL, "as root",
 		"systemctl restart rowtail.socket rowtail.service\n"
-		"rowtail --check /etc/rowtail.conf"},
+		"runuser -u rowtail -- rowtail --check /etc/rowtail.conf"},
+	SAID(SERVER_NGINX, "tail -n 2 /var/log/nginx/error.log"),
+	SAID(SERVER_APACHE, "tail -n 2 /var/log/apache2/error.log"),
+	SAID(SERVER_LIGHTTPD, "tail -n 2 /var/log/lighttpd/error.log"),
+	/* Caddy does not log an error that handle_errors answers. */
+	{FAULT_DOWN, SERVER_CADDY, SHELL,
+		"as root; caddy must be in the socket's group (SocketGroup= of rowtail.socket)",
+		"id caddy\nls -l /run/rowtail/rowtail.sock"},
 	{FAULT_DOWN_ANSWER, SERVER_NGINX, NGINX, IN_LOCATION,
 		"error_page 500 502 503 504 = @rowtail_down;"},
 	{FAULT_DOWN_ANSWER, SERVER_NGINX, NGINX, "beside that location",

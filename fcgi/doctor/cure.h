@@ -35,6 +35,7 @@ enum fault {
 	FAULT_PREFLIGHT,
 	FAULT_LEAVING,
 	FAULT_LEAVING_LATE, /* not noticed while no row comes */
+	FAULT_ACCESS, /* rowtail refuses everybody */
 	FAULT_DOWN, /* rowtail is not reached */
 	FAULT_DOWN_ANSWER, /* and the answer ends an EventSource */
 	FAULT_HTTP10,

@@ -38,6 +38,7 @@ enum probe {
 	PROBE_HEAD,
 	PROBE_JSON_1,
 	PROBE_JSON_2, /* the same URL when rows have come in between */
+	PROBE_OTHERS, /* while rowtail is down: as clients ask that are no EventSource */
 	PROBE_BROKEN, /* no HTTP at all: the front server answers itself */
 	PROBES
 };

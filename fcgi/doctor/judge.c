@@ -121,6 +121,8 @@ static bool judge_status(const struct facts *f, struct findings *out)
 	snprintf(what, sizeof(what), "The answer is %d: %s.", a->status, judge_line(a, line));
 	if (a->status == 401 || a->status == 403) {
 		name = "access", judge_refused(f, out);
+		if (!f->with_rows && !judge_mount_is_channel(f) && strstr(a->body, "granted"))
+			fault = FAULT_ACCESS;
 		if (f->with_rows && !judge_mount_is_channel(f))
 			snprintf(what + strlen(what), sizeof(what) - strlen(what),
 				" The log that --db names has a grant for the doctor: does rowtail "
@@ -140,21 +142,29 @@ static bool judge_status(const struct facts *f, struct findings *out)
 	return false;
 }
 
-/* A stream that is only an answer in rowtail's place, or rowtail's own "come back later". */
-static bool judge_away(const struct answer *a, struct findings *out)
+bool judge_is_away(const struct answer *a)
 {
-	struct finding *f;
+	return judge_is_stream(a) && !a->records && a->end_ms >= 0 && a->retry_ms >= 0;
+}
 
-	if (a->records || a->end_ms < 0 || a->retry_ms < 0)
+static bool judge_away(const struct facts *f, struct findings *out)
+{
+	const struct answer *a = &f->answer[PROBE_FIRST], *others = &f->answer[PROBE_OTHERS];
+	char what[FINDINGS_TEXT], line[JUDGE_LINE];
+
+	if (!judge_is_away(a))
 		return true;
-	f = findings_add(out, LEVEL_WRONG, "down",
+	snprintf(what, sizeof(what),
 		"The answer only says to reconnect in %lld ms: \"%s\". rowtail is down, or has "
 		"reached its connection limit.",
 		(long long)a->retry_ms, a->comment);
-	f->fatal = true;
-	f->fault = FAULT_DOWN;
-	f->harm = "Its EventSource reconnects again and again, and gets nothing until rowtail is "
-		  "back.";
+	if (others->status >= 400)
+		snprintf(what + strlen(what), sizeof(what) - strlen(what),
+			" Other clients get %d: %s.", others->status, judge_line(others, line));
+	say(out, "down", FAULT_DOWN,
+		"Its EventSource reconnects again and again, and gets nothing until rowtail is "
+		"back.",
+		what);
 	findings_add(out, LEVEL_OK, "down-answer",
 		"While rowtail is down, an EventSource is told to reconnect, and does not give "
 		"up.");
@@ -221,7 +231,7 @@ bool judge_first(const struct facts *f, struct findings *out)
 	if (!judge_redirect(a, out) || !judge_status(f, out))
 		return false;
 	fine = judge_type(a, out);
-	return fine && judge_away(a, out);
+	return fine && judge_away(f, out);
 }
 
 void judge_all(const struct facts *f, struct findings *out)

@@ -21,4 +21,7 @@ void judge_all(const struct facts *f, struct findings *out);
 /* Is this rowtail's stream or somebody's event stream, by its type or its first bytes? */
 bool judge_is_stream(const struct answer *a);
 
+/* Is it an answer in rowtail's place, or rowtail's own "come back later"? */
+bool judge_is_away(const struct answer *a);
+
 #endif

@@ -182,11 +182,14 @@ void plan_first(struct options *o, struct rows *rows, struct facts *f)
 	describe(o, f);
 	if (!f->answer[PROBE_FIRST].failure) {
 		plan_ask_broken(&r);
+		if (judge_is_away(&f->answer[PROBE_FIRST]))
+			plan_ask_others(&r);
 		if (f->answer[PROBE_FIRST].status == 401 || f->answer[PROBE_FIRST].status == 403) {
 			plan_ask_tokens(&r);
 			plan_ask_form(&r, "");
 			plan_ask_path(&r);
 		}
+		wait_first(&r, PROBE_OTHERS);
 		wait_first(&r, PROBE_AUTHORIZATION);
 		wait_first(&r, PROBE_COOKIE);
 		wait_first(&r, PROBE_POST);

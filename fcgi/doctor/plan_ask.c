@@ -82,6 +82,14 @@ void plan_ask_first(struct run *r)
 	ask(r, PROBE_FIRST, &q, "", "", TOKENS_USUAL);
 }
 
+void plan_ask_others(struct run *r)
+{
+	static const char *const any[] = {"Accept: */*", NULL};
+	struct request q = {.more_headers = any};
+
+	ask(r, PROBE_OTHERS, &q, "", "", TOKENS_USUAL);
+}
+
 void plan_ask_broken(struct run *r)
 {
 	struct request q = {.method = "ROWTAIL@DOCTOR"};

@@ -24,6 +24,9 @@ struct run {
 void plan_make_tokens(struct run *r);
 
 void plan_ask_first(struct run *r);
+
+/* As a client that is no EventSource: it gets the real status. */
+void plan_ask_others(struct run *r);
 void plan_ask_broken(struct run *r);
 
 /* After a refusal: does the token come through one way and not the other? */

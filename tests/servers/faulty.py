@@ -42,6 +42,8 @@ class Case(NamedTuple):
 
 # Where the doctor says that lines belong: the beginning of its words, and the mark.
 PLACES = [
+    ("if it is missing", "#INCLUDE"),
+    ("as root", "#SHELL"),
     ("in the location", "#LOCATION"),
     ("beside that location", "#BESIDE"),
     ("in the server {", "#SITE"),

@@ -6,6 +6,7 @@ block has a test.
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -18,6 +19,7 @@ import pytest
 
 import booted
 import database
+import doctor
 import fcgi
 import httpserver
 import nodejs
@@ -191,7 +193,9 @@ def source(place):
     left_out = shutil.ignore_patterns(".git", "node_modules", "__pycache__", "build")
     shutil.copytree(ROOT, place, ignore=left_out, symlinks=True)
     shutil.copytree(ROOT / "build/obj", place / "build/obj")
-    shutil.copy2(ROOT / "build/rowtail", place / "build/rowtail")
+    for program in "rowtail", "rowtail-doctor":
+        if (ROOT / "build" / program).exists():
+            shutil.copy2(ROOT / "build" / program, place / "build" / program)
 
 
 @pytest.fixture(scope="module")
@@ -393,6 +397,60 @@ def test_log_in_a_home_directory(host):
     check = "runuser -u rowtail -- rowtail --check --db /home/ann/events.db"
     said = host.run(check, statuses=(66,))
     assert "may not enter the home directory /home/ann; put the database elsewhere" in said and "2770" not in said
+
+
+def examine(host):
+    """What rowtail-doctor says in the container: {finding: its cures}."""
+    said = json.loads(host.run("rowtail-doctor --json --silence 1 'http://localhost/events?channel=news/a'", statuses=(0, 1, 2)))
+    return {one["name"]: one["cures"] for one in said["findings"]}
+
+
+def commands_for(host, finding):
+    """The shell commands that the doctor prints for a finding, as soon as there is one: a server may not be up yet."""
+    found = {}
+
+    def is_found():
+        found.update(examine(host))
+        return finding in found
+
+    wait_until(is_found, finding, host.journal)
+    return [cure["lines"] for cure in found[finding] if cure["file"] == "a shell"]
+
+
+@pytest.mark.parametrize("heading", ["nginx", "Apache", "lighttpd", "Caddy"])
+def test_doctor_shows_why_the_socket_is_refused(host, heading):
+    """The socket has another group than the web server. Of the commands that the doctor prints one shows it, one mends it."""
+    doctor.need()
+    with running(host, SERVERS[heading]):
+        follow(host, heading)
+        host.run(f"chgrp root {SOCKET}")
+        restart, look = commands_for(host, "down")
+        shown = "srw-rw---- 1 root root" if heading == "Caddy" else "Permission denied"
+        assert shown in host.run(look)
+        host.run(restart)
+        wait_until(lambda: "open" in examine(host), "stream", host.journal)
+
+
+def test_doctor_has_lighttpd_enable_rowtail(host):
+    """Its lines are enough if the file was copied, and not enabled."""
+    doctor.need()
+    look = next(block for block in blocks(README, INSTALL) if "curl" in block.text)
+    with running(host, LIGHTTPD):
+        host.run("cp deploy/lighttpd/fastcgi.conf /etc/lighttpd/conf-available/98-rowtail.conf")
+        (enable,) = commands_for(host, "not-found")
+        host.run(enable)
+        shows_a_stream(host, look)
+
+
+def test_doctor_grants(host):
+    """The line that it prints lets everyone read the channel."""
+    doctor.need()
+    with running(host, NGINX):
+        follow(host, "nginx")
+        host.run("runuser -u rowtail -- sqlite3 /var/lib/rowtail/events.db 'DELETE FROM grants'")
+        (grant,) = commands_for(host, "access")
+        host.run(grant)
+        wait_until(lambda: "open" in examine(host), "stream", host.journal)
 
 
 SHARED_SITE = """

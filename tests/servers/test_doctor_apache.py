@@ -30,6 +30,7 @@ CASES = [
     Case("no-post", "post", {"#SITE": NO_POST}),
     Case("away", "down-answer", {}, without=("unix:<socket>",), use=(), fatal=True, clean=False),
     Case("front-controller", "front-controller", {"#REWRITE": "RewriteRule ^ /index.html [PT,L]"}, fatal=True),
+    Case("no-include", "not-found", {}, fatal=True),
     Case("login", "login", {"#REWRITE": LOGIN}, fatal=True),
     Case("max-age", "cached", {"#SITE": 'Header set Cache-Control "max-age=3600"'}),
     Case("error-pages", "error-pages", {"#SITE": "ProxyErrorOverride On\nErrorDocument 400 /index.html"}),
@@ -52,6 +53,11 @@ class Apache(webserver.Apache):
     def __init__(self, path, place, texts):
         self.place, self.texts = place, texts
         super().__init__(path, "")
+        file = (webserver.DEPLOY / "apache/proxy-fcgi.conf").read_text()
+        (self.root / "conf-available").mkdir()
+        (self.root / "conf-available" / "rowtail.conf").write_text(
+            file.replace("/run/rowtail/rowtail.sock", str(place.socket)).replace(SHARE, str(webserver.DEPLOY))
+        )
 
     def site(self):
         return super().site().replace("AddOutputFilterByType DEFLATE text/event-stream", "") + "".join(
@@ -64,6 +70,8 @@ class Apache(webserver.Apache):
 
 
 def right(place, case):
+    if case.name == "no-include":
+        return "#SITE\nRewriteEngine On\n#REWRITE\n#INCLUDE\n"
     handler = HANDLER.replace("|", "unix:/nowhere.sock|") if case.name == "away" else HANDLER
     return f"""
 #SITE

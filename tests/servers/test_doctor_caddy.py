@@ -1,5 +1,7 @@
 """What is wrong with a Caddy, rowtail-doctor finds, and its lines cure it."""
 
+import re
+
 import pytest
 
 import webserver
@@ -14,6 +16,7 @@ CASES = [
         {"#SITE": "@all {\n#MATCHER\npath *\n}\nheader @all {\nContent-Type text/plain\ndefer\n}"},
         fatal=True,
     ),
+    Case("no-import", "front-controller", {}, fatal=True),
     Case("login", "login", {"#SITE": "@all {\n#MATCHER\npath *\n}\nredir @all /login"}, fatal=True),
     Case(
         "front-controller",
@@ -51,13 +54,18 @@ class Caddy(webserver.Caddy):
             f"http://:{self.place.ports[name]} {{\nbind 127.0.0.1\nroot * {self.www}\n{text}\n}}\n"
             for name, text in self.texts.items()
         )
-        self.file.write_text(f"{{\nadmin unix/{self.admin}\nauto_https off\n}}\n{sites}")
+        file = (webserver.DEPLOY / "caddy/Caddyfile").read_text()
+        (rowtail,) = re.findall(r"(?ms)^\(rowtail\) \{\n.*?^\}\n", file)
+        rowtail = rowtail.replace("/run/rowtail/rowtail.sock", str(self.place.socket))
+        self.file.write_text(f"{{\nadmin unix/{self.admin}\nauto_https off\n}}\n{rowtail}{sites}")
 
     def listens(self):
         return [("127.0.0.1", port) for port in self.place.ports.values()]
 
 
 def right(place, case):
+    if case.name == "no-import":
+        return "#SITE\n#INCLUDE\ntry_files {path} /index.html\nfile_server\n"
     nobody = "reverse_proxy 127.0.0.1:1 {" if case.name == "502" else ""
     return f"""
 #SITE

@@ -19,6 +19,7 @@ CASES = [
     Case("no-cookie", "cookie", {"#PARAMS": 'fastcgi_param HTTP_COOKIE "";'}),
     Case("no-post", "post", {"#LOCATION": "limit_except GET {\ndeny all;\n}"}),
     Case("front-controller", "front-controller", {"#SITE": "rewrite ^ /index.html last;"}, fatal=True),
+    Case("no-include", "not-found", {}, fatal=True),
     Case("login", "login", {"#SITE": 'if ($cookie_session = "") {\nreturn 302 /login;\n}'}, fatal=True),
     Case("expires", "cached", {"#LOCATION": "expires 1h;"}),
     Case(
@@ -74,7 +75,8 @@ CASES = [
 class Nginx(webserver.Nginx):
     def __init__(self, path, place, texts):
         self.place, self.texts = place, texts
-        super().__init__(path, "")
+        file = (webserver.DEPLOY / "nginx/fastcgi.conf").read_text()
+        super().__init__(path, file.replace("/run/rowtail/rowtail.sock", str(place.socket)))
 
     def site(self):
         shared = "fastcgi_cache_path {}/tmp/cached keys_zone=pages:1m;\n".format(self.directory)
@@ -91,6 +93,8 @@ class Nginx(webserver.Nginx):
 
 
 def right(place, case):
+    if case.name == "no-include":
+        return "#SITE\n#INCLUDE\nlocation ~ \\.php$ {\ndeny all;\n}\n"
     handler = "" if "<inner>" in str(case.wrong) else "fastcgi_pass unix:<socket>;"
     return f"""
 #SITE

@@ -262,6 +262,8 @@ static void test_cures_name_the_path(void **state)
 
 	strcpy(f.path, "/a/stream");
 	c = cure_next(FAULT_FRONT_CONTROLLER, SERVER_NGINX, &at);
+	assert_string_equal(c->lines, "include snippets/rowtail.conf;");
+	c = cure_next(FAULT_FRONT_CONTROLLER, SERVER_NGINX, &at);
 	assert_non_null(c);
 	cure_text(text, sizeof(text), c->lines, &f);
 	assert_string_equal(text, "if ($uri ~ \"^/a/stream(/|$)\") { break; }");
@@ -303,6 +305,38 @@ static void test_server_that_gives_up_held_the_stream_back(void **state)
 	wrong("buffered", 2);
 }
 
+/* What the web server says to other clients names the cause. */
+static void test_answer_to_others_is_told(void **state)
+{
+	struct answer *a = &f.answer[PROBE_FIRST];
+
+	a->records = 0;
+	a->end_ms = 10;
+	a->retry_ms = 3000;
+	f.answer[PROBE_OTHERS].status = 503;
+	strcpy(f.answer[PROBE_OTHERS].body, "a module is missing\n");
+	wrong("down", 2);
+	assert_non_null(strstr(named("down")->what, "get 503: a module is missing."));
+}
+
+/* A grant is the cure where rowtail itself refuses, and not where a login of the server does. */
+static void test_missing_grant_has_a_cure(void **state)
+{
+	struct answer *a = &f.answer[PROBE_FIRST];
+
+	f.with_rows = false;
+	a->status = 401;
+	strcpy(a->body, "log in, or send a token that is granted the channels you ask for");
+	wrong("access", 2);
+	assert_int_equal(named("access")->fault, FAULT_ACCESS);
+	fine(state);
+	f.with_rows = false;
+	a->status = 401;
+	strcpy(a->body, "<html>401 Authorization Required</html>");
+	wrong("access", 2);
+	assert_int_equal(named("access")->fault, FAULT_NONE);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, fine)
 
 int main(void)
@@ -328,6 +362,8 @@ int main(void)
 		TEST(test_servers_are_named),
 		TEST(test_part_of_the_mount_is_in_the_channel),
 		TEST(test_server_that_gives_up_held_the_stream_back),
+		TEST(test_answer_to_others_is_told),
+		TEST(test_missing_grant_has_a_cure),
 		TEST(test_cures_name_the_path),
 	};
 
