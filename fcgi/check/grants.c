@@ -149,6 +149,7 @@ static void tell(const struct scan *s, enum fault fault)
 	char sql[512], channels[CHANNEL_MAX + 64];
 	char cure[REPORT_CURE_MAX];
 	const char *fix = NULL;
+	bool is_one = s->count[fault] == 1;
 
 	if (faults[fault].cure) {
 		const char *at = strstr(faults[fault].cure, "%s");
@@ -159,9 +160,9 @@ static void tell(const struct scan *s, enum fault fault)
 	}
 	snprintf(channels, sizeof(channels), s->count[fault] > 1 ? "%s and others" : "%s",
 		s->channel[fault]);
-	report_note(s->c->report, fix, "%lld of %s %s nothing (channel %s): %s",
-		(long long)s->count[fault], s->table, s->publishes ? "allow" : "cover", channels,
-		faults[fault].what);
+	report_note(s->c->report, fix, "%lld row%s in %s %s%s nothing (channel %s): %s",
+		(long long)s->count[fault], is_one ? "" : "s", s->table,
+		s->publishes ? "allow" : "cover", is_one ? "s" : "", channels, faults[fault].what);
 }
 
 static void tell_faults(const struct scan *s)
@@ -217,9 +218,8 @@ void section_grants(struct checking *c)
 	else
 		report_note(c->report,
 			cure_sql(cure, c, "INSERT INTO grants(subject, channel) VALUES ('*', '*')"),
-			"no grant is valid now, so nobody can read anything yet; this lets "
-			"everyone "
-			"read everything");
+			"no grant is valid now, so nobody can read anything yet; the next command "
+			"lets everyone read everything");
 	tell_faults(&s);
 }
 
@@ -231,6 +231,7 @@ void section_publishers(struct checking *c)
 	if (!c->ours || !begin(&s, c))
 		return;
 	if (s.good)
-		report_ok(c->report, "%lld publishers may publish by HTTP now", (long long)s.good);
+		report_ok(c->report, "%lld row%s valid now", (long long)s.good,
+			s.good == 1 ? " is" : "s are");
 	tell_faults(&s);
 }

@@ -180,7 +180,7 @@ USELESS = {
     "expired": (("*", "news", "2020-01-01 00:00:00"), "expired"),
     "not a time": (("*", "news", "tomorrow"), "expires_at is not a time"),
 }
-TABLES = {"grants": "cover nothing", "publishers": "allow nothing"}
+TABLES = {"grants": "covers nothing", "publishers": "allows nothing"}
 
 
 def insert_unchecked(log, table, row):
@@ -203,7 +203,7 @@ def test_a_grant_that_covers_nothing(path, table, useless):
         assert check(path).bad(table) == []
         insert_unchecked(log, table, row)
         answer = check(path)
-        line = answer.find(table, "note", f"1 of {table} {TABLES[table]}", words)
+        line = answer.find(table, "note", f"1 row in {table} {TABLES[table]}", words)
         assert TOKEN not in answer.said
         if line.cure:
             is_cured(path, line)
@@ -214,7 +214,7 @@ def test_many_useless_grants_are_one_line(path):
     with database.Database(path) as log:
         for number in range(30):
             insert_unchecked(log, "grants", ("*", f"news{number}", "2020-01-01 00:00:00"))
-    check(path).find("grants", "note", "30 of grants", "and others")
+    check(path).find("grants", "note", "30 rows in grants cover nothing", "and others")
 
 
 def test_a_crowd_of_grants_takes_no_time(path):
@@ -258,7 +258,7 @@ def test_grants_for_a_table_without_channels(path):
         log.grant("*", "default")
         log.sql("CREATE TABLE feed(id INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT)")
     answer = check(path, "--table", "feed")
-    answer.find("grants", "note", "1 of grants", "no column channel", "news/*")
+    answer.find("grants", "note", "1 row in grants covers nothing", "no column channel", "news/*")
     answer.find("grants", "ok", "1 grant is valid now")
 
 
