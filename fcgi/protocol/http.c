@@ -294,6 +294,11 @@ enum http_state http_read(struct http_reader *r, const uint8_t *bytes, size_t le
 			return HTTP_NO_MEMORY;
 		if (r->head.failed)
 			return bad(r, 431, "the header is longer than 65536 bytes");
+		/* Such a peer waits for an answer, not for an empty line. */
+		if (r->head.length > 0 && !http_head_begins_with((char)r->head.data[0]))
+			return bad(r, 400,
+				"this is not HTTP; neither TLS (https://) nor FastCGI is served "
+				"here");
 		if (!complete)
 			return HTTP_MORE;
 		state = use_head(r);

@@ -15,6 +15,11 @@ static bool is_token_byte(char c)
 	return isalnum((unsigned char)c) || (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
+bool http_head_begins_with(char first)
+{
+	return is_token_byte(first) || first == '\r' || first == '\n';
+}
+
 /* "GET /events HTTP/1.1": three words, with one space between them. */
 static bool check_request_line(const char *line, size_t length, struct http_problem *problem)
 {

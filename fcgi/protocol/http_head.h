@@ -44,6 +44,9 @@ struct http_problem {
 /* The value of the first field with this name, ignoring case. NULL if there is none. */
 const char *http_field(const struct http_request *q, const char *name);
 
+/* Can a head begin with this byte? TLS and FastCGI begin with others. */
+bool http_head_begins_with(char first);
+
 /* Checks the bytes of a whole head, including its empty line. If false, fills *problem. */
 bool http_head_is_sane(const char *head, size_t length, struct http_problem *problem);
 

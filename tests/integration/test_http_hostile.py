@@ -200,6 +200,18 @@ def test_an_upgrade_is_ignored(server):  # noqa: F811
     assert statuses(got) == [404]
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x01\x01\x00\x01\x00\x08\x00\x00", b"\0", b"\r\n\x16\x03\x01"],
+    ids=["TLS", "FastCGI", "NUL", "TLS after an empty line"],
+)
+def test_tls_and_fastcgi_are_refused_without_waiting_for_a_head(server, sent):  # noqa: F811
+    """They wait for an answer, which would only come with the time limit (408)."""
+    got = server.raw(sent)
+    assert statuses(got) == [400]
+    assert b"neither TLS (https://) nor FastCGI" in got
+
+
 # Limits.
 
 
