@@ -1,6 +1,5 @@
 #include "protocol/framing.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include <fastcgi.h>
@@ -27,6 +26,11 @@ static struct framing_piece split_piece(size_t content, size_t sent)
 		.content = smaller(most, content - number * most)};
 }
 
+static void fastcgi_open(uint8_t *out, size_t content, uint16_t request_id)
+{
+	record_header(out, content, request_id);
+}
+
 static size_t fastcgi_end(uint8_t *out, uint16_t request_id)
 {
 	return record_end(out, request_id, FCGI_REQUEST_COMPLETE);
@@ -38,6 +42,7 @@ const struct framing framing_fastcgi = {.header = RECORD_HEADER,
 	.usual_id = 1,
 	.size = record_framed_size,
 	.frame = record_frame,
+	.open = fastcgi_open,
 	.piece = split_piece,
 	.end = fastcgi_end};
 _Static_assert((int)RECORD_LAST_MIN >= (int)FRAMING_LAST_MIN, "the end of a content stays whole");
@@ -74,14 +79,20 @@ const struct framing framing_close = {.head_apart = true,
 	.end = none_end};
 
 /* The digits are always four, so that every header has the same length. */
+static void chunked_open(uint8_t *out, size_t content, uint16_t request_id)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 3; i >= 0; i--, content >>= 4)
+		out[i] = (uint8_t)digits[content & 15];
+	memcpy(out + 4, "\r\n", 2);
+}
+
 static void put_chunk(uint8_t *out, const uint8_t *content, size_t length)
 {
-	char header[CHUNK_HEADER + 1];
-
 	memmove(out + CHUNK_HEADER, content, length);
-	snprintf(header, sizeof(header), "%04x\r\n", (unsigned)(length & 0xffff));
-	memcpy(out, header, CHUNK_HEADER);
-	memcpy(out + CHUNK_HEADER + length, "\r\n", 2);
+	chunked_open(out, length, 0);
+	memcpy(out + CHUNK_HEADER + length, FRAMING_AFTER, CHUNK_FRAME - CHUNK_HEADER);
 }
 
 /* From the last chunk to the first, since each moves its content back. */
@@ -105,12 +116,19 @@ static size_t chunked_end(uint8_t *out, uint16_t request_id)
 }
 
 const struct framing framing_chunked = {.header = CHUNK_HEADER,
+	.after = CHUNK_FRAME - CHUNK_HEADER,
 	.end_size = sizeof("0\r\n\r\n") - 1,
 	.head_apart = true,
 	.size = record_framed_size,
 	.frame = chunked_frame,
+	.open = chunked_open,
 	.piece = split_piece,
 	.end = chunked_end};
+
+bool framing_may_share(const struct framing *f, size_t content)
+{
+	return f->open && content <= FRAMING_SHARED_MAX;
+}
 
 size_t framing_content(const struct framing *f, size_t content, size_t sent)
 {

@@ -10,6 +10,8 @@
  * - The last FRAMING_LAST_MIN bytes of a content are in one piece (all, if there are fewer). So the
  *   end of a row's record, its id and the empty line, arrives whole or not at all: some web servers
  *   pass on whole pieces only, and some clients keep an id before the empty line has come.
+ *
+ * Several short contents that are sent at once share one piece: a web server then has less to do.
  */
 #ifndef ROWTAIL_FRAMING_H
 #define ROWTAIL_FRAMING_H
@@ -18,7 +20,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { FRAMING_LAST_MIN = 64 };
+enum {
+	FRAMING_LAST_MIN = 64,
+	FRAMING_HEADER_MAX = 8,
+	FRAMING_SHARED_MAX = 16384, /* bytes of content in a piece that several contents share */
+};
+
+/* What chunks have after their content. */
+#define FRAMING_AFTER "\r\n"
 
 /* One piece of a framed content. */
 struct framing_piece {
@@ -29,6 +38,7 @@ struct framing_piece {
 
 struct framing {
 	size_t header; /* bytes before the content of a piece */
+	size_t after; /* bytes after the content of a piece: CR LF, or none */
 	size_t end_size; /* bytes that end() writes, at most */
 	uint16_t usual_id; /* the request id that nearly all streams have */
 	bool head_apart; /* the head of the answer goes before the first piece, without a frame */
@@ -41,6 +51,9 @@ struct framing {
 	 * Returns the framed size.
 	 */
 	size_t (*frame)(uint8_t *bytes, size_t content, uint16_t request_id);
+
+	/* Writes the header of a piece with so much content. NULL: pieces have none. */
+	void (*open)(uint8_t *out, size_t content, uint16_t request_id);
 
 	/*
 	 * Returns the piece that contains the framed byte number `sent`. Before that byte, whole
@@ -64,6 +77,9 @@ extern const struct framing framing_close;
 
 /* No frames, for CGI. The end may follow any part of a content. */
 extern const struct framing framing_none;
+
+/* May a content of this length share a piece with others? */
+bool framing_may_share(const struct framing *f, size_t content);
 
 /* How many of the first `sent` framed bytes of a content are content? */
 size_t framing_content(const struct framing *f, size_t content, size_t sent);

@@ -35,6 +35,11 @@ static void put_header(uint8_t *out, uint8_t type, uint16_t request_id, size_t c
 	out[7] = 0;
 }
 
+void record_header(uint8_t *out, size_t content, uint16_t request_id)
+{
+	put_header(out, FCGI_STDOUT, request_id, content);
+}
+
 size_t record_piece(size_t content)
 {
 	size_t piece = RECORD_CONTENT_MAX;
@@ -69,7 +74,7 @@ size_t record_frame(uint8_t *buf, size_t content, uint16_t request_id)
 		/* The first, nearly always the only one, is already in place. */
 		if (at > 0)
 			memmove(record + RECORD_HEADER, from + at, part);
-		put_header(record, FCGI_STDOUT, request_id, part);
+		record_header(record, part, request_id);
 	}
 	return framed_size(content, piece);
 }

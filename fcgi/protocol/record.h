@@ -29,6 +29,9 @@ size_t record_framed_size(size_t content);
  */
 size_t record_piece(size_t content);
 
+/* Writes the header of an FCGI_STDOUT record with so much content, in RECORD_HEADER bytes. */
+void record_header(uint8_t *out, size_t content, uint16_t request_id);
+
 /*
  * Frames `content` bytes at buf + RECORD_HEADER as FCGI_STDOUT records, in place; buf has room for
  * record_framed_size(content) bytes. Each record holds record_piece(content) bytes, the last one

@@ -1,7 +1,6 @@
 #include "stream/fanout.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/metrics.h"
@@ -11,7 +10,6 @@ enum {
 	WINDOW_BYTES = 4 << 20, /* address space of a lane's window; only the used part is memory */
 	WINDOW_ENTRIES = 16384,
 	SCRATCH_MAX = INT32_MAX,
-	SCRATCH_KEPT = 16 << 20, /* bytes of scratch that a sweep keeps allocated */
 	WORDS_MAX = 64 * 1024,
 	TURN_US = 500, /* longest turn of streams that are behind; then others come */
 };
@@ -74,31 +72,6 @@ void fanout_free(struct fanout *f)
 	buffer_free(&f->words);
 	free(f->matches);
 	free(f);
-}
-
-static void forget(struct kept *k)
-{
-	buffer_free(&k->bytes);
-	memset(&k->record, 0, sizeof(k->record));
-}
-
-void fanout_forget(struct fanout *f, size_t from)
-{
-	for (size_t i = from; i < KEPT_RECORDS; i++)
-		forget(&f->kept[i]);
-}
-
-void fanout_forget_unused(struct fanout *f)
-{
-	for (size_t i = 0; i < KEPT_RECORDS; i++) {
-		if (!f->kept[i].used)
-			forget(&f->kept[i]);
-		f->kept[i].used = false;
-	}
-	f->hopeless_id = 0;
-	/* Frees the memory of an unusually large row. */
-	if (f->scratch.capacity > SCRATCH_KEPT)
-		buffer_free(&f->scratch);
 }
 
 size_t fanout_count(const struct fanout *f)

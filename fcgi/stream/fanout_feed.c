@@ -149,7 +149,7 @@ static void match_group(void *context, struct group *group)
 
 static void build_run(struct fanout *f, const struct group *group)
 {
-	run_clear(&f->run);
+	run_begin(&f->run, &f->lanes[group->lane].lane, 0, 0);
 	for (uint32_t i = group->first_match; i; i = f->matches[i].next) {
 		const struct window_entry *e =
 			window_at(f->lanes[group->lane].window, f->matches[i].sequence);

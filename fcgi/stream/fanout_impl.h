@@ -1,8 +1,9 @@
 /*
  * Shared by these files, and used by no others: fanout.c (streams, lists), fanout_sweep.c
  * (heartbeats, time limits, last words), fanout_look.c (is anything new?), fanout_feed.c (new rows
- * for streams that wait), fanout_step.c (a turn of a stream that is behind), fanout_end.c (channels
- * that have ended) and fanout_poll.c (what differs for a JSON answer).
+ * for streams that wait), fanout_step.c (a turn of a stream that is behind), fanout_kept.c (large
+ * records that were replayed), fanout_end.c (channels that have ended) and fanout_poll.c (what
+ * differs for a JSON answer).
  */
 #ifndef ROWTAIL_FANOUT_IMPL_H
 #define ROWTAIL_FANOUT_IMPL_H
@@ -159,6 +160,17 @@ void fanout_enqueue(struct fanout *f, struct subscriber *s);
 
 /* Ends the stream: removes it everywhere, and tells its sink. */
 void fanout_drop(struct fanout *f, struct subscriber *s);
+
+/*
+ * fanout_kept.c: large records that were replayed. Reading and encoding 10 MiB again for each piece
+ * that a socket takes would keep the loop from all other streams.
+ */
+
+/* Keeps f->run, which has one large record. It replaces the least recently used one. */
+void fanout_keep_record(struct fanout *f, const struct subscriber *s);
+
+/* Makes f->run of the record that was cut. False if it is not kept. */
+bool fanout_run_of_kept(struct fanout *f, const struct subscriber *s);
 
 /* Frees the large records from this index on. */
 void fanout_forget(struct fanout *f, size_t from);

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/logging.h"
@@ -76,18 +75,26 @@ static bool take_row(void *context, const struct row *row)
 	return true;
 }
 
-/* Lets the records point into scratch, which no longer moves. */
-static void settle_run(struct fanout *f, const struct replay *r)
+static void begin_run(struct fanout *f, const struct subscriber *s)
+{
+	run_begin(&f->run, lane_of(s), s->owed, s->cut);
+}
+
+/* Lets the records point into scratch, which no longer moves. False if not all fit in the run. */
+static bool settle_run(struct fanout *f, const struct replay *r)
 {
 	size_t count = f->run.count;
 
-	run_clear(&f->run);
+	begin_run(f, r->s);
 	for (size_t i = 0; i < count; i++) {
 		struct run_record record = f->run.records[i];
 
 		record.bytes = f->scratch.data + r->offsets[i];
+		if (run_is_full(&f->run) || !run_fits(&f->run, &record))
+			return false;
 		run_add(&f->run, &record);
 	}
+	return true;
 }
 
 static enum turn after_words(enum subscriber_result result)
@@ -233,6 +240,9 @@ static enum turn send_run(
 		metrics_add(METRIC_RECORDS_SENT, s->records - before);
 		return TURN_AGAIN;
 	}
+	/* No row fits in the frame that was begun. */
+	if (f->run.count == 0 && s->owed)
+		return after_words(subscriber_fill(s, clock_ms()));
 	if (f->run.count > 0)
 		result = subscriber_send(s, &f->run, clock_ms());
 	metrics_add(METRIC_RECORDS_SENT, s->records - before);
@@ -240,7 +250,8 @@ static enum turn send_run(
 		return after_words(result);
 	if (scanned > s->cursor)
 		s->cursor = scanned;
-	return when_sent;
+	/* An idle stream has whole frames: some web servers hold back the others. */
+	return s->owed ? TURN_AGAIN : when_sent;
 }
 
 static enum turn step_replay(struct fanout *f, struct subscriber *s);
@@ -257,95 +268,33 @@ static enum turn step_window(
 
 	/* In a crowd that comes back, one stream after another asks for the same. */
 	if (f->run.group == s->group && f->run.first == first && f->run.next == window_next(w) &&
-		!one)
+		!one && !s->owed)
 		return send_run(f, s, window_last(w), TURN_IDLE);
-	run_clear(&f->run);
+	begin_run(f, s);
 	for (; sequence < window_next(w) && !run_is_full(&f->run); sequence++) {
 		const struct window_entry *e = window_at(w, sequence);
+		const struct run_record record = {e->id, e->bytes, e->length, e->content, e->hash};
 
 		if (filter_wants(
 			    filter, e->channel, e->channel_length, e->event, e->event_length)) {
 			/* The window kept no record, since nobody followed the row when it came. */
-			if (!e->bytes)
+			if (!e->bytes || !run_fits(&f->run, &record))
 				break;
-			run_add(&f->run, &(struct run_record){
-						 e->id, e->bytes, e->length, e->content, e->hash});
+			run_add(&f->run, &record);
 		}
 		scanned = e->id;
 		if (one && f->run.count > 0)
 			break;
 	}
 	if (sequence == window_next(w) && !one) {
-		f->run.group = s->group;
+		f->run.group = s->owed ? NULL : s->group;
 		f->run.first = first;
 		f->run.next = sequence;
 		return send_run(f, s, window_last(w), TURN_IDLE);
 	}
-	if (f->run.count > 0 || (scanned > s->cursor && !s->cut))
+	if (f->run.count > 0 || ((scanned > s->cursor || s->owed) && !s->cut))
 		return send_run(f, s, scanned, TURN_AGAIN);
 	return step_replay(f, s);
-}
-
-/* Moves this record to the front; returns it. */
-static struct kept *to_the_front(struct fanout *f, size_t i)
-{
-	struct kept kept = f->kept[i];
-
-	memmove(f->kept + 1, f->kept, i * sizeof(kept));
-	f->kept[0] = kept;
-	return f->kept;
-}
-
-static bool is_kept(const struct kept *k, const struct subscriber *s, int64_t id)
-{
-	return k->record.id == id && lane_is_same(&k->lane, &s->lane);
-}
-
-/*
- * Takes the record that was cut from the kept ones, if it is there. Reading and encoding 10 MiB
- * again for each piece that a socket takes would keep the loop from all other streams.
- */
-static bool run_of_kept(struct fanout *f, const struct subscriber *s)
-{
-	size_t i = 0;
-
-	if (!s->cut)
-		return false;
-	while (i < KEPT_RECORDS && !is_kept(&f->kept[i], s, s->cursor + 1))
-		i++;
-	if (i == KEPT_RECORDS)
-		return false;
-	run_clear(&f->run);
-	run_add(&f->run, &f->kept[i].record);
-	to_the_front(f, i)->used = true;
-	return subscriber_continues(s, &f->run);
-}
-
-/* Frees the least recently used records if there are too many bytes. */
-static void bound_kept(struct fanout *f)
-{
-	size_t bytes = f->kept[0].record.length, i = 1;
-
-	while (i < KEPT_RECORDS && bytes + f->kept[i].record.length <= KEPT_BYTES)
-		bytes += f->kept[i++].record.length;
-	fanout_forget(f, i);
-}
-
-/* Keeps a run of one large record. It replaces the least recently used one. */
-static void keep_record(struct fanout *f, const struct subscriber *s)
-{
-	struct run_record *record = &f->run.records[0];
-	struct buffer bytes = f->scratch;
-	struct kept *k;
-	size_t i = 0;
-
-	while (i < KEPT_RECORDS - 1 && !is_kept(&f->kept[i], s, record->id))
-		i++;
-	k = to_the_front(f, i);
-	f->scratch = k->bytes;
-	record->hash = window_hash(record->bytes, record->length);
-	*k = (struct kept){.bytes = bytes, .record = *record, .lane = s->lane, .used = true};
-	bound_kept(f);
 }
 
 void fanout_note_too_large(struct fanout *f, int64_t id)
@@ -406,14 +355,14 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 	size_t rows = s->state == SUBSCRIBER_DRAIN || s->cut ? 1 : REPLAY_ROWS;
 	int64_t told = s->cut ? EVENTLOG_TOLD_ALL : s->deletion_told;
 	enum turn at_end = s->group->lane == LANE_NONE || s->poll ? TURN_IDLE : TURN_AGAIN;
-	bool same;
+	bool same, all;
 
 	if (s->poll && rows > fanout_poll_rows(s))
 		rows = fanout_poll_rows(s);
-	if (run_of_kept(f, s))
+	if (fanout_run_of_kept(f, s))
 		return send_run(f, s, f->kept[0].record.id, TURN_AGAIN);
 	buffer_clear(&f->scratch);
-	run_clear(&f->run);
+	begin_run(f, s);
 	/*
 	 * Send the rows before one that cannot be read. The next turn meets the fault, and waits.
 	 */
@@ -441,11 +390,12 @@ static enum turn step_replay(struct fanout *f, struct subscriber *s)
 		s->deletion_told = batch.pruned.deletion;
 	if (batch.at_end && s->gone > batch.scanned)
 		s->gone = batch.scanned;
-	settle_run(f, &replay);
+	all = settle_run(f, &replay);
 	if (f->run.count == 1 && f->run.total >= REPLAY_BYTES && !s->poll)
-		keep_record(f, s);
+		fanout_keep_record(f, s);
 	metrics_add(METRIC_ROWS_REPLAYED, f->run.count);
-	return send_run(f, s, batch.scanned, batch.at_end ? at_end : TURN_AGAIN);
+	return send_run(
+		f, s, all ? batch.scanned : s->cursor, all && batch.at_end ? at_end : TURN_AGAIN);
 }
 
 /* Finds the place of a stream in the window of its lane. */

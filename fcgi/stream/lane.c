@@ -12,9 +12,17 @@ bool lane_is_same(const struct lane *a, const struct lane *b)
 	       a->encoding == b->encoding;
 }
 
+/* The frames of a row's own: none if it may share a piece with others. */
+static const struct framing *row_framing(const struct lane *l, size_t content)
+{
+	return framing_may_share(l->framing, content) ? &framing_none : l->framing;
+}
+
 size_t lane_encode(const struct lane *l, struct buffer *out, const struct row *row, size_t *content)
 {
-	size_t start = out->length, head = l->framing->header, framed;
+	/* Most records are a little longer than their data. */
+	size_t start = out->length, head = row_framing(l, row->data_length)->header, framed;
+	const struct framing *framing;
 
 	if (!buffer_reserve(out, head))
 		return 0;
@@ -26,11 +34,14 @@ size_t lane_encode(const struct lane *l, struct buffer *out, const struct row *r
 	*content = out->length - start - head;
 	if (out->failed || *content > UINT32_MAX / 2)
 		return 0;
-	framed = l->framing->size(*content);
+	framing = row_framing(l, *content);
+	framed = framing->size(*content);
 	out->length = start;
-	if (!buffer_reserve(out, framed))
+	if (!buffer_reserve(out, framed + framing->header))
 		return 0;
-	l->framing->frame(out->data + start, *content, l->request_id);
+	if (framing->header != head)
+		memmove(out->data + start + framing->header, out->data + start + head, *content);
+	framing->frame(out->data + start, *content, l->request_id);
 	out->length = start + framed;
 	return framed;
 }
@@ -67,18 +78,18 @@ uint8_t *lane_frame(const struct lane *l, const struct lane_words *words, size_t
 
 size_t lane_content_left(const struct lane *l, size_t content, size_t sent)
 {
-	return content - framing_content(l->framing, content, sent);
+	return content - framing_content(row_framing(l, content), content, sent);
 }
 
 bool lane_is_begun(const struct lane *l, size_t content, size_t sent)
 {
-	return sent > l->framing->piece(content, sent).start;
+	return sent > row_framing(l, content)->piece(content, sent).start;
 }
 
 uint8_t *lane_complete(const struct lane *l, size_t content, size_t sent, const char *end,
 	size_t end_length, size_t *framed, size_t *gone)
 {
-	const struct framing *f = l->framing;
+	const struct framing *f = row_framing(l, content);
 	struct framing_piece piece = f->piece(content, sent);
 	size_t known = end_length < piece.content ? end_length : piece.content;
 	uint8_t *bytes = malloc(f->size(piece.content) + 1);
@@ -90,5 +101,26 @@ uint8_t *lane_complete(const struct lane *l, size_t content, size_t sent, const 
 	memcpy(bytes + f->header + piece.content - known, end + end_length - known, known);
 	*framed = f->frame(bytes, piece.content, l->request_id);
 	*gone = sent - piece.start;
+	return bytes;
+}
+
+uint8_t *lane_fill(const struct lane *l, const uint8_t *text, size_t *length, size_t owed,
+	bool comment, size_t more)
+{
+	size_t filler = owed - *length;
+	uint8_t *bytes = malloc(owed + l->framing->after + more + 1), *at = bytes;
+
+	if (!bytes)
+		return NULL;
+	if (*length)
+		memcpy(bytes, text, *length);
+	at += *length;
+	memset(at, '?', filler);
+	if (comment && filler > 0) {
+		at[0] = ':';
+		at[filler - 1] = '\n';
+	}
+	memcpy(bytes + owed, FRAMING_AFTER, l->framing->after);
+	*length = owed + l->framing->after;
 	return bytes;
 }

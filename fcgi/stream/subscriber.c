@@ -82,18 +82,52 @@ enum subscriber_result subscriber_flush(struct subscriber *s, int64_t now_ms)
 	return s->pending ? send_pending(s, now_ms) : SUBSCRIBER_SENT;
 }
 
+/*
+ * Sends these bytes, which it takes over, after the frame that was begun. NULL: there was no
+ * memory for them.
+ */
+static enum subscriber_result send_own(
+	struct subscriber *s, uint8_t *bytes, size_t length, int64_t now_ms)
+{
+	size_t filled = 0;
+	uint8_t *filler;
+
+	if (bytes && s->owed) {
+		if ((filler = lane_fill(&s->lane, NULL, &filled, s->owed, true, length)))
+			memcpy(filler + filled, bytes, length);
+		free(bytes);
+		bytes = filler;
+		length += filled;
+		s->owed = 0;
+	}
+	if (!bytes)
+		return lose(s, LEAVE_MEMORY);
+	free(s->pending);
+	s->pending = bytes;
+	s->pending_length = (uint32_t)length;
+	s->pending_sent = 0;
+	return send_pending(s, now_ms);
+}
+
 enum subscriber_result subscriber_say(
 	struct subscriber *s, const uint8_t *text, size_t length, int64_t now_ms)
 {
+	uint8_t *bytes;
 	size_t framed;
 
 	if (length == 0)
 		return SUBSCRIBER_SENT;
-	if (!(s->pending = frame(s, text, length, false, &framed)))
-		return lose(s, LEAVE_MEMORY);
-	s->pending_length = (uint32_t)framed;
-	s->pending_sent = 0;
-	return send_pending(s, now_ms);
+	bytes = frame(s, text, length, false, &framed);
+	return send_own(s, bytes, framed, now_ms);
+}
+
+enum subscriber_result subscriber_fill(struct subscriber *s, int64_t now_ms)
+{
+	size_t length = 0;
+	uint8_t *bytes = lane_fill(&s->lane, NULL, &length, s->owed, true, 0);
+
+	s->owed = 0;
+	return send_own(s, bytes, length, now_ms);
 }
 
 static uint64_t hash_of(const struct run_record *record)
@@ -115,7 +149,7 @@ bool subscriber_continues(const struct subscriber *s, const struct run *run)
 static enum subscriber_result put_rest(
 	struct subscriber *s, const struct run *run, uint32_t skip, size_t *sent, int64_t now_ms)
 {
-	struct iovec rest[RUN_RECORDS];
+	struct iovec rest[RUN_PIECES];
 
 	memcpy(rest, run->pieces, (size_t)run->piece_count * sizeof(*rest));
 	rest[0].iov_base = (uint8_t *)rest[0].iov_base + skip;
@@ -123,22 +157,41 @@ static enum subscriber_result put_rest(
 	return put(s, rest, run->piece_count, run->total - skip, sent, now_ms);
 }
 
-/* Moves the cursor past the complete records, and notes the one that was cut. */
-static void advance(struct subscriber *s, const struct run *run, size_t sent)
+/* Stores the rest of a header, or of what is after a frame's records. False without memory. */
+static bool keep_rest(struct subscriber *s, const struct run_place *place)
 {
-	size_t whole = run_whole(run, sent, &s->cut);
+	if (!place->rest_length)
+		return true;
+	if (!(s->pending = malloc(place->rest_length)))
+		return false;
+	memcpy(s->pending, place->rest, place->rest_length);
+	s->pending_length = (uint32_t)place->rest_length;
+	s->pending_sent = 0;
+	return true;
+}
 
-	s->records += whole;
-	if (whole > 0)
-		s->cursor = s->told = run->records[whole - 1].id;
-	if (whole == run->count)
-		return;
-	/* The rows in between are not wanted. The cut record is the next after the cursor. */
-	s->cursor = run->records[whole].id - 1;
-	if (s->cut == 0)
-		return;
-	s->cut_content = run->records[whole].content;
-	s->cut_hash = hash_of(&run->records[whole]);
+/*
+ * Moves the cursor past the complete records, and notes what was cut. False if there is no memory
+ * for that.
+ */
+static bool advance(struct subscriber *s, const struct run *run, size_t sent)
+{
+	const struct run_place place = run_place(run, sent);
+
+	s->cut = place.cut;
+	s->owed = (uint16_t)place.owed;
+	s->records += place.whole;
+	if (place.whole > 0)
+		s->cursor = s->told = run->records[place.whole - 1].id;
+	if (place.whole < run->count) {
+		/* The rows in between are not wanted: the cut record is the next one. */
+		s->cursor = run->records[place.whole].id - 1;
+		if (s->cut > 0) {
+			s->cut_content = run->records[place.whole].content;
+			s->cut_hash = hash_of(&run->records[place.whole]);
+		}
+	}
+	return keep_rest(s, &place);
 }
 
 enum subscriber_result subscriber_send(struct subscriber *s, const struct run *run, int64_t now_ms)
@@ -154,8 +207,8 @@ enum subscriber_result subscriber_send(struct subscriber *s, const struct run *r
 			return lose(s, LEAVE_CUT);
 		r = put_rest(s, run, before, &sent, now_ms);
 	}
-	if (r != SUBSCRIBER_LOST)
-		advance(s, run, before + sent);
+	if (r != SUBSCRIBER_LOST && !advance(s, run, before + sent))
+		return lose(s, LEAVE_MEMORY);
 	return r;
 }
 
@@ -177,17 +230,23 @@ void subscriber_leave(
 
 /*
  * Makes the rest of the piece that was begun the next words to send. Of its content only the last
- * bytes, `end`, are known. The client has the part that was sent before. False if there is no
- * memory.
+ * bytes of the row, `end`, are known. The client has the part that was sent before. False if
+ * there is no memory.
  */
 static bool complete(struct subscriber *s, size_t sent, const char *end, size_t end_length)
 {
 	size_t framed, gone;
-	uint8_t *bytes =
-		lane_complete(&s->lane, s->cut_content, sent, end, end_length, &framed, &gone);
+	uint8_t *filled, *bytes = lane_complete(
+				 &s->lane, s->cut_content, sent, end, end_length, &framed, &gone);
 
+	if (bytes && s->owed) {
+		filled = lane_fill(&s->lane, bytes, &framed, s->owed, end_length > 0, 0);
+		free(bytes);
+		bytes = filled;
+	}
 	if (!bytes)
 		return false;
+	s->owed = 0;
 	s->pending = bytes;
 	s->pending_length = (uint32_t)framed;
 	s->pending_sent = (uint32_t)gone;
@@ -215,7 +274,7 @@ static bool end_cut(struct subscriber *s)
 void subscriber_give_up_cut(struct subscriber *s)
 {
 	size_t sent = s->cut;
-	bool begun = lane_is_begun(&s->lane, s->cut_content, sent);
+	bool begun = s->owed || lane_is_begun(&s->lane, s->cut_content, sent);
 
 	if (end_cut(s))
 		return;
@@ -229,23 +288,22 @@ void subscriber_give_up_cut(struct subscriber *s)
 		s->farewell = NULL;
 		s->farewell_length = 0;
 		s->has_end = false;
+		s->owed = 0;
 	}
 }
 
 enum subscriber_result subscriber_farewell(struct subscriber *s, int64_t now_ms)
 {
+	uint8_t *farewell = s->farewell;
+	size_t length = s->farewell_length;
 	enum subscriber_result r;
 
-	s->complete = s->has_end && !s->farewell_length;
-	if (!s->farewell_length)
+	s->complete = s->has_end && !length;
+	if (!length)
 		return SUBSCRIBER_SENT;
-	free(s->pending);
-	s->pending = s->farewell;
-	s->pending_length = s->farewell_length;
-	s->pending_sent = 0;
 	s->farewell = NULL;
 	s->farewell_length = 0;
-	r = send_pending(s, now_ms);
+	r = send_own(s, farewell, length, now_ms);
 	s->complete = r == SUBSCRIBER_SENT;
 	return r;
 }

@@ -6,11 +6,13 @@
  *     OPENING -> REPLAY <-> LIVE -> DRAIN -> GONE
  *
  * and all writing to its sink. If a full socket cuts something off, the rest is sent before
- * anything else. There is no queue. A subscriber that can't send more keeps its cursor and how many
- * bytes of the next record were sent. Later it finds the rest of that record in the window, or
- * encodes its row again, which gives the same bytes. It stores only rowtail's own text that was cut
- * (the head, a heartbeat, a gap): some hundred bytes. Reads no log and knows no other subscriber;
- * fanout does that.
+ * anything else. There is no queue. A subscriber that can't send more keeps its cursor, how many
+ * bytes of the next record were sent, and how many bytes the frame that was begun owes. Later it
+ * finds the rest of that record in the window, or encodes its row again, which gives the same
+ * bytes. Any rows may follow it in the frame. If they do not fill the frame exactly, or something
+ * else is to be sent, filler does. It stores only rowtail's own text that was cut (the head, a
+ * heartbeat, a gap): some hundred bytes. Reads no log and knows no other subscriber; fanout does
+ * that.
  */
 #ifndef ROWTAIL_SUBSCRIBER_H
 #define ROWTAIL_SUBSCRIBER_H
@@ -71,6 +73,7 @@ struct subscriber {
 	uint8_t *pending; /* text of rowtail's own still to be sent, or NULL */
 	uint32_t pending_length, pending_sent;
 	uint32_t retry_ms; /* of this stream, with jitter */
+	uint16_t owed; /* bytes of records missing in a frame that was begun; 0: none was */
 	uint8_t state, where, reason;
 	bool blocked; /* the sink takes nothing now, since moved_ms */
 	bool bare; /* positions=0 */
@@ -103,7 +106,7 @@ void subscriber_free(struct subscriber *s);
 
 /*
  * Sends text of rowtail's own (an event stream's bytes), framed, and stores what is cut. Call it
- * only if nothing is cut or pending.
+ * only if no record is cut and nothing is pending.
  */
 enum subscriber_result subscriber_say(
 	struct subscriber *s, const uint8_t *text, size_t length, int64_t now_ms);
@@ -112,10 +115,17 @@ enum subscriber_result subscriber_say(
 enum subscriber_result subscriber_flush(struct subscriber *s, int64_t now_ms);
 
 /*
- * Sends a run of records that follow the cursor, and moves the cursor. If a record was cut, the run
- * must begin with that record; otherwise the stream is LOST (LEAVE_CUT).
+ * Sends a run of records that follow the cursor, and moves the cursor. The run was begun with the
+ * bytes that are owed and cut. If a record was cut, the run must begin with that record; otherwise
+ * the stream is LOST (LEAVE_CUT).
  */
 enum subscriber_result subscriber_send(struct subscriber *s, const struct run *run, int64_t now_ms);
+
+/*
+ * Completes the frame that was begun with filler. Call it if no record is cut, and the next one
+ * does not fit.
+ */
+enum subscriber_result subscriber_fill(struct subscriber *s, int64_t now_ms);
 
 /* Is this record, the first after the cursor, the one that was cut? Also true if none was cut. */
 bool subscriber_continues(const struct subscriber *s, const struct run *run);

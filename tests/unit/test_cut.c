@@ -1,7 +1,7 @@
 /*
  * A sink takes so many bytes and then none, for every number: rowtail finds the rest of the record
  * again, in the window or by replay, and the client receives the log, once, in order.
- * links: stream/fanout stream/fanout_sweep stream/fanout_feed stream/fanout_look stream/fanout_step stream/fanout_end stream/fanout_poll stream/poll stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse protocol/wire log/gap stream/window stream/run protocol/record stream/subscriber stream/lane protocol/framing stream/leave log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/eventlog_seek log/eventlog_place log/row log/database stream/opening log/copied base/clock base/logging base/metrics base/file log/place log/trouble base/who
+ * links: stream/fanout stream/fanout_sweep stream/fanout_feed stream/fanout_look stream/fanout_step stream/fanout_kept stream/fanout_end stream/fanout_poll stream/poll stream/groups log/filter log/channel base/utf8 base/buffer protocol/sse protocol/wire log/gap stream/window stream/run protocol/record stream/subscriber stream/lane protocol/framing stream/leave log/eventlog log/eventlog_index log/eventlog_mark log/eventlog_table log/eventlog_read log/eventlog_seek log/eventlog_place log/row log/database stream/opening log/copied base/clock base/logging base/metrics base/file log/place log/trouble base/who
  * libs: -lsqlite3
  */
 #include <setjmp.h>
@@ -141,7 +141,8 @@ static void read_on(struct double_sink *d, size_t piece)
 }
 
 /*
- * Removes the framing; every record is complete, and *ended says whether END_REQUEST was the last.
+ * Removes the framing; every record is complete, and *ended says whether END_REQUEST was the
+ * last.
  */
 static char *unframe(const struct double_sink *d, uint16_t id, size_t *length, bool *ended)
 {
@@ -398,6 +399,113 @@ static void test_cut_record_deleted_from_the_log(void **state)
 	}
 }
 
+/*
+ * Deletes the row after the one that was cut, or all of them, and perhaps forgets that: as with a
+ * view, rows are missing then without a gap. Returns the first one deleted, or 0.
+ */
+static int64_t delete_after_cut(const struct double_sink *d, bool all, bool forget)
+{
+	int64_t id = d->subscriber.cursor + 2;
+	char sql[80];
+
+	if (id > newest())
+		return 0;
+	snprintf(sql, sizeof(sql), "DELETE FROM events WHERE id %s %lld", all ? ">=" : "=",
+		(long long)id);
+	must(sql);
+	if (forget)
+		must("DELETE FROM events_pruned");
+	assert_int_equal(fanout_wake(fanned.fanout), EVENTLOG_OK);
+	return id;
+}
+
+/*
+ * Rows that were to share a frame with the one that was cut are deleted: the frame is completed,
+ * and the client gets all other rows.
+ */
+static void test_next_rows_are_deleted_after_a_cut(void **state)
+{
+	for (size_t k = 8; k < SHORT_RECORDS; k++) {
+		bool all = k % 3 == 2, forget = k % 3 > 0, ended;
+		uint16_t id = k % 2 ? 1 : 7;
+		struct double_sink d;
+		struct eventstream p;
+		int64_t first = newest(), deleted, last = first;
+
+		long_text = long_row + LONG_ROW - SHORTENED_ROW;
+		open_stream(&d, first, SIZE_MAX, false, id);
+		take_turns();
+		d.room = k;
+		insert_rows();
+		look();
+		take_turns();
+		deleted = delete_after_cut(&d, all, forget);
+		insert(row(3));
+		look();
+		read_on(&d, 1021);
+		parse(&d, id, &p, &ended);
+		assert_false(ended);
+		for (size_t i = 1; i < p.count; i++) {
+			if (last + 1 == deleted)
+				last = all ? first + ROWS : deleted;
+			if (strcmp(p.events[i].type, "gap") != 0)
+				assert_int_equal(atoll(p.events[i].id), ++last);
+			else
+				assert_false(forget);
+		}
+		assert_int_equal(atoll(p.events[p.count - 1].id), first + ROWS + 1);
+		assert_int_equal(last, first + ROWS + 1);
+		eventstream_free(&p);
+		close_stream(&d);
+	}
+}
+
+/* The rows that were collected for one stream are not sent to another that was cut. */
+static void test_cut_beside_another_stream(void **state)
+{
+	for (size_t k = 1; k < SHORT_RECORDS; k++) {
+		struct double_sink d[2];
+		int64_t first = newest();
+
+		long_text = long_row + LONG_ROW - SHORTENED_ROW;
+		for (int i = 0; i < 2; i++) {
+			open_stream(&d[i], first, SIZE_MAX, false, 1);
+			take_turns();
+			d[i].room = i * k;
+		}
+		insert_rows();
+		look();
+		/* The one that was cut reads first, or the other. */
+		for (int i = 0; i < 2; i++)
+			read_on(&d[i ^ (k % 2)], SIZE_MAX);
+		for (int i = 0; i < 2; i++) {
+			expect_rows(&d[i], 1, first, false);
+			close_stream(&d[i]);
+		}
+	}
+}
+
+/* A web server has less to do with one FastCGI record than with one for each row. */
+static void test_short_rows_share_a_record(void **state)
+{
+	struct double_sink d;
+	int64_t first = newest();
+	size_t before, records = 0;
+
+	open_stream(&d, first, SIZE_MAX, false, 1);
+	take_turns();
+	before = d.length;
+	long_text = long_row + LONG_ROW - SHORTENED_ROW;
+	insert_rows();
+	look();
+	for (size_t at = before; at < d.length; records++)
+		at += FCGI_HEADER_LEN +
+		      ((size_t)(uint8_t)d.bytes[at + 4] << 8 | (uint8_t)d.bytes[at + 5]);
+	assert_int_equal(records, 1);
+	expect_rows(&d, 1, first, false);
+	close_stream(&d);
+}
+
 /* Whether the client has received all rows after `first`, including large ones. */
 static void expect_large_rows(struct double_sink *d, uint16_t id, int64_t first, int64_t last)
 {
@@ -508,6 +616,10 @@ int main(void)
 			test_shutdown_finishes_the_record, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_cut_record_deleted_from_the_log, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_next_rows_are_deleted_after_a_cut, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cut_beside_another_stream, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_short_rows_share_a_record, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_large_records_in_turns, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_large_record_deleted_from_the_log, set_up, tear_down),

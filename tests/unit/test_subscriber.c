@@ -91,9 +91,11 @@ static void more(size_t room)
 /* A run of records with these contents, with ids from `id` in steps of two. */
 static void make_run(const size_t *contents, size_t count, int64_t id, bool with_hash)
 {
-	run_clear(&run);
+	run_begin(&run, &subscriber.lane, subscriber.owed, subscriber.cut);
 	for (size_t i = 0; i < count; i++) {
-		size_t length = record_framed_size(contents[i]);
+		bool shares = framing_may_share(subscriber.lane.framing, contents[i]);
+		size_t header = shares || !subscriber.lane.framing->header ? 0 : RECORD_HEADER;
+		size_t length = header ? record_framed_size(contents[i]) : contents[i];
 		struct run_record r = {.id = id + 2 * (int64_t)i,
 			.length = (uint32_t)length,
 			.content = (uint32_t)contents[i]};
@@ -101,10 +103,13 @@ static void make_run(const size_t *contents, size_t count, int64_t id, bool with
 		free(records[i]);
 		records[i] = malloc(length);
 		for (size_t n = 0; n < contents[i]; n++)
-			records[i][RECORD_HEADER + n] = (uint8_t)(n * 7 + (size_t)r.id);
-		record_frame(records[i], contents[i], 1);
+			records[i][header + n] = (uint8_t)(n * 7 + (size_t)r.id);
+		if (header)
+			record_frame(records[i], contents[i], 1);
 		r.bytes = records[i];
 		r.hash = with_hash ? window_hash(r.bytes, r.length) : 0;
+		if (!run_fits(&run, &r))
+			break;
 		run_add(&run, &r);
 	}
 }
@@ -178,15 +183,16 @@ static void rest_of_run(const size_t *contents, size_t count)
 
 static void expect_all_records(const size_t *contents, size_t count)
 {
-	size_t at = 0;
+	static uint8_t content[TAKEN_MAX];
+	size_t at = 0, length;
+	bool ended;
 
-	make_run(contents, count, 10, false);
-	for (size_t i = 0; i < count; i++) {
-		assert_true(at + run.records[i].length <= peer.length);
-		assert_memory_equal(peer.bytes + at, records[i], run.records[i].length);
-		at += run.records[i].length;
-	}
-	assert_int_equal(at, peer.length);
+	length = unframe(content, &ended);
+	for (size_t i = 0; i < count; i++)
+		for (size_t n = 0; n < contents[i]; n++, at++)
+			if (at == length || content[at] != (uint8_t)(n * 7 + 10 + 2 * i))
+				fail_msg("byte %zu of record %zu", n, i);
+	assert_int_equal(at, length);
 	assert_int_equal(subscriber.records, count);
 	assert_int_equal(subscriber.cursor, 10 + 2 * (int64_t)(count - 1));
 	assert_int_equal(subscriber.told, subscriber.cursor);
@@ -202,11 +208,14 @@ static void send_in_pieces(const size_t *contents, size_t count, size_t first, s
 	r = subscriber_send(&subscriber, &run, 1);
 	while (r == SUBSCRIBER_BLOCKED) {
 		more(piece);
+		if ((r = subscriber_flush(&subscriber, 2)) != SUBSCRIBER_SENT)
+			continue;
 		rest_of_run(contents, count);
 		assert_true(subscriber_continues(&subscriber, &run));
 		r = subscriber_send(&subscriber, &run, 2);
 	}
 	assert_int_equal(r, SUBSCRIBER_SENT);
+	assert_int_equal(subscriber.owed, 0);
 	expect_all_records(contents, count);
 }
 
@@ -237,9 +246,9 @@ static void test_another_record_does_not_continue(void **state)
 	make_run(&other, 1, 10, true); /* of another length */
 	assert_false(subscriber_continues(&subscriber, &run));
 	make_run(contents, 1, 10, false); /* with other bytes, after the part already sent */
-	records[0][45] ^= 1;
+	records[0][37] ^= 1;
 	assert_false(subscriber_continues(&subscriber, &run));
-	run_clear(&run);
+	run_begin(&run, &subscriber.lane, subscriber.owed, subscriber.cut);
 	assert_false(subscriber_continues(&subscriber, &run));
 	make_run(contents + 1, 1, 12, true);
 	assert_int_equal(subscriber_send(&subscriber, &run, 2), SUBSCRIBER_LOST);
@@ -302,6 +311,105 @@ static void test_last_record(void **state)
 	assert_int_equal(unframe(content, &ended), sizeof(words) - 1);
 	assert_memory_equal(content, words, sizeof(words) - 1);
 	assert_true(ended);
+}
+
+/* Sends the record that was cut, alone: those that came after it in its frame are gone. */
+static void finish_cut_record(const size_t *contents)
+{
+	size_t number = (size_t)(subscriber.cursor + 1 - 10) / 2;
+
+	if (!subscriber.cut)
+		return;
+	make_run(contents + number, 1, 10 + 2 * (int64_t)number, true);
+	assert_int_equal(subscriber_send(&subscriber, &run, 2), SUBSCRIBER_SENT);
+}
+
+/* After the records come at most one comment, and then the words. */
+static void expect_filler(const uint8_t *content, size_t length, const char *words)
+{
+	size_t end = length - strlen(words);
+
+	assert_memory_equal(content + end, words, strlen(words));
+	if (end == 0)
+		return;
+	assert_int_equal(content[end - 1], '\n');
+	assert_true(end == 1 || content[0] == ':');
+	assert_null(memchr(content, '\n', end - 1));
+}
+
+/*
+ * The socket takes k bytes of a frame that several records share, and the records after the first
+ * of them are gone before it takes more. Whatever is sent then follows a whole frame.
+ */
+static void test_filler_completes_a_shared_frame(void **state)
+{
+	static const size_t contents[] = {20, 33, 1};
+	static const char words[] = "retry: 2000\n";
+	static uint8_t content[TAKEN_MAX];
+
+	for (size_t k = 0; k < 2 * (RECORD_HEADER + 54); k++) {
+		bool ended, leaves = k % 2;
+		size_t length, rows = 0;
+
+		begin(1, k / 2);
+		subscriber.cursor = 9;
+		make_run(contents, 3, 10, true);
+		assert_int_equal(subscriber_send(&subscriber, &run, 1), SUBSCRIBER_BLOCKED);
+		more(SIZE_MAX);
+		assert_int_equal(subscriber_flush(&subscriber, 2), SUBSCRIBER_SENT);
+		finish_cut_record(contents);
+		if (leaves) {
+			subscriber_leave(
+				&subscriber, LEAVE_AGE, (const uint8_t *)words, strlen(words));
+			assert_int_equal(subscriber_farewell(&subscriber, 2), SUBSCRIBER_SENT);
+		} else {
+			assert_int_equal(subscriber_say(&subscriber, (const uint8_t *)words,
+						 strlen(words), 2),
+				SUBSCRIBER_SENT);
+		}
+		assert_int_equal(subscriber.owed, 0);
+		length = unframe(content, &ended);
+		assert_int_equal(ended, leaves);
+		for (size_t i = 0; i < subscriber.records; i++)
+			rows += contents[i];
+		expect_filler(content + rows, length - rows, words);
+	}
+}
+
+static void test_filler_in_pieces(void **state)
+{
+	static const size_t contents[] = {20, 33};
+	static uint8_t content[TAKEN_MAX];
+	enum subscriber_result r;
+	bool ended;
+
+	begin(1, RECORD_HEADER + 20);
+	subscriber.cursor = 9;
+	make_run(contents, 2, 10, true);
+	assert_int_equal(subscriber_send(&subscriber, &run, 1), SUBSCRIBER_BLOCKED);
+	assert_int_equal(subscriber.owed, 33);
+	more(7);
+	for (r = subscriber_fill(&subscriber, 1); r == SUBSCRIBER_BLOCKED;
+		r = subscriber_flush(&subscriber, 2))
+		more(7);
+	assert_int_equal(r, SUBSCRIBER_SENT);
+	assert_int_equal(unframe(content, &ended), 53);
+	expect_filler(content + 20, 33, "");
+}
+
+static void test_out_of_memory_for_filler(void **state)
+{
+	static const size_t contents[] = {20, 33};
+
+	begin(1, RECORD_HEADER + 20);
+	subscriber.cursor = 9;
+	make_run(contents, 2, 10, true);
+	assert_int_equal(subscriber_send(&subscriber, &run, 1), SUBSCRIBER_BLOCKED);
+	more(SIZE_MAX);
+	allow_allocations(0);
+	assert_int_equal(subscriber_fill(&subscriber, 2), SUBSCRIBER_LOST);
+	assert_true(allow_all_allocations());
+	assert_int_equal(subscriber.reason, LEAVE_MEMORY);
 }
 
 #define END "id: 10\n\n"
@@ -450,6 +558,9 @@ int main(void)
 		TEST(test_disconnected_peer),
 		TEST(test_stall_timer_restarts_with_every_byte),
 		TEST(test_last_record),
+		TEST(test_filler_completes_a_shared_frame),
+		TEST(test_filler_in_pieces),
+		TEST(test_out_of_memory_for_filler),
 		TEST(test_record_is_completed_without_its_row),
 		TEST(test_record_is_completed_without_framing),
 		TEST(test_giving_up_at_every_byte),
