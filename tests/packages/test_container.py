@@ -136,6 +136,21 @@ def test_the_image_serves_the_log_of_the_mounted_directory(image, data):
         subprocess.run(["umount", image.root / "data"], check=True)
 
 
+@pytest.mark.parametrize("file", ["Containerfile", "compose.yaml"])
+def test_first_lines_make_the_log_where_it_is_mounted(file, tmp_path):
+    text = (CONTAINER / file).read_text()
+    # podman resolves a path of the command line from the directory of the shell, and compose one from that of its file.
+    below = "" if file == "Containerfile" else "deploy/container"
+    assert re.search(r"\./data:/data", text)
+    (tmp_path / "deploy/container").mkdir(parents=True)
+    (tmp_path / "schema").symlink_to(CONTAINER.parents[1] / "schema")
+    for command in re.findall(r"(?m)^#   ((?:mkdir|sqlite3) .*)$", text):
+        subprocess.run(["sh", "-ec", command], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    with contextlib.closing(sqlite3.connect(tmp_path / below / "data/events.db")) as db:
+        assert db.execute("SELECT channel FROM grants").fetchall() == [("news/*",)]
+    assert "channel=news/a" in text
+
+
 def test_compose_names_files_that_exist():
     text = (CONTAINER / "compose.yaml").read_text()
     for source in re.findall(r"- (\.\.?/[^:]*):", text):

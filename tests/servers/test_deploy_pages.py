@@ -33,7 +33,7 @@ from webserver import DEPLOY
 
 ROOT = DEPLOY.parent
 README, SHARED, ACCESS = (DEPLOY / f"{name}README.md" for name in ("", "shared-hosting/", "access/"))
-BROWSER, PACKAGING = (DEPLOY / name / "README.md" for name in ("browser", "packaging"))
+BROWSER, PACKAGING, PUBLISH = (DEPLOY / name / "README.md" for name in ("browser", "packaging", "publish"))
 SOCKET = "/run/rowtail/rowtail.sock"
 DROP_INS = "/etc/systemd/system/rowtail.socket.d"
 INSTALL, DOWN, SERVICE, USERS = "Install rowtail", "While rowtail is down", "As a service", "Users and permissions"
@@ -85,7 +85,7 @@ COVERED = {
     (BROWSER, "rowtail.js", "js"),
     (BROWSER, "Options", "js"),
     (DEPLOY / "scale/README.md", "Publishing into PostgreSQL", "text"),  # integration/test_postgresql_publishers.py
-    *((DEPLOY / "publish/README.md", "Publishing by HTTP", language) for language in ("sh", "php", "js")),  # test_publish.py
+    *((PUBLISH, "Publishing by HTTP", language) for language in ("sh", "php", "js", "nginx")),  # also test_publish.py
     (DEPLOY / "scale/README.md", "From SQLite to PostgreSQL, and back", "text"),  # integration/test_scale.py
     (PACKAGING, "rowtail for Linux, in one file", "sh"),  # tests/portable/test_kit.py
 }
@@ -453,6 +453,16 @@ def test_doctor_grants(host):
         wait_until(lambda: "open" in examine(host), "stream", host.journal)
 
 
+def test_publishing_by_http(host):
+    """The commands of the page, one after the other in one shell, insert a row."""
+    lines, snippet, look, _ = [block for block in blocks(PUBLISH) if block.language in ("sh", "nginx")]
+    with running(host, NGINX):
+        place(host, NGINX, snippet)
+        said = host.run(lines.text + look.text)
+        assert re.search(r'\{"ids":\[\d+\]\}', said), said + host.journal()
+    assert "hello" in host.run("sqlite3 /var/lib/rowtail/events.db \"SELECT data FROM events WHERE channel = 'orders/42'\"")
+
+
 SHARED_SITE = """
 <VirtualHost *:443>
 	ServerName www.example.org
@@ -570,6 +580,7 @@ FILES = sorted(
     for path in DEPLOY.rglob("*")
     if path.is_file() and path.suffix in (".conf", ".cfg", ".vcl", ".php", ".py", ".service", ".socket", "")
     and COMMAND.search(path.read_text())
+    and path.parent.name != "container"  # packages/test_container.py runs its commands
     and path.stem != "client"  # code that looks like a command; integration/test_client_recipe.py runs it
 )
 
