@@ -176,7 +176,7 @@ def test_truncated_body_is_refused(run, plumbing):
         extra={"CONTENT_LENGTH": "17"},
     ).wait_end()
     assert program.head.status == 408
-    assert "whole" in program.sentence()
+    assert "completely" in program.sentence()
     assert program.wait_exit() == 0
 
 
