@@ -80,13 +80,13 @@ static bool take_back(struct copy_state *state)
 	}
 	if (nothing)
 		return true;
-	log_warn("a standby took over, without what had a number above %" PRId64
+	log_warn("a standby took over that lacks what has a number above %" PRId64
 		 ", and the copy has up to %" PRId64,
 		keeper.look.after, had ? -state->lost_base : state->cursor);
 	if (state->changed > keeper.look.after) {
 		keeper.lost = keeper.look.base;
 		keeper_begin_rebuild(
-			"deletions or grants that the copy has were lost with a primary");
+			"the copy has deletions or grants that were lost with a primary");
 		return false;
 	}
 	if (!copy_in_transaction(keeper.copy) && (s = copy_begin(keeper.copy)) != COPY_OK) {
@@ -135,7 +135,7 @@ static bool is_right_source(struct copy_state *state)
 		keeper_begin_again(
 			"events_log is empty: run schema/postgresql.sql", "trying again");
 	} else if (strcmp(keeper.look.token, state->token) != 0) {
-		keeper_begin_rebuild("this is another log than the copy is of");
+		keeper_begin_rebuild("this is not the log that the copy was made from");
 	} else if (log->last < state->timeline) {
 		source_pass_over_host(keeper.source);
 		keeper_begin_again(
