@@ -103,6 +103,38 @@ static bool tell_link(struct telling *t, int error)
 		t->path, target, strerror(error), t->path);
 }
 
+static bool has_name(const char *name)
+{
+	return !strchr(name, ' ') && (*name < '0' || *name > '9');
+}
+
+/* We may not enter a directory on the way. */
+static void tell_closed(struct telling *t, const char *directory)
+{
+	struct who_user us;
+	struct stat st;
+	char group[64] = "";
+
+	who_user(&us, geteuid());
+	if (stat(directory, &st) == 0 && (st.st_mode & S_IXGRP) && st.st_gid)
+		who_group(group, sizeof(group), st.st_gid);
+	if (is_home(directory))
+		tell(t,
+			"%s cannot be reached: %s may not enter the home directory %s; put the "
+			"database elsewhere, as in /var/lib/rowtail",
+			t->path, us.name, directory);
+	else if (*group && has_name(group) && has_name(us.name))
+		tell(t,
+			"%s cannot be reached: %s may not enter %s, but its group %s may; run "
+			"\"adduser %s %s\" as root, and restart the service that runs rowtail",
+			t->path, us.name, directory, group, us.name, group);
+	else
+		tell(t,
+			"%s cannot be reached: %s may not enter %s (give the directory a group "
+			"that %s is in, and mode 2770)",
+			t->path, us.name, directory, us.name);
+}
+
 /* stat() has failed and set errno. */
 static void tell_absent(struct telling *t)
 {
@@ -111,16 +143,8 @@ static void tell_absent(struct telling *t)
 
 	if (tell_hidden(t) || tell_link(t, error))
 		return;
-	if (find_closed(t->path, place) && is_home(place))
-		tell(t,
-			"%s cannot be reached: rowtail's user may not enter the home directory %s; "
-			"put the database elsewhere, as in /var/lib/rowtail",
-			t->path, place);
-	else if (find_closed(t->path, place))
-		tell(t,
-			"%s cannot be reached: rowtail's user may not enter %s (give the directory "
-			"a group that rowtail is in, and mode 2770)",
-			t->path, place);
+	if (find_closed(t->path, place))
+		tell_closed(t, place);
 	else if (error == ENOENT && *t->path != '/' && getcwd(place, sizeof(place)))
 		tell(t,
 			"%s cannot be opened: %s; rowtail looked for it in %s (create it with: "

@@ -396,7 +396,16 @@ def test_log_in_a_home_directory(host):
     host.run("useradd --create-home --key HOME_MODE=0700 ann; runuser -u ann -- sqlite3 /home/ann/events.db < schema/rowtail.sql")
     check = "runuser -u rowtail -- rowtail --check --db /home/ann/events.db"
     said = host.run(check, statuses=(66,))
-    assert "may not enter the home directory /home/ann; put the database elsewhere" in said and "2770" not in said
+    assert "rowtail may not enter the home directory /home/ann; put the database elsewhere" in said and "2770" not in said
+
+
+def test_user_who_is_not_in_the_group_of_the_log(host):
+    """A program that a web server starts runs as www-data. The message names the command that lets it read."""
+    host.run("gpasswd --delete www-data rowtail || true")
+    check = "rowtail --check --db /var/lib/rowtail/events.db"
+    (command,) = re.findall(r'run "(.*?)" as root', host.run(check, user="www-data", statuses=(66,)))
+    host.run(command)
+    assert "WRONG" not in host.run(check, user="www-data")
 
 
 def examine(host):
