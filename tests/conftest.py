@@ -47,6 +47,7 @@ LONG_FILES_S = {
     "integration/test_doctor_hostile.py": 35,
     "integration/test_json_adverse.py": 30,
     "integration/test_http_hostile.py": 25,
+    "integration/test_doctor_busy.py": 50,
     "integration/test_track_applications.py": 20,
     "integration/test_wakeup.py": 20,
     "servers/test_reload.py": 125,

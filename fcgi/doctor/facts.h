@@ -40,7 +40,8 @@ enum probe {
 	PROBE_JSON_2, /* the same URL when rows have come in between */
 	PROBE_OTHERS, /* while rowtail is down: as clients ask that are no EventSource */
 	PROBE_BROKEN, /* no HTTP at all: the front server answers itself */
-	PROBES
+	PROBE_CONTROL, /* JSON again, once with each row: how long does an answer take that ends? */
+	PROBES = PROBE_CONTROL + FACTS_ROWS
 };
 
 enum failure {

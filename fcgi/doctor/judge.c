@@ -234,11 +234,11 @@ bool judge_first(const struct facts *f, struct findings *out)
 	return fine && judge_away(f, out);
 }
 
-void judge_all(const struct facts *f, struct findings *out)
+void judge_all(const struct facts *f, const struct facts *second, struct findings *out)
 {
 	if (!judge_flood(f, out))
 		return;
-	if (!judge_query_is_lost(f) && !judge_flow(f, out))
+	if (!judge_query_is_lost(f) && !judge_flow(f, second, out))
 		return;
 	judge_request(f, out);
 	judge_answer(f, out);

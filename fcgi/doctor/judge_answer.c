@@ -33,7 +33,7 @@ static bool was_repeated(const struct facts *f)
 
 	if (a->status != 200 || b->status != 200 || !a->body_length)
 		return false;
-	return is_stored(b) || (f->with_rows && !strcmp(a->body, b->body));
+	return is_stored(b) || (f->with_rows && judge_newest_is_same(f));
 }
 
 static void judge_cached(const struct facts *f, struct findings *out)

@@ -3,47 +3,7 @@
 
 #include "doctor/judge_impl.h"
 
-/* rowtail sends a row within milliseconds; a machine can be busy. */
-enum { LATE_MS = 1500, SLOW_MS = 100, FIRST_MS = 3000, HEARTBEAT_MS = 30000 };
-
-/* The middle one of the rows' delays; -1 if a row never came. */
-static int64_t middle_delay_ms(const struct facts *f, const struct answer *a)
-{
-	int64_t delay_ms[FACTS_ROWS];
-	int count = 0;
-
-	for (int i = 0; i < FACTS_ROWS; i++) {
-		int64_t d;
-		int at;
-
-		if (f->rows_ms[i] < 0)
-			continue;
-		if (a->row_ms[i] < 0)
-			return -1;
-		d = a->row_ms[i] - f->rows_ms[i];
-		for (at = count++; at > 0 && delay_ms[at - 1] > d; at--)
-			delay_ms[at] = delay_ms[at - 1];
-		delay_ms[at] = d;
-	}
-	return count ? delay_ms[count / 2] : 0;
-}
-
-static bool is_held_back(const struct facts *f, const struct answer *a)
-{
-	const struct answer *first = &f->answer[PROBE_FIRST];
-
-	if (a->first_record_ms < 0)
-		return true;
-	/* The first request was alone: no other waited for a process or a connection. */
-	if (first->first_record_ms < 0 || first->first_record_ms - first->asked_ms > FIRST_MS)
-		return true;
-	if (!f->with_rows)
-		return false;
-	/* A stream that was cut in the middle is judged as such. */
-	if (a->end_ms >= 0 && a->row_ms[0] < 0 && f->rows_ms[0] >= a->end_ms)
-		return false;
-	return middle_delay_ms(f, a) < 0 ? a->end_ms < 0 : middle_delay_ms(f, a) > LATE_MS;
-}
+enum { PROMPT_MS = 3000, HEARTBEAT_MS = 30000, HEARTBEAT_FROM_MS = 3000 };
 
 static const struct {
 	enum probe probe;
@@ -56,39 +16,28 @@ static const struct {
 };
 enum { STREAMS = sizeof(streams) / sizeof(*streams) };
 
-/* A server that waits for the whole answer gives up; the first request was closed before that. */
-static bool was_given_up(const struct facts *f, const struct answer *a)
+bool judge_newest_is_same(const struct facts *f)
 {
-	const struct answer *first = &f->answer[PROBE_FIRST];
+	const struct answer *before = &f->answer[PROBE_JSON_1], *after = &f->answer[PROBE_JSON_2];
 
-	return a->status >= 500 && !first->status && !first->failure;
-}
-
-/* HTTP/2 was offered, but may not have been chosen. */
-static bool was_streamed(const struct facts *f, int i)
-{
-	const struct answer *a = &f->answer[streams[i].probe];
-
-	if (!a->asked || (a->status && a->status != 200 && !was_given_up(f, a)))
-		return false;
-	return i < 2 || a->version == 20;
+	/* On a busy machine the first may be answered when rows are there. */
+	return f->rows_ms[0] >= 0 && before->status == 200 && after->status == 200 &&
+	       before->end_ms <= f->rows_ms[0] && !strcmp(before->body, after->body);
 }
 
 /* The streams begin at once, and the log does not grow when rows are inserted: it is not theirs. */
 static bool judge_log(const struct facts *f, struct findings *out)
 {
-	const struct answer *before = &f->answer[PROBE_JSON_1], *after = &f->answer[PROBE_JSON_2];
 	struct finding *w;
 
-	if (!f->with_rows || f->rows_ms[0] < 0 || before->status != 200 || after->status != 200 ||
-		strcmp(before->body, after->body) != 0)
+	if (!f->with_rows || !judge_newest_is_same(f))
 		return true;
 	for (int i = 0; i < STREAMS; i++) {
 		const struct answer *a = &f->answer[streams[i].probe];
 
-		if (!was_streamed(f, i))
+		if (!judge_was_streamed(f, streams[i].probe))
 			continue;
-		if (!a->records || a->first_record_ms - a->asked_ms > FIRST_MS)
+		if (!a->records || a->first_record_ms - a->asked_ms > PROMPT_MS)
 			return true;
 		for (int row = 0; row < FACTS_ROWS; row++)
 			if (a->row_count[row])
@@ -111,7 +60,8 @@ static bool judge_buffered(const struct facts *f, struct findings *out)
 	struct finding *w;
 
 	for (int i = 0; i < STREAMS; i++) {
-		if (!was_streamed(f, i) || !is_held_back(f, &f->answer[streams[i].probe]))
+		if (!judge_was_streamed(f, streams[i].probe) ||
+			!judge_is_held_back(f, &f->answer[streams[i].probe]))
 			continue;
 		a = a ? a : &f->answer[streams[i].probe];
 		snprintf(which + strlen(which), sizeof(which) - strlen(which), "%s%s",
@@ -123,7 +73,7 @@ static bool judge_buffered(const struct facts *f, struct findings *out)
 	w = findings_add(out, LEVEL_WRONG, plain ? "buffered" : "compressed",
 		"%s, asked by %s. rowtail sends its head and each row at once: something buffers "
 		"the answer%s.",
-		was_given_up(f, a)       ? "Nothing arrived until the server gave up"
+		judge_was_given_up(f, a) ? "Nothing arrived until the server gave up"
 		: a->head_ms < 0         ? "Nothing arrived, not even the head"
 		: a->first_record_ms < 0 ? "The head arrived, but no record"
 					 : "Records arrived late or not at all",
@@ -171,14 +121,20 @@ static void judge_replay(const struct facts *f, struct findings *out)
 
 static void judge_pace(const struct facts *f, struct findings *out)
 {
-	int64_t most = 0;
+	struct delay most = {0};
 	struct finding *w;
 
-	for (int i = 0; i < STREAMS; i++)
-		if (was_streamed(f, i) && middle_delay_ms(f, &f->answer[streams[i].probe]) > most)
-			most = middle_delay_ms(f, &f->answer[streams[i].probe]);
+	for (int i = 0; i < STREAMS; i++) {
+		struct delay d = judge_delay(f, &f->answer[streams[i].probe]);
+
+		if (!judge_was_streamed(f, streams[i].probe))
+			continue;
+		most.whole_ms = d.whole_ms > most.whole_ms ? d.whole_ms : most.whole_ms;
+		most.beyond_ms = d.beyond_ms > most.beyond_ms ? d.beyond_ms : most.beyond_ms;
+	}
 	if (!f->with_rows) {
-		const struct answer *a = &f->answer[PROBE_FIRST];
+		const struct answer *first = &f->answer[PROBE_FIRST];
+		const struct answer *a = first->records ? first : &f->answer[PROBE_PLAIN];
 
 		findings_add(out, LEVEL_OK, "at-once",
 			"The first record came %lld ms after the request. (With --db the doctor "
@@ -186,13 +142,16 @@ static void judge_pace(const struct facts *f, struct findings *out)
 			(long long)(a->first_record_ms - a->asked_ms));
 		return;
 	}
-	if (most <= SLOW_MS) {
+	if (most.beyond_ms <= JUDGE_SLOW_MS) {
 		findings_add(out, LEVEL_OK, "at-once",
-			"Rows come one by one, %lld ms after COMMIT.", (long long)most);
+			"Rows come one by one, %lld ms after COMMIT%s.", (long long)most.whole_ms,
+			most.whole_ms > JUDGE_SLOW_MS
+				? "; other answers take as long: the machine is busy"
+				: "");
 		return;
 	}
 	w = findings_add(out, LEVEL_NOTE, "delayed",
-		"Rows come one by one, but %lld ms after COMMIT.", (long long)most);
+		"Rows come one by one, but %lld ms after COMMIT.", (long long)most.whole_ms);
 	w->fault = FAULT_DELAYED;
 	w->harm = "Rows come a little late.";
 }
@@ -230,7 +189,8 @@ static const struct answer *cut_one(const struct facts *f)
 	static const enum probe others[] = {PROBE_HEADER, PROBE_QUERY};
 
 	for (int i = 0; i < STREAMS; i++)
-		if (was_streamed(f, i) && f->answer[streams[i].probe].end_ms >= 0)
+		if (judge_was_streamed(f, streams[i].probe) &&
+			f->answer[streams[i].probe].end_ms >= 0)
 			return &f->answer[streams[i].probe];
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
 		const struct answer *a = &f->answer[others[i]];
@@ -272,7 +232,7 @@ static void judge_heartbeat(const struct facts *f, struct findings *out)
 
 	if (f->silence_ms < HEARTBEAT_MS || a->end_ms >= 0 || a->last_byte_ms < 0)
 		return;
-	if (a->last_byte_ms > silent_from + 2 * LATE_MS) {
+	if (a->last_byte_ms > silent_from + HEARTBEAT_FROM_MS) {
 		findings_add(out, LEVEL_OK, "heartbeat", "Heartbeats arrive.");
 		return;
 	}
@@ -284,16 +244,18 @@ static void judge_heartbeat(const struct facts *f, struct findings *out)
 		"is gone.";
 }
 
-bool judge_flow(const struct facts *f, struct findings *out)
+bool judge_flow(const struct facts *f, const struct facts *second, struct findings *out)
 {
-	if (!judge_log(f, out))
+	const struct facts *last = second ? second : f;
+
+	if (!judge_log(last, out))
 		return false;
-	if (!judge_buffered(f, out))
+	if (!judge_buffered(last, out))
 		return true;
-	judge_pace(f, out);
+	judge_pace(last, out);
 	judge_rows(f, out);
 	judge_compressed(f, out);
-	judge_replay(f, out);
+	judge_replay(last, out);
 	judge_cut(f, out);
 	judge_heartbeat(f, out);
 	return true;

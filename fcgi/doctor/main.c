@@ -45,12 +45,21 @@ static void announce(const struct options *o)
 
 static void examine(struct options *o, struct rows *rows, struct facts *f, struct findings *found)
 {
+	static struct facts again;
+	const struct facts *second = NULL;
+
 	plan_first(o, rows, f);
 	if (ended_by || !judge_first(f, found))
 		return;
 	plan_rest(o, rows, f);
+	if (plan_has_first_now(f) && !judge_first(f, found))
+		return;
+	if (!ended_by && judge_wants_second(f)) {
+		plan_again(o, rows, f, &again);
+		second = &again;
+	}
 	if (!ended_by)
-		judge_all(f, found);
+		judge_all(f, second, found);
 }
 
 int main(int argc, char **argv)

@@ -16,7 +16,11 @@
 enum {
 	TICK_MS = 20,
 	FIRST_MS = 4000, /* a head that takes longer is held back */
+	CONTROL_MS = 2000, /* after so long without a record the control is asked */
 	READY_MS = 6000, /* for the streams to begin: mod_fcgid starts processes slowly */
+	READY_AGAIN_MS = 3000, /* it has the processes now */
+	PATIENCE = 4, /* so many times as long as an answer that ends may be missing */
+	PATIENCE_MS = 6000, /* at most */
 	/* From then on: */
 	ROW_FIRST_MS = 500, /* when the first row is inserted, then every ROW_EVERY_MS */
 	ROW_EVERY_MS = 400,
@@ -40,6 +44,29 @@ static int64_t since(const struct run *r)
 	return r->ready_ms < 0 ? -1 : clock_ms() - r->ready_ms;
 }
 
+/* The longest that an answer that ends has taken in this run, until now. */
+static int64_t slowest_ms(const struct run *r)
+{
+	int64_t slowest = 0;
+
+	for (int i = PROBE_JSON_1; i < PROBES; i++) {
+		const struct answer *a = &r->f->answer[i];
+		int64_t took = (a->end_ms >= 0 ? a->end_ms : clock_ms()) - a->asked_ms;
+
+		if (i != PROBE_BROKEN && r->exchange[i] && took > slowest)
+			slowest = took;
+	}
+	return slowest;
+}
+
+/* How much longer than on an idle machine to wait for something. */
+static int64_t patience_ms(const struct run *r)
+{
+	int64_t ms = r->is_silent ? 0 : PATIENCE * slowest_ms(r);
+
+	return ms < PATIENCE_MS ? ms : PATIENCE_MS;
+}
+
 static bool has_begun(const struct answer *a)
 {
 	return !a->asked || a->records || a->end_ms >= 0;
@@ -50,6 +77,7 @@ static void see_if_ready(struct run *r)
 	static const enum probe streams[] = {
 		PROBE_PLAIN, PROBE_BROWSER, PROBE_H2, PROBE_H2_BROWSER, PROBE_HEADER, PROBE_REPLAY};
 	bool ready = true;
+	int64_t most_ms;
 
 	if (r->ready_ms >= 0)
 		return;
@@ -57,7 +85,9 @@ static void see_if_ready(struct run *r)
 		ready = ready && has_begun(&r->f->answer[streams[i]]);
 	for (int i = 0; i < FACTS_LEAVERS; i++)
 		ready = ready && has_begun(&r->leaver[i]);
-	if (ready || clock_ms() - r->began_ms >= READY_MS)
+	ready = ready && client_is_over(r->exchange[PROBE_JSON_1]);
+	most_ms = (r->is_second ? READY_AGAIN_MS : READY_MS) + patience_ms(r);
+	if (ready || clock_ms() - r->began_ms >= most_ms)
 		r->ready_ms = clock_ms();
 }
 
@@ -71,8 +101,11 @@ static void wait_first(struct run *r, enum probe probe)
 	const struct exchange *e = r->exchange[probe];
 
 	while (!stopped && e && !client_is_over(e) && !(a->records && judge_is_stream(a)) &&
-		(clock_ms() - a->asked_ms < FIRST_MS || !client_is_connected(e)))
+		(clock_ms() - a->asked_ms < FIRST_MS + patience_ms(r) || !client_is_connected(e))) {
 		client_run(TICK_MS);
+		if (!r->exchange[PROBE_JSON_1] && clock_ms() - a->asked_ms >= CONTROL_MS)
+			plan_ask_json(r, PROBE_JSON_1);
+	}
 }
 
 static void ask_first(struct run *r)
@@ -269,8 +302,10 @@ static void insert_rows(struct run *r)
 		since(r) < ROW_FIRST_MS + r->rows_done * ROW_EVERY_MS)
 		return;
 	mark_text(text, r->rows_done);
-	if (rows_insert(r->rows, false, text))
+	if (rows_insert(r->rows, false, text)) {
 		r->f->rows_ms[r->rows_done] = clock_ms();
+		plan_ask_json(r, PROBE_CONTROL + r->rows_done);
+	}
 	r->rows_done++;
 }
 
@@ -289,25 +324,88 @@ static void show_progress(const struct run *r, int64_t whole_ms)
 	fflush(stderr);
 }
 
-void plan_rest(const struct options *o, struct rows *rows, struct facts *f)
+static bool is_row_missing(const struct run *r, const struct answer *a)
 {
-	struct run r = {.o = o, .rows = rows, .f = f, .began_ms = clock_ms(), .ready_ms = -1};
-	int64_t whole_ms = (rows ? ROWS_MS + SETTLE_MS : ROWS_MS) + o->silence_ms;
+	for (int i = 0; i < FACTS_ROWS; i++)
+		if (r->f->rows_ms[i] >= 0 && a->row_ms[i] < 0)
+			return true;
+	return false;
+}
 
-	plan_make_tokens(&r);
-	plan_ask_all(&r);
-	while (!stopped && since(&r) < whole_ms) {
+/* Is something still to come that would be called wrong without it? */
+static bool is_incomplete(const struct run *r)
+{
+	for (int i = PROBE_PLAIN; i < PROBES; i++) {
+		const struct answer *a = &r->f->answer[i];
+
+		if (i == PROBE_BROKEN || client_is_over(r->exchange[i]))
+			continue;
+		if (!judge_is_stream(a) || !a->records ||
+			(i <= PROBE_H2_BROWSER && is_row_missing(r, a)))
+			return true;
+	}
+	return r->left && r->f->left_ms < 0;
+}
+
+/* Until whole_ms after all streams have begun. */
+static void go_on(struct run *r, int64_t whole_ms)
+{
+	while (!stopped && (since(r) < whole_ms ||
+				   (is_incomplete(r) && since(r) < whole_ms + patience_ms(r)))) {
 		client_run(TICK_MS);
-		see_if_ready(&r);
-		insert_rows(&r);
-		if (since(&r) >= ROWS_MS && !r.exchange[PROBE_JSON_2])
-			plan_ask_json(&r, PROBE_JSON_2);
-		watch_leaving(&r);
-		show_progress(&r, whole_ms);
+		see_if_ready(r);
+		insert_rows(r);
+		if (since(r) >= ROWS_MS && !r->exchange[PROBE_JSON_2])
+			plan_ask_json(r, PROBE_JSON_2);
+		if (!r->is_second)
+			watch_leaving(r);
+		show_progress(r, whole_ms);
 	}
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
+}
+
+void plan_rest(const struct options *o, struct rows *rows, struct facts *f)
+{
+	struct run r = {.o = o, .rows = rows, .f = f, .began_ms = clock_ms(), .ready_ms = -1};
+	const struct answer *first = &f->answer[PROBE_FIRST], *json = &f->answer[PROBE_JSON_1];
+
+	/* Two requests got nothing in ten seconds: more patience does not help. */
+	r.is_silent = !first->status && json->asked && !json->status;
+	plan_make_tokens(&r);
+	plan_ask_all(&r);
+	go_on(&r, (rows ? ROWS_MS + SETTLE_MS : ROWS_MS) + o->silence_ms);
 	if (o->status_url && !f->status_text[0] && !r.left)
 		snprintf(f->status_text, sizeof(f->status_text), "--status: no answer in time.");
+	close_all(&r);
+}
+
+bool plan_has_first_now(struct facts *f)
+{
+	struct answer *first = &f->answer[PROBE_FIRST];
+	const struct answer *plain = &f->answer[PROBE_PLAIN];
+	/* A server that waits for the whole answer gives up with an error, but JSON it passes. */
+	bool given_up = plain->status >= 500 && f->answer[PROBE_JSON_1].status < 500;
+
+	if (stopped || first->status || !plain->status || given_up)
+		return false;
+	*first = *plain;
+	return true;
+}
+
+void plan_again(
+	const struct options *o, struct rows *rows, const struct facts *f, struct facts *second)
+{
+	struct run r = {.o = o, .rows = rows, .f = second, .is_second = true, .ready_ms = -1};
+
+	*second = *f;
+	for (int i = 0; i < FACTS_ROWS; i++) {
+		second->rows_ms[i] = -1;
+		second->answer[PROBE_CONTROL + i].asked = false;
+	}
+	r.began_ms = clock_ms();
+	plan_make_tokens(&r);
+	plan_ask_again(&r);
+	go_on(&r, ROWS_MS + SETTLE_MS);
 	close_all(&r);
 }

@@ -248,6 +248,13 @@ void plan_ask_json(struct run *r, enum probe probe)
 	ask(r, probe, &json, "", "format=json", TOKENS_USUAL);
 }
 
+void plan_ask_again(struct run *r)
+{
+	ask_replay(r);
+	ask_streams(r);
+	plan_ask_json(r, PROBE_JSON_1);
+}
+
 void plan_ask_all(struct run *r)
 {
 	ask_replay(r);

@@ -16,7 +16,7 @@ struct run {
 	struct answer leaver[FACTS_LEAVERS], count;
 	int64_t began_ms, ready_ms, counted_ms;
 	int rows_done;
-	bool left, first_count;
+	bool left, first_count, is_second, is_silent;
 	char cookie[1200], authorization[160];
 };
 
@@ -43,6 +43,9 @@ void plan_ask_json(struct run *r, enum probe probe);
 
 /* Everything else, to go on side by side. */
 void plan_ask_all(struct run *r);
+
+/* Only the streams that show whether something holds them back, and one answer that ends. */
+void plan_ask_again(struct run *r);
 
 /* The page that --status names. */
 void plan_ask_status(struct run *r);

@@ -1,6 +1,6 @@
 /*
  * rowtail-doctor's judgement of facts: what is found, how bad it is, and which cure is printed.
- * links: doctor/judge doctor/judge_flow doctor/judge_request doctor/judge_answer doctor/findings doctor/cure doctor/hops base/text base/utf8
+ * links: doctor/judge doctor/judge_flow doctor/judge_late doctor/judge_request doctor/judge_answer doctor/findings doctor/cure doctor/hops base/text base/utf8
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,7 +65,7 @@ static const struct finding *named(const char *name)
 static void judge(void)
 {
 	if (judge_first(&f, &found))
-		judge_all(&f, &found);
+		judge_all(&f, NULL, &found);
 }
 
 static void wrong(const char *name, int exit_status)
@@ -102,6 +102,114 @@ static void test_one_late_row_is_not_buffered(void **state)
 	f.answer[PROBE_PLAIN].row_ms[4] += 5000;
 	judge();
 	assert_null(named("buffered"));
+}
+
+/* Each row comes 5 s late, and each answer that was asked for with it took so long. */
+static void delay_rows(int64_t control_ms)
+{
+	for (int i = 0; i < FACTS_ROWS; i++) {
+		struct answer *control = &f.answer[PROBE_CONTROL + i];
+
+		f.answer[PROBE_PLAIN].row_ms[i] = f.rows_ms[i] + 5000;
+		control->asked = true;
+		control->status = 200;
+		control->asked_ms = f.rows_ms[i];
+		control->end_ms = f.rows_ms[i] + control_ms;
+	}
+}
+
+static void test_rows_as_late_as_other_answers_are_fine(void **state)
+{
+	delay_rows(4950);
+	judge();
+	assert_int_equal(findings_exit_status(&found), 0);
+	assert_int_equal(named("at-once")->level, LEVEL_OK);
+	assert_non_null(strstr(named("at-once")->what, "5000 ms after COMMIT; other answers"));
+}
+
+static void test_rows_later_than_other_answers_are_delayed(void **state)
+{
+	delay_rows(4000);
+	judge();
+	assert_int_equal(named("delayed")->level, LEVEL_NOTE);
+}
+
+static void test_rows_much_later_than_other_answers_are_buffered(void **state)
+{
+	delay_rows(3000);
+	wrong("buffered", 2);
+}
+
+/* Most answers were late by chance, but no row came quickly. */
+static void test_rows_that_all_are_later_than_one_answer_are_delayed(void **state)
+{
+	delay_rows(4990);
+	f.answer[PROBE_CONTROL].end_ms = f.rows_ms[0] + 4000;
+	judge();
+	assert_int_equal(named("delayed")->level, LEVEL_NOTE);
+}
+
+/* An answer that never ended says nothing about the machine. */
+static void test_late_rows_without_any_other_answer_are_buffered(void **state)
+{
+	delay_rows(-10000);
+	for (int i = 0; i < FACTS_ROWS; i++)
+		f.answer[PROBE_CONTROL + i].end_ms = -1;
+	wrong("buffered", 2);
+}
+
+static void test_rows_before_the_stream_are_not_missed(void **state)
+{
+	f.answer[PROBE_PLAIN].first_record_ms = 2500;
+	for (int i = 0; i < 3; i++)
+		f.answer[PROBE_PLAIN].row_ms[i] = -1;
+	judge();
+	assert_int_equal(findings_exit_status(&found), 0);
+}
+
+static void test_stream_that_begins_after_all_rows_is_held_back(void **state)
+{
+	f.answer[PROBE_PLAIN].first_record_ms = 9000;
+	for (int i = 0; i < FACTS_ROWS; i++)
+		f.answer[PROBE_PLAIN].row_ms[i] = -1;
+	wrong("buffered", 2);
+}
+
+static void test_only_one_late_beginning_is_not_buffering(void **state)
+{
+	f.answer[PROBE_FIRST].first_record_ms = -1;
+	judge();
+	assert_int_equal(findings_exit_status(&found), 0);
+}
+
+static void test_late_beginnings_are_buffered(void **state)
+{
+	f.with_rows = false;
+	f.answer[PROBE_FIRST].first_record_ms = f.answer[PROBE_PLAIN].first_record_ms = 5000;
+	wrong("buffered", 2);
+}
+
+static void test_beginnings_as_late_as_other_answers_are_fine(void **state)
+{
+	f.with_rows = false;
+	f.answer[PROBE_FIRST].first_record_ms = f.answer[PROBE_PLAIN].first_record_ms = 5000;
+	f.answer[PROBE_JSON_1] = (struct answer){.asked = true, .status = 200, .end_ms = 4000};
+	judge();
+	assert_int_equal(findings_exit_status(&found), 0);
+}
+
+static void test_second_look_decides(void **state)
+{
+	struct facts second = f;
+
+	f.answer[PROBE_PLAIN].row_ms[4] = -1;
+	f.answer[PROBE_JSON_1].status = 200;
+	assert_true(judge_wants_second(&f));
+	assert_false(judge_wants_second(&second));
+	judge_all(&f, &second, &found);
+	assert_null(named("buffered"));
+	judge_all(&second, &f, &found);
+	assert_int_equal(named("buffered")->level, LEVEL_WRONG);
 }
 
 static void test_only_compressed_streams_are_held_back(void **state)
@@ -346,6 +454,17 @@ int main(void)
 		TEST(test_missing_rows_are_buffered),
 		TEST(test_rows_in_lumps_are_buffered),
 		TEST(test_one_late_row_is_not_buffered),
+		TEST(test_rows_as_late_as_other_answers_are_fine),
+		TEST(test_rows_later_than_other_answers_are_delayed),
+		TEST(test_rows_that_all_are_later_than_one_answer_are_delayed),
+		TEST(test_rows_much_later_than_other_answers_are_buffered),
+		TEST(test_late_rows_without_any_other_answer_are_buffered),
+		TEST(test_rows_before_the_stream_are_not_missed),
+		TEST(test_stream_that_begins_after_all_rows_is_held_back),
+		TEST(test_only_one_late_beginning_is_not_buffering),
+		TEST(test_late_beginnings_are_buffered),
+		TEST(test_beginnings_as_late_as_other_answers_are_fine),
+		TEST(test_second_look_decides),
 		TEST(test_only_compressed_streams_are_held_back),
 		TEST(test_compressed_record_by_record),
 		TEST(test_ended_stream_is_cut),
