@@ -153,6 +153,7 @@ struct kind {
 	char name[TRACK_NAME_MAX];
 	char type[TRACK_NAME_MAX]; /* table, view, virtual, shadow; "": there is no such table */
 	bool without_rowid, found;
+	bool is_rowtails;
 };
 
 static bool take_kind(void *context, struct statement *st)
@@ -161,8 +162,21 @@ static bool take_kind(void *context, struct statement *st)
 
 	k->found = true;
 	k->without_rowid = database_int(st, 2) != 0;
+	k->is_rowtails = database_int(st, 3) != 0;
 	return copy(k->name, st, 0) && copy(k->type, st, 1);
 }
+
+/*
+ * Is the table m one that the files of schema/ make? An application may have grants, publishers or
+ * retention of its own: then other columns tell, or that nothing else of retention.sql is there.
+ */
+#define IS_ROWTAILS                                                                                \
+	"lower(m.name) IN ('events', 'events_pruned', 'events_ended') OR m.name LIKE "             \
+	"'rowtail~_%' ESCAPE '~' OR (lower(m.name) IN ('grants', 'publishers') AND (SELECT "       \
+	"count(*) FROM pragma_table_info(m.name) i WHERE lower(i.name) IN ('subject', 'channel', " \
+	"'expires_at')) = 3) OR (lower(m.name) IN ('retention', 'retention_counts', "              \
+	"'retention_state') AND EXISTS (SELECT 1 FROM sqlite_master WHERE name = "                 \
+	"'retention_rules'))"
 
 /* pragma_table_list needs SQLite 3.37; this asks what older versions know. */
 static bool read_kind(struct kind *k, struct database *db, const char *name)
@@ -173,8 +187,9 @@ static bool read_kind(struct kind *k, struct database *db, const char *name)
 		"'virtual' "
 		"ELSE type END, type = 'table' AND NOT sql LIKE 'create virtual%' AND EXISTS "
 		"(SELECT 1 FROM pragma_index_list(m.name) l WHERE l.origin = 'pk' AND NOT EXISTS "
-		"(SELECT 1 FROM sqlite_master i WHERE i.type = 'index' AND i.name = l.name)) "
-		"FROM sqlite_master m WHERE type IN ('table', 'view') AND lower(name) = lower(?1)",
+		"(SELECT 1 FROM sqlite_master i WHERE i.type = 'index' AND i.name = "
+		"l.name)), " IS_ROWTAILS
+		" FROM sqlite_master m WHERE type IN ('table', 'view') AND lower(name) = lower(?1)",
 		name, k, take_kind);
 }
 
@@ -201,8 +216,7 @@ static bool is_trackable(const struct kind *k, const char *name, char *sentence)
 	if (!strncasecmp(k->name, "sqlite_", 7))
 		return refuse(sentence,
 			"%s is SQLite's own table: track a table of the application", name);
-	if (!strcasecmp(k->name, "events") || !strncasecmp(k->name, "events_", 7) ||
-		!strcasecmp(k->name, "grants") || !strncasecmp(k->name, "rowtail_", 8))
+	if (k->is_rowtails)
 		return refuse(sentence,
 			"%s is rowtail's own table: track a table of the application", name);
 	if (!strcmp(k->type, "view"))

@@ -207,6 +207,26 @@ REFUSED = {
 }
 
 
+ROWTAILS = "events events_pruned events_ended grants Publishers rowtail_publish_keys retention retention_counts retention_state"
+
+
+@pytest.mark.parametrize("table", ROWTAILS.split())
+def test_tables_of_rowtail_cannot_be_tracked(path, table):
+    """The triggers of retention_counts would fire at each event that they make."""
+    set_up(path, "rowtail.sql", "retention.sql")
+    done = rowtail.run("--db", path, "--track", table)
+    assert (done.returncode, done.stdout) == (os.EX_DATAERR, "")
+    assert "rowtail's own table" in done.stderr
+
+
+@pytest.mark.parametrize("table", "events_archive grants publishers retention retention_plans rowtails".split())
+def test_tables_of_the_application_with_such_names_can_be_tracked(path, table):
+    apply(path, f"CREATE TABLE {table}(id INTEGER PRIMARY KEY, subject)")
+    set_up(path, "log.sql")
+    apply(path, track(path, table=table))
+    assert do(path, f"INSERT INTO {table} VALUES (1, 'x')") == [(f"{table}/1", "insert", {"id": 1, "subject": "x"})]
+
+
 @pytest.mark.parametrize("words", REFUSED)
 def test_what_cannot_be_tracked_is_refused_with_a_sentence(path, words):
     create, table = REFUSED[words]
