@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS retention(
 
 CREATE OR REPLACE FUNCTION retention_refused() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-	IF NEW.channel !~ '^([^*]*|\*|[^*]+/\*)$' THEN
+	IF NEW.channel !~ '^([^*]*|[*]|[^*]+/[*])$' THEN
 		RAISE EXCEPTION 'channel: a name, a pattern such as rooms/*, * for every channel, or left out for the log as a whole';
 	ELSIF NEW.keep_rows NOT BETWEEN 1 AND 9007199254740991 THEN
 		RAISE EXCEPTION 'keep_rows: NULL, or a whole number from 1';

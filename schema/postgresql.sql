@@ -280,12 +280,12 @@ BEGIN
 		ELSIF pg_catalog.octet_length(NEW.channel) OPERATOR(pg_catalog.<) 1
 			OR pg_catalog.octet_length(NEW.channel) OPERATOR(pg_catalog.>) 255 THEN
 			RAISE EXCEPTION 'channel: text of 1 to 255 bytes of UTF-8';
-		ELSIF NEW.channel OPERATOR(pg_catalog.~) '[\u0001-\u001f\u007f-\u009f*]' THEN
+		ELSIF NEW.channel OPERATOR(pg_catalog.~) E'[\u0001-\u001f\u007f-\u009f*]' THEN
 			RAISE EXCEPTION 'channel: no control characters, and no *, which is for patterns';
 		ELSIF pg_catalog.octet_length(NEW.event) OPERATOR(pg_catalog.<) 1
 			OR pg_catalog.octet_length(NEW.event) OPERATOR(pg_catalog.>) 255 THEN
 			RAISE EXCEPTION 'event: NULL for a plain message, or text of 1 to 255 bytes of UTF-8';
-		ELSIF NEW.event OPERATOR(pg_catalog.~) '[\r\n]' THEN
+		ELSIF NEW.event OPERATOR(pg_catalog.~) E'[\r\n]' THEN
 			RAISE EXCEPTION 'event: one line, so no CR, LF or NUL';
 		ELSIF NEW.event OPERATOR(pg_catalog.=) ANY ('{open,error,position,gap,denied}'::pg_catalog.text[]) THEN
 			RAISE EXCEPTION 'event: open and error are EventSource''s own, position, gap and denied are rowtail''s; choose another name';
@@ -379,9 +379,9 @@ BEGIN
 		RAISE EXCEPTION 'subject: after token: come the 64 lower-case hex digits of the token''s SHA-256, never the token';
 	ELSIF octet_length(NEW.channel) NOT BETWEEN 1 AND 255 THEN
 		RAISE EXCEPTION 'channel: text of 1 to 255 bytes of UTF-8';
-	ELSIF NEW.channel ~ '[\u0001-\u001f\u007f-\u009f]' THEN
+	ELSIF NEW.channel ~ E'[\u0001-\u001f\u007f-\u009f]' THEN
 		RAISE EXCEPTION 'channel: no control characters';
-	ELSIF NEW.channel !~ '^([^*]+|\*|[^*]+/\*)$' THEN
+	ELSIF NEW.channel !~ '^([^*]+|[*]|[^*]+/[*])$' THEN
 		RAISE EXCEPTION 'channel: a name, a pattern such as orders/*, or * alone for all';
 	ELSIF NEW.expires_at NOT BETWEEN '0001-01-01 00:00:00Z' AND '9999-12-31 23:59:59.999Z' THEN
 		RAISE EXCEPTION 'expires_at: NULL, or a time in UTC such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59Z';

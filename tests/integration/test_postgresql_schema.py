@@ -120,6 +120,53 @@ def test_both_engines_refuse_the_same_with_the_same_words(db, workdir):
             assert said.get("SQLite") == said.get("PostgreSQL"), (columns, values)
 
 
+SETTINGS = [
+    "standard_conforming_strings = off", "backslash_quote = off", "DateStyle = 'SQL, DMY'", "DateStyle = 'German'",
+    "IntervalStyle = 'sql_standard'", "TimeZone = 'Asia/Kathmandu'", "bytea_output = 'escape'", "search_path = ''",
+    "search_path = 'nowhere'", "row_security = off", "default_transaction_isolation = 'serializable'",
+    "default_transaction_isolation = 'repeatable read'", "default_transaction_deferrable = on", "client_encoding = 'LATIN1'",
+    "client_encoding = 'SQL_ASCII'", "lock_timeout = '10s'", "statement_timeout = '20s'",
+    "idle_in_transaction_session_timeout = '20s'", "plan_cache_mode = force_generic_plan", "plan_cache_mode = force_custom_plan",
+    "session_replication_role = local", "check_function_bodies = off", "array_nulls = off", "transform_null_equals = on",
+    "extra_float_digits = -15", "quote_all_identifiers = on", "enable_indexscan = off", "enable_tidscan = off",
+    "plpgsql.variable_conflict = use_column", "plpgsql.extra_errors = 'all'", "synchronous_commit = local",
+    "synchronous_commit = remote_apply", "rowtail.notify = off", "rowtail.notify = ''", "jit_above_cost = 0", "work_mem = '64kB'",
+]
+
+
+def what_is_said(connection, ascii_only):
+    """How the server answers each of CASES."""
+    said = {}
+    for columns, values in CASES:
+        if ascii_only and not all(str(value).isascii() for value in values):
+            continue
+        try:
+            run(connection, insert(f"public.{columns}", values, "%s"), values)
+            said[columns, *values] = None
+        except psycopg2.Error as error:
+            said[columns, *values] = error.diag.message_primary
+    run(connection, "DELETE FROM public.grants")
+    return said
+
+
+@new_and_grown
+def test_settings_of_a_publisher_do_not_matter(cluster, db):
+    """The same refusals, and ids in the order of commits."""
+    expected = what_is_said(db, False)
+    assert None in expected.values() and any(expected.values())
+    for setting in SETTINGS:
+        with contextlib.closing(cluster.connect(db.info.dbname)) as publisher:
+            run(publisher, f"SET {setting}")
+            said = what_is_said(publisher, "client_encoding" in setting)
+            assert said == {case: expected[case] for case in said}, setting
+            [(last,)] = run(db, "SELECT position FROM events_server")
+            run(publisher, "INSERT INTO public.events(data) VALUES ('a')")
+            run(publisher, "INSERT INTO public.events(data) VALUES ('b'), ('c')")
+            run(publisher, "DELETE FROM public.events WHERE data = 'b'")
+            assert run(db, "SELECT id, data FROM events WHERE id > %s ORDER BY id", [last]) == [
+                (last + 1, "a"), (last + 3, "c")], setting
+
+
 @new_and_grown
 def test_update_is_refused_with_the_same_words(db, workdir):
     path = str(workdir / "events.db")
