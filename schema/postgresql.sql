@@ -94,7 +94,7 @@ BEGIN
 			'events_changes_number', 'events_deleted', 'events_changes_floor', 'events_changes_prune', 'events_row_is_final',
 			'events_opened', 'events_end_counts', 'events_end_numbered', 'events_clock', 'events_lost', 'events_position',
 			'events_after_restore', 'events_allow_publisher', 'events_allow_mirror', 'grants_refused', 'grants_changed',
-			'events_here', 'events_system', 'events_timeline_next', 'events_order_lock', 'events_numbered');
+			'events_here', 'events_system', 'events_timeline_next', 'events_order_lock', 'events_numbered', 'events_number_replica');
 		IF FOUND THEN
 			RAISE EXCEPTION 'the application has a function %, which postgresql.sql would replace; make the log in a schema of its own', name;
 		END IF;
@@ -268,7 +268,9 @@ BEGIN
 		OR NEW.created_at OPERATOR(pg_catalog.<) '0001-01-01 00:00:00Z'::pg_catalog.timestamptz
 		OR NEW.created_at OPERATOR(pg_catalog.>) '9999-12-31 23:59:59.999Z'::pg_catalog.timestamptz
 	THEN
-		IF NEW.id OPERATOR(pg_catalog.>) -9000000000000000001 OR NEW.id OPERATOR(pg_catalog.<) -9223372036854775807 THEN
+		IF NEW.id OPERATOR(pg_catalog.>) 0 AND pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.=) 'replica' THEN
+			RETURN NEW; -- logical replication copies it from another log
+		ELSIF NEW.id OPERATOR(pg_catalog.>) -9000000000000000001 OR NEW.id OPERATOR(pg_catalog.<) -9223372036854775807 THEN
 			RAISE EXCEPTION 'id: leave it out and PostgreSQL numbers the row at COMMIT';
 		ELSIF pg_catalog.octet_length(NEW.data) OPERATOR(pg_catalog.>) 268435456 THEN
 			RAISE EXCEPTION 'data: at most 256 MiB (268435456 bytes), since a record is encoded in memory; publish a link to longer data';
@@ -292,7 +294,9 @@ BEGIN
 		END IF;
 	END IF;
 	IF NEW.event OPERATOR(pg_catalog.=) 'end' OR pg_catalog.pg_sequence_last_value('%2$s.events_ends'::pg_catalog.regclass) IS NOT NULL THEN
-		IF EXISTS (SELECT 1 FROM %1$s.events_ended AS x WHERE x.channel OPERATOR(pg_catalog.=) NEW.channel) THEN
+		IF pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.=) 'replica' THEN
+			RETURN NEW; -- see events_number_replica
+		ELSIF EXISTS (SELECT 1 FROM %1$s.events_ended AS x WHERE x.channel OPERATOR(pg_catalog.=) NEW.channel) THEN
 			RAISE EXCEPTION 'events: this channel has ended, so it takes no more rows; DELETE FROM events_ended opens it again';
 		ELSIF NEW.event OPERATOR(pg_catalog.=) 'end' THEN
 			INSERT INTO %1$s.events_ended(channel, id) VALUES (NEW.channel, NEW.id) ON CONFLICT DO NOTHING;
@@ -510,6 +514,22 @@ BEGIN
 	PERFORM events_numbered();
 END $$;
 
+-- For a session with session_replication_role = replica, in which ordinary triggers do not fire: logical replication, and
+-- triggers of the application that fire for what it applies. A row that still is a draft at COMMIT was inserted here. Logical
+-- replication has given its number to each row that it copied from another log.
+CREATE OR REPLACE FUNCTION events_number_replica() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+BEGIN
+	IF NEW.id < 0 AND EXISTS (SELECT 1 FROM events WHERE id = NEW.id) THEN
+		IF NEW.event = 'end' THEN
+			PERFORM nextval('events_ends');
+			INSERT INTO events_ended(channel, id) VALUES (NEW.channel, NEW.id) ON CONFLICT DO NOTHING;
+		END IF;
+		PERFORM events_number_rows(NEW.id, NEW.id);
+	END IF;
+	RETURN NULL;
+END $$;
+
 -- After a number was given out: nobody may see a row that a crash takes back, since its number would be given out again.
 CREATE OR REPLACE FUNCTION events_numbered() RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -605,10 +625,16 @@ END $$;
 DROP TRIGGER IF EXISTS events_refused ON events;
 CREATE TRIGGER events_refused BEFORE INSERT ON events FOR EACH ROW
 	EXECUTE FUNCTION events_refused();
+ALTER TABLE events ENABLE ALWAYS TRIGGER events_refused;
 
 DROP TRIGGER IF EXISTS events_number ON events;
 CREATE CONSTRAINT TRIGGER events_number AFTER INSERT ON events
 	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION events_number();
+
+DROP TRIGGER IF EXISTS events_number_replica ON events;
+CREATE CONSTRAINT TRIGGER events_number_replica AFTER INSERT ON events
+	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION events_number_replica();
+ALTER TABLE events ENABLE REPLICA TRIGGER events_number_replica;
 
 -- AFTER, since a BEFORE trigger would lock each row that is numbered.
 DROP TRIGGER IF EXISTS events_row_is_final ON events;
@@ -711,6 +737,7 @@ BEGIN
 	PERFORM pg_advisory_xact_lock(1919776884, 'events_order'::regclass::oid::int);
 	start := greatest(events_clock(), events_position(), (SELECT last_value FROM events_order));
 	PERFORM setval('events_order', start);
+	PERFORM nextval('events_ends') FROM (SELECT 1 FROM events_ended LIMIT 1) AS x;
 	DELETE FROM events_changes;
 	DELETE FROM events_timelines;
 	INSERT INTO events_timelines(timeline, after, base, system, of_system)
@@ -746,7 +773,7 @@ DECLARE
 BEGIN
 	FOR made IN SELECT p.oid::regprocedure::text FROM pg_proc AS p
 		WHERE p.pronamespace = to_regnamespace(quote_ident(current_schema())) AND p.proname IN (
-			'events_refused', 'events_refuse', 'events_number', 'events_number_rows', 'events_numbered',
+			'events_refused', 'events_refuse', 'events_number', 'events_number_rows', 'events_number_replica', 'events_numbered',
 			'events_timeline_begins', 'events_order_lock', 'events_changes_number', 'events_deleted', 'events_changes_floor',
 			'events_changes_prune', 'events_row_is_final', 'events_opened', 'events_end_counts', 'events_end_numbered',
 			'events_clock', 'events_lost', 'events_position', 'events_after_restore', 'events_allow_publisher', 'events_allow_mirror', 'grants_refused', 'grants_changed')

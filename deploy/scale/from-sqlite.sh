@@ -38,5 +38,7 @@ COMMIT;
 SQL
 cat <<'SQL'
 ALTER TABLE events ENABLE TRIGGER USER;
+ALTER TABLE events ENABLE ALWAYS TRIGGER events_refused;
+ALTER TABLE events ENABLE REPLICA TRIGGER events_number_replica;
 ALTER TABLE grants ENABLE TRIGGER grants_changed;
 SQL

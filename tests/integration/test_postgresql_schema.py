@@ -168,6 +168,25 @@ def test_settings_of_a_publisher_do_not_matter(cluster, db):
 
 
 @new_and_grown
+def test_row_of_a_replication_s_session_gets_its_number(db):
+    """As by an application's trigger that fires while logical replication applies changes: ordinary triggers do not."""
+    run(db, "INSERT INTO events(channel, event) VALUES ('ended', 'end')")
+    run(db, "SET session_replication_role = replica")
+    run(db, "INSERT INTO events(data) VALUES ('a')")
+    run(db, "INSERT INTO events(channel, event, data) VALUES ('default', NULL, 'b'), ('job', 'made', 'c'), ('job', 'end', 'd')")
+    for statement in ("INSERT INTO events(channel) VALUES ('a*')", "INSERT INTO events(id) VALUES (-5)", "INSERT INTO events(channel) VALUES ('ended')",
+                      "INSERT INTO events(channel, event) VALUES ('ended', 'end')", "INSERT INTO events(channel) VALUES ('job')"):
+        assert refusal(db, statement)
+    # What replication itself copies.
+    run(db, "INSERT INTO events(id, data) VALUES (100, 'copied')")
+    run(db, "SET session_replication_role = origin")
+    assert [row[3] for row in news(db) if row[1] == "row"] == ["", "a", "b", "c", "d", "copied"]
+    assert [row[2] for row in news(db) if row[1] == "end"] == ["ended", "job"]
+    assert "has ended" in refusal(db, "INSERT INTO events(channel) VALUES ('job')")
+    assert run(db, "SELECT count(*) FROM events WHERE id < 0") == [(0,)]
+
+
+@new_and_grown
 def test_update_is_refused_with_the_same_words(db, workdir):
     path = str(workdir / "events.db")
     set_up(path, "rowtail.sql")
