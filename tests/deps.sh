@@ -26,7 +26,7 @@ suites="$ci libcmocka-dev
 	libdbd-sqlite3-perl clang
 	apache2-suexec-custom libapache2-mod-security2 modsecurity-crs libapache2-mod-evasive
 	libnginx-mod-http-brotli-filter libnginx-mod-http-modsecurity libnginx-mod-http-subs-filter
-	postgresql php-pgsql python3-psycopg2 prometheus
+	postgresql pgbouncer php-pgsql python3-psycopg2 prometheus
 	lighttpd-mod-webdav lighttpd-modules-lua libclang-rt-dev systemd systemd-container strace"
 bench='python3 python3-pytest nginx lighttpd apache2 php-fpm php-sqlite3 libnginx-mod-nchan pushpin python3-matplotlib'
 packages='build-essential debhelper lintian'

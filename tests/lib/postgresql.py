@@ -346,6 +346,40 @@ class Cluster:
             time.sleep(0.01)
 
 
+class Pooled:
+    """A server behind PgBouncer, which gives each transaction one of a few connections."""
+
+    PROGRAM = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+    def __init__(self, cluster, connections=3):
+        self.directory = cluster.directory
+        config = self.directory / "pgbouncer.ini"
+        config.write_text(
+            f"[databases]\n* = host={cluster.directory} port=5432 user=postgres\n[pgbouncer]\nlisten_addr =\n"
+            f"listen_port = 6432\nunix_socket_dir = {cluster.directory}\nauth_type = any\npool_mode = transaction\n"
+            f"default_pool_size = {connections}\n", encoding="utf-8")
+        self.process = subprocess.Popen(_as_user(self.PROGRAM, config), cwd="/", stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 30
+        while not (self.directory / ".s.PGSQL.6432").exists():
+            assert self.process.poll() is None and time.monotonic() < deadline, "PgBouncer does not start"
+            time.sleep(0.02)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(10)
+
+    def connect(self, dbname, autocommit=True):
+        import psycopg2
+
+        connection = psycopg2.connect(host=str(self.directory), port=6432, dbname=dbname, user="postgres")
+        connection.autocommit = autocommit
+        return connection
+
+
 @contextlib.contextmanager
 def running(settings=None):
     """A server; skips the test where this release has none that will do."""
