@@ -305,9 +305,9 @@ static const struct cure cures[] = {
 	{FAULT_DOWN, SERVER_ROWTAIL, SHELL, "as root",
 		"systemctl restart rowtail.socket rowtail.service\n"
 		"runuser -u rowtail -- rowtail --check /etc/rowtail.conf"},
-	SAID(SERVER_NGINX, "tail -n 2 /var/log/nginx/error.log"),
-	SAID(SERVER_APACHE, "tail -n 2 /var/log/apache2/error.log"),
-	SAID(SERVER_LIGHTTPD, "tail -n 2 /var/log/lighttpd/error.log"),
+	SAID(SERVER_NGINX, "tail -n 10 /var/log/nginx/error.log"),
+	SAID(SERVER_APACHE, "tail -n 10 /var/log/apache2/error.log"),
+	SAID(SERVER_LIGHTTPD, "tail -n 10 /var/log/lighttpd/error.log"),
 	/* Caddy does not log an error that handle_errors answers. */
 	{FAULT_DOWN, SERVER_CADDY, SHELL,
 		"as root; caddy must be in the socket's group (SocketGroup= of rowtail.socket)",
