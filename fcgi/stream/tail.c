@@ -1,10 +1,12 @@
 #include "stream/tail.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/logging.h"
@@ -178,11 +180,22 @@ static bool split_path(void)
 	       (size_t)snprintf(tail.name, sizeof(tail.name), "%s", name) < sizeof(tail.name);
 }
 
+/* inotify_init1(2) fails with EMFILE for two reasons. */
+static const char *cure_too_many(void)
+{
+	int fd = open("/", O_PATH | O_CLOEXEC);
+
+	if (fd < 0)
+		return "raise the open-files limit";
+	close(fd);
+	return "raise the sysctl fs.inotify.max_user_instances";
+}
+
 /* Logs that there are no notices. The poll timer still finds the rows. */
 static void tell_unwatched(int error)
 {
 	const char *cure = error == ENOSPC   ? "raise the sysctl fs.inotify.max_user_watches"
-			   : error == EMFILE ? "raise the sysctl fs.inotify.max_user_instances"
+			   : error == EMFILE ? cure_too_many()
 			   : error == EACCES ? "let rowtail's user read the directory"
 					     : NULL;
 

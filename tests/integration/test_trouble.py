@@ -13,6 +13,8 @@ import pytest
 import cgiprogram
 import database
 import faults
+import fcgi
+import gateway
 import rowtail
 import stream
 import writers
@@ -480,6 +482,18 @@ def test_out_of_file_watches(launch, log, workdir, limit):
     with server.open() as peer:
         peer.rest(0.5)
     assert server.stderr.count("cannot be watched") == 1
+
+
+def test_no_descriptor_for_the_file_watch(launch, log, workdir):
+    """The kernel has one error for this and for too few file watches; the log names the right limit."""
+    address = workdir / "few.sock"
+    command = ["--nofile=80:80", rowtail.BINARY, "--db", log.path, "--listen", address]
+    server = launch(*command, db=None, how=None, program="/usr/bin/prlimit", address=address)
+    idle = [server.connect() for _ in range(100)]
+    server.wait_log("new connections must wait")
+    idle[0].send(fcgi.request(gateway.params("since=0")))
+    assert idle[0].next().type == "position"
+    server.wait_log(" warn: .*cannot be watched .*: raise the open-files limit")
 
 
 # Paths that lead to no plain file.
