@@ -376,6 +376,35 @@ static void test_filler_completes_a_shared_frame(void **state)
 	}
 }
 
+/* The same for a chunk, which also has an end. */
+static void test_filler_completes_a_shared_chunk(void **state)
+{
+	static const size_t contents[] = {20, 33};
+	enum { CONTENT = 53, HEADER = 6, WHOLE = HEADER + CONTENT + 2 };
+
+	for (size_t k = 0; k < WHOLE; k++) {
+		begin(1, k);
+		subscriber.lane.framing = &framing_chunked;
+		subscriber.cursor = 9;
+		make_run(contents, 2, 10, true);
+		assert_int_equal(subscriber_send(&subscriber, &run, 1), SUBSCRIBER_BLOCKED);
+		more(SIZE_MAX);
+		assert_int_equal(subscriber_flush(&subscriber, 2), SUBSCRIBER_SENT);
+		finish_cut_record(contents);
+		if (subscriber.owed)
+			assert_int_equal(subscriber_fill(&subscriber, 2), SUBSCRIBER_SENT);
+		assert_int_equal(subscriber.owed, 0);
+		assert_int_equal(peer.length, k ? WHOLE : 0);
+		if (k == 0)
+			continue;
+		assert_memory_equal(peer.bytes, "0035\r\n", HEADER);
+		assert_memory_equal(peer.bytes + HEADER + CONTENT, "\r\n", 2);
+		if (subscriber.records < 2)
+			expect_filler(peer.bytes + HEADER + 20 * subscriber.records,
+				CONTENT - 20 * subscriber.records, "");
+	}
+}
+
 static void test_filler_in_pieces(void **state)
 {
 	static const size_t contents[] = {20, 33};
@@ -559,6 +588,7 @@ int main(void)
 		TEST(test_stall_timer_restarts_with_every_byte),
 		TEST(test_last_record),
 		TEST(test_filler_completes_a_shared_frame),
+		TEST(test_filler_completes_a_shared_chunk),
 		TEST(test_filler_in_pieces),
 		TEST(test_out_of_memory_for_filler),
 		TEST(test_record_is_completed_without_its_row),
