@@ -111,9 +111,10 @@ static void left(void *context, struct subscriber *s)
 	stop_when_empty();
 }
 
-static bool recheck(void *context, struct subscriber *s, enum leave_reason *reason)
+static bool recheck(
+	void *context, struct subscriber *s, enum leave_reason *reason, int64_t *again_ms)
 {
-	return responder_recheck(&responder, s, reason);
+	return responder_recheck(&responder, s, reason, again_ms);
 }
 
 static void sweep_due(struct loop_timer *timer)

@@ -406,23 +406,39 @@ void access_recheck_end(struct access *a)
 		grants_end(a->grants);
 }
 
-enum access_again access_recheck(
-	struct access *a, struct access_session *s, const struct filter *f, int64_t now_ms)
+/* When to check a session again that was checked on time. */
+static int64_t next_check(const struct access_session *s, int64_t now_ms)
+{
+	int64_t again_ms = s->checked_ms + RECHECK_MS;
+	int64_t left_s = s->expires_s ? s->expires_s - clock_unix() - 1 : RECHECK_MS;
+
+	return left_s < RECHECK_MS / 1000 && now_ms + left_s * 1000 < again_ms
+		       ? now_ms + left_s * 1000
+		       : again_ms;
+}
+
+enum access_again access_recheck(struct access *a, struct access_session *s, const struct filter *f,
+	int64_t now_ms, int64_t *again_ms)
 {
 	enum grant found;
 
+	*again_ms = now_ms;
 	if (s->expires_s && clock_unix() >= s->expires_s)
 		return ACCESS_EXPIRED;
 	/* Random, so that streams that connected together are not checked together. */
 	if (s->checked_ms == 0)
 		s->checked_ms = now_ms - random() % RECHECK_MS;
-	if (a->version < 0 || now_ms - s->checked_ms < RECHECK_MS)
+	if (a->version < 0)
+		return ACCESS_GOES_ON;
+	*again_ms = next_check(s, now_ms);
+	if (now_ms - s->checked_ms < RECHECK_MS)
 		return ACCESS_GOES_ON;
 	/* Out of time: the next sweep continues here, unless that would be too late. */
 	if (clock_us() >= a->until_us && now_ms - s->checked_ms < LATEST_MS)
 		return ACCESS_GOES_ON;
 	/* Checks stay spread out even if all are late because this process was stopped. */
 	s->checked_ms = now_ms - (now_ms - s->checked_ms) % RECHECK_MS;
+	*again_ms = next_check(s, now_ms);
 	/* Nothing has been committed since, and nothing can have expired. */
 	if (s->version == a->version && !s->timed)
 		return ACCESS_GOES_ON;

@@ -70,10 +70,10 @@ enum access_again {
 
 /*
  * Checks whether a session may go on reading, at most every few seconds per session. f: what it
- * reads. now_ms: clock_ms().
+ * reads. now_ms: clock_ms(). *again_ms: when to call this again; it does no harm to call earlier.
  */
-enum access_again access_recheck(
-	struct access *a, struct access_session *session, const struct filter *f, int64_t now_ms);
+enum access_again access_recheck(struct access *a, struct access_session *session,
+	const struct filter *f, int64_t now_ms, int64_t *again_ms);
 
 /* The client's first subject: "user:NAME" or "token:HEX"; "" if it is only everyone. Borrowed. */
 const char *access_session_subject(const struct access_session *session);

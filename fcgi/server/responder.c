@@ -382,9 +382,10 @@ bool responder_open(struct responder *r, struct response *response, struct subsc
 	return true;
 }
 
-bool responder_recheck(struct responder *r, struct subscriber *s, enum leave_reason *reason)
+bool responder_recheck(
+	struct responder *r, struct subscriber *s, enum leave_reason *reason, int64_t *again_ms)
 {
-	switch (access_recheck(r->access, s->session, s->group->filter, clock_ms())) {
+	switch (access_recheck(r->access, s->session, s->group->filter, clock_ms(), again_ms)) {
 	case ACCESS_REVOKED:
 		*reason = LEAVE_REVOKED;
 		return false;

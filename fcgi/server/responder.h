@@ -92,7 +92,8 @@ bool responder_open(struct responder *r, struct response *response, struct subsc
 /*
  * May this stream continue? If not, sets *reason. Call between access_recheck_begin() and _end().
  */
-bool responder_recheck(struct responder *r, struct subscriber *s, enum leave_reason *reason);
+bool responder_recheck(
+	struct responder *r, struct subscriber *s, enum leave_reason *reason, int64_t *again_ms);
 
 /* Call when a stream has ended. Frees its place. */
 void responder_left(struct responder *r, struct subscriber *s);

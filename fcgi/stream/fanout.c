@@ -101,16 +101,54 @@ uint32_t fanout_retry(const struct fanout *f)
 	return (uint32_t)(f->limits.retry_ms + random() % (f->limits.retry_jitter_ms + 1));
 }
 
+static void enter_round(struct fanout *f, struct subscriber *s, unsigned round)
+{
+	struct subscriber **head = &f->rounds[round];
+
+	s->round = (uint8_t)round;
+	s->all_previous = NULL;
+	s->all_next = *head;
+	if (*head)
+		(*head)->all_previous = s;
+	*head = s;
+}
+
+static void leave_round(struct fanout *f, struct subscriber *s)
+{
+	if (s->all_previous)
+		s->all_previous->all_next = s->all_next;
+	else
+		f->rounds[s->round] = s->all_next;
+	if (s->all_next)
+		s->all_next->all_previous = s->all_previous;
+}
+
+void fanout_sweep_in(struct fanout *f, struct subscriber *s, unsigned sweeps)
+{
+	unsigned round = (f->round + sweeps) % FANOUT_ROUNDS;
+
+	if (s->round == round)
+		return;
+	leave_round(f, s);
+	enter_round(f, s, round);
+}
+
 int64_t fanout_position(const struct fanout *f, const struct subscriber *s)
 {
 	return s->where == SUBSCRIBER_IN_GROUP && f->fed > s->cursor ? f->fed : s->cursor;
+}
+
+void fanout_leave_group(struct fanout *f, struct subscriber *s)
+{
+	subscriber_list_remove(&s->group->idle, s);
+	fanout_sweep_in(f, s, 1);
 }
 
 void fanout_take_off(struct fanout *f, struct subscriber *s)
 {
 	s->cursor = fanout_position(f, s);
 	if (s->where == SUBSCRIBER_IN_GROUP)
-		subscriber_list_remove(&s->group->idle, s);
+		fanout_leave_group(f, s);
 	else if (s->where == SUBSCRIBER_IN_QUEUE)
 		subscriber_list_remove(&f->queue, s);
 	else if (s->where == SUBSCRIBER_WAITING)
@@ -135,32 +173,12 @@ static int64_t end_of_age(const struct fanout *f)
 	return age_ms ? clock_awake_ms() + age_ms + age_ms / 10 * random() / RAND_MAX : 0;
 }
 
-static void link_all(struct fanout *f, struct subscriber *s)
-{
-	s->all_previous = NULL;
-	s->all_next = f->all;
-	if (f->all)
-		f->all->all_previous = s;
-	f->all = s;
-	f->count++;
-}
-
-static void unlink_all(struct fanout *f, struct subscriber *s)
-{
-	if (s->all_previous)
-		s->all_previous->all_next = s->all_next;
-	else
-		f->all = s->all_next;
-	if (s->all_next)
-		s->all_next->all_previous = s->all_previous;
-	f->count--;
-}
-
 /* Ends the stream: removes it everywhere. */
 void fanout_drop(struct fanout *f, struct subscriber *s)
 {
 	fanout_take_off(f, s);
-	unlink_all(f, s);
+	leave_round(f, s);
+	f->count--;
 	if (f->count == 0)
 		fanout_forget(f, 0);
 	metrics_add_reason(METRIC_ENDED, s->reason);
@@ -264,7 +282,8 @@ bool fanout_open(struct fanout *f, struct subscriber *s, const struct fanout_str
 	s->ends_ms = s->poll ? fanout_poll_open(s->poll) : end_of_age(f);
 	if (f->count == 0)
 		f->absent_ms = clock_absent_ms();
-	link_all(f, s);
+	enter_round(f, s, (f->round + 1) % FANOUT_ROUNDS);
+	f->count++;
 	metrics_add(METRIC_STREAMS_TOTAL, 1);
 	if (f->calls.opened)
 		f->calls.opened(f->calls.context);

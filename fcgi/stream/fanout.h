@@ -43,10 +43,12 @@ struct fanout_calls {
 	/* A stream was opened. */
 	void (*opened)(void *context);
 	/*
-	 * May this stream go on reading? If not, sets *reason to LEAVE_REVOKED or LEAVE_EXPIRED,
-	 * and fanout ends the stream with a `denied` record. NULL: every stream may.
+	 * May this stream go on reading? If so, sets *again_ms to the clock_ms() at which to ask
+	 * again. If not, sets *reason to LEAVE_REVOKED or LEAVE_EXPIRED, and fanout ends the stream
+	 * with a `denied` record. NULL: every stream may.
 	 */
-	bool (*recheck)(void *context, struct subscriber *s, enum leave_reason *reason);
+	bool (*recheck)(
+		void *context, struct subscriber *s, enum leave_reason *reason, int64_t *again_ms);
 	/* A stream waits for the log, which cannot be read now. NULL: nobody has to know. */
 	void (*waits)(void *context);
 	/* A subscriber has left, but still has its group. Its sink has not been told yet. */

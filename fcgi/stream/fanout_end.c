@@ -26,6 +26,9 @@ static void look_up(struct fanout *f, struct group *group)
 		group->ended = id;
 	else
 		f->ends_doubted = true;
+	if (group->ended)
+		for (struct subscriber *s = group->idle.head; s; s = s->next)
+			fanout_sweep_in(f, s, 1);
 }
 
 void fanout_look_up_ends(struct fanout *f)

@@ -177,7 +177,7 @@ static void deliver(struct fanout *f, struct group *group)
 		next = s->next;
 		if (s->cursor >= f->run.records[0].id) {
 			/* It replayed past the rows in the windows, so it finds its place. */
-			subscriber_list_remove(&group->idle, s);
+			fanout_leave_group(f, s);
 			fanout_enqueue(f, s);
 			continue;
 		}
@@ -191,7 +191,7 @@ static void deliver(struct fanout *f, struct group *group)
 				fanout_end(f, s, LEAVE_ENDED);
 			continue;
 		}
-		subscriber_list_remove(&group->idle, s);
+		fanout_leave_group(f, s);
 		s->state = SUBSCRIBER_REPLAY;
 		if (result == SUBSCRIBER_LOST)
 			fanout_drop(f, s);

@@ -44,6 +44,13 @@ struct shared {
 enum { LANES_MAX = (LANE_ENCODINGS - 1) * FANOUT_FRAMINGS + 1 };
 _Static_assert((int)LANES_MAX <= (int)GROUPS_LANES, "groups have a list for each lane");
 
+/*
+ * A sweep looks only at the streams of its round. The next round has the streams that have work or
+ * are blocked, and the new ones. An idle stream is in the round in which its heartbeat or its next
+ * check is due. So most sweeps touch few of the idle streams.
+ */
+enum { FANOUT_ROUNDS = 16 };
+
 struct fanout {
 	struct eventlog *log;
 	struct fanout_limits limits;
@@ -51,7 +58,9 @@ struct fanout {
 	struct groups *groups;
 	struct shared lanes[LANES_MAX];
 	int lane_count;
-	struct subscriber *all; /* newest first */
+	struct subscriber *rounds[FANOUT_ROUNDS]; /* all streams; see fanout_sweep_in() */
+	unsigned round; /* of the last sweep */
+	int64_t swept_ms; /* clock_ms() of the last sweep */
 	size_t count;
 	struct subscriber_list queue; /* streams that have work */
 	struct subscriber_list waiting; /* streams whose log cannot be read now */
@@ -151,6 +160,12 @@ void fanout_poll_show_life(struct fanout *f, struct subscriber *s);
 
 /* The id up to which an idle stream has everything. */
 int64_t fanout_position(const struct fanout *f, const struct subscriber *s);
+
+/* Makes the sweep look at the stream so many sweeps from now: 1 to FANOUT_ROUNDS - 1. */
+void fanout_sweep_in(struct fanout *f, struct subscriber *s, unsigned sweeps);
+
+/* Takes an idle stream off its group's list. The next sweep looks at it. */
+void fanout_leave_group(struct fanout *f, struct subscriber *s);
 
 /* Takes a stream off its list. An idle one keeps the position it had there. */
 void fanout_take_off(struct fanout *f, struct subscriber *s);

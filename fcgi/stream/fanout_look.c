@@ -249,8 +249,9 @@ enum eventlog_status fanout_replaced(struct fanout *f)
 
 	if (e != EVENTLOG_OK)
 		return e;
-	for (struct subscriber *s = f->all; s; s = s->all_next)
-		s->replaced = true;
+	for (int round = 0; round < FANOUT_ROUNDS; round++)
+		for (struct subscriber *s = f->rounds[round]; s; s = s->all_next)
+			s->replaced = true;
 	fanout_look_up_all_ends(f);
 	return begin_at(f, bounds.newest);
 }

@@ -54,8 +54,11 @@ void fanout_end(struct fanout *f, struct subscriber *s, enum leave_reason reason
 	leave(f, s, reason);
 }
 
-/* Sends a heartbeat: the stream's position, if the client does not know it yet. */
-static void beat(struct fanout *f, struct subscriber *s, int64_t now_ms)
+/*
+ * Sends a heartbeat: the stream's position, if the client does not know it yet. False: the stream
+ * is gone.
+ */
+static bool beat(struct fanout *f, struct subscriber *s, int64_t now_ms)
 {
 	int64_t position = fanout_position(f, s);
 	enum subscriber_result result;
@@ -73,6 +76,7 @@ static void beat(struct fanout *f, struct subscriber *s, int64_t now_ms)
 		fanout_drop(f, s);
 	else if (result == SUBSCRIBER_BLOCKED)
 		fanout_take_off(f, s);
+	return result != SUBSCRIBER_LOST;
 }
 
 /* The times of a sweep. */
@@ -80,6 +84,7 @@ struct sweep {
 	int64_t now_ms, awake_ms;
 	int64_t absent_ms; /* time since the last sweep in which this process served nobody */
 	int64_t lag; /* largest so far */
+	int64_t most; /* sweeps by which a stream can be put off: not into a round that is due */
 };
 
 /* Has the peer taken no bytes for too long? Absence of this process does not count. */
@@ -111,9 +116,33 @@ static bool may_beat(const struct subscriber *s)
 	return begun && !s->blocked && !s->cut && !s->pending;
 }
 
+/* How long an idle stream needs no heartbeat, as seen from the sweep before it would be late. */
+static int64_t silence_left_ms(const struct fanout *f, const struct subscriber *s, int64_t now_ms)
+{
+	return s->moved_ms + f->limits.heartbeat_ms - f->limits.sweep_ms - now_ms;
+}
+
+/* Puts an idle stream off until something is due. again_ms: when to recheck it. */
+static void put_off(
+	struct fanout *f, struct subscriber *s, const struct sweep *sweep, int64_t again_ms)
+{
+	int64_t left_ms = silence_left_ms(f, s, sweep->now_ms), sweeps;
+
+	if (left_ms > again_ms - sweep->now_ms)
+		left_ms = again_ms - sweep->now_ms;
+	if (s->ends_ms && left_ms > s->ends_ms - sweep->awake_ms)
+		left_ms = s->ends_ms - sweep->awake_ms;
+	sweeps = left_ms / f->limits.sweep_ms;
+	if (sweeps > sweep->most)
+		sweeps = sweep->most;
+	if (sweeps > 1)
+		fanout_sweep_in(f, s, (unsigned)sweeps);
+}
+
 /* Handles age, stall, grants and heartbeat of a stream. The stream may be gone afterwards. */
 static void sweep_one(struct fanout *f, struct subscriber *s, struct sweep *sweep)
 {
+	int64_t again_ms = INT64_MAX;
 	bool ends = s->ends_ms && sweep->awake_ms >= s->ends_ms;
 	int64_t lag = s->opening ? 0 : f->fed - fanout_position(f, s);
 	enum leave_reason reason;
@@ -129,7 +158,8 @@ static void sweep_one(struct fanout *f, struct subscriber *s, struct sweep *swee
 			fanout_gone(f, s, LEAVE_STALL);
 		return;
 	}
-	if (f->calls.recheck && s->session && !f->calls.recheck(f->calls.context, s, &reason)) {
+	if (f->calls.recheck && s->session &&
+		!f->calls.recheck(f->calls.context, s, &reason, &again_ms)) {
 		leave(f, s, reason);
 		return;
 	}
@@ -147,9 +177,10 @@ static void sweep_one(struct fanout *f, struct subscriber *s, struct sweep *swee
 		return;
 	}
 	/* Send a heartbeat now if the next sweep would be too late. */
-	if (may_beat(s) &&
-		sweep->now_ms - s->moved_ms + f->limits.sweep_ms > f->limits.heartbeat_ms)
-		beat(f, s, sweep->now_ms);
+	if (may_beat(s) && silence_left_ms(f, s, sweep->now_ms) < 0 && !beat(f, s, sweep->now_ms))
+		return;
+	if (s->where == SUBSCRIBER_IN_GROUP && may_beat(s))
+		put_off(f, s, sweep, again_ms);
 }
 
 /* Not in a log that was restored: its streams get a gap first. */
@@ -163,19 +194,33 @@ static void look_up_doubted_ends(struct fanout *f)
 		f->ends_doubted = true;
 }
 
+/* How many rounds are due: several after a pause, at least one. A round may be early. */
+static unsigned rounds_due(const struct fanout *f, int64_t now_ms)
+{
+	int64_t every_ms = f->limits.sweep_ms;
+	int64_t due = (now_ms - f->swept_ms - every_ms / 8 + every_ms - 1) / every_ms;
+
+	return due < 1 ? 1 : due > FANOUT_ROUNDS - 1 ? FANOUT_ROUNDS - 1 : (unsigned)due;
+}
+
 void fanout_sweep(struct fanout *f)
 {
 	struct sweep sweep = {.now_ms = clock_ms(), .awake_ms = clock_awake_ms()};
-	struct subscriber *s, *next;
+	unsigned due = rounds_due(f, sweep.now_ms);
+	struct subscriber *s;
 
 	sweep.absent_ms = clock_absent_ms() - f->absent_ms;
 	f->absent_ms += sweep.absent_ms;
 	if (f->ends_doubted)
 		look_up_doubted_ends(f);
-	for (s = f->all; s; s = next) {
-		next = s->all_next;
-		sweep_one(f, s, &sweep);
-	}
+	f->swept_ms = sweep.now_ms;
+	f->round += due;
+	sweep.most = FANOUT_ROUNDS - due;
+	while (due-- > 0)
+		while ((s = f->rounds[(f->round - due) % FANOUT_ROUNDS])) {
+			fanout_sweep_in(f, s, 1);
+			sweep_one(f, s, &sweep);
+		}
 	f->lag = sweep.lag;
 	fanout_forget_unused(f);
 }
@@ -184,8 +229,9 @@ void fanout_shutdown(struct fanout *f)
 {
 	struct subscriber *s, *next;
 
-	for (s = f->all; s; s = next) {
-		next = s->all_next;
-		leave(f, s, LEAVE_SHUTDOWN);
-	}
+	for (int round = 0; round < FANOUT_ROUNDS; round++)
+		for (s = f->rounds[round]; s; s = next) {
+			next = s->all_next;
+			leave(f, s, LEAVE_SHUTDOWN);
+		}
 }

@@ -58,7 +58,7 @@ struct subscriber {
 	struct group *group;
 	struct lane lane;
 	struct subscriber *previous, *next; /* in the list that `where` names */
-	struct subscriber *all_previous, *all_next;
+	struct subscriber *all_previous, *all_next; /* in fanout's list of the round `round` */
 	int64_t cursor; /* everything up to here was sent or not wanted */
 	int64_t told; /* the last id that the client received */
 	int64_t deletion_told; /* see struct eventlog_missing: later deletions need a gap */
@@ -74,7 +74,7 @@ struct subscriber {
 	uint32_t pending_length, pending_sent;
 	uint32_t retry_ms; /* of this stream, with jitter */
 	uint16_t owed; /* bytes of records missing in a frame that was begun; 0: none was */
-	uint8_t state, where, reason;
+	uint8_t state, where, reason, round;
 	bool blocked; /* the sink takes nothing now, since moved_ms */
 	bool bare; /* positions=0 */
 	uint8_t rows; /* enum eventlog_rows */

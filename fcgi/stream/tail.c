@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "base/metrics.h"
 #include "base/watch.h"
+#include "log/apart.h"
 #include "log/place.h"
 #include "log/trouble.h"
 #include "stream/pace.h"
@@ -25,7 +26,6 @@ enum {
 	COMMIT_LEAST_US = 64000, /* the same, after a look that found rows; see look_soon() */
 	SAME_FAULT_MS = 60000, /* log the same fault at most this often */
 	CHECK_MS = 1000, /* how often to check the files if nothing seems to have changed */
-	OTHERS_MS = 2000, /* how often to look for processes with another -wal */
 	LOCKED_MS = 5000, /* a commit in rollback mode, with its fsync, takes less */
 	WAL = 1, /* the number of the -wal among the watched files */
 };
@@ -63,10 +63,7 @@ static struct {
 	unsigned doubts; /* doubts about the file's place that were logged, one bit each */
 	int watch_error; /* why the files can't be watched; 0: they are */
 	bool local; /* the kernel sees every change of the watched files */
-	struct {
-		int64_t due_ms;
-		pid_t suspect, told;
-	} others; /* processes with another -wal than ours */
+	struct apart apart; /* processes with another -wal than ours */
 } tail;
 
 /* Logs once, when the file is opened, what could keep rows away without any error. */
@@ -100,6 +97,7 @@ static enum eventlog_status reopen(void)
 		tail.generation = eventlog_generation(tail.log);
 		tail.links = eventlog_links(tail.log);
 		pace_begin(&tail.pace);
+		apart_begin(&tail.apart);
 		tell_doubts();
 	}
 	if (eventlog_was_replaced(tail.log) && fanout_count(tail.fanout) > 0 &&
@@ -420,20 +418,13 @@ static void look_soon(struct loop_turn *turn)
 	climb();
 }
 
-/* Looks for processes that write to another -wal. Their rows cause no error and no notice. */
 static void look_for_others(void)
 {
 	char sentence[EVENTLOG_SENTENCE_MAX];
-	pid_t told = tail.others.told;
 
-	if (clock_ms() < tail.others.due_ms)
-		return;
-	tail.others.due_ms = clock_ms() + OTHERS_MS;
-	if (!trouble_is_apart(tail.path, &tail.others.suspect, sentence, sizeof(sentence)) ||
-		tail.others.suspect == told || !eventlog_is_wal(tail.log))
-		return;
-	tail.others.told = tail.others.suspect;
-	log_warn("%s", sentence);
+	if (apart_look(&tail.apart, tail.path, clock_ms(), sentence, sizeof(sentence)) &&
+		eventlog_is_wal(tail.log))
+		log_warn("%s", sentence);
 }
 
 /*
