@@ -31,7 +31,6 @@ struct config {
 	const char *pages; /* like listen; NULL if not given */
 	const char **trusted_proxies; /* network_read() accepts each, or "unix"; ends with a NULL */
 	int64_t poll_ms; /* 100; 1 to 60000 */
-	bool polls_always; /* --poll was given */
 	int64_t heartbeat_ms; /* 15 s; 1 to 3600 s */
 	int64_t retry_ms; /* 2000; 0 to 3600000 */
 	int64_t retry_jitter_ms; /* 1000; 0 to 3600000 */
@@ -42,6 +41,7 @@ struct config {
 	int64_t stall_timeout_ms; /* 60 s; 1 to 86400 s */
 	int64_t max_replay; /* 0: no limit */
 	const char **allow_origins; /* never NULL; ends with a NULL; "*" allows any */
+	bool polls_always; /* --poll was given */
 	bool public_; /* --public */
 	bool allow_query_token;
 	const char *jwt_key; /* a file's path; NULL: no JWTs */

@@ -39,9 +39,9 @@ static struct {
 	struct pace pace;
 	struct watch watch;
 	struct loop_timer poll;
-	int64_t every_ms; /* of that timer */
 	struct loop_turn soon; /* the look after a notice */
 	struct loop_alarm ladder; /* the further looks after a notice */
+	int64_t every_ms; /* of the poll timer */
 	int64_t check_ms; /* when to check the files next */
 	int64_t pause_us; /* before the next look */
 	int64_t noticed_us; /* time of the last notice */
@@ -49,6 +49,7 @@ static struct {
 	int64_t slow_us; /* how long after their notice commits become visible here */
 	int factor; /* by which the pauses grow */
 	bool waiting; /* no commit has become visible since the last notice */
+	bool local; /* the kernel sees every change of the watched files */
 	bool awake;
 	bool resting; /* polls are rare */
 	bool well; /* the last look at the log succeeded */
@@ -62,7 +63,6 @@ static struct {
 	unsigned generation; /* of the log, then */
 	unsigned doubts; /* doubts about the file's place that were logged, one bit each */
 	int watch_error; /* why the files can't be watched; 0: they are */
-	bool local; /* the kernel sees every change of the watched files */
 	struct apart apart; /* processes with another -wal than ours */
 } tail;
 
