@@ -212,20 +212,24 @@ enum subscriber_result subscriber_send(struct subscriber *s, const struct run *r
 	return r;
 }
 
+/* Without memory, the connection closes with no last record. A client survives that. */
+static void set_farewell(struct subscriber *s, const uint8_t *text, size_t length)
+{
+	size_t framed = 0;
+
+	s->farewell = frame(s, text, length, true, &framed);
+	s->farewell_length = s->farewell ? (uint32_t)framed : 0;
+	s->has_end = s->farewell_length > 0;
+}
+
 void subscriber_leave(
 	struct subscriber *s, enum leave_reason reason, const uint8_t *text, size_t length)
 {
-	size_t framed;
-
 	if (s->state >= SUBSCRIBER_DRAIN)
 		return;
 	s->state = SUBSCRIBER_DRAIN;
 	s->reason = (uint8_t)reason;
-	/* Without memory, the connection closes with no last record. A client survives that. */
-	s->farewell = frame(s, text, length, true, &framed);
-	if (s->farewell)
-		s->farewell_length = (uint32_t)framed;
-	s->has_end = s->farewell_length > 0;
+	set_farewell(s, text, length);
 }
 
 /*
@@ -271,6 +275,18 @@ static bool end_cut(struct subscriber *s)
 	return true;
 }
 
+/*
+ * A stream that is leaving ends without its last record: behind a line that was only begun, that
+ * would become a part of the unfinished event, and complete it.
+ */
+static void forget_farewell(struct subscriber *s)
+{
+	if (s->state < SUBSCRIBER_DRAIN)
+		return;
+	free(s->farewell);
+	set_farewell(s, NULL, 0);
+}
+
 void subscriber_give_up_cut(struct subscriber *s)
 {
 	size_t sent = s->cut;
@@ -279,6 +295,7 @@ void subscriber_give_up_cut(struct subscriber *s)
 	if (end_cut(s))
 		return;
 	s->cut = 0;
+	forget_farewell(s);
 	subscriber_leave(s, LEAVE_CUT, NULL, 0);
 	if (!begun || s->pending)
 		return;

@@ -140,8 +140,8 @@ void subscriber_leave(
 /*
  * Handles a cut record whose row is gone. If only the record's end is missing (see sse_row_end()),
  * sends that, and the stream continues. Otherwise completes the piece that was begun (a FastCGI
- * record), so that the end can follow, and ends the stream. The client then discards the unfinished
- * event, as the standard says, and resumes before it.
+ * record), so that the end can follow, and ends the stream, without a farewell. The client then
+ * discards the unfinished event, as the standard says, and resumes before it.
  */
 void subscriber_give_up_cut(struct subscriber *s);
 

@@ -35,7 +35,7 @@ struct eventstream {
 	long long retry_ms; /* -1: never told */
 	struct eventstream_event *events;
 	size_t count, room;
-	size_t comments, empty_lines;
+	size_t comments, empty_lines, unknown; /* lines; unknown: with a field that nobody knows */
 };
 
 static inline void *eventstream_memory(void *old, size_t size)
@@ -149,6 +149,8 @@ static inline void eventstream_field(struct eventstream *p, const char *name, si
 	} else if (eventstream_is(name, name_length, "retry")) {
 		if (length > 0 && strspn(value, "0123456789") == length)
 			p->retry_ms = strtoll(value, NULL, 10);
+	} else {
+		p->unknown++;
 	}
 }
 

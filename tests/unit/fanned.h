@@ -19,6 +19,8 @@ static struct {
 	bool wants_turn; /* the fan-out has asked for a turn */
 } fanned;
 
+static bool fanned_by_http; /* set before fanned_begin(): HTTP chunks have a window, too */
+
 static void fanned_want_turn(void *context)
 {
 	fanned.wants_turn = true;
@@ -31,7 +33,7 @@ static inline void fanned_begin(const char *sql, const char *table, int64_t hear
 		.stall_ms = 1000000,
 		.sweep_ms = 1000,
 		.retry_ms = 2000,
-		.shared = {&framing_fastcgi}};
+		.shared = {&framing_fastcgi, fanned_by_http ? &framing_chunked : NULL}};
 	const struct fanout_calls calls = {.want_turn = fanned_want_turn};
 
 	memset(&fanned, 0, sizeof(fanned));
@@ -58,11 +60,11 @@ static inline void fanned_turn(void)
 }
 
 /*
- * Opens a stream; takes over the filter. request_id 0: without frames. False if the client gets a
- * 204, because the channels have ended.
+ * Opens a stream; takes over the filter. False if the client gets a 204, because the channels have
+ * ended.
  */
-static inline bool fanned_open(struct subscriber *subscriber, struct sink *sink,
-	struct filter *filter, const struct position *asked, uint16_t request_id, bool envelope)
+static inline bool fanned_open_lane(struct subscriber *subscriber, struct sink *sink,
+	struct filter *filter, const struct position *asked, const struct lane *lane)
 {
 	struct opening *opening = opening_new();
 
@@ -79,11 +81,20 @@ static inline bool fanned_open(struct subscriber *subscriber, struct sink *sink,
 	assert_true(fanout_open(fanned.fanout, subscriber,
 		&(struct fanout_stream){.sink = sink,
 			.filter = filter,
-			.lane = {request_id ? &framing_fastcgi : &framing_none, request_id,
-				envelope ? LANE_ENVELOPE : LANE_PLAIN},
+			.lane = *lane,
 			.opening = opening,
 			.retry_ms = 2000}));
 	return true;
+}
+
+/* The same with FastCGI records; request_id 0: without frames. */
+static inline bool fanned_open(struct subscriber *subscriber, struct sink *sink,
+	struct filter *filter, const struct position *asked, uint16_t request_id, bool envelope)
+{
+	const struct lane lane = {request_id ? &framing_fastcgi : &framing_none, request_id,
+		envelope ? LANE_ENVELOPE : LANE_PLAIN};
+
+	return fanned_open_lane(subscriber, sink, filter, asked, &lane);
 }
 
 /* Removes the framing of whole FCGI records and the head; parses the rest. */

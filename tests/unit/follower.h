@@ -45,11 +45,12 @@ static struct {
 struct follower {
 	int filter; /* of the array above */
 	bool envelope;
-	uint16_t request_id; /* 0: no frames */
-	uint8_t frame[FCGI_HEADER_LEN]; /* of the incoming record */
+	uint16_t request_id; /* of FastCGI records; 0: none */
+	bool chunked; /* HTTP chunks */
+	uint8_t frame[FCGI_HEADER_LEN]; /* header of the incoming record or chunk */
 	size_t framed; /* bytes of it */
-	size_t left, padding; /* content and padding still missing */
-	bool ended; /* FCGI_END_REQUEST came */
+	size_t left, padding; /* content, and what is after it, still missing */
+	bool ended; /* FCGI_END_REQUEST or the last chunk came */
 	size_t head; /* bytes of the CGI head so far */
 	struct eventstream parser;
 	size_t seen; /* events that were checked */
@@ -159,6 +160,7 @@ static inline void check_row(struct follower *c, const struct eventstream_event 
 		free(data);
 	} else {
 		assert_true(e->length > row->length && !strncmp(e->data, "{\"id\":", 6));
+		assert_int_equal(e->data[e->length - 1], '}');
 		assert_int_equal(atoll(e->data + 6), id);
 	}
 	c->rows++;
@@ -183,6 +185,10 @@ static inline void check_events(struct follower *c)
 		const struct eventstream_event *e = &c->parser.events[c->seen];
 		int64_t id = atoll(e->id);
 
+		if (!strcmp(e->type, "denied")) {
+			assert_int_equal(c->seen + 1, c->parser.count);
+			continue;
+		}
 		if (!strcmp(e->type, "gap")) {
 			check_gap(c, e, id);
 		} else if (!strcmp(e->type, "position")) {
@@ -195,6 +201,7 @@ static inline void check_events(struct follower *c)
 		c->begun = true;
 		c->position = id;
 	}
+	assert_int_equal(c->parser.unknown, 0);
 }
 
 static inline void content(struct follower *c, const char *bytes, size_t length)
@@ -205,9 +212,56 @@ static inline void content(struct follower *c, const char *bytes, size_t length)
 	eventstream_feed(&c->parser, bytes + skip, length - skip);
 }
 
+/* A header such as "1f40\r\n" is complete. */
+static inline void begin_chunk(struct follower *c)
+{
+	char *after;
+
+	c->left = strtoul((const char *)c->frame, &after, 16);
+	assert_ptr_equal(after, (char *)c->frame + c->framed - 2);
+	assert_int_equal(*after, '\r');
+	c->padding = 2;
+	c->ended = c->left == 0;
+	c->framed = 0;
+}
+
+static inline void receive_chunks(struct follower *c, const uint8_t *bytes, size_t length)
+{
+	for (size_t n; length > 0; bytes += n, length -= n) {
+		size_t part = c->head < HEAD ? HEAD - c->head : c->left;
+
+		n = part < length ? part : length;
+		if (n > 0) {
+			c->left -= c->head < HEAD ? 0 : n;
+			content(c, (const char *)bytes, n);
+			continue;
+		}
+		n = 1;
+		if (c->padding > 0) {
+			assert_int_equal(*bytes, "\n\r"[--c->padding]);
+			continue;
+		}
+		assert_false(c->ended);
+		assert_in_range(c->framed, 0, sizeof(c->frame) - 1);
+		c->frame[c->framed++] = *bytes;
+		if (*bytes == '\n')
+			begin_chunk(c);
+	}
+}
+
+/* Nothing is missing in the last record or chunk. */
+static inline bool is_whole(const struct follower *c)
+{
+	return c->framed + c->left + c->padding == 0;
+}
+
 /* Removes the framing, in any pieces. */
 static inline void receive(struct follower *c, const uint8_t *bytes, size_t length)
 {
+	if (c->chunked) {
+		receive_chunks(c, bytes, length);
+		return;
+	}
 	for (; length > 0 && c->request_id; bytes++, length--) {
 		if (c->left > 0 && c->frame[1] == FCGI_STDOUT) {
 			size_t n = c->left < length ? c->left : length;

@@ -16,6 +16,7 @@
 
 #include "eventstream.h"
 #include "fanned.h"
+#include "stream/fanout_impl.h"
 
 enum { LONG_ROW = 70000, SHORTENED_ROW = 2000, ROWS = 6 };
 
@@ -400,6 +401,54 @@ static void test_cut_record_deleted_from_the_log(void **state)
 }
 
 /*
+ * The same when the grant was revoked before. The last record must not complete the part of a row
+ * that the client has.
+ */
+static void test_cut_record_deleted_after_a_revocation(void **state)
+{
+	static const uint16_t ids[] = {1, 0};
+
+	for (size_t k = 0; k < MOST; k = next_offset(k)) {
+		struct double_sink d;
+		struct eventstream p;
+		int64_t first = newest();
+		uint16_t id = ids[k % 2];
+		size_t last;
+		bool ended;
+
+		choose_row(k);
+		open_stream(&d, first, SIZE_MAX, false, id);
+		take_turns();
+		d.room = k;
+		insert_rows();
+		look();
+		fanout_end(fanned.fanout, &d.subscriber, LEAVE_REVOKED);
+		must("DELETE FROM events");
+		assert_int_equal(fanout_wake(fanned.fanout), EVENTLOG_OK);
+		read_on(&d, piece_after(k, 1021));
+		parse(&d, id, &p, &ended);
+		assert_true(d.finished);
+		assert_true(ended || !id);
+		assert_int_equal(p.unknown, 0);
+		last = p.count - 1;
+		for (size_t i = 1; i < p.count; i++) {
+			static char wanted[LONG_ROW + 1];
+
+			if (i == last && !strcmp(p.events[i].type, "denied")) {
+				assert_string_equal(p.events[i].data, "{\"reason\":\"revoked\"}");
+				continue;
+			}
+			normal(row((int)i - 1), wanted);
+			assert_int_equal(atoll(p.events[i].id), first + (int64_t)i);
+			assert_string_equal(p.events[i].type, "message");
+			assert_string_equal(p.events[i].data, wanted);
+		}
+		eventstream_free(&p);
+		close_stream(&d);
+	}
+}
+
+/*
  * Deletes the row after the one that was cut, or all of them, and perhaps forgets that: as with a
  * view, rows are missing then without a gap. Returns the first one deleted, or 0.
  */
@@ -616,6 +665,8 @@ int main(void)
 			test_shutdown_finishes_the_record, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_cut_record_deleted_from_the_log, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_cut_record_deleted_after_a_revocation, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_next_rows_are_deleted_after_a_cut, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cut_beside_another_stream, set_up, tear_down),

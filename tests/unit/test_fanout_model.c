@@ -118,13 +118,17 @@ static void join(struct client *c, int64_t position)
 	struct filter *filter = filter_new(filters[c->follower.filter].channels, channel_lengths,
 		channel_count, filters[c->follower.filter].events, event_lengths, event_count);
 
+	const struct lane lane = {c->follower.chunked      ? &framing_chunked
+				  : c->follower.request_id ? &framing_fastcgi
+							   : &framing_none,
+		c->follower.request_id, c->follower.envelope ? LANE_ENVELOPE : LANE_PLAIN};
+
 	c->sink.operations = &operations;
 	c->follower.position = position;
 	c->reopenings = model.reopenings;
 	c->open = true;
 	eventstream_init(&c->follower.parser);
-	if (fanned_open(&c->subscriber, &c->sink, filter, &asked, c->follower.request_id,
-		    c->follower.envelope))
+	if (fanned_open_lane(&c->subscriber, &c->sink, filter, &asked, &lane))
 		return;
 	expect_end(c);
 	told.refusals++;
@@ -140,7 +144,9 @@ static void join_anywhere(struct client *c)
 	memset(c, 0, sizeof(*c));
 	c->follower.filter = (int)below(FILTERS);
 	c->follower.envelope = below(4) == 0;
-	c->follower.request_id = ids[below(sizeof(ids) / sizeof(ids[0]))];
+	c->follower.chunked = below(3) == 0;
+	if (!c->follower.chunked)
+		c->follower.request_id = ids[below(sizeof(ids) / sizeof(ids[0]))];
 	c->room = below(2) ? SIZE_MAX : below(5000);
 	/* Most clients come back for the newest rows. */
 	back = below(below(3) ? 40 : (size_t)model.newest + 1);
@@ -174,21 +180,26 @@ static void come_back(struct client *c)
 	c->follower.filter = old.follower.filter;
 	c->follower.envelope = old.follower.envelope;
 	c->follower.request_id = old.follower.request_id;
+	c->follower.chunked = old.follower.chunked;
 	c->room = !changing.busy || below(2) ? SIZE_MAX : below(5000);
 	join(c, old.follower.position);
 }
 
-/* A stream ends by itself if its channels have ended, or if its unfinished record was deleted. */
+/*
+ * A stream ends by itself if its channels have ended, or if its unfinished record was deleted;
+ * or because act() ended it.
+ */
 static void collect(struct client *c)
 {
 	size_t reopenings = c->reopenings;
 	bool has_ended = c->subscriber.reason == LEAVE_ENDED;
 
-	assert_true(c->follower.ended || !c->follower.request_id);
+	assert_true(c->follower.ended || (!c->follower.request_id && !c->follower.chunked));
+	assert_true(is_whole(&c->follower));
 	if (has_ended) {
 		expect_end(c);
 		told.ends++;
-	} else {
+	} else if (c->subscriber.reason != LEAVE_REVOKED && c->subscriber.reason != LEAVE_AGE) {
 		assert_int_equal(c->subscriber.reason, LEAVE_CUT);
 		assert_true(watermark(&c->follower) > c->follower.position);
 	}
@@ -228,11 +239,22 @@ static void give_room(struct client *c, size_t room)
 		fanout_writable(fanned.fanout, &c->subscriber);
 }
 
+/* Some web servers hold back a record or chunk until it is whole. */
+static void expect_whole_frames(void)
+{
+	for (int i = 0; i < CLIENTS; i++) {
+		const struct client *c = &world.clients[i];
+
+		if (c->open && !c->finished && c->subscriber.where == SUBSCRIBER_IN_GROUP)
+			assert_true(is_whole(&c->follower));
+	}
+}
+
 static void act(void)
 {
 	struct client *c = &world.clients[below(CLIENTS)];
 
-	switch (below(19)) {
+	switch (below(20)) {
 	case 0:
 		c->open ? leave(c) : join_anywhere(c);
 		break;
@@ -280,6 +302,11 @@ static void act(void)
 		if (below(3) == 0)
 			turn_channel();
 		break;
+	case 15:
+		if (c->open && below(3) == 0)
+			fanout_end(fanned.fanout, &c->subscriber,
+				below(2) ? LEAVE_REVOKED : LEAVE_AGE);
+		break;
 	default:
 		turn();
 	}
@@ -321,6 +348,7 @@ static void set_up(unsigned seed, size_t bytes, size_t entries)
 	srandom(seed);
 	window_bytes = bytes;
 	window_entries = entries;
+	fanned_by_http = true;
 	fanned_begin(NULL, "events", 0);
 	changing_begin();
 }
@@ -340,6 +368,7 @@ static void live(void)
 {
 	for (int i = 1; i <= ACTS; i++) {
 		act();
+		expect_whole_frames();
 		if (i % 150 == 0)
 			settle();
 	}
