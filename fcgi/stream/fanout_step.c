@@ -445,10 +445,20 @@ static enum turn step(struct fanout *f, struct subscriber *s)
 	return step_replay(f, s);
 }
 
+/* While the log cannot be read, too, a stream has whole frames, unless a record was cut. */
+static enum turn wait_in_whole_frames(struct subscriber *s)
+{
+	enum turn turn = after_words(subscriber_fill(s, clock_ms()));
+
+	return turn == TURN_AGAIN ? TURN_WAIT : turn;
+}
+
 enum turn fanout_step(struct fanout *f, struct subscriber *s)
 {
 	enum turn turn = step(f, s);
 
+	if (turn == TURN_WAIT && s->owed && !s->cut)
+		return wait_in_whole_frames(s);
 	if (!s->poll || s->state >= SUBSCRIBER_DRAIN)
 		return turn;
 	if (turn == TURN_WAIT && s->opening && s->opening->waits_until_ms)

@@ -401,6 +401,44 @@ static void test_cut_record_deleted_from_the_log(void **state)
 }
 
 /*
+ * The log cannot be read when the client has room again. If the cut was between two rows, the
+ * frame is filled, so that no web server holds back the rows in it.
+ */
+static void test_cut_between_rows_and_the_log_cannot_be_read(void **state)
+{
+	int cuts_between_rows = 0;
+
+	for (size_t k = 0; k < SHORT_RECORDS; k++) {
+		struct double_sink d;
+		int64_t first = newest();
+
+		long_text = "short";
+		open_stream(&d, first, SIZE_MAX, false, 1);
+		take_turns();
+		d.room = k;
+		insert_rows();
+		look();
+		assert_int_equal(fanout_wake(fanned.fanout), EVENTLOG_OK);
+		if (!d.subscriber.cut && d.subscriber.owed) {
+			size_t length;
+			bool ended;
+
+			eventlog_close(fanned.log);
+			read_on(&d, SIZE_MAX);
+			assert_int_equal(d.subscriber.where, SUBSCRIBER_WAITING);
+			free(unframe(&d, 1, &length, &ended));
+			assert_int_equal(eventlog_open(fanned.log), EVENTLOG_OK);
+			look();
+			cuts_between_rows++;
+		}
+		read_on(&d, SIZE_MAX);
+		expect_rows(&d, 1, first, false);
+		close_stream(&d);
+	}
+	assert_true(cuts_between_rows >= ROWS);
+}
+
+/*
  * The same when the grant was revoked before. The last record must not complete the part of a row
  * that the client has.
  */
@@ -665,6 +703,8 @@ int main(void)
 			test_shutdown_finishes_the_record, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_cut_record_deleted_from_the_log, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_cut_between_rows_and_the_log_cannot_be_read, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_cut_record_deleted_after_a_revocation, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
