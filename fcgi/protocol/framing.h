@@ -24,6 +24,7 @@ enum {
 	FRAMING_LAST_MIN = 64,
 	FRAMING_HEADER_MAX = 8,
 	FRAMING_SHARED_MAX = 16384, /* bytes of content in a piece that several contents share */
+	FRAMING_FILLER_MIN = 2, /* the shortest comment: one byte would be an empty line */
 };
 
 /* What chunks have after their content. */

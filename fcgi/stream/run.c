@@ -43,7 +43,9 @@ bool run_fits(const struct run *r, const struct run_record *record)
 {
 	size_t left = owed(r);
 
-	return !left || (may_share(r, record) && record->length <= left);
+	return !left ||
+	       (may_share(r, record) &&
+		       (record->length == left || record->length + FRAMING_FILLER_MIN <= left));
 }
 
 static void add_piece(struct run *r, const void *bytes, size_t length)

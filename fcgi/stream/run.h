@@ -68,7 +68,11 @@ void run_begin(struct run *r, const struct lane *lane, size_t owed, size_t cut);
 
 bool run_is_full(const struct run *r);
 
-/* Does a record fit in the frame that is owed, or is none owed? A false answer is final. */
+/*
+ * Does a record fit in the frame that is owed, or is none owed? A false answer is final. After it
+ * the frame has room for filler, or needs none: clients such as fetch-event-source take an empty
+ * line alone for an event.
+ */
 bool run_fits(const struct run *r, const struct run_record *record);
 
 /* Adds a record that fits to a run that is not full. */

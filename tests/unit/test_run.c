@@ -185,7 +185,8 @@ static void make_records(void)
 	size_t at = 0;
 
 	for (int i = 0; i < RECORDS; i++) {
-		lengths[i] = 1 + (size_t)random() % (i % 7 == 0 ? FRAMING_SHARED_MAX : 60);
+		lengths[i] = FRAMING_FILLER_MIN +
+			     (size_t)random() % (i % 7 == 0 ? FRAMING_SHARED_MAX - 1 : 60);
 		places[i] = at;
 		at += lengths[i] + (random() % 2 ? 0 : 3);
 	}
@@ -245,12 +246,14 @@ static void test_every_partial_write(void **state)
 /* Only what fits in a frame that was begun may follow; after it comes a new one. */
 static void test_owed_frame(void **state)
 {
-	struct run_record record = record_at(1, 0, 11);
+	struct run_record record = record_at(1, 0, 11), shorter = record_at(1, 0, 9);
 
 	for (int lane = FASTCGI; lane <= CHUNKED; lane++) {
 		written_length = 0;
 		run_begin(&run, &lanes[lane], 10, 0);
 		assert_false(run_fits(&run, &record));
+		/* The byte that remains has no room for a comment. */
+		assert_false(run_fits(&run, &shorter));
 		add(1, 0, 4);
 		assert_int_equal(run.total, 4);
 		assert_int_equal(run_place(&run, 4).owed, 6);
