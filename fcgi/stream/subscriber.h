@@ -10,9 +10,9 @@
  * bytes of the next record were sent, and how many bytes the frame that was begun owes. Later it
  * finds the rest of that record in the window, or encodes its row again, which gives the same
  * bytes. Any rows may follow it in the frame. If they do not fill the frame exactly, or something
- * else is to be sent, filler does. It stores only rowtail's own text that was cut (the head, a
- * heartbeat, a gap): some hundred bytes. Reads no log and knows no other subscriber; fanout does
- * that.
+ * else is to be sent, filler does. It stores only rowtail's own text that was cut: the head, a
+ * heartbeat, a gap, some hundred bytes; or filler, at most FRAMING_SHARED_MAX. Reads no log and
+ * knows no other subscriber; fanout does that.
  */
 #ifndef ROWTAIL_SUBSCRIBER_H
 #define ROWTAIL_SUBSCRIBER_H
