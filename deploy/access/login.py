@@ -48,15 +48,24 @@ def application(environ, start_response):
     return [body.encode()]
 
 
+def read_body(environ):
+    """The first BODY_MAX bytes. Reads the rest, too: Apache loses the answer of a CGI program that ends before."""
+    left, kept = int(environ.get("CONTENT_LENGTH") or 0), b""
+    while left > 0 and (part := environ["wsgi.input"].read(min(left, 65536))):
+        left -= len(part)
+        kept = (kept + part)[:BODY_MAX]
+    return kept
+
+
 def answer(environ, origin):
+    sent = read_body(environ)
     plain = [("Content-Type", "text/plain; charset=utf-8")]
     if environ["REQUEST_METHOD"] != "POST":
         return "405 Method Not Allowed", [*plain, ("Allow", "POST")], "POST user and password.\n"
     # A foreign page must not log its visitor in as somebody else.
     if origin not in ("", ORIGIN) and environ.get("HTTP_SEC_FETCH_SITE") != "same-origin":
         return "403 Forbidden", plain, "This page may not log in here.\n"
-    length = min(int(environ.get("CONTENT_LENGTH") or 0), BODY_MAX)
-    form = parse_qs(environ["wsgi.input"].read(length).decode("utf-8", "replace"))
+    form = parse_qs(sent.decode("utf-8", "replace"))
     user, password = (form.get(name, [""])[0] for name in ("user", "password"))
     if not user:
         user = session_user(environ.get("HTTP_COOKIE", ""))
