@@ -145,7 +145,8 @@ def publisher(bench):
 def tracking(bench):
     """What `rowtail --track` costs the application: each change of a row also writes an event, in the same transaction."""
     rows = bench.paid_rows
-    runs = bench.rounds({name: lambda name=name: pays.run_tracked(bench.rig, name, rows) for name in pays.TRACKED})
+    plans = {name: lambda name=name: pays.run_tracked(bench.rig, name, rows) for name in pays.TRACKED}
+    runs = bench.rounds(plans, bench.slow_repeats)
     for name in list(pays.TRACKED)[1:]:
         for change in pays.CHANGES:
             columns_of = [[told[change] for told in runs[kind]] for kind in (name, "untracked")]
