@@ -254,18 +254,29 @@ static int64_t newest(void)
 	return bounds.newest;
 }
 
+/*
+ * Opens a stream, and inserts the rows when it is live. Its socket takes k bytes of them. Returns the
+ * newest id before them.
+ */
+static int64_t cut_live_stream(struct double_sink *d, size_t k, bool envelope, uint16_t id)
+{
+	int64_t first = newest();
+
+	choose_row(k);
+	open_stream(d, first, SIZE_MAX, envelope, id);
+	take_turns();
+	d->room = k;
+	insert_rows();
+	look();
+	return first;
+}
+
 static void cut_live(bool envelope, uint16_t id, bool pushed_out)
 {
 	for (size_t k = 0; k < MOST; k = next_offset(k)) {
 		struct double_sink d;
-		int64_t first = newest();
+		int64_t first = cut_live_stream(&d, k, envelope, id);
 
-		choose_row(k);
-		open_stream(&d, first, SIZE_MAX, envelope, id);
-		take_turns();
-		d.room = k;
-		insert_rows();
-		look();
 		if (pushed_out)
 			assert_int_equal(fanout_wake(fanned.fanout), EVENTLOG_OK);
 		read_on(&d, piece_after(k, 997));
@@ -339,15 +350,9 @@ static void test_shutdown_finishes_the_record(void **state)
 	for (size_t k = 0; k < MOST; k = next_offset(k)) {
 		struct double_sink d;
 		struct eventstream p;
-		int64_t first = newest();
+		int64_t first = cut_live_stream(&d, k, false, 1);
 		bool ended;
 
-		choose_row(k);
-		open_stream(&d, first, SIZE_MAX, false, 1);
-		take_turns();
-		d.room = k;
-		insert_rows();
-		look();
 		fanout_shutdown(fanned.fanout);
 		read_on(&d, piece_after(k, 1013));
 		assert_true(d.finished);
@@ -371,15 +376,9 @@ static void test_cut_record_deleted_from_the_log(void **state)
 	for (size_t k = 0; k < MOST; k = next_offset(k)) {
 		struct double_sink d;
 		struct eventstream p;
-		int64_t first = newest();
+		int64_t first = cut_live_stream(&d, k, false, 1);
 		bool ended;
 
-		choose_row(k);
-		open_stream(&d, first, SIZE_MAX, false, 1);
-		take_turns();
-		d.room = k;
-		insert_rows();
-		look();
 		must("DELETE FROM events");
 		assert_int_equal(fanout_wake(fanned.fanout), EVENTLOG_OK);
 		read_on(&d, piece_after(k, 1021));
@@ -449,17 +448,11 @@ static void test_cut_record_deleted_after_a_revocation(void **state)
 	for (size_t k = 0; k < MOST; k = next_offset(k)) {
 		struct double_sink d;
 		struct eventstream p;
-		int64_t first = newest();
 		uint16_t id = ids[k % 2];
+		int64_t first = cut_live_stream(&d, k, false, id);
 		size_t last;
 		bool ended;
 
-		choose_row(k);
-		open_stream(&d, first, SIZE_MAX, false, id);
-		take_turns();
-		d.room = k;
-		insert_rows();
-		look();
 		fanout_end(fanned.fanout, &d.subscriber, LEAVE_REVOKED);
 		must("DELETE FROM events");
 		assert_int_equal(fanout_wake(fanned.fanout), EVENTLOG_OK);
