@@ -113,7 +113,8 @@ def crowd(bench):
     """Commit to client with a crowd, and what a delivery costs."""
     for front, count in bench.crowds:
         rate = 20 if count < 5000 else 2
-        runs = both(bench, lambda kind: live_run(bench, kind, front, count, rate))
+        repeats = bench.repeats if count < 5000 else bench.slow_repeats
+        runs = both(bench, lambda kind: live_run(bench, kind, front, count, rate), repeats)
         what = f"INSERT to client, N={count:,}, {rate} rows/s, {through(front)}"
         latency_lines(what, runs, ("p50", "p99", "p999", "max"))
         values = columns(runs, lambda told: told["cpu_us"])

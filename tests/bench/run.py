@@ -49,7 +49,7 @@ class Bench:
         self.written = 1000 if quick else 5000
         self.long_named = 20 if quick else 100
         self.mirror_rows = 100 if quick else 600
-        self.commits_s = 1 if quick else 3
+        self.commits_s = 1 if quick else 2
         self.followed_rows = 10000 if quick else 100000
         self.initial_rows = 20000 if quick else 1000000
         self.mirror_counts = (1, 2) if quick else (1, 2, 8)
