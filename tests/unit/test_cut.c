@@ -255,8 +255,8 @@ static int64_t newest(void)
 }
 
 /*
- * Opens a stream, and inserts the rows when it is live. Its socket takes k bytes of them. Returns the
- * newest id before them.
+ * Opens a stream, and inserts the rows when it is live. Its socket takes k bytes of them. Returns
+ * the newest id before them.
  */
 static int64_t cut_live_stream(struct double_sink *d, size_t k, bool envelope, uint16_t id)
 {
