@@ -122,25 +122,43 @@ static bool take_topmost(void *context, const struct mount *m)
 	return false;
 }
 
-/* The type by its number, see statfs(2): without /proc, as in a chroot, nothing else tells. */
-static const char *type_by_number(const char *path)
+/* A file system by its number, see statfs(2). */
+struct known {
+	uint32_t number;
+	const char *type; /* "": only the mount table tells */
+	bool local; /* the kernel here sees every change of its files */
+};
+
+/* NULL if it is not in the table. */
+static const struct known *known_by_number(const char *path)
 {
-	static const struct {
-		uint32_t number;
-		const char *type;
-	} known[] = {{0x6969, "nfs"}, {0x517b, "smbfs"}, {0xfe534d42, "smb3"}, {0xff534d42, "cifs"},
-		{0x01021997, "9p"}, {0x65735546, "fuse"}, {0x794c7630, "overlay"},
-		{0x5346414f, "afs"}, {0x6b414653, "afs"}, {0x00c36400, "ceph"},
-		{0x0bd00bd0, "lustre"}, {0x01161970, "gfs2"}, {0x7461636f, "ocfs2"},
-		{0x19830326, "beegfs"}, {0x786f4256, "vboxsf"}, {0xbacbacbc, "vmhgfs"},
-		{0x7c7c6673, "prl_fs"}, {0x01021994, "tmpfs"}, {0x858458f6, "ramfs"}};
+	static const struct known known[] = {{0x6969, "nfs", false}, {0x517b, "smbfs", false},
+		{0xfe534d42, "smb3", false}, {0xff534d42, "cifs", false}, {0x01021997, "9p", false},
+		{0x65735546, "fuse", false}, {0x794c7630, "overlay", false},
+		{0x5346414f, "afs", false}, {0x6b414653, "afs", false}, {0x00c36400, "ceph", false},
+		{0x0bd00bd0, "lustre", false}, {0x01161970, "gfs2", false},
+		{0x7461636f, "ocfs2", false}, {0x19830326, "beegfs", false},
+		{0x786f4256, "vboxsf", false}, {0xbacbacbc, "vmhgfs", false},
+		{0x7c7c6673, "prl_fs", false}, {0x01021994, "tmpfs", true},
+		{0x858458f6, "ramfs", false}, {0xef53, "", true} /* ext2, ext3, ext4 */,
+		{0x58465342, "", true} /* xfs */, {0x9123683e, "", true} /* btrfs */,
+		{0xf2f52010, "", true} /* f2fs */, {0x2fc12fc1, "", true} /* zfs */,
+		{0xca451a4e, "", true} /* bcachefs */};
 	struct statfs fs;
 
 	if (statfs(path, &fs) == 0)
 		for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 			if ((uint32_t)fs.f_type == known[i].number)
-				return known[i].type;
-	return "";
+				return &known[i];
+	return NULL;
+}
+
+/* Without /proc, as in a chroot, nothing else tells the type. */
+static const char *type_by_number(const char *path)
+{
+	const struct known *known = known_by_number(path);
+
+	return known ? known->type : "";
 }
 
 void place_type(const char *path, char *type, size_t size)
@@ -156,16 +174,9 @@ void place_type(const char *path, char *type, size_t size)
 
 bool place_is_local(const char *path)
 {
-	static const uint32_t local[] = {0xef53 /* ext2, ext3, ext4 */, 0x58465342 /* xfs */,
-		0x9123683e /* btrfs */, 0xf2f52010 /* f2fs */, 0x2fc12fc1 /* zfs */,
-		0xca451a4e /* bcachefs */, 0x01021994 /* tmpfs */};
-	struct statfs fs;
+	const struct known *known = known_by_number(path);
 
-	if (statfs(path, &fs) == 0)
-		for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
-			if ((uint32_t)fs.f_type == local[i])
-				return true;
-	return false;
+	return known && known->local;
 }
 
 bool place_is_read_only_here(const char *path)
