@@ -337,6 +337,17 @@ static void expect_filler(const uint8_t *content, size_t length, const char *wor
 	assert_null(memchr(content, '\n', end - 1));
 }
 
+/* Sends records of a shared frame, which the sink cuts, and the rest of the one that was cut. */
+static void send_cut_run(const size_t *contents, size_t count)
+{
+	subscriber.cursor = 9;
+	make_run(contents, count, 10, true);
+	assert_int_equal(subscriber_send(&subscriber, &run, 1), SUBSCRIBER_BLOCKED);
+	more(SIZE_MAX);
+	assert_int_equal(subscriber_flush(&subscriber, 2), SUBSCRIBER_SENT);
+	finish_cut_record(contents);
+}
+
 /*
  * The socket takes k bytes of a frame that several records share, and the records after the first
  * of them are gone before it takes more. Whatever is sent then follows a whole frame.
@@ -352,12 +363,7 @@ static void test_filler_completes_a_shared_frame(void **state)
 		size_t length, rows = 0;
 
 		begin(1, k / 2);
-		subscriber.cursor = 9;
-		make_run(contents, 3, 10, true);
-		assert_int_equal(subscriber_send(&subscriber, &run, 1), SUBSCRIBER_BLOCKED);
-		more(SIZE_MAX);
-		assert_int_equal(subscriber_flush(&subscriber, 2), SUBSCRIBER_SENT);
-		finish_cut_record(contents);
+		send_cut_run(contents, 3);
 		if (leaves) {
 			subscriber_leave(
 				&subscriber, LEAVE_AGE, (const uint8_t *)words, strlen(words));
@@ -385,12 +391,7 @@ static void test_filler_completes_a_shared_chunk(void **state)
 	for (size_t k = 0; k < WHOLE; k++) {
 		begin(1, k);
 		subscriber.lane.framing = &framing_chunked;
-		subscriber.cursor = 9;
-		make_run(contents, 2, 10, true);
-		assert_int_equal(subscriber_send(&subscriber, &run, 1), SUBSCRIBER_BLOCKED);
-		more(SIZE_MAX);
-		assert_int_equal(subscriber_flush(&subscriber, 2), SUBSCRIBER_SENT);
-		finish_cut_record(contents);
+		send_cut_run(contents, 2);
 		if (subscriber.owed)
 			assert_int_equal(subscriber_fill(&subscriber, 2), SUBSCRIBER_SENT);
 		assert_int_equal(subscriber.owed, 0);
